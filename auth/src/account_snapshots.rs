@@ -1,4 +1,4 @@
-//! States of accounts with many events: each login is one. Sealed, since there is in them who somebody is.
+//! Encrypted snapshots of accounts with many events; each login is one.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::second_factor::Sealing;
 
-/// Of up to some 30 KB each.
+/// Each has up to about 30 KB.
 const SQL: SnapshotSql = SnapshotSql {
     of: "account",
     fold: 3,
@@ -22,7 +22,7 @@ const SQL: SnapshotSql = SnapshotSql {
     put: "INSERT INTO account_snapshots (fold, owner, version, state) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (owner) DO UPDATE SET fold = excluded.fold, version = excluded.version, state = excluded.state",
 };
-/// Between two looks whether there are too many.
+/// The pause between two cleanups.
 const EVERY: Duration = Duration::from_secs(3_600);
 
 /// The table of snapshots.
@@ -31,7 +31,7 @@ pub(crate) struct AccountSnapshots {
     sealing: Sealing,
 }
 
-/// What is kept of an account.
+/// The stored form of an account.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     account: Account,
@@ -54,7 +54,7 @@ impl AccountSnapshots {
 impl Snapshots<Account> for AccountSnapshots {
     async fn find(&self, id: &UserId) -> Option<Loaded<Account>> {
         let sealed = self.table.find(id.0).await?;
-        // What does not open is from before the pepper was another, or damaged, and as good as none.
+        // A snapshot that cannot be decrypted is damaged, or from before the pepper changed, and counts as none.
         let opened = self.sealing.open_snapshot(*id, &sealed.into())?;
         let kept: Kept = serde_json::from_slice(&opened).ok()?;
         Some(Loaded {
@@ -69,7 +69,7 @@ impl Snapshots<Account> for AccountSnapshots {
     }
 
     async fn put(&self, id: &UserId, loaded: &Loaded<Account>) {
-        // Nothing is kept of somebody who was erased.
+        // An erased person gets no snapshot.
         let (Some(account), Some(end)) = (
             loaded.state.as_ref().filter(|account| !account.erased),
             loaded.end,
@@ -94,8 +94,8 @@ impl Snapshots<Account> for AccountSnapshots {
     }
 }
 
-/// Deletes the snapshots of an older fold, and those of the shortest streams beyond a number of them, once an hour until `stop`
-/// is cancelled.
+/// Deletes snapshots of an older fold, and surplus ones of the shortest streams, once an hour until `stop` is
+/// cancelled.
 pub(crate) async fn keep_few(operations: Database, stop: CancellationToken) {
     let table = SnapshotTable::new(operations, SQL);
     loop {

@@ -1,4 +1,4 @@
-//! What auth keeps in streams: accounts, sessions, claims on addresses, and who the admins are.
+//! The aggregates of auth: accounts, sessions, claims on addresses, and the admins.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use runtime::Clock;
 
 use crate::{domain::Claim, keys::EmailKey};
 
-/// Bytes that the aggregates of one kind may take in memory, about.
+/// The approximate memory for the cached aggregates of one kind, in bytes.
 const MOST_BYTES: u64 = 4 << 20;
 
-/// How much of an aggregate there is in memory, about.
+/// An aggregate with a known size in memory.
 pub(crate) trait InMemory {
-    /// In bytes.
+    /// The approximate size in bytes.
     fn bytes(&self) -> usize;
 }
 
-/// The aggregates of one kind.
+/// Creates the repository of one kind of aggregate.
 pub(crate) fn repository<A: Aggregate + InMemory>(
     store: &Arc<dyn EventStore>,
     clock: &Arc<dyn Clock>,

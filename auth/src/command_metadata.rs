@@ -1,11 +1,11 @@
-//! What caused a command, for the metadata of its events.
+//! The cause of a command, for the metadata of its events.
 
 use events::{Actor, CorrelationId, Metadata, Traceparent, UserId};
 use http_api::RequestContext;
 use runtime::new_id;
 use uuid::Uuid;
 
-/// What caused a command.
+/// The cause of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandMetadata {
     actor: Actor,
@@ -15,7 +15,7 @@ pub(crate) struct CommandMetadata {
 }
 
 impl CommandMetadata {
-    /// A command that `actor` gave with a request.
+    /// A command of `actor` in a request.
     pub(crate) fn new(actor: Actor, context: &RequestContext) -> Self {
         Self {
             actor,
@@ -25,17 +25,17 @@ impl CommandMetadata {
         }
     }
 
-    /// A command that an operator gave as part of `operation`.
+    /// A command of an operator in `operation`.
     pub(crate) fn operator(operation: CorrelationId) -> Self {
         Self::without_request(Actor::Operator, operation)
     }
 
-    /// What Taskledger does by itself, later than the request that it goes back to.
+    /// A command of Taskledger itself, later than the request that led to it.
     pub(crate) fn system() -> Self {
         Self::without_request(Actor::System, new_id().to_string().into())
     }
 
-    /// What Taskledger does by itself for the `operation` of an operator that was broken off.
+    /// A command of Taskledger itself that completes an interrupted `operation` of an operator.
     pub(crate) fn of_operation(operation: Uuid) -> Self {
         Self::without_request(Actor::System, operation.to_string().into())
     }
@@ -49,17 +49,17 @@ impl CommandMetadata {
         }
     }
 
-    /// The command of the operator who gave it.
+    /// The operation of an operator, if it belongs to one.
     pub(crate) fn operation(&self) -> Option<&CorrelationId> {
         (self.actor == Actor::Operator).then_some(&self.correlation_id)
     }
 
-    /// Who gave it.
+    /// The actor.
     pub(crate) const fn actor(&self) -> Actor {
         self.actor
     }
 
-    /// The same cause, for what `actor` does.
+    /// The same cause with another actor.
     pub(crate) fn by(&self, actor: Actor) -> Self {
         Self {
             actor,
@@ -67,7 +67,7 @@ impl CommandMetadata {
         }
     }
 
-    /// The same cause, for what Taskledger does by itself.
+    /// The same cause, with Taskledger itself as the actor.
     pub(crate) fn by_system(&self) -> Self {
         self.by(Actor::System)
     }

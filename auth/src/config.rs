@@ -1,4 +1,4 @@
-//! What auth stands on, and what an operator can choose about it.
+//! The dependencies and the configuration of auth.
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,59 +11,59 @@ use sealing::SubjectKeys;
 
 use crate::password::{Argon2Parameters, DEFAULT_MIN_CHARACTERS, MIN_CHARACTERS_RANGE};
 
-/// What auth stands on.
+/// The dependencies of auth.
 #[derive(Clone)]
 pub struct Dependencies {
-    /// The truth, with the events in clear.
+    /// The event store, with decrypted events.
     pub store: Arc<dyn EventStore>,
-    /// The keys under which what is personal in events is sealed.
+    /// The keys that encrypt personal data in events.
     pub keys: SubjectKeys,
-    /// For token checks and revocations.
+    /// The bus, for token checks and revocations.
     pub bus: Arc<dyn Bus>,
-    /// To list accounts.
+    /// The read models, for the list of accounts.
     pub read_models: Database,
-    /// The counters of failed attempts, and the erasures that have begun.
+    /// The database with the counters of failed attempts, and the erasures that have begun.
     pub operations: Database,
-    /// Into how many partitions the log is projected.
+    /// The number of partitions of the projection.
     pub partitions: PartitionCount,
-    /// What time it is.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// What is measured.
+    /// The metrics of the role.
     pub metrics: Metrics,
 }
 
-/// What an operator can choose about auth.
+/// The configuration of auth.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The directory of signing keys and of the pepper. Precious: back it up with the event store.
+    /// The directory of signing keys and of the pepper. Must not be lost: back it up with the event store.
     pub keys_directory: PathBuf,
     /// `iss` of access tokens.
     pub issuer: String,
     /// `aud` of access tokens.
     pub audience: String,
-    /// How long an access token is good: 7 to 15 minutes.
+    /// The lifetime of an access token: 7 to 15 minutes.
     pub access_token_ttl: Duration,
     /// How long a session lasts from its login.
     pub session_ttl: Duration,
-    /// After how long without a refresh a session ends.
+    /// A session ends after this time without a refresh.
     pub session_idle: Duration,
-    /// Roles that count only in sessions that began with a second factor.
+    /// Roles that are valid only in sessions with a second factor.
     pub second_factor_roles: BTreeSet<Role>,
-    /// What hashing a password costs.
+    /// The cost of hashing a password.
     pub argon2: Argon2Parameters,
-    /// Characters of the shortest password, 8 to 64.
+    /// The minimum length of a password in characters, 8 to 64.
     pub min_password_characters: usize,
-    /// File of passwords that were found in breaches, `SHA-1:COUNT` in order.
+    /// The file of breached passwords, with sorted lines `SHA-1:COUNT`.
     pub breached_passwords: Option<PathBuf>,
-    /// Threads that hash passwords.
+    /// The number of threads that hash passwords.
     pub hashing_threads: usize,
-    /// Passwords that may wait for a thread, half of them from one address; more are sent away.
+    /// The most passwords that wait for a thread, half of them from one address; more are refused.
     pub hashing_queue: usize,
-    /// How long a failed login takes at least, whatever made it fail.
+    /// The minimum duration of a failed login, for any reason.
     pub failed_login_time: Duration,
-    /// Token checks that may wait in the queue.
+    /// The most token checks in the queue.
     pub check_queue: u32,
-    /// Token checks worked on at once by this process.
+    /// The most token checks at once in this process.
     pub check_concurrency: u16,
 }
 
@@ -83,7 +83,7 @@ impl Config {
             argon2: Argon2Parameters::default(),
             min_password_characters: DEFAULT_MIN_CHARACTERS,
             breached_passwords: None,
-            // Whoever is logged in already needs cores, too.
+            // Leaves a core for requests of people who are logged in.
             hashing_threads: cores.saturating_sub(1).max(1),
             hashing_queue: 512,
             failed_login_time: Duration::from_millis(250),
@@ -92,10 +92,10 @@ impl Config {
         }
     }
 
-    /// Whether every value can be used.
+    /// Checks all values.
     ///
     /// # Errors
-    /// A sentence about the first that cannot.
+    /// A sentence about the first invalid value.
     pub fn validate(&self) -> Result<(), String> {
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         if !(minutes(7)..=minutes(15)).contains(&self.access_token_ttl) {

@@ -1,5 +1,5 @@
-//! What can go wrong, in three layers: the rules say no, something underneath fails, the request is bad. Only
-//! here they meet HTTP.
+//! The errors of auth in three layers: refusals, failures of dependencies, and bad requests. Only here they are
+//! mapped to HTTP.
 
 use aggregate::{ExecuteError, RepositoryError};
 use axum::response::{IntoResponse, Response};
@@ -15,10 +15,10 @@ use crate::{
     password::{HashingFailed, UnusableFile},
 };
 
-/// Something underneath failed.
+/// The failure of a dependency.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// What is in the event store.
+    /// The event store.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
     /// The read models.
@@ -27,22 +27,22 @@ pub(crate) enum Failure {
     /// The counters of failed attempts.
     #[error(transparent)]
     Operations(DatabaseError),
-    /// The keys under which what is personal in events is sealed.
+    /// The keys that encrypt personal data.
     #[error(transparent)]
     SubjectKeys(#[from] KeyError),
-    /// Hashing a password.
+    /// The hashing of passwords.
     #[error(transparent)]
     Hashing(#[from] HashingFailed),
     /// The file of breached passwords.
     #[error(transparent)]
     Breached(#[from] UnusableFile),
-    /// Signing a token.
+    /// The signing of tokens.
     #[error("an access token cannot be signed: {0}")]
     Signing(#[from] jsonwebtoken::errors::Error),
 }
 
 impl Failure {
-    /// Whether it is that the key of one person is damaged or lost.
+    /// Whether the key of one person is damaged or lost.
     pub(crate) const fn is_unusable_key(&self) -> bool {
         matches!(
             self,
@@ -52,24 +52,24 @@ impl Failure {
     }
 }
 
-/// Why a command did nothing.
+/// Why a command had no effect.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
-    /// The rules say no.
+    /// The rules refuse it.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Something underneath failed.
+    /// A dependency failed.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
 
-/// Why a request was not answered as wished.
+/// Why a request failed.
 pub(crate) enum ApiError {
-    /// The rules say no.
+    /// The rules refuse it.
     Refused(Refusal),
-    /// Something underneath failed.
+    /// A dependency failed.
     Failed(Failure),
-    /// The password was right, and a code is missing: what the login goes on with.
+    /// The password was right, and a code is needed. The token with which the login continues.
     SecondFactorRequired(Zeroizing<String>),
     /// The request itself is bad.
     Bad(Problem),
@@ -222,7 +222,7 @@ fn refused(refusal: &Refusal) -> Problem {
     }
 }
 
-/// Says nothing about the account, and nothing about whether this attempt would have succeeded.
+/// Reveals nothing about the account, nor whether this attempt was right.
 fn too_many_attempts(seconds: u64) -> Problem {
     none_left(
         "attempts",
@@ -233,7 +233,8 @@ fn too_many_attempts(seconds: u64) -> Problem {
     )
 }
 
-/// `429` of a limit that auth counts itself, in the form in which the gateway tells of its own. There is no window: how long the next one has to wait grows.
+/// `429` of a limit that auth counts itself, in the same form as the gateway's. There is no window, because the waits
+/// grow.
 fn none_left(limit: &'static str, free: u64, seconds: u64, detail: &str) -> Problem {
     let policy = RateLimitPolicy {
         name: limit,
@@ -294,7 +295,7 @@ fn failed(failure: &Failure) -> Problem {
                 .detail("Too many passwords are being checked at the moment. Try again shortly.")
                 .retry_after(1)
         }
-        // Logged by the one who sends them, in the access log.
+        // Logged in the access log by the role that sends them.
         Failure::Hashing(HashingFailed::Crowded) => too_many_attempts(1),
         Failure::Breached(_) => {
             tracing::error!(error = %failure, "a new password cannot be checked");

@@ -1,5 +1,5 @@
-//! Remembers beyond this process what comparing a password with each kind of hash costs, so that failed logins take as long as with
-//! the dearest from the first one after a start on, and from the import of a dear hash on.
+//! Stores what comparing a password with each kind of hash costs, for all processes: so failed logins take as long as
+//! the most expensive kind from the start, and from the import of expensive hashes on.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,14 +11,14 @@ use crate::{
     password::{Asker, Password, kind_of},
 };
 
-/// Another process may have met, or imported, hashes of another kind.
+/// How often the table is read, because another process may have met or imported other kinds of hashes.
 const RECALL_EVERY: Duration = Duration::from_secs(5);
 const RECALL: &str = "SELECT kind, micros FROM password_hash_costs ORDER BY micros DESC LIMIT 64";
 const REMEMBER: &str =
     "INSERT INTO password_hash_costs (kind, micros) VALUES ($1, $2) ON CONFLICT (kind) DO NOTHING";
 
 impl Auth {
-    /// Lets failures take as long as every process that ever was has found out.
+    /// Makes failures take as long as the measurements of all processes require.
     pub(crate) async fn recall_hash_costs(&self) {
         if let Err(error) = self.try_to_recall().await {
             tracing::warn!(%error, "what hashes cost cannot be recalled: the first failed logins may tell of dear ones");
@@ -33,7 +33,7 @@ impl Auth {
         Ok(())
     }
 
-    /// Does so again and again.
+    /// Does this repeatedly.
     pub(crate) async fn keep_recalling_hash_costs(&self) {
         loop {
             tokio::time::sleep(RECALL_EVERY).await;
@@ -41,17 +41,17 @@ impl Auth {
         }
     }
 
-    /// Lets other processes know that comparisons with hashes like `hash` take so long.
+    /// Stores what a comparison with hashes like `hash` costs.
     pub(crate) async fn remember_hash_cost(&self, hash: &str, took: Duration) -> Result<(), DatabaseError> {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let values = [kind_of(hash).into(), micros.into()];
         self.operations.execute(REMEMBER, &values).await.map(drop)
     }
 
-    /// Measures what a comparison with `hash` costs and remembers it, before somebody has it.
+    /// Measures and stores what a comparison with `hash` costs, before an account has it.
     ///
     /// # Errors
-    /// When it cannot be remembered.
+    /// When it cannot be stored.
     pub(crate) async fn prepare_for_hash(&self, hash: &str) -> Result<(), Failure> {
         if self.hasher.knows_cost_of(hash) {
             return Ok(());

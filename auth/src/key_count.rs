@@ -1,13 +1,13 @@
-//! How many people have a key, for metrics.
+//! Counts people's keys, for metrics.
 
 use std::time::Duration;
 
 use crate::auth::Auth;
 
-/// Between two counts, each of which looks at the whole table.
+/// The pause between two counts, which read the whole table.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Counts again and again.
+/// Counts repeatedly.
 pub(crate) async fn count_keys(auth: &Auth) {
     loop {
         match auth.subject_keys.count().await {

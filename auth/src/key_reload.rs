@@ -1,5 +1,4 @@
-//! The keys as their directory holds them now: read again when somebody shows a token of a key that is not here, so that a
-//! new key can be put beside the old ones while auth runs.
+//! Reads the directory of keys again when a token has an unknown key id, so that a key can be added while auth runs.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,9 +6,9 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::{keys, token::AccessTokens};
 
-/// Between two looks into the directory, since anyone can make up names of keys.
+/// The pause between two reads because of unknown key ids, which clients can invent.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// How often the directory is looked into without a reason.
+/// How often the directory is read without a reason.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The directory of keys.
@@ -19,11 +18,11 @@ pub(crate) struct KeyFiles {
     looked: Mutex<Look>,
 }
 
-/// The last look into the directory.
+/// The last read of the directory.
 #[derive(Debug)]
 struct Look {
     at: Instant,
-    /// What was wrong with it, so that it is said once.
+    /// The error, so that it is logged once.
     problem: Option<String>,
 }
 
@@ -39,8 +38,8 @@ impl KeyFiles {
         }
     }
 
-    /// Reads the keys again and gives them to `tokens`, unless that was done a moment ago. Without success the keys stay as
-    /// they are. Returns whether a key was taken away.
+    /// Reads the keys again and gives them to `tokens`, unless that was done a moment ago. After an error the keys
+    /// stay the same. Returns whether a key was removed.
     pub(crate) async fn renew(&self, tokens: &AccessTokens) -> bool {
         let mut looked = self.looked.lock().await;
         if looked.at.elapsed() < LOOK_AGAIN {

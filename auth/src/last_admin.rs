@@ -1,6 +1,6 @@
-//! Changes that make or unmake an admin. Who loses the role, or is disabled, leaves the stream `admins` first, with one
-//! append that is refused for the last one; who gains it enters that stream last. What is lost in between is done by
-//! repeating the same command.
+//! Changes that add or remove an admin. An account that loses the role, or is disabled, first leaves the stream
+//! `admins`, with an append that is refused for the last one. An account that gains the role enters that stream last.
+//! An interrupted change is completed by repeating the command.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::{
     error::CommandError,
 };
 
-/// Replaces the roles of an account, unless it is the last admin and would not be one any more.
+/// Replaces the roles of an account, unless this would remove the last admin.
 pub(crate) async fn set_roles(
     auth: &Auth,
     id: UserId,
@@ -35,7 +35,7 @@ pub(crate) async fn set_roles(
     conclude(auth, metadata, changed, removed).await
 }
 
-/// Gives an account one more role.
+/// Adds a role to an account.
 pub(crate) async fn grant(
     auth: &Auth,
     id: UserId,
@@ -64,7 +64,7 @@ pub(crate) async fn disable(
     conclude(auth, metadata, changed, removed).await
 }
 
-/// Lets an account be used again, as an admin if it was one.
+/// Enables an account, as an admin if it was one.
 pub(crate) async fn enable(
     auth: &Auth,
     id: UserId,
@@ -78,7 +78,7 @@ pub(crate) async fn enable(
     conclude(auth, metadata, changed, None).await
 }
 
-/// Erases the person behind an account, unless it is the last admin, as `decide` says.
+/// Erases the person of an account as `decide` says, unless it is the last admin.
 pub(crate) async fn erase(
     auth: &Auth,
     id: UserId,
@@ -86,7 +86,7 @@ pub(crate) async fn erase(
     decide: impl Fn(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
 ) -> Result<Changed, CommandError> {
     let removed = match remove(auth, id, metadata).await {
-        // Somebody else was faster: then `decide` finds nothing to do.
+        // Another request was faster: then `decide` finds nothing to do.
         Err(CommandError::Refused(Refusal::AccountIsUnknown)) => None,
         other => other?,
     };
@@ -94,7 +94,7 @@ pub(crate) async fn erase(
         Ok(changed) => conclude(auth, metadata, changed, removed).await,
         Err(CommandError::Refused(refusal)) => {
             if removed.is_some() {
-                // The account stays, and so does its role.
+                // The account and its role stay.
                 let unchanged = change(auth, id, metadata, |_| Ok(Vec::new())).await?;
                 conclude(auth, metadata, unchanged, removed).await?;
             }
@@ -104,15 +104,15 @@ pub(crate) async fn erase(
     }
 }
 
-/// Takes the account of a person who is about to be erased out of the admins, unless it is the last.
+/// Removes the account of a person who is about to be erased from the admins, unless it is the last.
 pub(crate) async fn leave(auth: &Auth, id: UserId, metadata: &CommandMetadata) -> Result<(), CommandError> {
     let decide = |admins: Option<&Admins>, _| domain::admins::remove(admins, id);
     auth.admins.execute(&(), &metadata.about(id), decide).await?;
     Ok(())
 }
 
-/// Takes the account of a person who was erased out of the admins, also if it is the last: that they are erased comes before
-/// that somebody is left, whom an operator can name at any time. Returns the position in the log if that was needed.
+/// Removes the account of an erased person from the admins, even if it is the last: the erasure matters more, and an
+/// operator can name a new admin at any time. Returns the position in the log if there was something to remove.
 pub(crate) async fn leave_erased(
     auth: &Auth,
     id: UserId,
@@ -129,7 +129,8 @@ pub(crate) async fn leave_erased(
     Ok(done.changed.then_some(done.position))
 }
 
-/// Takes the account out of the admins, and tells everyone. Returns the position in the log if that was needed.
+/// Removes the account from the admins, and broadcasts that. Returns the position in the log if there was something
+/// to remove.
 async fn remove(auth: &Auth, id: UserId, metadata: &CommandMetadata) -> Result<Option<u64>, CommandError> {
     let account: Loaded<Account> = auth.accounts.load(&id).await?;
     domain::account::exists(account.state.as_ref())?;
@@ -141,7 +142,7 @@ async fn remove(auth: &Auth, id: UserId, metadata: &CommandMetadata) -> Result<O
     Ok(done.changed.then_some(done.position))
 }
 
-/// Decides about the account by its own stream.
+/// Changes the account in its own stream.
 async fn change(
     auth: &Auth,
     id: UserId,
@@ -168,8 +169,7 @@ async fn change(
     })
 }
 
-/// Adds the account to the admins if its own stream says that it is to be one, tells everyone, and shows the account as
-/// it counts now.
+/// Adds the account to the admins if its own stream says so, broadcasts that, and returns the effective account.
 async fn conclude(
     auth: &Auth,
     metadata: &CommandMetadata,
@@ -194,7 +194,7 @@ async fn conclude(
         false => auth.newest_position().await?,
     };
     changed.account = domain::admins::effective(changed.account, admins.as_ref());
-    // Also when nothing happened: whoever did it before may have died before telling anyone.
+    // Also when nothing changed: an earlier process may have ended before it broadcast this.
     auth.revoke(Revocation::Account(id)).await;
     Ok(changed)
 }

@@ -1,8 +1,8 @@
 //! Auth: accounts, sessions and tokens; the only role that sees passwords or signing keys.
 //!
-//! `domain/` decides, `crates/aggregate` loads and appends, `endpoints/` has a file for each endpoint, `operator/` one for
-//! each command of an operator, `token_check.rs` answers whether a token is good. All state is in events; what is remembered of
-//! it is compared with the log at each use.
+//! `domain/` decides, `crates/aggregate` loads and appends, `endpoints/` has a file for each endpoint, `operator/`
+//! one for each command of an operator, and `token_check.rs` checks tokens. All state is in events; cached state is
+//! compared with the log at each use.
 
 #![expect(missing_docs, reason = "only the program itself uses a role")]
 

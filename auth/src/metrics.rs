@@ -1,9 +1,9 @@
-//! What auth counts.
+//! The counters of auth.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use runtime::Metrics;
 
-/// What auth counts.
+/// The counters of auth.
 pub(crate) struct Counters {
     logins: IntCounterVec,
     checks: IntCounterVec,

@@ -1,5 +1,5 @@
-//! Verifies the password of an account, for login and for everything that asks for the password again: the only way to it. It
-//! counts failures, waits for its turn, and takes the same time whenever it fails.
+//! Verifies the password of an account, for logins and for requests that need the password again. All of them use
+//! this. It counts failures, limits attempts, and takes the same time for every failure.
 
 use std::sync::Arc;
 
@@ -14,25 +14,25 @@ use crate::{
     throttle::{Attempt, Standing},
 };
 
-/// What a password that is shown within a session is called in the security log.
+/// The name in the security log of a password that is shown within a session.
 const PASSWORD_CHECK: &str = "password_check";
 
-/// Somebody knows the password.
+/// A verified password.
 pub(crate) struct VerifiedPassword {
-    /// Whose it is.
+    /// The account.
     pub(crate) account: Account,
-    /// Which of the passwords that were tried it is.
+    /// The index of the right password among those that were tried.
     pub(crate) which: usize,
-    /// Whether its hash is weaker than those made today.
+    /// Whether its hash is weaker than new ones.
     pub(crate) is_outdated: bool,
-    /// Still the right to hash.
+    /// The right to hash, which is still held.
     pub(crate) slot: Slot,
-    /// What was known before; for [`Throttle::succeeded`](crate::throttle::Throttle::succeeded).
+    /// The state of the counters before; for [`Throttle::succeeded`](crate::throttle::Throttle::succeeded).
     pub(crate) standing: Standing,
 }
 
-/// What becomes of a request whose password was right when it was compared. If the password counts no more when the change is
-/// appended, the security log says so.
+/// The error of a request whose password was right when it was compared. If it is no longer valid at the append, the
+/// security log says so.
 pub(crate) fn refused_after_proof(id: UserId, error: impl Into<ApiError>) -> ApiError {
     let error = error.into();
     if let ApiError::Refused(Refusal::PasswordHasChanged) = &error {
@@ -44,8 +44,8 @@ pub(crate) fn refused_after_proof(id: UserId, error: impl Into<ApiError>) -> Api
 }
 
 impl Auth {
-    /// Compares `passwords` with that of the account that `find` finds. All of them together wait for one turn, and each that is
-    /// wrong is counted if none is right. `whose` is who it has to be, if that is known before.
+    /// Compares `passwords` with that of the account from `find`. They need one slot together, and each counts as a
+    /// failure if none is right. `whose` is the expected account, if it is known before.
     ///
     /// # Errors
     /// Those of `find`, [`Refusal::AttemptsAreTooMany`] when it is too early, [`Refusal::CredentialsAreWrong`] when there is no
@@ -85,7 +85,8 @@ impl Auth {
                 });
             }
         }
-        // Before the slot is free: then the next guess under the same counter is admitted. Each of the passwords was a guess.
+        // Counted before the slot is free, because then the next guess with the same counter is admitted. Each of the
+        // passwords is a guess.
         let mut failures = standing.failures();
         for _ in passwords {
             self.throttle.failed(attempt, &standing).await?;
@@ -107,8 +108,8 @@ impl Auth {
     /// Compares `passwords` with that of `id`, who is signed in with `session`, and counts a success.
     ///
     /// # Errors
-    /// Those of [`Self::prove_password`], and [`Refusal::SessionHasEnded`] when it has since the token was checked: then whether
-    /// the password is right is not looked at.
+    /// Those of [`Self::prove_password`], and [`Refusal::SessionHasEnded`] when the session has ended since the token
+    /// was checked: then the password is not compared.
     pub(crate) async fn prove_own_password(
         &self,
         id: UserId,

@@ -1,4 +1,4 @@
-//! Whether a program token is good: by its name, and by what its account says about it.
+//! Checks a program token, by its name and by its account.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use events::{Account, Actor, ProgramToken, Timestamp};
 
 use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::Failure, token::ProgramTokenName};
 
-/// How long a check waits until a use is noted.
+/// How long a check waits until a use is recorded.
 const NOTE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Judges the token with this name and the hex SHA-256 `hash`.
+/// Checks the token with this name and the hex SHA-256 `hash`.
 pub(crate) async fn judge(auth: &Auth, name: &str, hash: &str) -> Result<Verdict, Failure> {
     let Some(shown) = ProgramTokenName::parse(name, &auth.pepper) else {
         return Ok(Verdict::Rejected(Rejection::Malformed));
@@ -42,7 +42,7 @@ pub(crate) async fn judge(auth: &Auth, name: &str, hash: &str) -> Result<Verdict
     }))
 }
 
-/// The program works on, also when this cannot be noted.
+/// Records a use. If that fails, the program still works.
 async fn note_use(auth: &Auth, account: &Account, token: &ProgramToken, now: Timestamp) {
     let metadata = CommandMetadata::system().by(Actor::Program {
         user: account.id,

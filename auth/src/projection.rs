@@ -1,4 +1,4 @@
-//! How far the read models have come, for the one endpoint that reads them.
+//! Waiting for the read models, for the one endpoint that reads them.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use tokio::sync::Semaphore;
 
 use crate::error::{ApiError, Failure};
 
-/// Requests that wait at the same time. More are turned away at once.
+/// The most requests that wait at the same time. More are refused at once.
 const MOST_AWAITING: usize = 64;
 
-/// The read models as the projector brings them up to the log, and who may wait for that.
+/// The checkpoints of the read models, and the places for waiting.
 pub(crate) struct AwaitedProjection {
     projection: Arc<Projection>,
     places: Semaphore,
@@ -30,19 +30,19 @@ impl AwaitedProjection {
         }
     }
 
-    /// Follows it in the `background`, for those who wait.
+    /// Follows the checkpoints in the `background`.
     pub(crate) fn follow(&self, background: &Background) {
         self.projection.follow(background);
     }
 
-    /// Waits until the read models show what a request wants to see. Returns the headers of the answer: what it shows at least of
-    /// everybody, since it is about all accounts.
+    /// Waits for the states that a request asks for. Returns the headers of the answer, with a token for all
+    /// partitions, because it is about all accounts.
     ///
     /// # Errors
     /// When that is not there in time, or too many wait already.
     pub(crate) async fn reached(&self, caller: UserId, at_least: &AtLeast) -> Result<HeaderMap, ApiError> {
         let projection = &self.projection;
-        // This is asked so seldom that nobody compares meanwhile.
+        // This is used so rarely that there is no regular comparison.
         projection.compare().await.map_err(Failure::from)?;
         if !at_least.tokens.iter().all(|token| projection.shows(*token)) {
             let _place = self
@@ -58,7 +58,7 @@ impl AwaitedProjection {
                 Reached::Behind => return Err(at_least.behind(false).into()),
                 Reached::Lost => return Err(at_least.behind(true).into()),
             }
-            // What was waited for is of one partition, and the answer tells of all.
+            // The wait was for one partition, and the answer is about all.
             projection.look().await.map_err(Failure::from)?;
         }
         Ok(at_least.shown(ConsistencyToken::new(caller, projection.least())))

@@ -1,4 +1,4 @@
-//! Hands out the public keys over the bus.
+//! Answers requests for the public keys over the bus.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::auth::Auth;
 
-/// Hands out the public keys.
+/// Answers with the public keys.
 pub(crate) struct PublicKeys(pub(crate) Arc<Auth>);
 
 #[async_trait]

@@ -17,9 +17,9 @@ const GOOD_FOR_SECONDS: i64 = 60 * 60;
 /// A reset that was offered.
 #[derive(Debug)]
 pub struct Reset {
-    /// What whoever forgot the password sends to `/auth/reset`. Shown this once.
+    /// The token that the person sends to `/auth/reset`. It is shown only once.
     pub token: Zeroizing<String>,
-    /// Until when.
+    /// The time until which it can be used.
     pub expires_at: Timestamp,
 }
 

@@ -1,4 +1,4 @@
-//! Takes all tokens back from the programs of an account, for its owner, for an admin or from the command line.
+//! Revokes all program tokens of an account, for its owner, for an admin or from the command line.
 
 use auth_client::Revocation;
 use events::{Account, UserId};
@@ -10,7 +10,7 @@ use crate::{
     error::CommandError,
 };
 
-/// Takes all tokens back from the programs of the account `id`, and tells everyone. Returns how many there were, too.
+/// Revokes all program tokens of the account `id`, and broadcasts that. Also returns how many there were.
 pub(crate) async fn revoke_all(
     auth: &Auth,
     id: UserId,
@@ -23,7 +23,7 @@ pub(crate) async fn revoke_all(
         Ok(events)
     };
     let changed = auth.change_account(id, metadata, decide).await?;
-    // Also when there was none: whoever took them back may have died before telling anyone.
+    // Also when there was none: an earlier process may have ended before it broadcast this.
     auth.revoke(Revocation::Account(id)).await;
     tracing::info!(account.id = %id, "the tokens of programs were taken back");
     Ok((changed, revoked))

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// What every handler can ask for.
+/// The state of all handlers.
 #[derive(Clone)]
 pub(crate) struct AppState {
     pub(crate) auth: Arc<Auth>,
@@ -91,14 +91,14 @@ pub(crate) fn routes(state: AppState) -> Router {
         )
         .route("/.well-known/jwks.json", get(jwks::jwks))
         .route_layer(middleware::from_fn(refuse_parameters))
-        // What comes after that layer reads the parameters itself.
+        // Routes after that layer read their parameters themselves.
         .route("/auth/users", get(list_users::list_users))
         .layer(middleware::from_fn_with_state(state.clone(), share))
         .layer(middleware::map_response(forbid_storing))
         .with_state(state)
 }
 
-/// Nothing that auth answers may be kept by a cache, errors included.
+/// No answer of auth may be cached, including errors.
 async fn forbid_storing(mut response: Response) -> Response {
     response
         .headers_mut()
@@ -106,8 +106,8 @@ async fn forbid_storing(mut response: Response) -> Response {
     response
 }
 
-/// Lets a request with a token in when it is the turn of its person. Whose it is the token itself says; whether its session is
-/// still live is looked up afterwards, since that takes connections, too.
+/// Limits requests with a token for each person. The token itself names the person; whether its session is live is
+/// checked afterwards, because that needs connections, too.
 async fn share(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let person = presented_token(request.headers()).and_then(|token| state.verifier.subject(token));
     let Some(person) = person else {

@@ -1,4 +1,4 @@
-//! How a session begins, once the account has opened it, and the answer that login, second factor and refresh share.
+//! Begins a session that the account has opened, and makes the answer of logins and refreshes.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -20,7 +20,7 @@ use crate::{
     token::{Issued, RefreshToken},
 };
 
-/// Begins the session `id`, which `account` has opened, for someone who was known by `methods`.
+/// Begins the session `id`, which `account` has opened, for a person who authenticated with `methods`.
 pub(crate) async fn start(
     auth: &Auth,
     context: &RequestContext,
@@ -70,7 +70,7 @@ pub(crate) async fn start(
     ))
 }
 
-/// Ends the sessions that a new one has crowded out.
+/// Ends the sessions that were closed to make room for a new one.
 pub(crate) async fn end_crowded_out(auth: &Auth, opened: &Changed, metadata: &CommandMetadata) {
     auth.end_closed_sessions(opened, EndReason::Logout, &metadata.by_system())
         .await;
@@ -79,7 +79,7 @@ pub(crate) async fn end_crowded_out(auth: &Auth, opened: &Changed, metadata: &Co
     }
 }
 
-/// Which of the open sessions have ended by themselves. Looked up only when the account has as many as it may.
+/// The open sessions that have ended by themselves. Read only when the account has the most sessions.
 pub(crate) async fn ended_sessions(auth: &Auth, account: &Account) -> Result<Vec<SessionId>, ApiError> {
     if account.open_sessions.len() < MAX_OPEN_SESSIONS {
         return Ok(Vec::new());
@@ -95,7 +95,7 @@ pub(crate) async fn ended_sessions(auth: &Auth, account: &Account) -> Result<Vec
     Ok(ended.copied().collect())
 }
 
-/// The tokens of a session, and whose it is.
+/// The answer with the tokens and the account of a session.
 pub(crate) fn token_answer(
     auth: &Auth,
     account: Account,
@@ -111,7 +111,7 @@ pub(crate) fn token_answer(
         token_type: TokenType::Bearer,
         expires_in: issued.expires_in,
         refresh_token: refresh_token.text().to_owned(),
-        // Rounded: the clock went on a little since the session began.
+        // Rounded, because a little time has passed since the session began.
         refresh_expires_in: (left + 500_000).div_euclid(1_000_000),
         user: account.into(),
     };

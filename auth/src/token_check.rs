@@ -1,5 +1,5 @@
-//! Answers whether an access token is good: by its signature and times, and by what the event store says about
-//! its session and account. For auth's own endpoints directly, for everyone else over the bus.
+//! Checks access tokens, by their signature and times, and by the session and the account in the event store. Called
+//! directly by auth's own endpoints, and over the bus by the other roles.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 
 use crate::{auth::Auth, error::Failure, program_token_check, token::ProgramTokenName};
 
-/// How long a check may take: whoever asked over the bus waits no longer.
+/// The time limit of a check, which is also how long callers over the bus wait.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 pub(crate) struct TokenCheck(pub(crate) Arc<Auth>);
@@ -51,7 +51,7 @@ impl TokenCheck {
             user_id: account.id,
             email: account.email.clone(),
             credential: Credential::Session(session.id),
-            // What they may do now, not what they might when the token was issued.
+            // The present roles, not those at the time of issue.
             roles: auth.roles_in(&account, &session, &admins),
             expires_at: claims.expires_at().min(session.ends_at()),
         }))

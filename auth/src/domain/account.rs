@@ -10,10 +10,10 @@ use events::{
 
 use super::Refusal;
 
-/// What a decision about an account comes to.
+/// The result of a decision about an account.
 pub(crate) type Decided = Result<Vec<AccountEvent>, Refusal>;
 
-/// Opens the account. Of all who try it for one address, whoever is first in the stream wins.
+/// Registers the account. Of concurrent registrations of one address, the first in the stream succeeds.
 pub(crate) fn register(account: Option<&Account>, registered: &AccountRegistered) -> Decided {
     match account {
         Some(_) => Err(Refusal::EmailIsTaken),
@@ -21,7 +21,7 @@ pub(crate) fn register(account: Option<&Account>, registered: &AccountRegistered
     }
 }
 
-/// Changes how the person is called.
+/// Changes the display name.
 pub(crate) fn rename(account: Option<&Account>, display_name: Option<&str>) -> Decided {
     let account = usable(account)?;
     if account.display_name.as_deref() == display_name {
@@ -36,7 +36,7 @@ pub(crate) fn rename(account: Option<&Account>, display_name: Option<&str>) -> D
 }
 
 /// Replaces the password hash `old` by `new`, and closes every session but `surviving`. Refused when the hash is no
-/// longer `old`, because then whoever asks has proved knowledge of a password that counts no more.
+/// longer `old`, because then the caller proved a password that is no longer valid.
 pub(crate) fn change_password(
     account: Option<&Account>,
     old: &SecretHash,
@@ -55,8 +55,8 @@ pub(crate) fn change_password(
     ])
 }
 
-/// Opens `session` for whoever proved to know the password behind `verified`, which is hashed again as `rehashed` if that
-/// is due, unless the account has a second factor.
+/// Opens `session` after the password of the hash `verified` was shown, unless the account has a second factor. If
+/// `rehashed` is given, it replaces the hash.
 pub(crate) fn open_session(
     account: Option<&Account>,
     verified: &SecretHash,
@@ -80,8 +80,7 @@ pub(crate) fn open_session(
     Ok(rehashed.into_iter().chain([opened]).collect())
 }
 
-/// The event that opens `session`. Sessions that are known to have ended make room; if that is not enough, the oldest is
-/// closed.
+/// The event that opens `session`. Ended sessions make room; if that is not enough, the oldest is closed.
 pub(super) fn opening(account: &Account, session: SessionId, ended: &[SessionId]) -> AccountEvent {
     let (mut closed, open): (Vec<_>, Vec<_>) = account
         .open_sessions
@@ -92,7 +91,7 @@ pub(super) fn opening(account: &Account, session: SessionId, ended: &[SessionId]
     AccountSessionOpened { session, closed }.into()
 }
 
-/// Notes that the password behind `verified` was hashed again.
+/// Replaces the hash `verified` by a new one of the same password.
 pub(crate) fn rehash(account: Option<&Account>, verified: &SecretHash, rehashed: &SecretHash) -> Decided {
     if usable(account)?.password_hash != *verified {
         return Err(Refusal::PasswordHasChanged);
@@ -114,14 +113,14 @@ pub(crate) fn end_sessions(account: Option<&Account>) -> Decided {
     })
 }
 
-/// Gives one more role.
+/// Adds a role.
 pub(crate) fn grant(account: Option<&Account>, role: Role) -> Decided {
     let mut roles = existing(account)?.roles.clone();
     roles.insert(role);
     set_roles(account, &roles, None)
 }
 
-/// Whether the account is there at all.
+/// Checks that the account exists.
 pub(crate) fn exists(account: Option<&Account>) -> Result<(), Refusal> {
     existing(account).map(drop)
 }
@@ -142,8 +141,7 @@ pub(crate) fn set_roles(
     Ok(vec![changed.into()])
 }
 
-/// Forbids the account to be used. What was handed out before stays worthless when it may be used again: every session is
-/// closed, and every program token is taken back.
+/// Disables the account. Sessions are closed and program tokens revoked for good, even if it is enabled again.
 pub(crate) fn disable(account: Option<&Account>, reason: Option<&AdminReason>) -> Decided {
     let account = existing(account)?;
     if account.disabled {
@@ -156,7 +154,7 @@ pub(crate) fn disable(account: Option<&Account>, reason: Option<&AdminReason>) -
     Ok(disabled.chain(every_token_revoked(account)).collect())
 }
 
-/// Allows the account to be used again.
+/// Enables the account again.
 pub(crate) fn enable(account: Option<&Account>, reason: Option<&AdminReason>) -> Decided {
     Ok(if existing(account)?.disabled {
         let admin_reason = reason.cloned();
@@ -166,7 +164,7 @@ pub(crate) fn enable(account: Option<&Account>, reason: Option<&AdminReason>) ->
     })
 }
 
-/// Erases the person behind the account, as an operator wants it.
+/// Erases the person of the account, for an operator.
 pub(crate) fn erase(account: Option<&Account>) -> Decided {
     match account {
         None => Err(Refusal::AccountIsUnknown),
@@ -175,8 +173,8 @@ pub(crate) fn erase(account: Option<&Account>) -> Decided {
     }
 }
 
-/// Erases the person behind the account, who proved to know the password behind `verified`. Refused when that is no longer
-/// the password, and when the account may not be used.
+/// Erases the person of the account, who showed the password of the hash `verified`. Refused when that is no longer
+/// the password, and when the account is disabled.
 pub(crate) fn erase_own(account: Option<&Account>, verified: &SecretHash) -> Decided {
     if account.is_some_and(|account| account.erased) {
         return Ok(Vec::new());
@@ -202,7 +200,7 @@ pub(super) fn usable(account: Option<&Account>) -> Result<&Account, Refusal> {
     }
 }
 
-/// The events that take back every program token of `account`.
+/// The events that revoke every program token of `account`.
 pub(super) fn every_token_revoked(account: &Account) -> impl Iterator<Item = AccountEvent> {
     let tokens = account.program_tokens.iter();
     tokens.map(|token| ProgramTokenRevoked { token: token.id }.into())

@@ -1,8 +1,8 @@
-//! Decisions about who the admins are, what being one means for an account, and what admins lay down for everybody.
+//! Decisions about who the admins are, what this means for an account, and which roles need a second factor.
 //!
-//! The stream `admins` is the truth: whoever is in it is an admin and can use their account, also while events of the
-//! account's own stream that follow from it are still missing. So somebody is left whenever that stream names somebody,
-//! and only its last name can never be taken away.
+//! The stream `admins` is authoritative: an account in it is an admin and enabled, even while the following events in
+//! the account's own stream are missing. So there is always an admin, because the last account in that stream cannot
+//! be removed.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ pub(crate) fn remove_erased(admins: Option<&Admins>, account: UserId) -> Vec<Adm
     }
 }
 
-/// Lets `roles` count in sessions with a second factor only, and no others.
+/// Makes `roles`, and no others, valid only in sessions with a second factor.
 pub(crate) fn set_second_factor_roles(admins: Option<&Admins>, roles: &BTreeSet<Role>) -> Vec<AdminsEvent> {
     let are_so = admins.map_or(roles.is_empty(), |admins| admins.second_factor_roles == *roles);
     if are_so {
@@ -51,7 +51,7 @@ pub(crate) fn set_second_factor_roles(admins: Option<&Admins>, roles: &BTreeSet<
     }
 }
 
-/// `account` as it counts: its roles and whether it can be used, with what the stream `admins` says about it.
+/// The effective state of `account`: its roles and whether it is enabled, with the facts of the stream `admins`.
 pub(crate) fn effective(mut account: Account, admins: Option<&Admins>) -> Account {
     if account.erased {
         return account;

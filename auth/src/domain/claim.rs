@@ -1,11 +1,11 @@
-//! The claim on an address: the stream that makes addresses unique without a table to look them up in.
+//! The claim on an address: a stream for each address, which makes addresses unique without a table.
 
 use events::{EmailClaimed, EmailEvent, EmailReleased, UserId};
 
 /// The state of one address after some version of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
-    /// Who holds it, if anyone does now.
+    /// The account that has it, if any.
     pub(crate) holder: Option<UserId>,
 }
 
@@ -17,8 +17,8 @@ impl Claim {
     }
 }
 
-/// Claims the address for the account `id`, unless someone holds it. A holder that is not `id` need not have an account: whoever claimed it may have crashed before
-/// registering. Registering decides that, on the account's own stream.
+/// Claims the address for the account `id`, unless another has it. The holder may have no account, if the process
+/// crashed before registering. The registration decides that on the account's own stream.
 pub(crate) fn claim(claim: Option<&Claim>, id: UserId) -> Vec<EmailEvent> {
     match claim.and_then(|claim| claim.holder) {
         Some(_) => Vec::new(),
@@ -26,7 +26,7 @@ pub(crate) fn claim(claim: Option<&Claim>, id: UserId) -> Vec<EmailEvent> {
     }
 }
 
-/// Gives the address of `erased`, a person who was erased, up, if they still hold it.
+/// Releases the address of the person `erased`, if they still have it.
 pub(crate) fn release(claim: Option<&Claim>, erased: UserId) -> Vec<EmailEvent> {
     match claim.and_then(|claim| claim.holder) {
         Some(holder) if holder == erased => vec![EmailReleased {}.into()],

@@ -1,4 +1,4 @@
-//! Decisions about the tokens that people make for their programs.
+//! Decisions about program tokens.
 
 use events::{
     Account, MAX_PROGRAM_TOKENS, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Timestamp,
@@ -10,10 +10,10 @@ use super::{
     account::{Decided, every_token_revoked, existing, usable},
 };
 
-/// For so long after a use is noted, further ones are not.
+/// Further uses are not recorded for this long after one.
 const NOTE_USE_AFTER_SECONDS: i64 = 24 * 60 * 60;
 
-/// Makes a token. Those that have run out make room for it.
+/// Creates a token. Expired ones make room for it.
 pub(crate) fn create(account: Option<&Account>, created: &ProgramTokenCreated, now: Timestamp) -> Decided {
     let tokens = &usable(account)?.program_tokens;
     let (live, ended): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.is_live(now));
@@ -26,7 +26,7 @@ pub(crate) fn create(account: Option<&Account>, created: &ProgramTokenCreated, n
     Ok(removed.chain([created.clone().into()]).collect())
 }
 
-/// Takes a token back.
+/// Revokes a token.
 pub(crate) fn revoke(account: Option<&Account>, token: TokenId) -> Decided {
     let tokens = &usable(account)?.program_tokens;
     if !tokens.iter().any(|known| known.id == token) {
@@ -35,12 +35,12 @@ pub(crate) fn revoke(account: Option<&Account>, token: TokenId) -> Decided {
     Ok(vec![ProgramTokenRevoked { token }.into()])
 }
 
-/// Takes all tokens back.
+/// Revokes all tokens.
 pub(crate) fn revoke_all(account: Option<&Account>) -> Decided {
     Ok(every_token_revoked(existing(account)?).collect())
 }
 
-/// Notes that a token is in use, once a day at most.
+/// Records that a token is used, at most once a day.
 pub(crate) fn note_use(account: Option<&Account>, token: TokenId, now: Timestamp) -> Decided {
     let tokens = &usable(account)?.program_tokens;
     let due = tokens
@@ -53,7 +53,7 @@ pub(crate) fn note_use(account: Option<&Account>, token: TokenId, now: Timestamp
     })
 }
 
-/// Whether a use of `token` at `now` is worth an event.
+/// Whether a use of `token` at `now` must be recorded.
 pub(crate) fn is_use_to_be_noted(token: &events::ProgramToken, now: Timestamp) -> bool {
     token
         .last_used_at

@@ -7,13 +7,13 @@ use super::{
     account::{Decided, every_token_revoked, existing, usable},
 };
 
-/// Offers a reset, in place of any that was offered before.
+/// Offers a reset, replacing an earlier one.
 pub(crate) fn offer(account: Option<&Account>, offered: &ResetOffered) -> Decided {
     existing(account)?;
     Ok(vec![offered.clone().into()])
 }
 
-/// The reset that waits for the token with the hash `presented`, if it can still be used at `now`.
+/// The pending reset whose token has the hash `presented`, if it can be used at `now`.
 pub(crate) fn pending<'a>(
     account: Option<&'a Account>,
     presented: &SecretHash,
@@ -31,8 +31,8 @@ pub(crate) fn pending<'a>(
     Ok((usable(Some(account))?, reset))
 }
 
-/// Uses the reset: there is a new password, every session is closed, and every program token is taken back. Nobody can tell
-/// who made those, since whoever resets has not proved to know the password before.
+/// Uses the reset: sets the new password, closes every session, and revokes every program token. The tokens may be a
+/// stranger's, because the owner has not shown the old password.
 pub(crate) fn complete(
     account: Option<&Account>,
     presented: &SecretHash,

@@ -1,4 +1,4 @@
-//! Decisions about second factors. Which code somebody shows is found out elsewhere, and handed in.
+//! Decisions about second factors. The caller finds out which code was shown.
 
 use events::{
     Account, AccountEvent, SecondFactor, SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed,
@@ -10,14 +10,14 @@ use super::{
     account::{Decided, opening, usable},
 };
 
-/// A code that was looked at: what happens for it, and whether it was right.
+/// The result of checking a code: the events, and whether it was right.
 pub(crate) struct CheckedCode {
     pub(crate) events: Vec<AccountEvent>,
     pub(crate) is_right: bool,
 }
 
-/// Sets a second factor up, in place of one that was never confirmed. Refused when the password is no longer the one
-/// that was verified.
+/// Sets up a second factor, replacing one that was never confirmed. Refused when the password is no longer the
+/// verified one.
 pub(crate) fn enroll(
     account: Option<&Account>,
     verified: &SecretHash,
@@ -33,8 +33,8 @@ pub(crate) fn enroll(
     Ok(vec![enrolled.clone().into()])
 }
 
-/// Puts a second factor into force. `code` is the one that the person shows. Wrong ones are counted as those of a login are: whoever
-/// has got hold of an access token must not guess a factor into force that locks the person out.
+/// Confirms a second factor with the shown `code`. Wrong codes count as in a login, so that the holder of a stolen
+/// access token cannot guess a code and lock the person out.
 pub(crate) fn confirm(
     account: Option<&Account>,
     now: Timestamp,
@@ -57,13 +57,14 @@ pub(crate) fn confirm(
             events: vec![SecondFactorConfirmed { step }.into()],
             is_right: true,
         }),
-        // A recovery code does not show that the app works.
+        // A recovery code does not prove that the app works.
         Some(UsedCode::Recovery(_)) | None => Ok(wrong()),
     }
 }
 
-/// Judges a code of a second factor that is in force. After many wrong ones the next has to wait, but for recovery codes,
-/// which nobody can guess: whoever has the password cannot keep out the person who has the codes.
+/// Checks a code of a confirmed second factor. After many wrong codes the next one of the app must wait. Recovery
+/// codes need not, because nobody can guess them: so someone with the password cannot lock out the person with the
+/// codes.
 pub(crate) fn judge(
     account: &Account,
     now: Timestamp,
@@ -82,8 +83,8 @@ pub(crate) fn judge(
     }
 }
 
-/// Judges the code of a login whose password was right, and opens `session` for a right one. `is_good` says whether the login
-/// may still go on.
+/// Checks the code of a login whose password was right, and opens `session` if the code is right. `is_good` says
+/// whether the login may still continue.
 pub(crate) fn go_on_with_login(
     account: Option<&Account>,
     session: SessionId,
@@ -118,7 +119,7 @@ fn wrong() -> CheckedCode {
     }
 }
 
-/// Gives a second factor up, for a right code.
+/// Removes a second factor, with a right code.
 pub(crate) fn remove(
     account: Option<&Account>,
     verified: &SecretHash,
@@ -132,7 +133,7 @@ pub(crate) fn remove(
     Ok(judged)
 }
 
-/// Judges the code of somebody who does what needs the second factor beside the password.
+/// Checks the code of a request that needs the second factor besides the password.
 pub(crate) fn show(
     account: Option<&Account>,
     verified: &SecretHash,

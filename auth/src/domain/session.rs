@@ -7,29 +7,29 @@ use events::{
 
 use super::Refusal;
 
-/// For so long after a refresh its client may present the same token again, because the answer was lost or another of its
-/// tabs was faster. Longer than a client takes to try again, and too short to be of use to whoever finds an old token.
+/// For this long after a refresh, the client may repeat the same token, because the answer was lost or another tab
+/// was faster. Longer than a client takes to retry, and too short to help someone who finds an old token.
 const REPEAT_WITHIN_SECONDS: i64 = 5;
-/// A session that has so many events is not refreshed any more, so that its stream stays short enough to be read by a replica
-/// that has not seen it: one every 148 seconds for the whole seven days.
+/// A session with this many events is not refreshed any more, so that its stream stays short enough for a replica
+/// that has not read it yet. It allows one refresh every 148 seconds for seven days.
 pub(crate) const MAX_EVENTS: u64 = 4_096;
 
-/// A refresh token that was presented. That it was issued here has been found out before.
+/// A presented refresh token that is known to have been issued here.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Presented<'a> {
-    /// How many tokens of the session came before it.
+    /// The number of tokens of the session before it.
     pub(crate) generation: u64,
-    /// Hex SHA-256 of it.
+    /// Hex SHA-256 of the token.
     pub(crate) hash: &'a str,
-    /// A fingerprint of the client that presents it.
+    /// A fingerprint of the client.
     pub(crate) client: &'a str,
 }
 
-/// Exchanges the refresh token that is `presented` for the one whose hash is `next`.
+/// Exchanges the `presented` refresh token for the one with the hash `next`.
 ///
-/// Two exchanges of one token race on the version of the stream: the second finds its token used. If it comes from the same
-/// client within moments and nobody has used the successor, it gets another successor, which is then exchanged by itself: so
-/// two tabs go on beside each other, and of each the tokens are good once.
+/// Of two concurrent exchanges of one token, the second finds it used. If it comes from the same client within
+/// moments, and the successor is unused, it gets another successor. So two tabs can continue separately, and each
+/// token is used once.
 pub(crate) fn refresh(
     session: Option<&Session>,
     presented: Presented<'_>,
@@ -61,7 +61,7 @@ pub(crate) fn refresh(
             }
             .into(),
         ]),
-        // One more would push out one that this client got a moment ago.
+        // Another token would displace one that this client got a moment ago.
         (None, Some(0)) if session.refresh_tokens.len() >= MAX_REFRESH_TOKENS => {
             Err(Refusal::RefreshIsRepeatedTooOften)
         }
@@ -76,14 +76,14 @@ pub(crate) fn refresh(
     }
 }
 
-/// The first good token of `session` that `is_it`.
+/// The first valid token of `session` for which `is_it` is true.
 fn index(session: &Session, is_it: impl Fn(&GoodRefreshToken) -> bool) -> Option<u8> {
     let index = session.refresh_tokens.iter().position(is_it)?;
     u8::try_from(index).ok()
 }
 
-/// Whether the token that is `presented` was exchanged for `token`, a moment ago and by the same client. The successor is
-/// unused then, for else it would not be good. When it was exchanged is what another replica's clock said, which may be ahead of
+/// Whether the `presented` token was exchanged for `token` a moment ago by the same client. The successor is unused
+/// then, because it is still valid. The time of the exchange is from another replica's clock, which may be ahead of
 /// `now`.
 fn came_of(token: &GoodRefreshToken, presented: Presented<'_>, now: Timestamp) -> bool {
     token.predecessor.as_ref().is_some_and(|exchanged| {
@@ -97,7 +97,7 @@ fn came_of(token: &GoodRefreshToken, presented: Presented<'_>, now: Timestamp) -
 
 /// Begins the session.
 pub(crate) fn start(session: Option<&Session>, started: &SessionStarted) -> Vec<SessionEvent> {
-    // Its id was made a moment ago, so there is one only when an answer of the store got lost.
+    // The id is new, so the session exists only if an answer of the store was lost.
     if session.is_some() {
         Vec::new()
     } else {
@@ -105,7 +105,7 @@ pub(crate) fn start(session: Option<&Session>, started: &SessionStarted) -> Vec<
     }
 }
 
-/// Ends a session of `account`. One that is closed stays as it is.
+/// Ends a session of `account`. A closed one does not change.
 pub(crate) fn end(
     session: Option<&Session>,
     account: UserId,

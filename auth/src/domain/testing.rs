@@ -1,4 +1,4 @@
-//! What the tests of several decisions start from.
+//! Helpers for tests of several kinds of decisions.
 
 use aggregate::testing::{Given, given_at};
 use events::{
@@ -7,13 +7,13 @@ use events::{
 };
 use uuid::Uuid;
 
-/// When everything in these tests happens.
+/// The time of everything in these tests.
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
 /// The password's hash of a new account.
 pub(super) const PASSWORD_HASH: &str = "hash-1";
 
-/// A program token that was made.
+/// A program token.
 pub(super) fn program_token() -> ProgramTokenCreated {
     ProgramTokenCreated {
         token: TokenId(Uuid::from_u128(5)),
@@ -25,12 +25,12 @@ pub(super) fn program_token() -> ProgramTokenCreated {
     }
 }
 
-/// The session of this number.
+/// The session with this number.
 pub(super) fn session(number: u128) -> SessionId {
     SessionId(Uuid::from_u128(number))
 }
 
-/// A login that opened the session of this number, and ended those of the others.
+/// A login that opened the session with this number, and closed the others.
 pub(super) fn opened(number: u128, closed: &[u128]) -> AccountEvent {
     AccountSessionOpened {
         session: session(number),
@@ -39,7 +39,7 @@ pub(super) fn opened(number: u128, closed: &[u128]) -> AccountEvent {
     .into()
 }
 
-/// An account that was registered, and to which `events` have happened, all at [`NOW`].
+/// A registered account with these `events`, all at [`NOW`].
 pub(super) fn registered(events: impl IntoIterator<Item = AccountEvent>) -> Given<Account> {
     let registered = AccountRegistered {
         email: "ada@example.com".into(),

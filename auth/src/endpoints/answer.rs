@@ -1,4 +1,4 @@
-//! Answers that carry a `Consistency-Token`.
+//! Answers with a `Consistency-Token`.
 
 use axum::{
     Json,
@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use crate::auth::consistency;
 
-/// `body`, showing what is in the log about `subject` up to `position`.
+/// An answer with `body`, which includes everything about `subject` up to `position`.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize, subject: UserId, position: u64) -> Response {
     with_token((status, Json(body)).into_response(), subject, position)
 }
 
-/// Nothing but that it is done.
+/// An answer without a body.
 pub(crate) fn no_content(subject: UserId, position: u64) -> Response {
     with_token(StatusCode::NO_CONTENT.into_response(), subject, position)
 }

@@ -1,4 +1,4 @@
-//! `POST /auth/me/password`: a new password for whoever knows the old one; ends every other session.
+//! `POST /auth/me/password`: sets a new password, given the old one; ends every other session.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ pub(crate) async fn change_password(
         .await?;
     let attempt = email.map(|email| Attempt::at_email(&auth.pepper, &email, &context));
     if proven.which == 1 {
-        // Whoever repeats a change whose answer was lost has the new password already.
+        // A repeated change, whose first answer was lost, finds the new password in place.
         SecurityEvent::success("password_change_repeated")
             .actor(id)
             .subject(id)

@@ -1,5 +1,5 @@
-//! How much one person may have at work in this process at the same time, so that token checks, which use the same connections,
-//! are answered beside it.
+//! Limits the requests of one person in this process, so that token checks, which use the same connections, are
+//! answered meanwhile.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use tokio::time::timeout;
 
 use crate::error::{ApiError, Failure};
 
-/// How many requests of one person run at the same time. Each uses up to three connections of few.
+/// The most running requests of one person. Each uses up to three of few connections.
 const REQUESTS_AT_ONCE: usize = 2;
-/// How many requests of one person are here, with those that wait.
+/// The most requests of one person, including those that wait.
 const MOST_REQUESTS: usize = 64;
-/// The same as a client is told it.
+/// The same limit as an allowance for clients.
 const REQUESTS: Allowance = Allowance::at_once("accounts", MOST_REQUESTS as u64);
-/// How many lists of one person are read at the same time.
+/// The most lists of one person that are read at the same time.
 const LISTS_AT_ONCE: usize = 1;
 /// The longest wait of a request for the same person's others.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a list may take. What is given up ends in the database as well.
+/// The time limit of a list. A query that is given up is also cancelled in the database.
 const LONGEST_LIST: Duration = Duration::from_secs(3);
 
-/// What one person may have of this process at the same time.
+/// The limits of one person in this process.
 pub(crate) struct ConcurrencyLimits {
     requests: KeyedSemaphore<UserId>,
     lists: KeyedSemaphore<UserId>,
@@ -37,15 +37,15 @@ impl ConcurrencyLimits {
         }
     }
 
-    /// The turn of `person` for a request.
+    /// Waits for a permit of `person` for a request.
     ///
     /// # Errors
-    /// When too many of their requests are here, or it takes too long.
+    /// When too many of their requests wait, or it takes too long.
     pub(crate) async fn request(&self, person: UserId) -> Result<KeyedPermit<UserId>, Problem> {
         turn(&self.requests, person).await
     }
 
-    /// What `reading` gives, when it is the turn of `person` and if it does not take too long.
+    /// Waits for a permit of `person`, and runs `reading` within the time limit.
     ///
     /// # Errors
     /// Those of `reading`, and when it takes too long.

@@ -1,4 +1,4 @@
-//! `POST /auth/me/totp/confirm`: puts the second factor into force, for a code that shows that the app works.
+//! `POST /auth/me/totp/confirm`: confirms the second factor with a code, which proves that the app works.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, second_factor::matching,
 };
 
-/// In the security log.
+/// The name of the event in the security log.
 const CONFIRMATION: &str = "second_factor_confirmation";
 
 fn read(body: Map<String, Value>) -> Result<Zeroizing<String>, Problem> {

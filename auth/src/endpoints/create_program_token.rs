@@ -1,4 +1,4 @@
-//! `POST /auth/tokens`: makes a token for a program of the caller; its text is shown this once.
+//! `POST /auth/tokens`: creates a program token of the caller; its text is shown only now.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! `DELETE /auth/sessions/{id}`: ends one session of the caller; again: nothing happens.
+//! `DELETE /auth/sessions/{id}`: ends one session of the caller. Repeating it changes nothing.
 
 use std::sync::Arc;
 

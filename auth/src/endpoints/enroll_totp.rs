@@ -1,4 +1,4 @@
-//! `POST /auth/me/totp`: sets a second factor up, which counts once it is confirmed.
+//! `POST /auth/me/totp`: sets up a second factor, which is in force once it is confirmed.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     password_verification::refused_after_proof, second_factor::Enrolment,
 };
 
-/// What authenticator apps show beside the address.
+/// The issuer that authenticator apps show beside the address.
 const ISSUER: &str = "Taskledger";
 
 fn read(body: Map<String, Value>) -> Result<Arc<Password>, Problem> {
@@ -61,7 +61,7 @@ pub(crate) async fn enroll_totp(
     Ok(answer::json(StatusCode::OK, &body, id, changed.position))
 }
 
-/// What authenticator apps read from a QR code.
+/// The URI of the QR code for authenticator apps.
 fn otpauth_uri(secret: &str, email: &str) -> String {
     let email = percent_encoded(email);
     format!(
@@ -69,7 +69,7 @@ fn otpauth_uri(secret: &str, email: &str) -> String {
     )
 }
 
-/// Everything but unreserved characters as `%XX` (RFC 3986).
+/// Encodes everything but unreserved characters as `%XX` (RFC 3986).
 fn percent_encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

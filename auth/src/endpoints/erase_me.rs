@@ -1,4 +1,4 @@
-//! `DELETE /auth/me`: erases the caller, for the password, and for a code where the account has a second factor.
+//! `DELETE /auth/me`: erases the caller, given the password, and a code if the account has a second factor.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     password_verification::refused_after_proof, second_factor::matching,
 };
 
-/// Where it is proved that the person was erased.
+/// The header with the receipt of the erasure.
 const RECEIPT: HeaderName = HeaderName::from_static("erasure-receipt");
 
 struct Request {
@@ -68,8 +68,8 @@ pub(crate) async fn erase_me(
     Ok(response)
 }
 
-/// Asks for a code where the account has a second factor. It is used up by an append of its own: whether the person is the
-/// last admin is found out after it, and wrong codes are counted in any case.
+/// Requires a code if the account has a second factor. The code is used by a separate append: the check for the last
+/// admin comes later, and wrong codes must count in any case.
 async fn show_code(
     auth: &Auth,
     account: &Account,

@@ -1,4 +1,4 @@
-//! The fields that several requests share.
+//! Fields of several requests.
 
 use std::sync::Arc;
 
@@ -15,29 +15,29 @@ use crate::{
 const MAX_DISPLAY_NAME: usize = 100;
 const MAX_REASON: usize = 500;
 
-/// An address that an account may have.
+/// An e-mail address.
 pub(crate) fn email(value: &Value) -> Result<EmailAddress, FieldError> {
     EmailAddress::parse(text(value)?).map_err(|error| FieldError::new("invalid-email", error.to_string()))
 }
 
-/// Any text, to be compared to a password or hashed.
+/// A password, which may be any text.
 pub(crate) fn password(value: &Value) -> Result<Arc<Password>, FieldError> {
     text(value).map(|text| Arc::new(Password::new(text)))
 }
 
-/// A code of a second factor, to be compared.
+/// A code of a second factor.
 pub(crate) fn code(value: &Value) -> Result<Zeroizing<String>, FieldError> {
     text(value).map(|text| Zeroizing::new(text.to_owned()))
 }
 
-/// How to call someone: 1 to 100 characters on one line, see [`events::line`].
+/// A display name: 1 to 100 characters on one line, see [`events::line`].
 pub(crate) fn display_name(value: &Value) -> Result<String, FieldError> {
     events::line(text(value)?, MAX_DISPLAY_NAME)
         .map_err(|error| FieldError::new(error.code(), error.to_string()))
 }
 
-/// Why an admin does something to somebody's account: 1 to 500 characters on one line. It is sealed under the key of that
-/// person alone, so that it must hold nobody's address.
+/// The reason of an admin: 1 to 500 characters on one line. It is encrypted under the key of that one person, so it
+/// must contain nobody's address.
 pub(crate) fn reason(value: &Value) -> Result<AdminReason, FieldError> {
     let reason = events::line(text(value)?, MAX_REASON)
         .map_err(|error| FieldError::new(error.code(), error.to_string()))?;
@@ -50,7 +50,7 @@ pub(crate) fn reason(value: &Value) -> Result<AdminReason, FieldError> {
     Ok(reason.into())
 }
 
-/// Holds the password in the field `pointer` to the rules for new ones.
+/// Checks the password in the field `pointer` against the rules for new ones.
 pub(crate) fn check_new_password(
     form: &mut Form,
     pointer: &'static str,
@@ -63,7 +63,7 @@ pub(crate) fn check_new_password(
     }
 }
 
-/// The same for the last rule, which needs a look into a file, and so comes when all others are met.
+/// The same for the last rule, which needs to read a file, and is checked after all others.
 pub(crate) async fn check_not_breached(
     pointer: &'static str,
     policy: &Policy,

@@ -1,4 +1,4 @@
-//! `GET /auth/tokens`: the tokens that the caller's programs have.
+//! `GET /auth/tokens`: the program tokens of the caller.
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use http::StatusCode;
 use super::answer;
 use crate::{auth::Auth, domain::Refusal, error::ApiError};
 
-/// `session` as its owner sees it, who asks from the session `asking`.
+/// `session` for its owner, whose request comes from the session `asking`.
 fn shown(session: events::Session, asking: SessionId) -> Session {
     Session {
         id: session.id,

@@ -24,7 +24,7 @@ use crate::{
 
 const DEFAULT_LIMIT: u16 = 50;
 const LONGEST_LIMIT: u16 = 200;
-/// What cursors of this list are for, beside the other texts that the key signs.
+/// The purpose of this list's cursors, among the texts that the key signs.
 const PURPOSE: &str = "accounts";
 
 #[derive(Debug, PartialEq, Eq)]
@@ -34,11 +34,11 @@ struct Request {
     cursor: Option<String>,
 }
 
-/// What an account must be; nothing means anything.
+/// The conditions of an account; `None` means any.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Filter {
     role: Option<Role>,
-    /// Part of an address, folded.
+    /// A part of the address, folded.
     email: Option<String>,
 }
 
@@ -49,7 +49,7 @@ struct Place {
     id: UserId,
 }
 
-/// A cursor only goes on with the query that it came from, of the person who asked.
+/// A cursor continues only its own query of the same person.
 #[derive(Serialize)]
 struct Binding<'a> {
     viewer: UserId,
@@ -98,7 +98,7 @@ impl Request {
         })
     }
 
-    /// The accounts after this place, and one more, which says whether there is another page.
+    /// The accounts after this place, and one more, which shows whether there is another page.
     fn sql(&self, after: Option<Place>, dialect: Dialect) -> (String, Vec<Value>) {
         let contains = |column: &str, value: usize| dialect.contains(column, &format!("${value}"));
         let mut sql = format!("SELECT {} FROM accounts WHERE 1 = 1", AccountRow::COLUMNS);
@@ -149,7 +149,7 @@ pub(crate) async fn list_users(
     let mut rows = auth.shares.list(viewer, reading).await?;
     let more = rows.len() > usize::from(request.limit);
     rows.truncate(request.limit.into());
-    // Of the last row, and not of the last that can be read: the next page must not begin with the same rows.
+    // Taken from the last row, even if that is unreadable: the next page must not repeat rows.
     let end = rows.last().filter(|_| more).map(Place::of).transpose();
     let next_cursor = end
         .map_err(Failure::from)?
@@ -158,7 +158,7 @@ pub(crate) async fn list_users(
     Ok((shown, Json(ManagedUsers { items, next_cursor })).into_response())
 }
 
-/// The account of a row; nothing when a newer release, or damage, has made of it what this one cannot read. The others are shown.
+/// The account of a row; `None` when a newer release or damage made it unreadable. Then the others are shown.
 fn readable(auth: &Auth, row: &Row) -> Option<ManagedUser> {
     read(row)
         .inspect_err(|error| {

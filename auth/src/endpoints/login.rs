@@ -26,9 +26,9 @@ const ATTEMPTS: usize = 3;
 
 #[derive(Debug)]
 struct Request {
-    /// As it was sent.
+    /// The address as it was sent.
     text: String,
-    /// `None` for a text that is no address: then no account has it.
+    /// The parsed address; `None` for an invalid one, which no account has.
     email: Option<EmailAddress>,
     password: Arc<Password>,
 }
@@ -78,7 +78,7 @@ async fn begin_session(
     let id = SessionId(new_id());
     let attempt = match &request.email {
         Some(email) => Attempt::at_email(&auth.pepper, email, context),
-        // No account can have it, and whoever sends it must not learn that from what is counted.
+        // No account can have it. The counters must not reveal that.
         None => Attempt::new(&auth.pepper, "login", &request.text, context),
     };
     let (account, metadata) = open_session(auth, context, request, &attempt, id).await?;
@@ -93,9 +93,8 @@ async fn begin_session(
     .await
 }
 
-/// Opens the session `id` for the account whose address and password these are. The account is compared with the one
-/// whose password was verified by the append that opens the session, so that nobody gets in by a password that was
-/// changed, or with an account that was disabled, in between.
+/// Opens the session `id` for the account with this address and password. The append that opens the session compares
+/// the account with the verified password, so that a changed password or a disabled account cannot log in.
 async fn open_session(
     auth: &Auth,
     context: &RequestContext,
@@ -114,13 +113,13 @@ async fn open_session(
             })
             .await;
         match opened {
-            // Another login may have hashed the same password again.
+            // Another login may have rehashed the same password.
             Err(CommandError::Refused(Refusal::PasswordHasChanged)) if attempts.next().is_some() => {}
             Err(CommandError::Refused(Refusal::SecondFactorIsRequired)) => {
                 SecurityEvent::success("first_factor")
                     .subject(account.id)
                     .record();
-                // Codes are counted by themselves.
+                // Codes are counted separately.
                 succeeded(auth, attempt, &standing, &account).await;
                 let demanded = demand_code(auth, &account, rehashed.as_ref(), id, &metadata).await;
                 return Err(match demanded {
@@ -138,11 +137,11 @@ async fn open_session(
     }
 }
 
-/// What a login comes to whose password was right when it was compared. The security log says so if it is refused.
+/// The refusal of a login whose password was right, which is written to the security log.
 fn refused(attempt: &Attempt, account: UserId, error: CommandError) -> ApiError {
     let (reason, refusal) = match error {
         CommandError::Refused(refusal @ Refusal::AccountIsDisabled) => ("account_disabled", refusal),
-        // Somebody was erased in this moment: there is nobody any more.
+        // The person was erased at this moment.
         CommandError::Refused(Refusal::AccountIsUnknown) => ("bad_credentials", Refusal::CredentialsAreWrong),
         CommandError::Refused(refusal) => ("bad_credentials", refusal),
         CommandError::Failed(failure) => return failure.into(),
@@ -154,13 +153,13 @@ fn refused(attempt: &Attempt, account: UserId, error: CommandError) -> ApiError 
     refusal.into()
 }
 
-/// Somebody has shown the password: what failed before does not count any more, neither here nor in their sessions.
+/// Clears the failures after the password was shown, of the account and of its sessions.
 async fn succeeded(auth: &Auth, attempt: &Attempt, standing: &Standing, account: &Account) {
     auth.throttle.succeeded(attempt, standing).await;
     auth.throttle.forgive_sessions(&auth.pepper, account.id).await;
 }
 
-/// What a login goes on with that needs a code of the second factor. Everything that is remembered of it is in this token.
+/// The token with which a login that needs a code continues. It has the whole state of the login.
 async fn demand_code(
     auth: &Auth,
     account: &Account,
@@ -181,13 +180,12 @@ async fn demand_code(
     };
     let factor = account
         .confirmed_second_factor()
-        // It was given up a moment ago.
+        // The factor was removed a moment ago.
         .ok_or(Refusal::PasswordHasChanged)?;
     Ok(MfaToken::new(&account, factor, session, auth.clock.now()).text(&auth.pepper))
 }
 
-/// The account whose address and password these are, and the password hashed again if its hash is weaker than those
-/// made today.
+/// The account with this address and password, and a new hash if the old one is weaker than new ones.
 async fn authenticate(
     auth: &Auth,
     attempt: &Attempt,

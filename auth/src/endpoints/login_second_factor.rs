@@ -1,4 +1,4 @@
-//! `POST /auth/login/second-factor`: goes on with a login whose password was right.
+//! `POST /auth/login/second-factor`: continues a login whose password was right.
 
 use std::sync::Arc;
 
@@ -19,11 +19,11 @@ use crate::{
     token::MfaToken,
 };
 
-/// In the security log.
+/// The name of the event in the security log.
 const EVENT: &str = "second_factor";
 
 struct Request {
-    /// `None` for a text that was not made here.
+    /// The login; `None` for a text that was not made here.
     login: Option<MfaToken>,
     code: Zeroizing<String>,
 }
@@ -67,7 +67,7 @@ pub(crate) async fn login_second_factor(
     outcome
 }
 
-/// Why no code was judged. The security log has it from elsewhere what came of one that was.
+/// The reason if no code was checked. The result of a checked code is logged elsewhere.
 const fn reason(refusal: &Refusal) -> Option<&'static str> {
     match refusal {
         Refusal::LoginIsOver => Some("token_invalid"),
@@ -88,7 +88,7 @@ async fn go_on(auth: &Auth, context: &RequestContext, request: Request) -> Resul
     }
     let ended = session_start::ended_sessions(auth, &account).await?;
     let now = auth.clock.now();
-    // The session is opened by the append that counts the code.
+    // The append that counts the code also opens the session.
     let opened = auth
         .change_with_code(EVENT, account.id, &metadata, |account| {
             domain::second_factor::go_on_with_login(

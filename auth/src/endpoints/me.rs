@@ -1,4 +1,4 @@
-//! `GET /auth/me`: who the caller is.
+//! `GET /auth/me`: the account of the caller.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! One file for each endpoint: its request, its handler, and what is special about it.
+//! One file for each endpoint, with its request and its handler.
 //!
 //! To add one, write its file, give it a line in `routes.rs`, and a file of tests of the same name in `tests/`.
 

@@ -1,4 +1,4 @@
-//! `POST /auth/users/{id}/reset`: an admin offers somebody a new password.
+//! `POST /auth/users/{id}/reset`: an admin offers a password reset.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::{answer, fields};
 use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, reset_offer};
 
-/// Whether the second factor is given up with the password, and why all this.
+/// Reads whether the reset removes the second factor, and the reason.
 fn read(body: Map<String, Value>) -> Result<(bool, Option<AdminReason>), Problem> {
     let mut form = Form::new(body);
     let removes = form.optional("remove_second_factor", |value| {

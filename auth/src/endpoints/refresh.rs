@@ -17,10 +17,10 @@ use crate::{
     token::RefreshToken,
 };
 
-/// In the security log.
+/// The name of the event in the security log.
 const EVENT: &str = "refresh";
 
-/// The refresh token; `None` for a text that is none.
+/// Reads the refresh token; `None` for an invalid text.
 fn read(body: Map<String, Value>, pepper: &Pepper) -> Result<Option<RefreshToken>, Problem> {
     let mut form = Form::new(body);
     let refresh_token = form.required("refresh_token", |value| {
@@ -53,7 +53,7 @@ pub(crate) async fn refresh(
     refreshed
 }
 
-/// Nobody knows whose token it is.
+/// The error for an unknown token.
 fn unknown() -> ApiError {
     let refusal = Refusal::RefreshTokenIsUnknown;
     SecurityEvent::failure(EVENT, reason(&refusal)).record();
@@ -115,8 +115,8 @@ async fn next_tokens(
     ))
 }
 
-/// Tells the client from others, without saying where it is or what it is: by its network, since devices change their address
-/// within one (RFC 8981), and by what it calls itself.
+/// A fingerprint of the client, which reveals neither its address nor its name: from its network, because devices
+/// change their address within one (RFC 8981), and from its `User-Agent`.
 fn fingerprint(context: &RequestContext, pepper: &Pepper) -> String {
     let network = context.client_network().map(|network| network.to_string());
     let network = network.unwrap_or_default();
@@ -125,7 +125,7 @@ fn fingerprint(context: &RequestContext, pepper: &Pepper) -> String {
     hex::encode(&pepper.tag(Purpose::Client, content.as_bytes())[..8])
 }
 
-/// The account has closed the session, or may not be used. The session's own stream may not say so yet.
+/// The account has closed the session, or is disabled. The session's own stream may not have an end yet.
 async fn finish_end(auth: &Auth, metadata: &CommandMetadata, session: &Session) -> Refusal {
     let reason = session.ended.map_or(EndReason::LogoutAll, |(_, reason)| reason);
     if session.ended.is_none()
@@ -138,7 +138,7 @@ async fn finish_end(auth: &Auth, metadata: &CommandMetadata, session: &Session) 
     Refusal::SessionHasEnded(reason)
 }
 
-/// Ends the session when the refused token says that it must.
+/// Ends the session if the refused token requires it.
 async fn conclude(
     auth: &Auth,
     metadata: &CommandMetadata,
@@ -146,7 +146,7 @@ async fn conclude(
     refusal: &Refusal,
 ) -> Result<(), CommandError> {
     let reason = match refusal {
-        // Someone has a copy: the owner or a thief. Neither can be told from the other, so both must log in.
+        // Somebody has a copy. The owner and the thief cannot be distinguished, so both must log in.
         Refusal::RefreshTokenIsUsed => EndReason::ReuseDetected,
         Refusal::SessionHasExpired => EndReason::Expired,
         _ => return Ok(()),

@@ -35,7 +35,7 @@ impl Request {
         let display_name = form.optional("display_name", fields::display_name).into_value();
         fields::check_new_password(&mut form, "/password", policy, password.as_ref(), email.as_ref());
         form.finish()?;
-        // Both are there, or the form would not have finished.
+        // The form would have failed without them.
         let (Some(email), Some(password)) = (email, password) else {
             return Err(Problem::internal());
         };
@@ -84,7 +84,7 @@ async fn open(auth: &Auth, context: &RequestContext, request: Request) -> Result
         .actor(account.id)
         .subject(account.id)
         .record();
-    // Whoever chose the password from here knows it.
+    // The person at this address chose the password, so the address is familiar.
     auth.throttle.registered(&attempt).await;
     let id = account.id;
     Ok(answer::json(
@@ -95,11 +95,11 @@ async fn open(auth: &Auth, context: &RequestContext, request: Request) -> Result
     ))
 }
 
-/// Opens an account under `id`, unless the address was claimed under another one.
+/// Registers an account with `id`, unless the address was claimed for another one.
 ///
-/// Two appends, with a crash possible in between. Whoever comes next for this address finds a claim without
-/// an account, and opens the account under the id of the claim. If the first one was only slow, both try to
-/// write version 1 of the same stream: one of them opens the account, the other finds the address taken.
+/// This takes two appends, with a possible crash in between. Then the next registration of the address finds a claim
+/// without an account, and registers the id of the claim. If the first one was only slow, both try to write version 1
+/// of the same stream: one succeeds, and the other finds the address taken.
 pub(crate) async fn open_account(
     auth: &Auth,
     metadata: &CommandMetadata,
@@ -107,12 +107,12 @@ pub(crate) async fn open_account(
     email: &EmailAddress,
     registered: &AccountRegistered,
 ) -> Result<(Account, u64), CommandError> {
-    // Somebody else's, if there was one before.
+    // The account of the earlier claim, if there was one.
     let mut holder = claim(auth, metadata, id, email).await?;
     if holder != id {
         match auth.impersonal_account(holder).await?.state {
             Some(account) if account.erased => {
-                // Whoever erased them has not come so far yet.
+                // The erasure of that person has not released the address yet.
                 auth.release_address(email, holder, &metadata.by_system()).await?;
                 holder = claim(auth, metadata, id, email).await?;
             }
@@ -122,7 +122,7 @@ pub(crate) async fn open_account(
     }
     let id = holder;
     let metadata = match metadata.actor() {
-        // Whoever registers is who the account is.
+        // A person who registers is the actor of their own registration.
         Actor::User(_) => metadata.by(Actor::User(id)),
         _ => metadata.clone(),
     };
@@ -135,7 +135,7 @@ pub(crate) async fn open_account(
     Ok((changed.account, changed.position))
 }
 
-/// Claims the address for `id`, unless somebody holds it. Returns who holds it now.
+/// Claims the address for `id`, unless another account has it. Returns the account that has it now.
 async fn claim(
     auth: &Auth,
     metadata: &CommandMetadata,

@@ -1,4 +1,4 @@
-//! `DELETE /auth/me/totp`: gives the second factor up, for the password and a code.
+//! `DELETE /auth/me/totp`: removes the second factor, given the password and a code.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     password_verification::refused_after_proof, second_factor::matching,
 };
 
-/// In the security log.
+/// The name of the event in the security log.
 const REMOVAL: &str = "second_factor_removal";
 
 struct Request {
@@ -59,7 +59,7 @@ pub(crate) async fn remove_totp(
         .map_err(|error| refused_after_proof(id, error))?;
     SecurityEvent::success(REMOVAL).actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a second factor was given up");
-    // Program tokens that stood in for it have lost roles.
+    // Program tokens lose the roles that need the factor.
     auth.revoke(Revocation::Account(id)).await;
     Ok(answer::no_content(id, changed.position))
 }

@@ -1,4 +1,4 @@
-//! `PATCH /auth/me`: how to call the caller.
+//! `PATCH /auth/me`: changes the display name of the caller.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::{answer, fields};
 use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError};
 
-/// Absent keeps the name, `null` clears it.
+/// Reads the name: an absent one stays, `null` clears it.
 fn read(body: Map<String, Value>) -> Result<Presence<String>, Problem> {
     let mut form = Form::new(body);
     let display_name = form.optional("display_name", fields::display_name);

@@ -1,4 +1,4 @@
-//! `POST /auth/reset`: a new password for whoever has the token of a reset; ends every session.
+//! `POST /auth/reset`: sets a new password, given the token of a reset; ends every session.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
 };
 
 struct Request {
-    /// `None` for a text that was not made here.
+    /// The token; `None` for a text that was not made here.
     token: Option<ResetToken>,
     password: Arc<Password>,
 }
@@ -47,7 +47,7 @@ impl Request {
     }
 }
 
-/// Holds the password to the rules that need to know whose it is.
+/// Checks the password against the rules that depend on the account.
 fn check_password(auth: &Auth, password: &Arc<Password>, email: &str) -> Result<(), Problem> {
     let mut form = Form::new(Map::new());
     let email = EmailAddress::parse(email).ok();
@@ -92,7 +92,7 @@ async fn use_reset(auth: &Auth, context: &RequestContext, request: Request) -> R
     let (account, _) = domain::reset::pending(account.as_ref(), &presented, now)?;
     check_password(auth, &request.password, &account.email)?;
     fields::check_not_breached("/new_password", &auth.password_policy, &request.password).await?;
-    // Nobody without a good token gets as far as this work.
+    // Only with a valid token the request gets as far as hashing.
     let attempt = Attempt::new(&auth.pepper, "reset", &id.to_string(), context);
     let slot = auth.hasher.admit(Asker::with_token(attempt.source())).await?;
     let hash: SecretHash = auth.hasher.hash(&slot, &request.password).await?.into();

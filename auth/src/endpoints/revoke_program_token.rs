@@ -1,4 +1,4 @@
-//! `DELETE /auth/tokens/{id}`: takes a token back from a program, at once and everywhere.
+//! `DELETE /auth/tokens/{id}`: revokes a program token, at once and everywhere.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `DELETE /auth/tokens` and `DELETE /auth/users/{id}/tokens`: takes all tokens back from the programs of an account, for their
+//! `DELETE /auth/tokens` and `DELETE /auth/users/{id}/tokens`: revokes all program tokens of an account, for its
 //! owner and for an admin.
 
 use std::sync::Arc;

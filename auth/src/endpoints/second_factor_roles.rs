@@ -1,4 +1,4 @@
-//! `GET` and `PUT /auth/second-factor-roles`: which roles count in sessions with a second factor only.
+//! `GET` and `PUT /auth/second-factor-roles`: the roles that are valid only in sessions with a second factor.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -48,13 +48,13 @@ pub(crate) async fn set(
 ) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
     let roles = read(body.fields)?;
-    // It is about everybody.
+    // It concerns all accounts.
     let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context).about(UserId::NOBODY);
     let decide = |admins: Option<&Admins>, _| {
         Ok::<_, Refusal>(domain::admins::set_second_factor_roles(admins, &roles))
     };
     let done = auth.admins.execute(&(), &metadata, decide).await?;
-    // Also when nothing happened: whoever did it before may have died before telling anyone.
+    // Also when nothing changed: an earlier process may have ended before it broadcast this.
     auth.revoke(Revocation::Keys).await;
     Ok(shown(&auth, done.state, done.position))
 }

@@ -1,4 +1,4 @@
-//! `POST /auth/users/{id}/disable` and `/enable`: an admin takes an account out of use, and back.
+//! `POST /auth/users/{id}/disable` and `/enable`: an admin disables and enables an account.
 
 use std::sync::Arc;
 

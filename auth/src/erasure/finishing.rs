@@ -1,4 +1,4 @@
-//! Finishes erasures that have begun: those whose process died, and what arrived after the first try.
+//! Finishes erasures that have begun: those whose process ended, and data that arrived after the first attempt.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,15 +11,15 @@ use crate::{
     error::{CommandError, Failure},
 };
 
-/// How often somebody looks.
+/// How often pending erasures are read.
 const EVERY: Duration = Duration::from_secs(5);
-/// Until then a command that was under way when the person was erased may still leave something, so that all is done
-/// again: more than a token lives that nobody has told to be worthless, and more than a request takes.
+/// For this long, a command that was running during the erasure may still leave data, so the erasure is repeated:
+/// longer than an access token without a revocation is accepted, and longer than a request takes.
 const STRAGGLERS_SECONDS: i64 = 120;
-/// Whoever is not erased so long after somebody was about to was not erased at all.
+/// An erasure that has not happened this long after it was announced is abandoned.
 const ABANDONED_SECONDS: i64 = 600;
 
-/// Finishes what has begun, again and again, until `stop` is cancelled.
+/// Finishes pending erasures repeatedly, until `stop` is cancelled.
 pub(crate) async fn finish_what_has_begun(auth: Arc<Auth>, stop: CancellationToken) {
     let mut known = Vec::new();
     loop {
@@ -37,11 +37,11 @@ pub(crate) async fn finish_what_has_begun(auth: Arc<Auth>, stop: CancellationTok
     }
 }
 
-/// An erasure that has begun, and whether everything that follows from it was done in this round.
+/// A pending erasure, and whether all its consequences were completed in this round.
 pub(super) type Followed = (Pending, bool);
 
-/// Finishes what has begun. `known` is what there was in the last round: when something came, was followed or went since, rows
-/// were deleted, and SQLite must not keep their bytes. A round that falls between the two finds nothing to follow yet.
+/// Finishes pending erasures. `known` are those of the last round: if any was added, completed or removed since, rows
+/// were deleted, and SQLite must not keep their bytes. A round in between has nothing to do yet.
 async fn round(auth: &Auth, known: &mut Vec<Followed>) -> Result<(), Failure> {
     let present = finish_all(auth).await?;
     show(auth, &present);
@@ -65,7 +65,7 @@ fn show(auth: &Auth, pending: &[Followed]) {
     auth.counters.erasures_pending.set(count);
 }
 
-/// Finishes what has begun, and returns all of it.
+/// Finishes all pending erasures, and returns them.
 pub(super) async fn finish_all(auth: &Auth) -> Result<Vec<Followed>, Failure> {
     let mut all: Vec<Followed> = Vec::new();
     loop {
@@ -86,7 +86,7 @@ pub(super) async fn finish_all(auth: &Auth) -> Result<Vec<Followed>, Failure> {
     }
 }
 
-/// Does what follows from an erasure. Returns whether there was anything to follow.
+/// Completes the consequences of an erasure. Returns whether there were any.
 async fn finish(auth: &Auth, pending: &Pending) -> Result<bool, CommandError> {
     let age = auth.clock.now().as_micros() - pending.begun_at.as_micros();
     let is_older_than = |seconds: i64| age >= seconds * 1_000_000;

@@ -1,6 +1,6 @@
-//! Erases a person. `account.erased`, in the account's stream, is the one fact. What follows from it can be repeated, and is
-//! repeated until it is done, by whoever finds it missing: the request itself, or any auth that looks at the erasures that
-//! have begun.
+//! Erases a person. The event `account.erased` in the account's stream decides. Its consequences can be repeated, and
+//! are repeated until they are complete: by the request itself, or by any auth process that reads the pending
+//! erasures.
 
 mod finishing;
 mod pending;
@@ -26,16 +26,16 @@ use crate::{
     last_admin,
 };
 
-/// What came of an erasure.
+/// The result of an erasure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Erasure {
     /// The position in the log of the last event about the person.
     pub(crate) position: u64,
-    /// Where it is proved.
+    /// The receipt, if there is one.
     pub(crate) receipt: Option<Receipt>,
 }
 
-/// Where it is proved, to whoever has the id of the event, that somebody was erased.
+/// The place where an erasure can be proved, with the id of its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     position: u64,
@@ -49,18 +49,18 @@ impl fmt::Display for Receipt {
 }
 
 impl Auth {
-    /// Erases the person `id` as `decide` says, with everything that follows from it.
+    /// Erases the person `id` as `decide` says, with all consequences.
     ///
     /// # Errors
-    /// What `decide` says, and [`Refusal::AccountIsLastAdmin`] unless they were erased before: then nothing was done. Otherwise when something underneath
-    /// fails: then the person may be erased, and the rest follows by itself.
+    /// The refusals of `decide`, and [`Refusal::AccountIsLastAdmin`] unless the person was erased before; then
+    /// nothing was done. After any other error the person may be erased, and the rest is completed later.
     pub(crate) async fn erase(
         &self,
         id: UserId,
         metadata: &CommandMetadata,
         decide: impl Fn(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
     ) -> Result<Erasure, CommandError> {
-        // First, so that nobody is erased by halves and then forgotten.
+        // Recorded first, so that an erasure is never left incomplete.
         pending::begin(&self.operations, id, metadata.operation(), self.clock.now())
             .await
             .map_err(Failure::Operations)?;
@@ -95,7 +95,7 @@ impl Auth {
         }
     }
 
-    /// The event that has erased the person `id`, which is the last one of their account.
+    /// The event that erased the person `id`, which is the last one of their account.
     async fn erased_event(&self, id: UserId) -> Result<Option<RecordedEvent>, StoreError> {
         let stream = StreamName::account(id);
         let Some(head) = self.store.stream_head(&stream).await? else {
@@ -105,8 +105,8 @@ impl Auth {
         Ok(last.filter(|event| AccountErased::has_kind(&event.kind)))
     }
 
-    /// Records that the command of an operator who has erased the person `id` has come to its end, should it have been killed
-    /// before it could say so.
+    /// Records the end of an operator's command that erased the person `id`, if the command was killed before it
+    /// could do so.
     pub(super) async fn conclude_operation(&self, id: UserId) -> Result<(), CommandError> {
         let erased = self.erased_event(id).await.map_err(RepositoryError::Store)?;
         let operation = erased
@@ -126,19 +126,19 @@ impl Auth {
             events: &[finished],
             metadata: &metadata,
         };
-        // In conflict it has said so itself, or was never recorded.
+        // A conflict means that the command has recorded its end, or was never recorded.
         let appended = aggregate::append(&*self.store, &*self.clock, append).await;
         appended.map_err(RepositoryError::Store)?;
         Ok(())
     }
 
-    /// Destroys the key of the person `id`, who is about to be erased, should it be damaged or lost: then the log can be read
-    /// without it, as that of anybody who was erased.
+    /// Destroys a damaged or lost key of the person `id`, who is about to be erased, so that the log can be read with
+    /// placeholders.
     ///
     /// # Errors
-    /// [`Refusal::AccountIsLastAdmin`]: then nothing was done, and their key may still be found in a backup.
+    /// [`Refusal::AccountIsLastAdmin`]: then nothing was done, because their key may still be in a backup.
     async fn give_up_unusable_key(&self, id: UserId) -> Result<(), CommandError> {
-        // Their first event, which says who they are.
+        // Their first event, which has their address.
         match self.store.read_stream(&StreamName::account(id), 0, 1).await {
             Err(StoreError::KeyUnusable(_)) => {}
             other => return Ok(other.map(drop).map_err(RepositoryError::Store)?),
@@ -149,7 +149,7 @@ impl Auth {
         Ok(())
     }
 
-    /// Erases the person `id`, as `metadata` say by whom, if their key was destroyed, which nobody does to anybody else. Returns
+    /// Erases the person `id`, with `metadata`, if their key was destroyed, which happens only in an erasure. Returns
     /// whether they are erased.
     pub(super) async fn erase_if_key_is_destroyed(
         &self,
@@ -166,7 +166,8 @@ impl Auth {
         Ok(true)
     }
 
-    /// Whether the key of the person `id` was destroyed: then they were erased, also when the log has gone back to before that.
+    /// Whether the key of the person `id` was destroyed. Then they were erased, even if the log was restored to an
+    /// earlier time.
     async fn is_key_destroyed(&self, id: UserId) -> Result<bool, Failure> {
         self.subject_keys
             .is_destroyed(id)
@@ -178,8 +179,8 @@ impl Auth {
         self.subject_keys.destroy(id).await.map_err(Failure::SubjectKeys)
     }
 
-    /// Does what follows from the erasure of the person `id`, who must be erased, and is not done yet. Returns the position in
-    /// the log of the last event that it led to, or 0.
+    /// Completes the consequences of the erasure of the person `id`, who must be erased. Returns the position of the
+    /// last event that this wrote, or 0.
     pub(crate) async fn finish_erasure(
         &self,
         id: UserId,
@@ -197,12 +198,12 @@ impl Auth {
         erasure::forget_commands(&self.operations, id)
             .await
             .map_err(Failure::Operations)?;
-        // Last, since the log does not know the address any more then.
+        // Done last, because the address cannot be read afterwards.
         self.destroy_key(id).await?;
         Ok(position)
     }
 
-    /// Lets others register the address that the erased person `id` held.
+    /// Releases the address of the erased person `id`, so that others can register it.
     pub(crate) async fn release_address(
         &self,
         email: &EmailAddress,
@@ -215,8 +216,8 @@ impl Auth {
         Ok(if done.changed { done.position } else { 0 })
     }
 
-    /// The address that the person `id` registered, as the log says, which is all that still knows it once they are erased;
-    /// `None` when the log does not know it any more either. Then whoever registers it next releases it.
+    /// The address that the person `id` registered, from the log, which is its only source after the erasure; `None`
+    /// when the log does not have it any more. Then the next registration of the address releases it.
     async fn registered_address(&self, id: UserId) -> Result<Option<EmailAddress>, CommandError> {
         let first = match self.store.read_stream(&StreamName::account(id), 0, 1).await {
             Err(StoreError::KeyUnusable(_)) => return Ok(None),

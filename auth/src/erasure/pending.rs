@@ -1,21 +1,21 @@
-//! The erasures that have begun. A row stands from before the person is erased until a while after everything is done.
+//! The table of pending erasures. A row exists from before the erasure until a while after its completion.
 
 use database::{Database, DatabaseError};
 use events::{CorrelationId, Timestamp, UserId};
 
-/// The most erasures that are looked at together.
+/// The most erasures in a page.
 const MOST: u64 = 100;
 
-/// An erasure that has begun.
+/// A pending erasure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pending {
     pub(super) subject: UserId,
     pub(super) begun_at: Timestamp,
-    /// The command of the operator who has begun it.
+    /// The command of the operator who began it, if any.
     pub(super) operation: Option<CorrelationId>,
 }
 
-/// Notes that somebody is about to erase `subject`, with the command of an operator, if it is one.
+/// Records that `subject` is about to be erased, with the command of an operator, if it is one.
 pub(super) async fn begin(
     operations: &Database,
     subject: UserId,
@@ -30,7 +30,7 @@ pub(super) async fn begin(
     operations.execute(sql, &values).await.map(drop)
 }
 
-/// Those that have begun after `after`, in the order of their ids.
+/// The pending erasures after `after`, in the order of their ids.
 pub(super) async fn page(
     operations: &Database,
     after: Option<UserId>,
@@ -48,7 +48,7 @@ pub(super) async fn page(
     read.collect()
 }
 
-/// Forgets an erasure, unless it has begun again.
+/// Deletes a pending erasure, unless it was begun again.
 pub(super) async fn end(operations: &Database, pending: &Pending) -> Result<(), DatabaseError> {
     let sql = "DELETE FROM pending_erasures WHERE subject = $1 AND begun_at = $2";
     let values = [pending.subject.0.into(), pending.begun_at.as_micros().into()];

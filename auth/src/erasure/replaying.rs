@@ -1,5 +1,5 @@
-//! Makes erasures hold whatever was restored from a backup: whoever the log has erased has no key again, and whoever has lost
-//! their key is erased in the log.
+//! Repeats erasures after a backup was restored: an erased person must have no key again, and a person whose key is
+//! destroyed must be erased in the log.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use events::{StreamName, UserId};
 use super::{finishing::finish_all, pending};
 use crate::{auth::Auth, command_metadata::CommandMetadata, error::Failure};
 
-/// Between two looks into what the log has since. Each looks at the number of destroyed keys.
+/// The pause between two checks of the log. Each reads the number of destroyed keys.
 const EVERY: Duration = Duration::from_secs(60);
-/// The most keys that are looked at together.
+/// The most keys in a page.
 const AT_ONCE: u64 = 500;
 
-/// Before auth answers anybody: destroys the keys of those whom the log has erased and who have one again, and erases those whose
-/// key is destroyed and whom the log has not erased.
+/// Called before auth answers requests. Destroys restored keys of erased people, and erases people whose key is
+/// destroyed but who are not erased in the log.
 ///
 /// # Errors
-/// When the log or the keys cannot be read, or a key not be destroyed.
+/// When the log or the keys cannot be read, or a key cannot be destroyed.
 pub(crate) async fn replay_erasures(auth: &Auth) -> anyhow::Result<()> {
     let unexplained = replay(auth)
         .await
@@ -31,7 +31,7 @@ pub(crate) async fn replay_erasures(auth: &Auth) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same for the keys again and again, so that the next start has little to read.
+/// Repeats this for keys regularly, so that the next start has little to read.
 pub(crate) async fn replay_new_erasures(auth: &Auth) {
     loop {
         tokio::time::sleep(EVERY).await;
@@ -41,13 +41,13 @@ pub(crate) async fn replay_new_erasures(auth: &Auth) {
     }
 }
 
-/// Destroys again the keys of those whom the log has erased. Returns how many more keys are destroyed than it has erased people.
+/// Destroys restored keys of erased people. Returns how many more keys are destroyed than people were erased.
 async fn replay(auth: &Auth) -> Result<u64, Failure> {
     let erasures = auth.subject_keys.erasures(&*auth.store).await;
     let erasures = erasures.map_err(Failure::SubjectKeys)?;
     for revived in &erasures.revived {
         tracing::warn!(account.id = %revived, "the log has erased a person whose key is not destroyed: it is destroyed now");
-        // All that follows from the erasure may have come back together with the key.
+        // Other data may have been restored together with the key.
         if let Err(error) = auth.finish_erasure(*revived, &CommandMetadata::system()).await {
             tracing::warn!(%error, account.id = %revived, "what follows from an erasure cannot be done again");
             auth.destroy_key(*revived).await?;
@@ -73,7 +73,7 @@ async fn erase_whose_keys_are_destroyed(auth: &Auth) -> Result<(), Failure> {
             begun.map_err(Failure::Operations)?;
         }
     }
-    // What fails of it is tried again.
+    // A failed part is tried again later.
     finish_all(auth).await.map(drop)
 }
 

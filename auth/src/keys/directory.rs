@@ -1,7 +1,7 @@
-//! What operators do with the directory of keys: look at it, and rotate keys so that no good token is refused on the way.
+//! Commands of operators for the directory of keys: listing keys, and rotating them without refusing valid tokens.
 //!
-//! `generate` publishes a key, `rotate` lets it sign, `retire` removes one that is not needed any more. Auth looks into the
-//! directory every few seconds; the roles ask auth for the public keys.
+//! `generate` publishes a key, `rotate` makes it sign, `retire` removes one that is not needed any more. Auth reads
+//! the directory regularly; the roles ask auth for the public keys.
 
 use std::{
     fs,
@@ -16,15 +16,15 @@ use super::{
     files::{self, KeysUnusable, NEXT, key_files, read_key},
 };
 
-/// What a key is good for.
+/// The use of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyUse {
-    /// It is published, and waits to be told to sign.
+    /// It is published, and does not sign until it is told to.
     Next,
-    /// It signs from this moment on, when everyone knows it.
+    /// It signs from this time on, when everyone knows it.
     SignsFrom(Timestamp),
     Signs,
-    /// It verifies the tokens that it has signed.
+    /// It only verifies the tokens that it has signed.
     Verifies,
 }
 
@@ -33,9 +33,9 @@ pub enum KeyUse {
 pub struct KeyState {
     /// Its id, which tokens repeat.
     pub kid: String,
-    /// How it signs.
+    /// Its algorithm.
     pub algorithm: SigningAlgorithm,
-    /// What it is good for.
+    /// Its use.
     pub used: KeyUse,
     pub path: PathBuf,
 }
@@ -49,7 +49,7 @@ pub enum NotRetired {
     /// There is no such key.
     #[error("there is no key {0}")]
     Unknown(String),
-    /// Without it nothing could be signed.
+    /// It is the key that signs.
     #[error("key {0} signs: rotate first")]
     Signs(String),
     /// Tokens that it has signed may still be good.
@@ -57,7 +57,7 @@ pub enum NotRetired {
     InUse { kid: String, until: Timestamp },
 }
 
-/// Every key as it counts at `now`, the oldest first.
+/// Every key with its use at `now`, the oldest first.
 ///
 /// # Errors
 /// When the directory or a file of it cannot be read, or others can read it.
@@ -87,10 +87,10 @@ pub fn list(directory: &Path, now: Timestamp) -> Result<Vec<KeyState>, KeysUnusa
     Ok(keys)
 }
 
-/// Publishes a new key. It signs once [`rotate`] says so.
+/// Publishes a new key, which signs after [`rotate`].
 ///
 /// # Errors
-/// When it cannot be made or written.
+/// When it cannot be created or written.
 pub fn generate(directory: &Path, algorithm: SigningAlgorithm) -> Result<KeyState, KeysUnusable> {
     let path = directory.join(format!("{}{NEXT}", runtime::new_id()));
     let pem = SigningKey::generate(algorithm).map_err(|reason| KeysUnusable::Content {
@@ -106,7 +106,7 @@ pub fn generate(directory: &Path, algorithm: SigningAlgorithm) -> Result<KeyStat
     })
 }
 
-/// Lets the newest published key sign, from a moment on by which everyone knows it; makes one if there is none.
+/// Makes the newest published key sign, from a time when everyone knows it. Creates one if there is none.
 ///
 /// # Errors
 /// When the directory cannot be used.
@@ -122,14 +122,14 @@ pub fn rotate(
         Some(next) => next,
         None => generate(directory, algorithm)?,
     };
-    // A name of its own, so that it sorts after every other key, however they were made.
+    // The new name sorts after every other key.
     let path = directory.join(format!("{}.pem", runtime::new_id()));
     let failed = |source| KeysUnusable::File {
         action: "rename",
         path: next.path.clone(),
         source,
     };
-    // Its time counts from now on.
+    // It signs after a time that begins now.
     let micros = Duration::from_micros(u64::try_from(now.as_micros()).unwrap_or_default());
     fs::File::options()
         .append(true)

@@ -1,8 +1,8 @@
-//! The directory of keys: `<uuidv7 or timestamp>.pem` for every signing key, `email-pepper` beside them.
+//! The directory of keys: `<uuidv7 or timestamp>.pem` for every signing key, and `email-pepper`.
 //!
-//! Of several keys the one whose name sorts last signs, once it has been there for [`PUBLISHED_FIRST_SECONDS`], so that
-//! everyone who verifies knows it before its first token. A name that ends with [`NEXT`] is published and does not sign. The
-//! pepper is never changed: every claim on an address hangs on it.
+//! The key whose name sorts last signs, once it has existed for [`PUBLISHED_FIRST_SECONDS`], so that verifiers know
+//! it before its first token. A key whose name ends with [`NEXT`] is published and does not sign. The pepper never
+//! changes, because every claim on an address depends on it.
 
 use std::{
     fs, io,
@@ -17,9 +17,9 @@ use super::{Keyring, Keys, Pepper, SigningAlgorithm, SigningKey};
 /// The first key's file. Sorts before every UUIDv7 and every timestamp.
 const FIRST_KEY: &str = "0-first.pem";
 const PEPPER: &str = "email-pepper";
-/// How the names of keys end that wait for their time.
+/// The end of the names of keys that do not sign yet.
 pub(super) const NEXT: &str = ".next.pem";
-/// For so long a key is published before it signs: longer than auth and the roles take to look again.
+/// How long a key is published before it signs: longer than auth and the roles take to read it.
 pub(super) const PUBLISHED_FIRST_SECONDS: i64 = 30;
 
 /// Why the keys cannot be used.
@@ -28,33 +28,33 @@ pub enum KeysUnusable {
     /// A file or the directory cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// A file is not what it should be.
+    /// A file has invalid content.
     #[error("{} cannot be used: {reason}", path.display())]
     Content {
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// A file is not there, and must not be made up.
+    /// A file is missing and must not be created, because data depends on it.
     #[error(
         "{} is missing, but the event store already holds accounts that depend on it: restore the directory of keys from a backup, or point to the right one",
         .0.display()
     )]
     Lost(PathBuf),
-    /// A file is not there.
+    /// A file is missing.
     #[error("{} is missing: start Taskledger once, or point to the right directory of keys", .0.display())]
     Missing(PathBuf),
 }
 
-/// Reads the keys in `directory`, after creating those that are missing if `may_create`: only while the event
-/// store is empty, because with a new pepper every address would look free.
+/// Reads the keys in `directory`. Creates missing ones if `may_create`, which must be true only while the event store
+/// is empty: with a new pepper every address would look free.
 pub(crate) fn open(directory: &Path, may_create: bool) -> Result<Keys, KeysUnusable> {
     if may_create {
         create_directory(directory)?;
@@ -96,7 +96,7 @@ pub(crate) fn read(directory: &Path) -> Result<Keys, KeysUnusable> {
     Ok(Keys { keyring, pepper })
 }
 
-/// Reads one key, and from when on it signs.
+/// Reads one key, with the time from which it signs.
 pub(super) fn read_key(path: &Path) -> Result<SigningKey, KeysUnusable> {
     let mut key = SigningKey::from_pem(&read_file(path)?).map_err(|reason| KeysUnusable::Content {
         path: path.to_owned(),
@@ -110,12 +110,12 @@ pub(super) fn read_key(path: &Path) -> Result<SigningKey, KeysUnusable> {
     Ok(key)
 }
 
-/// Whether the key waits for its time.
+/// Whether the key does not sign yet.
 pub(super) fn is_next(path: &Path) -> bool {
     path.to_string_lossy().ends_with(NEXT)
 }
 
-/// When the file got its content or its name.
+/// When the file was last written or renamed.
 fn changed_at(path: &Path) -> Result<Timestamp, KeysUnusable> {
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
     let modified = modified.map_err(|source| KeysUnusable::File {
@@ -129,14 +129,14 @@ fn changed_at(path: &Path) -> Result<Timestamp, KeysUnusable> {
     ))
 }
 
-/// The files of signing keys, the oldest first, and those that wait for their time last.
+/// The files of signing keys, the oldest first, and keys that do not sign yet last.
 pub(super) fn key_files(directory: &Path) -> Result<Vec<PathBuf>, KeysUnusable> {
     let mut files = private::key_files(directory).map_err(|source| KeysUnusable::File {
         action: "read",
         path: directory.to_owned(),
         source,
     })?;
-    // A stable sort: within both parts they stay in the order of their names.
+    // The sort is stable: in both parts keys stay in the order of their names.
     files.sort_by_key(|path| is_next(path));
     Ok(files)
 }
@@ -166,8 +166,8 @@ fn create_directory(directory: &Path) -> Result<(), KeysUnusable> {
     })
 }
 
-/// Creates the file of a key before the first event depends on it. Of several processes that try at once one wins, and the
-/// others find its file.
+/// Creates the file of a key before the first event depends on it. When several processes try at once, one succeeds
+/// and the others find its file.
 pub(super) fn create(path: &Path, content: &str) -> Result<(), KeysUnusable> {
     private::create_whole(path, content.as_bytes()).map_err(|source| KeysUnusable::File {
         action: "create",

@@ -1,4 +1,4 @@
-//! The keys that sign access tokens: one signs, all of them verify.
+//! The keys for access tokens: one signs, all of them verify.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use p256::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// How keys sign.
+/// The signing algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SigningAlgorithm {
     /// Ed25519 (RFC 8032, RFC 8037).
@@ -49,17 +49,17 @@ pub(crate) struct SigningKey {
     pub(crate) algorithm: SigningAlgorithm,
     pub(crate) encoding: EncodingKey,
     pub(crate) verifying: VerifyingKey,
-    /// From when on it signs, if there is none later. `None`: it is only published, and waits for its time.
+    /// The time from which it signs, unless a later key does. `None` means that it is only published.
     pub(crate) signs_from: Option<Timestamp>,
     jwk: Jwk,
 }
 
-/// Every key, the oldest first, and those that wait for their time last.
+/// Every key, the oldest first, and keys that do not sign yet last.
 #[derive(Debug)]
 pub(crate) struct Keyring(Vec<SigningKey>);
 
 impl SigningKey {
-    /// A fresh key as PKCS#8 PEM, as `openssl genpkey` writes it.
+    /// A new key as PKCS#8 PEM, as `openssl genpkey` writes it.
     pub(crate) fn generate(algorithm: SigningAlgorithm) -> Result<Zeroizing<String>, String> {
         let mut secret = Zeroizing::new([0; 32]);
         match algorithm {
@@ -74,7 +74,7 @@ impl SigningKey {
             }
             SigningAlgorithm::Es256 => loop {
                 runtime::fill_random(secret.as_mut_slice());
-                // Almost every number of 256 bits is a key; of 2^32 numbers one is not.
+                // Almost every number of 256 bits is a valid key; one in 2^32 is not.
                 if let Ok(key) = p256::SecretKey::from_slice(secret.as_slice()) {
                     let pem = key.to_pkcs8_pem(p256::pkcs8::LineEnding::LF);
                     return pem
@@ -131,14 +131,13 @@ impl SigningKey {
 }
 
 impl Keyring {
-    /// `keys`, the oldest first, and those that wait last; `None` without one that may sign.
+    /// Creates a keyring of `keys`, the oldest first, and those that do not sign yet last; `None` if none may sign.
     pub(crate) fn new(keys: Vec<SigningKey>) -> Option<Self> {
         let may_sign = keys.iter().any(|key| key.signs_from.is_some());
         may_sign.then_some(Self(keys))
     }
 
-    /// The key that signs at `now`: the last whose time has come. There always is one, since without any other the first
-    /// signs before its time.
+    /// The key that signs at `now`: the last one whose time has come, or else the first one.
     pub(crate) fn signing(&self, now: Timestamp) -> Option<&SigningKey> {
         let has_come = |key: &&SigningKey| key.signs_from.is_some_and(|from| from <= now);
         let mut keys = self.0.iter();

@@ -1,4 +1,4 @@
-//! The secrets of auth: the keys that sign access tokens, and the pepper under which addresses are hashed.
+//! The secrets of auth: the keys that sign access tokens, and the pepper for hashing addresses.
 
 mod directory;
 mod files;
@@ -12,7 +12,7 @@ pub use keyring::SigningAlgorithm;
 pub(crate) use keyring::{Keyring, SigningKey};
 pub(crate) use pepper::{EmailKey, Pepper, Purpose, TAG_BYTES};
 
-/// Everything in the directory of keys.
+/// The contents of the directory of keys.
 #[derive(Debug)]
 pub(crate) struct Keys {
     pub(crate) keyring: Keyring,

@@ -1,5 +1,5 @@
-//! The pepper: without it, the name of an address's stream can be neither computed nor guessed, and no refresh token
-//! or program token made up.
+//! The pepper: without it nobody can compute the name of an address's stream, or invent a refresh token or program
+//! token.
 
 use std::fmt;
 
@@ -9,16 +9,16 @@ use http_api::CursorKey;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// Bytes of a tag: enough that none can be guessed.
+/// The length of a tag in bytes, too long to guess.
 pub(crate) const TAG_BYTES: usize = 16;
 
-/// What a tag is for: a tag for one purpose is none for another.
+/// The purpose of a tag. A tag is valid for one purpose only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     RefreshToken,
-    /// Tokens that people make for their programs.
+    /// Program tokens.
     ProgramToken,
-    /// What tells one client from another.
+    /// Fingerprints of clients.
     Client,
     /// Resets of passwords.
     ResetToken,
@@ -27,7 +27,7 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// What the tag is made of before the content. No address has a NUL, so no tag is also the key of an address.
+    /// The first part of the tag's input. No address contains a NUL, so no tag equals the key of an address.
     const fn label(self) -> &'static [u8] {
         match self {
             Self::RefreshToken => b"refresh-token\0",
@@ -49,14 +49,14 @@ pub(crate) struct Pepper {
 pub(crate) struct EmailKey(pub(crate) String);
 
 impl Pepper {
-    /// A fresh one, as text for its file.
+    /// A new pepper, as the text of its file.
     pub(crate) fn generate() -> Zeroizing<String> {
         let mut bytes = Zeroizing::new([0; 32]);
         runtime::fill_random(bytes.as_mut_slice());
         Zeroizing::new(format!("{}\n", hex::encode(bytes.as_slice())))
     }
 
-    /// Reads what [`Self::generate`] wrote.
+    /// Parses the text of [`Self::generate`].
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut bytes = Zeroizing::new([0; 32]);
         hex::decode_to_slice(text.trim(), bytes.as_mut_slice()).ok()?;
@@ -69,7 +69,7 @@ impl Pepper {
         EmailKey(hex::encode(self.hmac(&[email.canonical().as_bytes()])))
     }
 
-    /// What shows that `content` was made here for `purpose`.
+    /// A tag that proves that `content` was made here for `purpose`.
     pub(crate) fn tag(&self, purpose: Purpose, content: &[u8]) -> [u8; TAG_BYTES] {
         let mut tag = [0; TAG_BYTES];
         let hmac = self.hmac(&[purpose.label(), content]);
@@ -77,17 +77,17 @@ impl Pepper {
         tag
     }
 
-    /// Under what attempts are counted that are about `content` of the kind `of`: whoever sees it learns nothing of either.
+    /// The key for counting attempts at `content` of the kind `of`. It reveals neither.
     pub(crate) fn key_of_attempts(&self, of: &str, content: &[u8]) -> String {
         hex::encode(&self.hmac(&[b"attempts\0", of.as_bytes(), b"\0", content])[..TAG_BYTES])
     }
 
-    /// The key that seals the secrets of second factors. Whoever has the log alone cannot open them.
+    /// The key that encrypts the secrets of second factors. The log alone does not have it.
     pub(crate) fn sealing_key(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.hmac(&[b"seal-second-factor\0"]))
     }
 
-    /// The key that seals cursors. It is the same on every replica.
+    /// The key that signs cursors. It is the same in every replica.
     pub(crate) fn cursor_key(&self) -> CursorKey {
         CursorKey::new(self.hmac(&[b"cursor\0"]))
     }
@@ -115,7 +115,7 @@ mod tests {
     fn the_same_address_has_the_same_key_under_the_same_pepper_only() {
         let pepper = Pepper::parse(&"ab".repeat(32)).unwrap();
         let key = |text: &str| pepper.key_of(&EmailAddress::parse(text).unwrap());
-        // RFC 2104 with SHA-256, computed elsewhere: this name is in every log, so it must never change.
+        // Computed elsewhere with RFC 2104 and SHA-256: this name is in every log, so it must never change.
         assert_eq!(
             key("ada@example.com").0,
             "3301712927d96269f7ce3aca2b743969febccd6a6b365c2b7dba3459bc0f4cdd"

@@ -1,26 +1,26 @@
-//! Whose account it is that an operator is about to change. Anybody can register any address, so whoever changes it should
-//! look.
+//! The holder of an account that an operator is about to change. Anybody can register any address, so the operator
+//! should check it.
 
 use events::{Account, Timestamp, UserId};
 
 use crate::auth::Auth;
 
-/// Who is about to be given a role, or erased.
+/// The person who is about to get a role, or to be erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountHolder {
     pub user_id: UserId,
     /// The address, as its owner wrote it; `None` when the key of the account is damaged or lost.
     pub email: Option<String>,
-    /// When it was registered.
+    /// When the account was registered.
     pub registered_at: Timestamp,
-    /// When somebody last logged in, also when that session has ended.
+    /// When somebody last logged in, even if that session has ended.
     pub last_login_at: Option<Timestamp>,
-    /// Whether they were erased, so that only what follows from it may be missing.
+    /// Whether they were erased, so that only consequences may be missing.
     pub is_erased: bool,
 }
 
 impl AccountHolder {
-    /// Who has `account`.
+    /// The holder of `account`.
     pub(super) async fn of(auth: &Auth, account: &Account) -> anyhow::Result<Self> {
         Ok(Self {
             user_id: account.id,

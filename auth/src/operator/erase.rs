@@ -1,4 +1,4 @@
-//! Erases a person from the command line, for an operator who is asked to.
+//! Erases a person from the command line.
 
 use anyhow::bail;
 use events::{CorrelationId, UserId};
@@ -6,23 +6,23 @@ use events::{CorrelationId, UserId};
 use super::Operator;
 use crate::{command_metadata::CommandMetadata, domain, erasure::Receipt};
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Erased {
-    /// Whose account it was.
+    /// The person.
     pub user_id: UserId,
-    /// False when they were erased before, and only what follows from it was missing.
+    /// False when they were erased before, and only consequences were missing.
     pub changed: bool,
-    /// Where it is proved, if they were erased now.
+    /// The receipt, if they were erased now.
     pub receipt: Option<Receipt>,
 }
 
 impl Operator {
-    /// Erases the person `id`, whose key may be damaged or lost; of one who was erased it does what follows from it and is not
-    /// done yet.
+    /// Erases the person `id`, whose key may be damaged or lost. For a person who was erased before, completes the
+    /// consequences.
     ///
     /// # Errors
-    /// A sentence: nobody has this account, it is the last admin's, the event store or a database cannot be used.
+    /// A sentence: there is no such account, it is the last admin's, the event store or a database cannot be used.
     pub async fn erase(&self, id: UserId, operation: CorrelationId) -> anyhow::Result<Erased> {
         let metadata = CommandMetadata::operator(operation);
         let Some(account) = self.auth.impersonal_account(id).await?.state else {

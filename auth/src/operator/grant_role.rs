@@ -1,4 +1,4 @@
-//! Gives an account a role from the command line: how the first admin comes to be.
+//! Gives an account a role from the command line. So the first admin is made.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,13 @@ use events::{CorrelationId, Role, UserId};
 use super::Operator;
 use crate::{command_metadata::CommandMetadata, last_admin};
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
     pub user_id: UserId,
-    /// Their roles now.
+    /// The roles now.
     pub roles: BTreeSet<Role>,
-    /// False when they had the role already.
+    /// False when the account had the role already.
     pub changed: bool,
 }
 
@@ -21,7 +21,7 @@ impl Operator {
     /// Gives the account `id` the role `role`.
     ///
     /// # Errors
-    /// A sentence: the account is not there any more, the event store cannot be used.
+    /// A sentence: the account does not exist any more, the event store cannot be used.
     pub async fn grant(&self, id: UserId, role: Role, operation: CorrelationId) -> anyhow::Result<Granted> {
         let metadata = CommandMetadata::operator(operation);
         let changed = last_admin::grant(&self.auth, id, &metadata, role).await?;

@@ -1,6 +1,6 @@
-//! Takes over the accounts of the former system: addresses, names and bcrypt hashes, which login replaces one by one.
+//! Imports the accounts of the former system: addresses, names and bcrypt hashes, which logins replace one by one.
 //!
-//! Can be broken off and started again: whoever is there already is left as they are.
+//! It can be interrupted and repeated: existing accounts are not changed.
 
 use std::{collections::HashMap, io::BufRead};
 
@@ -17,27 +17,27 @@ use crate::{
     password::{HIGHEST_COST, is_bcrypt},
 };
 
-/// What became of a file.
+/// The result of an import.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Imported {
-    /// Accounts that were opened, or would be.
+    /// The number of accounts that were created, or would be.
     pub opened: u64,
-    /// Addresses that had an account already.
+    /// The number of addresses that had an account already.
     pub present: u64,
-    /// Lines that were left out, and why.
+    /// The lines that were left out, and why.
     pub bad: Vec<BadLine>,
 }
 
-/// A line that was left out. Never shows what it holds.
+/// A line that was left out. It never shows the content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadLine {
-    /// Which, counted from 1.
+    /// The number of the line, from 1.
     pub line: u64,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: String,
 }
 
-/// An account to be opened.
+/// An account to create.
 struct Candidate {
     line: u64,
     email: EmailAddress,
@@ -45,12 +45,12 @@ struct Candidate {
 }
 
 impl Operator {
-    /// Opens an account for each line of `file`: CSV (RFC 4180) with a line of names, `email`, `password_hash` and, if there,
-    /// `display_name`. Nothing of that goes over two lines, so that every line is judged by itself. Without an operation it only
-    /// says what it would do.
+    /// Creates an account for each line of `file`: CSV (RFC 4180) with a line of column names, `email`,
+    /// `password_hash` and optionally `display_name`. A value cannot span lines, so each line is checked separately.
+    /// Without an operation it only reports what it would do.
     ///
     /// # Errors
-    /// A sentence: the file cannot be read, the event store cannot be used. What was opened before that stays.
+    /// A sentence: the file cannot be read, the event store cannot be used. Accounts that were created before stay.
     pub async fn import(
         &self,
         file: impl BufRead,
@@ -139,7 +139,7 @@ fn read(file: impl BufRead, bad: &mut Vec<BadLine>) -> anyhow::Result<Vec<Candid
     Ok(candidates)
 }
 
-/// The columns of one line. A quote that is not closed would take the next line with it.
+/// The columns of one line. An unclosed quote must not include the next line.
 fn columns(line: &[u8]) -> Result<StringRecord, &'static str> {
     if line.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
         return Err("has a quote that is not closed on the same line");

@@ -1,6 +1,5 @@
-//! What an operator does with accounts at the command line: imports them, gives them roles, offers resets of their passwords,
-//! takes tokens back, and erases people. This file has what all of that works on: auth without its routes, and the accounts
-//! that are named.
+//! The commands of an operator for accounts: importing them, giving roles, offering password resets, revoking tokens,
+//! and erasing people. This file has their common parts: auth without its routes, and looking up accounts.
 
 mod account_holder;
 mod erase;
@@ -25,8 +24,8 @@ pub use erase::Erased;
 pub use grant_role::Granted;
 pub use import::{BadLine, Imported};
 
-/// An operator at the command line. Each of its commands is part of an operation that the caller has recorded, and whose id
-/// its events carry as their correlation id.
+/// An operator at the command line. The caller has recorded each command as an operation, whose id is the correlation
+/// id of its events.
 pub struct Operator {
     auth: Auth,
 }
@@ -38,20 +37,20 @@ impl fmt::Debug for Operator {
 }
 
 impl Operator {
-    /// Works with the keys that are there: a command makes none.
+    /// Uses the existing keys; a command creates none.
     ///
     /// # Errors
-    /// A sentence: the keys are not there, the configuration cannot be used.
+    /// A sentence: the keys are missing, the configuration cannot be used.
     pub fn new(config: &Config, dependencies: &Dependencies) -> anyhow::Result<Self> {
         let keys = keys::read(&config.keys_directory)?;
         let auth = Auth::new(config, dependencies, keys)?;
         Ok(Self { auth })
     }
 
-    /// Who has registered `email`.
+    /// The person who registered `email`.
     ///
     /// # Errors
-    /// A sentence: this is no address, nobody has it, the event store cannot be used.
+    /// A sentence: this is not an address, no account has it, the event store cannot be used.
     pub async fn find(&self, email: &str) -> anyhow::Result<AccountHolder> {
         let address = address(email)?;
         match self.find_also_erased(address.as_str()).await? {
@@ -60,8 +59,8 @@ impl Operator {
         }
     }
 
-    /// Whose account it is that is named by its address or its id, also when they were erased and what follows from it is not
-    /// finished yet. Their key may be damaged or lost.
+    /// The person with this address or id, even if they were erased and the consequences are not complete yet. Their
+    /// key may be damaged or lost.
     ///
     /// # Errors
     /// The same.

@@ -12,7 +12,7 @@ impl Operator {
     /// Offers a reset of the password of the account `id`.
     ///
     /// # Errors
-    /// A sentence: the account is not there any more, the event store cannot be used.
+    /// A sentence: the account does not exist any more, the event store cannot be used.
     pub async fn reset(
         &self,
         id: UserId,

@@ -1,4 +1,4 @@
-//! Takes all tokens back from the programs of an account, from the command line.
+//! Revokes all program tokens of an account from the command line.
 
 use events::{CorrelationId, UserId};
 
@@ -6,10 +6,10 @@ use super::Operator;
 use crate::{command_metadata::CommandMetadata, revoke_program_tokens::revoke_all};
 
 impl Operator {
-    /// Takes all tokens back from the programs of the account `id`, and returns how many there were. Sessions stay.
+    /// Revokes all program tokens of the account `id`, and returns how many there were. Sessions stay.
     ///
     /// # Errors
-    /// A sentence: the account is not there any more, the event store cannot be used.
+    /// A sentence: the account does not exist any more, the event store cannot be used.
     pub async fn revoke_tokens(&self, id: UserId, operation: CorrelationId) -> anyhow::Result<usize> {
         let (_, revoked) = revoke_all(&self.auth, id, &CommandMetadata::operator(operation)).await?;
         Ok(revoked)

@@ -1,6 +1,6 @@
-//! Whose password is hashed next. Hashing is the most expensive thing that a stranger can ask for, so the threads are
-//! few, the queue is bounded in number and in time, and it is shared fairly ([`FairQueue`]). What is counted together is tried one
-//! after another, so that each guess knows of the failures before it.
+//! Decides which password is hashed next. Hashing is the most expensive work that a stranger can cause, so there are
+//! few threads, and the queue is limited in length and time and shared fairly ([`FairQueue`]). Guesses with the same
+//! counter run one after another, so that each one sees the failures before it.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,26 +18,26 @@ use super::{
     hash_metrics::{self, Counted},
 };
 
-/// Nobody waits longer: the gateway gives up some seconds later.
+/// The longest wait. The gateway gives up a few seconds later.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How many more are admitted than hash at once: they look up what they compare with while the threads are busy, so that no
-/// thread waits for a database.
+/// How many more requests are admitted than hash at once: they read the hash from the database while the threads are
+/// busy, so that no thread waits for that.
 const PREPARING: usize = 1;
 
-/// Who asks for a password to be hashed.
+/// The request for hashing a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Asker<'a> {
-    /// Where they are.
+    /// The address of the client.
     pub(crate) address: &'a str,
-    /// Whether they have shown something already: a session, the token of a reset, or an address from where somebody logged in to
-    /// the account before.
+    /// Whether the client has proved something already: a session, the token of a reset, or an address from which
+    /// somebody logged in to the account before.
     pub(crate) is_familiar: bool,
-    /// Under which key a failure is counted, if it is a guess. No two guesses under one key are admitted at once.
+    /// The counter of failures, if this is a guess. Guesses with the same counter are admitted one after another.
     pub(crate) counter: Option<&'a str>,
 }
 
 impl<'a> Asker<'a> {
-    /// Somebody at `address` who does not guess at anything.
+    /// A client at `address` who does not guess.
     pub(crate) const fn stranger(address: &'a str) -> Self {
         Self {
             address,
@@ -46,7 +46,7 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// Somebody at `address` who does not guess at anything, and has shown the token of a reset.
+    /// A client at `address` with the token of a reset, who does not guess.
     pub(crate) const fn with_token(address: &'a str) -> Self {
         Self {
             is_familiar: true,
@@ -55,10 +55,10 @@ impl<'a> Asker<'a> {
     }
 }
 
-/// By what somebody who waits is told that they are admitted, or that they have lost their place.
+/// The sender that tells a waiting request that it is admitted, or lost its place.
 type AdmissionSender = oneshot::Sender<Result<Held, HashingFailed>>;
 
-/// The threads, and the queue before them.
+/// The threads and their queue.
 pub(super) struct Admission {
     shared: Arc<Shared>,
 }
@@ -68,7 +68,7 @@ struct Shared {
     queue: Mutex<FairQueue<AdmissionSender>>,
 }
 
-/// The right to hash as soon as a thread is free, which it is at the latest when those admitted before have hashed.
+/// The right to hash as soon as a thread is free.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
     _held: Arc<Held>,
@@ -76,7 +76,7 @@ pub(crate) struct Slot {
     pub(crate) since: Instant,
 }
 
-/// What somebody has who is admitted. Whoever drops it lets the next one in.
+/// The right of an admitted request. When it is dropped, the next one is admitted.
 #[derive(Debug)]
 struct Held {
     shared: Arc<Shared>,
@@ -91,7 +91,7 @@ impl Drop for Held {
     }
 }
 
-/// Somebody who waits, or has waited.
+/// A request that waits, or has waited.
 struct Waiter<'a> {
     shared: &'a Shared,
     number: u64,
@@ -105,14 +105,14 @@ impl Drop for Waiter<'_> {
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, FairQueue<AdmissionSender>> {
-        // Each change of it is made whole.
+        // Each change is complete, so a poisoned lock can be used.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Admits as many as can be.
+    /// Admits as many requests as possible.
     fn admit(self: &Arc<Self>) {
         loop {
-            // Not locked while somebody is told: if they are not there any more, what they would have had is dropped.
+            // The lock is not held while sending: if the receiver has gone, its right is dropped.
             let Some((sender, counter)) = self.queue().admit() else {
                 return;
             };
@@ -127,7 +127,7 @@ impl Shared {
 }
 
 impl Admission {
-    /// `threads` hash at once, and `waiting` wait of either kind.
+    /// Allows `threads` to hash at once, and `waiting` of each kind to wait.
     pub(super) fn new(threads: usize, waiting: usize) -> Self {
         hash_metrics::show();
         Self {
@@ -197,7 +197,7 @@ mod tests {
         }
     }
 
-    /// As many as may be admitted beside one thread, all from `address`.
+    /// As many as are admitted beside one thread, all from `address`.
     async fn busy(admission: &Admission, address: &str) -> [Slot; 2] {
         let admit = async || admission.admit(Asker::stranger(address)).await.unwrap();
         [admit().await, admit().await]

@@ -1,14 +1,14 @@
-//! What hashing a password costs, and a hash of that cost which no password has.
+//! The cost of hashing a password, and a hash of that cost that matches no password.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use runtime::random_bytes;
 
-/// What argon2id costs.
+/// The cost of argon2id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Argon2Parameters {
     /// Memory in KiB.
     pub memory_kib: u32,
-    /// Passes over it.
+    /// The number of passes over the memory.
     pub iterations: u32,
     pub parallelism: u32,
 }
@@ -24,7 +24,8 @@ impl Default for Argon2Parameters {
     }
 }
 
-/// A hash of today's cost that no password has. Nothing is hashed for it: the start of a process takes no memory for argon2.
+/// A hash with the present cost that matches no password. It is not computed, so that the start of a process needs no
+/// memory for argon2.
 pub(super) fn dummy(parameters: Argon2Parameters) -> String {
     let Argon2Parameters {
         memory_kib,

@@ -1,15 +1,15 @@
-//! Hashes of bcrypt, which the former system left behind: verified, and never made.
+//! bcrypt hashes of the former system: they are verified, but never made.
 
 use super::Password;
 
 /// Characters of the salt and the output.
 const SALT_AND_OUTPUT: usize = 53;
 
-/// The highest cost that is taken over: half a second on a machine of today. A comparison that is dearer may take longer than the
-/// longest that a failed login is made to take, and would tell that there is such an account.
+/// The highest accepted cost, about half a second on a present machine. Comparing with a more expensive hash could
+/// take longer than the longest failed login, and would reveal the account.
 pub(crate) const HIGHEST_COST: u8 = 13;
 
-/// Whether `hash` is one of bcrypt that can be taken over.
+/// Whether `hash` is a bcrypt hash that can be imported.
 pub(crate) fn is_bcrypt(hash: &str) -> bool {
     let Some((cost, rest)) = version(hash).and_then(|rest| rest.split_once('$')) else {
         return false;
@@ -23,19 +23,19 @@ pub(crate) fn is_bcrypt(hash: &str) -> bool {
         && rest.bytes().all(is_base64)
 }
 
-/// What follows the version.
+/// The part after the version.
 fn version(hash: &str) -> Option<&str> {
     ["$2a$", "$2b$", "$2y$"]
         .iter()
         .find_map(|version| hash.strip_prefix(version))
 }
 
-/// Whether `hash` is one of bcrypt at all.
+/// Whether `hash` is a bcrypt hash at all.
 pub(super) fn is_of_bcrypt(hash: &str) -> bool {
     version(hash).is_some()
 }
 
-/// Whether it is that of `password`. Cuts off after 72 bytes, as the former system did when it made these.
+/// Whether `hash` is that of `password`. Only 72 bytes count, as in the former system.
 pub(super) fn matches(password: &Password, hash: &str) -> bool {
     bcrypt::verify(password.as_typed(), hash).unwrap_or(false)
 }

@@ -1,6 +1,6 @@
-//! An optional file of passwords that were found in breaches, looked into on this machine alone: the SHA-1 of each in upper
-//! case hex, a colon and how often it was seen, one a line, in order. That is how "Pwned Passwords" is downloaded as a
-//! whole (about 40 GB): its ranges, which are asked for by five digits over the network, one after the other.
+//! An optional file of breached passwords on this machine: sorted lines with the SHA-1 in upper case hex, a colon and
+//! a count. This is the format of the downloaded "Pwned Passwords" (about 40 GB): all of its ranges, one after
+//! another.
 
 use std::{
     fs::File,
@@ -14,12 +14,12 @@ use sha1::{Digest, Sha1};
 
 use super::Password;
 
-/// Hex digits of a SHA-1.
+/// The number of hex digits of a SHA-1.
 const DIGITS: usize = 40;
 /// The longest line: a hash, a colon, a number and the end of the line.
 const LONGEST_LINE: usize = 64;
 
-/// The file cannot be used.
+/// The file of breached passwords cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the file of breached passwords {path} cannot be used: {source}", path = .path.display())]
 pub(crate) struct UnusableFile {
@@ -36,10 +36,10 @@ pub(crate) struct BreachedPasswords {
 }
 
 impl BreachedPasswords {
-    /// Opens the file and looks at its first line.
+    /// Opens the file and checks its first line.
     ///
     /// # Errors
-    /// When it cannot be read, or is something else.
+    /// When it cannot be read, or has another format.
     pub(crate) fn open(path: &Path) -> Result<Self, UnusableFile> {
         let unusable = |source| UnusableFile {
             path: path.to_owned(),
@@ -75,7 +75,7 @@ impl BreachedPasswords {
         .map_err(unusable)
     }
 
-    /// Looks for a hash by halves: about 35 short reads in a file of a thousand million lines.
+    /// Finds a hash by binary search: about 35 short reads in a file of a thousand million lines.
     fn find(&self, hash: &[u8]) -> io::Result<bool> {
         let (mut low, mut high) = (0, self.bytes);
         while low < high {
@@ -89,7 +89,7 @@ impl BreachedPasswords {
         Ok(false)
     }
 
-    /// The line that the byte at `offset` belongs to.
+    /// The line that contains the byte at `offset`.
     fn line_at(&self, offset: u64) -> io::Result<Line> {
         let from = offset.saturating_sub(LONGEST_LINE as u64);
         let mut bytes = [0; 2 * LONGEST_LINE];
@@ -124,7 +124,7 @@ impl BreachedPasswords {
 struct Line {
     hash: Vec<u8>,
     start: u64,
-    /// Of the next line.
+    /// The offset of the next line.
     end: u64,
 }
 

@@ -1,8 +1,8 @@
-//! The passwords that are guessed first. `common_passwords.md` says where the list comes from.
+//! The most common passwords. `common_passwords.md` names the source of the list.
 
 use std::sync::LazyLock;
 
-/// In the order of their bytes.
+/// Sorted by bytes.
 static COMMON: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 

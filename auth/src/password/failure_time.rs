@@ -1,5 +1,5 @@
-//! How long a failed login takes: the same for everybody, whatever the account's hash costs to compare with, so that the
-//! time tells nothing about whether there is an account, or how old its hash is.
+//! The duration of a failed login: the same for every account, so that it reveals neither whether the account exists,
+//! nor the kind of its hash.
 
 use std::{
     collections::HashMap,
@@ -9,16 +9,17 @@ use std::{
 
 use tokio::time::{Instant, sleep_until};
 
-/// Kinds of hashes that are told apart; there are as many as parameters were ever in use.
+/// The most kinds of hashes. There is one for each set of parameters that was ever used.
 const KINDS: usize = 64;
-/// How much longer than the most expensive comparison a failure takes, so that nearly none takes longer by itself.
+/// How many times as long as the most expensive comparison a failure takes, so that almost none takes longer.
 const FACTOR: u32 = 3;
-/// Beyond this a failure takes what it takes. What is dearer is not imported ([`HIGHEST_COST`](super::HIGHEST_COST)).
+/// The longest delay of a failure. Hashes that are more expensive are not imported
+/// ([`HIGHEST_COST`](super::HIGHEST_COST)).
 const LONGEST: Duration = Duration::from_secs(2);
-/// How much a new measurement counts for.
+/// The weight of a new measurement.
 const WEIGHT: f64 = 0.1;
 
-/// What comparisons have cost, by the kind of hash.
+/// The average costs of comparisons, for each kind of hash.
 #[derive(Debug)]
 pub(crate) struct FailureTime {
     shortest: Duration,
@@ -33,9 +34,9 @@ impl FailureTime {
         }
     }
 
-    /// A comparison with `hash` took so long. Returns whether it is the first with a hash of this kind.
+    /// Records the duration of a comparison with `hash`. Returns whether it is the first with this kind of hash.
     pub(super) fn record(&self, hash: &str, took: Duration) -> bool {
-        // Each average is written whole, so a poisoned lock is as good as any.
+        // Each average is written as a whole, so a poisoned lock can be used.
         let mut averages = self.averages.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = kind_of(hash);
         if let Some(average) = averages.get_mut(kind) {
@@ -46,7 +47,7 @@ impl FailureTime {
         }
     }
 
-    /// Comparisons with hashes of this kind are known to take so long, if none was measured here yet.
+    /// Sets the cost for this kind of hash, if none was measured here yet.
     pub(super) fn expect(&self, kind: &str, took: Duration) {
         let mut averages = self.averages.lock().unwrap_or_else(PoisonError::into_inner);
         if averages.len() < KINDS {
@@ -54,13 +55,13 @@ impl FailureTime {
         }
     }
 
-    /// Whether it is known what a comparison with `hash` costs.
+    /// Whether the cost of a comparison with `hash` is known.
     pub(super) fn knows(&self, hash: &str) -> bool {
         let averages = self.averages.lock().unwrap_or_else(PoisonError::into_inner);
         averages.contains_key(kind_of(hash))
     }
 
-    /// Waits until a failure whose comparison began at `since` has taken as long as every other.
+    /// Waits until a failure whose comparison began at `since` has taken the common time.
     pub(super) async fn wait(&self, since: Instant) {
         sleep_until(since + self.duration()).await;
     }
@@ -72,7 +73,8 @@ impl FailureTime {
     }
 }
 
-/// The algorithm and its parameters: a PHC string without salt and output, of bcrypt the version and the cost.
+/// The kind of a hash: algorithm and parameters. A PHC string without salt and output; for bcrypt the version and the
+/// cost.
 pub(crate) fn kind_of(hash: &str) -> &str {
     if hash.starts_with("$2") {
         return hash.get(..6).unwrap_or(hash);

@@ -1,26 +1,27 @@
-//! Who is admitted next of those who wait for a password to be hashed: addresses take turns, and so do strangers and those who are
-//! familiar. It must not know how anybody waits, or for how long.
+//! Chooses the next request for hashing a password: addresses take turns, and so do strangers and familiar clients.
+//! Knows nothing of how requests wait.
 
 use std::collections::{HashSet, VecDeque};
 
-/// After so many in a row who are familiar a stranger is admitted, if there is one, so that neither kind keeps the other out.
+/// After this many familiar requests in a row a stranger is admitted, if there is one, so that neither kind blocks
+/// the other.
 const FAMILIAR_IN_A_ROW: usize = 3;
 
-/// Somebody gets no place.
+/// Why a request gets no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoPlace {
-    /// Too many of their address wait already.
+    /// Too many requests of its address wait already.
     Crowded,
-    /// Every place is taken, and no address has more of them than theirs would have.
+    /// Every place is taken, and no address has more places than this one would have.
     Full,
 }
 
-/// Those who wait, and what is known of those who are admitted. `T` is by what somebody who waits is told.
+/// The waiting requests, and facts about the admitted ones. `T` notifies a waiting request.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
-    /// How many more can be admitted.
+    /// How many more requests can be admitted.
     free: usize,
-    /// The counters of those who are admitted: nobody else under one of these is admitted meanwhile.
+    /// The counters of admitted requests: no other request with one of these is admitted meanwhile.
     busy: HashSet<String>,
     familiar: WaitingGroup<T>,
     strangers: WaitingGroup<T>,
@@ -28,20 +29,20 @@ pub(super) struct FairQueue<T> {
     entered: u64,
 }
 
-/// Those who wait and are of one kind.
+/// The waiting requests of one kind.
 #[derive(Debug)]
 struct WaitingGroup<T> {
     most: usize,
     most_of_one_address: usize,
     waiting: usize,
-    /// The address that was served least recently comes first; none is empty.
+    /// The addresses, the least recently served first; none is empty.
     addresses: VecDeque<Address<T>>,
 }
 
 #[derive(Debug)]
 struct Address<T> {
     key: String,
-    /// In the order in which they came.
+    /// The requests in the order of arrival.
     waiting: VecDeque<Waiting<T>>,
 }
 
@@ -53,7 +54,8 @@ struct Waiting<T> {
 }
 
 impl<T> FairQueue<T> {
-    /// `at_once` are admitted at the same time, and `waiting` of either kind wait, half of them from one address.
+    /// Admits `at_once` requests at the same time, and lets `waiting` of each kind wait, half of them from one
+    /// address.
     pub(super) fn new(at_once: usize, waiting: usize) -> Self {
         let group = || WaitingGroup {
             most: waiting,
@@ -71,11 +73,11 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Lets somebody wait. Returns their number, and who has to leave so that there is a place: the last of the address that
-    /// had the most.
+    /// Adds a request. Returns its number, and the request that loses its place for it: the last one of the address
+    /// with the most.
     ///
     /// # Errors
-    /// When there is no place for them.
+    /// When there is no place.
     pub(super) fn enter(
         &mut self,
         is_familiar: bool,
@@ -83,7 +85,7 @@ impl<T> FairQueue<T> {
         counter: Option<&str>,
         sender: T,
     ) -> Result<(u64, Option<T>), NoPlace> {
-        // Then nobody waits who could be admitted before.
+        // Then no waiting request could be admitted before it.
         let is_next = self.free > 0 && counter.is_none_or(|counter| !self.busy.contains(counter));
         let group = if is_familiar {
             &mut self.familiar
@@ -103,7 +105,7 @@ impl<T> FairQueue<T> {
         Ok((self.entered, leaves))
     }
 
-    /// Admits whoever is next, and says under which counter they are.
+    /// Admits the next request, and returns its counter.
     pub(super) fn admit(&mut self) -> Option<(T, Option<String>)> {
         if self.free == 0 {
             return None;
@@ -131,7 +133,7 @@ impl<T> FairQueue<T> {
         Some((next.sender, next.counter))
     }
 
-    /// Somebody under `counter` who was admitted is done.
+    /// Records that an admitted request with `counter` is done.
     pub(super) fn release(&mut self, counter: Option<&str>) {
         self.free += 1;
         if let Some(counter) = counter {
@@ -139,7 +141,7 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Whoever has this number does not wait any more.
+    /// Removes the waiting request with this number.
     pub(super) fn leave(&mut self, number: u64) {
         for group in [&mut self.familiar, &mut self.strangers] {
             group.remove(number);
@@ -148,7 +150,7 @@ impl<T> FairQueue<T> {
 }
 
 impl<T> WaitingGroup<T> {
-    /// Makes room for one more from `address`, and returns who has to leave for that.
+    /// Makes room for one more request from `address`, and returns the one that loses its place.
     fn make_room(&mut self, address: &str) -> Result<Option<T>, NoPlace> {
         let its = self.addresses.iter().find(|other| other.key == address);
         let its = its.map_or(0, |address| address.waiting.len());
@@ -162,7 +164,7 @@ impl<T> WaitingGroup<T> {
             .addresses
             .iter_mut()
             .max_by_key(|address| address.waiting.len())
-            // Otherwise one would only take the place of the other.
+            // Otherwise the two addresses would only exchange places.
             .filter(|greediest| greediest.waiting.len() > its + 1)
             .ok_or(NoPlace::Full)?;
         let last = greediest.waiting.pop_back();
@@ -182,7 +184,7 @@ impl<T> WaitingGroup<T> {
         }
     }
 
-    /// Takes out who comes next of those whose counter is not `busy`, and puts their address behind the others.
+    /// Takes the next request whose counter is not `busy`, and moves its address to the end.
     fn next(&mut self, busy: &HashSet<String>) -> Option<Waiting<T>> {
         let is_ready = |one: &Waiting<T>| one.counter.as_ref().is_none_or(|counter| !busy.contains(counter));
         let (place, first) = self.addresses.iter().enumerate().find_map(|(place, address)| {
@@ -214,7 +216,7 @@ mod tests {
 
     const PLACES: usize = 512;
 
-    /// One is admitted at a time, and somebody is.
+    /// A queue that admits one request at a time, which has been admitted.
     fn busy(waiting: usize) -> FairQueue<String> {
         let mut queue = FairQueue::new(1, waiting);
         enter(&mut queue, false, "admitted").unwrap();
@@ -241,7 +243,7 @@ mod tests {
         next(queue)
     }
 
-    /// How many of `address` wait.
+    /// The number of waiting requests of `address`.
     fn places(queue: &FairQueue<String>, is_familiar: bool, address: &str) -> usize {
         let group = if is_familiar {
             &queue.familiar

@@ -1,4 +1,4 @@
-//! How many passwords are being hashed, wait for it, or were turned away: of the process, which has one hasher.
+//! Metrics of password hashing in this process: how many are hashed, wait, or were refused.
 
 use std::sync::LazyLock;
 
@@ -26,7 +26,7 @@ struct HashMetrics {
     refused: IntCounterVec,
 }
 
-/// One password in this state, until it is dropped.
+/// Counts one password in this state, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Counted(IntGauge);
 
@@ -52,12 +52,12 @@ impl Drop for Counted {
     }
 }
 
-/// One was turned away.
+/// Counts a refused request.
 pub(super) fn refused(reason: &str) {
     METRICS.refused.with_label_values(&[reason]).inc();
 }
 
-/// So that all are there, at zero, before the first password.
+/// Creates the metrics with the value zero before the first password.
 pub(super) fn show() {
     for state in ["running", "waiting"] {
         METRICS.passwords.with_label_values(&[state]);

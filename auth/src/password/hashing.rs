@@ -1,4 +1,4 @@
-//! Hashes passwords with argon2id (RFC 9106) on threads of their own, and verifies them there.
+//! Hashes and verifies passwords with argon2id (RFC 9106) on separate threads.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,21 +17,21 @@ use super::{
     hashing_threads::HashingThreads,
 };
 
-/// What comparing a password to a hash came to.
+/// The result of comparing a password with a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verified {
     /// Whether it is the right password.
     pub(crate) matches: bool,
     /// Whether the hash is weaker than those made today.
     pub(crate) is_outdated: bool,
-    /// How long it took, if it was the first with a hash of this kind.
+    /// The duration, if it was the first comparison with this kind of hash.
     pub(crate) first_of_its_kind: Option<Duration>,
 }
 
 /// Hashes and verifies passwords.
 pub(crate) struct Hasher {
     argon2: Argon2<'static>,
-    /// Compared to when there is no account, so that this takes as long as when there is one.
+    /// The hash to compare with when there is no account, so that this takes as long.
     dummy: String,
     admission: Admission,
     threads: HashingThreads,
@@ -39,7 +39,8 @@ pub(crate) struct Hasher {
 }
 
 impl Hasher {
-    /// A hasher on `threads` threads with `waiting` places in its queue. A failure takes at least `shortest_failure`.
+    /// Creates a hasher with `threads` threads and `waiting` places in its queue. A failure takes at least
+    /// `shortest_failure`.
     pub(crate) fn new(
         parameters: Argon2Parameters,
         threads: usize,
@@ -70,7 +71,7 @@ impl Hasher {
         self.admission.admit(asker).await
     }
 
-    /// A fresh PHC string for `password`.
+    /// A new PHC string for `password`.
     pub(crate) async fn hash(&self, slot: &Slot, password: &Arc<Password>) -> Result<String, HashingFailed> {
         let argon2 = self.argon2.clone();
         let password = Arc::clone(password);
@@ -78,7 +79,7 @@ impl Hasher {
             .await?
     }
 
-    /// Compares `password` to `hash`; without one it takes the same time and does not match.
+    /// Compares `password` with `hash`; without a hash it takes the same time and does not match.
     pub(crate) async fn verify(
         &self,
         slot: &Slot,
@@ -102,17 +103,17 @@ impl Hasher {
         })
     }
 
-    /// Lets failures take as long from now on as comparisons with hashes of this kind, which take so long.
+    /// Makes failures take as long as comparisons with this kind of hash, with this duration.
     pub(crate) fn expect(&self, kind: &str, took: Duration) {
         self.failure_time.expect(kind, took);
     }
 
-    /// Whether it is known what a comparison with `hash` costs.
+    /// Whether the cost of a comparison with `hash` is known.
     pub(crate) fn knows_cost_of(&self, hash: &str) -> bool {
         self.failure_time.knows(hash)
     }
 
-    /// Waits until a comparison that began at `since`, and failed, has taken as long as every other that fails.
+    /// Waits until a failed comparison that began at `since` has taken the common time.
     pub(crate) async fn wait_as_every_failure(&self, since: Instant) {
         self.failure_time.wait(since).await;
     }
@@ -122,7 +123,7 @@ impl Hasher {
         slot: &Slot,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashingFailed> {
-        // Held by the thread, not by the caller: who hangs up does not make room for another.
+        // Held by the thread: a caller that disconnects does not make room for another.
         let slot = slot.clone();
         let work = move || {
             let done = work();

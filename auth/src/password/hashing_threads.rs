@@ -1,6 +1,6 @@
-//! The threads that hash passwords, and do nothing else. Each takes the next password from a queue as soon as it has done with
-//! one. Were it told by a task of the runtime instead, then that task would have to wait for a core first, and so would the
-//! thread, while logins wait: with all cores busy that costs a fifth of the time.
+//! The threads that only hash passwords. Each takes the next password from a queue itself. If a task of the runtime
+//! passed them on, that task and then the thread would have to wait for a core: with all cores busy that costs a
+//! fifth of the time.
 
 use std::{
     io,
@@ -15,9 +15,9 @@ use super::HashingFailed;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The way to the threads. They end, their work done, when this is dropped.
+/// Sends work to the threads. They finish it and end when this is dropped.
 pub(super) struct HashingThreads {
-    /// Not bounded here: whoever adds to it has been admitted.
+    /// The channel is not bounded, because its senders were admitted.
     jobs: mpsc::Sender<Job>,
 }
 
@@ -38,7 +38,7 @@ impl HashingThreads {
         Ok(Self { jobs })
     }
 
-    /// Does `work` on one of the threads, also when whoever waits for it has gone.
+    /// Runs `work` on one of the threads, even if its caller has gone.
     ///
     /// # Errors
     /// [`HashingFailed::Broken`] when `work` panics.
@@ -48,7 +48,7 @@ impl HashingThreads {
     ) -> Result<T, HashingFailed> {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(move || {
-            // Nobody may wait for it any more.
+            // The caller may have gone.
             let _ = answer.send(work());
         });
         self.jobs.send(job).map_err(|_| HashingFailed::Broken)?;
@@ -60,7 +60,7 @@ fn work(waiting: &Mutex<mpsc::Receiver<Job>>) {
     loop {
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { return };
-        // Whoever waits for it learns it from the channel that the job drops.
+        // The caller notices a panic by the dropped channel.
         let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }

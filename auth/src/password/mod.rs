@@ -1,4 +1,4 @@
-//! Passwords: what is a good one, and how one is kept.
+//! Passwords: the rules for new ones, and their hashes.
 
 mod admission;
 mod argon2_parameters;
@@ -36,8 +36,8 @@ impl Password {
         Self(Zeroizing::new(text.to_owned()))
     }
 
-    /// The form that is hashed and measured: NFC, as the OpaqueString profile of RFC 8265 asks, because
-    /// keyboards and systems differ in how they compose the same letter. Nothing else is changed or cut off.
+    /// The form that is hashed and measured: NFC, as the OpaqueString profile of RFC 8265 requires, because systems
+    /// compose the same letter differently. Nothing else is changed.
     fn normalized(&self) -> Zeroizing<String> {
         Zeroizing::new(self.0.nfc().collect())
     }

@@ -1,7 +1,7 @@
-//! Passwords that are long and yet take a moment to guess, because one rule makes them: a short pattern again and again,
-//! or a run along the keyboard or the alphabet.
+//! Finds passwords that are long but quickly guessed, because one rule generates them: a repeated short pattern, or
+//! runs along the keyboard or the alphabet.
 
-/// What people run along, in either direction: alphabets, digits, rows and columns of keyboards.
+/// The sequences of runs, in either direction: alphabets, digits, rows and columns of keyboards.
 const RUNS: &[&str] = &[
     "abcdefghijklmnopqrstuvwxyz",
     "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
@@ -26,12 +26,12 @@ const RUNS: &[&str] = &[
     "6yhn",
     "7ujm",
 ];
-/// How many characters a run has on average in a password of nothing but runs.
+/// The average length of a run in a password that has only runs.
 const CHARACTERS_OF_A_RUN: usize = 4;
-/// Whoever thinks of so many runs has chosen something.
+/// A password with this many runs is not a simple one.
 const MANY_RUNS: usize = 8;
 
-/// Whether `characters` are one pattern of fewer than `shortest` again and again. The last may be cut off.
+/// Whether `characters` repeat a pattern of fewer than `shortest` characters. The last one may be incomplete.
 pub(super) fn is_repeated(characters: &[char], shortest: usize) -> bool {
     let repeats_after = |period: usize| {
         characters
@@ -44,7 +44,7 @@ pub(super) fn is_repeated(characters: &[char], shortest: usize) -> bool {
         .any(repeats_after)
 }
 
-/// Whether `characters`, in lower case, are little more than a few runs.
+/// Whether `characters`, in lower case, consist mostly of a few runs.
 pub(super) fn is_sequence(characters: &[char]) -> bool {
     let breaks = characters
         .windows(2)
@@ -54,7 +54,7 @@ pub(super) fn is_sequence(characters: &[char]) -> bool {
     runs < MANY_RUNS && runs * CHARACTERS_OF_A_RUN <= characters.len()
 }
 
-/// Whether `next` goes on with what `one` began: the same again, or the neighbour.
+/// Whether `next` continues the run of `one`: the same character, or its neighbour.
 fn continues(one: char, next: char) -> bool {
     let are_neighbours = |run: &&str| {
         run.chars()

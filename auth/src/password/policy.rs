@@ -1,5 +1,5 @@
-//! What makes a password good enough: its length, and not being among those that are guessed first (NIST SP 800-63B-4,
-//! section 3.1.1.2). No rules about kinds of characters.
+//! The rules for new passwords: a minimum length, and none of the commonly guessed ones (NIST SP 800-63B-4, section
+//! 3.1.1.2). There are no rules about kinds of characters.
 
 use std::{path::Path, sync::Arc};
 
@@ -13,18 +13,18 @@ use super::{
     pattern::{is_repeated, is_sequence},
 };
 
-/// What SP 800-63B-4 asks for where the password is the only factor.
+/// The minimum of SP 800-63B-4 where the password is the only factor.
 pub(crate) const DEFAULT_MIN_CHARACTERS: usize = 15;
-/// What can be set as the minimum: SP 800-63B-4 asks for 8 where there is a second factor.
+/// The allowed values of the minimum: SP 800-63B-4 requires 8 where there is a second factor.
 pub(crate) const MIN_CHARACTERS_RANGE: std::ops::RangeInclusive<usize> = 8..=64;
 const MAX_CHARACTERS: usize = 128;
-/// Letters and digits that a password must have beside the words that everybody would try for this account.
+/// The letters and digits that a password needs besides words that are obvious for this account.
 const OWN_CHARACTERS: usize = 8;
-/// A word that is shorter is in other words by chance.
+/// Shorter words are ignored, because they occur in other words by chance.
 const SHORTEST_WORD: usize = 3;
 const PRODUCT: &str = "taskledger";
 
-/// Why a password is not good enough.
+/// Why a password is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Weakness {
     /// Fewer characters than the minimum.
@@ -33,19 +33,19 @@ pub(crate) enum Weakness {
     /// More than 128 characters.
     #[error("must have at most {MAX_CHARACTERS} characters")]
     TooLong,
-    /// Among those that are guessed first.
+    /// It is commonly guessed.
     #[error("is one of the passwords that are guessed first")]
     TooCommon,
-    /// A short pattern again and again.
+    /// It repeats a short pattern.
     #[error("must not be a character or a short pattern again and again")]
     Repeated,
-    /// A few runs along the keyboard or the alphabet.
+    /// It consists of a few runs along the keyboard or the alphabet.
     #[error("must not be a run along the keyboard, the alphabet or the digits")]
     Sequence,
-    /// The address, or little more than parts of it.
+    /// It is the address, or consists mostly of its parts.
     #[error("must not be made of the e-mail address or the name of this service")]
     ContainsAddress,
-    /// In the file of breached passwords.
+    /// It is in the file of breached passwords.
     #[error("was found in a breach of another service")]
     Breached,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// At least `min_characters`, and not in the file `breached`.
+    /// Requires `min_characters`, and refuses passwords in the file `breached`.
     ///
     /// # Errors
     /// When the file cannot be used.
@@ -85,8 +85,7 @@ impl Policy {
         })
     }
 
-    /// Whether `password` is good enough for the account with this address, as far as that can be told without a look
-    /// into the file of breached passwords.
+    /// Checks `password` for the account with this address against all rules except the file of breached passwords.
     pub(crate) fn check(&self, password: &Password, email: Option<&EmailAddress>) -> Result<(), Weakness> {
         check(password, self.min_characters, email)
     }
@@ -103,7 +102,7 @@ impl Policy {
     }
 }
 
-/// Characters are Unicode scalar values of the NFC form.
+/// Counts Unicode scalar values of the NFC form.
 fn check(password: &Password, min_characters: usize, email: Option<&EmailAddress>) -> Result<(), Weakness> {
     let normalized = password.normalized();
     match normalized.chars().count() {
@@ -126,7 +125,7 @@ fn check(password: &Password, min_characters: usize, email: Option<&EmailAddress
     }
 }
 
-/// Whether `password` has the whole address in it, or is little more than parts of it and the name of the product.
+/// Whether `password` contains the whole address, or consists mostly of its parts and the name of the product.
 fn is_about(password: &str, email: Option<&EmailAddress>) -> bool {
     if email.is_some_and(|email| email.is_part_of(password)) {
         return true;

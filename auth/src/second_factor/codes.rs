@@ -1,21 +1,21 @@
-//! Which code of a second factor somebody shows, and what a new one consists of.
+//! Recognises the codes of a second factor, and generates new factors.
 
 use events::{Account, SecondFactor, SecondFactorEnrolled, Timestamp, UsedCode, UserId};
 use zeroize::Zeroizing;
 
 use super::{recovery, sealing::Sealing, totp::TotpSecret};
 
-/// A new second factor: what the person gets, once, and what the log gets.
+/// A new second factor: the part for the person, and the part for the log.
 pub(crate) struct Enrolment {
-    /// As people type it into their app.
+    /// The secret, to be typed into an app.
     pub(crate) secret: Zeroizing<String>,
-    /// The codes for when the phone is gone.
+    /// The recovery codes for a lost phone.
     pub(crate) recovery_codes: Vec<Zeroizing<String>>,
     pub(crate) event: SecondFactorEnrolled,
 }
 
 impl Enrolment {
-    /// For `account`. `None` if the secret cannot be sealed.
+    /// Generates a factor for `account`; `None` if the secret cannot be encrypted.
     pub(crate) fn generate(account: UserId, sealing: &Sealing) -> Option<Self> {
         let secret = TotpSecret::generate();
         let recovery_codes = recovery::generate();
@@ -33,7 +33,7 @@ impl Enrolment {
     }
 }
 
-/// The code of `factor` that `shown` is, if it is one that still counts at `now`.
+/// The code of `factor` that equals `shown`, if it is valid at `now`.
 pub(crate) fn matching(
     sealing: &Sealing,
     account: &Account,

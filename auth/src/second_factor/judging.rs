@@ -1,4 +1,4 @@
-//! Has a code judged and counted by one append, and says in the security log what came of it.
+//! Checks and counts a code with one append, and records the result in the security log.
 
 use events::{Account, UserId};
 use http_api::SecurityEvent;
@@ -11,9 +11,9 @@ use crate::{
 };
 
 impl Auth {
-    /// Changes an account by a decision that judges a code: one append counts the code, whether right or wrong, and does what a
-    /// right one is for. No code counts twice, and no wrong one is forgotten, however many are sent at once. Also while the key of
-    /// the account cannot be used, since there is nothing personal in codes.
+    /// Changes an account by a decision that checks a code: one append counts the code, right or wrong, and makes the
+    /// change. So concurrent requests cannot use a code twice, and every wrong one counts. It works while the key of
+    /// the account is unusable, because codes are not personal.
     ///
     /// # Errors
     /// Those of the decision, and [`Refusal::CodeIsWrong`].

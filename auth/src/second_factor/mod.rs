@@ -1,4 +1,4 @@
-//! Second factors: the codes of authenticator apps, recovery codes, and how their secrets are kept.
+//! Second factors: codes of authenticator apps, recovery codes, and the encryption of their secrets.
 
 mod codes;
 mod judging;

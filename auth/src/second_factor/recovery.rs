@@ -1,17 +1,17 @@
-//! Recovery codes: for people whose phone is gone. 120 random bits each, so that nobody guesses one, however often they try,
-//! and a hash of one needs no salt and no work (ASVS 5.0, 6.5.2, asks for 112).
+//! Recovery codes for people whose phone is lost. Each has 120 random bits, which cannot be guessed, so its hash
+//! needs no salt and no work factor (ASVS 5.0, 6.5.2, requires 112 bits).
 
 use data_encoding::BASE32_NOPAD;
 use events::SecretHash;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// How many an account gets.
+/// The number of codes for an account.
 const CODES: usize = 10;
 const BYTES: usize = 15;
 const CHARACTERS: usize = 24;
 
-/// Fresh codes, as people write them down: `ABCD-EFGH-IJKL-MNOP-QRST-UVWX`.
+/// New codes, in the form `ABCD-EFGH-IJKL-MNOP-QRST-UVWX`.
 pub(super) fn generate() -> Vec<Zeroizing<String>> {
     let code = || {
         let mut bytes = Zeroizing::new([0; BYTES]);
@@ -23,7 +23,7 @@ pub(super) fn generate() -> Vec<Zeroizing<String>> {
     std::iter::repeat_with(code).take(CODES).collect()
 }
 
-/// Hex SHA-256 of a code in any way to write it; `None` for what cannot be one.
+/// Hex SHA-256 of a code in any spelling; `None` for an invalid text.
 pub(super) fn hash(code: &str) -> Option<SecretHash> {
     let is_separator = |c: char| c == '-' || c.is_whitespace();
     let plain: Zeroizing<String> = Zeroizing::new(
@@ -54,7 +54,7 @@ mod tests {
         for not in [
             "",
             "123456",
-            // 80 bits, which could be guessed from their hash.
+            // Only 80 bits, which could be guessed from the hash.
             "MFRG-GZDF-MZTW-Q2LK",
             "ABCD-EFGH-IJKL-MNO",
             "ABCD-EFGH-IJKL-MNOPQ",

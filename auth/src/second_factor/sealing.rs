@@ -1,5 +1,5 @@
-//! Seals the secrets of second factors (ChaCha20-Poly1305, RFC 8439), so that whoever reads the log or a backup of it cannot
-//! make codes, and the snapshots of accounts. The key comes from the directory of keys.
+//! Encrypts the secrets of second factors and the snapshots of accounts (ChaCha20-Poly1305, RFC 8439), so that the
+//! log or a backup alone is not enough to make codes. The key comes from the directory of keys.
 
 use std::fmt;
 
@@ -10,32 +10,32 @@ use zeroize::Zeroizing;
 
 use crate::keys::Pepper;
 
-/// Seals and opens.
+/// Encrypts and decrypts.
 pub(crate) struct Sealing(LessSafeKey);
 
 impl Sealing {
-    /// With the key that belongs to `pepper`. `None` if the library refuses it, which it has no reason to.
+    /// Uses the key that is derived from `pepper`; `None` if the library refuses it, which should never happen.
     pub(crate) fn new(pepper: &Pepper) -> Option<Self> {
         let key = UnboundKey::new(&CHACHA20_POLY1305, pepper.sealing_key().as_slice()).ok()?;
         Some(Self(LessSafeKey::new(key)))
     }
 
-    /// `secret` of `account`, sealed. A secret is sealed once, so that a random nonce never comes twice.
+    /// Encrypts the `secret` of `account`. A secret is encrypted once, so that a random nonce never repeats.
     pub(super) fn seal(&self, account: UserId, secret: &[u8]) -> Option<SecretHash> {
         self.seal_with(account.0.as_bytes(), secret)
     }
 
-    /// What was sealed for `account`; `None` when it was not, or not under this key.
+    /// Decrypts what was encrypted for `account`; `None` when the account or the key is another.
     pub(super) fn open(&self, account: UserId, sealed: &SecretHash) -> Option<Zeroizing<Vec<u8>>> {
         self.open_with(account.0.as_bytes(), sealed)
     }
 
-    /// A snapshot of `account`, sealed. There is one for some hundred events, far fewer than random nonces are good for (2^32).
+    /// Encrypts a snapshot of `account`. There are far fewer snapshots than random nonces allow (2^32).
     pub(crate) fn seal_snapshot(&self, account: UserId, snapshot: &[u8]) -> Option<SecretHash> {
         self.seal_with(&of_snapshot(account), snapshot)
     }
 
-    /// The snapshot that was sealed for `account`; `None` when it was not, or not under this key.
+    /// Decrypts the snapshot of `account`; `None` when the account or the key is another.
     pub(crate) fn open_snapshot(&self, account: UserId, sealed: &SecretHash) -> Option<Zeroizing<Vec<u8>>> {
         self.open_with(&of_snapshot(account), sealed)
     }
@@ -69,7 +69,7 @@ impl Sealing {
     }
 }
 
-/// A snapshot opens in no other place, such as that of a secret.
+/// The associated data of a snapshot, so that it is not valid in place of a secret.
 fn of_snapshot(account: UserId) -> Vec<u8> {
     [account.0.as_bytes().as_slice(), b"snapshot"].concat()
 }

@@ -1,4 +1,4 @@
-//! Time-based one-time passwords (RFC 6238): six digits, thirty seconds, HMAC-SHA-1, as every authenticator app has them.
+//! Time-based one-time passwords (RFC 6238): six digits, thirty seconds, HMAC-SHA-1, as in every authenticator app.
 
 use data_encoding::BASE32_NOPAD;
 use events::Timestamp;
@@ -10,10 +10,10 @@ pub(super) const SECRET_BYTES: usize = 20;
 
 const STEP_SECONDS: i64 = 30;
 const DIGITS: usize = 6;
-/// By how many steps the clock of a phone may be off.
+/// The accepted difference of a phone's clock, in time steps.
 const DRIFT: u64 = 1;
 
-/// What an authenticator app and auth share.
+/// The secret that an authenticator app and auth share.
 pub(super) struct TotpSecret(Zeroizing<[u8; SECRET_BYTES]>);
 
 impl TotpSecret {
@@ -31,17 +31,17 @@ impl TotpSecret {
         self.0.as_slice()
     }
 
-    /// As people type it into their app.
+    /// The secret in base32, to be typed into an app.
     pub(super) fn base32(&self) -> Zeroizing<String> {
         Zeroizing::new(BASE32_NOPAD.encode(self.bytes()))
     }
 
-    /// The time step whose code `code` is, if it is one around `now` and later than `after`.
+    /// The time step of `code`, if it is near `now` and later than `after`.
     pub(super) fn step_of(&self, code: &str, after: Option<u64>, now: Timestamp) -> Option<u64> {
         let current = u64::try_from(now.as_seconds().div_euclid(STEP_SECONDS)).ok()?;
         let steps = current.saturating_sub(DRIFT)..=current.saturating_add(DRIFT);
         let mut found = None;
-        // All of them, so that the time tells nothing.
+        // All steps are tried, so that the duration reveals nothing.
         for step in steps {
             let is_it = crate::token::constant_time_eq(self.code(step).as_bytes(), code.as_bytes());
             if is_it && after.is_none_or(|after| step > after) {

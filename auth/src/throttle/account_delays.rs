@@ -1,4 +1,4 @@
-//! Failures in a row for each account: as strangers try it together, and as each familiar address does.
+//! Counts failures in a row for each account: for all strangers together, and for each familiar address.
 
 use std::fmt::Write as _;
 
@@ -7,19 +7,19 @@ use database::{Database, DatabaseError, Value};
 use super::{address_rate_limit, counter_keys::Attempt};
 use crate::domain::FREE_ATTEMPTS;
 
-/// The wait after the first failure that costs time, in microseconds. It doubles with each further one.
+/// The first wait after a failure, in microseconds. Each further failure doubles it.
 const FIRST_WAIT: i64 = 1_000_000;
 /// The longest wait after a failure, in microseconds.
 const LONGEST_WAIT: i64 = 15 * 60 * 1_000_000;
-/// NIST SP 800-63B-4, section 3.2.2: after so many failures in a row a password proves nothing any more. From an address that
-/// is not familiar the account cannot be entered before somebody did from one that is, or the password was reset. From within
-/// sessions it cannot be shown, in whichever of them, before somebody has logged in with it.
+/// After this many failures in a row the password is not accepted any more (NIST SP 800-63B-4, section 3.2.2). From
+/// an unfamiliar address the account is locked until somebody logs in from a familiar one, or the password is reset.
+/// Within sessions it is locked until somebody logs in.
 pub(super) const MOST_FAILURES: u64 = 100;
-/// The wait that is named once a password proves nothing any more, in microseconds.
+/// The wait that is reported while a password is locked, in microseconds.
 const WAIT_OF_THE_LOCKED: i64 = 24 * 3_600 * 1_000_000;
-/// How long a familiar address that is used again is not written down again, in microseconds.
+/// How long a repeated use of a familiar address is not recorded, in microseconds.
 const REMEMBER_AGAIN: i64 = 24 * 3_600 * 1_000_000;
-/// The most familiar addresses that are kept of one account: those that were used last.
+/// The most familiar addresses of one account: those that were used last.
 const FAMILIAR_ADDRESSES: u64 = 20;
 
 const LOOK_UP: &str = "SELECT 'familiar' AS counter, used_at AS instant, days AS number \
@@ -30,14 +30,14 @@ const LOOK_UP: &str = "SELECT 'familiar' AS counter, used_at AS instant, days AS
      UNION ALL SELECT 'address', full_at, 0 FROM address_allowances WHERE key = $2";
 const FAILURES: &str = "SELECT failures FROM authentication_failures WHERE key = $1";
 const FORGET: &str = "DELETE FROM authentication_failures WHERE key = $1";
-/// What failed at an account from each familiar address.
+/// The failures of an account from each familiar address.
 const FAILURES_FROM_FAMILIAR: &str = "SELECT address, COALESCE((SELECT failures FROM authentication_failures \
          WHERE key = account || '-' || address), 0) AS failures \
      FROM familiar_addresses WHERE account = $1";
-/// Everybody's failures at an account. Keys are hexadecimal, so that nothing in them is a pattern.
+/// Deletes all failures of an account. Keys are hexadecimal, so they contain no pattern characters.
 const FORGET_ALL: &str = "DELETE FROM authentication_failures WHERE key = $1 OR key LIKE $1 || '-%'";
-/// $4 is 1 for a login and 0 for a registration. What was used after $5 was used on the same day, so that of several logins at once
-/// one counts.
+/// $4 is 1 for a login and 0 for a registration. A use after $5 was on the same day, so that several logins at once
+/// count as one.
 const REMEMBER: &str = "INSERT INTO familiar_addresses (account, address, used_at, days) VALUES ($1, $2, $3, $4) \
      ON CONFLICT (account, address) DO UPDATE \
          SET used_at = excluded.used_at, days = familiar_addresses.days + excluded.days \
@@ -45,7 +45,7 @@ const REMEMBER: &str = "INSERT INTO familiar_addresses (account, address, used_a
 const FORGET_OLD_ADDRESSES: &str = "DELETE FROM familiar_addresses WHERE account = $1 AND address NOT IN \
      (SELECT address FROM familiar_addresses WHERE account = $1 ORDER BY used_at DESC, address LIMIT $2)";
 
-/// Of an account, and of its sessions, for which earlier releases kept them as well.
+/// For an account, and for its sessions, which earlier releases stored as well.
 const FORGET_FAMILIAR: &str = "DELETE FROM familiar_addresses WHERE account = $1 OR account LIKE $1 || '-%'";
 const FORGET_OTHER_ADDRESSES: &str = "DELETE FROM familiar_addresses WHERE account = $1 AND address <> $2";
 
@@ -65,18 +65,17 @@ impl Counter {
     }
 }
 
-/// What is known of an attempt before it is made.
+/// The counters before an attempt.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Standing {
-    /// Whether it is made from within a session.
+    /// Whether the attempt is made within a session.
     in_session: bool,
-    /// When its address was last written down as one from which somebody logged in to the account, and how many days that was
-    /// done on.
+    /// When a login from its address was last recorded, and on how many days; `None` if the address is not familiar.
     familiar_since: Option<(i64, u64)>,
-    /// Of the account as strangers try it together, or of the session.
+    /// The counter of all strangers, or of the session.
     strangers: Counter,
     familiar: Counter,
-    /// How often all sessions of the person failed together, for an attempt from within one.
+    /// The failures of all sessions of the person together, for an attempt within one.
     in_all_sessions: u64,
     /// When the address's allowance of failures will be whole.
     allowance_full_at: i64,
@@ -88,7 +87,7 @@ impl Standing {
             attempt.account.as_str().into(),
             attempt.address.as_str().into(),
             attempt.account_from_address.as_str().into(),
-            // Nothing is counted under no key.
+            // An empty key has no counter.
             attempt.all_sessions.as_deref().unwrap_or_default().into(),
         ];
         let mut standing = Self {
@@ -113,23 +112,23 @@ impl Standing {
         Ok(standing)
     }
 
-    /// Whether whoever makes the attempt has shown something already: a session, or an address from which somebody logged in to the
-    /// account before.
+    /// Whether the client has proved something already: a session, or an address from which somebody logged in
+    /// before.
     pub(crate) fn is_familiar(&self) -> bool {
         self.in_session || self.familiar_since.is_some()
     }
 
-    /// A session has one counter, wherever it is used, so that whoever has stolen it gains nothing by many addresses.
+    /// A session has one counter for all addresses, so that a thief gains nothing by using many.
     fn is_counted_by_address(&self) -> bool {
         !self.in_session && self.familiar_since.is_some()
     }
 
-    /// Failures in a row before this attempt, of those that count for it.
+    /// The failures in a row before this attempt that count for it.
     pub(crate) fn failures(&self) -> u64 {
         self.counter().failures
     }
 
-    /// Under which key a failure of `attempt` is counted.
+    /// The key under which a failure of `attempt` is counted.
     pub(crate) fn counted_under<'a>(&self, attempt: &'a Attempt) -> &'a str {
         if self.is_counted_by_address() {
             &attempt.account_from_address
@@ -159,7 +158,7 @@ impl Standing {
     }
 }
 
-/// The statement that counts a failure: $1 key, $2 now.
+/// The statement that counts a failure: $1 is the key, $2 the time.
 pub(super) fn count_failure() -> String {
     let mut waits = format!(
         "CASE WHEN authentication_failures.failures < {} THEN 0",
@@ -196,7 +195,7 @@ pub(super) async fn add_failure(
     Ok(())
 }
 
-/// Forgets all failures at the account of `attempt`, wherever they came from, and every familiar address but `kept`.
+/// Deletes all failures of the account of `attempt`, and every familiar address but `kept`.
 pub(super) async fn forget(
     operations: &Database,
     attempt: &Attempt,
@@ -204,7 +203,7 @@ pub(super) async fn forget(
 ) -> Result<(), DatabaseError> {
     let account = || attempt.account.as_str().into();
     operations.execute(FORGET_ALL, &[account()]).await?;
-    // No address is empty that is written down.
+    // Recorded addresses are never empty.
     let others = [account(), kept.unwrap_or_default().into()];
     operations
         .execute(FORGET_OTHER_ADDRESSES, &others)
@@ -212,9 +211,9 @@ pub(super) async fn forget(
         .map(drop)
 }
 
-/// Forgets what the sessions of a person failed at, which is counted under `key`, and under keys that begin with it.
+/// Deletes the failures of a person's sessions, under `key` and keys that begin with it.
 pub(super) async fn forgive_sessions(operations: &Database, key: &str) -> Result<(), DatabaseError> {
-    // Nearly always there is nothing, and reading waits for nobody.
+    // Usually there are none, and a read does not wait for locks.
     if operations
         .fetch_optional(FAILURES, &[key.into()])
         .await?
@@ -225,7 +224,7 @@ pub(super) async fn forgive_sessions(operations: &Database, key: &str) -> Result
     Ok(())
 }
 
-/// Deletes everything that is kept under `key`, and under keys that begin with it.
+/// Deletes everything under `key`, and under keys that begin with it.
 pub(super) async fn erase(operations: &Database, key: &str) -> Result<(), DatabaseError> {
     for sql in [FORGET_ALL, FORGET_FAMILIAR] {
         operations.execute(sql, &[key.into()]).await?;
@@ -233,7 +232,7 @@ pub(super) async fn erase(operations: &Database, key: &str) -> Result<(), Databa
     Ok(())
 }
 
-/// Somebody has shown the password: nothing that failed before counts any more, wherever it came from.
+/// Clears all failures of the account, because the password was shown.
 pub(super) async fn keep_success(
     operations: &Database,
     attempt: &Attempt,
@@ -258,7 +257,7 @@ pub(super) async fn keep_success(
     }
     for (counter, key) in [
         (standing.strangers, &attempt.account),
-        // Of an address that was familiar once.
+        // For an address that was familiar before.
         (standing.familiar, &attempt.account_from_address),
     ] {
         if counter.failures > 0 {
@@ -277,7 +276,7 @@ pub(super) async fn keep_success(
     remember(operations, attempt, 1, now).await
 }
 
-/// Writes down that the address of `attempt` is familiar to its account, where somebody logged in on `days` more.
+/// Records that the address of `attempt` is familiar to its account, with `days` more days of logins.
 pub(super) async fn remember(
     operations: &Database,
     attempt: &Attempt,

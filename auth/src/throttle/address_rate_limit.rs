@@ -1,13 +1,13 @@
-//! What one client address may do in a time, over all accounts: the generic cell rate algorithm (ITU-T I.371), with one
-//! instant for each address.
+//! Limits each client address over all accounts: the generic cell rate algorithm (ITU-T I.371), with one instant for
+//! each address.
 
 use database::{Database, DatabaseError};
 
 use super::whole_seconds::whole_seconds;
 
-/// Failed attempts: a hundred at once, then ten a minute. Many people can have one address.
+/// Failed attempts: a hundred at once, then ten a minute. Many people can share an address.
 pub(super) const FAILURES: Allowance = Allowance {
-    // As it is looked up together with the counters of the account.
+    // It is read together with the counters of the account.
     prefix: "",
     micros_for_one: 6_000_000,
     burst: 100,
@@ -24,7 +24,7 @@ const USE_UP: &str = "INSERT INTO address_allowances (key, full_at) VALUES ($1, 
          CASE WHEN address_allowances.full_at > $3 THEN address_allowances.full_at + $4 ELSE $2 END \
      WHERE address_allowances.full_at <= $5";
 
-/// How much is allowed at once, and how much in the long run.
+/// A burst and a rate.
 #[derive(Debug)]
 pub(super) struct Allowance {
     pub(super) prefix: &'static str,
@@ -33,7 +33,7 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// How long somebody must wait whose allowance will be whole at `full_at`; not above 0 when something is left.
+    /// How long to wait when the allowance will be whole at `full_at`; at most 0 when something is left.
     pub(super) fn wait(&self, full_at: i64, now: i64) -> i64 {
         full_at - now - self.burst * self.micros_for_one
     }
@@ -42,7 +42,7 @@ impl Allowance {
         whole_seconds(self.micros_for_one)
     }
 
-    /// Uses up one, also when nothing is left.
+    /// Uses one, even if nothing is left.
     pub(super) async fn use_up(
         &self,
         operations: &Database,
@@ -52,7 +52,7 @@ impl Allowance {
         self.run(operations, address, now, i64::MAX).await.map(drop)
     }
 
-    /// Uses up one if there is one, and returns whether there was.
+    /// Uses one if there is one, and returns whether there was.
     pub(super) async fn use_if_left(
         &self,
         operations: &Database,

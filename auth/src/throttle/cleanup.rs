@@ -1,4 +1,4 @@
-//! Keeps the tables of the throttle small: deletes counters whose time is over, and beyond a number of rows those that matter least.
+//! Limits the size of the throttle's tables: deletes expired counters, and the least important rows beyond a maximum.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,24 +8,24 @@ use tokio_util::sync::CancellationToken;
 use super::{Throttle, account_delays::MOST_FAILURES};
 
 const EVERY: Duration = Duration::from_secs(60);
-/// Rows of one table: some 30 MB. Each took a password hash to make.
+/// The most rows of one table, about 30 MB. Each row took a password hash to make.
 const MOST_ROWS: u64 = 200_000;
-/// Rows deleted at once, so that nobody waits long for a lock.
+/// The most rows that one statement deletes, so that nobody waits long for a lock.
 const ROWS: u64 = 2_000;
 const DAY: i64 = 24 * 3_600 * 1_000_000;
-/// Whoever has not failed for so long starts from the beginning, unless a reset is needed.
+/// Failures are forgotten after this time without one, unless a reset is needed.
 const FAILURES_COUNT_FOR: i64 = 30 * DAY;
-/// An address that was not used for so long is not familiar any more.
+/// An address that was not used for this time is not familiar any more.
 const FAMILIAR_FOR: i64 = 90 * DAY;
 
-/// A table, the columns that name a row, and in which order rows are dispensable.
+/// The tables, with the columns of their key, and the order in which rows are deleted.
 const TABLES: [(&str, &str, &str); 3] = [
     ("authentication_failures", "key", "failures, updated_at"),
     ("familiar_addresses", "account, address", "days, used_at"),
     ("address_allowances", "key", "full_at"),
 ];
 
-/// Tidies the tables once a minute, until `stop` is cancelled.
+/// Cleans the tables once a minute, until `stop` is cancelled.
 pub(crate) async fn keep_bounded(throttle: Arc<Throttle>, stop: CancellationToken) {
     loop {
         match throttle.tidy(MOST_ROWS).await {
@@ -41,7 +41,7 @@ pub(crate) async fn keep_bounded(throttle: Arc<Throttle>, stop: CancellationToke
 }
 
 impl Throttle {
-    /// Deletes what is over, and what is too much, and returns how many rows that were.
+    /// Deletes expired and surplus rows, and returns how many.
     async fn tidy(&self, most_rows: u64) -> Result<u64, DatabaseError> {
         let now = self.now();
         let mut deleted = self
@@ -161,7 +161,7 @@ mod tests {
                     vec![
                         key.as_str().into(),
                         (now - number * DAY).into(),
-                        // The newest ones were never used again.
+                        // The newest ones were used only once.
                         number.min(2).into(),
                     ],
                 ),

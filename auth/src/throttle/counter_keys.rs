@@ -1,4 +1,4 @@
-//! Under which keys an attempt is counted.
+//! The keys under which an attempt is counted.
 
 use std::net::IpAddr;
 
@@ -7,28 +7,28 @@ use http_api::RequestContext;
 
 use crate::keys::Pepper;
 
-/// What guesses are for: a login, and a password that is asked for again.
+/// The purpose of guesses at a password, in logins and in later requests.
 const LOGIN: &str = "login";
 const PASSWORD_CHECK: &str = "password_check";
 
-/// What somebody tries, and from where. The keys name nobody.
+/// An attempt: its target and its origin. The keys reveal nobody.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
-    /// What it is called in the security log.
+    /// The name in the security log.
     pub(crate) event: &'static str,
-    /// What is guessed at.
+    /// The key of the target.
     pub(super) account: String,
-    /// Where from; empty when that is not known.
+    /// The key of the address; empty when it is unknown.
     pub(super) address: String,
-    /// The account as this address tries it.
+    /// The key of the target from this address.
     pub(super) account_from_address: String,
-    /// What all sessions of one person share, for a guess from within one of them.
+    /// The key of all sessions of the person together, for a guess within one.
     pub(super) all_sessions: Option<String>,
 }
 
 impl Attempt {
-    /// A guess at the password or code of `subject`: an address in its canonical form, whether anybody has it or not, or
-    /// the id of something. `of` says what the guess is for, so that no two purposes share a counter.
+    /// A guess at the password or code of `subject`: a canonical address, which may belong to nobody, or an id. `of`
+    /// is the purpose, so that two purposes never share a counter.
     pub(crate) fn new(pepper: &Pepper, of: &'static str, subject: &str, context: &RequestContext) -> Self {
         let address = key_of_address(pepper, context);
         let account = pepper.key_of_attempts(of, subject.as_bytes());
@@ -45,12 +45,12 @@ impl Attempt {
         }
     }
 
-    /// A guess at the password of whoever has the address `email`.
+    /// A guess at the password of the account with `email`.
     pub(crate) fn at_email(pepper: &Pepper, email: &EmailAddress, context: &RequestContext) -> Self {
         Self::new(pepper, LOGIN, email.canonical(), context)
     }
 
-    /// A guess from within a session of `person`, which proves something already: nobody else can use it up.
+    /// A guess within a session of `person`, whose counter nobody else can use up.
     pub(crate) fn in_session(
         pepper: &Pepper,
         person: UserId,
@@ -58,7 +58,7 @@ impl Attempt {
         context: &RequestContext,
     ) -> Self {
         let session = pepper.key_of_attempts(PASSWORD_CHECK, session.to_string().as_bytes());
-        // The person stands first, so that everything of theirs is found without their sessions.
+        // The person comes first, so that all of their keys can be found without knowing the sessions.
         let person = key_of_person(pepper, person);
         let account = format!("{person}-{session}");
         Self {
@@ -67,24 +67,24 @@ impl Attempt {
         }
     }
 
-    /// What is counted of all sessions of `person` together.
+    /// The key of all sessions of `person` together.
     pub(super) fn key_of_sessions(pepper: &Pepper, person: UserId) -> String {
         key_of_person(pepper, person)
     }
 
-    /// Under which keys guesses at the passwords of `person`, whose address is `email`, are counted; or with what such a
-    /// key begins, before a hyphen.
+    /// The keys of guesses at the passwords of `person` with the address `email`, or the prefixes of such keys,
+    /// before a hyphen.
     pub(super) fn keys_of(pepper: &Pepper, person: UserId, email: Option<&EmailAddress>) -> Vec<String> {
         let login = email.map(|email| pepper.key_of_attempts(LOGIN, email.canonical().as_bytes()));
         login.into_iter().chain([key_of_person(pepper, person)]).collect()
     }
 
-    /// Where it comes from, to share what there is fairly between addresses.
+    /// The origin, for sharing capacity fairly between addresses.
     pub(crate) fn source(&self) -> &str {
         &self.address
     }
 
-    /// Under which keyed hash it is counted.
+    /// The keyed hash under which it is counted.
     pub(crate) fn key(&self) -> &str {
         &self.account
     }
@@ -98,7 +98,7 @@ fn key_of_person(pepper: &Pepper, person: UserId) -> String {
     pepper.key_of_attempts("person", person.to_string().as_bytes())
 }
 
-/// Empty when the address is not known.
+/// Empty when the address is unknown.
 fn key_of_address(pepper: &Pepper, context: &RequestContext) -> String {
     context
         .client_network()

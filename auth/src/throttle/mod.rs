@@ -1,9 +1,9 @@
-//! Who must wait before the next guess at a password or a code: over all replicas, and across restarts.
+//! Limits guesses at passwords and codes: over all replicas, and across restarts.
 //!
-//! Failures are counted for each account, and delay the next attempt more and more. An address from which somebody has
-//! logged in to the account before is familiar and has a counter of its own, so that strangers cannot keep the owner out. Whoever
-//! shows the password, from wherever, ends the waits of every address.
-//! Beside that, each address has an allowance of failures over all accounts.
+//! Failures are counted for each account, and delay the next attempt more and more. An address from which somebody
+//! has logged in before is familiar and has its own counter, so that strangers cannot lock the owner out. A right
+//! password from any address clears all counters of the account. Besides, each address has an allowance of failures
+//! over all accounts.
 
 mod account_delays;
 mod address_rate_limit;
@@ -44,7 +44,7 @@ impl Throttle {
         }
     }
 
-    /// Whether `attempt` may be made now.
+    /// Checks that `attempt` may be made now.
     ///
     /// # Errors
     /// [`Refusal::AttemptsAreTooMany`] when it must wait; otherwise when the database fails.
@@ -62,10 +62,10 @@ impl Throttle {
         }
     }
 
-    /// Counts that `attempt` failed.
+    /// Counts a failure of `attempt`.
     ///
     /// # Errors
-    /// When the database fails: then nothing may be said about the attempt, or it would have been free.
+    /// When the database fails: then the answer must not reveal the result, or the attempt would have been free.
     pub(crate) async fn failed(&self, attempt: &Attempt, standing: &Standing) -> Result<(), CommandError> {
         let now = self.now();
         account_delays::add_failure(&self.operations, &self.count_failure, attempt, standing, now)
@@ -80,8 +80,8 @@ impl Throttle {
         Ok(())
     }
 
-    /// Forgets the failures at the account before `attempt`, which succeeded, and makes its address familiar if it is a login. If that
-    /// cannot be done, the owner waits a little when they mistype the next time.
+    /// Clears the failures of the account after a successful `attempt`, and makes its address familiar if it is a
+    /// login. If that fails, the owner waits a little after the next mistake.
     pub(crate) async fn succeeded(&self, attempt: &Attempt, standing: &Standing) {
         let kept = account_delays::keep_success(&self.operations, attempt, standing, self.now()).await;
         if let Err(error) = kept {
@@ -89,7 +89,7 @@ impl Throttle {
         }
     }
 
-    /// Forgets what the sessions of `person` failed at together: somebody has logged in, so they know the password.
+    /// Clears the failures of all sessions of `person`, because somebody has logged in.
     pub(crate) async fn forgive_sessions(&self, pepper: &Pepper, person: UserId) {
         let key = Attempt::key_of_sessions(pepper, person);
         if let Err(error) = account_delays::forgive_sessions(&self.operations, &key).await {
@@ -97,8 +97,7 @@ impl Throttle {
         }
     }
 
-    /// Makes the address familiar from which somebody has registered the account of `attempt`, so that strangers cannot keep them
-    /// out of their first login.
+    /// Makes the address of a registration familiar, so that strangers cannot prevent the first login.
     pub(crate) async fn registered(&self, attempt: &Attempt) {
         let kept = account_delays::remember(&self.operations, attempt, 0, self.now()).await;
         if let Err(error) = kept {
@@ -106,8 +105,8 @@ impl Throttle {
         }
     }
 
-    /// Forgets everybody's failures at the account of `attempt`, whose owner has changed the password from its address, and makes
-    /// that the only familiar one: at the others may be who knew the password before.
+    /// Clears all failures of the account of `attempt` after its password was changed, and makes its address the only
+    /// familiar one: others may be of someone who knew the old password.
     pub(crate) async fn password_was_changed(&self, attempt: &Attempt) {
         let forgotten = async {
             account_delays::forget(&self.operations, attempt, Some(&attempt.address)).await?;
@@ -118,14 +117,14 @@ impl Throttle {
         }
     }
 
-    /// Forgets everybody's failures at the account of `attempt`, whose password was reset, and every familiar address.
+    /// Clears all failures and familiar addresses of the account of `attempt`, after its password was reset.
     pub(crate) async fn password_was_reset(&self, attempt: &Attempt) {
         if let Err(error) = account_delays::forget(&self.operations, attempt, None).await {
             tracing::warn!(%error, "a password was reset, and what was known of addresses before still counts");
         }
     }
 
-    /// Deletes what is kept about guesses at the passwords of `person`, and from where they logged in.
+    /// Deletes the counters of guesses at the passwords of `person`, and their familiar addresses.
     ///
     /// # Errors
     /// When the database fails.
@@ -143,7 +142,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// Counts that somebody registers from the address of `attempt`.
+    /// Counts a registration from the address of `attempt`.
     ///
     /// # Errors
     /// [`Refusal::AttemptsAreTooMany`] when there were too many; otherwise when the database fails.

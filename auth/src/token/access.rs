@@ -13,14 +13,14 @@ use uuid::Uuid;
 
 use crate::keys::Keyring;
 
-/// A fresh token.
+/// A new token.
 pub(crate) struct Issued {
     pub(crate) token: String,
-    /// For how many seconds it is good.
+    /// Its lifetime in seconds.
     pub(crate) expires_in: i64,
 }
 
-/// Whose token it is, and what they may do with it.
+/// The owner of a token, with their roles.
 pub(crate) struct Owner {
     pub(crate) id: UserId,
     pub(crate) email: String,
@@ -53,12 +53,12 @@ impl AccessTokens {
         Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Goes on with other keys.
+    /// Replaces the keys.
     pub(crate) fn replace_keyring(&self, keyring: Keyring) {
         *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
     }
 
-    /// A token for `owner` in `session`, which it never outlives.
+    /// A token for `owner` in `session`, which expires no later than the session.
     ///
     /// # Errors
     /// When the key cannot sign.
@@ -99,25 +99,25 @@ impl AccessTokens {
         })
     }
 
-    /// What `token` says, if it was issued here and is good at `now`. Whether its session is still live is for
-    /// the caller to find out.
+    /// The claims of `token`, if it was issued here and is valid at `now`. The caller has to check that its session
+    /// is live.
     ///
     /// # Errors
-    /// When it was not, or is not.
+    /// When it is invalid.
     pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, Rejection> {
         let keyring = self.keyring();
         let key = keyring.get(&key_id(token)?).ok_or(Rejection::Malformed)?;
         self.rules.verify(token, &key.verifying, now)
     }
 
-    /// What `token` says, if it was issued here, also when it has run out.
+    /// The claims of `token`, if it was issued here, even if it has expired.
     pub(crate) fn genuine(&self, token: &str) -> Option<Claims> {
         let keyring = self.keyring();
         let key = keyring.get(&key_id(token).ok()?)?;
         self.rules.genuine(token, &key.verifying).ok()
     }
 
-    /// Whether `token` names a key that is not here, as one does that a replica with a newer key has issued.
+    /// Whether `token` names an unknown key, for example a newer one of another replica.
     pub(crate) fn misses_key_of(&self, token: &str) -> bool {
         key_id(token).is_ok_and(|kid| self.keyring().get(&kid).is_none())
     }

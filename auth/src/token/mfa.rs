@@ -1,5 +1,5 @@
-//! What a login gets when the password was right and a code is still missing. It says how far the login has come, and is good
-//! for a few minutes, for this password, until the account is disabled, and for a few wrong codes. Nothing of it is kept.
+//! The token of a login that still needs a code. It has the state of the login, and is valid for a few minutes and a
+//! few wrong codes, while the password and the account stay the same. The server stores nothing about it.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::opaque;
 use crate::keys::{Pepper, Purpose};
 
-/// How long a code may take.
+/// How long the login may wait for the code.
 const GOOD_FOR_SECONDS: i64 = 5 * 60;
 
 const CONTENT_BYTES: usize = 56;
@@ -20,17 +20,17 @@ const FINGERPRINT_BYTES: usize = 8;
 /// A login that waits for a second factor.
 pub(crate) struct MfaToken {
     pub(crate) account: UserId,
-    /// The session that it is to begin; it can begin once.
+    /// The session that the login will begin, once.
     pub(crate) session: SessionId,
     issued_at: Timestamp,
-    /// How many codes had ever been wrong when it was issued.
+    /// The number of codes that had ever been wrong when it was issued.
     refused_before: u64,
-    /// Tells the account that was known then from one whose password has changed, or that was disabled since.
+    /// A fingerprint of the account, which changes with its password and when it is disabled.
     fingerprint: [u8; FINGERPRINT_BYTES],
 }
 
 impl MfaToken {
-    /// For whoever has proved to know the password of `account`.
+    /// Creates it after the password of `account` was shown.
     pub(crate) fn new(account: &Account, factor: &SecondFactor, session: SessionId, now: Timestamp) -> Self {
         Self {
             account: account.id,
@@ -41,7 +41,7 @@ impl MfaToken {
         }
     }
 
-    /// What the client gets.
+    /// The text for the client.
     pub(crate) fn text(&self, pepper: &Pepper) -> Zeroizing<String> {
         let content = [
             self.account.0.as_bytes().as_slice(),
@@ -54,7 +54,7 @@ impl MfaToken {
         opaque::make(Purpose::MfaToken, &content, pepper)
     }
 
-    /// Reads what a client sends back; `None` when it was not made here.
+    /// Parses the text of a client; `None` when it was not made here.
     pub(crate) fn parse(text: &str, pepper: &Pepper) -> Option<Self> {
         let content: [u8; CONTENT_BYTES] = opaque::read(Purpose::MfaToken, text, pepper)?;
         let (account, rest) = content.split_at(16);
@@ -70,7 +70,7 @@ impl MfaToken {
         })
     }
 
-    /// Whether it still counts at `now` for `account`, whose second factor is `factor`.
+    /// Whether it is valid at `now` for `account`, whose second factor is `factor`.
     pub(crate) fn is_good(&self, account: &Account, factor: &SecondFactor, now: Timestamp) -> bool {
         let wrong_codes = factor.refused_in_all.checked_sub(self.refused_before);
         self.fingerprint == fingerprint(account)
@@ -82,7 +82,7 @@ impl MfaToken {
 
 fn fingerprint(account: &Account) -> [u8; FINGERPRINT_BYTES] {
     let mut hash = Sha256::new_with_prefix(account.password_hash.as_bytes());
-    // Nothing is added for the others, so that a login goes on while auth is upgraded from a release that added nothing.
+    // Otherwise nothing is added, so that logins continue during an upgrade from a release that added nothing.
     if account.times_disabled > 0 {
         hash.update(account.times_disabled.to_be_bytes());
     }

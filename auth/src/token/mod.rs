@@ -1,4 +1,4 @@
-//! The kinds of tokens: access tokens, which are JWTs and say who, and opaque ones (refresh, reset, programs), which say nothing.
+//! The kinds of tokens: access tokens, which are JWTs with claims, and opaque ones (refresh, reset, program).
 
 mod access;
 mod mfa;

@@ -1,5 +1,5 @@
-//! Texts that say nothing to clients: some content to find the stream by, 256 random bits, and a tag that only we can make,
-//! so that nobody who knows the content can make up such a text.
+//! Opaque tokens: some content to find the stream, 256 random bits, and a tag that only auth can make, so that
+//! knowing the content is not enough.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use events::SecretHash;
@@ -9,10 +9,10 @@ use zeroize::Zeroizing;
 use crate::keys::{Pepper, Purpose, TAG_BYTES};
 
 const SECRET_BYTES: usize = 32;
-/// The content of the longest, with what is added.
+/// The longest content, with the additions.
 const MAX_BYTES: usize = 128;
 
-/// A fresh text with `content`, as base64url.
+/// A new text with `content`, as base64url.
 pub(super) fn make(purpose: Purpose, content: &[u8], pepper: &Pepper) -> Zeroizing<String> {
     let mut secret = Zeroizing::new([0; SECRET_BYTES]);
     runtime::fill_random(secret.as_mut_slice());
@@ -30,7 +30,7 @@ pub(super) fn read<const CONTENT: usize>(
 ) -> Option<[u8; CONTENT]> {
     let expected = CONTENT + SECRET_BYTES + TAG_BYTES;
     let mut bytes = Zeroizing::new([0; MAX_BYTES]);
-    // No two texts stand for the same bytes: the decoder insists that the spare bits at the end are zero.
+    // Each token has only one text: the decoder requires that the spare bits at the end are zero.
     if text.len() != (expected * 4).div_ceil(3)
         || BASE64URL.decode_slice(text, bytes.as_mut_slice()).ok()? != expected
     {
@@ -43,12 +43,12 @@ pub(super) fn read<const CONTENT: usize>(
     bytes[..CONTENT].try_into().ok()
 }
 
-/// Hex SHA-256: what the log gets. With 256 random bits inside, it needs no salt.
+/// Hex SHA-256, for the log. It needs no salt, because the token has 256 random bits.
 pub(super) fn hash(text: &str) -> SecretHash {
     hex::encode(Sha256::digest(text.as_bytes())).into()
 }
 
-/// Whether both are the same, found out in a time that does not tell where they differ.
+/// Compares two texts in a time that does not depend on where they differ.
 pub(crate) fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len() && left.iter().zip(right).fold(0, |all, (l, r)| all | (l ^ r)) == 0
 }

@@ -1,5 +1,5 @@
-//! Tokens that people make for their programs: opaque, recognised by a prefix, known to the log only by their hash. A part of
-//! each says which it is, so that it can be asked about without being shown.
+//! Program tokens: opaque, with a prefix, known to the log only by their hash. A part of each names it, so that it
+//! can be checked without sending all of it.
 
 use std::fmt;
 
@@ -13,21 +13,21 @@ use super::opaque::{self, constant_time_eq};
 use crate::keys::{Pepper, Purpose, TAG_BYTES};
 
 const ID_BYTES: usize = 16;
-/// The ids of the account and of the token, and a tag that only we can make, so that made-up names cost no read. 64
-/// characters of base64url exactly, so no two texts stand for the same name.
+/// The ids of the account and the token, and a tag that only auth can make, so that invented names cost no read. It
+/// is exactly 64 characters of base64url, so each name has one text.
 const NAME_BYTES: usize = 2 * ID_BYTES + TAG_BYTES;
 
-/// Which token somebody shows.
+/// The name of a program token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProgramTokenName {
-    /// Whose it is.
+    /// Its account.
     pub(crate) account: UserId,
-    /// Which of theirs.
+    /// Its id.
     pub(crate) id: TokenId,
 }
 
 impl ProgramTokenName {
-    /// Reads the name; `None` when it was not made here.
+    /// Parses the name; `None` when it was not made here.
     pub(crate) fn parse(name: &str, pepper: &Pepper) -> Option<Self> {
         let bytes: [u8; NAME_BYTES] = BASE64URL.decode(name).ok()?.try_into().ok()?;
         let (ids, tag) = bytes.split_at(2 * ID_BYTES);
@@ -48,14 +48,14 @@ impl ProgramTokenName {
     }
 }
 
-/// A program token, as it is when it is made.
+/// A new program token.
 pub(crate) struct ProgramToken {
     pub(crate) id: TokenId,
     text: Zeroizing<String>,
 }
 
 impl ProgramToken {
-    /// A fresh one of `account`.
+    /// Generates a token of `account`.
     pub(crate) fn generate(account: UserId, id: TokenId, pepper: &Pepper) -> Self {
         let mut secret = Zeroizing::new([0; 32]);
         runtime::fill_random(secret.as_mut_slice());
@@ -67,12 +67,12 @@ impl ProgramToken {
         }
     }
 
-    /// What the person gets, once.
+    /// The text for the person, shown once.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// What the log gets.
+    /// The hash for the log.
     pub(crate) fn hash(&self) -> SecretHash {
         opaque::hash(&self.text)
     }

@@ -12,19 +12,19 @@ use crate::keys::{Pepper, Purpose};
 const SESSION_BYTES: usize = 16;
 const CONTENT_BYTES: usize = SESSION_BYTES + 8;
 
-/// A refresh token: the session's id, to find its stream, and the token's generation there, so that an older one is known
-/// without a list of all. Nobody else can make one, so that whoever knows the id of a session cannot make up a token of an
-/// older generation and end it.
+/// A refresh token: the id of the session, to find its stream, and the token's generation there, so that an older one
+/// is recognised without a list of all. Only auth can make one, so that knowing the id of a session is not enough to
+/// present an older generation and end it.
 pub(crate) struct RefreshToken {
-    /// Which session it belongs to.
+    /// Its session.
     pub(crate) session: SessionId,
-    /// How many tokens of the session came before it.
+    /// The number of tokens of the session before it.
     pub(crate) generation: u64,
     text: Zeroizing<String>,
 }
 
 impl RefreshToken {
-    /// A fresh one for `session`.
+    /// Generates a token for `session`.
     pub(crate) fn generate(session: SessionId, generation: u64, pepper: &Pepper) -> Self {
         let mut content = [0; CONTENT_BYTES];
         content[..SESSION_BYTES].copy_from_slice(session.0.as_bytes());
@@ -36,7 +36,7 @@ impl RefreshToken {
         }
     }
 
-    /// Reads what a client sends back; `None` when it was not made here.
+    /// Parses the text of a client; `None` when it was not made here.
     pub(crate) fn parse(text: &str, pepper: &Pepper) -> Option<Self> {
         let content: [u8; CONTENT_BYTES] = opaque::read(Purpose::RefreshToken, text, pepper)?;
         let (session, generation) = content.split_at(SESSION_BYTES);
@@ -47,12 +47,12 @@ impl RefreshToken {
         })
     }
 
-    /// What the client gets.
+    /// The text for the client.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// What the log gets.
+    /// The hash for the log.
     pub(crate) fn hash(&self) -> SecretHash {
         opaque::hash(&self.text)
     }

@@ -1,4 +1,4 @@
-//! What somebody who forgot their password gets from an operator or an admin: opaque, known to the log only by its hash.
+//! Reset tokens, which an operator or an admin gives to a person: opaque, known to the log only by their hash.
 
 use std::fmt;
 
@@ -11,13 +11,13 @@ use crate::keys::{Pepper, Purpose};
 
 /// A reset token: the id of the account, to find its stream.
 pub(crate) struct ResetToken {
-    /// Whose password it is for.
+    /// The account.
     pub(crate) account: UserId,
     text: Zeroizing<String>,
 }
 
 impl ResetToken {
-    /// A fresh one for `account`.
+    /// Generates a token for `account`.
     pub(crate) fn generate(account: UserId, pepper: &Pepper) -> Self {
         Self {
             account,
@@ -25,7 +25,7 @@ impl ResetToken {
         }
     }
 
-    /// Reads what a client sends; `None` when it was not made here.
+    /// Parses the text of a client; `None` when it was not made here.
     pub(crate) fn parse(text: &str, pepper: &Pepper) -> Option<Self> {
         let account: [u8; 16] = opaque::read(Purpose::ResetToken, text, pepper)?;
         Some(Self {
@@ -34,12 +34,12 @@ impl ResetToken {
         })
     }
 
-    /// What the person gets.
+    /// The text for the person.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// What the log gets.
+    /// The hash for the log.
     pub(crate) fn hash(&self) -> SecretHash {
         opaque::hash(&self.text)
     }

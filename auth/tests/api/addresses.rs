@@ -1,11 +1,11 @@
-//! The spellings of one address, wherever one can be given.
+//! The spellings of one address, in every request.
 
 use events::Role;
 use serde_json::json;
 
 use crate::support::{App, PASSWORD};
 
-/// Spellings of one address each.
+/// Groups of spellings of one address.
 const SAME: [&[&str]; 5] = [
     &[
         "z@example.org",

@@ -205,7 +205,7 @@ async fn the_list_shows_at_least_the_state_that_is_asked_for() {
     assert_eq!(behind.header("retry-after"), "1");
     assert_eq!(behind.header("preference-applied"), "wait=0");
     list("nonsense", "").await.expect(400, "bad-parameter");
-    // What the log does not have is not waited for.
+    // A state that the log does not have is not waited for.
     let never = events::ConsistencyToken::new(events::UserId(uuid::Uuid::now_v7()), 1_000).to_string();
     let asked = std::time::Instant::now();
     list(&never, "wait=10").await.expect(503, "projection-behind");
@@ -228,7 +228,7 @@ async fn nothing_is_promised_of_read_models_that_come_from_another_log() {
     let backup = app.log().await.len() as u64;
     app.register("lost@example.com").await.expect(201, "");
     app.project(app.log().await.len() as u64).await;
-    // The log goes back to a backup, and grows beyond the checkpoints.
+    // The log is restored from a backup, and grows beyond the checkpoints.
     app.cut_log(backup).await;
     let registered = app.register("new@example.com").await.expect(201, "");
     app.register("newer@example.com").await.expect(201, "");
@@ -248,7 +248,7 @@ async fn nothing_is_promised_of_read_models_that_come_from_another_log() {
     let shown: events::ConsistencyToken = unasked.header("consistency-token").parse().unwrap();
     assert_eq!(shown.position, 0, "positions of another log mean nothing here");
 
-    // An operator has the read models made again.
+    // An operator rebuilds the read models.
     app.project(app.log().await.len() as u64).await;
     let listed = list("wait=0").await.expect(200, "");
     assert_eq!(listed.text("/items/1/email"), "new@example.com");

@@ -54,7 +54,7 @@ async fn needs_the_current_password_and_a_good_new_one() {
     app.login("lovelace@example.com", PASSWORD).await.expect(200, "");
 }
 
-/// Whatever order they happen in, nobody is left with a session that the old password opened.
+/// In any order, no session of the old password is left.
 #[tokio::test]
 async fn a_login_that_races_with_the_change_keeps_no_session_of_the_old_password() {
     let app = App::start().await;

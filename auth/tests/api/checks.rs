@@ -1,4 +1,4 @@
-//! Token checks over the bus, as the other roles see them.
+//! Token checks over the bus, as other roles send them.
 
 use std::time::Duration;
 

@@ -96,7 +96,7 @@ async fn whoever_is_erased_is_gone_and_the_address_is_free() {
     }
     assert_eq!(gone.body["detail"], unknown.body["detail"]);
 
-    // Another process, which remembers nothing, reads in the log that they are gone, and nothing else of them.
+    // Another process, with an empty cache, reads in the log that they are erased, and no personal data.
     let other = app.replica(|_, _| {}).await;
     other.me(&access).await.expect(401, "session-ended");
     for registered in other.payloads("account.registered").await {
@@ -217,7 +217,7 @@ async fn wherever_an_erasure_is_broken_off_it_comes_to_its_end() {
             erase_with(&app, &access, PASSWORD).await.expect(204, "");
             continue;
         }
-        // What a process that died did not come to, another one does.
+        // What a process that ended did not complete, another one does.
         let other = app.replica(|_, _| {}).await;
         eventually("the address is released", async || is_released(&other).await).await;
         other.register(ADA).await.expect(201, "");
@@ -276,7 +276,7 @@ async fn nothing_is_left_of_guesses_and_addresses() {
     );
     assert_eq!(count(&app, "familiar_addresses").await, 0);
 
-    // The work that is remembered goes, too, once nothing can arrive any more.
+    // The pending erasure is deleted, too, once nothing can arrive any more.
     assert_eq!(count(&app, "pending_erasures").await, 1);
     app.clock.advance(120);
     eventually("the erasure is forgotten", async || {
@@ -321,7 +321,7 @@ async fn an_operator_sees_who_it_is_and_can_finish_what_was_broken_off() {
     assert_eq!(by("email.released"), Actor::System);
 }
 
-/// An operator has begun to erase the person `id`, in the stream that is returned.
+/// An operator has begun to erase the person `id`; returns the stream of the operation.
 pub(crate) async fn operation_begun(app: &App, id: UserId) -> StreamName {
     let operation = StreamName::operation(OperationId(OPERATION.parse().unwrap()));
     let started = OperationEvent::from(OperationStarted {
@@ -349,7 +349,7 @@ pub(crate) async fn operation_begun(app: &App, id: UserId) -> StreamName {
     operation
 }
 
-/// Waits until it is recorded that the `operation` about the person `id` has ended, some time after it was broken off.
+/// Waits until the end of the interrupted `operation` about the person `id` is recorded.
 pub(crate) async fn operation_is_concluded(app: &App, operation: &StreamName, id: UserId) {
     app.clock.advance(120);
     eventually("the operation has ended", async || {
@@ -376,7 +376,7 @@ async fn an_operators_command_that_was_killed_is_concluded_by_whoever_finishes_t
     operation_is_concluded(&app, &operation, id).await;
 }
 
-/// Whoever comes second is told what became of their session, and not that their password is wrong.
+/// The second request learns that its session has ended, not that the password is wrong.
 #[tokio::test]
 async fn the_same_request_at_once_erases_once_and_counts_no_failure() {
     let app = App::start().await;

@@ -1,4 +1,4 @@
-//! What one account asks for leaves token checks of everybody else to be answered.
+//! The requests of one account leave capacity for token checks of others.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use test_support::FaultyStore;
 
 use crate::support::{App, PASSWORD};
 
-/// As many as the gateway lets one caller have at work.
+/// The most requests that the gateway forwards for one caller at once.
 const IN_FLIGHT: usize = 512;
-/// The most reads of streams that may come before those of a check which is asked for meanwhile. Those that are let in read
-/// about 1,500 streams in all, and without a share of each person all 512 would be let in: 12,000.
+/// The most stream reads that may come before those of a later token check. The admitted requests read about 1,500
+/// streams; without a limit for each person it would be 12,000.
 const MOST_READS: usize = 500;
 
 async fn with_many_sessions(app: &App, email: &str) -> String {
@@ -43,13 +43,13 @@ async fn a_check_is_answered_beside_somebody_who_lists_sessions_without_end() {
         .map(|_| app.get("/auth/sessions").token(&greedy).send())
         .collect();
     let mut answers = Vec::new();
-    // All of them come before the first one is done.
+    // All of them arrive before the first one is done.
     while answers.len() < IN_FLIGHT - 64 {
         answers.push(requests.next().await.unwrap().status);
     }
     drop(reading);
     let checked = async {
-        // Everything that the greedy one asks for is under way.
+        // All requests of the greedy client are under way.
         store.take_cost();
         let identity = verifier.verify(&honest).await;
         (identity, store.take_cost().reads)

@@ -1,5 +1,4 @@
-//! A queue of passwords that is full: whoever has shown something already, and whoever comes from an address that asks for little,
-//! is served all the same.
+//! A full queue of passwords: familiar clients, and addresses with few requests, are still served.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
@@ -12,7 +11,7 @@ use serde_json::json;
 use crate::support::{Answer, App, CHEAP, PASSWORD};
 
 const PLACES: usize = 8;
-/// Together they want twice the places that there are.
+/// Together they need twice as many places as there are.
 const GREEDY_ADDRESSES: usize = 4;
 const AT_ONCE: usize = PLACES / 2;
 
@@ -21,7 +20,7 @@ async fn post_from(app: &App, address: &str, path: &str, body: &serde_json::Valu
     call.send().await
 }
 
-/// Registers one account after another from a few addresses while `honest` goes on.
+/// Registers many accounts from a few addresses while `honest` runs.
 async fn beside_a_crowd(app: &App, honest: impl Future<Output = ()>) {
     let (is_over, refused, number) = (AtomicBool::new(false), AtomicU32::new(0), AtomicU32::new(0));
     let greedy = async |who: usize| {
@@ -49,7 +48,7 @@ async fn beside_a_crowd(app: &App, honest: impl Future<Output = ()>) {
     futures::join!(crowd, honest);
 }
 
-/// One thread, to which a password costs some milliseconds.
+/// A role with one thread, and a hash that takes some milliseconds.
 async fn with_a_short_queue(app: &App) -> App {
     app.replica(|config, _| {
         config.failed_login_time = Duration::ZERO;
@@ -76,7 +75,7 @@ async fn a_crowd_of_strangers_keeps_nobody_out() {
                 .await
                 .expect(200, "");
         }
-        // The address of the crowd has as many places as it may, and somebody at it is signed in.
+        // The address of the crowd has the most places, and somebody at this address is signed in.
         for number in 0..GREEDY_ADDRESSES {
             let call = app.post("/auth/me/totp").token(&token);
             let call = call.json(&json!({"password": PASSWORD}));

@@ -43,7 +43,7 @@ async fn opens_accounts_that_log_in_with_their_old_password() {
     assert!(rehashed.iter().all(|event| matches!(event, Event::Account(_))));
 }
 
-/// How long a failed login takes of an address that nobody has.
+/// The duration of a failed login for an address without an account.
 async fn time_of_a_failure(app: &App) -> Duration {
     let email = format!("nobody{}@example.com", app.dependencies.clock.now().as_micros());
     let begun = Instant::now();
@@ -81,9 +81,9 @@ async fn the_first_failure_after_a_start_takes_as_long_as_with_the_dearest_hash_
     .await;
 }
 
-/// One of the rounds shows no difference. A real one shows in each.
+/// The number of rounds, of which one must show no difference. A real difference shows in each.
 const ROUNDS: usize = 3;
-/// A comparison with the dearest hash takes a multiple of this.
+/// Much less than a comparison with the most expensive hash takes.
 const NOISE: Duration = Duration::from_millis(100);
 
 #[tokio::test]

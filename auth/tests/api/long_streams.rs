@@ -1,4 +1,4 @@
-//! What a request costs does not depend on how long the streams behind it are.
+//! The cost of a request does not depend on the length of its streams.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -82,7 +82,7 @@ async fn a_long_stream_costs_no_more_than_a_short_one() {
     );
 }
 
-/// Each login is an event of the account. A replica that has never seen it reads what came after a snapshot.
+/// Each login is an event of the account. A replica that has not read it reads only the events after a snapshot.
 #[tokio::test]
 async fn an_account_with_many_logins_is_read_from_a_snapshot() {
     let (app, faults) = App::start_faulty().await;
@@ -105,7 +105,7 @@ async fn an_account_with_many_logins_is_read_from_a_snapshot() {
         });
         read.await
     };
-    // The first one has to read it all, and leaves a snapshot to the others.
+    // The first one reads all of it, and leaves a snapshot for the others.
     assert!(cold(PASSWORD).await >= LONG);
     let operations = &app.dependencies.operations;
     let kept = "SELECT state FROM account_snapshots";
@@ -115,10 +115,10 @@ async fn an_account_with_many_logins_is_read_from_a_snapshot() {
         let read = cold(PASSWORD).await;
         assert!(read < 300, "{read}");
     }
-    // What it led to counts, also for whoever begins with the snapshot.
+    // The state is valid, also when it begins with the snapshot.
     let changed = json!({"current_password": PASSWORD, "new_password": "quartz-lantern-river"});
     let change = app.post("/auth/me/password").token(&access).json(&changed);
-    // The session made room for those that came later.
+    // The session was closed to make room for later ones.
     change.send().await.expect(401, "session-ended");
     let (access, _) = app.sign_in("ada@example.com").await;
     let change = app.post("/auth/me/password").token(&access).json(&changed);
@@ -126,13 +126,13 @@ async fn an_account_with_many_logins_is_read_from_a_snapshot() {
     let read = cold("quartz-lantern-river").await;
     assert!(read < 300, "{read}");
 
-    // One that is damaged, or of another history of the log, is as good as none.
+    // A snapshot that is damaged, or of another history of the log, counts as none.
     let spoilt = "UPDATE account_snapshots SET state = 'nonsense'";
     operations.execute(spoilt, &[]).await.unwrap();
     assert!(cold("quartz-lantern-river").await >= LONG);
     assert!(cold("quartz-lantern-river").await < 300);
 
-    // Nothing is left of who was erased.
+    // No snapshot of an erased person is left.
     let login = app.login("ada@example.com", "quartz-lantern-river").await;
     let access = login.expect(200, "").text("/access_token");
     let erase = app.call(Method::DELETE, "/auth/me").token(&access);
@@ -141,7 +141,7 @@ async fn an_account_with_many_logins_is_read_from_a_snapshot() {
     assert!(operations.fetch_optional(kept, &[]).await.unwrap().is_none());
 }
 
-/// What a replica that has never seen the session reads is bounded, however eagerly somebody refreshes.
+/// The number of events that a new replica reads for a session is limited, however often it is refreshed.
 #[tokio::test]
 async fn a_session_that_was_refreshed_without_end_ends_before_its_stream_is_long() {
     let (app, faults) = App::start_faulty().await;

@@ -1,4 +1,4 @@
-//! `GET /auth/me`, `PATCH /auth/me`, and what every endpoint does about access tokens.
+//! `GET /auth/me`, `PATCH /auth/me`, and the access tokens of every endpoint.
 
 use http::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! How long a failed login takes tells nothing: neither whether there is an account, nor how its password was hashed.
+//! The duration of a failed login reveals neither whether there is an account, nor the kind of its hash.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use events::{AccountErased, AccountEvent, StreamName, UserId};
 
 use crate::support::{App, PASSWORD};
 
-/// Of each kind. Every account takes four guesses for nothing.
+/// The number of samples of each kind. Every account allows four guesses without a delay.
 const SAMPLES: usize = 16;
 const GUESSES: usize = 4;
 const ROUNDS: usize = 3;
-/// Medians that differ by less cannot be told apart through a network with some thousand guesses.
+/// A smaller difference of medians cannot be measured through a network with some thousand guesses.
 const NOISE: Duration = Duration::from_millis(3);
-/// How many standard deviations apart two samples of one distribution never are.
+/// A deviation that two samples of one distribution never have.
 const NEVER: f64 = 4.0;
 /// bcrypt with cost 8, of nobody's password.
 const BCRYPT: &str = "$2b$08$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
@@ -74,7 +74,7 @@ fn median(times: &[Duration]) -> Duration {
     sorted[sorted.len() / 2]
 }
 
-/// By how many standard deviations the ranks of `one` among both are off (Mann and Whitney's U).
+/// By how many standard deviations the ranks of `one` among both differ from the mean (Mann and Whitney's U).
 fn deviation(one: &[Duration], other: &[Duration]) -> f64 {
     let pairs = one
         .iter()
@@ -84,7 +84,8 @@ fn deviation(one: &[Duration], other: &[Duration]) -> f64 {
     u.abs() / (n * m * (n + m + 1.0) / 12.0).sqrt()
 }
 
-/// One of the rounds shows no difference. A real one shows in each; what else the machine does seldom shows in all.
+/// One of the rounds must show no difference. A real difference shows in each; other load of the machine rarely shows
+/// in all.
 #[tokio::test]
 async fn failed_logins_take_the_same_time_whatever_made_them_fail() {
     let weak = App::start().await;
@@ -108,7 +109,7 @@ async fn failed_logins_take_the_same_time_whatever_made_them_fail() {
         .expect(200, "");
 }
 
-/// What tells the kinds apart, tried on accounts that are numbered from `first` on.
+/// The difference between the kinds, measured on accounts with numbers from `first` on.
 async fn difference(weak: &App, strong: &App, first: usize) -> Option<String> {
     for kind in KINDS {
         for number in 0..SAMPLES.div_ceil(GUESSES) {
@@ -116,7 +117,7 @@ async fn difference(weak: &App, strong: &App, first: usize) -> Option<String> {
         }
     }
     let mut times = KINDS.map(|_| Vec::new());
-    // Taken in turn, so that whatever else the machine does meets all kinds alike. The first samples warm up.
+    // The kinds take turns, so that other load meets all of them alike. The first samples warm up.
     for sample in 0..SAMPLES {
         for (kind, times) in KINDS.into_iter().zip(&mut times) {
             let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! What must hold after a command holds after its one append: whatever comes after that fails here.
+//! What a command promises holds after its one append: everything after that fails here.
 
 use std::sync::atomic::Ordering;
 
@@ -47,7 +47,7 @@ async fn a_changed_password_ends_the_others_though_no_session_can_be_written() {
     faults.sessions.store(false, Ordering::SeqCst);
     is_dead(&app, &other).await;
     app.refresh(&own.1).await.expect(200, "");
-    // The answer may have been lost: sent again, the same request says that it is done.
+    // The answer may have been lost: the repeated request reports success.
     change_password(&app, &own.0).await.expect(204, "");
     app.login("ada@example.com", NEW).await.expect(200, "");
     app.login("ada@example.com", PASSWORD)
@@ -154,7 +154,7 @@ async fn the_last_admin_survives_a_crash_between_any_two_appends() {
         .await
         .expect(409, "last-admin");
     faults.accounts.store(false, Ordering::SeqCst);
-    // The removed role is gone with its one append, and the same request finishes the rest.
+    // The role is removed by one append, and the repeated request completes the rest.
     drop_role(&two, &ids.1).await.expect(403, "forbidden");
     drop_role(&one, &ids.1).await.expect(200, "");
     drop_role(&one, &ids.0).await.expect(409, "last-admin");

@@ -1,4 +1,4 @@
-//! A store that is down: `503`, never `401`, never `500`; and the refusal to start without the right keys.
+//! A store that is down: `503`, never `401`, never `500`; and it does not start without the right keys.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
@@ -95,7 +95,7 @@ async fn an_append_whose_answer_got_lost_still_counts() {
 
 async fn restart(app: &App) -> Result<(), String> {
     let background = runtime::Background::new();
-    // As in another process: metrics are registered once in each.
+    // As in another process: metrics can be registered once in each.
     let dependencies = auth::Dependencies {
         metrics: runtime::Metrics::new("auth"),
         ..app.dependencies.clone()

@@ -1,4 +1,4 @@
-//! `POST /auth/tokens`, `GET /auth/tokens`, `DELETE /auth/tokens/{id}`, and what such a token is good for.
+//! `POST /auth/tokens`, `GET /auth/tokens`, `DELETE /auth/tokens/{id}`, and the rights of such a token.
 
 use auth_client::{Credential, Rejection, Verifier, VerifierOptions, VerifyError};
 use events::{Actor, Scope};
@@ -28,7 +28,7 @@ async fn revoke(app: &App, access: &str, id: &str) -> Answer {
     app.call(Method::DELETE, &path).token(access).send().await
 }
 
-/// What roles check tokens with.
+/// The verifier that roles use.
 pub(crate) async fn verifier(app: &App) -> std::sync::Arc<Verifier> {
     let options = VerifierOptions {
         clock: app.dependencies.clock.clone(),

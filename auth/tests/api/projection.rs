@@ -1,4 +1,4 @@
-//! Stands in for the projector, as far as auth reads what it writes.
+//! Stands in for the projector: writes the tables that auth reads.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use events::{Account, EmailAddress, Event, Session, StreamKind};
 use crate::support::App;
 
 impl App {
-    /// Does what a projector does, as far as auth reads it: rows of accounts and sessions up to `position`.
+    /// Writes the rows of accounts and sessions up to `position`.
     pub(crate) async fn project(&self, position: u64) {
         let database = &self.dependencies.read_models;
         let mut tx = database.begin().await.unwrap();

@@ -167,7 +167,7 @@ async fn two_tabs_that_refreshed_at_once_go_on_beside_each_other() {
         }
         assert!(end_reasons(&app).await.is_empty(), "round {round}");
     }
-    // A copy of what one tab has used still gives the thief away.
+    // A stolen token that one tab has used still reveals the thief.
     let copied = tabs[3].clone();
     let answer = app.refresh(&copied).await.expect(200, "");
     app.clock.advance(60);

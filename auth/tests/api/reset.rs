@@ -1,4 +1,4 @@
-//! `POST /auth/reset`, `POST /auth/users/{id}/reset`, and what the command line makes of it.
+//! `POST /auth/reset`, `POST /auth/users/{id}/reset`, and the command line.
 
 use events::{Actor, UserId};
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ async fn a_reset_is_good_for_an_hour() {
     app.sign_in(EMAIL).await;
     let token = offered(&app).await;
     app.clock.advance(3_599);
-    // A password that is refused does not use the reset up.
+    // A refused password does not use the reset up.
     let weak = reset(&app, &token, "ada@example.com").await.mistakes();
     assert_eq!(weak[0].0, "/new_password");
     app.clock.advance(1);
@@ -134,7 +134,7 @@ async fn an_admin_takes_the_second_factor_off_with_a_reset_only_if_they_say_so()
             .expect(204, "");
         app.login(EMAIL, NEW_PASSWORD).await.expect(status, code);
     }
-    // The trail says whose act it was.
+    // The audit trail names the admin.
     let me = app.me(&admin).await.text("/user/id").parse().unwrap();
     let log = app.log().await;
     let mut offers = log.iter().filter(|event| event.kind == "account.reset_offered");

@@ -18,7 +18,7 @@ use crate::{
 
 const EMAIL: &str = "ada@example.com";
 
-/// What an authenticator app shows after so many steps of thirty seconds.
+/// The code of an authenticator app after this many steps of thirty seconds.
 pub(crate) fn code(app: &App, secret: &str, steps: i64) -> String {
     let step = app.dependencies.clock.now().as_seconds() / 30 + steps;
     let key = hmac::Key::new(
@@ -31,7 +31,7 @@ pub(crate) fn code(app: &App, secret: &str, steps: i64) -> String {
     format!("{:06}", (u32::from_be_bytes(bytes) & 0x7fff_ffff) % 1_000_000)
 }
 
-/// A six-digit code that is not the right one.
+/// A six-digit code that is wrong.
 pub(crate) fn wrong(app: &App, secret: &str) -> String {
     let right: Vec<_> = (-1..=1).map(|steps| code(app, secret, steps)).collect();
     (0..)
@@ -68,7 +68,7 @@ pub(crate) async fn go_on(app: &App, mfa_token: &str, code: &str) -> Answer {
     app.post("/auth/login/second-factor").json(&body).send().await
 }
 
-/// Someone with a second factor: an access token from before, the secret, and the recovery codes.
+/// A person with a second factor: an access token from before, the secret, and the recovery codes.
 pub(crate) async fn enrolled(app: &App) -> (String, String, Vec<String>) {
     let (access, _) = app.sign_in(EMAIL).await;
     let answer = enroll(app, &access, PASSWORD).await.expect(200, "");
@@ -185,7 +185,7 @@ async fn wrong_codes_are_counted_for_the_account_and_across_restarts() {
             .await
             .expect(401, "bad-credentials");
     }
-    // This login is over, whatever comes next.
+    // This login cannot continue.
     go_on(&app, &token, &code(&app, &secret, 0))
         .await
         .expect(401, "token-invalid");
@@ -205,7 +205,7 @@ async fn wrong_codes_are_counted_for_the_account_and_across_restarts() {
         before,
         "what is not looked at leaves no event"
     );
-    // Whoever has the password cannot keep out the one with the codes.
+    // Someone with the password cannot lock out the person with the codes.
     go_on(&restarted, &token, &codes[3]).await.expect(200, "");
     let token = mfa_token(&restarted).await;
     go_on(&restarted, &token, &code(&app, &secret, 0))
@@ -357,7 +357,7 @@ async fn a_role_can_ask_for_a_second_factor() {
     let strong = strong.text("/access_token");
     app.get("/auth/users").token(&strong).send().await.expect(200, "");
 
-    // A program token is as strong as the session that it was made in.
+    // A program token has the strength of the session in which it was made.
     for (session, may) in [(&weak, false), (&strong, true)] {
         let body = json!({"name": "Trail", "scopes": ["audit:read"]});
         let made = app.post("/auth/tokens").token(session).json(&body).send().await;
@@ -368,7 +368,7 @@ async fn a_role_can_ask_for_a_second_factor() {
     }
 }
 
-/// What whoever shows this token may do.
+/// The roles of this token.
 async fn roles_of(app: &App, token: &str) -> BTreeSet<Role> {
     let identity = verifier(app).await.verify(token).await;
     identity.unwrap().roles.clone()

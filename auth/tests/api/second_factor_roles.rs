@@ -98,7 +98,7 @@ async fn admins_only_and_no_other_roles() {
     app.get(PATH).token(&ada).send().await.expect(403, "forbidden");
     let mistakes = set(&app, &root, &["owner"]).await.mistakes();
     assert_eq!(mistakes, [("/roles/0".to_owned(), "unknown-role".to_owned())]);
-    // Who requires it of admins and has none is an admin no more, until they have one.
+    // An admin who requires it of admins and has none is no longer an admin, until they have one.
     set(&app, &root, &["admin"]).await.expect(200, "");
     set(&app, &root, &[]).await.expect(403, "forbidden");
     app.me(&root).await.expect(200, "");

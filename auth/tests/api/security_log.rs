@@ -1,4 +1,4 @@
-//! The security log of auth: whatever the table in the documents names is written, and nothing else.
+//! The security log of auth: everything in the table of the documentation is written, and nothing else.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ const WRONG: &str = "this passphrase is wrong";
 const NEXT: &str = "violet harbour lantern";
 const LAST: &str = "marble bicycle teapot";
 
-/// What is written into the security log by this thread, on which everything in one test happens.
+/// The security log of this thread, on which everything in a test happens.
 struct SecurityLog {
     written: Arc<Mutex<Vec<u8>>>,
     _guard: DefaultGuard,
@@ -65,14 +65,14 @@ impl SecurityLog {
     }
 }
 
-/// Event, outcome, and the reason if the documents say which there are.
+/// The event, the outcome, and the reason if the documentation lists the reasons.
 type Kind = (String, String, Option<String>);
 
 fn in_backticks(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// What the table of the documents names.
+/// The contents of the documentation's table.
 fn documented() -> BTreeSet<Kind> {
     let document = include_str!("../../../docs/operations.md");
     let (_, section) = document.split_once("\n## The security log\n").unwrap();
@@ -107,7 +107,7 @@ fn documented() -> BTreeSet<Kind> {
 fn kind(line: &Value) -> Kind {
     let text = |name: &str| line[name].as_str().unwrap().to_owned();
     let outcome = text("outcome");
-    // Which role or scope it is.
+    // For a denial, the reason is a role or scope.
     let reason = line["reason"].as_str().filter(|_| outcome != "denied");
     (text("event"), outcome, reason.map(str::to_owned))
 }
@@ -310,7 +310,7 @@ async fn everything_that_the_documents_name_is_written_and_nothing_else() {
     let nobody_known = [
         ("register", "email_taken"),
         ("register", "too_many_attempts"),
-        // It is not told whether anybody has the address.
+        // It does not reveal whether an account has the address.
         ("login", "too_many_attempts"),
         ("refresh", "malformed"),
         ("reset", "unknown"),
@@ -321,7 +321,7 @@ async fn everything_that_the_documents_name_is_written_and_nothing_else() {
         nobody_known.map(|(event, reason)| (event.to_owned(), "failure".to_owned(), Some(reason.to_owned())));
     assert_eq!(of_nobody, BTreeSet::from(nobody_known), "{lines:#?}");
     for line in lines.iter().filter(|line| line["outcome"] == "success") {
-        // Who has shown a password only is not known yet.
+        // After a password only, the person is not known yet.
         let is_half = line["event"] == "first_factor";
         assert!(is_half || line["actor.id"] == line["subject.id"], "{line}");
     }
@@ -336,7 +336,7 @@ async fn everything_that_the_documents_name_is_written_and_nothing_else() {
     assert_eq!(logins.filter(|line| line["subject.id"] == id).count(), 1);
 }
 
-/// Two guesses are counted for a change of the password, and the line says so.
+/// A change of the password counts two guesses, and the line says so.
 #[tokio::test]
 async fn both_passwords_of_a_change_are_guesses() {
     let log = SecurityLog::begin();
@@ -357,7 +357,7 @@ async fn both_passwords_of_a_change_are_guesses() {
     assert_eq!(log.lines().last().unwrap()["event"], "password_change_repeated");
 }
 
-/// Also when the account is disabled between the look at the password and the append.
+/// Also when the account is disabled between the check of the password and the append.
 #[tokio::test]
 async fn every_login_that_is_refused_is_written() {
     let log = SecurityLog::begin();

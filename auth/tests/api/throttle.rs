@@ -1,4 +1,4 @@
-//! Guessing passwords: who must wait, for how long, and who must not.
+//! Guessing passwords: who must wait and for how long, and who need not.
 
 use database::{Database, Schema};
 use serde_json::json;
@@ -39,7 +39,7 @@ fn wait(answer: Answer) -> i64 {
     seconds.parse().unwrap()
 }
 
-/// An application like another, but for its failures, which take no time.
+/// A role like `app`, whose failures take no time.
 async fn quick(app: &App, change: impl FnOnce(&mut auth::Dependencies)) -> App {
     app.replica(|config, dependencies| {
         config.failed_login_time = std::time::Duration::ZERO;
@@ -171,7 +171,7 @@ async fn after_a_hundred_failures_in_a_row_only_a_familiar_address_gets_in() {
     guess(PASSWORD).await.expect(200, "");
 }
 
-/// Lets every counter be one of so many failures in a row whose wait is over. Returns how many there are.
+/// Sets every counter to this many failures in a row whose wait is over. Returns how many counters there are.
 async fn let_failures_become(app: &App, failures: u64) -> u64 {
     const SQL: &str = "UPDATE authentication_failures SET failures = $1, blocked_until = 0";
     let operations = &app.dependencies.operations;
@@ -185,7 +185,7 @@ async fn a_login_from_anywhere_ends_the_waits_of_every_address(app: &App) {
         .await
         .expect(200, "");
     for from in [office, ELSEWHERE] {
-        // Somebody who shares the address of the owner, and strangers.
+        // A client at the owner's address, and strangers.
         for address in [HOME, ELSEWHERE] {
             login_from(app, address, "ada@example.com", WRONG)
                 .await
@@ -232,7 +232,7 @@ async fn postgres_forgets_the_failures_of_every_address_as_well() {
     a_login_from_anywhere_ends_the_waits_of_every_address(&app).await;
 }
 
-/// Strangers fail at the account until they have to wait.
+/// Strangers fail at the account until they must wait.
 async fn let_strangers_fail(app: &App) {
     for number in 0..5 {
         let address = format!("192.0.2.{number}");
@@ -295,7 +295,7 @@ async fn after_a_reset_no_address_is_familiar_before_somebody_has_logged_in_from
         .expect(200, "");
 }
 
-/// On how many days somebody logged in from each of the familiar addresses, of whichever account.
+/// The number of days with logins from each familiar address, of any account.
 async fn days_of_addresses(app: &App) -> Vec<i64> {
     let sql = "SELECT days FROM familiar_addresses ORDER BY days";
     let rows = app.dependencies.operations.fetch_all(sql, &[]).await.unwrap();
@@ -380,7 +380,7 @@ async fn guesses_at_the_same_time_are_counted_like_others() {
     let guesses = (0..60).map(|_| login_from(&app, ELSEWHERE, "ada@example.com", WRONG));
     let answers = futures::future::join_all(guesses).await;
     let judged = answers.iter().filter(|answer| answer.status == 401).count();
-    // One more for each thread that was at work when the last free one failed.
+    // One more for each thread that was busy when the last free attempt failed.
     assert!((5..=7).contains(&judged), "{judged}");
     assert!(
         answers
@@ -411,7 +411,7 @@ async fn a_stolen_token_gives_no_more_guesses_at_the_password() {
             .send()
             .await
     };
-    // Each of them guesses twice, since the new password is compared as well.
+    // Each of them guesses twice, because the new password is compared as well.
     for _ in 0..3 {
         change(&access, WRONG).await.expect(401, "bad-credentials");
     }

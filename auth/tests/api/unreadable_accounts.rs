@@ -1,4 +1,4 @@
-//! `GET /auth/users` beside rows of accounts that a newer release, or damage, has made unreadable.
+//! `GET /auth/users` with rows that a newer release or damage made unreadable.
 
 use database::{Database, Schema};
 use http::StatusCode;

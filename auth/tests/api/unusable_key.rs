@@ -1,4 +1,4 @@
-//! People whose key is damaged or lost: nothing answers `500`, nobody else is concerned, and they can be erased.
+//! People whose key is damaged or lost: no request answers `500`, nobody else is affected, and they can be erased.
 
 use std::sync::atomic::Ordering;
 
@@ -16,10 +16,10 @@ use crate::{
 
 const ADA: &str = "ada@example.com";
 const ROOT: &str = "root@example.com";
-/// A request id that is sealed, since it is no UUID.
+/// A request id that is encrypted, because it is not a UUID.
 const REQUEST: (&str, &str) = ("x-request-id", "by-hand");
 
-/// What can happen to the row of a key.
+/// Damages of the row of a key.
 const DAMAGES: [&str; 4] = [
     "DELETE FROM data_keys WHERE subject = $1",
     "UPDATE data_keys SET wrapped = zeroblob(60) WHERE subject = $1",
@@ -51,7 +51,7 @@ async fn a_damaged_or_lost_key_concerns_nobody_else_and_its_person_can_be_erased
         let root = app.sign_in_admin(ROOT).await;
         let (access, refresh) = app.sign_in(ADA).await;
         let ada = id_of(&app, &access).await;
-        // In the stream of the admins, which everybody needs, there is something that is sealed under her key.
+        // The stream of the admins, which everybody needs, has an event that is encrypted under her key.
         let roles = app.call(Method::PUT, &format!("/auth/users/{ada}/roles"));
         let roles = roles.header(REQUEST.0, REQUEST.1).token(&root);
         let promoted = roles.json(&json!({"roles": ["user", "admin"]})).send().await;
@@ -92,7 +92,7 @@ async fn a_damaged_or_lost_key_concerns_nobody_else_and_its_person_can_be_erased
         let root = app.operator().find(ROOT).await.unwrap().user_id;
         let last = app.operator().erase(root, OPERATION.into()).await;
         assert!(last.unwrap_err().to_string().contains("last admin"));
-        // Everything can be read now, and somebody who was erased needs no key.
+        // Now everything can be read, and an erased person needs no key.
         assert!(app.kinds().await.iter().any(|kind| kind == "account.erased"));
     }
 }
@@ -112,7 +112,7 @@ async fn the_last_admin_stays_and_so_does_what_is_left_of_the_key() {
     app.restarted().await.me(&root).await.expect(200, "");
 }
 
-/// Somebody gave up a damaged key for an erasure, and died before the log said so.
+/// An erasure destroyed a damaged key, and the process ended before the log had the erasure.
 #[tokio::test]
 async fn whoever_lost_their_key_for_an_erasure_is_erased() {
     let app = App::start().await;
@@ -134,7 +134,7 @@ async fn whoever_lost_their_key_for_an_erasure_is_erased() {
     app.me(&access).await.expect(401, "session-ended");
 }
 
-/// An operator's command gave up a damaged key, and was killed before the log said that its person is erased.
+/// An operator's command destroyed a damaged key, and was killed before the log had the erasure.
 #[tokio::test]
 async fn the_command_that_gave_up_a_key_and_was_killed_is_concluded() {
     let app = App::start().await;
@@ -149,7 +149,7 @@ async fn the_command_that_gave_up_a_key_and_was_killed_is_concluded() {
     operation_is_concluded(&app, &operation, id).await;
 }
 
-/// The log is from a backup that was made before the erasure, and so is what was to be finished.
+/// The log is from a backup from before the erasure, and so are the pending erasures.
 #[tokio::test]
 async fn whose_key_is_destroyed_is_erased_before_anybody_is_answered() {
     let app = App::start().await;
@@ -164,7 +164,7 @@ async fn whose_key_is_destroyed_is_erased_before_anybody_is_answered() {
     assert!(app.kinds().await.iter().any(|kind| kind == "account.erased"));
 }
 
-/// The keys are from a backup that was made before the erasure.
+/// The keys are from a backup from before the erasure.
 #[tokio::test]
 async fn whoever_was_erased_has_no_key_again_when_it_is_put_back() {
     let app = App::start().await;

@@ -1,4 +1,4 @@
-//! Decisions about accounts, told as stories.
+//! Tests of decisions about accounts.
 
 use aggregate::testing::{Given, given};
 use events::{ProgramTokenRevoked, UserId};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::testing::{opened, program_token, session};
 
-/// Ada's account, to which `later` happened after she registered.
+/// Ada's account, with the events `later` after her registration.
 fn account(later: impl IntoIterator<Item = AccountEvent>) -> Given<Account> {
     history(std::iter::once(ada()).chain(later))
 }

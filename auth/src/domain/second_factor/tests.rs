@@ -1,4 +1,4 @@
-//! Decisions about second factors, told as stories.
+//! Tests of decisions about second factors.
 
 use events::{AccountDisabled, AccountErased, FREE_WRONG_CODES};
 
@@ -7,7 +7,7 @@ use super::{
     *,
 };
 
-/// What an account is asked to do.
+/// A decision about an account.
 type Decision = Box<dyn FnOnce(Option<&Account>) -> Decided>;
 
 fn enrolled() -> SecondFactorEnrolled {
@@ -17,7 +17,7 @@ fn enrolled() -> SecondFactorEnrolled {
     }
 }
 
-/// The history of a factor that is in force.
+/// The history of a confirmed factor.
 fn confirmed() -> Vec<AccountEvent> {
     vec![enrolled().into(), confirmed_by(7)]
 }
@@ -38,13 +38,13 @@ fn removed() -> AccountEvent {
     SecondFactorRemoved {}.into()
 }
 
-/// `history`, and after it the last wrong code that is free.
+/// `history`, followed by as many wrong codes as are allowed without a delay.
 fn with_too_many_wrong_codes(history: impl IntoIterator<Item = AccountEvent>) -> Vec<AccountEvent> {
     let wrong = (0..FREE_WRONG_CODES).map(|_| refused());
     history.into_iter().chain(wrong).collect()
 }
 
-/// What happens for a code. It is right unless it is refused.
+/// The events of a checked code, which must be right unless it is refused.
 fn events(judged: Result<CheckedCode, Refusal>) -> Decided {
     let judged = judged?;
     assert_eq!(judged.is_right, !judged.events.contains(&refused()));
@@ -71,7 +71,7 @@ fn show_with(password_hash: &'static str, code: Option<UsedCode>) -> Decision {
     Box::new(move |account| events(show(account, &password_hash.into(), NOW, |_, _| code)))
 }
 
-/// Goes on with a login that is still good, in session 1; those in `ended` have ended.
+/// Continues a login that is still valid, in session 1; the sessions in `ended` have ended.
 fn go_on(ended: &'static [u128], code: Option<UsedCode>) -> Decision {
     Box::new(move |account| {
         let ended: Vec<_> = ended.iter().copied().map(session).collect();
@@ -197,7 +197,7 @@ fn sessions_that_have_ended_make_room_for_that_of_a_login() {
 #[test]
 fn a_login_that_is_over_does_not_go_on() {
     let code = Some(UsedCode::Totp(8));
-    // Its session was opened before; the factor was given up, or never confirmed.
+    // Its session was opened before; the factor was removed, or never confirmed.
     let histories: [Vec<AccountEvent>; 3] = [
         confirmed().into_iter().chain([opened(1, &[])]).collect(),
         confirmed().into_iter().chain([removed()]).collect(),

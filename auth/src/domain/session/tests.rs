@@ -1,4 +1,4 @@
-//! Decisions about sessions, told as stories, and laws about tabs that refresh at once.
+//! Tests of decisions about sessions, and laws about tabs that refresh at the same time.
 
 use aggregate::testing::{Given, given};
 use events::{AuthenticationMethod, SessionId};
@@ -11,7 +11,7 @@ const START: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 const WEEK: i64 = 7 * 24 * 3600;
 const DAY: u32 = 24 * 3600;
 
-/// A session of user 1, which has begun and then met `later`.
+/// A session of user 1, with the events `later` after its start.
 fn session(later: impl IntoIterator<Item = SessionEvent>) -> Given<Session> {
     history(std::iter::once(started()).chain(later))
 }
@@ -46,7 +46,7 @@ fn refreshed(hash: &str) -> SessionEvent {
     .into()
 }
 
-/// The good token number `used` was exchanged.
+/// An exchange of the valid token with the index `used`.
 fn exchanged(used: u8, hash: &str) -> SessionEvent {
     SessionRefreshed {
         refresh_hash: hash.into(),
@@ -68,7 +68,7 @@ fn ended(reason: EndReason) -> SessionEvent {
     SessionEnded { reason }.into()
 }
 
-/// Presents the token of `generation`, and hands out `next` for it.
+/// Presents the token of `generation`, and offers `next` for it.
 fn exchange(
     generation: u64,
     presented: &str,
@@ -148,7 +148,7 @@ fn the_last_microsecond_of_a_session_still_counts() {
         .then_refused(Refusal::SessionHasExpired);
 }
 
-/// The session whose events have all happened at `START`.
+/// The session after these events, all of them at `START`.
 fn at_start(events: &[SessionEvent]) -> Session {
     let id = SessionId(Uuid::from_u128(7));
     let folded = (1..).zip(events).fold(None, |state, (version, event)| {
@@ -190,7 +190,7 @@ fn the_same_client_may_repeat_its_last_refresh_within_moments() {
     assert_eq!(with("phone", 0), Ok(vec![repeated("c")]));
     assert_eq!(with("phone", 4), Ok(vec![repeated("c")]));
     assert_eq!(with("phone", 5), Err(Refusal::RefreshTokenIsUsed));
-    // The clock of the replica that made the exchange is ahead of this one's.
+    // The clock of the replica that made the exchange is ahead.
     assert_eq!(with("phone", -30), Ok(vec![repeated("c")]));
     assert_eq!(with("phone", -31), Err(Refusal::RefreshTokenIsUsed));
     assert_eq!(with("thief", 0), Err(Refusal::RefreshTokenIsUsed));
@@ -202,7 +202,7 @@ fn the_same_client_may_repeat_its_last_refresh_within_moments() {
     );
 }
 
-/// Two tabs have refreshed at once, and got `b` and `c`.
+/// Two tabs refreshed at the same time, and got `b` and `c`.
 fn two_tabs() -> Vec<SessionEvent> {
     vec![started(), refreshed("b"), repeated("c")]
 }
@@ -220,13 +220,13 @@ fn of_two_tabs_each_goes_on_by_itself_however_late() {
     history(one_went_on.clone())
         .when(exchange(1, "c", "e", later))
         .then([exchanged(0, "e")]);
-    // The one goes on while the other sleeps for a night.
+    // One continues while the other sleeps for a night.
     let many = (0..50).map(|number| exchanged(1, &format!("d{number}")));
     let one_went_far = one_went_on.into_iter().chain(many).collect::<Vec<_>>();
     history(one_went_far.clone())
         .when(exchange(1, "c", "e", later))
         .then([exchanged(0, "e")]);
-    // And when the answer to that is lost, the tab may ask again.
+    // If the answer is lost, the tab may ask again.
     let both_went_on = [one_went_far, vec![exchanged(0, "e")]].concat();
     let again = exchange(1, "c", "f", START);
     let events = again(Some(&at_start(&both_went_on))).unwrap();
@@ -271,7 +271,7 @@ fn a_token_is_handed_out_again_so_often_at_most_and_nobody_loses_theirs() {
 #[test]
 fn tokens_that_nobody_came_back_for_make_room() {
     let mut log = vec![started(), refreshed("b"), repeated("c")];
-    // Each time the answer is lost, and the client goes on with the second one.
+    // Each time the answer is lost, and the client continues with the second one.
     for number in 0..100 {
         let last = u8::try_from(at_start(&log).refresh_tokens.len() - 1).unwrap();
         log.push(exchanged(last, &format!("lost-{number}")));
@@ -362,7 +362,7 @@ fn a_session_that_ran_out_a_day_ago_is_never_written_to_again() {
     session([refreshed("b")])
         .when(exchange(1, "b", "c", closed))
         .then_refused(Refusal::SessionHasExpired);
-    // It had to be refreshed once a day.
+    // It must be refreshed once a day.
     let idle = |idle_seconds| {
         let SessionEvent::Started(started) = started() else {
             panic!("not a start")
@@ -388,7 +388,7 @@ fn nobody_ends_the_session_of_another() {
 }
 
 proptest! {
-    /// Whatever tokens are presented in whatever order by clients that take their time, each is exchanged at most once.
+    /// For any tokens in any order, from clients that are not fast, each token is exchanged at most once.
     #[test]
     fn no_token_is_exchanged_twice(presented in prop::collection::vec(0usize..6, 0..40)) {
         let mut log = vec![started()];

@@ -1,4 +1,4 @@
-//! The directory of keys: made once, agreed on by all, and private.
+//! The directory of keys: created once, used by all, and private.
 
 use events::EmailAddress;
 
@@ -125,7 +125,7 @@ fn a_key_that_somebody_else_has_put_there_is_refused() {
     open(directory.path(), true).unwrap();
     let path = directory.path().join(FIRST_KEY);
     if fs::metadata(&path).unwrap().uid() != 0 {
-        // Only root can give a file away.
+        // Only root can change the owner of a file.
         assert!(chown(&path, Some(0), None).is_err());
         return;
     }

@@ -1,4 +1,4 @@
-//! Passwords and their hashes, of argon2id and of bcrypt.
+//! Passwords and their hashes by argon2id and bcrypt.
 
 use super::*;
 

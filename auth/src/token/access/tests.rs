@@ -1,4 +1,4 @@
-//! Access tokens are accepted when every part of them is right.
+//! An access token is accepted only if every part of it is right.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use events::{AuthenticationMethod, SessionId, SessionStarted};
@@ -50,7 +50,7 @@ fn issue(tokens: &AccessTokens) -> String {
     tokens.issue(&owner(), &session(604_800), NOW, id).unwrap().token
 }
 
-/// Signs whatever header and claims a test wants.
+/// Signs any header and claims.
 fn forge(header: &Value, claims: &Value, pem: &str) -> String {
     forge_with(header, claims, pem, "EdDSA")
 }

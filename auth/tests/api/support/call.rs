@@ -1,4 +1,4 @@
-//! A request to the router, and what it answers.
+//! A request to the router, and its answer.
 
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -87,7 +87,7 @@ impl Call<'_> {
         self
     }
 
-    /// Sends and checks what every answer of an endpoint of auth has.
+    /// Sends it, and checks what every answer of auth must have.
     pub(crate) async fn send(self) -> Answer {
         let answer = self.bare().await;
         assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
@@ -105,7 +105,7 @@ impl Call<'_> {
         answer
     }
 
-    /// Sends.
+    /// Sends it.
     pub(crate) async fn bare(self) -> Answer {
         let request: Request<Body> = self.request.body(self.body).unwrap();
         let response = self.app.router.clone().oneshot(request).await.unwrap();

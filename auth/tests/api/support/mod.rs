@@ -1,4 +1,4 @@
-//! A whole auth role with its own store, keys and clock, and a client that speaks to its router.
+//! A whole auth role with its own store, keys and clock, and a client of its router.
 
 mod call;
 
@@ -22,7 +22,7 @@ use test_support::{FaultyStore, TestClock, subject_keys};
 pub(crate) use self::call::Answer;
 
 pub(crate) const PASSWORD: &str = "plum-tractor-canyon";
-/// What the commands of operators are recorded as.
+/// The id of operators' commands.
 pub(crate) const OPERATION: &str = "01a204f4-5231-77cc-84db-0e3c4efea8ff";
 pub(crate) const CHEAP: Argon2Parameters = Argon2Parameters {
     memory_kib: 64,
@@ -44,7 +44,7 @@ impl App {
         Self::start_with(|store, bus| (store, bus)).await
     }
 
-    /// With a store that can be broken.
+    /// With a store that can fail.
     pub(crate) async fn start_faulty() -> (Self, Arc<FaultyStore>) {
         let mut faults = None;
         let app = Self::start_with(|store, bus| {
@@ -56,7 +56,7 @@ impl App {
         (app, faults.unwrap())
     }
 
-    /// With the store and the bus wrapped into something else.
+    /// With the store and the bus wrapped.
     pub(crate) async fn start_with(
         wrap: impl FnOnce(Arc<dyn EventStore>, Arc<dyn Bus>) -> (Arc<dyn EventStore>, Arc<dyn Bus>),
     ) -> Self {
@@ -107,12 +107,12 @@ impl App {
         .await
     }
 
-    /// The same role, started again on the same files: it remembers nothing.
+    /// The same role, restarted on the same files.
     pub(crate) async fn restarted(&self) -> Self {
         self.restarted_faulty().await.0
     }
 
-    /// The same, with a store that fails as a test wants it to.
+    /// The same, with a store that can fail.
     pub(crate) async fn restarted_faulty(&self) -> (Self, Arc<FaultyStore>) {
         let url = Database::file_url(&self.directory.path().join("events.db"));
         let store = event_store::open(&url, 4).await.unwrap();
@@ -125,7 +125,7 @@ impl App {
         (app.await, faults)
     }
 
-    /// As a backup that was taken at `position` has it, under the running role.
+    /// Restores the log to `position` under the running role.
     pub(crate) async fn cut_log(&self, position: u64) {
         let url = Database::file_url(&self.directory.path().join("events.db"));
         let log = Database::connect(&url, Schema::EventStore, 1).await.unwrap();
@@ -134,7 +134,7 @@ impl App {
         log.close().await;
     }
 
-    /// Where the keys of people are.
+    /// The database of people's keys.
     pub(crate) async fn keys_database(&self) -> Database {
         let url = Database::file_url(&self.directory.path().join("subject-keys.db"));
         Database::open(&url, Schema::SubjectKeys, 1).await.unwrap()
@@ -189,7 +189,7 @@ impl App {
         self.get("/auth/me").token(token).send().await
     }
 
-    /// Registers if need be, logs in, and returns both tokens.
+    /// Registers if necessary, logs in, and returns both tokens.
     pub(crate) async fn sign_in(&self, email: &str) -> (String, String) {
         self.register(email).await;
         let answer = self.login(email, PASSWORD).await.expect(200, "");
@@ -254,7 +254,7 @@ impl App {
         self.append(&StreamName::account(id), id, [event.encode()]).await;
     }
 
-    /// Appends events as some other program might.
+    /// Appends events as another program would.
     pub(crate) async fn append(
         &self,
         stream: &StreamName,
