@@ -1,5 +1,5 @@
-//! Removes people who were erased from what a projection does not reach: the tables that a rebuild has put aside, and what
-//! SQLite leaves of deleted rows in its file.
+//! Removes erased people from places that a projection does not reach: the tables that a rebuild has put aside, and
+//! deleted rows in SQLite's file.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::{
     projecting::{apply::LOCK_TIMEOUT, decode::sentence, writing},
 };
 
-/// How often somebody looks whether people were erased.
+/// How often it checks whether people were erased.
 const EVERY: Duration = Duration::from_secs(5);
-/// People who are taken out of one set of tables in one transaction.
+/// The most people that are removed from one set of tables in one transaction.
 const PEOPLE: u64 = 50;
 
-/// Looks again and again, until `stop` is cancelled.
+/// Checks repeatedly, until `stop` is cancelled.
 pub(crate) async fn forget_the_erased(read_models: Database, stop: CancellationToken) {
     let mut forgotten = None;
     loop {
@@ -37,8 +37,8 @@ pub(crate) async fn forget_the_erased(read_models: Database, stop: CancellationT
     }
 }
 
-/// Takes out everybody who was erased, unless `forgotten` says that they are out already. Returns how many people were erased,
-/// or nothing when it has to be done again.
+/// Removes all erased people, unless `forgotten` says that this was done. Returns the number of erased people, or
+/// `None` when it has to be repeated.
 async fn forget(read_models: &Database, forgotten: Option<u64>) -> Result<Option<u64>, RebuildError> {
     let erased = number(read_models, "SELECT COUNT(*) AS number FROM erased_subjects").await?;
     if read_models.is_postgres() {
@@ -49,14 +49,15 @@ async fn forget(read_models: &Database, forgotten: Option<u64>) -> Result<Option
         }
         return Ok(Some(erased));
     }
-    // SQLite keeps a number in each file for whoever uses it. Here it says after how many erasures the file was last made again.
+    // SQLite stores a free number in each file. Here it is the number of erasures before the last rewrite of the
+    // file.
     let noted = "SELECT user_version AS number FROM pragma_user_version";
     if number(read_models, noted).await? == erased {
         return Ok(Some(erased));
     }
     match remove_others(read_models) {
         Ok(()) => {}
-        // They are gone, or of now, when it has ended.
+        // When the rebuild has ended they are gone, or are the live ones.
         Err(RebuildError::AtWork) => return Ok(None),
         Err(error) => return Err(error),
     }
@@ -73,8 +74,7 @@ async fn number(read_models: &Database, sql: &str) -> Result<u64, DatabaseError>
     row.map_or(Ok(0), |row| row.unsigned("number"))
 }
 
-/// The schemas beside the live one that this process may use. One that is being built by somebody with other rights sees to
-/// itself.
+/// The other schemas that this process may use. A rebuild by a user with other permissions cleans its own.
 async fn schemas_aside(read_models: &Database) -> Result<Vec<String>, DatabaseError> {
     let sql = "SELECT nspname::text AS name FROM pg_namespace \
          WHERE starts_with(nspname::text, 'read_models_') AND has_schema_privilege(oid, 'USAGE') \
@@ -83,7 +83,7 @@ async fn schemas_aside(read_models: &Database) -> Result<Vec<String>, DatabaseEr
     rows.iter().map(|row| row.text("name")).collect()
 }
 
-/// Takes some people out of the tables in `schema` who are still in there, and returns how many.
+/// Removes some people from the tables in `schema`, and returns how many.
 async fn erase_some(read_models: &Database, schema: &str) -> Result<usize, DatabaseError> {
     let mut tx = read_models.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
     let missing = format!(

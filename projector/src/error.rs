@@ -1,4 +1,4 @@
-//! What can keep the projector from going on.
+//! Why the projector cannot continue.
 
 use database::DatabaseError;
 use event_store::StoreError;
@@ -14,7 +14,7 @@ pub(crate) enum ProjectError {
     /// A checkpoint names an event that the log does not have.
     #[error("the read models were projected from another history of the log")]
     OtherLog,
-    /// What was read from the log is not there any more: the log has lost its end.
+    /// Events that were read from the log are no longer there: the log has lost its end.
     #[error("the log has lost what was read from it: it is read again")]
     LostTail,
     /// The log cannot be read.

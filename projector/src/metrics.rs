@@ -1,4 +1,4 @@
-//! What the projector shows of itself.
+//! The metrics of the projector.
 
 use std::sync::{
     Arc,
@@ -118,29 +118,29 @@ impl ProjectorMetrics {
             head: Arc::default(),
         };
         for cause in ParkCause::ALL {
-            // A counter that begins with its first event cannot be seen to rise by it.
+            // Created in advance, because the first increase of a new counter cannot be seen.
             shown.newly_parked.with_label_values(&[cause.name()]);
         }
         shown
     }
 
-    /// The log goes up to `position`, which may be lower than before.
+    /// Records the position of the end of the log, which may be lower than before.
     pub(crate) fn head_is(&self, position: u64) {
         self.head.store(position, Ordering::Relaxed);
     }
 
-    /// An event was parked.
+    /// Counts a parked event.
     pub(crate) fn parked(&self, cause: ParkCause) {
         self.newly_parked.with_label_values(&[cause.name()]).inc();
     }
 
-    /// `partition` has been behind for so many seconds.
+    /// Records for how many seconds `partition` has been behind.
     pub(crate) fn behind_for(&self, partition: u16, seconds: u64) {
         let labels = [&*partition.to_string()];
         self.lag_seconds.with_label_values(&labels).set(signed(seconds));
     }
 
-    /// The checkpoint of `partition` is at `position`.
+    /// Records the checkpoint of `partition`.
     pub(crate) fn reached(&self, partition: u16, position: u64) {
         let head = self.head.load(Ordering::Relaxed).max(position);
         let labels = [&*partition.to_string()];

@@ -1,4 +1,4 @@
-//! Starts the role: catch up with the log, then follow the bus, partition by partition.
+//! Starts the role: catches up with the log, then follows the bus, for each partition.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -25,41 +25,41 @@ use crate::{
     tuning::Tuning,
 };
 
-/// Tasks, accounts and sessions compared with the log at a time.
+/// The number of tasks, accounts and sessions in one sample.
 const SAMPLE: usize = 5;
 
-/// What an operator decides.
+/// The configuration of the role.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
-    /// Into how many partitions the log is projected. May change from one start to the next.
+    /// The number of partitions. It may change from one start to the next.
     pub partitions: PartitionCount,
 }
 
-/// What the projector works with.
+/// The dependencies of the role.
 #[derive(Clone)]
 pub struct Dependencies {
-    /// The log, with the events in clear. It also opens those that come sealed over the bus.
+    /// The log, with decrypted events. It also decrypts events from the bus.
     pub store: Arc<dyn EventStore>,
-    /// Where new events are announced.
+    /// The bus that announces new events.
     pub bus: Arc<dyn Bus>,
-    /// Where the rows go.
+    /// The database of the rows.
     pub read_models: Database,
-    /// The audit tree, if this process keeps it.
+    /// The audit tree, if this process maintains it.
     pub audit: Option<AuditKeeping>,
 }
 
-/// What is needed to keep the audit tree in step with the log. It has one writer in the order of the log, whatever the
-/// number of partitions, so that it grows beside them and not with each.
+/// The settings for maintaining the audit tree. It has one writer in the order of the log, whatever the number of
+/// partitions.
 #[derive(Clone)]
 pub struct AuditKeeping {
     pub tree: AuditTree,
-    /// The directory of the keys that sign it.
+    /// The directory of the signing keys.
     pub keys: PathBuf,
-    /// What the name of a new tree begins with.
+    /// The prefix of the name of a new tree.
     pub origin: String,
-    /// Who is shown its checkpoints.
+    /// The witnesses that get its checkpoints.
     pub witnesses: Vec<WitnessAddress>,
-    /// Tells the time, for checkpoints.
+    /// The clock, for checkpoints.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -75,7 +75,7 @@ pub async fn start(
     start_with_tuning(config, Tuning::default(), dependencies, background).await
 }
 
-/// As [`start`], with a tuning of one's own.
+/// Like [`start`], with another tuning.
 ///
 /// # Errors
 /// As [`start`].
@@ -159,7 +159,7 @@ pub async fn start_with_tuning(
     ))
 }
 
-/// Keeps the number of parked events right, whoever parks, retries or discards them.
+/// Updates the number of parked events regularly.
 async fn count_parked(applier: Applier, tuning: Tuning, stop: CancellationToken) {
     const SQL: &str = "SELECT COUNT(*) AS parked FROM parked_events";
     loop {
@@ -178,7 +178,7 @@ async fn count_parked(applier: Applier, tuning: Tuning, stop: CancellationToken)
     }
 }
 
-/// Compares a few rows with the log again and again, so that somebody notices should they ever differ.
+/// Compares a few rows with the log regularly, so that a difference is noticed.
 async fn sample(applier: Applier, store: Arc<dyn EventStore>, tuning: Tuning, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -201,7 +201,7 @@ async fn sample(applier: Applier, store: Arc<dyn EventStore>, tuning: Tuning, st
     }
 }
 
-/// Answered from what is known, without asking any server. Without the bus the log is read, so that is no reason.
+/// The checks of readiness, without asking any server. Without the bus the log is read, so that is not a reason.
 fn health(readiness: Arc<Readiness>, writing: WriteProbe, identity: LogComparison) -> Health {
     Health::new()
         .check(LOG, move || {

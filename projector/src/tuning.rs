@@ -1,17 +1,17 @@
-//! How much at once, how often, and how long to wait after a failure.
+//! Sizes of batches, intervals, and pauses after failures.
 
 use std::time::Duration;
 
 use runtime::Backoff;
 
-/// How the projector paces itself. The defaults suit everything but tests.
+/// The sizes and intervals of the projector. The defaults suit everything but tests.
 #[derive(Debug, Clone, Copy)]
 pub struct Tuning {
-    /// Messages taken from the bus at once.
+    /// The most messages that are taken from the bus at once.
     pub batch: usize,
-    /// Events read from the store at once, when there is much to read.
+    /// The most events that are read from the store at once.
     pub page: usize,
-    /// How long a partition without messages waits before it compares itself with the log.
+    /// How long a partition without messages waits before it is compared with the log.
     pub heartbeat: Duration,
     /// How often a few rows are compared with the log.
     pub sample: Duration,

@@ -1,4 +1,4 @@
-//! The projector over PostgreSQL, and what only PostgreSQL can do. Needs a server: `DATABASE_URL`, or
+//! The projector over PostgreSQL, and behaviour that only PostgreSQL has. Needs a server: `DATABASE_URL`, or
 //! postgres@127.0.0.1:5432 without a password.
 
 #![expect(

@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 const PARTITIONS: u16 = 3;
 
-/// What a test leaves on the broker, in a namespace of its own.
+/// The namespace of a test on the broker.
 struct Broker {
     url: String,
     namespace: String,

@@ -113,7 +113,7 @@ impl Model for Account {
     }
 }
 
-/// What a search for part of an address looks into. An address that was registered under other rules is folded only.
+/// The text for searching parts of an address. An address that was registered under other rules is only folded.
 fn email_search(email: &str) -> String {
     EmailAddress::parse(email).map_or_else(|_| fold_text(email), |address| address.search_text())
 }

@@ -5,7 +5,6 @@ use events::{ERASED, Event, RecordedEvent, StreamKind};
 
 use super::table::{Column, Table};
 
-/// Where the rows are.
 pub(crate) const AUDIT_LOG: Table = Table {
     name: "audit_log",
     columns: &[
@@ -23,8 +22,8 @@ pub(crate) const AUDIT_LOG: Table = Table {
     ],
 };
 
-/// Appends the row of `event` in the order of the columns. What was chosen by the clients of a person who `is_erased`, or says
-/// something of them, is not in it.
+/// Appends the row of `event` in the order of the columns. For an erased person it leaves out the request id, which a
+/// client may have chosen, and personal data.
 pub(crate) fn audit_values(event: &RecordedEvent, is_erased: bool, row: &mut Vec<Value>) {
     let correlation_id = match is_erased {
         true => ERASED.to_owned(),
@@ -45,8 +44,7 @@ pub(crate) fn audit_values(event: &RecordedEvent, is_erased: bool, row: &mut Vec
     ]);
 }
 
-/// What an operator did, and why, or how it ended, as JSON, which says nothing about a person. Or why an admin did it, which
-/// does.
+/// The operation of an operator as JSON, which has no personal data, or the reason of an admin, which is personal.
 fn operation(event: &RecordedEvent, is_erased: bool) -> Option<String> {
     match event.stream.kind() {
         Ok(StreamKind::Operation(_)) => {}
@@ -63,8 +61,7 @@ fn operation(event: &RecordedEvent, is_erased: bool) -> Option<String> {
     }
 }
 
-/// `text` as both databases can store it: the audit trail takes every event, so it replaces U+0000, which
-/// PostgreSQL refuses.
+/// `text` without U+0000, which PostgreSQL cannot store. The audit trail must accept every event.
 pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

@@ -27,18 +27,18 @@ pub(crate) const TASK_HISTORY: Table = Table {
     ],
 };
 
-/// What one event made of a task.
+/// The change of a task by one event.
 #[derive(Debug)]
 pub(crate) struct TaskVersion {
     pub(crate) record: RecordedEvent,
     pub(crate) task: TaskId,
     changes: Vec<TaskChange>,
-    /// The whole state, of some versions.
+    /// The whole state, for some versions.
     state: Option<PastTask>,
 }
 
 impl TaskVersion {
-    /// What `record` made of the task that was `before`.
+    /// The change by `record` of the task that was `before`.
     pub(crate) fn of(record: &RecordedEvent, before: Option<&Task>, after: &Task) -> Self {
         Self {
             record: record.clone(),
@@ -48,7 +48,7 @@ impl TaskVersion {
         }
     }
 
-    /// What `record` left of a task that it took out of the trash for good: that it did. Nothing else is kept of its history.
+    /// The row of a purge: only the fact that it happened. Nothing else of the history is kept.
     pub(crate) fn purged(record: &RecordedEvent, after: &Task) -> Self {
         Self {
             record: record.clone(),
@@ -58,7 +58,7 @@ impl TaskVersion {
         }
     }
 
-    /// Whether it is all that is left of the history of its task.
+    /// Whether it is the row of a purge, which is all that is left of the history.
     pub(crate) fn is_purge(&self) -> bool {
         TaskPurged::has_kind(&self.record.kind)
     }

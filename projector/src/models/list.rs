@@ -1,5 +1,5 @@
-//! The one list of the read models that are folded from streams, and what follows from it: their rows in memory, and a way
-//! to do something for each of them.
+//! The list of the read models that are folded from streams, and code that follows from it: their rows in memory, and
+//! a macro that runs code for each of them.
 
 use events::{Account, Event, RecordedEvent, Session, StreamKind, StreamName, Task};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use super::{
     table::Table,
 };
 
-/// Hands the list to the macro `then`: each model, the name of its table, and what that holds in a few words.
+/// Passes the list to the macro `then`: each model, the name of its table, and a short description of it.
 macro_rules! list_of_models {
     ($then:path => { $($arguments:tt)* }) => {
         $then! {
@@ -43,7 +43,7 @@ pub(crate) use {each_listed_model, for_each_model, list_of_models};
 
 /// A model of the list.
 pub(crate) trait ListedModel: Model {
-    /// What its table holds, in a few words.
+    /// A short description of its table.
     const ABOUT: &'static str;
 
     /// Its rows among those of all models.
@@ -55,11 +55,11 @@ pub(crate) trait ListedModel: Model {
 
 macro_rules! models {
     ({} $($model:ident => $table:ident, $about:literal;)+) => {
-        /// The rows of every model, as far as they are known.
+        /// The known rows of every model.
         #[derive(Debug, Default)]
         pub(crate) struct ModelRows {
             $(pub(crate) $table: RowBuffer<$model>,)+
-            /// What events have made of tasks, if anybody wants to know.
+            /// The changes of tasks by events, if they are wanted.
             pub(crate) history: Option<Vec<TaskVersion>>,
         }
 
@@ -81,7 +81,7 @@ macro_rules! models {
         )+
 
         impl ModelRows {
-            /// The version that the row of `stream` stands for; 0 without a row, as for addresses.
+            /// The version of the row of `stream`; 0 without a row, as for addresses.
             pub(crate) fn version(&self, stream: &StreamKind) -> u64 {
                 match stream {
                     $(StreamKind::$model(id) => self.$table.version(id.0),)+
@@ -89,7 +89,7 @@ macro_rules! models {
                 }
             }
 
-            /// Takes the row of `stream` away. Returns whether there was one.
+            /// Removes the row of `stream`. Returns whether there was one.
             pub(crate) fn remove(&mut self, stream: &StreamKind) -> bool {
                 match stream {
                     $(StreamKind::$model(id) => self.$table.remove(id.0),)+
@@ -97,7 +97,7 @@ macro_rules! models {
                 }
             }
 
-            /// Lets the row of `stream` stand for an event that an operator gave up on.
+            /// Skips a discarded event of `stream`: only the version of its row changes.
             pub(crate) fn pass_over(&mut self, stream: &StreamKind, record: &RecordedEvent) {
                 match stream {
                     $(StreamKind::$model(id) => self.$table.pass_over(id.0, record),)+

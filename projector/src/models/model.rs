@@ -1,4 +1,4 @@
-//! What a read model is: the state of one stream as one row.
+//! The trait of a read model: the state of one stream as one row.
 
 use database::{DatabaseError, Row, Value};
 use events::{RecordedEvent, StreamName, Timestamp, UserId};
@@ -11,10 +11,10 @@ pub(crate) trait Model: Clone + Send + Sync {
     /// The events of its streams.
     type Event;
 
-    /// Where its rows are.
+    /// Its table.
     const TABLE: Table;
 
-    /// The column that says whom a row is about.
+    /// The column with the subject of a row.
     const SUBJECT: &'static str;
 
     /// Deletes the rows about the person `$1`, each statement with an index.
@@ -32,42 +32,42 @@ pub(crate) trait Model: Clone + Send + Sync {
     /// The stream of the row with this key.
     fn stream(id: Uuid) -> StreamName;
 
-    /// The person whom `event` says that the stream is about, where it says so.
+    /// The subject of the stream according to `event`, if that says so.
     fn named(id: Uuid, event: &Self::Event) -> Option<UserId>;
 
-    /// Whether `event` leaves nothing of the state before it, so that it can be applied without.
+    /// Whether `event` keeps nothing of the state before it, so that it can be applied without one.
     fn starts_over(_event: &Self::Event) -> bool {
         false
     }
 
-    /// What `record` made of it, as far as its history is kept.
+    /// The history entry of `record`, if the model has a history.
     fn history(&self, _before: Option<&Self>, _record: &RecordedEvent) -> Option<TaskVersion> {
         None
     }
 
-    /// The row's key.
+    /// The key of the row.
     fn id(&self) -> Uuid;
 
-    /// Whom it is about.
+    /// The subject.
     fn subject(&self) -> UserId;
 
-    /// The version of its stream that it stands for.
+    /// The version of its stream.
     fn version(&self) -> u64;
 
-    /// Passes over an event that an operator gave up on.
+    /// Skips a discarded event.
     fn set_version(&mut self, version: u64);
 
-    /// The first text in it, if any, that PostgreSQL could not store.
+    /// The first text in it that PostgreSQL cannot store, if any.
     fn unstorable(&self) -> Option<&'static str>;
 
     /// Appends the row's columns in the order of the table; `position` is of the last event applied.
     fn values(&self, position: u64, row: &mut Vec<Value>);
 
-    /// Reads a row as far as the columns go; what no column holds stays empty.
+    /// Reads a row from its columns; fields without a column stay empty.
     fn from_row(row: &Row) -> Result<Self, DatabaseError>;
 }
 
-/// Whether `text` holds the one character that PostgreSQL does not store.
+/// Whether `text` contains the one character that PostgreSQL cannot store.
 pub(crate) fn has_nul(text: &str) -> bool {
     text.contains('\0')
 }

@@ -15,7 +15,7 @@ pub(crate) const PARKED_EVENTS: Table = Table {
     ],
 };
 
-/// Without why and how often, which depend on when an event was parked.
+/// The columns that do not depend on when an event was parked: without the reason and the number of attempts.
 pub(crate) const PARKED_EVENTS_ALONE: Table = Table {
     name: PARKED_EVENTS.name,
     columns: PARKED_EVENTS.columns.split_at(5).0,

@@ -11,11 +11,11 @@ use super::model::Model;
 #[derive(Debug)]
 pub(crate) struct RowBuffer<M>(pub(crate) HashMap<Uuid, Slot<M>>);
 
-/// One row: as it was, or as it has become.
+/// One row, as it was or after changes.
 #[derive(Debug)]
 pub(crate) struct Slot<M> {
     pub(crate) state: M,
-    /// Of the last event applied.
+    /// The position of the last applied event.
     pub(crate) position: u64,
     pub(crate) changed: bool,
 }
@@ -23,10 +23,10 @@ pub(crate) struct Slot<M> {
 /// Why an event cannot be applied to its row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ApplyFailure {
-    /// There are events between that have not been seen.
+    /// Events in between are missing.
     #[error("version {version} follows version {projected}: what is between is missing")]
     Hole { version: u64, projected: u64 },
-    /// The event makes no sense where it is.
+    /// The event does not fit the state.
     #[error("{0}")]
     Senseless(String),
 }
@@ -38,7 +38,7 @@ impl<M> Default for RowBuffer<M> {
 }
 
 impl<M: Model> RowBuffer<M> {
-    /// The version that the row stands for; 0 without one.
+    /// The version of the row; 0 without one.
     pub(crate) fn version(&self, id: Uuid) -> u64 {
         self.0.get(&id).map_or(0, |slot| slot.state.version())
     }
@@ -88,18 +88,18 @@ impl<M: Model> RowBuffer<M> {
         Ok(replaced.map(|slot| slot.state))
     }
 
-    /// Takes the row away, since the log does not say any more what is in it. Returns whether there was one.
+    /// Removes the row, because the log no longer has its content. Returns whether there was one.
     pub(crate) fn remove(&mut self, id: Uuid) -> bool {
         self.0.remove(&id).is_some()
     }
 
-    /// Lets the row stand for an event that an operator gave up on.
+    /// Skips a discarded event: only the version of the row changes.
     pub(crate) fn pass_over(&mut self, id: Uuid, record: &RecordedEvent) {
         if let Some(slot) = self.0.get_mut(&id)
             && record.version == slot.state.version() + 1
         {
             slot.state.set_version(record.version);
-            // Whoever asks what has changed since an earlier position learns of the new version.
+            // Clients that ask for later changes get the new version.
             slot.position = record.position;
             slot.changed = true;
         }

@@ -1,4 +1,4 @@
-//! `sessions`: one row for each login, also of those that have ended. No secret of it is projected.
+//! `sessions`: one row for each login, including ended ones. It has no secrets.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Bulk writes of rows, the one place that knows how each database takes many rows at once.
+//! Bulk writes of rows. Only this file knows how each database takes many rows at once.
 //!
 //! PostgreSQL takes one array for each column, so every batch is the same prepared statement; SQLite takes
 //! `VALUES` lists, cut to powers of two so that prepared statements stay few.
@@ -25,16 +25,16 @@ pub(crate) enum Column {
     Boolean,
 }
 
-/// What happens to a row that is there already.
+/// What to do with an existing row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Conflict {
-    /// It stays as it is.
+    /// Keep it.
     Keep,
-    /// It is replaced by a row of a higher version.
+    /// Replace it by a row with a higher version.
     Replace,
 }
 
-/// Rows of one table on their way into it, one after the other.
+/// Rows that are collected for a table.
 #[derive(Debug)]
 pub(crate) struct Rows {
     table: Table,
@@ -118,7 +118,7 @@ impl Rows {
         }
     }
 
-    /// Where the columns of the next row go, in the order of the table.
+    /// The place for the columns of the next row, in the order of the table.
     pub(crate) const fn push(&mut self) -> &mut Vec<Value> {
         &mut self.values
     }
@@ -173,7 +173,7 @@ impl Rows {
     }
 }
 
-/// One column of many rows.
+/// One column of many rows, as an array.
 enum Array {
     Integer(Vec<Option<i64>>),
     Text(Vec<Option<String>>),

@@ -40,7 +40,7 @@ impl Model for Task {
 
     const SUBJECT: &'static str = "owner";
 
-    // The two halves of the table each have an index.
+    // Each part of the table has an index.
     const ERASURE: &'static [&'static str] = &[
         "DELETE FROM tasks WHERE owner = $1 AND deleted_at IS NULL",
         "DELETE FROM tasks WHERE owner = $1 AND deleted_at IS NOT NULL",

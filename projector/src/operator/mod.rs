@@ -1,5 +1,5 @@
-//! What an operator does with the read models: looks at their state, deals with parked events, compares the tables with the
-//! log, builds them again, and puts them right after the log was restored.
+//! Commands of operators for the read models: status, parked events, comparison with the log, rebuilds, and repair
+//! after the log was restored.
 
 pub(crate) mod parking;
 pub(crate) mod rebuild;

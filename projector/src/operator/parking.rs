@@ -1,4 +1,4 @@
-//! Parked events: what they are, another try, and giving up on them. For an operator. What is parked `projecting/fold.rs` decides.
+//! Lists, retries and discards parked events, for operators. `projecting/fold.rs` decides what is parked.
 
 use std::collections::HashSet;
 
@@ -16,40 +16,40 @@ use crate::{
     },
 };
 
-/// Streams in one statement.
+/// The most streams in one statement.
 const MOST_AT_ONCE: usize = 200;
 
-/// An event that could not be projected, or that follows one in its stream.
+/// An event that could not be projected, or a later one of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParkedEvent {
-    /// Where it is in the log.
+    /// Its position in the log.
     pub position: u64,
     pub stream: StreamName,
-    /// Its place in the stream.
+    /// Its version in the stream.
     pub version: u64,
     pub kind: String,
     /// Why it is parked.
     pub reason: String,
-    /// How often it has been tried.
+    /// The number of attempts.
     pub attempts: u64,
 }
 
-/// What became of another try.
+/// The result of a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retried {
-    /// Events that have been projected now.
+    /// The events that were projected.
     pub projected: u64,
-    /// Events of the stream that are still parked.
+    /// The events of the stream that are still parked.
     pub parked: u64,
 }
 
-/// Why a parked event could not be dealt with.
+/// Why a command about a parked event failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ParkingError {
-    /// Nothing of the kind is parked.
+    /// No event at this position is parked.
     #[error("no parked event at position {0}")]
     NotParked(u64),
-    /// Nothing of that stream is parked.
+    /// No event of that stream is parked.
     #[error("no parked event of stream {0}")]
     StreamNotParked(StreamName),
     /// An earlier event of its stream is parked, too.
@@ -71,7 +71,7 @@ pub enum ParkingError {
 
 const COLUMNS: &str = "position, stream, version, type, reason, attempts";
 
-/// Everything that is parked, oldest first.
+/// All parked events, the oldest first.
 ///
 /// # Errors
 /// When the read models cannot be read.
@@ -85,7 +85,7 @@ pub async fn parked(read_models: &Database) -> Result<Vec<ParkedEvent>, Database
         .collect()
 }
 
-/// Those of `streams` with parked events.
+/// The `streams` with parked events.
 ///
 /// # Errors
 /// When the read models cannot be read.
@@ -106,11 +106,11 @@ pub async fn parked_among(
     Ok(parked)
 }
 
-/// Projects the parked events of `stream` in order, as far as that goes.
+/// Projects the parked events of `stream` in order, as far as possible.
 ///
 /// # Errors
-/// When nothing of it is parked, or the log or the read models cannot be used. Events projected before the
-/// failure stay projected.
+/// When none of them is parked, or the log or the read models cannot be used. Events projected before the failure
+/// stay projected.
 pub async fn retry(
     store: &dyn EventStore,
     read_models: &Database,
@@ -150,8 +150,8 @@ pub async fn retry_position(
     retry(store, read_models, &event.stream).await
 }
 
-/// Gives up on the parked event at `position`: the stream goes on without it, also when everything is projected
-/// again. It must be the first parked one of its stream; retry the stream for the rest.
+/// Discards the parked event at `position`: the stream continues without it, also when everything is projected again.
+/// It must be the first parked one of its stream; retry the stream for the rest.
 ///
 /// # Errors
 /// When it is not parked or not the first of its stream, or the read models cannot be used.
@@ -194,7 +194,7 @@ pub async fn discard(read_models: &Database, position: u64) -> Result<(), Parkin
     Ok(tx.commit().await?)
 }
 
-/// Remembers that an operator has given up on the event of `row`, which is of `parked_events` or `discarded_events`.
+/// Records that an operator discarded the event of `row`, which is from `parked_events` or `discarded_events`.
 pub(super) async fn give_up_on(tx: &mut Transaction, row: &Row) -> Result<(), DatabaseError> {
     let sql = "INSERT INTO discarded_events (position, stream, version, type, subject, reason)
                VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (position) DO NOTHING";
@@ -209,20 +209,20 @@ pub(super) async fn give_up_on(tx: &mut Transaction, row: &Row) -> Result<(), Da
     tx.execute(sql, &values).await.map(drop)
 }
 
-/// Tries the first parked event of `stream`: `Some(true)` when it has been projected, `Some(false)` when it is
-/// still parked, `None` when there is none.
+/// Tries the first parked event of `stream`: `Some(true)` when it was projected, `Some(false)` when it is still
+/// parked, `None` when there is none.
 async fn retry_first(
     store: &dyn EventStore,
     read_models: &Database,
     stream: &StreamName,
 ) -> Result<Option<bool>, ParkingError> {
     let mut tx = read_models.begin().await?;
-    // Events that arrive meanwhile must find the stream either still parked or wholly projected.
+    // Events that arrive meanwhile must find the stream either parked or completely projected.
     checkpoint::lock_all(&mut tx).await?;
     let Some(parked) = first_of(&mut tx, stream).await? else {
         return Ok(None);
     };
-    // By its position, since not even its stream may be readable.
+    // Found by its position, because its stream may be unreadable.
     let page = store.log_page(parked.position.saturating_sub(1), 1).await?;
     let read = decode(store, page).await?;
     let Some(event) = read
@@ -261,7 +261,7 @@ async fn retry_first(
     Ok(Some(false))
 }
 
-/// Applies a parked event as if its stream were not parked; the reason when that is not possible.
+/// Applies an event as if its stream were not parked; returns the reason when that is impossible.
 async fn project(
     tx: &mut Transaction,
     read_models: &Database,
@@ -269,12 +269,12 @@ async fn project(
 ) -> Result<Option<String>, DatabaseError> {
     let mut fold = loading::load(read_models, tx, std::slice::from_ref(&event)).await?;
     fold.parked.remove(&event.record.stream);
-    // Holes that are to be parked are never reported.
+    // With this policy, missing events are never reported.
     let (Ok(()) | Err(HoleFound)) = fold.take(&event, None, GapPolicy::Park);
     if let Some(parked) = fold.newly_parked.pop() {
         return Ok(Some(parked.reason));
     }
-    // What could not be read when it was parked is not in the audit trail yet, or only without what is personal.
+    // An event that was unreadable when it was parked has no audit entry yet, or one without personal data.
     let sql = "DELETE FROM audit_log WHERE position = $1";
     tx.execute(sql, &[event.record.position.into()]).await?;
     writing::audit(tx, std::slice::from_ref(&event), &fold.erased).await?;

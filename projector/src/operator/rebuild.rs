@@ -1,8 +1,8 @@
-//! Builds the read models again beside those in use, and puts them in their place.
+//! Rebuilds the read models beside those in use, and replaces them.
 //!
-//! The shadow tables have checkpoints of their own, so a rebuild that is interrupted goes on where it was. They
-//! take over in one transaction, in which the projectors must wait and the last few events are applied: nobody
-//! who has seen a checkpoint finds rows behind it afterwards. The tables before are kept for one step back.
+//! The shadow tables have checkpoints of their own, so an interrupted rebuild continues where it was. They replace
+//! the live tables in one transaction, which blocks the projectors and applies the last few events: a reader that has
+//! seen a checkpoint never finds older rows afterwards. The old tables are kept for a rollback.
 
 mod dropped_rows;
 mod error;
@@ -29,12 +29,12 @@ pub use dropped_rows::DroppedRows;
 pub use error::RebuildError;
 use generations::{Generation, Generations, Lock, remove_files};
 
-/// How long the projectors may be held up while the tables change places,
+/// How long the projectors may be blocked by the swap.
 const LONGEST_HOLD: Duration = Duration::from_secs(10);
-/// and how long of it while the last events are applied.
+/// How long the final catch-up may take within the swap.
 const LONGEST_FINAL_CATCH_UP: Duration = Duration::from_secs(8);
 
-/// How often progress is told.
+/// How often progress is reported.
 const TICK: Duration = Duration::from_millis(200);
 
 /// A rebuild of the read models. There is at most one at a time.
@@ -48,23 +48,23 @@ pub struct Rebuild {
     _lock: Lock,
 }
 
-/// How far a rebuild is.
+/// The progress of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Where this run began; not 0 when it goes on with an earlier one.
+    /// The first position of this run; not 0 when it continues an earlier one.
     pub start: u64,
-    /// Everything up to here has been projected.
+    /// The position up to which events are projected.
     pub position: u64,
     /// The end of the log.
     pub head: u64,
 }
 
 impl Rebuild {
-    /// Gets ready to rebuild the read models at `url`, which must have been opened with
-    /// [`database::Schema::ReadModels`] before and are brought up to date.
+    /// Prepares a rebuild of the read models at `url`, which must have been opened with
+    /// [`database::Schema::ReadModels`] before and are migrated.
     ///
     /// # Errors
-    /// When another rebuild is at work, or the read models cannot be opened.
+    /// When another rebuild is running, or the read models cannot be opened.
     pub async fn open(
         url: &str,
         store: Arc<dyn EventStore>,
@@ -84,14 +84,14 @@ impl Rebuild {
         })
     }
 
-    /// Holds projectors up for so long at most, while rows of files change places.
+    /// Sets how long projectors may be blocked while rows of SQLite are swapped.
     #[must_use]
     pub const fn with_longest_hold(mut self, longest_hold: Duration) -> Self {
         self.longest_hold = longest_hold;
         self
     }
 
-    /// Throws away what an interrupted rebuild has left.
+    /// Removes the tables of an interrupted rebuild.
     ///
     /// # Errors
     /// When that is not possible.
@@ -99,8 +99,8 @@ impl Rebuild {
         self.places.remove(&self.live, Generation::Shadow).await
     }
 
-    /// Projects the log into the shadow tables, beginning where an interrupted rebuild has stopped. Returns
-    /// `true` at the end of the log, `false` when it was stopped before.
+    /// Projects the log into the shadow tables, beginning where an interrupted rebuild stopped. Returns `true` at the
+    /// end of the log, `false` when it was stopped before.
     ///
     /// # Errors
     /// When the shadow tables cannot be opened or read; while they or the log are unavailable it tries again.
@@ -134,7 +134,7 @@ impl Rebuild {
                 tokio::select! {
                     () = &mut work => break,
                     () = tokio::time::sleep(TICK) => {
-                        // A failure here shows in the work itself.
+                        // An error here will also occur in the work itself.
                         if let (Ok(position), Ok(head)) = (checkpoint::completed(&shadow).await, self.store.head().await) {
                             progress = Progress { position, head, ..progress };
                             tell(progress);
@@ -151,7 +151,7 @@ impl Rebuild {
             return Ok(false);
         }
         if shadow.is_postgres() {
-            // New tables without statistics would be read by bad plans.
+            // Without statistics, new tables would be read with bad plans.
             let mut tables = vec![AUDIT_LOG.name, TASK_HISTORY.name];
             for_each_model!(M => tables.push(M::TABLE.name));
             shadow
@@ -173,20 +173,20 @@ impl Rebuild {
         Ok(comparison)
     }
 
-    /// Puts the shadow tables in the place of the live ones, which are kept as the previous ones. Returns the
-    /// position that the new ones are at.
+    /// Replaces the live tables by the shadow tables, and keeps the old ones as the previous tables. Returns the
+    /// position of the new ones.
     ///
     /// # Errors
-    /// When it fails, nothing has changed, except that files may be left behind.
+    /// When it fails. Then nothing has changed, except that files may be left.
     pub async fn swap(&self) -> Result<u64, RebuildError> {
         self.take_over(Generation::Shadow).await
     }
 
-    /// Puts the previous tables back in their place, brought up to the state of the live ones, which become the
-    /// previous ones. Returns the position that the new ones are at.
+    /// Makes the previous tables live again, after bringing them up to the state of the live ones, which become the
+    /// previous tables. Returns the position of the new ones.
     ///
     /// # Errors
-    /// When there are none. When it fails, nothing has changed.
+    /// When there are none, or it fails. Then nothing has changed.
     pub async fn rollback(&self) -> Result<u64, RebuildError> {
         if !self.places.exists(&self.live, Generation::Previous).await? {
             return Err(RebuildError::NoPrevious);
@@ -194,7 +194,7 @@ impl Rebuild {
         self.take_over(Generation::Previous).await
     }
 
-    /// Closes the live tables. Every rebuild ends so.
+    /// Closes the live tables, at the end of a rebuild.
     pub async fn close(&self) {
         self.live.close().await;
     }
@@ -206,7 +206,7 @@ impl Rebuild {
         }
         operator_state::discarded(&self.live, &next, self.store.as_ref()).await?;
         let applier = self.applier(&next);
-        // Most of the way while the projectors still work.
+        // Most of the work is done while the projectors still run.
         catch_up(
             &applier,
             &self.store,
@@ -216,7 +216,7 @@ impl Rebuild {
         )
         .await;
         let final_catch_up = async {
-            // From now on, and not since before the projectors were held up.
+            // The time counts from when the projectors are blocked.
             match tokio::time::timeout(LONGEST_FINAL_CATCH_UP, self.finish_catch_up(&next)).await {
                 Ok(result) => result,
                 Err(_) => Err(RebuildError::Behind {
@@ -245,7 +245,7 @@ impl Rebuild {
         Ok(position)
     }
 
-    /// Brings `next` to where the live tables are, which do not move meanwhile.
+    /// Brings `next` up to the state of the live tables, which do not change meanwhile.
     async fn finish_catch_up(&self, next: &Database) -> Result<u64, RebuildError> {
         let applier = self.applier(next);
         catch_up(
@@ -258,7 +258,7 @@ impl Rebuild {
         .await;
         let reached = checkpoint::completed_point(next).await?;
         let position = reached.position;
-        // Live tables that are ahead of the log, after a restore, are what a rebuild is to repair.
+        // Live tables that are ahead of a restored log must not prevent the rebuild that repairs them.
         let head = self.store.head().await?;
         if position < operator_state::furthest(&self.live).await?.min(head) {
             return Err(RebuildError::Behind { position });
@@ -286,10 +286,11 @@ impl Rebuild {
     }
 }
 
-/// Removes the tables beside `live`, which are in files: those of the step back, and what an interrupted rebuild has left.
+/// Removes the other tables of `live`, which is a SQLite file: the previous ones, and those of an interrupted
+/// rebuild.
 ///
 /// # Errors
-/// [`RebuildError::AtWork`] when a rebuild is at work on them; otherwise when a file cannot be removed.
+/// [`RebuildError::AtWork`] when a rebuild is running; otherwise when a file cannot be removed.
 pub(crate) fn remove_others(live: &Database) -> Result<(), RebuildError> {
     let places = Generations::new(live.url());
     let files = [Generation::Previous, Generation::Shadow].map(|generation| places.file(generation));

@@ -1,4 +1,4 @@
-//! After the log was restored: whether the read models come from it, and emptying them if not, so that they are
+//! After the log was restored: checks whether the read models come from it, and empties them if not, so that they are
 //! projected from the beginning.
 
 use database::{Database, DatabaseError, Transaction};
@@ -7,7 +7,7 @@ use events::{EventId, LogPoint};
 
 use crate::{operator::verify::VerifyError, projecting::checkpoint};
 
-/// What is not projected but decided by operators, and so kept.
+/// The table of operators' decisions, which is not projected, and so is kept.
 const KEPT: &str = "discarded_events";
 
 /// A checkpoint that names an event which the log does not have.
@@ -15,9 +15,9 @@ const KEPT: &str = "discarded_events";
 pub struct ForeignCheckpoint {
     /// Into how many partitions it divides the log.
     pub partitions: u64,
-    /// Which of them it is about.
+    /// The partition.
     pub partition: u64,
-    /// Up to where the partition was projected, in the other history of the log.
+    /// The point up to which the partition was projected, in the other history of the log.
     pub point: LogPoint,
 }
 
@@ -55,7 +55,7 @@ pub async fn foreign_checkpoints(
         .collect())
 }
 
-/// The positions of events that an operator has given up on and that the log does not have.
+/// The positions of discarded events that the log does not have.
 ///
 /// # Errors
 /// When the log or the read models cannot be read.
@@ -92,17 +92,17 @@ pub async fn foreign_discards(
     Ok(foreign)
 }
 
-/// Empties the read models in one transaction, so that the projectors begin with the first event, and forgets the
-/// decisions about `discards`.
+/// Empties the read models in one transaction, so that the projectors begin with the first event, and deletes the
+/// records of these `discards`.
 ///
 /// # Errors
-/// When that is not possible; then nothing has changed.
+/// When it fails; then nothing has changed.
 pub async fn empty(read_models: &Database, discards: &[u64]) -> Result<(), DatabaseError> {
     let mut tx = read_models.begin().await?;
     checkpoint::lock_all(&mut tx).await?;
     let tables = tables(&mut tx, read_models).await?;
     if read_models.is_postgres() {
-        // Its cost does not grow with the number of rows.
+        // Its cost does not depend on the number of rows.
         tx.execute(&format!("TRUNCATE {}", tables.join(", ")), &[])
             .await?;
     } else {

@@ -1,4 +1,4 @@
-//! What an operator wants to see at a glance: the tables and how far they have come.
+//! The status for operators: the tables and the checkpoints.
 
 use database::{Database, DatabaseError};
 use event_store::EventStore;
@@ -13,13 +13,13 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableStatus {
     pub name: &'static str,
-    /// What it holds, in a few words.
+    /// A short description.
     pub about: &'static str,
     /// How many rows it has.
     pub rows: u64,
 }
 
-/// How far the log has been projected.
+/// The state of the projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// The last position of the log.
@@ -31,13 +31,13 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionStatus {
     pub partition: u16,
-    /// Everything of it up to here has been projected.
+    /// The position up to which it is projected.
     pub checkpoint: u64,
-    /// Parked events of it.
+    /// The number of its parked events.
     pub parked: u64,
 }
 
-/// Those that are not folded from one stream each.
+/// The tables that are not folded from one stream for each row.
 const OTHER_TABLES: [(&str, &str); 5] = [
     (
         "task_history",
@@ -76,7 +76,7 @@ pub async fn tables(read_models: &Database) -> Result<Vec<TableStatus>, Database
     Ok(tables)
 }
 
-/// How far each of so many partitions has come.
+/// The checkpoints of a projection with this number of partitions.
 ///
 /// # Errors
 /// When the log or the read models cannot be read.

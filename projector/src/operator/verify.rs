@@ -1,4 +1,4 @@
-//! Proves that the tables are what a fold of the whole log gives, or says where they are not.
+//! Proves that the tables equal a fold of the whole log, or reports the differences.
 
 mod audit;
 mod differences;
@@ -37,8 +37,8 @@ pub use tables::{ComparedTable, Comparison};
 /// How long the projection may take to reach the head of the log.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Folds the log up to its present head in memory and compares every row of the read models with it. May run
-/// beside a projector at work: rows that have moved on meanwhile are compared with a fold of their own stream.
+/// Folds the log up to its present head in memory and compares every row of the read models with it. Projectors may
+/// run meanwhile: rows that have changed since are compared with a fold of their own stream.
 ///
 /// # Errors
 /// When the log or the read models cannot be read.

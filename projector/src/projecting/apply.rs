@@ -1,4 +1,4 @@
-//! Applies a batch of events: rows, audit trail and checkpoints in one transaction.
+//! Applies a batch of events: rows, audit trail and checkpoints, in one transaction.
 
 use std::{num::NonZero, sync::Arc, time::Duration};
 
@@ -16,14 +16,13 @@ use crate::{
     },
 };
 
-/// A turn lasts no longer: whoever waits for a lock, or for a database that does not answer, holds up nobody.
+/// The longest turn. A batch that waits for a lock or a slow database then lets others begin.
 const LONGEST_TURN: Duration = Duration::from_millis(50);
 
-/// How long a batch waits for a checkpoint that somebody else has locked, before it makes room for others and tries
-/// again.
+/// How long a batch waits for a locked checkpoint before it lets others continue and tries again.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Whatever takes longer than this is given up, and tried again.
+/// The time limit of a transaction, which is tried again afterwards.
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(60);
 
 /// Applies batches of events to the read models.
@@ -35,10 +34,10 @@ pub(crate) struct Applier {
     turns: Arc<Semaphore>,
 }
 
-/// The right to apply a batch now; given back when dropped.
+/// The permit to apply a batch; released when dropped.
 pub(crate) type Turn = Option<OwnedSemaphorePermit>;
 
-/// Does `work` in `turn`, which ends with the work, or before it when the work takes long.
+/// Does `work` with the permit `turn`, which is released at the end of the work, or earlier when that takes long.
 pub(crate) async fn in_turn<T>(turn: Turn, work: impl Future<Output = T>) -> T {
     tokio::pin!(work);
     let quick = tokio::time::timeout(LONGEST_TURN, &mut work).await;
@@ -49,22 +48,22 @@ pub(crate) async fn in_turn<T>(turn: Turn, work: impl Future<Output = T>) -> T {
     }
 }
 
-/// Why a batch was not applied. Nothing of it was.
+/// Why a batch was not applied. None of it was.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApplyError {
-    /// Someone else has moved the checkpoint.
+    /// Another projector has moved the checkpoint.
     #[error("another projector has moved the checkpoint")]
     Fenced,
-    /// Someone else is at work on the checkpoint, and does not come to an end.
+    /// Another projector holds the checkpoint for too long.
     #[error("the checkpoint is locked by another transaction")]
     Blocked,
-    /// The database has not done it in time.
+    /// The database did not answer in time.
     #[error("the transaction took too long")]
     Late,
     /// An event before one of these is missing; the store has it.
     #[error("events are missing before one of the batch")]
     Hole,
-    /// The database could not.
+    /// The database failed.
     #[error(transparent)]
     Database(DatabaseError),
 }
@@ -79,7 +78,7 @@ impl From<DatabaseError> for ApplyError {
     }
 }
 
-/// An event that must be parked because the database does not take what it leads to.
+/// An event that must be parked, because the database refuses its result.
 struct ForcedPark {
     position: u64,
     reason: String,
@@ -87,8 +86,8 @@ struct ForcedPark {
 
 impl Applier {
     pub(crate) fn new(read_models: Database, partitions: PartitionCount, metrics: ProjectorMetrics) -> Self {
-        // The database needs as much of a core as a projector does. More partitions at once than can be worked on
-        // would only make for smaller batches, and a batch costs the more the fewer events it has.
+        // The database needs as much of a core as a projector does. Applying more partitions at once would only make
+        // smaller batches, and many small batches cost more.
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self {
             read_models,
@@ -100,12 +99,12 @@ impl Applier {
 
     /// Waits until a batch of one partition may be applied.
     pub(crate) async fn turn(&self) -> Turn {
-        // Never closed.
+        // The semaphore is never closed.
         self.turns.clone().acquire_owned().await.ok()
     }
 
-    /// Applies `events`, which are in order and complete from each `from` to each `to` of `moves`, and moves the
-    /// checkpoints. An event that the database does not take is found and parked.
+    /// Applies `events`, which must be in order and complete from each `from` to each `to` of `moves`, and moves the
+    /// checkpoints. An event that the database refuses is found and parked.
     pub(crate) async fn apply(
         &self,
         events: &[Decoded],
@@ -132,7 +131,7 @@ impl Applier {
         Ok(())
     }
 
-    /// Each event in a transaction of its own, so that only the one which the database refuses is parked.
+    /// Applies each event in its own transaction, so that only the refused one is parked.
     async fn apply_each(
         &self,
         events: &[Decoded],
@@ -210,7 +209,8 @@ impl Applier {
             writing::audit(&mut tx, events, &fold.erased).await?;
             writing::write(&mut tx, fold).await?;
         }
-        // Signals name no tables: those of tables that are still being built would be taken for the live ones'.
+        // Signals do not name tables: signals about tables that are being built would be mistaken for those of the
+        // live ones.
         if self.read_models.schema() == Schema::ReadModels {
             for step in moves {
                 checkpoint::signal(&mut tx, self.partitions, *step);
@@ -240,7 +240,7 @@ impl Applier {
     }
 }
 
-/// Whether somebody else holds a lock for longer than was waited for.
+/// Whether the error means that a lock was not available in time.
 pub(crate) fn is_lock_timeout(error: &DatabaseError) -> bool {
     matches!(error, DatabaseError::Sql(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03"))
 }

@@ -1,5 +1,5 @@
 //! Brings many partitions up to the end of the log at once, so that the log is read only once. The next page is read
-//! and decoded while the one in hand is applied.
+//! and decoded while one is applied.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -19,8 +19,8 @@ use crate::{
     tuning::Tuning,
 };
 
-/// Reads and applies all partitions until the end of the log; on any failure from the checkpoints again, after a
-/// pause. For tables that nobody else writes to.
+/// Reads and applies all partitions until the end of the log. After a failure it continues from the checkpoints after
+/// a pause. For tables without another writer.
 pub(crate) async fn catch_up(
     applier: &Applier,
     store: &Arc<dyn EventStore>,
@@ -124,7 +124,7 @@ fn read_ahead(
                 Err(error) => (Err(error), false),
             };
             let more = more && decoded.is_ok();
-            // Nobody receives any more once applying has failed or has been stopped.
+            // The receiver is gone when applying has failed or was stopped.
             if sender.send(decoded).await.is_err() || !more {
                 return;
             }

@@ -1,10 +1,10 @@
-//! How far each partition has been projected, and the fence that keeps two projectors from doing the same twice.
+//! The checkpoints of partitions, and the fence that prevents two projectors from applying the same events.
 
 use database::{Database, DatabaseError, Transaction, Value};
 use events::{LogPoint, PartitionCount};
 use read_models::{CHECKPOINT_CHANNEL, Step, log_point};
 
-/// A checkpoint on its way forward.
+/// A move of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CheckpointMove {
     pub(crate) partition: u16,
@@ -12,9 +12,9 @@ pub(crate) struct CheckpointMove {
     pub(crate) to: LogPoint,
 }
 
-/// The checkpoints of all partitions, by partition. Those that are missing or behind what a projection into
-/// another number of partitions has completed begin there: rows are guarded by their versions, so it does not
-/// matter who wrote them.
+/// The checkpoints of all partitions, by partition. A checkpoint that is missing, or behind what a projection with
+/// another number of partitions has completed, starts at that position. Applying an event twice does no harm, because
+/// rows are guarded by their versions.
 pub(crate) async fn load_all(
     read_models: &Database,
     partitions: PartitionCount,
@@ -33,7 +33,7 @@ pub(crate) async fn load_all(
     points(read_models, partitions).await
 }
 
-/// Moves the checkpoint of a partition up to `floor`, unless it is there or beyond already.
+/// Moves the checkpoint of a partition up to `floor`, unless it is at least there.
 pub(crate) async fn raise(
     tx: &mut Transaction,
     partitions: impl Into<Value>,
@@ -67,7 +67,7 @@ pub(crate) async fn load(
         .await?;
     match row {
         Some(row) => log_point(&row),
-        // Someone emptied the read models underneath: from the beginning, then.
+        // The read models were emptied, so it begins from the start.
         None => Ok(load_all(read_models, partitions)
             .await?
             .get(usize::from(partition))
@@ -76,7 +76,7 @@ pub(crate) async fn load(
     }
 }
 
-/// Up to where the whole log has been projected, into whatever number of partitions.
+/// The position up to which the whole log is projected, with any number of partitions.
 ///
 /// # Errors
 /// When the read models cannot be read.
@@ -84,7 +84,7 @@ pub async fn completed(read_models: &Database) -> Result<u64, DatabaseError> {
     Ok(completed_point(read_models).await?.position)
 }
 
-/// As [`completed`], with the event there.
+/// Like [`completed`], with the event at that position.
 pub(crate) async fn completed_point(read_models: &Database) -> Result<LogPoint, DatabaseError> {
     let row = read_models
         .fetch_optional(
@@ -100,8 +100,8 @@ pub(crate) async fn completed_point(read_models: &Database) -> Result<LogPoint, 
     row.as_ref().map_or(Ok(LogPoint::START), log_point)
 }
 
-/// Moves the checkpoint, as the first statement of the transaction, so that a second projector of the partition
-/// waits here. `false` when it is not where it was thought to be.
+/// Moves the checkpoint, in the first statement of the transaction, so that another projector of the partition waits
+/// here. Returns `false` when it is not at the expected position.
 pub(crate) async fn advance(
     tx: &mut Transaction,
     partitions: PartitionCount,
@@ -123,8 +123,8 @@ pub(crate) async fn advance(
     Ok(moved == 1)
 }
 
-/// Moves the checkpoints of `idle`, of which no events lie between where they are and `to`. Leaves those alone that
-/// somebody is at work on or has moved. Returns which were moved; nobody waits for them, so nobody is told.
+/// Moves the checkpoints of the `idle` partitions, which have no events up to `to`. Skips those that are locked or
+/// were moved by others. Returns the moved ones. No signal is sent, because nobody waits for these.
 pub(crate) async fn bring(
     read_models: &Database,
     partitions: PartitionCount,
@@ -172,7 +172,7 @@ pub(crate) async fn bring(
         .collect()
 }
 
-/// Tells everyone who waits, if and when the transaction has committed. The last word of a partition is enough.
+/// Sends a signal to waiting readers once the transaction has committed. Only the last signal of a partition matters.
 pub(crate) fn signal(tx: &mut Transaction, partitions: PartitionCount, step: CheckpointMove) {
     let step = Step {
         partitions: partitions.get(),
@@ -182,8 +182,7 @@ pub(crate) fn signal(tx: &mut Transaction, partitions: PartitionCount, step: Che
     tx.signal(CHECKPOINT_CHANNEL, step.key(), step.to_string());
 }
 
-/// Holds up every projector until the transaction ends. In the order in which they lock, so that nobody waits
-/// for each other.
+/// Blocks every projector until the transaction ends. Locks in the same order as they do, to avoid deadlocks.
 pub(crate) async fn lock_all(tx: &mut Transaction) -> Result<(), DatabaseError> {
     let rows = tx
         .fetch_all(

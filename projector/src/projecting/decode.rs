@@ -1,4 +1,4 @@
-//! Events from the log or the bus with their payloads read, or with the reason why they cannot be.
+//! Decoded events from the log or the bus, or the reasons why they cannot be decoded.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ use events::{
 };
 use uuid::Uuid;
 
-/// An event and what its payload says.
+/// An event and its decoded payload.
 #[derive(Debug, Clone)]
 pub(crate) struct Decoded {
     pub(crate) record: RecordedEvent,
@@ -23,14 +23,14 @@ pub(crate) struct Decoded {
 pub(crate) enum Reading {
     /// All of it.
     Whole,
-    /// All but what is personal, since the key of its person cannot be used: placeholders are in its place.
+    /// All but the personal data, which has placeholders because the key of its person is unusable.
     WithoutKey,
-    /// Not even its envelope: only its place is known, and what else could be found out.
+    /// Only the position and some other facts, because the envelope is unreadable.
     Place,
 }
 
 impl Decoded {
-    /// Its place in the log.
+    /// Its point in the log.
     pub(crate) fn point(&self) -> LogPoint {
         LogPoint {
             position: self.record.position,
@@ -39,8 +39,8 @@ impl Decoded {
     }
 }
 
-/// The records of a page, decoded. Those that cannot be read get the person to whom their stream belongs, so that
-/// they are in one partition with it.
+/// Decodes the records of a page. An unreadable record gets the person of its stream as the subject, so that it is in
+/// the same partition.
 pub(crate) async fn decode(store: &dyn EventStore, page: Page) -> Result<Vec<Decoded>, StoreError> {
     let mut events = Vec::with_capacity(page.entries.len());
     for entry in page.entries {
@@ -55,7 +55,7 @@ pub(crate) async fn decode(store: &dyn EventStore, page: Page) -> Result<Vec<Dec
     Ok(events)
 }
 
-/// What the log up to the record says, which never changes: whoever asks, whenever, gets the same answer.
+/// The subject according to the log up to the record, which never changes, so every process gets the same answer.
 async fn subject_of(store: &dyn EventStore, unreadable: &Unreadable) -> Result<UserId, StoreError> {
     const PAGE: usize = 10;
     if let Some(subject) = unreadable.subject {
@@ -128,7 +128,7 @@ impl From<RecordedEvent> for Decoded {
     }
 }
 
-/// An error with everything that caused it, in one line.
+/// An error with its causes, in one line.
 pub(crate) fn sentence(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

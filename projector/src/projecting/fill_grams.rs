@@ -1,4 +1,4 @@
-//! Fills the column `grams` of tasks that were written before there was one, also in tables that an operator went back to.
+//! Fills the column `grams` of tasks that were written before it existed, also after a rollback.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{projecting::decode::sentence, tuning::Tuning};
 
-/// Tasks in one transaction: long ones take a few hundred microseconds each.
+/// The most tasks in one transaction: a long one takes a few hundred microseconds.
 const BATCH: u64 = 100;
 
-/// Between two batches, so that events that arrive meanwhile go first.
+/// The pause between two batches, so that new events come first.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Looks for such tasks again and again, until `stop`. Where there are none, an empty index says so.
+/// Searches for such tasks repeatedly, until `stop` is cancelled. An empty index shows that there are none.
 pub(crate) async fn fill_grams(read_models: Database, tuning: Tuning, stop: CancellationToken) {
     loop {
         let pause = match fill_batch(&read_models).await {
@@ -34,7 +34,7 @@ pub(crate) async fn fill_grams(read_models: Database, tuning: Tuning, stop: Canc
     }
 }
 
-/// Fills some. Returns how many lacked it.
+/// Fills some tasks. Returns how many lacked it.
 async fn fill_batch(read_models: &Database) -> Result<usize, DatabaseError> {
     let sql = "SELECT id, version, search_text FROM tasks WHERE grams IS NULL ORDER BY id LIMIT $1";
     let rows = read_models.fetch_all(sql, &[BATCH.into()]).await?;
@@ -43,7 +43,7 @@ async fn fill_batch(read_models: &Database) -> Result<usize, DatabaseError> {
     }
     let mut tx = read_models.begin().await?;
     for row in &rows {
-        // Of another version when an event was projected meanwhile, and that has filled it.
+        // If an event was projected meanwhile, the version differs, and the column is filled already.
         tx.execute(
             "UPDATE tasks SET grams = $1 WHERE id = $2 AND version = $3",
             &[

@@ -1,5 +1,5 @@
-//! Many events folded in memory into the rows that they change. Knows nothing of SQL or of where events come
-//! from, so projecting and verifying share it.
+//! Many events folded in memory into the rows that they change. Knows nothing of SQL or of the source of events, so
+//! projecting and verifying share it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,23 +10,23 @@ use crate::{
     projecting::decode::{Decoded, Reading},
 };
 
-/// Rows as far as they are known, and what became of events that could not be applied to them.
+/// The known rows, and the events that could not be applied.
 #[derive(Debug, Default)]
 pub(crate) struct Fold {
     pub(crate) rows: ModelRows,
     /// The people who were erased, with the position of the event that did it.
     pub(crate) erased: HashMap<UserId, u64>,
-    /// Of each stream with parked events the version of the first.
+    /// The version of the first parked event of each stream with any.
     pub(crate) parked: HashMap<StreamName, u64>,
-    /// Events that an operator gave up on.
+    /// Events that an operator has discarded.
     pub(crate) discarded: HashMap<StreamName, HashSet<u64>>,
-    /// Streams whose row is there, but is not one that this build can read.
+    /// Streams whose row exists but cannot be read by this build.
     pub(crate) unreadable_rows: HashMap<StreamName, UnreadableRow>,
-    /// What this fold has parked.
+    /// The events that this fold has parked.
     pub(crate) newly_parked: Vec<Parked>,
-    /// Whom this fold has erased.
+    /// The people that this fold has erased.
     pub(crate) newly_erased: Vec<UserId>,
-    /// Streams whose rows this fold has taken away, since their events were dropped from the log.
+    /// Streams whose rows this fold has removed, because their events were dropped from the log.
     pub(crate) newly_dropped: HashSet<StreamName>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Parked {
     pub(crate) reason: String,
 }
 
-/// What kind of reason an event is parked for.
+/// The kinds of reasons for parking an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ParkCause {
     /// Its record cannot be read.
@@ -47,7 +47,7 @@ pub(crate) enum ParkCause {
     Row,
     /// It cannot be applied.
     Event,
-    /// The database refuses what it leads to.
+    /// The database refuses its result.
     Refused,
     /// An earlier event of its stream is parked.
     Follows,
@@ -71,26 +71,26 @@ impl ParkCause {
 /// A row that this build cannot read.
 #[derive(Debug)]
 pub(crate) struct UnreadableRow {
-    /// The version of its stream that it stands for, when that can be read.
+    /// The version of the row, if it can be read.
     pub(crate) version: Option<u64>,
     pub(crate) reason: String,
 }
 
-/// What to do with an event that leaves a hole.
+/// What to do when an earlier event is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GapPolicy {
-    /// Say so: what is missing may be in the store.
+    /// Report it: the missing event may be in the store.
     Report,
-    /// Park it: it comes from the store, where nothing can be missing.
+    /// Park the event: it comes from the store, where none can be missing.
     Park,
 }
 
-/// There are events between that only the store has.
+/// Earlier events are missing, which only the store has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HoleFound;
 
 impl Fold {
-    /// Applies one event, or parks it. `forced` is why it must be parked whatever it says.
+    /// Applies one event, or parks it. `forced` is a reason to park it in any case.
     pub(crate) fn take(
         &mut self,
         event: &Decoded,
@@ -104,7 +104,7 @@ impl Fold {
         if let Ok(Event::Account(AccountEvent::Erased(_))) = &event.payload
             && record.stream == StreamName::account(record.metadata.subject)
         {
-            // Nothing follows it, so it need not wait for what came before, should that be parked.
+            // No event follows an erasure, so it need not wait for parked ones.
             self.erase(record.metadata.subject, record.position);
             return Ok(());
         }

@@ -1,24 +1,24 @@
-//! Whether a message follows what has been projected, repeats it, or leaves a gap for which the store must be asked,
-//! which `gap_repair.rs` does.
+//! Decides whether messages continue the projection, repeat it, or leave a gap, which `gap_repair.rs` fills from the
+//! store.
 
 use bus::EventMessage;
 
 /// What to do with a batch of messages.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Plan<'a> {
-    /// All of it has been applied before.
+    /// All messages were applied before.
     Skip,
-    /// It follows the checkpoint without a gap.
+    /// These messages follow the checkpoint without a gap.
     Apply(Vec<&'a EventMessage>),
-    /// Something is missing before or in it.
+    /// Events before or among them are missing.
     Repair {
         /// The position of the last message.
         until: u64,
     },
 }
 
-/// `messages` are in the order of their positions. There is no gap before a message when nothing of its
-/// partition lies between the checkpoint and it, which is when its predecessor has been projected.
+/// Plans a batch of `messages`, which are in the order of their positions. There is no gap before a message if its
+/// predecessor in the partition is projected.
 pub(crate) fn plan(checkpoint: u64, messages: &[EventMessage]) -> Plan<'_> {
     let mut reached = checkpoint;
     let mut new = Vec::new();

@@ -1,4 +1,5 @@
-//! Repairs a gap that `gap_detection.rs` has found in what the bus brought to a partition: reads what is missing from the store.
+//! Fills a gap that `gap_detection.rs` has found in the messages of a partition: reads the missing events from the
+//! store.
 
 use crate::{
     error::ProjectError,
@@ -11,8 +12,8 @@ use crate::{
 };
 
 impl PartitionConsumer {
-    /// Reads from the store what is above the checkpoint, at least up to `until`, unless that is much: then the log
-    /// reader does, for all partitions at once.
+    /// Reads the events above the checkpoint from the store, at least up to `until`. If there are many, the log
+    /// reader does this for all partitions at once.
     pub(super) async fn repair(&mut self, until: u64) -> Result<(), ProjectError> {
         if until.saturating_sub(self.checkpoint.position) > FAR {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Which replica projects which partitions. Leases only see to it that the work is shared and goes on when a replica
-//! stands still; that nothing is projected twice is the checkpoints' doing, whoever believes to own what.
+//! Assigns partitions to replicas. Leases only share the work, and move it when a replica stops. The checkpoints
+//! prevent that an event is projected twice, whatever replicas believe to own.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,14 +7,14 @@ use database::{Database, DatabaseError};
 use events::PartitionCount;
 use uuid::Uuid;
 
-/// How often a replica shows that it is alive.
+/// How often a replica renews its leases.
 pub(crate) const RENEWAL: Duration = Duration::from_secs(1);
 
-/// A replica that has not shown itself for so long, by the database's clock, loses its partitions.
+/// A replica that has not renewed its leases for this time, by the database's clock, loses its partitions.
 const LEASE: Duration = Duration::from_secs(5);
 
-/// Renews what `replica` owns, gives back what is more than its share, and takes what is free up to it. One statement
-/// is the whole transaction, so that no replica holds a lock while it stands still. On SQLite there is but one.
+/// Renews the leases of `replica`, releases those beyond its share, and takes free ones up to it. One statement is
+/// the whole transaction, so that a stopped replica holds no lock. On SQLite there is only one replica.
 pub(crate) async fn claim(
     read_models: &Database,
     partitions: PartitionCount,
@@ -39,7 +39,7 @@ pub(crate) async fn claim(
         .collect()
 }
 
-/// Gives everything back, so that the others need not wait.
+/// Releases all leases, so that other replicas need not wait.
 pub(crate) async fn release(read_models: &Database, replica: Uuid) -> Result<(), DatabaseError> {
     if read_models.is_postgres() {
         for sql in [

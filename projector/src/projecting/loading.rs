@@ -1,4 +1,4 @@
-//! Reads from the tables what a batch of events builds on.
+//! Reads the rows and exceptions that a batch of events needs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,13 +15,13 @@ use crate::{
     },
 };
 
-/// What is parked, discarded and erased of the streams and the people of a batch, in one round trip, which costs the
-/// same whatever else is.
+/// Selects the parked, discarded and erased entries of the streams and people of a batch, in one round trip. The cost
+/// does not depend on other entries.
 fn exceptions(database: &Database) -> String {
     let (streams, among_them) = if database.is_postgres() {
         (
             "jsonb_array_elements_text(CAST(CAST($2 AS TEXT) AS JSONB))",
-            // An array, so that the index is used whatever the planner believes of the number of streams.
+            // As an array, so that the index is used for any number of streams.
             "= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST(CAST($2 AS TEXT) AS JSONB))))",
         )
     } else {
@@ -37,7 +37,7 @@ fn exceptions(database: &Database) -> String {
     )
 }
 
-/// A fold that knows the rows which `events` change, as `tx` sees them.
+/// A fold with the rows that `events` change, as `tx` sees them.
 pub(crate) async fn load(
     database: &Database,
     tx: &mut Transaction,
@@ -46,8 +46,8 @@ pub(crate) async fn load(
     let mut fold = Fold::default();
     fold.rows.history = Some(Vec::new());
     load_exceptions(database, tx, events, &mut fold).await?;
-    // A stream that begins here has no row yet. Should it have one, from an earlier time that these events were projected,
-    // then that is newer and the write leaves it alone.
+    // A stream that begins here has no row yet. If it has one from an earlier projection, that is newer, and the
+    // write leaves it unchanged.
     let streams: Vec<StreamKind> = first_versions(events)
         .into_iter()
         .filter(|(_, version)| *version != 1)
@@ -67,7 +67,7 @@ async fn load_exceptions(
         .iter()
         .map(|event| event.record.metadata.subject.0)
         .collect();
-    // Named as they are written: see `storable`.
+    // The names as they are stored: see `storable`.
     let streams: HashMap<String, &StreamName> = events
         .iter()
         .map(|event| (storable(event.record.stream.as_str()), &event.record.stream))
@@ -105,7 +105,7 @@ fn first_versions(events: &[Decoded]) -> HashMap<&StreamName, u64> {
     first
 }
 
-/// Puts the rows of those of `streams` that are of this model into the fold.
+/// Adds the rows of those `streams` that belong to this model to the fold.
 async fn load_rows<M: ListedModel>(
     database: &Database,
     tx: &mut Transaction,
@@ -134,7 +134,7 @@ async fn load_rows<M: ListedModel>(
                 };
                 M::slots(&mut fold.rows).0.insert(slot.state.id(), slot);
             }
-            // Nothing was asked of the database here: it is the row itself.
+            // The error is about the row itself, not about the database.
             Err(error) => {
                 let unreadable = UnreadableRow {
                     version: row.unsigned("version").ok(),

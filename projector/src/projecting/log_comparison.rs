@@ -1,5 +1,5 @@
-//! Compares whatever is about to be projected with the log that is there. After a restore, a failover that lost the last
-//! events, or a swap of the log, nothing is projected until the read models are made again.
+//! Compares events with the present log before they are projected. After a restore, a failover that lost the last
+//! events, or a change of the log, nothing is projected until the read models are rebuilt.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{error::ProjectError, metrics::ProjectorMetrics};
 
-/// Compares checkpoints and messages with the log, and remembers what came of it for everybody in this process.
+/// Compares checkpoints and messages with the log, and keeps the result for the whole process.
 #[derive(Clone)]
 pub(crate) struct LogComparison {
     identity: LogIdentity,
@@ -26,8 +26,8 @@ impl LogComparison {
         }
     }
 
-    /// Compares the checkpoints of all partitions with the log. Called again and again, it also notices that the
-    /// read models have been made again.
+    /// Compares the checkpoints of all partitions with the log. Called repeatedly, it also notices that the read
+    /// models were rebuilt.
     pub(crate) async fn compare(&self, checkpoints: &[LogPoint]) -> Result<(), ProjectError> {
         let agree = self.identity.agrees(checkpoints).await?;
         let mismatches = agree.iter().filter(|agrees| !**agrees).count();
@@ -38,9 +38,9 @@ impl LogComparison {
         }
     }
 
-    /// The same for the checkpoints that a batch goes on from, and for the last event of the batch, `read_to`, which was
-    /// read before. A log that has both has what is between them. To be asked right before the batch is applied: the log
-    /// may have lost its end since the batch was read, although it has the checkpoints still.
+    /// The same for the checkpoints of a batch, and for its last event `read_to`. A log that has both has all events
+    /// in between. Must be called right before the batch is applied, because the log may have lost its end since the
+    /// batch was read.
     pub(crate) async fn confirm(
         &self,
         checkpoints: &[LogPoint],
@@ -57,8 +57,8 @@ impl LogComparison {
         }
     }
 
-    /// Compares the messages that are new, and the checkpoint that they are to follow, with the log: one question
-    /// for all. Messages of events that the log does not have are dropped. Returns whether there were any.
+    /// Compares the new messages and their checkpoint with the log, in one read. Drops messages of events that the
+    /// log does not have. Returns whether there were any.
     pub(crate) async fn sift(
         &self,
         checkpoint: LogPoint,
@@ -96,12 +96,12 @@ impl LogComparison {
         Ok(true)
     }
 
-    /// Why nothing may be projected now, if so.
+    /// Why nothing may be projected now; `None` if events may be.
     pub(crate) fn complaint(&self) -> Option<&'static str> {
         self.identity.complaint()
     }
 
-    /// Waits until [`Self::compare`] has found nothing wrong. `false` when it is time to stop.
+    /// Waits until [`Self::compare`] finds no mismatch. Returns `false` when it is time to stop.
     pub(crate) async fn agreed(&self, stop: &CancellationToken) -> bool {
         stop.run_until_cancelled(self.identity.agreed()).await.is_some()
     }

@@ -1,6 +1,6 @@
-//! Compares the checkpoints of this process's partitions with the log, again and again, whatever the bus brings. What is
-//! behind it reads from the store, once for all of them, and hands to each its own. Those that are far behind are read
-//! for beside the others, who do not wait for them.
+//! Compares the checkpoints of this process's partitions with the log regularly, whatever the bus delivers. Reads
+//! missing events from the store, once for all partitions, and passes them to the workers. Partitions that are far
+//! behind are read separately, so that the others do not wait for them.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -28,49 +28,49 @@ use crate::{
     },
 };
 
-/// A partition that is further behind waits for its turn after those that are nearly there.
+/// A partition that is further behind is read after those that are nearly up to date.
 const VERY_FAR: u64 = 10_000;
 
-/// So often in a heartbeat the log's head is looked at.
+/// How often in a heartbeat the end of the log is read.
 const LOOKS: u32 = 4;
 
-/// Pages read for partitions that are far behind, before it is seen again which are.
+/// The pages that are read for partitions far behind, before it is checked again which ones are.
 const PAGES: usize = 4;
 
-/// How long one partition may keep the others waiting for the next page.
+/// How long one partition may delay the others before the next page.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long an orderly end may wait for the last checkpoints.
+/// How long a stop waits for the last checkpoints.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(crate) struct LogReader {
     pages: PageReader,
     readiness: Arc<Readiness>,
     stop: CancellationToken,
-    /// Where the log ended at the last looks.
+    /// The ends of the log at the last reads.
     heads: VecDeque<(Instant, u64)>,
-    /// Messages that the bus had delivered at the last look.
+    /// The number of messages that the bus had delivered at the last read.
     delivered: u64,
     far: watch::Sender<Vec<Behind>>,
-    /// There is more to read than was known at the last look.
+    /// Notified when there is more to read than was known.
     more: Arc<Notify>,
 }
 
-/// Reads pages of the log and hands to each partition its own.
+/// Reads pages of the log and passes the events to their partitions.
 #[derive(Clone)]
 struct PageReader {
     context: WorkerContext,
     workers: Workers,
 }
 
-/// A partition on its way to the end of the log.
+/// A partition that is behind the log.
 #[derive(Clone)]
 struct Behind {
     partition: u16,
     checkpoint: LogPoint,
-    /// As far as slices are on their way to its worker.
+    /// The point up to which segments were passed to its worker.
     handed: Option<LogPoint>,
-    /// Its worker does not take slices.
+    /// Whether its worker does not accept segments.
     stuck: bool,
 }
 
@@ -92,8 +92,8 @@ impl LogReader {
         }
     }
 
-    /// Looks until it is time to stop, and then once more: partitions without events of their own are at the end of
-    /// the log, too, when the process ends.
+    /// Compares regularly until it is time to stop, and then once more, so that partitions without events are also at
+    /// the end of the log.
     pub(crate) async fn run(mut self) {
         let (pages, stop) = (self.pages.clone(), self.stop.clone());
         let catching_up = pages
@@ -107,7 +107,7 @@ impl LogReader {
         }
     }
 
-    /// Never returns.
+    /// Compares regularly; never returns.
     async fn look_again_and_again(&mut self) {
         let pause = self.pages.context.tuning.heartbeat / LOOKS;
         loop {
@@ -121,7 +121,7 @@ impl LogReader {
         }
     }
 
-    /// One look, and whatever is to be read then for those who are nearly at the end.
+    /// Compares once, and reads for partitions that are nearly up to date.
     async fn look(&mut self) -> Result<(), ProjectError> {
         let WorkerContext {
             applier,
@@ -159,8 +159,8 @@ impl LogReader {
         Ok(())
     }
 
-    /// Where the log ended so long ago that everything up to there must have been projected by now: a heartbeat, or
-    /// one look when the bus is away or silent.
+    /// The position that must be projected by now: the end of the log a heartbeat ago, or at the previous read when
+    /// the bus is unavailable or silent.
     fn due(&mut self, head: u64) -> u64 {
         let WorkerContext {
             bus,
@@ -191,7 +191,7 @@ impl LogReader {
 }
 
 impl PageReader {
-    /// Reads for those who are far behind, as often as there are any.
+    /// Reads for partitions that are far behind, while there are any.
     async fn catch_up(self, mut far: watch::Receiver<Vec<Behind>>, more: Arc<Notify>) {
         while far.changed().await.is_ok() {
             let mut behind = far.borrow_and_update().clone();
@@ -206,7 +206,7 @@ impl PageReader {
     }
 
     fn tell(&self, error: &ProjectError) {
-        // This has been said already.
+        // This was logged already.
         if matches!(error, ProjectError::OtherLog) {
             return;
         }
@@ -217,8 +217,8 @@ impl PageReader {
         );
     }
 
-    /// Reads up to so many pages, from the one furthest behind on, and hands to each its own. `true` when there is
-    /// more to read.
+    /// Reads up to `pages` pages, from the furthest checkpoint on, and passes the events to their partitions. Returns
+    /// `true` when there is more to read.
     async fn read(&self, mut behind: Vec<Behind>, pages: usize) -> Result<bool, ProjectError> {
         let WorkerContext {
             applier,
@@ -281,7 +281,7 @@ impl PageReader {
         }
     }
 
-    /// Moves the checkpoints of partitions that have no events between there and `to`, all at once.
+    /// Moves the checkpoints of partitions without events up to `to`, all at once.
     async fn bring(&self, idle: &[(u16, u64)], to: LogPoint) -> Result<(), ProjectError> {
         let applier = &self.context.applier;
         let mut idle = idle.to_vec();
@@ -293,7 +293,7 @@ impl PageReader {
         Ok(())
     }
 
-    /// At the end: those of whom nothing is left to apply are moved to the end of the log.
+    /// Moves idle partitions to the end of the log, when the process ends.
     async fn bring_idle_to_the_end(&self) -> Result<(), ProjectError> {
         let WorkerContext {
             applier,

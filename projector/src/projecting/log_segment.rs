@@ -1,4 +1,4 @@
-//! A run of events that the log reader hands to the worker of a partition, and how much of it is still to be projected.
+//! A range of events that the log reader passes to the worker of a partition, and the progress of such ranges.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -9,29 +9,29 @@ use events::LogPoint;
 
 use crate::projecting::decode::Decoded;
 
-/// What the log has for one partition above one position and up to another.
+/// The events of one partition in a range of positions.
 pub(crate) struct LogSegment {
     pub(crate) from: u64,
     pub(crate) to: LogPoint,
     pub(crate) events: Vec<Decoded>,
 }
 
-/// What a worker and the log reader know of each other.
+/// The state that a worker and the log reader share.
 #[derive(Default)]
 pub(crate) struct Pending {
-    /// Slices on their way to the worker or in its hands.
+    /// The number of segments that the worker has or will get.
     slices: AtomicUsize,
-    /// Where the log reader has moved the checkpoint to.
+    /// The point to which the log reader has moved the checkpoint.
     moved: Mutex<Option<LogPoint>>,
 }
 
 impl Pending {
-    /// A slice is on its way.
+    /// Records that a segment was sent.
     pub(crate) fn add(&self) {
         self.slices.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The worker is done with a slice.
+    /// Records that the worker has finished a segment.
     pub(crate) fn done(&self) {
         self.slices.fetch_sub(1, Ordering::AcqRel);
     }
@@ -40,12 +40,12 @@ impl Pending {
         self.slices.load(Ordering::Acquire) == 0
     }
 
-    /// Where the log reader has moved the checkpoint to since the last time this was asked.
+    /// The point to which the log reader has moved the checkpoint since the last call.
     pub(crate) fn moved(&self) -> Option<LogPoint> {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// The log reader has moved the checkpoint.
+    /// Records that the log reader has moved the checkpoint.
     pub(crate) fn move_to(&self, to: LogPoint) {
         *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Some(to);
     }

@@ -1,4 +1,5 @@
-//! The messages of one partition. Until the bus lets it be consumed, none come: the log reader brings everything.
+//! The messages of one partition. Until the bus can be consumed there are none, and the log reader delivers all
+//! events.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ impl Messages {
         Self(State::Opening(open(bus, partitions, partition, tuning).boxed()))
     }
 
-    /// Waits for at least one message. Cancelling it loses nothing.
+    /// Waits for at least one message. Cancelling loses no message.
     pub(crate) async fn next(&mut self, max: usize) -> Vec<EventMessage> {
         loop {
             match &mut self.0 {
@@ -31,7 +32,7 @@ impl Messages {
         }
     }
 
-    /// What has come already.
+    /// The messages that have arrived already.
     pub(crate) fn arrived(&mut self, max: usize) -> Vec<EventMessage> {
         if max == 0 {
             return Vec::new();

@@ -1,12 +1,12 @@
-//! From the log to the tables. Knows nothing of what an operator asks for.
+//! From the log to the tables. Knows nothing of operators' commands.
 //!
-//! `ownership.rs` has the partitions that this replica owns (`leases.rs`) worked on, each by a worker of its own
-//! (`workers.rs`, `partition_consumer.rs`). They get their events from the bus (`messages.rs`; what is missing
-//! there `gap_detection.rs` finds and `gap_repair.rs` reads from the log), and from `log_reader.rs`, which compares the
-//! checkpoints with the log and reads what is behind once for all of them; `catch_up.rs` brings many partitions up to the end
-//! of a long log at once. `apply.rs` applies a batch of events in one transaction: `checkpoint.rs` fences it, `loading.rs`
-//! reads the rows concerned, `fold.rs` folds events into them, `writing.rs` writes them back. What cannot be read or applied
-//! is parked with its stream: `fold.rs` decides it, `operator/parking.rs` tries again.
+//! `ownership.rs` runs the partitions that this replica owns (`leases.rs`), each in a worker of its own
+//! (`workers.rs`, `partition_consumer.rs`). They get their events from the bus (`messages.rs`; what is missing there
+//! `gap_detection.rs` finds and `gap_repair.rs` reads from the log), and from `log_reader.rs`, which compares the
+//! checkpoints with the log and reads missing events once for all of them; `catch_up.rs` brings many partitions up to
+//! the end of a long log at once. `apply.rs` applies a batch of events in one transaction: `checkpoint.rs` fences it,
+//! `loading.rs` reads the rows concerned, `fold.rs` folds events into them, `writing.rs` writes them back. An event
+//! that cannot be read or applied is parked with its stream: `fold.rs` decides this, `operator/parking.rs` retries.
 
 pub(crate) mod apply;
 pub(crate) mod catch_up;

@@ -1,4 +1,4 @@
-//! Keeps the workers of this process those of the partitions that it owns.
+//! Starts and stops workers for the partitions that this process owns.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -39,8 +39,8 @@ impl Ownership {
         }
     }
 
-    /// Claims partitions until it is time to stop, and gives them back then. What is owned at first is caught up all at
-    /// once before it gets workers.
+    /// Claims partitions until it is time to stop, then releases them. The first partitions are caught up together
+    /// before they get workers.
     pub(crate) async fn run(self) {
         let mut owned = BTreeSet::new();
         self.claim(&mut owned).await;
@@ -63,7 +63,7 @@ impl Ownership {
         }
     }
 
-    /// Should that fail, everything stays as it is: the checkpoints keep two owners from harm.
+    /// Claims partitions. If that fails nothing changes: two owners do no harm, because of the checkpoints.
     async fn claim(&self, owned: &mut BTreeSet<u16>) {
         let applier = &self.context.applier;
         match leases::claim(&applier.read_models, applier.partitions, self.replica).await {
@@ -78,7 +78,8 @@ impl Ownership {
         }
     }
 
-    /// Until the end of the log, or until somebody else is at work on a partition: then each goes on by itself.
+    /// Catches up until the end of the log, or until another process works on a partition: then each partition
+    /// continues by itself.
     async fn catch_up(&self, partitions: BTreeSet<u16>) {
         let WorkerContext {
             applier,

@@ -1,5 +1,5 @@
-//! One partition while it is up to date: messages from the bus, what the log reader brings, and, when messages are missing, the
-//! events from the store. `gap_detection.rs` finds that some are missing, and `gap_repair.rs` reads them.
+//! Projects one partition: messages from the bus, segments from the log reader, and events from the store when
+//! messages are missing (`gap_detection.rs`, `gap_repair.rs`).
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -29,11 +29,11 @@ pub(crate) struct PartitionConsumer {
     pub(super) partition: u16,
     stop: CancellationToken,
     pending: Arc<Pending>,
-    /// As far as this process knows.
+    /// The checkpoint, as far as this process knows.
     pub(super) checkpoint: LogPoint,
 }
 
-/// What is to be applied.
+/// The events to apply.
 enum Work {
     Messages(Vec<EventMessage>),
     LogSegment(LogSegment),
@@ -55,7 +55,7 @@ impl PartitionConsumer {
         }
     }
 
-    /// Runs until it is stopped, and finishes the batch in hand.
+    /// Runs until it is stopped, and finishes the current batch.
     pub(crate) async fn run(mut self, mut slices: mpsc::Receiver<LogSegment>) {
         if !self.reload().await {
             return;
@@ -78,7 +78,7 @@ impl PartitionConsumer {
                 }
                 mut batch = messages.next(tuning.batch) => {
                     let turn = applier.turn().await;
-                    // Whatever has come while the others had theirs goes into the same transaction.
+                    // Messages that have arrived meanwhile are applied in the same transaction.
                     batch.extend(messages.arrived(tuning.batch.saturating_sub(batch.len())));
                     self.context.delivered.fetch_add(batch.len() as u64, Ordering::Relaxed);
                     if !self.take(Work::Messages(batch), turn).await {
@@ -90,7 +90,7 @@ impl PartitionConsumer {
         }
     }
 
-    /// Applies it, as often as it takes. `false` when it is time to stop and it is not applied.
+    /// Applies it, with retries. Returns `false` when it is time to stop and it was not applied.
     async fn take(&mut self, mut work: Work, turn: Turn) -> bool {
         if let Work::Messages(messages) = &mut work {
             let partitions = self.context.applier.partitions;
@@ -162,14 +162,14 @@ impl PartitionConsumer {
 
     async fn attempt_messages(&mut self, messages: &mut Vec<EventMessage>) -> Result<(), ProjectError> {
         if self.context.identity.sift(self.checkpoint, messages).await? {
-            // What stands in the log at the positions of those that were dropped may have been announced by nobody.
+            // The events at the positions of dropped messages may not have been published.
             let head = self.context.store.head().await?;
             return self.repair(head).await;
         }
         match plan(self.checkpoint.position, messages) {
             Plan::Skip => Ok(()),
             Plan::Apply(messages) => {
-                // They travel as they are stored: what is personal in them is opened here.
+                // Messages have events as they are stored: they are decrypted here.
                 let store = &*self.context.store;
                 let sent = messages.iter().map(|message| message.event.clone()).collect();
                 let page = Page {
@@ -187,7 +187,7 @@ impl PartitionConsumer {
         }
     }
 
-    /// What the log reader has found. If it has begun where this partition is not, it comes again.
+    /// Applies a segment of the log reader. If it does not begin at the checkpoint, it will be sent again.
     async fn attempt_slice(&mut self, slice: &mut LogSegment) -> Result<(), ProjectError> {
         if slice.from != self.checkpoint.position {
             let Applier {
@@ -231,7 +231,7 @@ impl PartitionConsumer {
         Ok(())
     }
 
-    /// Reads the checkpoint from the database, as often as it takes. `false` when it is time to stop.
+    /// Reads the checkpoint from the database, with retries. Returns `false` when it is time to stop.
     async fn reload(&mut self) -> bool {
         let Applier {
             read_models,
@@ -262,7 +262,7 @@ impl PartitionConsumer {
     }
 }
 
-/// Says that an event is in the read models, so that the trace of its request ends there.
+/// Logs that an event is projected, so that the trace of its request ends there.
 fn note(event: &Decoded) {
     let metadata = &event.record.metadata;
     let trace = metadata.traceparent.as_deref();

@@ -1,5 +1,5 @@
-//! Whether this process does its job: what it saw when it last compared itself with the log. Readiness tells it without
-//! asking any server.
+//! Whether this process works, according to its last comparison with the log. Readiness reports this without asking
+//! any server.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::metrics::ProjectorMetrics;
 
-/// The number of heartbeats without a step forward, although there is something to project, that is too many.
+/// After this many heartbeats without progress, although there are events to project, a partition is stuck.
 const STUCK: u32 = 10;
 
 pub(crate) struct Readiness {
@@ -30,10 +30,10 @@ struct State {
 
 /// A partition that is behind.
 struct Since {
-    /// When it was first seen so.
+    /// When it was first behind.
     behind: Instant,
     checkpoint: u64,
-    /// When the checkpoint was first seen there.
+    /// When the checkpoint was first seen at this position.
     moved: Instant,
 }
 
@@ -51,7 +51,7 @@ impl Readiness {
         }
     }
 
-    /// These partitions are this process's from now on.
+    /// Sets the partitions of this process.
     pub(crate) fn owns(&self, partitions: &BTreeSet<u16>) {
         let mut state = self.lock();
         state.behind.retain(|partition, _| partitions.contains(partition));
@@ -64,8 +64,8 @@ impl Readiness {
             .set(i64::try_from(partitions.len()).unwrap_or(i64::MAX));
     }
 
-    /// The checkpoints of all partitions were compared with the log, of which everything up to `due` should have been
-    /// projected.
+    /// Records a comparison of the checkpoints of all partitions with the log, of which everything up to `due` should
+    /// be projected.
     pub(crate) fn looked(&self, checkpoints: &[LogPoint], due: u64) {
         let now = Instant::now();
         let mut state = self.lock();
@@ -91,18 +91,18 @@ impl Readiness {
         }
     }
 
-    /// The comparison with the log did not succeed.
+    /// Records that the comparison failed.
     pub(crate) fn failed(&self, why: String) {
         self.lock().failure = Some(why);
     }
 
-    /// Brings the metrics up to date that tell of time passing.
+    /// Updates the metrics that depend on the time.
     pub(crate) fn tick(&self) {
         let age = self.lock().looked.elapsed().as_secs();
         self.metrics.look_age.set(i64::try_from(age).unwrap_or(i64::MAX));
     }
 
-    /// What keeps this process from doing its job, if anything.
+    /// Why this process does not work; `None` if it does.
     pub(crate) fn complaint(&self) -> Option<String> {
         let state = self.lock();
         if let Some(failure) = &state.failure {

@@ -1,4 +1,4 @@
-//! What the workers of all partitions of one process use, and what they agree on.
+//! The shared state of the workers of one process.
 
 use std::sync::{Arc, atomic::AtomicU64};
 
@@ -10,10 +10,10 @@ use crate::{
     tuning::Tuning,
 };
 
-/// A partition that is further behind is brought up from the store at once, whatever is on its way on the bus.
+/// A partition that is further behind than this is read from the store, whatever the bus delivers.
 pub(crate) const FAR: u64 = 2_000;
 
-/// What every partition of a process works with.
+/// The shared state of all partitions of a process.
 #[derive(Clone)]
 pub(crate) struct WorkerContext {
     pub(crate) applier: Applier,
@@ -21,6 +21,6 @@ pub(crate) struct WorkerContext {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) identity: LogComparison,
     pub(crate) tuning: Tuning,
-    /// Messages that the bus has delivered to this process.
+    /// The number of messages that the bus has delivered to this process.
     pub(crate) delivered: Arc<AtomicU64>,
 }

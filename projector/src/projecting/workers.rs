@@ -17,7 +17,7 @@ use crate::projecting::{
     worker_context::WorkerContext,
 };
 
-/// Slices that wait for one partition, beside the one in its hands.
+/// The segments that wait for one partition, besides the current one.
 const WAITING: usize = 1;
 
 /// Starts and stops workers.
@@ -43,7 +43,7 @@ impl Workers {
         }
     }
 
-    /// From now on exactly these partitions have workers. One that is stopped finishes the batch in its hands.
+    /// Sets the partitions that have workers. One that is stopped finishes its current batch.
     pub(crate) fn run(&self, partitions: &BTreeSet<u16>) {
         let mut running = self.lock();
         running.retain(|partition, worker| {
@@ -77,7 +77,7 @@ impl Workers {
         }
     }
 
-    /// The partitions whose workers have no slice to apply.
+    /// The partitions whose workers have no segment.
     pub(crate) fn free(&self) -> Vec<u16> {
         self.lock()
             .iter()
@@ -91,8 +91,8 @@ impl Workers {
         self.lock().keys().copied().collect()
     }
 
-    /// Hands a slice to the partition's worker. `false` when it does not take it in time.
-    pub(crate) async fn hand(&self, partition: u16, slice: LogSegment, patience: Duration) -> bool {
+    /// Passes a segment to the worker of a partition. Returns `false` when the worker does not accept it in time.
+    pub(crate) async fn hand(&self, partition: u16, slice: LogSegment, limit: Duration) -> bool {
         let Some((slices, pending)) = self
             .lock()
             .get(&partition)
@@ -101,14 +101,14 @@ impl Workers {
             return false;
         };
         pending.add();
-        let taken = matches!(timeout(patience, slices.send(slice)).await, Ok(Ok(())));
+        let taken = matches!(timeout(limit, slices.send(slice)).await, Ok(Ok(())));
         if !taken {
             pending.done();
         }
         taken
     }
 
-    /// The partition's checkpoint has been moved for its worker.
+    /// Tells the worker of a partition that its checkpoint was moved.
     pub(crate) fn moved(&self, partition: u16, to: LogPoint) {
         if let Some(worker) = self.lock().get(&partition) {
             worker.pending.move_to(to);

@@ -1,4 +1,4 @@
-//! Writes to the tables what a batch of events has made of them.
+//! Writes the results of a batch of events to the tables.
 
 use std::collections::HashMap;
 
@@ -18,19 +18,21 @@ use crate::{
     },
 };
 
-/// What a person leaves in tables that are not folded from one stream each.
+/// Deletes a person's rows from tables that are not folded from streams.
 const OTHER_ERASURE: [&str; 3] = [
     "DELETE FROM task_history WHERE owner = $1",
     "DELETE FROM parked_events WHERE subject = $1",
-    // Its reason may quote the event. Nothing about the person is projected any more, so nothing has to be passed over.
+    // The reason may quote the event. Nothing about the person is projected any more, so no event needs to be
+    // skipped.
     "DELETE FROM discarded_events WHERE subject = $1",
 ];
 
-/// Their clients may have chosen the request ids. What operators did stays, and why admins did what they did goes.
+/// Replaces the request ids, which clients may have chosen. Operations of operators stay, and reasons of admins are
+/// deleted.
 const AUDIT_ERASURE: &str = "UPDATE audit_log SET correlation_id = $2,
      operation = CASE WHEN type IN ($3, $4) THEN operation END WHERE subject = $1";
 
-/// Writes everything that `fold` has changed.
+/// Writes all changes of `fold`.
 pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), DatabaseError> {
     let Fold {
         mut rows,
@@ -52,7 +54,7 @@ pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), Databa
     Ok(())
 }
 
-/// Writes the audit trail of `events`; of people who are `erased`, or whose key cannot be used, without their request ids.
+/// Writes the audit trail of `events`, without the request ids of people who are `erased` or whose key is unusable.
 pub(crate) async fn audit(
     tx: &mut Transaction,
     events: &[Decoded],
@@ -78,8 +80,8 @@ pub(crate) async fn delete(
     Ok(())
 }
 
-/// Deletes what the person `subject`, who was erased at `position` in the log, leaves in the read models, and remembers that
-/// nothing about them is projected any more.
+/// Deletes the rows of the person `subject`, who was erased at `position` in the log, and records that nothing about
+/// them is projected any more.
 pub(crate) async fn erase(tx: &mut Transaction, subject: UserId, position: u64) -> Result<(), DatabaseError> {
     let audit = [
         subject.0.into(),
@@ -110,7 +112,7 @@ async fn write_rows<M: ListedModel>(
         .into_values()
         .filter(|slot| slot.changed && !is_erased(slot.state.subject()))
         .collect();
-    // Neighbours in the index are neighbours in time, and two projectors lock rows in the same order.
+    // Ids that are close in the index are close in time, and two projectors lock rows in the same order.
     changed.sort_unstable_by_key(|slot| slot.state.id());
     let mut rows = Rows::of(M::TABLE);
     for slot in changed {

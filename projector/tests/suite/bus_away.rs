@@ -1,4 +1,4 @@
-//! A bus that brings nothing, or the wrong things: the log is read instead.
+//! A bus that delivers nothing, or the wrong messages: the log is read instead.
 
 use std::{
     sync::{
@@ -21,7 +21,7 @@ use super::{
     writer::{Writer, created, user},
 };
 
-/// A bus whose broker is not there.
+/// A bus without a broker.
 struct NoBus(AtomicU64);
 
 fn gone<T>() -> Result<T, BusError> {
@@ -83,7 +83,7 @@ pub(crate) async fn a_projector_works_from_the_store_alone(fixture: Fixture) {
     running.stop().await;
 }
 
-/// Old messages come so steadily that the bus is never silent.
+/// Old messages arrive so steadily that the bus is never silent.
 pub(crate) async fn a_trickle_of_old_messages_does_not_keep_it_from_the_log(fixture: Fixture) {
     let bus = InProcessBus::new();
     let running = fixture.project(1, bus.clone()).await;
@@ -112,9 +112,9 @@ pub(crate) async fn a_trickle_of_old_messages_does_not_keep_it_from_the_log(fixt
     running.stop().await;
 }
 
-/// Who stops right after the last event leaves no partition behind.
+/// A process that stops right after the last event leaves no partition behind.
 pub(crate) async fn an_orderly_end_leaves_every_partition_at_the_end_of_the_log(fixture: Fixture) {
-    // So slow that nobody looks at the idle ones before the end.
+    // So slow that idle partitions are not checked before the end.
     let slow = Tuning {
         heartbeat: Duration::from_secs(600),
         ..pace()
@@ -131,7 +131,7 @@ pub(crate) async fn an_orderly_end_leaves_every_partition_at_the_end_of_the_log(
         let wanted = u64::try_from(round + 1).unwrap() * 5;
         let messages = relay.messages().await;
         eventually("the tasks are there", async || {
-            // Until it is consumed the bus drops them.
+            // Before there is a consumer the bus drops them.
             bus.publish(&messages).await.unwrap();
             fixture.count("tasks").await == wanted
         })

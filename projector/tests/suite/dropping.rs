@@ -1,4 +1,4 @@
-//! Payloads that were dropped from the log, up to anywhere.
+//! Payloads that were dropped from the log, up to any point.
 
 use events::{
     AccountErased, EndReason, EventDigest, SessionEnded, SessionRefreshed, StoredEvent, TaskCompleted,
@@ -12,7 +12,7 @@ use super::{
     writer::{Writer, created, registered, session, started, task, user},
 };
 
-/// A session that ended, a task that was purged, and what an erased person had, each with others that go on.
+/// An ended session, a purged task, and the streams of an erased person, each among others that continue.
 async fn lives(log: &mut Writer) {
     for person in [user(1), user(2)] {
         log.account(person, registered("person@example.org")).await;
@@ -39,7 +39,7 @@ async fn lives(log: &mut Writer) {
     log.account(user(2), AccountErased {}).await;
 }
 
-/// The events whose payloads may go, the last first.
+/// The events whose payloads may be dropped, the last first.
 async fn droppable(fixture: &Fixture) -> Vec<EventDigest> {
     let events = fixture.store.stored_page(0, 1_000).await.unwrap().events;
     let ended = [
@@ -74,7 +74,7 @@ pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(fixture: 
             .drop_payloads(std::slice::from_ref(event))
             .await
             .unwrap();
-        // As if the command had been killed here: nothing differs, and it is said what is left to do.
+        // As if the command had been killed here: nothing differs, and the report shows what is left to do.
         let left = u64::from(
             event.stream == format!("session-{}", session(1)) && fixture.count("sessions").await == 2,
         );
@@ -97,7 +97,7 @@ pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(fixture: 
         rows.close().await;
         drop(rows);
 
-        // Likewise.
+        // The same here.
         assert_eq!(fixture.caught_up().await.left_by_drop, 0);
         let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
             .await
@@ -116,20 +116,20 @@ pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(fixture: 
         "who did what when stays"
     );
 
-    // Read again over the rows that are there, by as many projectors and by more.
+    // Projected again over the existing rows, with as many partitions and with more.
     for partitions in [2, 3] {
         fixture.run("UPDATE checkpoints SET position = 0").await;
         let report = fixture.catch_up(partitions).await;
         assert_eq!((report.tasks, report.sessions, report.parked), (2, 1, 0));
     }
-    // The others go on.
+    // The others continue.
     log.task(2, user(1), TaskCompleted {}).await;
     let reason = EndReason::Logout;
     log.session(2, user(1), SessionEnded { reason }).await;
     fixture.catch_up(2).await;
 }
 
-/// What a rebuild has left and what is kept for a step back lose the same rows.
+/// The same rows are deleted from the tables of an interrupted rebuild and the previous ones.
 pub(crate) async fn rows_that_are_kept_aside_go_with_the_others(fixture: Fixture) {
     let mut log = Writer::new(&fixture.store);
     lives(&mut log).await;

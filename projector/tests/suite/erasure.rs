@@ -49,7 +49,7 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(fixtu
         (2, 1, 1, 1)
     );
 
-    // Whatever was still on its way when they left.
+    // Events that were still on their way at the erasure.
     log.session(
         0,
         person,
@@ -62,7 +62,7 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(fixtu
     log.task(1, person, TaskCompleted {}).await;
     log.task(2, person, created(person, "Too late")).await;
     for partitions in [2, 3] {
-        // With another number of partitions everything is read again.
+        // With another number of partitions everything is projected again.
         fixture.run("UPDATE checkpoints SET position = 0").await;
         let report = fixture.catch_up(partitions).await;
         assert_eq!(
@@ -71,7 +71,7 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(fixtu
         );
         assert_eq!(report.audit, 17);
     }
-    // Request ids may be words of theirs.
+    // Request ids may be personal.
     let sql = "SELECT subject, correlation_id FROM audit_log";
     for row in fixture.rows(sql).await {
         let is_theirs = row.uuid("subject").unwrap() == person.0;
@@ -79,7 +79,7 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(fixtu
     }
 }
 
-/// The keys of two people are lost. One comes back from a backup, the other person is erased.
+/// The keys of two people are lost. One is restored from a backup, the other person is erased.
 pub(crate) async fn the_trail_of_a_person_without_a_key_is_whole(fixture: Fixture) {
     let directories = [TempDir::new().unwrap(), TempDir::new().unwrap()];
     let [kept, lost] = [
@@ -142,12 +142,12 @@ const ABOUT_NOBODY: [&str; 4] = [
     "partition_leases",
     "projector_replicas",
 ];
-/// Tables that keep the id of somebody who was erased, and nothing else of them.
+/// Tables that keep the id of an erased person, and nothing else.
 const KEEP_THE_ID: [&str; 2] = ["audit_log", "erased_subjects"];
-/// What somebody has written, or can be known by. Stands in what follows for everything of the kind.
+/// A word that stands for all personal data in this test.
 const PERSONAL: &str = "quince";
 
-/// How many rows of each table of the schema name `person` in any of their columns, and how many hold something personal.
+/// For each table of the schema: how many rows contain the id of `person`, and how many contain personal data.
 async fn rows_about(fixture: &Fixture, person: UserId) -> BTreeMap<String, (u64, u64)> {
     let tables = if fixture.is_postgres() {
         "SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = 'read_models' AND table_type = 'BASE TABLE'"
@@ -201,7 +201,7 @@ pub(crate) async fn every_table_forgets_an_erased_person(fixture: Fixture) {
             projector::discard(&fixture.read_models, position).await.unwrap();
         }
     }
-    // A reason that quotes the event, as that of a later release might.
+    // A reason that quotes the event, as a later release might write.
     for table in ["parked_events", "discarded_events"] {
         fixture
             .run(&format!(
@@ -215,7 +215,7 @@ pub(crate) async fn every_table_forgets_an_erased_person(fixture: Fixture) {
         if ABOUT_NOBODY.contains(&table) || table == "erased_subjects" {
             continue;
         }
-        // A new table has to be filled here, so that the second half says something about it.
+        // A new table must be filled here, or the second half would prove nothing about it.
         assert!(*named > 0, "this test writes nothing about the person to {table}");
         let keeps_texts = !matches!(table, "audit_log" | "sessions");
         assert_eq!(*personal > 0, keeps_texts, "{table}");
@@ -229,12 +229,12 @@ pub(crate) async fn every_table_forgets_an_erased_person(fixture: Fixture) {
             let may_name = KEEP_THE_ID.contains(&table.as_str());
             assert_eq!(named > 0, may_name, "{table} names the person in {named} rows");
         }
-        // Everything is read again.
+        // Everything is projected again.
         fixture.run("UPDATE checkpoints SET position = 0").await;
     }
 }
 
-/// Whether a file of the read models, or beside them, holds `word`.
+/// Whether a file of the read models contains `word`.
 fn files_hold(fixture: &Fixture, word: &str) -> bool {
     let url = fixture.url();
     let live = std::path::Path::new(url.strip_prefix("sqlite:").unwrap());
@@ -245,7 +245,7 @@ fn files_hold(fixture: &Fixture, word: &str) -> bool {
             .to_string_lossy()
             .starts_with("read-models")
     });
-    // One may go between the two looks.
+    // A file may be deleted meanwhile.
     let contents = of_read_models.filter_map(|file| std::fs::read(file).ok());
     contents
         .into_iter()

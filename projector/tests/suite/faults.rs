@@ -1,4 +1,4 @@
-//! What the bus, the database and a second projector may do without harm.
+//! Faults of the bus, the database and a second projector that must do no harm.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(crate) async fn lost_messages_are_read_from_the_log(fixture: Fixture) {
         let owner = user(number % 4);
         log.task(number, owner, created(owner, "Task")).await;
         let mut messages = relay.messages().await;
-        // Now and then one is lost, among them the very last.
+        // Some are lost, among them the very last.
         messages.retain(|message| message.event.position % 5 != 0);
         bus::Bus::publish(bus.as_ref(), &messages).await.unwrap();
     }
@@ -58,7 +58,7 @@ pub(crate) async fn a_failing_database_delays_and_loses_nothing(fixture: Fixture
     running.stop().await;
 }
 
-/// Waits until the projector has begun, and failed, more than one batch.
+/// Waits until the projector has failed with more than one batch.
 async fn failed_some_times(running: &Running) {
     eventually("batches fail", async || failures(running).await > 1).await;
 }
@@ -84,7 +84,7 @@ pub(crate) async fn metric(running: &Running, name: &str) -> u64 {
 }
 
 pub(crate) async fn two_projectors_of_one_partition_do_not_disturb_each_other(fixture: Fixture) {
-    // Each on a bus of its own, so that both believe to be the active one.
+    // Each has its own bus, so that both believe to be active.
     let buses = [InProcessBus::new(), InProcessBus::new()];
     let mut running = Vec::new();
     for bus in &buses {
@@ -129,7 +129,7 @@ pub(crate) async fn a_row_never_goes_back_while_the_log_is_read_again(fixture: F
         }
     }
     fixture.catch_up(1).await;
-    // Should a row go back all the same, then its event is refused and parked.
+    // If a row still goes back, its event is refused and parked.
     if fixture.is_postgres() {
         fixture
             .run(

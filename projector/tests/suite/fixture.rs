@@ -1,4 +1,4 @@
-//! Where a test runs: fresh databases that go when it ends, a bus, and projectors.
+//! The environment of a test: databases of its own, a bus, and projectors.
 
 use std::{
     sync::Arc,
@@ -39,7 +39,7 @@ pub(crate) fn partitions(count: u16) -> PartitionCount {
     PartitionCount::new(count).unwrap()
 }
 
-/// Small batches and short pauses, so that a test meets all of them.
+/// Small batches and short pauses, so that a test meets many of them.
 pub(crate) fn pace() -> Tuning {
     Tuning {
         batch: 7,
@@ -116,7 +116,7 @@ impl Fixture {
         Running { router, background }
     }
 
-    /// Projects whatever the log holds, then stops.
+    /// Projects the whole log, then stops.
     pub(crate) async fn catch_up(&self, count: u16) -> Report {
         let running = self.project(count, InProcessBus::new()).await;
         let report = self.caught_up().await;
@@ -124,7 +124,7 @@ impl Fixture {
         report
     }
 
-    /// Waits until the whole log has been projected and finds no difference.
+    /// Waits until the whole log is projected, and checks that there is no difference.
     pub(crate) async fn caught_up(&self) -> Report {
         let deadline = Instant::now() + TIMEOUT;
         loop {
@@ -156,7 +156,7 @@ impl Fixture {
         self.read_models.execute(sql, &[]).await.unwrap();
     }
 
-    /// Of the read models.
+    /// The URL of the read models.
     pub(crate) fn url(&self) -> String {
         match &self.place {
             Place::Directory { directory } => Database::file_url(&directory.path().join("read-models.db")),
@@ -164,13 +164,13 @@ impl Fixture {
         }
     }
 
-    /// Takes away every event above `after`, as a restore from a backup or a failover does.
+    /// Deletes every event above `after`, as a restore from a backup or a failover does.
     pub(crate) async fn cut_log(&self, after: u64) {
         self.damage_log(&format!("DELETE FROM events WHERE position > {after}"))
             .await;
     }
 
-    /// Changes the log behind the store's back.
+    /// Changes the log directly.
     pub(crate) async fn damage_log(&self, sql: &str) {
         let url = match &self.place {
             Place::Directory { directory } => Database::file_url(&directory.path().join("events.db")),

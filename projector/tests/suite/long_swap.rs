@@ -1,4 +1,4 @@
-//! SQLite copies the rows while the tables change places, and nobody else can write meanwhile.
+//! SQLite copies the rows during a swap, and nobody else can write meanwhile.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::suite::{
     writer::Writer,
 };
 
-/// Copying a row takes as long as a program that counts without end, so that only a deadline can end it.
+/// Copying a row never ends here, so only a deadline can end the swap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_swap_that_takes_too_long_changes_nothing_and_lets_go() {
     let fixture = Fixture::sqlite().await;
@@ -28,7 +28,7 @@ async fn a_swap_that_takes_too_long_changes_nothing_and_lets_go() {
     let swapped = rebuild.swap().await;
     assert!(matches!(swapped, Err(RebuildError::TooLarge(_))), "{swapped:?}");
     assert_eq!(dump(&fixture).await, before);
-    // Whoever waits for the lock gets it, and the next try goes well.
+    // The lock is released, and the next try succeeds.
     fixture
         .read_models
         .execute("DROP TRIGGER endless", &[])

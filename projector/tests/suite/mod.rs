@@ -1,4 +1,4 @@
-//! What holds on either database: a log, read models, a bus and a projector between them.
+//! Scenarios for either database: a log, read models, a bus and a projector.
 
 pub(crate) mod bus_away;
 pub(crate) mod dropping;
@@ -15,7 +15,7 @@ pub(crate) mod unreadable;
 pub(crate) mod verifying;
 pub(crate) mod writer;
 
-/// Every scenario as a test of its own, on the fixture that the expression makes.
+/// Makes every scenario a test, with the fixture of the expression.
 #[macro_export]
 macro_rules! suite {
     ($fixture:expr) => {

@@ -1,5 +1,5 @@
-//! A log that was cut and grew again, as after a restore from a backup or a failover without the last events: positions
-//! then name other events than they did.
+//! A log that was cut and grew again, as after a restore from a backup or a failover without the last events: then
+//! positions have other events.
 
 use bus::{Bus, InProcessBus};
 use projector::{Rebuild, RebuildError};
@@ -14,7 +14,7 @@ use super::{
 
 const MISMATCH: &str = "taskledger_projector_log_mismatch";
 
-/// So many tasks, of four people, numbered from `first`.
+/// Creates tasks of four people, numbered from `first`.
 async fn tasks(log: &mut Writer, first: u128, count: u128, title: &str) {
     for number in first..first + count {
         let owner = user(number % 4);
@@ -59,7 +59,7 @@ pub(crate) async fn messages_of_lost_events_are_never_applied(fixture: Fixture) 
 
     running.stop().await;
 
-    // Published, but not projected before the log loses them, and others take the places of some.
+    // Published, but lost from the log before they are projected; some positions get other events.
     tasks(&mut log, 100, 12, "Lost").await;
     bus.publish(&relay.messages().await).await.unwrap();
     fixture.cut_log(8).await;
@@ -86,7 +86,8 @@ pub(crate) async fn read_models_ahead_of_the_log_are_not_projected_over(fixture:
     fixture.catch_up(2).await;
     fixture.cut_log(8).await;
 
-    // At start, with the log shorter than the checkpoints; then with others in their places, and more.
+    // At the start, first with a log that is shorter than the checkpoints, then with other events at these positions,
+    // and more.
     let bus = InProcessBus::new();
     let running = fixture.project(2, bus.clone()).await;
     eventually("it is noticed", async || metric(&running, MISMATCH).await > 0).await;
@@ -120,7 +121,7 @@ pub(crate) async fn a_log_that_loses_its_tail_under_a_running_projector_is_notic
     fixture.caught_up().await;
 
     fixture.cut_log(20).await;
-    // As many as were lost and more, in the same moment: no position is missing at any look.
+    // At least as many events as were lost, at the same moment: no read finds a missing position.
     tasks(&mut Writer::new(&fixture.store), 200, 20, "New").await;
     eventually("it is noticed", async || metric(&running, MISMATCH).await > 0).await;
     assert!(!is_ready(&running).await);
@@ -150,7 +151,7 @@ pub(crate) async fn a_rebuild_starts_over_when_the_log_is_another(fixture: Fixtu
     assert_eq!(rebuild.swap().await.unwrap(), 40);
     let report = fixture.caught_up().await;
     assert_eq!((report.tasks, titled(&fixture, "New").await), (40, 30));
-    // The tables before are of the other history, and so no way back.
+    // The old tables are from the other history, so a rollback is refused.
     let refused = rebuild.rollback().await;
     assert!(matches!(refused, Err(RebuildError::OtherLog)), "{refused:?}");
 }
@@ -161,7 +162,7 @@ pub(crate) async fn a_hole_in_the_log_is_named(fixture: Fixture) {
     fixture
         .damage_log("DELETE FROM events WHERE position IN (5, 9, 10, 11)")
         .await;
-    // Read models that were made after the damage show nothing of it.
+    // Read models that were made after the damage do not show it.
     let running = fixture.project(2, InProcessBus::new()).await;
     eventually("all is projected", async || {
         fixture

@@ -68,7 +68,7 @@ pub(crate) async fn an_unreadable_event_parks_its_stream_only(fixture: Fixture) 
         list[0].reason
     );
 
-    // Another try changes nothing as long as the build is the same.
+    // A retry changes nothing while the build is the same.
     let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream)
         .await
         .unwrap();
@@ -86,7 +86,7 @@ pub(crate) async fn an_unreadable_event_parks_its_stream_only(fixture: Fixture) 
         "{refused:?}"
     );
 
-    // Without the poison the rest can go on, and what comes after it.
+    // Without the bad event the rest of the stream continues.
     discard(&fixture.read_models, poison).await.unwrap();
     let retried = retry_position(fixture.store.as_ref(), &fixture.read_models, later)
         .await
@@ -109,7 +109,7 @@ pub(crate) async fn an_unreadable_event_parks_its_stream_only(fixture: Fixture) 
     );
     running.stop().await;
 
-    // What was given up on stays given up when everything is projected again.
+    // A discarded event stays discarded when everything is projected again.
     fixture.run("DELETE FROM tasks").await;
     fixture.run("DELETE FROM audit_log").await;
     fixture.run("DELETE FROM checkpoints").await;
@@ -191,7 +191,7 @@ pub(crate) async fn a_refused_row_parks_its_stream_until_retried(fixture: Fixtur
     running.stop().await;
 }
 
-/// The poison alone cannot be projected, which the fold does not know: only the refusing database does.
+/// Only this event cannot be projected, because the database refuses it.
 async fn assert_refused(fixture: &Fixture, poison: u64) {
     super::fixture::eventually("the whole log is projected", async || {
         fixture.count("audit_log").await == 22
@@ -256,7 +256,7 @@ pub(crate) async fn text_with_nul_is_parked(fixture: Fixture) {
 pub(crate) async fn a_misplaced_event_is_parked(fixture: Fixture) {
     let mut log = Writer::new(&fixture.store);
     let owner = user(1);
-    // Not the beginning of a task, someone else's task, another kind of stream.
+    // An event before the creation of its task, a task of someone else, another kind of stream.
     log.task(1, owner, TaskCompleted {}).await;
     log.task(2, owner, created(user(2), "Not mine")).await;
     log.append(

@@ -1,4 +1,4 @@
-//! What ends up in the tables.
+//! The contents of the tables.
 
 use std::collections::BTreeSet;
 
@@ -268,7 +268,7 @@ pub(crate) async fn every_event_type_is_projected(fixture: Fixture) {
         (None, Some(11))
     );
 
-    // Nothing is left of what was purged but that it was.
+    // Only the fact of the purge is left.
     assert_eq!(tasks[2].uuid("owner").unwrap(), UserId::NOBODY.0);
     for column in ["title", "title_sort", "tag_list"] {
         assert_eq!(text(2, column).as_deref(), Some(""), "{column}");
@@ -329,7 +329,7 @@ pub(crate) async fn checkpoints_are_signalled(fixture: Fixture) {
     let mut signals = fixture.read_models.signals("taskledger_checkpoints");
     let mut log = Writer::new(&fixture.store);
     if fixture.is_postgres() {
-        // The first answer says that it listens from now on.
+        // The first result says that it listens from now on.
         assert_eq!(signals.next().await, None);
     }
     let position = log.task(1, user(1), created(user(1), "One")).await;

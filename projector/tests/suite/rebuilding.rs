@@ -1,4 +1,4 @@
-//! The read models are built again beside those in use, and take over.
+//! The read models are rebuilt beside those in use, and replace them.
 
 use std::sync::{
     Arc,
@@ -89,7 +89,7 @@ pub(crate) async fn a_rebuild_gives_the_same_rows_and_can_be_undone(fixture: Fix
         )
         .await;
     fixture.catch_up(2).await;
-    // One is given up on, the other has been tried.
+    // One is discarded, the other was retried.
     discard(&fixture.read_models, poison).await.unwrap();
     retry(fixture.store.as_ref(), &fixture.read_models, &poisoned)
         .await
@@ -145,7 +145,7 @@ pub(crate) async fn an_interrupted_rebuild_goes_on_where_it_was(fixture: Fixture
     history(&mut log, 120).await;
     fixture.catch_up(2).await;
     let before = dump(&fixture).await;
-    // Each page asks whether to stop, so it stops after the first.
+    // It checks for a stop at each page, so it stops after the first.
     let stop = CancellationToken::new();
     stop.cancel();
     let mut reached = 0;
@@ -167,7 +167,7 @@ pub(crate) async fn an_interrupted_rebuild_goes_on_where_it_was(fixture: Fixture
     rebuild.swap().await.unwrap();
     assert_eq!(dump(&fixture).await, before);
 
-    // Begun again on request.
+    // Restarted on request.
     assert!(!rebuild.build(&stop, |_| {}).await.unwrap());
     rebuild.restart().await.unwrap();
     let mut first = None;
@@ -190,7 +190,7 @@ pub(crate) async fn projectors_work_and_readers_read_through_swaps(fixture: Fixt
     let mut log = Writer::new(&fixture.store);
     history(&mut log, 60).await;
 
-    // A reader that has seen a checkpoint never sees less afterwards.
+    // A reader that has seen a checkpoint never sees an older state afterwards.
     let reading = tokio::spawn({
         let (read_models, ended) = (fixture.read_models.clone(), ended.clone());
         async move {
@@ -259,7 +259,7 @@ pub(crate) async fn projectors_work_and_readers_read_through_swaps(fixture: Fixt
     }
 }
 
-/// A swap under load may find the files busy or come too late; then nothing has changed and it is tried again.
+/// A swap under load may find the files busy or take too long; then nothing has changed and it is retried.
 async fn swapped(mut swap: impl AsyncFnMut() -> Result<u64, RebuildError>) {
     eventually("the tables change places", async || match swap().await {
         Ok(_) => true,

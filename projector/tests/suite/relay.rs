@@ -25,7 +25,7 @@ impl Relay {
         }
     }
 
-    /// The messages of everything that is new in the log.
+    /// The messages of all new events in the log.
     pub(crate) async fn messages(&mut self) -> Vec<EventMessage> {
         let events = self.store.read_all(self.published, 100_000).await.unwrap();
         let partitions = partitions(self.count);

@@ -1,4 +1,4 @@
-//! The law of the projector: however the log reaches it, in one go or live, cut anywhere, with messages lost,
+//! The law of the projector: for any way in which the log reaches it, all at once or live, with messages lost,
 //! repeated and reordered, the rows are the same.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::{
 
 const PEOPLE: u128 = 4;
 
-/// Something that happens to one of few people; what cannot happen yet begins a stream instead.
+/// An event of one of few people; one that is not possible yet begins a stream instead.
 #[derive(Debug, Clone)]
 struct Incident {
     person: u128,
@@ -31,7 +31,7 @@ struct Incident {
     what: u8,
 }
 
-/// How a message fares on the bus.
+/// The fate of a message on the bus.
 #[derive(Debug, Clone, Copy)]
 enum Delivery {
     Arrives,
@@ -44,7 +44,7 @@ enum Delivery {
 struct History {
     incidents: Vec<Incident>,
     deliveries: Vec<Delivery>,
-    /// After so many events the relay publishes what is new.
+    /// The numbers of events after which the relay publishes.
     cuts: Vec<usize>,
     partitions: u16,
 }
@@ -233,7 +233,7 @@ async fn happen(
     }
 }
 
-/// Every row of every table that is a function of the log, as text.
+/// Every row of every table that is computed from the log, as text.
 async fn rows(fixture: &Fixture) -> Vec<String> {
     let mut all = Vec::new();
     for (table, order, columns) in [

@@ -1,4 +1,4 @@
-//! Other processes on the same PostgreSQL that hold locks, or own partitions, and do nothing.
+//! Other processes on the same PostgreSQL that hold locks or own partitions, and have stopped.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ async fn readiness(running: &Running) -> String {
     String::from_utf8(body.to_vec()).unwrap()
 }
 
-/// Somebody in each partition.
+/// A person in each partition.
 fn one_of_each() -> Vec<u128> {
     (0..PARTITIONS)
         .map(|partition| {
@@ -56,7 +56,7 @@ pub(crate) async fn a_locked_checkpoint_stops_no_other_partition(fixture: Fixtur
         .await
         .unwrap();
     let people = one_of_each();
-    // Its message comes first, so that it has its turn first, again and again.
+    // Its message arrives first, so that it has its turn first, repeatedly.
     for round in 0..5 {
         for person in &people {
             let owner = user(*person);
@@ -94,7 +94,7 @@ pub(crate) async fn a_frozen_transaction_holds_a_partition_for_seconds_only(fixt
         .execute("UPDATE checkpoints SET position = position", &[])
         .await
         .unwrap();
-    // The times are the server's, which ends it.
+    // The times are the server's, which ends the transaction.
     let now = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS millis";
     let rows = frozen.fetch_all(now, &[]).await.unwrap();
     let frozen_at = rows[0].unsigned("millis").unwrap();
@@ -153,7 +153,7 @@ pub(crate) async fn replicas_share_the_partitions_evenly(fixture: Fixture) {
     assert!(owners(&fixture).await.is_empty());
 }
 
-/// A replica that does not show itself any more loses what it owns within seconds.
+/// A replica that does not renew its leases loses its partitions within seconds.
 pub(crate) async fn a_replica_that_stands_still_loses_its_partitions(fixture: Fixture) {
     let frozen = Uuid::now_v7();
     for partition in 0..PARTITIONS {
@@ -185,7 +185,7 @@ pub(crate) async fn a_replica_that_stands_still_loses_its_partitions(fixture: Fi
     running.stop().await;
 }
 
-/// A dump, or somebody who looks at the tables, old or new, for hours.
+/// A dump, or another reader of the old or new tables, for hours.
 pub(crate) async fn readers_do_not_hold_up_a_swap(fixture: Fixture) {
     let bus = InProcessBus::new();
     let running = fixture.project(2, bus.clone()).await;
@@ -224,7 +224,7 @@ pub(crate) async fn readers_do_not_hold_up_a_swap(fixture: Fixture) {
     running.stop().await;
 }
 
-/// What operators have given up on in other streams costs a batch nothing.
+/// Discarded events of other streams do not make a batch more expensive.
 pub(crate) async fn a_batch_does_not_read_what_was_discarded_of_other_streams(fixture: Fixture) {
     const OTHERS: u64 = 5_000;
     fixture

@@ -1,4 +1,4 @@
-//! Records of the log and rows of the read models that this build cannot read, among others that it can.
+//! Unreadable records of the log and rows of the read models, among readable ones.
 
 use bus::InProcessBus;
 use events::{StreamName, TaskCompleted, TaskRenamed};
@@ -10,7 +10,7 @@ use super::{
     writer::{Writer, created, registered, started, task, user},
 };
 
-/// Ways in which a record becomes unreadable, each with what it is parked for.
+/// Damages of a record, each with the reason for which it is parked.
 const RECORDS: [(&str, &str); 5] = [
     ("encoding = 'cbor'", "encoding"),
     ("metadata = '{'", "metadata"),
@@ -25,7 +25,7 @@ const RECORDS: [(&str, &str); 5] = [
     ("schema_version = 70000", "schema version"),
 ];
 
-/// Ways in which a row becomes unreadable: the table, what is set, and the column that is to blame.
+/// Damages of a row: the table, the change, and the damaged column.
 const ROWS: [(&str, &str, &str); 6] = [
     ("tasks", "status = 'blocked'", "status"),
     ("tasks", "priority = 17", "priority"),
@@ -64,7 +64,7 @@ pub(crate) async fn an_unreadable_record_parks_its_stream_only(fixture: Fixture)
         assert_eq!((report.tasks, report.parked), (3, 1), "{damage}");
         assert_eq!(done(&fixture).await, 2, "{damage}");
 
-        // Live: what follows in its stream is parked, and others go on.
+        // Live: later events of its stream are parked, and other streams continue.
         log.task(
             2,
             user(1),
@@ -101,7 +101,7 @@ pub(crate) async fn an_unreadable_record_parks_its_stream_only(fixture: Fixture)
         rebuild(&fixture).await;
         assert_eq!(fixture.caught_up().await.parked, 2, "{damage}");
 
-        // Another try tells the same, and without it the stream goes on.
+        // A retry has the same result, and without the event the stream continues.
         let stream = StreamName::task(task(2));
         let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream)
             .await
@@ -144,7 +144,7 @@ async fn rebuild(fixture: &Fixture) {
     rebuild.swap().await.unwrap();
 }
 
-/// The first event of a stream, whose metadata does not say whom it is about, is in a partition all the same.
+/// An unreadable first event of a stream, without a subject, still has a partition.
 pub(crate) async fn a_stream_that_begins_unreadable_is_parked_whole(fixture: Fixture) {
     let mut log = Writer::new(&fixture.store);
     three_tasks(&mut log).await;

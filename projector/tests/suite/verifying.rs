@@ -1,4 +1,4 @@
-//! The comparison of the tables with the log finds what was tampered with.
+//! The comparison of the tables with the log finds changed rows.
 
 use events::{AccountErased, TaskCompleted};
 use projector::{verify, verify_sample};

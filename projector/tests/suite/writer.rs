@@ -1,4 +1,4 @@
-//! Appends events to the log as the roles do, and as they would never do.
+//! Appends events to the log as the roles do, and as they never would.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Takes rows away of streams whose payloads were dropped from the log, as a rebuild does not have them.
+//! Deletes the rows of streams whose payloads were dropped from the log. A rebuild would not have them either.
 
 use database::Database;
 use events::StreamName;
@@ -6,17 +6,17 @@ use events::StreamName;
 use super::{Generation, Generations, Lock, RebuildError};
 use crate::projecting::writing;
 
-/// Every set of tables, while no rebuild is at work on them.
+/// Every set of tables, while no rebuild is running.
 pub struct DroppedRows {
     tables: Vec<Database>,
     _lock: Lock,
 }
 
 impl DroppedRows {
-    /// The read models at `url`, with what an interrupted rebuild has left and what is kept for a step back.
+    /// Opens the read models at `url`, with the tables of an interrupted rebuild and the previous ones.
     ///
     /// # Errors
-    /// When a rebuild is at work, or they cannot be opened.
+    /// When a rebuild is running, or they cannot be opened.
     pub async fn open(url: &str) -> Result<Self, RebuildError> {
         let places = Generations::new(url);
         let live = places.open(Generation::Live).await?;
@@ -31,7 +31,7 @@ impl DroppedRows {
         Ok(Self { tables, _lock: lock })
     }
 
-    /// Deletes the rows of `streams`. Everything of them must have been projected.
+    /// Deletes the rows of `streams`. All of their events must be projected.
     ///
     /// # Errors
     /// When that is not possible.

@@ -1,4 +1,4 @@
-//! Why a rebuild did not work out.
+//! The errors of a rebuild.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use event_store::StoreError;
 
 use crate::operator::parking::ParkingError;
 
-/// Why a rebuild did not work out.
+/// Why a rebuild failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
-    /// There is another one.
+    /// Another rebuild is running.
     #[error("another rebuild is at work")]
     AtWork,
-    /// Nothing was rebuilt yet.
+    /// There are no previous tables.
     #[error("there is nothing to go back to: no rebuild has replaced the read models")]
     NoPrevious,
-    /// The log could not be read to its end quickly enough.
+    /// The log could not be read to its end in time.
     #[error(
         "the tables are at position {position} and did not reach the live ones in time: nothing was changed, try again"
     )]
     Behind {
-        /// Where they are.
+        /// The position of the tables.
         position: u64,
     },
-    /// An event was discarded that the shadow tables have taken in.
+    /// An event was discarded after the shadow tables had projected it.
     #[error(
         "the event at position {0} was discarded after these tables had taken it in: nothing was changed; build them again with --restart"
     )]
@@ -34,26 +34,26 @@ pub enum RebuildError {
         "these tables were projected from another history of the log, before it was restored: nothing was changed; run `taskledger projection rebuild`"
     )]
     OtherLog,
-    /// Somebody has been at work on the live tables all the time.
+    /// The live tables were locked by others all the time.
     #[error("other transactions did not let go of the live tables in time: nothing was changed, try again")]
     Busy,
-    /// The rows of files could not be copied quickly enough.
+    /// The rows of files could not be copied in time.
     #[error(
         "there are too many rows to change places within {} s, for which everybody who projects has to wait: nothing was changed; \
          to build them anew stop the system, delete the file of the read models with its -wal and -shm, and start it again", .0.as_secs()
     )]
     TooLarge(Duration),
-    /// A file could not be dealt with.
+    /// An operation on a file failed.
     #[error("cannot {what} {path}: {source}")]
     File {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
         path: String,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: std::io::Error,
     },
-    /// A decision about a parked event could not be repeated.
+    /// The discarding of an event could not be repeated.
     #[error(transparent)]
     Parking(#[from] ParkingError),
     /// The read models cannot be used.

@@ -1,4 +1,4 @@
-//! Where live, shadow and previous tables are: three schemas of one PostgreSQL database, or three SQLite files.
+//! The live, shadow and previous tables: three schemas of one PostgreSQL database, or three SQLite files.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 
 use super::RebuildError;
 
-/// Connections that a rebuild opens to each set of tables, at most.
+/// The most connections of a rebuild to each set of tables.
 const CONNECTIONS: u32 = 6;
 
 /// One of the sets of tables.
@@ -20,7 +20,7 @@ const CONNECTIONS: u32 = 6;
 pub(super) enum Generation {
     Live,
     Shadow,
-    /// In use before.
+    /// The tables that were live before.
     Previous,
 }
 
@@ -42,16 +42,16 @@ impl Generation {
     }
 }
 
-/// All of them.
+/// All sets of tables.
 #[derive(Debug)]
 pub(super) struct Generations {
     url: String,
-    /// Of the live tables, on SQLite.
+    /// The file of the live tables, on SQLite.
     file: Option<PathBuf>,
 }
 
 impl Generations {
-    /// `url` is that of the live ones.
+    /// `url` is the URL of the live tables.
     pub(super) fn new(url: &str) -> Self {
         let file = url.strip_prefix("sqlite:").map(|path| {
             let path = path.strip_prefix("//").unwrap_or(path);
@@ -70,14 +70,14 @@ impl Generations {
             .map(|live| live.with_extension(generation.extension()))
     }
 
-    /// Where the live tables are copied to before they are replaced, on SQLite.
+    /// The file for a copy of the live tables before they are replaced, on SQLite.
     pub(super) fn copy(&self) -> Option<PathBuf> {
         self.file
             .as_ref()
             .map(|live| live.with_extension("previous.db.new"))
     }
 
-    /// Opens these tables, created and brought up to date as need be.
+    /// Opens these tables, and creates or migrates them if necessary.
     pub(super) async fn open(&self, generation: Generation) -> Result<Database, RebuildError> {
         let url = match (generation, self.file(generation)) {
             (Generation::Live, _) | (_, None) => self.url.clone(),
@@ -96,7 +96,7 @@ impl Generations {
         Ok(live.fetch_optional(sql, &[name.into()]).await?.is_some())
     }
 
-    /// The right to be the one who rebuilds, on SQLite.
+    /// The lock of the one running rebuild, on SQLite.
     pub(super) fn lock_files(&self) -> Result<Lock, RebuildError> {
         let path = self
             .file
@@ -117,7 +117,7 @@ impl Generations {
         }
     }
 
-    /// Removes these tables; the live ones never.
+    /// Removes these tables, unless they are live.
     pub(super) async fn remove(&self, live: &Database, generation: Generation) -> Result<(), RebuildError> {
         if generation == Generation::Live {
             return Ok(());
@@ -133,8 +133,8 @@ impl Generations {
         }
     }
 
-    /// After `generation` has taken over on SQLite: its file goes, and the copy of the tables before becomes the
-    /// previous ones.
+    /// After `generation` was made live on SQLite: removes its file, and makes the copy of the old tables the
+    /// previous one.
     pub(super) fn keep_previous(&self, generation: Generation) -> Result<(), RebuildError> {
         let (Some(used), Some(copy), Some(previous)) = (
             self.file(generation),
@@ -149,7 +149,7 @@ impl Generations {
     }
 }
 
-/// Removes a SQLite database with everything beside it.
+/// Removes a SQLite database with the files beside it.
 pub(super) fn remove_files(file: &Path) -> Result<(), RebuildError> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut path = file.as_os_str().to_owned();
@@ -170,7 +170,7 @@ pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) 
     move |source| RebuildError::File { what, path, source }
 }
 
-/// The right to be the one rebuild; given up when dropped, also by `kill -9`.
+/// The lock of the one running rebuild; released when dropped, also by `kill -9`.
 pub(super) enum Lock {
     File(#[expect(dead_code, reason = "held, not read")] File),
     Connection(#[expect(dead_code, reason = "held, not read")] PgConnection),
@@ -179,7 +179,7 @@ pub(super) enum Lock {
 impl Lock {
     pub(super) async fn take(places: &Generations, live: &Database) -> Result<Self, RebuildError> {
         if let Some(server) = live.postgres() {
-            // The lock is the session's, so it must not be in the pool.
+            // The session holds the lock, so it must not be in the pool.
             let mut connection = server.connect().await?;
             let free: bool =
                 sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('taskledger.rebuild', 0))")

@@ -1,5 +1,5 @@
-//! Copies from the live tables to the new ones what the log does not know: the decisions of operators, and into which partitions
-//! the log is projected.
+//! Copies facts that the log does not have from the live tables to the new ones: discarded events, and the numbers of
+//! partitions.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use events::{LogPoint, StreamName};
 use super::RebuildError;
 use crate::{operator::parking, projecting::checkpoint};
 
-/// Repeats in `next` what an operator has given up on.
+/// Discards in `next` the events that an operator has discarded.
 pub(super) async fn discarded(
     live: &Database,
     next: &Database,
@@ -50,7 +50,7 @@ pub(super) async fn discarded(
     Ok(())
 }
 
-/// Remembers in `next` how often a parked event has been tried.
+/// Copies the numbers of attempts of parked events to `next`.
 pub(super) async fn attempts(live: &Database, next: &Database) -> Result<(), RebuildError> {
     for row in live
         .fetch_all(
@@ -68,7 +68,7 @@ pub(super) async fn attempts(live: &Database, next: &Database) -> Result<(), Reb
     Ok(())
 }
 
-/// Gives `next`, which is complete up to `reached`, every checkpoint that the live tables have: each projector
+/// Writes every checkpoint of the live tables to `next`, which is complete up to `reached`, so that each projector
 /// finds its own.
 pub(super) async fn checkpoints(
     live: &Database,

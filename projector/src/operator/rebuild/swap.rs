@@ -1,4 +1,4 @@
-//! The one transaction in which new tables take the place of the live ones.
+//! The transaction in which new tables replace the live ones.
 
 use std::time::Duration;
 
@@ -16,20 +16,20 @@ use crate::projecting::{
     decode::sentence,
 };
 
-/// How long the swap waits for a lock. All projectors wait behind it meanwhile, so it is better to try again.
+/// How long the swap waits for a lock. All projectors wait behind it meanwhile, so it gives up soon and tries again.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often it is tried, and the pause between two tries, in which the projectors go on.
+/// The number of tries. Between two of them the projectors continue.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_secs(1);
 
 const LIVE: &str = Schema::ReadModels.name();
 const SHADOW: &str = Schema::ReadModelsShadow.name();
 const PREVIOUS: &str = Schema::ReadModelsPrevious.name();
-/// The live tables for a moment, while the previous ones take their place.
+/// The name of the live tables for a moment, while the previous ones replace them.
 const NEXT: &str = "read_models_next";
 
-/// Whoever may use the live tables and views may use these, and those that later migrations add.
+/// Grants users of the live tables and views the same rights on these, and on those of later migrations.
 fn grants() -> String {
     format!(
         "DO $$
@@ -70,14 +70,13 @@ $$"
     )
 }
 
-/// PostgreSQL: schemas change their names.
+/// Swaps on PostgreSQL, by renaming schemas.
 ///
-/// Projectors begin each transaction by writing to `checkpoints`. Those at work are waited for; those that come
-/// wait for the lock, look the table up again when they get it, and so find the new one. If it is not where they
-/// think it is, they are fenced off as by any other projector. Statements prepared before are parsed again, since
-/// a renamed schema invalidates them. Readers are held up by nothing: each statement sees the old tables or the
-/// new ones. Nor does the swap wait for readers, however long they read: a schema's name is not locked by them, and what
-/// is not wanted any more is dropped afterwards.
+/// Projectors begin each transaction by writing to `checkpoints`. The swap waits for running ones. New ones wait for
+/// the lock, then look the table up again, and so find the new one. If its checkpoint is not the expected one, they
+/// are fenced off as by another projector. Prepared statements are parsed again, because the renaming invalidates
+/// them. Readers are never blocked: each statement sees the old tables or the new ones. The swap does not wait for
+/// readers either: they do not lock the name of a schema, and old tables are dropped later.
 pub(super) async fn schemas(
     live: &Database,
     generation: Generation,
@@ -127,11 +126,10 @@ pub(super) async fn schemas(
     Ok(position)
 }
 
-/// What the names of schemas begin with that are not wanted any more.
+/// The prefix of schemas that will be dropped.
 const OLD: &str = "read_models_old_";
 
-/// A transaction that holds up all projectors. It never waits long: whoever is at work on a checkpoint and does not come
-/// to an end would have everybody wait.
+/// A transaction that blocks all projectors. It never waits long for one, because all others would wait, too.
 async fn lock(live: &Database) -> Result<Transaction, RebuildError> {
     for _ in 0..TRIES {
         let mut tx = live.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
@@ -155,7 +153,7 @@ async fn exists(tx: &mut Transaction, schema: &str) -> Result<bool, RebuildError
     Ok(tx.fetch_optional(sql, &[schema.into()]).await?.is_some())
 }
 
-/// Drops what earlier swaps have put aside. What somebody still reads stays until the next time.
+/// Drops the schemas of earlier swaps. One that is still being read is dropped the next time.
 pub(super) async fn drop_old(live: &Database) {
     if let Err(error) = try_to_drop_old(live).await {
         tracing::warn!(
@@ -176,8 +174,8 @@ async fn try_to_drop_old(live: &Database) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-/// SQLite: a running server holds the live file open, so the rows change places and not the files. Readers see
-/// the old rows until the commit; projectors wait, or fail and try again, for `longest_hold` at most.
+/// Swaps on SQLite: a running server has the live file open, so the rows are swapped and not the files. Readers see
+/// the old rows until the commit; projectors wait, or fail and retry, for at most `longest_hold`.
 pub(super) async fn files(
     places: &Generations,
     live: &Database,
@@ -189,11 +187,11 @@ pub(super) async fn files(
         return Err(RebuildError::NoPrevious);
     };
     remove_files(&copy)?;
-    // SQLite would make a file that everybody can read, but takes an empty one.
+    // SQLite would create a file that everybody can read, but uses an empty one.
     private::file(&copy).map_err(failed("create", &copy))?;
     live.execute("VACUUM INTO $1", &[copy.display().to_string().into()])
         .await?;
-    // It does not go back to the pool with another file attached.
+    // This connection must not return to the pool with another file attached.
     let mut loan = live.writer().await?;
     let connection = loan.sqlite().ok_or(RebuildError::NoPrevious)?;
     sqlx::query("ATTACH DATABASE $1 AS next")
@@ -215,7 +213,7 @@ pub(super) async fn files(
         ));
     }
     let copying = async {
-        // An immediate transaction would lock the other file, too, which must still be written to.
+        // An immediate transaction would also lock the other file, which must stay writable.
         let mut tx = connection.begin().await?;
         sqlx::query("UPDATE main.checkpoints SET position = position")
             .execute(&mut *tx)
@@ -226,7 +224,7 @@ pub(super) async fn files(
         }
         Ok::<_, RebuildError>((tx, position))
     };
-    // What is not copied by then ends with the connection, and with it the lock.
+    // After this time the copy ends with the connection, and so does the lock.
     let (tx, position) = tokio::time::timeout(longest_hold, copying)
         .await
         .map_err(|_| RebuildError::TooLarge(longest_hold))??;
@@ -235,7 +233,7 @@ pub(super) async fn files(
     Ok(position)
 }
 
-/// Those that can be written; others are computed.
+/// The columns that can be written; others are computed.
 async fn columns(connection: &mut SqliteConnection, table: &str) -> Result<String, RebuildError> {
     let names: Vec<String> = sqlx::query_scalar("SELECT '\"' || name || '\"' FROM pragma_table_info($1)")
         .bind(table)

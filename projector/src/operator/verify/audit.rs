@@ -15,10 +15,10 @@ use crate::{
     projecting::decode::{Decoded, Reading},
 };
 
-/// Compares page after page, and remembers what only the end of the log can tell.
+/// Compares page by page, and remembers facts that can be checked only at the end of the log.
 #[derive(Debug, Default)]
 pub(super) struct AuditVerifier {
-    /// Whose rows have no request ids, and the first of them: so it should be, if they were erased later.
+    /// People whose rows have no request ids, with the first position: this is right if they are erased later.
     without_request_ids: BTreeMap<UserId, u64>,
 }
 
@@ -55,7 +55,7 @@ impl AuditVerifier {
             }
             let row = next_up_to(&mut rows, event.position)?;
             if *reading == Reading::Place {
-                // It has a row only if somebody could read it.
+                // It has a row only if some process could read it.
                 continue;
             }
             let Some(row) = row else {
@@ -64,7 +64,7 @@ impl AuditVerifier {
             };
             let mut expected = Vec::new();
             if *reading == Reading::WithoutKey {
-                // Whoever wrote the row may have had the key.
+                // The process that wrote the row may have had the key.
                 let mut event = event.clone();
                 event.metadata.correlation_id = row.str("correlation_id")?.into();
                 audit_values(&event, false, &mut expected);
@@ -85,7 +85,7 @@ impl AuditVerifier {
         Ok(count)
     }
 
-    /// Tells whose request ids are missing although they were not erased.
+    /// Reports people without request ids who were not erased.
     pub(super) async fn finish(self, rows: &mut RowVerifier<'_>) -> Result<(), VerifyError> {
         for (subject, position) in self.without_request_ids {
             if !rows.was_erased(subject).await? {

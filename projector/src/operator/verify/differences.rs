@@ -1,6 +1,6 @@
-//! What a comparison has found, bounded.
+//! The differences that a comparison found, limited in number.
 
-/// Differences that are listed; beyond that they are only counted.
+/// The most differences that are listed; further ones are only counted.
 const MAX_LISTED: usize = 100;
 
 #[derive(Debug, Default)]

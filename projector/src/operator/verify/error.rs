@@ -1,9 +1,9 @@
-//! Why a comparison came to no result.
+//! The errors of comparisons.
 
 use database::DatabaseError;
 use event_store::StoreError;
 
-/// Why a comparison came to no result.
+/// Why a comparison has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The read models cannot be read.

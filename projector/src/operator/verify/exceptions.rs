@@ -1,4 +1,4 @@
-//! What the tables say is not projected: parked and discarded events and erased people.
+//! The exceptions of the projection according to the tables: parked and discarded events, and erased people.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -57,7 +57,7 @@ impl Exceptions {
         Ok(exceptions)
     }
 
-    /// Those of one stream.
+    /// The exceptions of one stream.
     pub(super) async fn of_stream(
         read_models: &Database,
         stream: &StreamName,
@@ -81,7 +81,7 @@ impl Exceptions {
         Ok(exceptions)
     }
 
-    /// An empty fold that leaves out what is parked or discarded. Whom it erases it finds out by itself.
+    /// An empty fold that skips parked and discarded events. It finds erasures itself.
     pub(super) fn fold(&self) -> Fold {
         Fold {
             parked: self.parked.clone(),
@@ -90,12 +90,13 @@ impl Exceptions {
         }
     }
 
-    /// When a person was erased, as far as the tables know.
+    /// The position at which a person was erased, according to the tables.
     pub(super) fn erased_at(&self, subject: UserId) -> Option<u64> {
         self.erased.get(&subject).copied()
     }
 
-    /// Compares with what the fold of the log up to `head` has parked and erased. Returns how many are parked.
+    /// Compares them with the events that the fold up to `head` has parked and the people that it has erased. Returns
+    /// how many are parked.
     pub(super) fn compare(&self, fold: &Fold, head: u64, differences: &mut Differences) -> u64 {
         let expected: BTreeSet<u64> = fold
             .newly_parked

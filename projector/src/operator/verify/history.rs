@@ -12,17 +12,17 @@ use super::{
 };
 use crate::models::{RowBuffer, TASK_HISTORY, TaskVersion};
 
-/// Compares page after page, and remembers what only the end of the log can tell.
+/// Compares page by page, and remembers facts that can be checked only at the end of the log.
 #[derive(Debug, Default)]
 pub(super) struct HistoryVerifier {
-    /// Of which tasks rows are missing, whose those are, and the first of them: it should be, if the person was erased later, or
-    /// the task purged.
+    /// Tasks with missing rows, with the owner and the first position: this is right if the person is erased later,
+    /// or the task purged.
     missing: BTreeMap<TaskId, (UserId, u64)>,
 }
 
 impl HistoryVerifier {
-    /// Compares the rows above `after` and up to `to` with what the events there have `made` of tasks. Returns how many
-    /// rows there are.
+    /// Compares the rows above `after` and up to `to` with the changes of the events there. Returns the number of
+    /// rows.
     pub(super) async fn compare(
         &mut self,
         read_models: &Database,
@@ -51,7 +51,7 @@ impl HistoryVerifier {
             };
             let mut expected = Vec::new();
             version.values(&mut expected);
-            // One that cannot be read is another, too.
+            // An unreadable row differs, too.
             if row_values(TASK_HISTORY, &row).ok() != Some(expected) {
                 differences.add(format!("task_history differs at position {position}"));
             }
@@ -64,7 +64,7 @@ impl HistoryVerifier {
         Ok(count)
     }
 
-    /// Tells whose rows are missing although they were not erased, and what is left of purged tasks.
+    /// Reports missing rows of people who were not erased, and rows that are left of purged tasks.
     pub(super) async fn finish(
         self,
         rows: &mut RowVerifier<'_>,
@@ -99,7 +99,7 @@ impl HistoryVerifier {
     }
 }
 
-/// Whether the task has been purged by now.
+/// Whether the task is purged by now.
 async fn is_purged(read_models: &Database, task: TaskId) -> Result<bool, DatabaseError> {
     let sql = "SELECT id FROM tasks WHERE id = $1 AND owner = $2";
     let values = [task.0.into(), UserId::NOBODY.0.into()];

@@ -1,4 +1,4 @@
-//! Reads the log page by page and folds what it says.
+//! Reads the log page by page and folds the events.
 
 use event_store::{EventStore, StoreError};
 use events::StreamName;
@@ -8,10 +8,10 @@ use crate::projecting::{
     fold::{Fold, GapPolicy, HoleFound},
 };
 
-/// Rows and events read at once.
+/// The most rows and events that are read at once.
 pub(super) const PAGE: usize = 2_000;
 
-/// Folds one event; what does not fit is parked, so holes are never reported.
+/// Folds one event. An event that does not fit is parked, so missing events are never reported.
 pub(super) fn fold_in(fold: &mut Fold, event: Decoded) {
     let (Ok(()) | Err(HoleFound)) = fold.take(&event, None, GapPolicy::Park);
 }

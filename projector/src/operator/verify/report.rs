@@ -1,4 +1,4 @@
-//! What a comparison of the read models with the log found.
+//! The result of comparing the read models with the log.
 
 use events::{Account, Session, Task};
 
@@ -11,10 +11,10 @@ pub(super) trait Counted {
 
 macro_rules! report {
     ({} $($model:ident => $table:ident, $about:literal;)+) => {
-        /// What a comparison found.
+        /// The result of a comparison.
         #[derive(Debug, Clone, PartialEq, Eq, Default)]
         pub struct Report {
-            /// The log was folded up to here.
+            /// The position up to which the log was folded.
             pub position: u64,
             pub events: u64,
             $(
@@ -27,13 +27,13 @@ macro_rules! report {
             pub audit: u64,
             /// Rows of `parked_events`.
             pub parked: u64,
-            /// Rows of streams whose payloads were dropped from the log, by a command that was broken off before it took the
-            /// rows, too. Nothing says what they should be.
+            /// Rows of streams whose payloads were dropped from the log by a command that was interrupted before it
+            /// deleted the rows. Nothing shows what they should be.
             pub left_by_drop: u64,
-            /// How many positions of the log were not projected yet after some seconds of waiting: then nothing was
-            /// compared, and that is the only difference.
+            /// How many positions of the log were not projected after a few seconds of waiting. If not 0, nothing was
+            /// compared, and this is the only difference.
             pub behind: u64,
-            /// What is not as it should be, in sentences; the last says how many there are beyond the first hundred.
+            /// The differences in sentences; the last one counts those beyond the first hundred.
             pub differences: Vec<String>,
         }
 

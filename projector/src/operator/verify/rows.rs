@@ -22,12 +22,12 @@ pub(super) struct RowVerifier<'a> {
     pub(super) store: &'a dyn EventStore,
     pub(super) read_models: &'a Database,
     pub(super) exceptions: Exceptions,
-    /// Who is erased up to the head.
+    /// The people erased up to the head.
     pub(super) erased: HashMap<UserId, u64>,
-    /// Up to where the log has been folded.
+    /// The position up to which the log was folded.
     pub(super) head: u64,
     pub(super) differences: Differences,
-    /// Rows of streams whose payloads were dropped from the log, and whose rows were to go next.
+    /// Rows of streams whose payloads were dropped from the log, and whose rows were to be deleted next.
     pub(super) left_by_drop: u64,
 }
 
@@ -80,7 +80,7 @@ impl RowVerifier<'_> {
         if slot.as_ref().is_some_and(|slot| slot_values(slot) == found) {
             return Ok(());
         }
-        // The projector has gone on since the head was read: then its stream says what the row should be.
+        // The row has changed since the head was read: its stream shows what it should be.
         let slot = match row.unsigned("position")? > self.head {
             true => self.fold_stream::<M>(id, row.unsigned("version")?).await?,
             false => slot,
@@ -133,7 +133,7 @@ impl RowVerifier<'_> {
         Ok(())
     }
 
-    /// Whether `subject` was erased, up to the head or since.
+    /// Whether `subject` was erased, before the head or later.
     pub(super) async fn was_erased(&self, subject: UserId) -> Result<bool, VerifyError> {
         Ok(self.erased.contains_key(&subject) || self.is_erased_meanwhile(subject).await?)
     }
@@ -153,8 +153,8 @@ impl RowVerifier<'_> {
     }
 }
 
-/// Whether payloads of `stream` were dropped from the log, so that nothing says what its row should be. Rows of `erased` people
-/// went with their erasure, long before.
+/// Whether payloads of `stream` were dropped from the log, so that nothing shows what its row should be. Rows of
+/// `erased` people were deleted long before.
 async fn was_dropped(
     store: &dyn EventStore,
     stream: &StreamName,

@@ -1,4 +1,4 @@
-//! Compares some rows, chosen at random, with a fold of their streams: cheap however long the log is.
+//! Compares some random rows with a fold of their streams. The cost does not depend on the length of the log.
 #![expect(
     clippy::disallowed_methods,
     reason = "which rows are compared is a matter of chance, and nothing depends on it"
@@ -25,14 +25,14 @@ use crate::{
     projecting::checkpoint,
 };
 
-/// Logs up to this position are read as a whole to find streams, since chance would miss some.
+/// Shorter logs are read completely to find streams, because a random choice would miss some.
 const SHORT: u64 = 2_000;
 
-/// Streams with more events are left out: a sample is to cost little.
+/// Streams with more events are left out, to keep a sample cheap.
 const LONG: u64 = 1_000;
 
-/// Chooses up to `size` tasks, as many accounts and as many sessions at random, those with more events more
-/// likely, and compares their rows with folds of their streams. May run beside a projector at work.
+/// Chooses up to `size` tasks, as many accounts and as many sessions at random, with a preference for those with many
+/// events, and compares their rows with folds of their streams. Projectors may run meanwhile.
 ///
 /// # Errors
 /// When the log or the read models cannot be read.
@@ -71,14 +71,14 @@ pub async fn verify_sample(
 struct Sample<'a> {
     store: &'a dyn EventStore,
     read_models: &'a Database,
-    /// Everything up to here has been projected.
+    /// The position up to which everything is projected.
     reached: u64,
     report: Report,
     differences: Differences,
 }
 
 impl Sample<'_> {
-    /// Compares the row of `stream`, if that is one of this model.
+    /// Compares the row of `stream`, if it belongs to this model.
     async fn compare_if_of<M: ListedModel + Counted>(
         &mut self,
         stream: &StreamName,
@@ -93,7 +93,7 @@ impl Sample<'_> {
     }
 
     async fn compare<M: ListedModel>(&mut self, id: Uuid, stream: &StreamName) -> Result<(), VerifyError> {
-        // What is parked, discarded or erased may change between the reads: then the second look is right.
+        // Parked, discarded or erased events may change between the reads: then the second comparison is right.
         let mut found = self.look::<M>(id, stream).await?;
         if found.is_some() {
             found = self.look::<M>(id, stream).await?;
@@ -104,7 +104,7 @@ impl Sample<'_> {
         Ok(())
     }
 
-    /// What is wrong with the row, if anything.
+    /// The difference of the row, if any.
     async fn look<M: ListedModel>(
         &mut self,
         id: Uuid,
@@ -118,7 +118,7 @@ impl Sample<'_> {
             Some(row) => row.unsigned("version")?,
             None => 0,
         };
-        // As the log has it up to where everything is projected, and as it was when the row was written.
+        // One fold up to the projected position, and one up to the version of the row.
         let (mut due, mut expected) = (exceptions.fold(), exceptions.fold());
         let (mut events, mut subject, mut was_dropped) = (0, None, false);
         let reached = self.reached;
@@ -144,7 +144,7 @@ impl Sample<'_> {
             None => false,
         };
         let due = M::slots(&mut due.rows).0.remove(&id);
-        // What nobody has any more is not erased with anybody.
+        // A task without an owner is not erased with anybody.
         let is_erased = is_erased
             && due
                 .as_ref()
@@ -191,8 +191,8 @@ impl Sample<'_> {
     }
 }
 
-/// Up to `size` streams of each kind: some with events up to `reached`, and some that have a row, since the log does not
-/// name those whose rows should not be there.
+/// Chooses up to `size` streams of each kind: some with events up to `reached`, and some with rows, because the log
+/// does not show rows that should not exist.
 async fn choose(
     store: &dyn EventStore,
     read_models: &Database,
@@ -207,7 +207,7 @@ async fn choose(
     Ok(chosen)
 }
 
-/// The stream of the row at or after a place between the first and the last.
+/// The stream of the row at or after a random key between the first and the last.
 async fn from_rows<M: Model>(read_models: &Database) -> Result<Option<StreamName>, VerifyError> {
     let table = M::TABLE.name;
     let id = async |sql: String, values: &[Value]| -> Result<Option<Uuid>, VerifyError> {
@@ -230,7 +230,7 @@ async fn from_log(
     reached: u64,
     size: usize,
 ) -> Result<HashSet<StreamName>, VerifyError> {
-    // By the table of the model.
+    // Grouped by the table of the model.
     let mut kinds: HashMap<&str, HashSet<StreamName>> = HashMap::new();
     for_each_model!(M => kinds.insert(M::TABLE.name, HashSet::new()));
     let add = |kinds: &mut HashMap<&str, HashSet<StreamName>>, stream: StreamName, most: usize| {
@@ -252,7 +252,7 @@ async fn from_log(
             .flat_map(|streams| streams.into_iter().sample(&mut rand::rng(), size))
             .collect());
     }
-    // Some kinds may be rare or missing, so the tries are bounded.
+    // Some kinds may be rare or missing, so the number of tries is limited.
     for _ in 0..size.saturating_mul(8) {
         if kinds.values().all(|streams| streams.len() >= size) {
             break;
