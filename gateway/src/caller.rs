@@ -1,4 +1,4 @@
-//! Who sends a request, as far as the front door needs to know.
+//! The sender of a request, as far as the gateway needs to know.
 
 use std::sync::Arc;
 
@@ -6,19 +6,19 @@ use auth_client::{Identity, Verifier, VerifyError, program_token_name};
 use events::UserId;
 use http::{HeaderMap, header};
 
-/// Who is calling.
+/// The caller.
 #[derive(Debug, Clone)]
 pub(crate) enum Caller {
-    /// Their token is good now.
+    /// Auth has accepted the token.
     Verified(Arc<Identity>),
-    /// Nobody can be asked whether their session is live, but the signature of the token is good. That is enough to know
-    /// whose state a request leads to or is to show: the role behind judges the token before it does or shows anything, and
-    /// otherwise people would not find their own writes whenever auth is away for a moment.
+    /// Auth cannot be asked, but the signature of the token is valid. That is enough to know whose state a request
+    /// changes or reads: the role checks the token before it does anything. Without this, people would not see their
+    /// own writes while auth is unavailable.
     Signed(UserId),
 }
 
 impl Caller {
-    /// Whose token a request with these headers carries.
+    /// The caller of a request with these headers.
     pub(crate) async fn of(verifier: &Verifier, headers: &HeaderMap) -> Option<Self> {
         let token = bearer(headers)?;
         match verifier.verify(token).await {
@@ -36,12 +36,12 @@ impl Caller {
     }
 }
 
-/// Whom the token in these headers names, if it was issued here; nobody is asked whether its session is live.
+/// The person of the token in these headers, if it was issued here; its session is not checked.
 pub(crate) fn signed_subject(verifier: &Verifier, headers: &HeaderMap) -> Option<UserId> {
     verifier.subject(bearer(headers)?)
 }
 
-/// Whether these headers carry what has the form of a program token, which no signature tells anything about.
+/// Whether these headers have a text in the form of a program token, which has no signature.
 pub(crate) fn shows_a_program_token(headers: &HeaderMap) -> bool {
     bearer(headers).and_then(program_token_name).is_some()
 }

@@ -8,8 +8,8 @@ use http_api::{ClientAddress, X_FORWARDED_FOR};
 
 use crate::{headers, policy::Policy};
 
-/// Readies a request for everything that follows: no headers of this hop, none that only a proxy may set, and
-/// `X-Forwarded-For` with the one address that counts.
+/// Prepares a request for the other layers: removes headers of this hop and headers that only a proxy may set, and
+/// sets `X-Forwarded-For` to the client's address.
 pub(crate) fn arrive(policy: &Policy, mut request: Request) -> Request {
     let client = client_address(policy, &request);
     let headers = request.headers_mut();
@@ -24,7 +24,7 @@ pub(crate) fn arrive(policy: &Policy, mut request: Request) -> Request {
     request
 }
 
-/// The peer of the connection, or whom a proxy that is trusted names.
+/// The peer of the connection, or the address that a trusted proxy reports.
 fn client_address(policy: &Policy, request: &Request) -> Option<IpAddr> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
     Some(policy.trusted_proxies.client(peer.0.ip(), request.headers()))

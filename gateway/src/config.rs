@@ -1,4 +1,4 @@
-//! What the front door is told at the start.
+//! The configuration of the gateway.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -6,32 +6,32 @@ use auth_client::Verifier;
 use axum::Router;
 use url::Url;
 
-/// Where the other roles are, and where it stands how strangers are treated.
+/// The addresses of the other roles, and the file with the policy.
 pub struct Config {
-    /// Takes commands about tasks.
+    /// The role for commands about tasks.
     pub command_api: Upstream,
-    /// Answers queries about tasks, and the audit.
+    /// The role for queries about tasks, and for the audit.
     pub query_api: Upstream,
-    /// Accounts, sessions, tokens.
+    /// The role for accounts, sessions and tokens.
     pub auth: Upstream,
-    /// Serves nothing to clients; for probes and metrics only.
+    /// The projector, only for probes and metrics.
     pub projector: Upstream,
-    /// File with the authorities that are believed about upstreams at `https://` addresses.
+    /// The file of the authorities for upstreams at `https://` addresses.
     pub upstream_ca: Option<PathBuf>,
-    /// Whom to believe and how much to let through; see `deploy/gateway.toml`, which is in force without one.
+    /// The file of the policy: trusted proxies, limits and origins. Without one, `deploy/gateway.toml` applies.
     pub policy: Option<PathBuf>,
 }
 
-/// One role, as the front door reaches it.
+/// The way to reach a role.
 pub enum Upstream {
     /// In this process.
     InProcess(Router),
-    /// At these base addresses, one for each replica.
+    /// At these base URLs, one for each replica.
     Http(Vec<Url>),
 }
 
-/// What the front door needs from others.
+/// The dependencies of the gateway.
 pub struct Dependencies {
-    /// Tells whose token a request carries.
+    /// Checks the tokens of callers.
     pub verifier: Arc<Verifier>,
 }

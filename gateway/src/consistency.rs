@@ -1,6 +1,6 @@
-//! Remembers the latest state that each caller's commands led to, so that their next read shows it even if they
-//! know nothing of `Consistency-Token`. It lives in this process; with several front doors, callers that move
-//! between them send the header themselves.
+//! Remembers the latest state that each caller's commands led to, so that their next read includes it even if they do
+//! not send `Consistency-Token`. Each process has its own memory; callers that use several gateways must send the
+//! header themselves.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use http::HeaderMap;
 use http_api::CONSISTENCY_TOKEN;
 use moka::{ops::compute::Op, policy::EvictionPolicy, sync::Cache};
 
-/// Callers remembered at most. The one who was away longest goes first.
+/// The most callers that are remembered. The one that was inactive for the longest time is removed first.
 const CALLERS: u64 = 100_000;
-/// By then every projection has long caught up. Counted from the command: reading does not prolong it.
+/// How long a state is remembered after the command. Every projection has caught up long before.
 const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// What the commands of one caller have led to.
+/// The states that the commands of a caller have led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CallerTokens {
-    /// The furthest.
+    /// The furthest state.
     pub(crate) furthest: ConsistencyToken,
-    /// The furthest of those that came after it and are not as far. Mostly it is a part of the furthest, whose answer was
-    /// faster; when the log has lost its end it is what comes after the restore.
+    /// The furthest of the later answers with an earlier position. Usually it is included in the furthest; when the
+    /// log has lost its end, it is the state after the restore.
     pub(crate) since: Option<ConsistencyToken>,
 }
 
@@ -36,7 +36,7 @@ impl CallerTokens {
         }
     }
 
-    /// All that is to be asked for.
+    /// All states to ask for.
     pub(crate) fn tokens(self) -> impl Iterator<Item = ConsistencyToken> {
         [Some(self.furthest), self.since].into_iter().flatten()
     }
@@ -57,7 +57,7 @@ pub(crate) struct LatestTokens(Cache<UserId, CallerTokens>);
 
 impl LatestTokens {
     pub(crate) fn new() -> Self {
-        // The default policy may decline newcomers when full; a token that is declined is a stale read.
+        // The default policy may reject new entries when the cache is full, which would cause an outdated read.
         let policy = EvictionPolicy::lru();
         Self(
             Cache::builder()
@@ -68,10 +68,9 @@ impl LatestTokens {
         )
     }
 
-    /// Keeps the token of an answer to a command of `caller`, if it is about them.
+    /// Remembers the token of the answer to a command of `caller`, if it is about them.
     ///
-    /// A command about someone else, as admins give them, leads to a state of that person, and one header
-    /// cannot ask for two states.
+    /// A command of an admin about someone else changes that person's state, which their own reads need not include.
     pub(crate) fn remember(&self, caller: UserId, answer: &HeaderMap) {
         let Some(token) = token_in(answer) else { return };
         if !token.same_subject(ConsistencyToken::new(caller, 0)) {
@@ -83,14 +82,14 @@ impl LatestTokens {
         self.0.entry(caller).and_upsert_with(latest);
     }
 
-    /// Forgets the furthest state that a read of `caller` asked for, when the answer shows an earlier one: only a state that the
-    /// log has lost is passed over so, after a restore for instance, and it never comes.
+    /// Forgets the furthest state that a read of `caller` asked for, when the answer has an earlier one: then the log
+    /// has lost that state, for example by a restore, and it will never come.
     pub(crate) fn forget_lost_state(&self, caller: UserId, asked: CallerTokens, answer: &HeaderMap) {
         let Some(shown) = token_in(answer) else { return };
         let lost = asked.furthest;
         if shown.same_subject(lost) && shown.position < lost.position {
             let drop_it = |known: Option<moka::Entry<UserId, CallerTokens>>| {
-                // A command may have led further meanwhile.
+                // A command may have led to a further state meanwhile.
                 let known = known
                     .map(moka::Entry::into_value)
                     .filter(|known| known.furthest == lost);
@@ -112,7 +111,7 @@ impl LatestTokens {
     }
 }
 
-/// The token that a response carries.
+/// The token of a response.
 pub(crate) fn token_in(headers: &HeaderMap) -> Option<ConsistencyToken> {
     headers.get(&CONSISTENCY_TOKEN)?.to_str().ok()?.parse().ok()
 }
@@ -193,7 +192,7 @@ mod tests {
         memory.forget_lost_state(ann, asked, &answer(ConsistencyToken::new(ann, 97)));
         let left = memory.recall(ann).unwrap();
         assert_eq!(left, ConsistencyToken::new(ann, 97).into());
-        // What goes further stands for what is not as far.
+        // The further state includes the earlier one.
         memory.remember(ann, &answer(ConsistencyToken::new(ann, 98)));
         let asked = memory.recall(ann).unwrap();
         assert_eq!(asked, ConsistencyToken::new(ann, 98).into());

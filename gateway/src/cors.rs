@@ -1,6 +1,6 @@
-//! Which pages in browsers may use the API (the Fetch standard's CORS): those of the origins in the policy. A page of any other
-//! origin gets no header about it, and its browser keeps the answer from it. Nothing here protects the API itself: whoever is
-//! not a browser sends what they like.
+//! CORS of the Fetch standard: lets pages of the origins in the policy use the API from browsers. A page of any other
+//! origin gets no header, and its browser does not show it the answer. This does not protect the API itself: other
+//! clients can send any request.
 
 use axum::{
     extract::{Request, State},
@@ -11,27 +11,27 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::policy::Policies;
 
-/// Every method of the API. What a path does not know, the role refuses.
+/// Every method of the API. The roles refuse methods that a path does not have.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
-/// What requests of the API may carry beside the headers that browsers let every page send.
+/// The request headers that pages may send, besides those that browsers always allow.
 const REQUEST_HEADERS: &str = "Accept, Authorization, Cache-Control, Consistency-Token, Content-Type, Idempotency-Key, If-Match, \
                                If-None-Match, Last-Event-ID, Prefer, traceparent, tracestate, X-Request-Id";
-/// What pages may read of answers beside the headers that they always may.
+/// The response headers that pages may read, besides those that browsers always allow.
 const RESPONSE_HEADERS: &str = "Accept-Patch, Accept-Post, Allow, Cache-Status, Consistency-Token, ETag, Erasure-Receipt, Link, Location, \
                                 Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, \
                                 X-Request-Id";
-/// For so many seconds a browser need not ask again; Chromium takes no more than two hours, and a change of the policy is to be
-/// seen soon.
+/// For how many seconds a browser may cache the answer. Chromium allows at most two hours, and a change of the policy
+/// should take effect soon.
 const MAX_AGE: &str = "600";
 
-/// Says in every answer, also in those that nobody behind this has made, who may read it.
+/// Adds the CORS headers to every answer, including those that the gateway itself gives.
 pub(crate) async fn mark(State(policies): State<Policies>, request: Request, next: Next) -> Response {
     let origins = policies.current().origins.clone();
     let allowed = origins.of(request.headers()).cloned();
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     if !origins.is_empty() {
-        // Whoever keeps the answer may not give it to another page.
+        // Caches must not give the answer to a page of another origin.
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
     }
     if let Some(origin) = allowed {
@@ -42,8 +42,8 @@ pub(crate) async fn mark(State(policies): State<Policies>, request: Request, nex
     response
 }
 
-/// Answers browsers that ask whether a page may send a request, so that no role has to. What comes from elsewhere, or asks for
-/// something else, goes on like any other request.
+/// Answers preflight requests for all roles. A request from another origin, or one that is not a preflight, continues
+/// as usual.
 pub(crate) fn answer_to_preflight(policies: &Policies, request: &Request) -> Option<Response> {
     let headers = request.headers();
     let is_preflight = *request.method() == Method::OPTIONS
@@ -77,7 +77,7 @@ mod tests {
         list.split(", ").map(str::to_ascii_lowercase).collect()
     }
 
-    /// The names of headers in the contract, of requests or of answers.
+    /// The names of the headers in the contract, of requests or of answers.
     fn in_contract(of_answers: bool) -> BTreeSet<String> {
         let document: serde_json::Value = serde_json::from_str(&openapi::text()).unwrap();
         let mut found = BTreeSet::new();

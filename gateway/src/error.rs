@@ -1,4 +1,4 @@
-//! Why an upstream did not answer, and what the client is told about it.
+//! The errors of upstreams, and the problems that clients see.
 
 use std::{error::Error, iter::successors};
 
@@ -7,31 +7,31 @@ use http_api::{Problem, ProblemCode};
 /// Why an upstream did not answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ForwardError {
-    /// Nobody took the connection; nothing was sent.
+    /// There was no connection; nothing was sent.
     #[error("cannot connect")]
     Unreachable(#[source] hyper_util::client::legacy::Error),
-    /// Every replica has left the last requests without an answer, and is left alone for a moment; nothing was sent.
+    /// Every replica has an open circuit, because it left requests without an answer; nothing was sent.
     #[error("every replica has left the last requests without an answer")]
     LeftAlone,
-    /// The connection broke before an answer. The request may have been carried out.
+    /// The connection broke before an answer. The request may have taken effect.
     #[error("the connection broke before an answer")]
     Lost(#[source] hyper_util::client::legacy::Error),
-    /// No answer in time. The request may have been carried out.
+    /// There was no answer in time. The request may have taken effect.
     #[error("no answer in time")]
     TimedOut,
-    /// The answer began and did not end.
+    /// The answer was interrupted.
     #[error("the answer broke off")]
     BrokenOff,
     /// The client stopped sending the body.
     #[error("the client stopped sending the body")]
     ClientStalled,
-    /// There is no room for more of the client's body.
+    /// There is no memory left for more of the client's body.
     #[error("there is too much to do to receive the body")]
     Overloaded,
     /// The client's connection broke while it sent the body.
     #[error("the client broke off while sending the body")]
     ClientGone,
-    /// The request cannot be put into the form of the upstream.
+    /// The request cannot be sent in the form of the upstream.
     #[error("the request cannot be forwarded")]
     Unforwardable(#[from] http::Error),
 }
@@ -52,7 +52,7 @@ impl ForwardError {
     }
 }
 
-/// What led to `error`, nearest first.
+/// The causes of `error`, the nearest first.
 pub(crate) fn causes(error: &dyn Error) -> String {
     let causes: Vec<String> = successors(error.source(), |cause: &&dyn Error| (*cause).source())
         .map(ToString::to_string)

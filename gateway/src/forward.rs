@@ -1,4 +1,4 @@
-//! Hands one request to the role that answers it, and its answer to the client.
+//! Sends a request to the role that answers it, and the answer to the client.
 
 use std::{pin::pin, sync::Arc};
 
@@ -27,7 +27,7 @@ use crate::{
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// What forwarding needs.
+/// The dependencies of forwarding.
 pub(crate) struct Gateway {
     command_api: Arc<Backend>,
     query_api: Arc<Backend>,
@@ -66,7 +66,7 @@ impl Gateway {
         }
     }
 
-    /// The role that answers `method` at `target`; otherwise the methods that one does answer.
+    /// The role that answers `method` at `target`; otherwise the allowed methods.
     fn backend(&self, target: Target, method: &Method) -> Result<&Backend, &'static str> {
         match target {
             Target::Auth => Ok(&self.auth),
@@ -77,7 +77,7 @@ impl Gateway {
         }
     }
 
-    /// A read shows at least what the caller's own commands have done.
+    /// Forwards a read, which must include the effects of the caller's own commands.
     async fn read(&self, backend: &Backend, request: Request) -> Result<Response, ForwardError> {
         let is_about_tasks = std::ptr::eq(backend, &*self.query_api);
         let names_a_state = request.headers().contains_key(&CONSISTENCY_TOKEN);
@@ -112,7 +112,7 @@ impl Gateway {
         }
     }
 
-    /// Asks the role, for the remembered states of a caller if there are some.
+    /// Asks the role, with the remembered states of a caller if there are any.
     async fn ask(
         &self,
         backend: &Backend,
@@ -126,11 +126,12 @@ impl Gateway {
             if let Ok(tokens) = HeaderValue::try_from(tokens.join(", ")) {
                 headers.insert(&CONSISTENCY_TOKEN, tokens);
             }
-            // Beside what the client prefers. It did not ask for that state, so one that the log has lost is no matter.
+            // In addition to the client's preferences. The client did not ask for that state, so a state that the log
+            // has lost is ignored.
             headers.append(PREFER, HeaderValue::from_static("handling=lenient"));
         }
         let response = send(backend, request).await?;
-        // Others answer from the log, and their tokens say nothing of the projection.
+        // Other roles answer from the log, so their tokens say nothing about the projection.
         if let Some((caller, states)) = states
             && std::ptr::eq(backend, &*self.query_api)
             && response.status().is_success()
@@ -140,7 +141,7 @@ impl Gateway {
         Ok(response)
     }
 
-    /// The state that a command leads to is remembered before the caller can know of it.
+    /// Forwards a command. Its token is remembered before the client gets the answer.
     async fn write(&self, backend: &Backend, request: Request) -> Result<Response, ForwardError> {
         let token = TokenKey::of(request.headers()).filter(|_| std::ptr::eq(backend, &*self.command_api));
         let Some(token) = token else {
@@ -148,7 +149,7 @@ impl Gateway {
         };
         self.answers.written(token);
         let outcome = self.command(backend, request).await;
-        // Also one that failed may have taken effect.
+        // A failed command may have taken effect, too.
         self.answers.written(token);
         outcome
     }
@@ -174,7 +175,7 @@ impl Gateway {
     }
 }
 
-/// Forwards one request to the role behind `target`.
+/// Forwards a request to the role of `target`.
 pub(crate) async fn forward(gateway: &Gateway, target: Target, request: Request) -> Response {
     let backend = match gateway.backend(target, request.method()) {
         Ok(backend) => backend,
@@ -208,7 +209,7 @@ pub(crate) async fn forward(gateway: &Gateway, target: Target, request: Request)
     }
 }
 
-/// Has the role answer, and notes how long that took.
+/// Sends a request to the role, and records how long that took.
 async fn send(backend: &Backend, request: Request) -> Result<Response, ForwardError> {
     let notes = AccessNotes::of(request.extensions());
     let (parts, body) = request.into_parts();
@@ -222,7 +223,7 @@ fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// The part of the headers that says who is calling.
+/// The headers with the caller's credentials.
 fn credentials(headers: &HeaderMap) -> HeaderMap {
     headers
         .get(header::AUTHORIZATION)

@@ -1,5 +1,5 @@
-//! What stands in front of every route, whether it exists or not: the limits, and the answers to browsers that ask what a page may
-//! do. Called by the routes themselves: a layer of axum around each of them would copy the route for every request.
+//! Runs before every route, including unknown ones: the limits, and the answers to preflight requests. The routes
+//! call it themselves, because a layer of axum around each of them would copy the route for every request.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     policy::Policies,
 };
 
-/// Clones share everything.
+/// The guard. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct Guard(Arc<Parts>);
 
@@ -29,7 +29,7 @@ impl Guard {
         Self(Arc::new(Parts { policies, limiter }))
     }
 
-    /// Has `answer` answer a request to `path` of the routes, unless it is refused or a preflight request.
+    /// Runs `answer` for a request to `path`, unless it is refused or a preflight request.
     pub(crate) async fn admit<Answering>(
         &self,
         path: Option<&str>,
@@ -48,7 +48,7 @@ impl Guard {
     }
 }
 
-/// [`Guard::admit`] as a layer, for what is asked for seldom.
+/// [`Guard::admit`] as a layer, for paths that are rarely requested.
 pub(crate) async fn guard(
     State(guard): State<Guard>,
     path: Option<MatchedPath>,

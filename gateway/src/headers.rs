@@ -1,11 +1,10 @@
-//! Which headers do not travel on.
+//! The headers that are not forwarded.
 
 use http::{HeaderMap, HeaderName, header};
 use http_api::header_members;
 
-/// About one connection only (RFC 9110, section 7.6.1), and those that clients send as if they were.
-/// `Expect` is not among them: who forwards a request asks for its body only once the role behind does (section
-/// 10.1.1).
+/// Headers about one connection (RFC 9110, section 7.6.1), and those that some clients treat so. `Expect` is not
+/// among them: the gateway asks for the body only when the role does (section 10.1.1).
 const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -18,7 +17,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Only a proxy that is trusted may say these.
+/// Headers that only a trusted proxy may send.
 const FORWARDING: [HeaderName; 7] = [
     header::FORWARDED,
     HeaderName::from_static("x-forwarded-for"),
@@ -29,14 +28,14 @@ const FORWARDING: [HeaderName; 7] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// Drops what is about one connection, and what `Connection` names.
+/// Removes headers about one connection, and those that `Connection` names.
 pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         headers.remove(header::CONTENT_LENGTH);
     }
     let named: Vec<HeaderName> = header_members(headers, &header::CONNECTION)
         .filter_map(|name| name.parse().ok())
-        // The length belongs to the message, whatever a client says.
+        // The length belongs to the message, even if the client lists it.
         .filter(|name| name != header::CONTENT_LENGTH)
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
@@ -44,14 +43,14 @@ pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Drops what clients say about where they come from.
+/// Removes headers about the client's origin.
 pub(crate) fn drop_forwarding(headers: &mut HeaderMap) {
     for name in &FORWARDING {
         headers.remove(name);
     }
 }
 
-/// Readies an upstream's headers for the client.
+/// Prepares the headers of an upstream's answer for the client.
 pub(crate) fn for_client(headers: &mut HeaderMap) {
     drop_hop_by_hop(headers);
     headers.remove(header::SERVER);

@@ -1,4 +1,4 @@
-//! The front door: finds the role that answers a request, and makes many roles look like one service.
+//! The gateway: finds the role that answers a request, and makes many roles look like one service.
 //!
 //! A request passes these layers, outermost first. Each is one module; a new layer takes its place here.
 //!

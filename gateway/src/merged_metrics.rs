@@ -1,4 +1,4 @@
-//! One page of metrics for the whole system, gathered at most once a second however often it is asked for.
+//! The metrics of the whole system in one page, collected at most once a second.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,16 +10,16 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::{metrics_page::Page, upstreams::Backend};
 
-/// What was gathered is told again for so long.
+/// How long a page is reused.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Gathers the metrics of every role.
+/// Collects the metrics of every role.
 #[derive(Clone)]
 pub(crate) struct MergedMetrics {
     own: Metrics,
     up: IntGaugeVec,
     backends: Arc<[Arc<Backend>]>,
-    /// Locked while it is gathered, so that all who ask meanwhile wait for one page.
+    /// The last page. Locked while it is collected, so that concurrent requests share one.
     gathered: Arc<Mutex<Option<(Instant, String)>>>,
 }
 

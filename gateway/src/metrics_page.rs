@@ -1,9 +1,9 @@
-//! Pages of metrics in Prometheus text format 0.0.4, merged into one: each family with one head, each sample with the replica
-//! that it is of.
+//! Merges pages of metrics in Prometheus text format 0.0.4: each family has one head, and each sample the label of
+//! its replica.
 
 use std::{collections::HashMap, fmt::Write};
 
-/// Families of samples, each with one `HELP` and one `TYPE`, in the order in which they first came.
+/// Families of samples, each with one `HELP` and one `TYPE`, in the order of their first appearance.
 #[derive(Default)]
 pub(crate) struct Page {
     families: Vec<Family>,
@@ -19,12 +19,12 @@ struct Family {
 }
 
 impl Page {
-    /// Says something to people, at the end.
+    /// Adds a comment for people at the end.
     pub(crate) fn remark(&mut self, remark: &str) {
         self.remarks.push(remark.replace(char::is_control, " "));
     }
 
-    /// Adds one role's page; its samples get the label `instance` when there is one to tell.
+    /// Adds the page of one role; its samples get the label `instance` if it is given.
     pub(crate) fn add(&mut self, text: &str, instance: Option<&str>) {
         let mut current: Option<String> = None;
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -83,8 +83,8 @@ fn first_word(text: &str) -> &str {
     text.split_whitespace().next().unwrap_or_default()
 }
 
-/// `sample`, whose name ends at `end`, with the label `instance` as its first. Addresses hold nothing that a
-/// label would have to escape.
+/// `sample`, whose name ends at `end`, with `instance` as its first label. Addresses have no characters that must be
+/// escaped.
 fn with_instance(sample: &str, end: usize, instance: Option<&str>) -> String {
     let Some(instance) = instance else {
         return sample.to_owned();

@@ -1,16 +1,16 @@
-//! The public paths, and the role behind each. A path that is not here does not exist for clients.
+//! The public paths and their roles. Clients cannot reach other paths.
 
 use http::Method;
 
 use crate::target::Target;
 
-/// A path of the query API alone.
+/// A path of the query API only.
 const READ_ONLY: Target = Target::Split {
     commands: &[],
     allow: "GET, HEAD",
 };
 
-/// By path. To add a public one, add its line.
+/// The routes by path. To add a public path, add a line.
 pub(crate) const ROUTES: &[(&str, Target)] = &[
     ("/.well-known/jwks.json", Target::Auth),
     ("/audit/checkpoint", READ_ONLY),
@@ -82,10 +82,10 @@ mod tests {
 
     use super::*;
 
-    /// What is answered without another role.
+    /// The paths that the gateway itself answers.
     const OWN: [&str; 4] = ["/health/live", "/health/ready", "/openapi.json", "/docs"];
 
-    /// OpenAPI has no parameters of several segments.
+    /// The path as OpenAPI writes it, which has no parameters of several segments.
     fn in_openapi(path: &str) -> String {
         path.replace("{*", "{")
     }

@@ -1,4 +1,4 @@
-//! Puts the layers together, and watches the replicas of the roles behind.
+//! Combines the layers, and watches the replicas of the roles.
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ pub async fn start(
     ));
     let merged = MergedMetrics::new(metrics.clone(), backends);
     let guard = Guard::new(policies.clone(), limiter);
-    // Also around paths that do not exist.
+    // Also for unknown paths.
     let others = reference::router()
         .fallback(|| async { Problem::not_found() })
         .layer(middleware::from_fn_with_state(guard.clone(), guard::guard));

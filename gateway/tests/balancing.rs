@@ -1,5 +1,5 @@
-//! Which replica a request goes to: a caller's commands to one that remembers their tasks, other requests to the one with
-//! less to do, nothing to one that answers nobody.
+//! The choice of replicas: a caller's commands go to the replica that remembers their tasks, other requests to the
+//! less busy one, and none to one that does not answer.
 
 #![expect(
     clippy::unwrap_used,
@@ -33,7 +33,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// A role that says which replica it is.
+/// A role whose answers name its replica.
 fn replica(number: &'static str) -> Router {
     with_middleware(
         Router::new().route("/{*path}", any(move || async move { number })),
@@ -168,7 +168,7 @@ async fn the_replica_with_less_to_do_is_taken() {
     }
 }
 
-/// Says that it is ready, and hangs up on everything else; counts that.
+/// A server that answers probes and drops the connection on everything else, and counts that.
 async fn answers_only_probes(background: &Background) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
@@ -199,12 +199,12 @@ async fn a_replica_that_answers_nobody_is_left_alone_although_it_says_that_it_is
     let well = background.serve(replica("well")).await;
     let gateway = background.gateway(commands_at([mute, well])).await;
     let mut unanswered = 0;
-    // Nobody is named, so that both would get their turns.
+    // Without a caller, both replicas would get requests.
     for _ in 0..60 {
         let response = ask(&gateway, request("POST", "/tasks", &[], "{}")).await;
         unanswered += usize::from(response.status() == StatusCode::SERVICE_UNAVAILABLE);
     }
-    // Five in a row, and perhaps a trial after a while on a slow machine.
+    // Five in a row, and perhaps a later trial on a slow machine.
     assert!((5..=8).contains(&unanswered), "{unanswered}");
     assert_eq!(unanswered, asked.load(Ordering::SeqCst));
 

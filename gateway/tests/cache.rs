@@ -1,4 +1,4 @@
-//! Reads of tasks that are answered again without asking the role: never another's, never older than what the caller knows.
+//! Cached reads of tasks: never another caller's, and never older than what the caller knows.
 
 #![expect(
     clippy::unwrap_used,
@@ -39,23 +39,23 @@ const ANN: (&str, &str) = ("authorization", "Bearer ann.x.y");
 const ANN_LATER: (&str, &str) = ("authorization", "Bearer ann.x.z");
 const BOB: (&str, &str) = ("authorization", "Bearer bob.x.y");
 
-/// A log whose only event is that it became longer, and a projection of it that lags behind until it is asked for more.
+/// A log that only gets longer, and a projection that lags behind until more is asked for.
 #[derive(Default)]
 struct Fixture {
     head: AtomicU64,
     projected: AtomicU64,
-    /// Questions that reached the query API.
+    /// The number of requests to the query API.
     asked: AtomicUsize,
-    /// What the query API is to answer instead.
+    /// Whether the query API fails.
     fails: AtomicBool,
-    /// Bytes of an answer, beside what it says.
+    /// The number of additional bytes in an answer.
     padding: AtomicUsize,
     gate: Option<Notify>,
 }
 
 impl Fixture {
     async fn command(&self) -> Response {
-        // A few steps before and after it takes effect, for others to come in between.
+        // A few scheduling points before and after it takes effect, so that others come in between.
         some_yields(self.head.load(SeqCst)).await;
         let position = self.head.fetch_add(1, SeqCst) + 1;
         some_yields(position * 7).await;
@@ -161,7 +161,7 @@ async fn the_same_question_is_answered_again_without_the_role_and_no_other() {
     assert_ne!(again.headers()["x-request-id"], first_id);
     assert_eq!(text(again).await, body);
     assert_eq!(fixture.asked.load(SeqCst), 1);
-    // Another person, the same person with another token, another question.
+    // Another person, the same person with another token, another query.
     for (path, who) in [
         ("/tasks?limit=3", BOB),
         ("/tasks?limit=3", ANN_LATER),
@@ -175,7 +175,7 @@ async fn the_same_question_is_answered_again_without_the_role_and_no_other() {
         );
         assert_eq!(fixture.asked.load(SeqCst), asked + 1);
     }
-    // A head, a stranger, and what depends on the time or on more than the state.
+    // A HEAD request, a stranger, and answers that depend on the time or on more than the state.
     for (method, path, headers) in [
         ("HEAD", "/tasks?limit=3", vec![ANN]),
         ("GET", "/tasks?limit=3", vec![]),
@@ -222,7 +222,7 @@ async fn who_has_it_is_told_so_without_the_role() {
     assert_eq!(other.status(), StatusCode::OK);
     let malformed = get(&gateway, "/tasks", &[ANN, ("if-none-match", "other")]).await;
     assert_eq!(malformed.status(), StatusCode::BAD_REQUEST);
-    // Also when it has to be fetched first, which fetches the whole for the next one.
+    // Also when it must be fetched first: the whole answer is fetched and cached.
     let fetched = get(&gateway, "/tasks?q=a", &[ANN, ("if-none-match", &etag)]).await;
     assert_eq!(fetched.status(), StatusCode::NOT_MODIFIED);
     let whole = get(&gateway, "/tasks?q=a", &[ANN]).await;
@@ -240,7 +240,7 @@ async fn a_write_makes_what_was_kept_unreachable_also_one_that_failed() {
     assert_eq!(read(&[ANN]).await, "0 ");
     ask(&gateway, request("POST", "/tasks", &[ANN], "{}")).await;
     assert_eq!(read(&[ANN]).await, "1 ");
-    // What came to be elsewhere is known by the token that the client sends.
+    // The client's token shows changes from elsewhere.
     fixture.head.store(5, SeqCst);
     assert_eq!(read(&[ANN]).await, "1 ");
     let token = ConsistencyToken::new(ann(), 5).to_string();
@@ -249,7 +249,7 @@ async fn a_write_makes_what_was_kept_unreachable_also_one_that_failed() {
     assert_eq!(read(&[ANN, ("consistency-token", &token)]).await, "5 ");
     assert_eq!(fixture.asked.load(SeqCst), asked, "that is enough for the token");
 
-    // Nobody answers the command, but it took effect.
+    // The command has no answer, but it took effect.
     let fixture = Arc::new(Fixture::default());
     let silent = Router::new().route("/{*path}", any(|| async { StatusCode::SERVICE_UNAVAILABLE }));
     let config = Config {
@@ -399,8 +399,8 @@ async fn when_the_one_who_asked_hangs_up_another_asks() {
     assert_eq!(second.await.unwrap().status(), StatusCode::OK);
 }
 
-/// Ann writes and reads through two front doors in every order and at the same time. What she reads is never older than what
-/// she knows: of her own commands through that front door, or by the token that she sends.
+/// Ann writes and reads through two gateways in any order and concurrently. A read is never older than what she
+/// knows: from her own commands through that gateway, or from the token that she sends.
 #[tokio::test]
 async fn no_read_is_stale_in_whatever_order_she_writes_and_reads_through_two_front_doors() {
     let background = Background::default();
@@ -409,7 +409,7 @@ async fn no_read_is_stale_in_whatever_order_she_writes_and_reads_through_two_fro
         background.gateway(roles(&fixture)).await,
         background.gateway(roles(&fixture)).await,
     ];
-    // The state that each front door's answers have told of.
+    // The states that the answers of each gateway have shown.
     let told = [AtomicU64::new(0), AtomicU64::new(0)];
     let (reads, hits) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let write = async |door: usize| {
@@ -445,7 +445,7 @@ async fn no_read_is_stale_in_whatever_order_she_writes_and_reads_through_two_fro
                 match choice {
                     0 | 1 => write(door).await,
                     2 => {
-                        // The projection comes further by itself.
+                        // The projection advances by itself.
                         let head = fixture.head.load(SeqCst);
                         fixture.projected.fetch_max(head, SeqCst);
                     }

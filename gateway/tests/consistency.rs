@@ -1,4 +1,4 @@
-//! Callers read what they wrote, without knowing how; and nobody waits for what another wrote.
+//! Callers see their own writes without sending tokens, and nobody waits for the writes of others.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ use events::ConsistencyToken;
 use serde_json::Value;
 use support::{Background, ann, ask, bob, request, told};
 
-/// Ann, Ann with another session, Bob: who they are is what counts, not which token they show.
+/// Ann, Ann with another session, and Bob: the person matters, not the token.
 const ANN: (&str, &str) = ("authorization", "Bearer ann.x.y");
 const ANN_LATER: (&str, &str) = ("authorization", "bearer ann.x.z");
 const BOB: (&str, &str) = ("authorization", "Bearer bob.x.y");
@@ -33,7 +33,7 @@ async fn command(gateway: &Router, method: &str, path: &str, headers: &[(&str, &
     );
 }
 
-/// The consistency token with which a read of `path` reaches its role.
+/// The consistency tokens that reach the role with a read of `path`.
 async fn seen(gateway: &Router, path: &str, headers: &[(&str, &str)]) -> Value {
     told(gateway, "GET", path, headers).await["headers"]["consistency-token"].clone()
 }
@@ -99,7 +99,7 @@ async fn a_token_that_the_caller_sends_is_theirs_to_choose() {
         let reached = told(gateway, "GET", "/tasks", &headers).await["headers"].clone();
         assert_eq!(reached["consistency-token"], "mine");
         assert_eq!(reached["prefer"], "handling=strict");
-        // One that the gateway remembers need not be there for ever.
+        // A state that the gateway remembers need not exist for ever.
         let reached = told(gateway, "GET", "/tasks", &[ANN]).await["headers"].clone();
         assert_eq!(reached["prefer"], "handling=lenient");
     }
@@ -137,7 +137,7 @@ async fn while_auth_is_away_a_good_signature_is_enough() {
 async fn an_unknown_caller_is_forwarded_as_they_are() {
     let (_background, gateways) = both().await;
     for gateway in &gateways {
-        // The second says {"sub": ann()}, and nobody has signed it.
+        // The second one has {"sub": ann()} without a signature.
         for authorization in [
             "Bearer down.x.y",
             "Bearer down.eyJzdWIiOiIwMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDEifQ.y",

@@ -1,4 +1,4 @@
-//! Which pages may use the API: what the gateway says to browsers, and what it never says.
+//! Which pages may use the API: the headers that the gateway sends to browsers.
 
 #![expect(
     clippy::unwrap_used,
@@ -62,7 +62,7 @@ async fn pages_of_an_origin_in_the_list_may_send_what_the_api_takes_and_read_wha
         "it is in the log"
     );
 
-    // Also answers that no role has made: a page must be able to read why.
+    // Also answers of the gateway itself, so that a page can read the reason.
     for path in ["/tasks", "/nothing/here", "/health/live"] {
         let response = ask(&gateway, request("GET", path, &[("origin", APP)], "")).await;
         assert_eq!(header(&response, "access-control-allow-origin"), APP, "{path}");

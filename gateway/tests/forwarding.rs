@@ -1,5 +1,5 @@
-//! Which role answers what, and what travels with a request and its answer. Each is tried with both kinds of backend: roles in this
-//! process, and roles behind addresses of their own.
+//! Which role answers which request, and the forwarding of requests and answers. Each test uses both kinds of
+//! backend: roles in this process, and roles at addresses.
 
 #![expect(
     clippy::unwrap_used,
@@ -290,7 +290,7 @@ async fn request_ids_and_trace_context_travel_on() {
 
 #[tokio::test]
 async fn bodies_stream_in_both_directions() {
-    // Sends back each part as it comes.
+    // Sends back each part as it arrives.
     let echo = Router::new().route(
         "/{*path}",
         any(|request: Request| async move { request.into_body() }),

@@ -1,4 +1,4 @@
-//! Limits, as clients meet them.
+//! Limits as clients see them.
 
 #![expect(
     clippy::unwrap_used,
@@ -32,7 +32,7 @@ impl GatewayFixture {
         Self::asking(Arc::default(), policy, change).await
     }
 
-    /// One that has tokens checked by `people`.
+    /// A gateway whose tokens are checked by `people`.
     async fn asking(people: Arc<TwoPeople>, policy: &str, change: impl FnOnce(&mut Config)) -> Self {
         let directory = TempDir::new().unwrap();
         let file: PathBuf = directory.path().join("gateway.toml");
@@ -49,7 +49,7 @@ impl GatewayFixture {
         }
     }
 
-    /// Asks from an address, and says the status and the headers.
+    /// Sends a request from an address, and returns the status and the headers.
     async fn from(&self, peer: &str, mut asked: axum::extract::Request) -> (StatusCode, HeaderMap) {
         let peer = SocketAddr::new(peer.parse().unwrap(), 1234);
         asked.extensions_mut().insert(ConnectInfo(peer));
@@ -170,7 +170,7 @@ async fn a_program_counts_as_its_person_from_its_first_request_on() {
         let token = format!("Bearer {token}");
         request("GET", "/tasks", &[("authorization", &*token)], Body::empty())
     };
-    // Nothing is left for strangers.
+    // Strangers have no budget left.
     for _ in 0..7 {
         assert_eq!(gateway.get("192.0.2.1", "").await, StatusCode::OK);
     }
@@ -183,7 +183,7 @@ async fn a_program_counts_as_its_person_from_its_first_request_on() {
     );
     assert_eq!(gateway.get("192.0.2.2", "ann.x.y").await, StatusCode::OK);
     assert_eq!(gateway.get("192.0.2.1", &program).await, LIMITED);
-    // Each that is made up costs the budget of its address.
+    // Each invented one uses the budget of its address.
     for _ in 0..3 {
         assert_eq!(gateway.get("192.0.2.1", &made_up).await, LIMITED);
     }
@@ -202,7 +202,7 @@ async fn auth_is_asked_no_more_often_about_made_up_programs_than_the_limit_that_
         let status = gateway.get("192.0.2.1", &made_up).await;
         assert_eq!(status == LIMITED, number >= 5, "{number}");
     }
-    // The gateway asks once for the limits, and the role behind once more.
+    // The gateway asks once for the limits, and the role once more.
     let asked = people.asked_about_programs();
     assert!((5..=10).contains(&asked), "{asked}");
     assert_eq!(gateway.get("192.0.2.2", &program_of_ann()).await, StatusCode::OK);
@@ -299,7 +299,7 @@ async fn one_caller_has_so_many_requests_at_work_and_others_are_served() {
         asked.extensions_mut().insert(ConnectInfo(peer));
         ask(&gateway.router, asked).await
     };
-    // Answers that nobody has taken yet.
+    // Answers that were not taken yet.
     let ann = held("192.0.2.1", "ann.1.1").await;
     let stranger = held("192.0.2.1", "").await;
     assert_eq!(

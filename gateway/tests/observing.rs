@@ -89,7 +89,7 @@ async fn who_is_not_on_the_page_is_named_and_asking_often_costs_one_look() {
         assert!(page.lines().any(|line| line == remark), "{page}");
         assert_eq!(page, &pages[0]);
     }
-    // A role shows how often it was asked before, and there was one look within the second.
+    // A role shows how often it was probed before, and there was one probe within the second.
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let page = text(get(&gateway, "/metrics").await).await;
     let looks = format!(

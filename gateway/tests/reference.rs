@@ -50,7 +50,7 @@ async fn the_page_shows_every_operation_loads_nothing_and_runs_nothing() {
     for code in api_types::ProblemCode::ALL {
         assert!(page.contains(code.as_str()), "{code}");
     }
-    // What the policy would refuse, and what would leave the page.
+    // Content that the policy would refuse, or that would leave the page.
     for forbidden in [
         "<script",
         "<img",

@@ -1,4 +1,4 @@
-//! Upstreams that are down, slow to come, or several.
+//! Upstreams that are down, start late, or have several replicas.
 
 #![expect(
     clippy::disallowed_methods,
@@ -31,7 +31,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// Takes connections and requests, and hangs up without an answer.
+/// A server that accepts connections and requests, and drops them without an answer.
 async fn hangs_up(background: &Background) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -44,7 +44,7 @@ async fn hangs_up(background: &Background) -> SocketAddr {
     address
 }
 
-/// A role that says which replica it is.
+/// A role whose answers name its replica.
 fn replica(number: &'static str) -> Router {
     with_middleware(
         Router::new().route("/{*path}", any(move || async move { number })),
@@ -190,7 +190,7 @@ async fn a_replica_that_hangs_up_is_passed_over_when_that_does_no_harm() {
         let delete = ask(&gateway, request("DELETE", "/tasks/1", &[], Body::empty())).await;
         assert_eq!(delete.status(), StatusCode::OK);
     }
-    // Nobody knows whether it was carried out, so it is not sent a second time.
+    // It is unknown whether it took effect, so it is not sent again.
     let gateway = background
         .gateway(Config {
             command_api: http([upstream[0]]),
@@ -242,7 +242,7 @@ async fn a_replica_that_is_not_ready_gets_no_requests() {
             ..embedded()
         })
         .await;
-    // As soon as it has been looked at.
+    // As soon as it was probed.
     let deadline = Instant::now() + DEADLINE;
     loop {
         let mut answers = BTreeSet::new();
@@ -347,7 +347,7 @@ impl auth_client::Check for Nobody {
     }
 }
 
-/// Two replicas of the command API that read a whole request and hang up, and what they were sent.
+/// Two replicas of the command API that read a request and drop the connection, and the requests that they got.
 async fn two_that_hang_up(background: &Background) -> (Upstream, Arc<Mutex<Vec<String>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut addresses = Vec::new();

@@ -1,4 +1,4 @@
-//! Which reads can be answered from what is kept, and under which key.
+//! Decides which reads can be answered from the cache, and with which key.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::caller::bearer;
 
-/// Parameters of `GET /tasks` whose answer does not depend on the time of the question. `overdue` is none of them.
+/// The parameters of `GET /tasks` whose results do not depend on the present time. `overdue` is not among them.
 const TIMELESS: [&str; 17] = [
     "status",
     "priority",
@@ -32,7 +32,7 @@ const TIMELESS: [&str; 17] = [
     "cursor",
     "count",
 ];
-/// Whoever sends one of these wants more than a plain answer.
+/// Requests with one of these headers need more than a plain answer.
 const SPECIAL: [HeaderName; 6] = [
     HeaderName::from_static("prefer"),
     header::IF_MATCH,
@@ -41,10 +41,10 @@ const SPECIAL: [HeaderName; 6] = [
     header::RANGE,
     header::EXPECT,
 ];
-/// Longer targets are not kept, in bytes.
+/// The longest target of a cached answer, in bytes.
 const LONGEST_TARGET: usize = 2_048;
 
-/// An access token, as SHA-256: it is not kept itself.
+/// The SHA-256 of an access token. The token itself is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TokenKey([u8; 32]);
 
@@ -56,7 +56,7 @@ impl TokenKey {
     }
 }
 
-/// What an answer is kept under.
+/// The key of a cached answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) token: TokenKey,
@@ -64,21 +64,21 @@ pub(super) struct Key {
     pub(super) target: String,
 }
 
-/// A read that can be answered from what is kept.
+/// A read that can be answered from the cache.
 #[derive(Debug)]
 pub(crate) struct Lookup {
     pub(super) key: Key,
-    /// As the token was verified for this read.
+    /// The identity of the verified token.
     pub(super) identity: Arc<Identity>,
-    /// Of the caller's partition; what is shown must not be older.
+    /// The position in the caller's partition that the answer must include.
     pub(super) at_least: u64,
-    /// `Cache-Control: no-cache`: the client wants to know it from the role itself.
+    /// `Cache-Control: no-cache`: the client wants an answer from the role.
     pub(super) is_refresh: bool,
 }
 
 impl Lookup {
-    /// The read of `identity`, whose commands have led to `known`, as far as that is remembered. Nothing if only the role can
-    /// answer it.
+    /// The read of `identity`, whose commands have led to `known`, as far as that is known. `None` if only the role
+    /// can answer it.
     pub(crate) fn of(
         request: &Request,
         identity: &Arc<Identity>,
@@ -120,17 +120,17 @@ impl Lookup {
     }
 }
 
-/// The tokens that the client sends; `None` for what is none.
+/// The tokens that the client sent; `None` for an invalid one.
 fn sent_tokens(headers: &HeaderMap) -> impl Iterator<Item = Option<ConsistencyToken>> {
     header_members(headers, &CONSISTENCY_TOKEN).map(|token| token.parse().ok())
 }
 
-/// Whether the same question about the same state has the same answer at any time.
+/// Whether the answer depends only on the state, not on the present time.
 fn is_timeless(path: &str, query: Option<&str>) -> bool {
     let query = query.unwrap_or_default();
     match path.strip_prefix("/tasks") {
         Some("") => url::form_urlencoded::parse(query.as_bytes()).all(|(name, _)| TIMELESS.contains(&&*name)),
-        // `version` and `as_of` are not worth it, and an instant to come is not timeless.
+        // `version` and `as_of` are rare, and a future instant depends on the present time.
         Some(rest) => query.is_empty() && rest.strip_prefix('/').is_some_and(is_task_id),
         None => false,
     }

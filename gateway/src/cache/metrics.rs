@@ -1,11 +1,10 @@
-//! What is counted about answers that are kept.
+//! The metrics of the cache.
 
 use prometheus::{IntCounterVec, IntGauge};
 use runtime::Metrics;
 
 use super::{status::Status, store::Answers};
 
-/// The metrics of the cache.
 #[derive(Clone)]
 pub(crate) struct CacheMetrics {
     requests: IntCounterVec,

@@ -1,12 +1,11 @@
-//! Answers reads of tasks again without asking the query API, for the same access token only.
+//! Caches answers to reads of tasks, for the same access token only.
 //!
-//! An answer counts as long as it is a few seconds old at most, and shows at least the state that the caller's own commands
-//! have led to: the one that this front door remembers, and the one that the client names. So a write makes what was kept
-//! before it unreachable; nothing has to be deleted in time. A caller who writes through one front door and reads through
-//! another without a `Consistency-Token` may see an answer of up to [`store::LIFETIME`] ago.
+//! A cached answer is used while it is at most a few seconds old and includes the state of the caller's own commands:
+//! the state that this gateway remembers, and that of the client's token. So earlier answers cannot be used after a
+//! write, and need not be deleted. A caller who writes through one gateway and reads through another without a
+//! `Consistency-Token` may see an answer that is up to [`store::LIFETIME`] old.
 //!
-//! Whether a token is still good is asked each time, and whether it may read what it reads was decided by the role behind
-//! for that very token.
+//! The token is checked for each read, and the role has decided with the same token whether it may read the target.
 
 mod lookup;
 mod metrics;

@@ -1,4 +1,4 @@
-//! Answers a read: from what is kept, with another's answer, or by asking the role.
+//! Answers a read: from the cache, with the answer to a concurrent read, or by asking the role.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::error::ForwardError;
 
-/// What answering reads needs.
+/// The dependencies for answering reads.
 #[derive(Clone)]
 pub(crate) struct Reader {
     answers: Answers,
@@ -38,7 +38,7 @@ impl Reader {
         }
     }
 
-    /// Answers `request`, which is `lookup`. At most once, `ask` is given what is to be sent to the role.
+    /// Answers `request`, which is `lookup`. `ask` sends a request to the role, and is called at most once.
     pub(crate) async fn read<Asking>(
         &self,
         lookup: &Lookup,
@@ -56,7 +56,7 @@ impl Reader {
         Ok(self.marked(conditional(response, &conditions), status))
     }
 
-    /// Marks the answer to a read that only the role can answer.
+    /// Marks an answer to a read that only the role can answer.
     pub(crate) fn bypassed(&self, response: Response) -> Response {
         self.marked(response, Status::Bypassed)
     }
@@ -86,7 +86,7 @@ impl Reader {
             Joined::Shares(_) | Joined::Alone => None,
             Joined::Leads(lead) => Some(lead),
         };
-        // Between the look and the boarding, an earlier question may have been answered.
+        // Between the lookup and joining, an earlier request may have been answered.
         if let Some(stored) = self.answers.get(lookup) {
             if let Some(lead) = lead {
                 lead.lands(Some(Arc::clone(&stored)));
@@ -135,13 +135,14 @@ impl Reader {
     }
 }
 
-/// What the role said.
+/// The answer of the role.
 enum Asked {
     Stored(Arc<Stored>),
     Passed(Response),
 }
 
-/// Takes the condition out of `headers`, so that the role shows the whole, which others can be given as well.
+/// Removes the condition from `headers`, so that the role returns the whole answer, which other clients can get as
+/// well.
 ///
 /// # Errors
 /// `400` when it is malformed.
@@ -155,7 +156,7 @@ fn conditions(headers: &mut HeaderMap) -> Result<HeaderMap, http_api::Problem> {
     Ok(conditions)
 }
 
-/// The response, or `304` if the client has it.
+/// The response, or `304` if the client has the same one.
 fn conditional(response: Response, conditions: &HeaderMap) -> Response {
     let etag = response.headers().get(header::ETAG);
     let outcome = match etag {

@@ -1,4 +1,4 @@
-//! Coalesces requests: many who ask for the same thing at the same time share one request to the role (single flight).
+//! Concurrent identical reads share one request to the role (single flight).
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,32 +13,32 @@ use super::{
     stored::Stored,
 };
 
-/// Nobody waits longer for what another has asked.
+/// How long a read waits for the request of another.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The same question: whoever has to see more asks for themselves.
+/// The key and the required position. A read that requires more sends its own request.
 type Flight = (Key, u64);
-/// `None` while it is under way.
+/// `None` while the request is running.
 type Outcome = Option<Shared>;
 
 #[derive(Clone)]
 enum Shared {
     With(Arc<Stored>),
-    /// With an answer that cannot be shared, or with none.
+    /// There is no answer, or one that cannot be shared.
     Empty,
 }
 
-/// The questions under way.
+/// The running requests.
 #[derive(Clone, Default)]
 pub(super) struct PendingReads(Arc<DashMap<Flight, watch::Receiver<Outcome>>>);
 
 /// How a read takes part.
 pub(super) enum Joined {
-    /// It asks, and tells the others.
+    /// It sends the request, and gives the answer to the others.
     Leads(Lead),
-    /// Another had asked already, and this is the answer.
+    /// Another has sent the request, and this is the answer.
     Shares(Arc<Stored>),
-    /// Another had asked already, but what came of it is of no use.
+    /// Another has sent the request, but its answer cannot be used.
     Alone,
 }
 
@@ -60,7 +60,7 @@ impl PendingReads {
                 }
             };
             let landed = match timeout_at(deadline, landing.wait_for(Option::is_some)).await {
-                // Whoever asked has gone without an answer: one of those who waited asks again.
+                // The sender has gone without an answer: one of those who wait sends the request again.
                 Ok(Err(_)) => continue,
                 Ok(Ok(landed)) => landed.clone(),
                 Err(_) => None,
@@ -73,7 +73,8 @@ impl PendingReads {
     }
 }
 
-/// The one who asks. Dropped without an outcome, when its client has gone, it leaves the question to another.
+/// The sender of the request. If it is dropped without an answer, because its client has gone, another one sends the
+/// request.
 pub(super) struct Lead {
     flights: PendingReads,
     flight: Flight,
@@ -81,7 +82,7 @@ pub(super) struct Lead {
 }
 
 impl Lead {
-    /// All who wait get this.
+    /// Gives the answer to all who wait.
     pub(super) fn lands(self, stored: Option<Arc<Stored>>) {
         self.outcome
             .send_replace(Some(stored.map_or(Shared::Empty, Shared::With)));

@@ -1,4 +1,4 @@
-//! `Cache-Status`: how an answer came about (RFC 9211).
+//! `Cache-Status`: how an answer was made (RFC 9211).
 
 use http::{HeaderName, HeaderValue};
 
@@ -7,22 +7,22 @@ pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-statu
 /// How a read was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// From what was kept.
+    /// From the cache.
     Hit,
-    /// By the role, and kept.
+    /// By the role, and cached.
     Stored,
-    /// By the role: the answer cannot be kept.
+    /// By the role; the answer cannot be cached.
     NotStored,
-    /// With the answer to another who asked the same at the same time.
+    /// With the answer to a concurrent identical read.
     Collapsed,
-    /// By the role, because the client wanted so; and kept.
+    /// By the role, because the client asked for that, and cached.
     Refreshed,
-    /// By the role: this question is never answered from what was kept.
+    /// By the role; this kind of read is never cached.
     Bypassed,
 }
 
 impl Status {
-    /// For metrics, and for the access log.
+    /// The name in metrics and in the access log.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Hit => "hit",

@@ -1,4 +1,4 @@
-//! The answers that are kept, within a bound of bytes and for a short while, and how a write invalidates those before it.
+//! The cached answers, limited in bytes and time. A write makes earlier answers of the same token unusable.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,18 +10,19 @@ use super::{
     stored::Stored,
 };
 
-/// For all callers together, in bytes.
+/// The capacity for all callers together, in bytes.
 const CAPACITY: u64 = 32 << 20;
-/// Counted from when the role was asked. Only what happens elsewhere can make an answer wrong meanwhile: a command through
-/// another front door, or an operator.
+/// The lifetime of an answer, from the time of the request to the role. Meanwhile only changes elsewhere can make it
+/// outdated: a command through another gateway, or one of an operator.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(5);
-/// Access tokens of which it is known that something was asked to be changed.
+/// The most access tokens with a recorded write.
 const WRITERS: u64 = 100_000;
 
 #[derive(Clone)]
 pub(crate) struct Answers {
     answers: Cache<Key, Arc<Stored>>,
-    /// When a command was last sent or answered. One that failed may have taken effect, and there is no state to ask for.
+    /// When a command was last sent or answered. A failed command may have taken effect, and has no token to wait
+    /// for.
     writes: Cache<TokenKey, Instant>,
 }
 
@@ -36,19 +37,19 @@ impl Answers {
             writes: Cache::builder()
                 .max_capacity(WRITERS)
                 .time_to_live(2 * LIFETIME)
-                // The default policy may decline newcomers when full.
+                // The default policy may reject new entries when the cache is full.
                 .eviction_policy(moka::policy::EvictionPolicy::lru())
                 .build(),
         }
     }
 
-    /// What was kept for `lookup`, if it is good enough.
+    /// The cached answer to `lookup`, if it can be used.
     pub(super) fn get(&self, lookup: &Lookup) -> Option<Arc<Stored>> {
         let stored = self.answers.get(&lookup.key)?;
         self.suits(&stored, lookup).then_some(stored)
     }
 
-    /// Whether `stored` may answer `lookup` now.
+    /// Whether `stored` can answer `lookup` now.
     pub(super) fn suits(&self, stored: &Stored, lookup: &Lookup) -> bool {
         if !stored.suits(lookup) || stored.asked.elapsed() >= LIFETIME {
             return false;
@@ -61,12 +62,12 @@ impl Answers {
         self.answers.insert(key, stored);
     }
 
-    /// A command with this token is about to be sent, or was answered.
+    /// Records that a command with this token is about to be sent, or was answered.
     pub(crate) fn written(&self, token: TokenKey) {
         self.writes.insert(token, Instant::now());
     }
 
-    /// How many there are, and how many bytes they take, roughly. For metrics.
+    /// The number of answers, and their approximate size in bytes. For metrics.
     pub(super) fn size(&self) -> (u64, u64) {
         (self.answers.entry_count(), self.answers.weighted_size())
     }

@@ -1,4 +1,4 @@
-//! One answer that is kept, whole.
+//! A cached answer.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use tokio::time::Instant;
 use super::lookup::{Key, Lookup};
 use crate::{consistency, error::ForwardError};
 
-/// Longer answers are passed on as they come, in bytes.
+/// The longest answer that is cached, in bytes. Longer ones are passed on.
 const LONGEST: u64 = 256 * 1024;
-/// What an answer takes beside its target and its body, roughly, in bytes.
+/// The approximate size of an answer without its target and body, in bytes.
 const OVERHEAD: usize = 1_024;
-/// The headers that belong to what is shown. Others belong to the request that was answered, or are added on the way.
+/// The headers that belong to the content. Others belong to one request, or are added later.
 const KEPT: [&HeaderName; 4] = [
     &header::CONTENT_TYPE,
     &header::ETAG,
@@ -26,28 +26,28 @@ const KEPT: [&HeaderName; 4] = [
     &header::CACHE_CONTROL,
 ];
 
-/// An answer, and how long it counts.
+/// An answer with the facts that decide whether it can be used.
 #[derive(Debug)]
 pub(super) struct Stored {
     headers: HeaderMap,
     body: Bytes,
     identity: Arc<Identity>,
-    /// The state that it shows.
+    /// The state that it includes.
     shown: ConsistencyToken,
     /// When the role was asked.
     pub(super) asked: Instant,
 }
 
-/// What came of an answer.
+/// The result of reading an answer.
 pub(super) enum Taken {
-    /// It can be kept.
+    /// It can be cached.
     Stored(Stored),
-    /// It is passed on as it is.
+    /// It is passed on unchanged.
     Passed(Response),
 }
 
 impl Stored {
-    /// Takes the answer to `lookup`, for which the role was asked at `asked`.
+    /// Reads the answer to `lookup`, for which the role was asked at `asked`.
     ///
     /// # Errors
     /// When it breaks off.
@@ -86,7 +86,8 @@ impl Stored {
         }))
     }
 
-    /// Whether it shows what `lookup` has to see. Roles or address that have changed since make it another caller's.
+    /// Whether it includes the state that `lookup` requires, and the caller is unchanged: roles and address must be
+    /// the same.
     pub(super) fn suits(&self, lookup: &Lookup) -> bool {
         self.shown.position >= lookup.at_least && self.identity == lookup.identity
     }
@@ -97,7 +98,7 @@ impl Stored {
         response
     }
 
-    /// What it takes under `key`, in bytes.
+    /// The size with `key`, in bytes.
     pub(super) fn weight(&self, key: &Key) -> u32 {
         u32::try_from(OVERHEAD + key.target.len() + self.body.len()).unwrap_or(u32::MAX)
     }

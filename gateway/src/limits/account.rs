@@ -1,5 +1,4 @@
-//! Which account a login or a registration is about: that stands in the body, which is read here, up to the bound that auth
-//! has for it, and handed on.
+//! Finds the account of a login or a registration: reads the body, up to auth's limit, and passes it on.
 
 use axum::{body::Body, extract::Request};
 use events::EmailAddress;
@@ -11,12 +10,12 @@ struct Credentials {
     email: String,
 }
 
-/// The e-mail address of the account that `request` names, if it names one. Whatever else is wrong with the body, auth says.
+/// The e-mail address of the account in `request`, if there is one. Auth reports all mistakes of the body.
 pub(super) async fn account(request: Request) -> Result<(Request, Option<String>), Problem> {
     let (parts, body) = request.into_parts();
     let body = read_body(body, BodyLimit::default()).await?;
     let credentials = serde_json::from_slice::<Credentials>(&body).ok();
-    // In the form in which auth compares addresses, so that no spelling has a budget of its own.
+    // In the form in which auth compares addresses, so that all spellings share one budget.
     let address = credentials.and_then(|credentials| EmailAddress::parse(&credentials.email).ok());
     let email = address.map(|address| address.canonical().to_owned());
     Ok((Request::from_parts(parts, Body::from(body)), email))

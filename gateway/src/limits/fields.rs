@@ -1,4 +1,4 @@
-//! Tells a client how it stands with each of the limits that its request is counted by.
+//! The headers with the state of each limit that counts a request.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -8,12 +8,12 @@ use rate_limit::Standing;
 
 use super::limit::Limit;
 
-/// Whole seconds, rounded up: who waits that long has waited long enough.
+/// Whole seconds, rounded up, so that a client that waits for this time is let through.
 pub(super) fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// Tells of these limits in an answer.
+/// Adds the headers for these limits to an answer.
 pub(super) fn tell(headers: &mut HeaderMap, limits: &[(&Limit, Standing)]) {
     if limits.is_empty() {
         return;

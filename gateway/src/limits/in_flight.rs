@@ -1,5 +1,5 @@
-//! What one caller has at work at the same time: whoever asks for a lot that takes long, or takes no answers, finds the system
-//! full, and nobody else does.
+//! Limits the running requests of one caller, so that slow requests, or answers that are not taken, only affect that
+//! caller.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use http_server::CallerBytes;
 
 use super::subject::Subject;
 
-/// What every caller has at work. There are no more of them than requests at work, which `http-server` bounds.
+/// The running requests of every caller. `http-server` limits all together.
 #[derive(Clone, Default)]
 pub(super) struct InFlight(Arc<DashMap<Subject, OfCaller>>);
 
@@ -18,16 +18,16 @@ struct OfCaller {
     bytes: CallerBytes,
 }
 
-/// One request at work, until it is dropped.
+/// One running request, until it is dropped.
 pub(super) struct AtWork {
     all: InFlight,
     caller: Subject,
-    /// What is kept because of all requests of the same caller.
+    /// The bytes in memory of all requests of the same caller.
     pub(super) bytes: CallerBytes,
 }
 
 impl InFlight {
-    /// One more of `caller`, unless there are `most` already.
+    /// Begins a request of `caller`, unless there are `most` already.
     pub(super) fn begin(&self, caller: Subject, most: u32) -> Option<AtWork> {
         let mut of_caller = match self.0.entry(caller.clone()) {
             Entry::Occupied(known) if known.get().requests >= most => return None,

@@ -1,24 +1,24 @@
-//! One limit: of whom, on which routes, how much.
+//! One limit: whom it counts, on which routes, and how much it allows.
 
 use std::{fmt, sync::Arc};
 
 use http::Method;
 use rate_limit::Quota;
 
-/// Who has a budget of their own.
+/// Whom a limit counts separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
-    /// Each address, of IPv6 each network of 64 bits, for all that comes from there.
+    /// Each address (of IPv6 each network of 64 bits), for all requests from there.
     Address,
-    /// The same, for what comes without a token that was issued here.
+    /// The same, for requests without a token that was issued here.
     Anonymous,
-    /// Each account whose token a request carries.
+    /// Each account with a token.
     User,
-    /// Each e-mail address that somebody logs in with or registers.
+    /// Each e-mail address in a login or registration.
     Account,
 }
 
-/// What a limit is called in headers, logs and metrics: up to 32 of `a-z`, `0-9` and `-`.
+/// The name of a limit in headers, logs and metrics: up to 32 of `a-z`, `0-9` and `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Name(Arc<str>);
 
@@ -40,12 +40,12 @@ impl fmt::Display for Name {
     }
 }
 
-/// Which requests a limit counts.
+/// The requests that a limit counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RoutePattern {
-    /// Any, if none. `GET` stands for `HEAD`, too.
+    /// The method; `None` means any. `GET` includes `HEAD`.
     pub(crate) method: Option<Method>,
-    /// A path of `ROUTES`, `/…/*` for all below one, or `*` for all requests, also those to paths that do not exist.
+    /// A path of `ROUTES`, `/…/*` for all below one, or `*` for all requests, including unknown paths.
     pub(crate) path: String,
 }
 
@@ -85,12 +85,12 @@ impl Limit {
     }
 }
 
-/// All limits. A request needs room in each that counts it.
+/// All limits. A request must be allowed by each one that counts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Limits(pub(crate) Vec<Limit>);
 
 impl Limits {
-    /// Those that count requests with this method to this path.
+    /// The limits that count requests with this method to this path.
     pub(crate) fn of<'a>(
         &'a self,
         method: &'a Method,

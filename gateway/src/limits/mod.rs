@@ -1,7 +1,8 @@
-//! How often whom may ask for what. Counted by this process alone: behind several gateways a client has as many budgets.
+//! Rate limits. Each process counts for itself, so with several gateways a client has several budgets.
 //!
-//! `limit.rs` says what a limit is, `subject.rs` who is counted, `account.rs` finds the account that a login is about,
-//! `in_flight.rs` counts what is at work, `fields.rs` writes the headers, `middleware.rs` puts it all in front of the routes.
+//! `limit.rs` defines a limit and `subject.rs` whom it counts, `account.rs` finds the account of a login,
+//! `in_flight.rs` counts running requests, `fields.rs` writes the headers, and `middleware.rs` applies the limits to
+//! requests.
 
 mod account;
 mod fields;

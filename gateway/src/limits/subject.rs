@@ -1,19 +1,19 @@
-//! Who is counted.
+//! The subjects of limits.
 
 use std::net::IpAddr;
 
 use events::UserId;
 use http_server::network_of;
 
-/// Someone with a budget of their own in a limit.
+/// A subject with its own budget in a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Subject {
     Network(IpAddr),
-    /// The same, as far as it sends program tokens that are not known to be good: what it sends without a token does not keep its
-    /// programs out.
+    /// The same for program tokens that are not known to be valid. It is separate, so that requests without a token
+    /// do not block programs.
     Unproven(IpAddr),
     User(UserId),
-    /// An e-mail address, as one network tries it: what strangers spend is not what the owner needs.
+    /// An e-mail address together with the network that tries it, so that strangers do not use the owner's budget.
     Account {
         email: String,
         from: IpAddr,
@@ -21,18 +21,17 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// Whoever sends from `address`. A household or a machine has a network of 64 bits of IPv6 addresses to itself, so all
-    /// of them are one.
+    /// The network of `address`. A household or a machine has an IPv6 network of 64 bits, which counts as one.
     pub(crate) fn network(address: IpAddr) -> Self {
         Self::Network(network_of(address))
     }
 
-    /// Whoever sends program tokens from `address` that may be made up.
+    /// The network of `address`, for program tokens that may be invented.
     pub(super) fn unproven(address: IpAddr) -> Self {
         Self::Unproven(network_of(address))
     }
 
-    /// Whoever tries the account of `email` from `address`.
+    /// The account of `email`, tried from `address`.
     pub(crate) fn account(email: String, address: IpAddr) -> Self {
         Self::Account {
             email,

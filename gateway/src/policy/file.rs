@@ -1,4 +1,4 @@
-//! The form of the file, and what in it cannot be.
+//! The format of the policy file, and its validation.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use crate::{
     routes,
 };
 
-/// The limit on requests without a token can be widened up to this many a second, and as many seconds' worth at once:
-/// further is most likely a slip, and would be no limit any more.
+/// The highest limit for requests without a token: this many a second, and this many seconds' worth at once. A higher
+/// value is probably a mistake, and would not limit anything.
 const MOST_ANONYMOUS: (u32, u32) = (20_000, 10);
-/// Each is looked at for each request.
+/// The most limits. Each is checked for each request.
 const MOST_LIMITS: usize = 32;
-/// A gateway has no more at work altogether.
+/// The most running requests of a caller, which is the maximum of a gateway.
 const MOST_IN_FLIGHT: u32 = 4_096;
-/// Each is looked at for each request, too.
+/// The most origins. Each is checked for each request, too.
 const MOST_ORIGINS: usize = 64;
 
-/// The file cannot be what was meant.
+/// The file is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct InvalidPolicy(pub(super) String);
@@ -43,7 +43,7 @@ struct File {
     limit: Vec<LimitOf>,
 }
 
-/// An eighth of what a gateway has at work at most, and as much as the command API has at work or waiting for one person.
+/// The default: an eighth of the gateway's maximum, and the most that the command API accepts from one person.
 fn in_flight_per_caller() -> u32 {
     512
 }
@@ -57,7 +57,7 @@ struct Rate {
 }
 
 impl Default for Rate {
-    /// For requests without a token, whatever the file leaves out.
+    /// The default limit for requests without a token.
     fn default() -> Self {
         Self {
             requests: 500,
@@ -86,7 +86,7 @@ enum Who {
     Account,
 }
 
-/// Reads the file's text.
+/// Parses the text of the file.
 pub(super) fn parse(text: &str) -> Result<Policy, InvalidPolicy> {
     let file: File =
         toml::from_str(text).map_err(|error| InvalidPolicy(error.to_string().trim().to_owned()))?;
@@ -124,7 +124,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, InvalidPolicy> {
     })
 }
 
-/// The limit that is always there.
+/// The limit that always exists.
 fn anonymous(rate: Rate) -> Result<Limit, InvalidPolicy> {
     const NAME: &str = "unauthenticated";
     let quota = rate.quota(NAME)?;
@@ -192,7 +192,7 @@ fn name(text: &str) -> Result<Name, InvalidPolicy> {
     })
 }
 
-/// A method and a path, or a path alone.
+/// Parses a method and a path, or a path alone.
 fn route(text: &str) -> Result<RoutePattern, InvalidPolicy> {
     let (method, path) = match text.split_once(' ') {
         Some((method, path)) => (Some(method), path),

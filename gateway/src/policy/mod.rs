@@ -14,14 +14,14 @@ pub(crate) use reload::reload_on_hangup;
 use crate::limits::Limits;
 use origins::Origins;
 
-/// What the operator has decided.
+/// The operator's decisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Policy {
-    /// The proxies in front of this gateway, whose word about their clients is taken.
+    /// The proxies in front of this gateway whose headers are trusted.
     pub(crate) trusted_proxies: Peers,
-    /// Whose pages in browsers may use the API.
+    /// The origins whose pages may use the API from browsers.
     pub(crate) origins: Origins,
-    /// Requests that one user, or one address without a token, may have at work at the same time.
+    /// The most running requests of one user, or of one address without a token.
     pub(crate) in_flight_per_caller: u32,
     pub(crate) limits: Limits,
 }

@@ -25,7 +25,7 @@ impl fmt::Display for NotAnOrigin {
 }
 
 impl Origins {
-    /// Exactly these.
+    /// Parses exactly these origins.
     pub(crate) fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, NotAnOrigin> {
         texts.into_iter().map(origin).collect::<Result<_, _>>().map(Self)
     }
@@ -45,12 +45,13 @@ impl Origins {
     }
 }
 
-/// Compared byte by byte with what browsers send, so it has to be written as they write it.
+/// Parses an origin. It is compared byte by byte with those that browsers send, so it must be written in the same
+/// form.
 fn origin(text: &str) -> Result<HeaderValue, NotAnOrigin> {
     let not_an_origin = || NotAnOrigin(text.to_owned());
     let url = Url::parse(text).map_err(|_| not_an_origin())?;
     let is_web = matches!(url.scheme(), "http" | "https");
-    // A star is a letter to URLs, and would look like a pattern here.
+    // A star is a valid letter of a URL, but would look like a pattern.
     if !is_web || text.contains('*') || url.origin().ascii_serialization() != text {
         return Err(not_an_origin());
     }

@@ -10,7 +10,7 @@ use super::{
     file::{InvalidPolicy, parse},
 };
 
-/// What is in force when no file says otherwise; also the file that operators start from.
+/// The default policy, which is also a template for operators.
 pub(super) const DEFAULT: &str = include_str!("../../../deploy/gateway.toml");
 
 /// The policy in force.
@@ -18,10 +18,10 @@ pub(super) const DEFAULT: &str = include_str!("../../../deploy/gateway.toml");
 pub(crate) struct Policies(Arc<RwLock<Arc<Policy>>>);
 
 impl Policies {
-    /// What `file` says, or the default.
+    /// Reads `file`, or uses the default.
     ///
     /// # Errors
-    /// When it cannot be read or says what cannot be.
+    /// When it cannot be read or is invalid.
     pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<Self> {
         let policy = match file {
             Some(file) => from_file(file)?,
@@ -34,7 +34,7 @@ impl Policies {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads `file` again. What was in force stays when that fails.
+    /// Reads `file` again. After an error the old policy stays in force.
     pub(super) fn replace_from(&self, file: &Path) -> anyhow::Result<()> {
         let policy = from_file(file)?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);

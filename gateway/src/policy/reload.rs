@@ -1,4 +1,4 @@
-//! Reads the file again on `SIGHUP`. No connection and no budget is touched by that.
+//! Reads the policy file again on `SIGHUP`. Connections and budgets are not affected.
 
 use std::path::PathBuf;
 
@@ -6,10 +6,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Policies;
 
-/// Listens for `SIGHUP` from now on; the future reads `file` again at each.
+/// Handles `SIGHUP` from now on; the future reads `file` again after each.
 ///
 /// # Errors
-/// When the process cannot listen for it.
+/// When the signal handler cannot be installed.
 pub(crate) fn reload_on_hangup(
     policies: Policies,
     file: PathBuf,

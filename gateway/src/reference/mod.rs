@@ -1,5 +1,5 @@
-//! The contract where clients find it: `/openapi.json` for programs and `/docs` for people. Both are made once, from the
-//! types of the contract. The page loads nothing and runs nothing; its one style sheet is named by its hash.
+//! Serves the contract: `/openapi.json` for programs and `/docs` for people. Both are made once, from the types of
+//! the contract. The page loads nothing and runs nothing; its one style sheet is named by its hash.
 
 mod page;
 mod schema;
@@ -20,7 +20,7 @@ use http_api::refuse_parameters;
 use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("style.css");
-/// A client may go on with what it has for as long as a release usually takes to be rolled out.
+/// Clients may cache the contract for about as long as the rollout of a release takes.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi::text().into());
@@ -37,7 +37,7 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
 });
 
-/// The paths that the gateway answers itself.
+/// The paths that the gateway itself answers.
 pub(crate) fn router() -> Router {
     Router::new()
         .route("/openapi.json", get(document))

@@ -164,7 +164,7 @@ impl<'d> Page<'d> {
         format!("<table><tr><th>Code<th>Status<th>Title</tr>{rows}</table>")
     }
 
-    /// What `value` refers to, if it refers to something in the document.
+    /// The value that `value` refers to, or `value` itself.
     fn resolved<'v>(&'v self, value: &'v Value) -> &'v Value {
         let target = value["$ref"]
             .as_str()

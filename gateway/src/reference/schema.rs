@@ -1,4 +1,4 @@
-//! Schemas as people read them: a few words and a link for each value, a table for each object.
+//! Schemas for people: a few words and a link for each value, a table for each object.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ fn referred(value: &Value) -> Option<&str> {
     value["$ref"].as_str()?.rsplit('/').next()
 }
 
-/// What values of `schema` look like, in a few words.
+/// Describes the values of `schema` in a few words.
 pub(super) fn kind(schema: &Value) -> String {
     if let Some(name) = referred(schema) {
         let name = escaped(name);
@@ -46,7 +46,7 @@ pub(super) fn kind(schema: &Value) -> String {
     words.join(" or ")
 }
 
-/// What limits the values of `schema`.
+/// Describes the limits of the values of `schema`.
 fn bounds(schema: &Value) -> String {
     let mut bounds = Vec::new();
     if let Some(format) = schema["format"]
@@ -92,7 +92,7 @@ pub(super) fn section(name: &str, schema: &Value) -> String {
     format!("<article id=\"schema-{name}\"><h3>{name}</h3><p>{about}</p>{body}</article>")
 }
 
-/// A row for each field of an object, also of one that is made of several.
+/// A row for each field of an object, including one that consists of several.
 fn properties(schema: &Value) -> String {
     let parts = schema["allOf"].as_array().into_iter().flatten();
     let inherited: String = parts

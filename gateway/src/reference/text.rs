@@ -1,6 +1,6 @@
-//! Text in HTML.
+//! Escapes text in HTML.
 
-/// `text` so that it means itself in an element or an attribute.
+/// Escapes `text` for an element or an attribute.
 pub(super) fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for character in text.chars() {
@@ -15,7 +15,7 @@ pub(super) fn escaped(text: &str) -> String {
     html
 }
 
-/// The one piece of Markdown that descriptions use: `code` between back quotes.
+/// Renders the one piece of Markdown that descriptions use: `code` in backquotes.
 pub(super) fn prose(markdown: &str) -> String {
     let mut html = String::new();
     for (place, piece) in markdown.split('`').enumerate() {

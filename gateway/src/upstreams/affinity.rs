@@ -1,9 +1,9 @@
-//! Which replica a caller's commands go to: the same one as long as it is ready, since it remembers the caller's tasks as they
-//! are now. At another one each change would first meet a conflict.
+//! Sends a caller's commands to the same replica while it is ready, because it has the caller's tasks in memory. At
+//! another replica each change would first meet a conflict.
 //!
-//! Rendezvous hashing (Thaler and Ravishankar, 1998): every front door that knows the same addresses comes to the same order,
-//! and a replica that goes or comes moves only its own callers. Who the caller is has not been verified: it decides nothing
-//! but the place, and whoever lies about it makes only their own commands slower.
+//! Rendezvous hashing (Thaler and Ravishankar, 1998): every gateway with the same addresses computes the same order,
+//! and adding or removing a replica moves only its own callers. The caller is not verified here: it only selects a
+//! replica, and a false one only makes the sender's commands slower.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use http::HeaderMap;
@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 
 use crate::caller::bearer;
 
-/// No payload of an access token is longer, in bytes.
+/// The longest payload of an access token, in bytes.
 const LONGEST_PAYLOAD: usize = 4 * 1024;
 
-/// Stands for a caller.
+/// A key that represents a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CallerKey([u8; 32]);
 
@@ -25,7 +25,7 @@ struct Claims<'p> {
 }
 
 impl CallerKey {
-    /// The caller that a request names: the subject of its access token, otherwise the token itself.
+    /// The caller of a request: the subject of its access token, or else the token itself.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let token = bearer(headers)?;
         let payload = token
@@ -41,7 +41,7 @@ impl CallerKey {
         Some(Self(Sha256::digest(name.as_bytes()).into()))
     }
 
-    /// How much the caller belongs to the replica at `address`: to that of the highest weight first.
+    /// The weight of the replica at `address` for the caller. The replica with the highest weight comes first.
     pub(super) fn weight(self, address: &str) -> u64 {
         let digest = Sha256::new()
             .chain_update(self.0)
@@ -75,7 +75,7 @@ mod tests {
         assert!(first.is_some());
         assert_eq!(first, key(&token(r#"{"jti":2,"sub":"ann"}"#, "b")));
         assert_ne!(first, key(&token(r#"{"sub":"bob"}"#, "a")));
-        // What is no JWT is its own name.
+        // A token that is not a JWT represents itself.
         assert_eq!(key("Bearer program-1"), key("bearer program-1"));
         assert_ne!(key("Bearer program-1"), key("Bearer program-2"));
         assert_eq!(key("Basic YTpi"), None);

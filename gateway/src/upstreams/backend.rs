@@ -1,4 +1,4 @@
-//! One role behind the front door, wherever it runs.
+//! One role behind the gateway, in this process or elsewhere.
 
 use axum::{Router, body::Body, response::Response};
 use http::{Request, request::Parts};
@@ -57,7 +57,7 @@ impl Backend {
         }
     }
 
-    /// Whether it can serve; for several replicas, whether any can.
+    /// Whether it can serve; with several replicas, whether any can.
     pub(crate) async fn ready(&self) -> Result<(), String> {
         let probes = self.probe_all("/health/ready").await;
         if probes.iter().any(|(_, probe)| probe.is_ok()) {
@@ -67,12 +67,12 @@ impl Backend {
         Err(reasons.join("; "))
     }
 
-    /// The metrics of each replica: where it is, and its text or why there is none.
+    /// The metrics of each replica: its address, and the text or an error.
     pub(crate) async fn metrics(&self) -> Vec<(Option<&str>, Result<String, String>)> {
         self.probe_all("/metrics").await
     }
 
-    /// Looks after its replicas, for ever.
+    /// Watches its replicas; never returns.
     pub(crate) async fn watch(&self) {
         match &self.location {
             Location::Local(_) => {}

@@ -1,5 +1,5 @@
-//! Leaves a replica alone that takes requests and answers none (circuit breaker), and finds out with one request at a time
-//! whether it answers again. Readiness cannot tell: such a replica may well answer its probes.
+//! A circuit breaker: skips a replica that accepts requests without answering, and tries one request at a time to
+//! find out whether it answers again. Readiness is not enough, because such a replica may answer its probes.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -9,9 +9,9 @@ use std::{
 use runtime::random_between;
 use tokio::time::Instant;
 
-/// The number of requests in a row without an answer that opens the circuit. Any answer, to whomever, starts the count again.
+/// The number of unanswered requests in a row that opens the circuit. Any answer resets the count.
 const FAILURES: u32 = 5;
-/// How long the circuit stays open the first time. It stays open twice as long each time that the trial fails.
+/// How long the circuit stays open the first time. The time doubles after each failed trial.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest time that the circuit stays open before the next trial.
 const LONGEST: Duration = Duration::from_secs(8);
@@ -46,7 +46,7 @@ impl Breaker {
         matches!(*self.circuit(), Circuit::Closed { .. })
     }
 
-    /// A request is about to be sent, if it may be. Its outcome is told to the [`Attempt`].
+    /// Begins a request, if one may be sent. Its result must be reported to the [`Attempt`].
     pub(super) fn begin(&self, now: Instant) -> Option<Attempt<'_>> {
         let mut circuit = self.circuit();
         match *circuit {
@@ -61,7 +61,7 @@ impl Breaker {
         })
     }
 
-    /// Closes the circuit: the replica was away and has come back.
+    /// Closes the circuit, because the replica has come back.
     pub(super) fn reset(&self) {
         *self.circuit() = Circuit::Closed { failures: 0 };
     }
@@ -71,20 +71,20 @@ impl Breaker {
     }
 }
 
-/// A request on its way. One that is dropped without a verdict, since its client has gone, says nothing about the replica.
+/// A request on its way. If it is dropped without a result, because its client has gone, it does not count.
 pub(super) struct Attempt<'b> {
     breaker: &'b Breaker,
     is_judged: bool,
 }
 
 impl Attempt<'_> {
-    /// The replica has answered, whatever it said.
+    /// Records an answer of any kind.
     pub(super) fn answered(mut self) {
         self.is_judged = true;
         self.breaker.reset();
     }
 
-    /// The replica has not answered.
+    /// Records that there was no answer.
     pub(super) fn failed(mut self, now: Instant) {
         self.is_judged = true;
         let mut circuit = self.breaker.circuit();
@@ -94,13 +94,13 @@ impl Attempt<'_> {
             },
             Circuit::Closed { .. } => opened(now, SHORTEST),
             Circuit::Trial { pause } => opened(now, (pause * 2).min(LONGEST)),
-            // One that was sent before it opened.
+            // Sent before the circuit opened.
             Circuit::Open { until, pause } => Circuit::Open { until, pause },
         };
     }
 }
 
-/// The front doors do not all come back at the same moment.
+/// Opens the circuit for a random time, so that gateways do not all try again at the same moment.
 fn opened(now: Instant, pause: Duration) -> Circuit {
     let until = now + pause.mul_f64(random_between(0.5, 1.0));
     Circuit::Open { until, pause }

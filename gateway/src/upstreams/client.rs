@@ -15,9 +15,9 @@ use tokio::runtime::{Handle, Id};
 use super::replayable_body::ReplayableBody;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Well below the time after which a role closes a connection that nobody uses.
+/// How long an unused connection is kept. Shorter than the time after which a role closes one.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
-/// Connections of one runtime to one replica that are kept while nobody uses them. What a burst needed beyond that is closed after it.
+/// The most unused connections of one runtime to one replica. More are closed after a burst.
 const MOST_IDLE: usize = 256;
 
 type Pool = LegacyClient<HttpsConnector<HttpConnector>, ReplayableBody>;
@@ -27,20 +27,20 @@ type Pool = LegacyClient<HttpsConnector<HttpConnector>, ReplayableBody>;
 pub(crate) struct Client {
     connector: HttpsConnector<HttpConnector>,
     pools: Arc<DashMap<Id, Pool>>,
-    /// Whether an address that begins with `https` can be reached at all.
+    /// Whether `https` addresses can be reached at all.
     pub(super) believes_somebody: bool,
 }
 
 impl Client {
-    /// A client with an empty pool that believes the authorities in the file, and without one nobody.
+    /// A client with an empty pool that trusts the authorities in the file, or none without a file.
     ///
     /// # Errors
-    /// When the file cannot be read or names no authority.
+    /// When the file cannot be read or has no authority.
     pub(crate) fn believing(authorities: Option<&Path>) -> anyhow::Result<Self> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
-        // The connector around it is asked for `https`, too.
+        // The connector around it also gets `https` addresses.
         connector.enforce_http(false);
         let tls = match authorities {
             Some(file) => tls::trusting(file)?,
@@ -113,7 +113,7 @@ mod tests {
                     *request.uri_mut() = format!("http://{address}/").parse().unwrap();
                     let answer = client.request(request).await.unwrap();
                     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "ok");
-                    // The connection goes back to its pool in a task of its own.
+                    // The connection returns to its pool in a separate task.
                     tokio::task::yield_now().await;
                 });
             }

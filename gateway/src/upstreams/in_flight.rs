@@ -1,4 +1,4 @@
-//! Counts the requests that a replica has in hand: from when one is sent until its answer has been passed on whole.
+//! Counts the running requests of a replica, from sending until the answer has been passed on completely.
 
 use std::sync::{
     Arc,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use prometheus::IntGauge;
 
-/// The requests in flight to one replica.
+/// The running requests of one replica.
 #[derive(Clone)]
 pub(super) struct InFlight {
     count: Arc<AtomicUsize>,
@@ -26,7 +26,7 @@ impl InFlight {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// One more, until what is returned is dropped.
+    /// Counts one more request, until the result is dropped.
     pub(super) fn begin(&self) -> Counted {
         self.count.fetch_add(1, Ordering::Relaxed);
         self.gauge.inc();
@@ -34,7 +34,7 @@ impl InFlight {
     }
 }
 
-/// A request that is counted.
+/// A counted request.
 pub(super) struct Counted(InFlight);
 
 impl Drop for Counted {

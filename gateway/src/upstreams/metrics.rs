@@ -1,4 +1,4 @@
-//! What is counted about the replicas behind.
+//! The metrics of upstreams.
 
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 use runtime::Metrics;
@@ -8,7 +8,7 @@ const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
-/// The metrics of all upstreams. What is called an instance elsewhere is a `replica` here: `instance` is whoever tells.
+/// The metrics of all upstreams. The label is `replica`, because `instance` is the gateway's own.
 #[derive(Clone)]
 pub(crate) struct UpstreamMetrics {
     pub(super) in_flight: IntGaugeVec,

@@ -1,7 +1,8 @@
-//! The roles behind the front door: which replica a request goes to, when it is sent again, and when a replica is left alone.
+//! The roles behind the gateway: which replica a request goes to, when it is sent again, and when a replica is
+//! skipped.
 //!
-//! A request about whose caller something is remembered ([`placing`]) goes to that caller's replica; any other to the one of
-//! two that has less to do. A replica that is not ready, or whose circuit ([`breaker`]) is open, is passed over.
+//! A request about whose caller something is remembered ([`placing`]) goes to that caller's replica; any other to the
+//! one of two that has less to do. A replica that is not ready, or whose circuit ([`breaker`]) is open, is skipped.
 
 mod affinity;
 mod backend;

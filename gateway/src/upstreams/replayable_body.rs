@@ -1,5 +1,5 @@
-//! A request's body while it is on its way: streamed, yet still at hand for another replica as long as nobody has
-//! read from it, or as long as all that was read is kept.
+//! The body of a request while it is forwarded: streamed, and available for another replica while nothing was read
+//! from it, or while everything that was read is kept.
 
 use std::{
     pin::Pin,
@@ -20,12 +20,12 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::error::ForwardError;
 
-/// For the head of an answer, counted from when the last part of the request was sent.
+/// The time limit for the head of an answer, after the last part of the request was sent.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most bytes of a body that are kept to be sent again: no command is longer.
+/// The most bytes of a body that are kept for sending it again. No command is longer.
 const MOST_KEPT: usize = 1024 * 1024;
 
-/// Waits for an answer as long as the request is still being sent, and a while longer.
+/// Waits for an answer while the request is being sent, and for [`ANSWER_TIMEOUT`] after that.
 pub(crate) async fn in_time<T>(
     body: &ReplayableBody,
     answer: impl Future<Output = T>,
@@ -52,7 +52,7 @@ async fn within<T>(
     }
 }
 
-/// Opens once the upstream has asked for a body that its client sends only when it is asked for.
+/// Opens when the upstream has asked for a body with `100 Continue`.
 #[derive(Default)]
 pub(crate) struct Continue {
     asked: AtomicBool,
@@ -74,23 +74,23 @@ impl Continue {
     }
 }
 
-/// A body that several attempts share, one after the other. Each clone reads it from its beginning.
+/// A body for several attempts, one after another. Each clone reads it from the beginning.
 pub(crate) struct ReplayableBody {
     shared: Arc<Mutex<State>>,
-    /// How many of the kept frames this attempt has read.
+    /// The number of kept frames that this attempt has read.
     read: usize,
     awaited: Option<Arc<Continue>>,
 }
 
 struct State {
     body: Body,
-    /// Of the whole body, before anything was read.
+    /// The size of the whole body, before anything was read.
     size: SizeHint,
-    /// What has been read, where that is kept.
+    /// The frames that were read, if they are kept.
     kept: Vec<Bytes>,
     kept_bytes: usize,
     keeps: bool,
-    /// Something was read and not kept.
+    /// Whether something was read and not kept.
     lost: bool,
     moved_at: Instant,
     failure: Option<Failure>,
@@ -114,12 +114,12 @@ impl Clone for ReplayableBody {
 }
 
 impl ReplayableBody {
-    /// A body that can be sent again only while nobody has read from it.
+    /// A body that can be sent again only while nothing was read from it.
     pub(crate) fn new(body: Body) -> Self {
         Self::with(body, false)
     }
 
-    /// A body that can be sent again, up to a bound.
+    /// A body that can be sent again, if it is short enough.
     pub(crate) fn kept(body: Body) -> Self {
         Self::with(body, true)
     }
@@ -142,7 +142,7 @@ impl ReplayableBody {
         }
     }
 
-    /// The same body, of which nothing is read before it is asked for.
+    /// The same body, which is not read before the upstream asks for it.
     pub(crate) fn once_asked_for(self, awaited: Arc<Continue>) -> Self {
         Self {
             awaited: Some(awaited),
@@ -160,7 +160,7 @@ impl ReplayableBody {
         self.state().moved_at
     }
 
-    /// What the client did wrong while sending it.
+    /// The mistake of the client while sending it, if any.
     pub(crate) fn failure(&self) -> Option<ForwardError> {
         self.state().failure.map(|failure| match failure {
             Failure::Stalled => ForwardError::ClientStalled,
@@ -175,7 +175,7 @@ impl ReplayableBody {
 }
 
 impl State {
-    /// Keeps `data`, or gives up keeping.
+    /// Keeps `data`, or stops keeping.
     fn keep(&mut self, data: &Bytes) {
         self.kept_bytes += data.len();
         if self.keeps && self.kept_bytes <= MOST_KEPT {
@@ -235,7 +235,7 @@ impl HttpBody for ReplayableBody {
         self.read >= state.kept.len() && state.body.is_end_stream()
     }
 
-    /// Of the whole body: it is only asked for before anything is read.
+    /// The size of the whole body: it is only asked for before anything is read.
     fn size_hint(&self) -> SizeHint {
         self.state().size
     }

@@ -1,4 +1,4 @@
-//! One replica of a role: where it is, whether it takes requests, and one attempt to have a request answered by it.
+//! One replica of a role: its address, its readiness, and sending a request to it.
 
 use std::{
     sync::{
@@ -29,16 +29,16 @@ use super::{
 };
 use crate::error::{ForwardError, causes};
 
-/// For a probe, or the metrics of a replica. A role gives its own checks a second.
+/// The time limit of a probe, and of reading the metrics. A role limits its own checks to a second.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Metrics longer than this are not taken, in bytes.
+/// The longest page of metrics that is read, in bytes.
 const PROBE_LIMIT: usize = 8 * 1024 * 1024;
 
 pub(super) struct Replica {
     client: Client,
     scheme: Scheme,
     authority: Authority,
-    /// In front of every path; without a slash at the end.
+    /// The prefix of every path, without a slash at the end.
     prefix: String,
     ready: AtomicBool,
     ready_gauge: IntGauge,
@@ -75,7 +75,7 @@ impl Replica {
         let replica = Self {
             client: client.clone(),
             prefix: url.path().trim_end_matches('/').to_owned(),
-            // Until the first look says otherwise.
+            // Assumed until the first probe.
             ready: AtomicBool::new(true),
             ready_gauge: metrics.ready.with_label_values(&labels),
             breaker: Breaker::new(),
@@ -101,12 +101,12 @@ impl Replica {
         self.breaker.admits(now)
     }
 
-    /// Requests that it has in hand.
+    /// The number of its running requests.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.count()
     }
 
-    /// Has it answer one request; nothing when its circuit has opened meanwhile.
+    /// Sends it one request; `None` when its circuit has opened meanwhile.
     pub(super) async fn attempt(
         &self,
         parts: &Parts,
@@ -115,14 +115,14 @@ impl Replica {
         let attempt = self.breaker.begin(Instant::now())?;
         let outcome = self.exchange(parts, body.clone()).await;
         match &outcome {
-            // That says nothing of whether it is to get more: it may be about to stop.
+            // An answer of any kind, even of a replica that is about to stop.
             Ok(_) => attempt.answered(),
             Err(ForwardError::Unreachable(_)) => {
                 attempt.failed(Instant::now());
                 self.set_ready(false);
             }
             Err(ForwardError::Lost(_) | ForwardError::TimedOut) => attempt.failed(Instant::now()),
-            // It has done nothing wrong.
+            // The failure is not the replica's.
             Err(_) => drop(attempt),
         }
         self.circuit_gauge.set(i64::from(!self.breaker.is_closed()));
@@ -155,26 +155,26 @@ impl Replica {
         }
     }
 
-    /// Asks whether it is ready.
+    /// Probes its readiness.
     pub(super) async fn look(&self) {
         let ready = self.probe("/health/ready").await.is_ok();
         if self.set_ready(ready) {
             tracing::info!(upstream.address = %self.authority, upstream.ready = ready, "a replica changed");
             if ready {
-                // It was away: what it did before says nothing.
+                // It was away: earlier failures do not count.
                 self.breaker.reset();
                 self.circuit_gauge.set(0);
             }
         }
     }
 
-    /// Whether that has changed.
+    /// Returns whether the readiness has changed.
     fn set_ready(&self, ready: bool) -> bool {
         self.ready_gauge.set(i64::from(ready));
         self.ready.swap(ready, Ordering::Relaxed) != ready
     }
 
-    /// Its answer to a GET of `path`, or why there is none.
+    /// Its answer to a GET of `path`, or an error.
     pub(super) async fn probe(&self, path: &'static str) -> Result<String, String> {
         let probe = async {
             let mut request = Request::new(ReplayableBody::new(Body::empty()));
@@ -211,7 +211,7 @@ impl Replica {
     }
 }
 
-/// The text of a good answer; otherwise what it says is wrong.
+/// The text of a successful answer; otherwise its reason.
 pub(super) async fn read_probe(response: Response) -> Result<String, String> {
     let status = response.status();
     let bytes = axum::body::to_bytes(response.into_body(), PROBE_LIMIT)
@@ -225,7 +225,7 @@ pub(super) async fn read_probe(response: Response) -> Result<String, String> {
     }
 }
 
-/// The names of the checks that failed, in an answer of `/health/ready`.
+/// The names of the failed checks in an answer of `/health/ready`.
 fn reason(status: u16, text: &str) -> String {
     let answer: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     let failed: Vec<_> = answer["checks"]

@@ -1,4 +1,5 @@
-//! The replicas of one role over HTTP: picks one for each request, and the next one when the first did not take it.
+//! The replicas of one role over HTTP: chooses one for each request, and another one when the first did not accept
+//! it.
 
 use std::{
     cmp::Reverse,
@@ -25,9 +26,9 @@ use super::{
 };
 use crate::error::ForwardError;
 
-/// Between two looks at whether a replica is ready.
+/// The pause between two probes of readiness.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// Nothing is sent again later than this after the request came: whoever waits has waited long enough.
+/// No request is sent again later than this after it arrived.
 const RETRY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The replicas of one role.
@@ -67,7 +68,7 @@ impl Replicas {
         })
     }
 
-    /// Forwards one request, to another replica when the first one did not take it.
+    /// Forwards one request, to another replica when the first one did not accept it.
     pub(super) async fn send(&self, parts: &Parts, body: Body) -> Result<Response, ForwardError> {
         let started = Instant::now();
         let repeatable = is_repeatable(self.role, parts, &body);
@@ -91,7 +92,7 @@ impl Replicas {
                     return Ok(response);
                 }
                 Err(error @ ForwardError::Unreachable(_)) => {
-                    // Nothing was sent to this one. What was sent to another may have been carried out.
+                    // Nothing was sent to this replica. The request to another one may have taken effect.
                     if !matches!(failure, ForwardError::Lost(_)) {
                         failure = error;
                     }
@@ -111,7 +112,7 @@ impl Replicas {
         Err(failure)
     }
 
-    /// The replicas whose circuits let a request through, those that are ready first. The others may be back.
+    /// The replicas whose circuits are closed, ready ones first. The others may have come back.
     fn in_order(&self, parts: &Parts, now: Instant) -> Vec<&Replica> {
         let caller = match self.role {
             COMMAND_API if self.replicas.len() > 1 => CallerKey::of(&parts.headers),
@@ -136,8 +137,8 @@ impl Replicas {
         order
     }
 
-    /// All replicas, each one first in its turn, and each other one second to it in its turn: of the first two, the one
-    /// with less to do is taken.
+    /// All replicas. Each one is first in turn, and each other one second to it. Of the first two, the one with fewer
+    /// running requests is chosen.
     fn by_turns(&self) -> impl Iterator<Item = &Replica> {
         let count = self.replicas.len();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -149,7 +150,7 @@ impl Replicas {
             .filter_map(|index| self.replicas.get(index))
     }
 
-    /// Looks after which replicas are ready, for ever.
+    /// Probes the readiness of all replicas; never returns.
     pub(super) async fn watch(&self) {
         loop {
             join_all(self.replicas.iter().map(Replica::look)).await;
@@ -157,7 +158,7 @@ impl Replicas {
         }
     }
 
-    /// The answer of every replica to a GET of `path`: its address, and the text or why there is none.
+    /// The answers of all replicas to a GET of `path`: the address, and the text or an error.
     pub(super) async fn probe_all(&self, path: &'static str) -> Vec<(&str, Result<String, String>)> {
         let probes = self
             .replicas

@@ -1,4 +1,4 @@
-//! How many requests may be sent a second time: a share of all requests, so that a role that fails is not also flooded.
+//! Limits how many requests are sent again, to a share of all requests, so that a failing role is not flooded.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -8,13 +8,13 @@ use std::{
 use runtime::random_between;
 use tokio::time::Instant;
 
-/// How much of a retry each request pays in.
+/// The part of a retry that each request adds to the budget.
 const SHARE: f64 = 0.2;
-/// Retries a second that are always allowed: few requests pay too little in.
+/// The retries per second that are always allowed, because few requests add too little.
 const EACH_SECOND: f64 = 10.0;
-/// Retries that are saved up at most.
+/// The most retries that are saved.
 const MOST: f64 = 100.0;
-/// A retry waits for a random part of this, so that what failed at once does not come back at once.
+/// The longest pause before a retry. It is random, so that requests that failed together do not return together.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// The budget of one role.
@@ -35,12 +35,12 @@ impl RetryBudget {
         }))
     }
 
-    /// A request is sent for the first time.
+    /// Adds the share of a new request.
     pub(super) fn pay_in(&self) {
         self.change(|saved| saved.retries = (saved.retries + SHARE).min(MOST));
     }
 
-    /// Whether one may be sent again; that is paid for.
+    /// Takes one retry from the budget, and returns whether there was one.
     pub(super) fn spend(&self, now: Instant) -> bool {
         self.change(|saved| {
             let seconds = now.saturating_duration_since(saved.since).as_secs_f64();
@@ -61,7 +61,7 @@ impl RetryBudget {
     }
 }
 
-/// How long to wait before a retry.
+/// The pause before a retry.
 pub(super) fn pause() -> Duration {
     LONGEST_PAUSE.mul_f64(random_between(0.0, 1.0))
 }

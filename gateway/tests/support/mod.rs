@@ -1,4 +1,4 @@
-//! A front door with roles behind it that tell what they were asked.
+//! A gateway with roles that return the requests they got.
 
 #![expect(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
@@ -32,7 +32,7 @@ use tower::ServiceExt;
 use url::Url;
 use uuid::Uuid;
 
-/// No test waits longer for anything.
+/// The time limit of a test's wait.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A token of a program of Ann's.
@@ -40,7 +40,7 @@ pub fn program_of_ann() -> String {
     format!("{PROGRAM_TOKEN_PREFIX}{}", "a".repeat(107))
 }
 
-/// Knows the tokens `ann.x.y` and `bob.x.y`, with anything for x and y, and [`program_of_ann`].
+/// Accepts the tokens `ann.x.y` and `bob.x.y`, with anything for x and y, and [`program_of_ann`].
 #[derive(Default)]
 pub struct TwoPeople {
     is_changed: AtomicBool,
@@ -49,17 +49,17 @@ pub struct TwoPeople {
 }
 
 impl TwoPeople {
-    /// From now on Ann has another address.
+    /// Changes Ann's address.
     pub fn change_ann(&self) {
         self.is_changed.store(true, Ordering::SeqCst);
     }
 
-    /// From now on Ann's tokens are refused.
+    /// Makes Ann's tokens invalid.
     pub fn revoke_ann(&self) {
         self.is_revoked.store(true, Ordering::SeqCst);
     }
 
-    /// How often it was asked about what has the form of a program token.
+    /// The number of checks of texts in the form of a program token.
     pub fn asked_about_programs(&self) -> usize {
         self.asked_about_programs.load(Ordering::SeqCst)
     }
@@ -93,7 +93,7 @@ impl Check for TwoPeople {
         })
     }
 
-    /// `down.ann.y` has a good signature, too.
+    /// `down.ann.y` also has a valid signature.
     fn subject(&self, token: &str) -> Option<UserId> {
         match token.strip_prefix("down.").unwrap_or(token).split('.').next() {
             Some("ann") => Some(ann()),
@@ -111,8 +111,8 @@ pub fn bob() -> UserId {
     UserId(Uuid::from_u128(2))
 }
 
-/// A role that answers everything with what it was asked. Header `x-answer-token: <user> <position>` makes it
-/// answer with a consistency token.
+/// A role that answers every request with a description of it. With the header `x-answer-token: <user> <position>`
+/// the answer has a consistency token.
 pub fn role(name: &'static str) -> Router {
     let echo = move |request: Request| async move { echo(name, request).await };
     with_middleware(
@@ -159,7 +159,7 @@ async fn echo(name: &'static str, request: Request) -> Response {
     (answer, Json(told)).into_response()
 }
 
-/// Keeps what runs in the background of a test, and ends it.
+/// Keeps the background work of a test, and ends it.
 #[derive(Default)]
 pub struct Background(pub runtime::Background);
 
@@ -188,7 +188,7 @@ impl Background {
             .await
     }
 
-    /// A gateway that has tokens checked by `people`.
+    /// A gateway whose tokens are checked by `people`.
     pub async fn gateway_that_asks(&self, people: Arc<TwoPeople>, config: Config) -> Router {
         let dependencies = Dependencies {
             verifier: Verifier::direct(people),
@@ -239,7 +239,7 @@ pub fn http(addresses: impl IntoIterator<Item = SocketAddr>) -> Upstream {
     )
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 pub async fn nobody() -> SocketAddr {
     bind("127.0.0.1:0".parse().unwrap())
         .await
@@ -274,7 +274,7 @@ pub async fn json_of(response: Response) -> Value {
     serde_json::from_str(&text(response).await).unwrap()
 }
 
-/// What the role that answered was asked.
+/// The request that the role got, from its answer.
 pub async fn told(gateway: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -> Value {
     json_of(ask(gateway, request(method, path, headers, Body::empty())).await).await
 }

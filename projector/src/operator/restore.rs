@@ -13,7 +13,7 @@ const KEPT: &str = "discarded_events";
 /// A checkpoint that names an event which the log does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ForeignCheckpoint {
-    /// Into how many partitions it divides the log.
+    /// The number of partitions.
     pub partitions: u64,
     /// The partition.
     pub partition: u64,

@@ -1,4 +1,4 @@
-//! Bodies that are sent once more.
+//! Bodies that are sent again.
 
 use http_body_util::BodyExt;
 
