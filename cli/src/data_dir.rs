@@ -9,14 +9,15 @@ use std::{
 use anyhow::{Context, bail};
 use database::private;
 
-/// The right to be the one server on a data directory; given up when dropped, also by `kill -9`.
+/// Exclusive lock on a data directory, so that only one server uses it. It ends when this value is dropped, also by
+/// `kill -9`.
 #[derive(Debug)]
 pub(crate) struct DataDirLock(#[expect(dead_code, reason = "held, not read")] File);
 
 const LOCK: &str = "taskledger.lock";
 
-/// Creates `directory` if needed, for its owner alone, and locks it. One that others could enter is taken from them, if it
-/// is a data directory: an older release made them so.
+/// Creates `directory` if it does not exist, for its owner alone, and locks it. If it is a data directory that others
+/// can enter, which an older release made so, access is taken from them.
 pub(crate) fn lock(directory: &Path) -> anyhow::Result<DataDirLock> {
     private::directory(directory, || is_data_directory(directory))
         .with_context(|| format!("cannot use the data directory {}", directory.display()))?;
@@ -42,7 +43,7 @@ pub(crate) fn lock(directory: &Path) -> anyhow::Result<DataDirLock> {
     }
 }
 
-/// Whether a server has used it before, or nobody has used it for anything.
+/// Returns whether a server has used the directory before, or the directory is empty.
 fn is_data_directory(directory: &Path) -> bool {
     [LOCK, "keys", "events.db"]
         .iter()

@@ -1,5 +1,5 @@
-//! The databases that this process has opened. Schemas of one PostgreSQL server share its connections, and whoever ends the
-//! process closes them all, whatever opened them.
+//! The databases that this process has opened. Schemas of one PostgreSQL server share its connections, and the end of
+//! the process closes all of them.
 
 use std::sync::OnceLock;
 
@@ -7,13 +7,13 @@ use anyhow::anyhow;
 use database::{Database, Schema};
 use tokio::sync::Mutex;
 
-/// Connections to one PostgreSQL server that a process lends to whoever needs one. A few more have one purpose only:
-/// appending, signals, the election of the relay. Together they are 8: two replicas of the five roles fit into the 100 that
-/// PostgreSQL takes by default, with room for operators.
+/// Connections to one PostgreSQL server that a process shares among all its tasks. Three more serve one purpose each:
+/// appending, signals, and the election of the relay. The sum is 8, so that two replicas of the five roles fit into
+/// the 100 connections that PostgreSQL accepts by default, with room for operators.
 const OF_A_ROLE: u32 = 5;
-/// All roles in one process need more than one of them.
+/// Shared connections of a process that runs all roles.
 const OF_ALL_ROLES: u32 = 12;
-/// Connections that read a SQLite file. Each has a thread and a cache.
+/// Connections that read a SQLite file. Each has a thread and a cache of its own.
 const OF_A_FILE: u32 = 5;
 
 static CONNECTIONS: OnceLock<u32> = OnceLock::new();
@@ -24,14 +24,19 @@ struct Opened {
     database: Database,
 }
 
-/// Lets this process have the connections that all roles together need. To be said before any are opened.
+/// Gives this process the number of connections that all roles together need. Must be called before any connection is
+/// opened.
+///
+/// # Errors
+///
+/// When a connection was opened before.
 pub(crate) fn serve_all_roles() -> anyhow::Result<()> {
     CONNECTIONS
         .set(OF_ALL_ROLES)
         .map_err(|_| anyhow!("databases were opened too early; this is a bug"))
 }
 
-/// How many connections to the server or file at `url` are lent to whoever reads.
+/// Number of shared connections to the server or file at `url`.
 pub(crate) fn connections_to(url: &str) -> u32 {
     if url.starts_with("sqlite:") {
         OF_A_FILE
@@ -40,7 +45,8 @@ pub(crate) fn connections_to(url: &str) -> u32 {
     }
 }
 
-/// The database of `schema` at `url` as it is, over the connections to its server that there are.
+/// Opens the database of `schema` at `url` without migrating it, over the connections to its server that are open
+/// already.
 pub(crate) async fn connect(url: &str, schema: Schema) -> anyhow::Result<Database> {
     let mut opened = OPENED.lock().await;
     let shared = opened
@@ -58,7 +64,7 @@ pub(crate) async fn connect(url: &str, schema: Schema) -> anyhow::Result<Databas
     Ok(database)
 }
 
-/// Closes all of them, the last opened first.
+/// Closes all databases, the last opened first.
 pub(crate) async fn close_all() {
     let opened = std::mem::take(&mut *OPENED.lock().await);
     for opened in opened.iter().rev() {

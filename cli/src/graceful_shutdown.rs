@@ -1,5 +1,6 @@
-//! A role behind the gateway that is about to stop says so first, and goes on for a moment. The gateway asks once a second who
-//! is ready: otherwise it would send a request on a connection that is just being closed, and could not tell what became of it.
+//! Tells the gateway that a role is about to stop before it stops. The gateway asks once a second who is ready.
+//! Without the notice it could send a request on a connection that is being closed, and could not tell whether the
+//! request took effect.
 
 use std::time::Duration;
 
@@ -12,12 +13,13 @@ use axum::{
 use http_api::Readiness;
 use tokio_util::sync::CancellationToken;
 
-/// From saying so until no more requests are taken: longer than from one question of the gateway to the next.
+/// Time between the notice and the end of accepting requests. It is longer than the interval of the gateway's
+/// readiness checks.
 pub(crate) const NOTICE: Duration = Duration::from_millis(1_600);
 
 const READY: &str = "/health/ready";
 
-/// `router`, which is not ready any more once `leaving` is cancelled.
+/// Makes `router` report that it is not ready once `leaving` is cancelled.
 pub(crate) fn announced(router: Router, leaving: CancellationToken) -> Router {
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
         let leaving = leaving.clone();

@@ -1,5 +1,5 @@
-//! The keys that sign access tokens: which there are, a new one, and away with an old one. Likewise the master keys, which wrap
-//! the keys of people.
+//! Lists, creates, rotates and removes the keys that sign access tokens, and the master keys that wrap the keys of
+//! people.
 
 use std::{collections::BTreeSet, path::Path, process::ExitCode, sync::Arc};
 
@@ -142,7 +142,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
                 Ok(Conclusion::succeeded().with_result(retired.kid))
             };
             let mut command = "keys retire".to_owned();
-            // What is typed and no id of a key may be anything, and is kept for ever.
+            // An unknown id is refused before it is recorded for ever, since it may be any text, even a secret.
             if keys::list(directory, now)?.iter().any(|key| key.kid == kid) {
                 command.push(' ');
                 command.push_str(&kid);
@@ -161,7 +161,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     }
 }
 
-/// Does something to keys, on the record. The log must be there: a key is of a system that runs or has run.
+/// Records and runs a command about keys. It fails without a log, since keys belong to a system that runs or has run.
 async fn record(
     settings: &Settings,
     attribution: &Attribution,
@@ -172,7 +172,7 @@ async fn record(
     attribution.record(&*store, command, UserId::NOBODY, act).await
 }
 
-/// On the record, unless there is no log yet, or only a part of one, which is not to go on with this.
+/// Copies keys and records it, unless there is no log yet or only a part of one.
 async fn copy(
     settings: &Settings,
     from: &str,
@@ -216,7 +216,7 @@ async fn copy(
     }
 }
 
-/// The log of the system whose keys are at `keys`: at `log`, or else beside them.
+/// The log of the system whose keys are at `keys`. It is at `log`, or by default beside the keys.
 async fn log_of(keys: &str, log: Option<&str>) -> anyhow::Result<Option<Arc<dyn EventStore>>> {
     if let Some(url) = log.filter(|url| event_store::is_kurrentdb(url)) {
         return Ok(Some(event_store::open(url, 1).await?));
@@ -290,7 +290,7 @@ async fn rotate_master(keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
     )))
 }
 
-/// Shows a key that was made or changed.
+/// Prints a key that was created or changed.
 fn made(key: &KeyState) -> anyhow::Result<Conclusion> {
     line(key)?;
     Ok(Conclusion::succeeded().with_result(key.kid.to_string()))

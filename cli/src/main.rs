@@ -59,7 +59,7 @@ struct Cli {
 enum Command {
     /// Run every role in this process (the default)
     Up,
-    /// Run the front door: routing, request ids, one /metrics
+    /// Run the gateway: routing, request ids, one /metrics
     Gateway,
     /// Run the command API and the relay from the log to the bus
     CommandApi,
@@ -100,7 +100,7 @@ enum Command {
 }
 
 impl Command {
-    /// What its process is called in traces.
+    /// The name of the process in traces.
     fn role(&self) -> &'static str {
         match self {
             Self::Up => "taskledger",
@@ -129,7 +129,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The error and its causes, without those that the one before has repeated.
+/// The error and its causes in one sentence, without a cause that its predecessor has already repeated.
 fn sentence(error: &anyhow::Error) -> String {
     let causes = error.chain().map(ToString::to_string);
     let joined = causes.reduce(|said, cause| match said.ends_with(&cause) {
@@ -139,7 +139,7 @@ fn sentence(error: &anyhow::Error) -> String {
     joined.unwrap_or_default()
 }
 
-/// Reads the command line. Mistakes are answered with one sentence that names the variable to blame.
+/// Parses the command line. An error is reported in one sentence that names the variable or argument.
 fn parse() -> Result<Cli, ExitCode> {
     let command = Cli::command();
     let parsed = command
@@ -183,7 +183,7 @@ fn parse() -> Result<Cli, ExitCode> {
             Err(ExitCode::from(2))
         }
         Err(error) => {
-            // Help and version go to the standard output and are no failure.
+            // Help and version are printed to the standard output and are not failures.
             let code = if error.use_stderr() {
                 ExitCode::from(2)
             } else {
@@ -208,7 +208,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     };
     platform::install_crypto_provider()?;
     let mut runtime = match command {
-        // Its connections have threads of their own.
+        // The gateway's connections have threads of their own.
         Command::Gateway => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
@@ -216,7 +216,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let telemetry = Telemetry::start(&settings, format, command.role(), runtime.handle())?;
     let code = runtime.block_on(async {
         let code = carry_out(command, &settings).await;
-        // Also after a command that failed: a SQLite file is to be whole by itself.
+        // Databases are closed after a failed command too, so that a SQLite file is complete without its WAL.
         databases::close_all().await;
         code
     });

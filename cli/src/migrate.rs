@@ -1,4 +1,4 @@
-//! Brings every database schema up to date, for those who give DDL rights to one job only.
+//! Migrates every database schema, for deployments in which only one job may change schemas.
 
 use std::{collections::BTreeSet, process::ExitCode};
 
@@ -35,7 +35,7 @@ pub(crate) async fn run(settings: &Settings, command: &Migrate) -> anyhow::Resul
     };
     let mut schemas = Vec::new();
     for schema in SCHEMAS {
-        // KurrentDB has no schema of ours.
+        // KurrentDB has no schema to migrate.
         if !event_store::is_kurrentdb(&platform::database_url(storage, schema)?) {
             schemas.push(schema);
         }
@@ -58,7 +58,7 @@ pub(crate) async fn run(settings: &Settings, command: &Migrate) -> anyhow::Resul
     if late.is_empty() {
         return Ok(act(Default::default()).await?.exit_code());
     }
-    // The log itself has to be of this release before anything can be recorded in it.
+    // The log itself is migrated first, since the operation is recorded in it.
     let log = platform::event_store_to_import_into(storage).await?;
     command
         .attribution

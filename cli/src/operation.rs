@@ -1,5 +1,5 @@
-//! What operators do, for the audit trail: every command that changes something is recorded by [`Attribution::record`], with who
-//! gives it and why.
+//! Records in the audit trail what operators do. Every command that changes something goes through
+//! [`Attribution::record`], which stores who gives it and why.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -14,14 +14,14 @@ use runtime::{Backoff, new_id, system_user};
 
 use crate::platform;
 
-/// The most characters of a name, and of a reason.
+/// Maximum length of a name in characters.
 const LONGEST_NAME: usize = 100;
 const LONGEST_REASON: usize = 500;
-/// So often the end of a command is tried to be recorded.
+/// Number of attempts to record the end of a command.
 const TRIES: u32 = 5;
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
 
-/// Who gives a command that changes something, and why.
+/// The operator who gives a command, and the reason.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Attribution {
     /// Who you are, for the audit trail; by default the user who called sudo, or the one who runs this
@@ -48,12 +48,13 @@ fn of_address(what: &str) -> String {
     )
 }
 
-/// The text, if there is no e-mail address in it.
+/// Returns the text if it contains no e-mail address.
 fn without_address(text: String) -> Option<String> {
     (!holds_address(&text)).then_some(text)
 }
 
-/// The user of the system who gives a command. Where users are known by an address, what is before its domain.
+/// The operating system's user who gives the command. If that name is an e-mail address, only its local part is
+/// returned.
 fn user_of_system() -> Option<String> {
     let user = system_user();
     name(&user)
@@ -61,7 +62,7 @@ fn user_of_system() -> Option<String> {
         .ok()
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Conclusion {
     outcome: OperationOutcome,
@@ -69,7 +70,7 @@ pub(crate) struct Conclusion {
 }
 
 impl Conclusion {
-    /// All of it was done.
+    /// The command did all that was asked.
     pub(crate) const fn succeeded() -> Self {
         Self {
             outcome: OperationOutcome::Succeeded,
@@ -77,7 +78,7 @@ impl Conclusion {
         }
     }
 
-    /// Something of it was not done; the operator has been told why.
+    /// Something was not done, and the operator has been told why.
     pub(crate) const fn failed() -> Self {
         Self {
             outcome: OperationOutcome::Failed,
@@ -85,7 +86,7 @@ impl Conclusion {
         }
     }
 
-    /// What came of it, which may name no person.
+    /// Adds a short result, which must not name a person.
     pub(crate) fn with_result(mut self, result: impl Into<String>) -> Self {
         self.result = Some(result.into());
         self
@@ -100,8 +101,8 @@ impl Conclusion {
 }
 
 impl Attribution {
-    /// Records that `command` is given, about `subject`, then lets `act` do it, and records how it ended. When the first cannot
-    /// be recorded, nothing is done. `act` gets what all events of the command have as their correlation id.
+    /// Records that `command` is given about `subject`, runs `act`, and records how it ended. If the first record
+    /// cannot be written, `act` is not run. `act` receives the correlation id of all events of the command.
     pub(crate) async fn record(
         &self,
         store: &dyn EventStore,
@@ -118,7 +119,7 @@ impl Attribution {
                 outcome: conclusion.outcome,
                 result: conclusion.result.as_deref().map(Into::into),
             },
-            // What an error says may name a person.
+            // The text of an error is not recorded, since it may name a person.
             Err(_) => OperationFinished {
                 outcome: OperationOutcome::Failed,
                 result: None,
@@ -130,8 +131,8 @@ impl Attribution {
         concluded.map(|conclusion| conclusion.exit_code())
     }
 
-    /// As [`Self::record`], unless `store` has no events, or only a part of a log: then there is nothing that this could go on
-    /// with, and only `act` is done.
+    /// Does what [`Self::record`] does, unless `store` is empty or holds only a part of a log. Then only `act` runs,
+    /// since a record must not become part of such a log.
     pub(crate) async fn record_if_there_is_a_log(
         &self,
         store: &dyn EventStore,
@@ -145,7 +146,7 @@ impl Attribution {
         Ok(act(CorrelationId::default()).await?.exit_code())
     }
 
-    /// Records that `command` was given and has succeeded, once it is done: for what makes the beginning of the log itself.
+    /// Records a successful command after it has run. It is for the command that creates the beginning of the log.
     pub(crate) async fn record_afterwards(
         &self,
         store: &dyn EventStore,
@@ -172,7 +173,7 @@ impl Attribution {
     }
 }
 
-/// The stream of one command.
+/// The event stream of one command.
 struct Stream {
     id: OperationId,
     subject: UserId,
@@ -215,14 +216,14 @@ impl Stream {
         store.append(&stream, expected_version, events).await.map(drop)
     }
 
-    /// Records the end, with some patience, since what was done cannot be taken back.
+    /// Records the end, and retries, since what was done cannot be undone.
     async fn finish(&self, store: &dyn EventStore, event: &OperationEvent) -> Result<(), StoreError> {
         let mut backoff = BACKOFF;
         let mut tries = 1;
         loop {
             match self.append(store, 1, std::slice::from_ref(event)).await {
                 Err(StoreError::Unavailable(_)) if tries < TRIES => backoff.wait().await,
-                // An earlier try has arrived.
+                // An earlier attempt was stored although it seemed to fail.
                 Err(StoreError::Conflict { actual: 2, .. }) => return Ok(()),
                 ended => return ended,
             }

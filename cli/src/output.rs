@@ -1,4 +1,4 @@
-//! What the operator's tools say: lines on the standard output, as tables or as JSON.
+//! Output of the operator's commands on the standard output: lines, tables or JSON.
 
 use std::io::{self, Write as _};
 
@@ -17,7 +17,7 @@ pub(crate) fn json(value: &Value) -> anyhow::Result<()> {
     line(&value.to_string())
 }
 
-/// Writes rows in columns as wide as they need to be. Numbers stand at the right.
+/// Writes rows in aligned columns. Numbers are aligned to the right.
 pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -56,7 +56,8 @@ pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Writes one line of comma-separated values (RFC 4180), none of which a spreadsheet takes for a formula.
+/// Writes one line of comma-separated values (RFC 4180). Cells that a spreadsheet would take for a formula are
+/// escaped.
 pub(crate) fn csv<'a>(cells: impl IntoIterator<Item = &'a str>) -> anyhow::Result<()> {
     let cells: Vec<String> = cells.into_iter().map(csv_cell).collect();
     line(&cells.join(","))
@@ -71,14 +72,14 @@ fn csv_cell(text: &str) -> String {
     }
 }
 
-/// Whether whoever read the output has gone, as `head` does when it has seen enough.
+/// Returns whether the reader of the output has closed the pipe, as `head` does.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// `1 event`, `2 events`
+/// A number with its noun in the right form, such as `1 event` or `2 events`.
 pub(crate) fn counted(number: u64, what: &str) -> String {
     if number == 1 {
         format!("1 {what}")

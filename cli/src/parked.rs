@@ -1,4 +1,4 @@
-//! Events that cannot be projected: what they are, another try, and giving up on them.
+//! Shows, retries and discards events that cannot be projected.
 
 use std::process::ExitCode;
 
@@ -200,7 +200,7 @@ fn to_json(event: &ParkedEvent) -> Value {
     })
 }
 
-/// Each stream once, in the order of their first parked events.
+/// Each stream once, in the order of its first parked event.
 fn streams(parked: Vec<ParkedEvent>) -> Vec<StreamName> {
     let mut streams = Vec::new();
     for event in parked {

@@ -1,4 +1,4 @@
-//! Opens what roles stand on, as configured: the event store, the bus, the databases, the token verifier.
+//! Opens what the roles need, as configured: the event store, the bus, the databases and the token verifier.
 
 use std::{path::Path, sync::Arc};
 
@@ -17,34 +17,34 @@ use crate::{
     settings::{Settings, Storage},
 };
 
-/// Chooses rustls' cryptography once, before anything opens a connection.
+/// Installs the cryptography provider of rustls. Must be called before any connection is opened.
 pub(crate) fn install_crypto_provider() -> anyhow::Result<()> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| anyhow!("a cryptography provider for TLS was installed twice; this is a bug"))
 }
 
-/// The clock of everything that runs here.
+/// The system clock.
 pub(crate) fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }
 
-/// The log in its two forms, and the keys that lead from one to the other.
+/// The event log with sealed and with opened events, and the keys of people.
 pub(crate) struct EventLog {
-    /// With the events sealed: for the relay, whose messages are to hold nothing personal.
+    /// The log with sealed events. The relay publishes these, so that messages contain nothing personal.
     pub(crate) stored: Arc<dyn EventStore>,
-    /// With the events in clear: for whoever decides on them or projects them.
+    /// The log with opened events, for roles that decide on them or project them.
     pub(crate) opened: Arc<dyn EventStore>,
     /// The keys of people.
     pub(crate) keys: SubjectKeys,
 }
 
-/// The log, sealed and opened.
+/// Opens the log in both forms.
 pub(crate) async fn event_log(settings: &Settings) -> anyhow::Result<EventLog> {
     event_log_of(settings, event_store(&settings.storage).await?).await
 }
 
-/// The log `stored`, sealed and opened.
+/// Opens both forms of the log `stored`.
 pub(crate) async fn event_log_of(
     settings: &Settings,
     stored: Arc<dyn EventStore>,
@@ -57,8 +57,8 @@ pub(crate) async fn event_log_of(
     Ok(EventLog { stored, opened, keys })
 }
 
-/// The keys of people, for the log `stored`. The first start makes the master key that wraps them; on a log that is sealed
-/// under others none is made, since nobody's key would be in the database.
+/// Opens the keys of people for the log `stored`. The first start creates the master key that wraps them. If events
+/// of the log are sealed already, no master key is created, since the database would hold keys of nobody.
 pub(crate) async fn subject_keys(
     settings: &Settings,
     stored: &dyn EventStore,
@@ -74,7 +74,8 @@ pub(crate) async fn subject_keys(
     Ok(SubjectKeys::open(database, settings.master_keys(!are_in_use)?, clock()).await?)
 }
 
-/// Whether events are sealed at the beginning of the log or at its end: all of them, or all since an upgrade.
+/// Returns whether there is a sealed event among the first or the last thousand of the log. The last are looked at too,
+/// since a log of an earlier release is sealed only from the upgrade on.
 async fn is_sealed(stored: &dyn EventStore) -> anyhow::Result<bool> {
     const LOOKED_AT: usize = 1_000;
     let head = i64::try_from(stored.head().await?).unwrap_or(i64::MAX);
@@ -89,7 +90,7 @@ async fn is_sealed(stored: &dyn EventStore) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// The log as it is, with the events in clear, for looking into it: nothing is created or brought up to date.
+/// Opens the log with opened events for reading. Nothing is created or migrated.
 pub(crate) async fn existing_opened_event_store(settings: &Settings) -> anyhow::Result<Arc<dyn EventStore>> {
     let stored = existing_event_store(&settings.storage).await?;
     Ok(match existing_subject_keys(settings).await? {
@@ -98,8 +99,8 @@ pub(crate) async fn existing_opened_event_store(settings: &Settings) -> anyhow::
     })
 }
 
-/// The keys of people as they are, if they have a database. Where none was made, but some may be destroyed, no master key is
-/// needed.
+/// Opens the keys of people if they have a database. Nothing is created or migrated. If it holds no key in use,
+/// though perhaps destroyed ones, no master key is needed.
 pub(crate) async fn existing_subject_keys(settings: &Settings) -> anyhow::Result<Option<SubjectKeys>> {
     let Some(database) = find(&settings.storage, Schema::SubjectKeys).await? else {
         return Ok(None);
@@ -111,14 +112,14 @@ pub(crate) async fn existing_subject_keys(settings: &Settings) -> anyhow::Result
     Ok(Some(SubjectKeys::open(database, master_keys, clock()).await?))
 }
 
-/// The log, with the events as they are stored. A part of one is refused.
+/// Opens and migrates the log with sealed events. A log whose import has not ended is refused.
 pub(crate) async fn event_store(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
     let store = event_store_to_import_into(storage).await?;
     require_whole(storage, &*store).await?;
     Ok(store)
 }
 
-/// The same for an import, which makes a part of a log whole.
+/// Opens and migrates the log for an import, which may complete one that has not ended.
 pub(crate) async fn event_store_to_import_into(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
     let url = database_url(storage, Schema::EventStore)?;
     if is_database(&url) {
@@ -129,8 +130,8 @@ pub(crate) async fn event_store_to_import_into(storage: &Storage) -> anyhow::Res
     Ok(event_store::open(&url, 1).await?)
 }
 
-/// Refuses a log into which an import has begun that has not ended: whatever is derived from it or appended to it would be of
-/// a history that never was.
+/// Fails if an import into the log has begun and not ended, since what is derived from such a log would belong to a
+/// history that never existed.
 async fn require_whole(storage: &Storage, store: &dyn EventStore) -> anyhow::Result<()> {
     let Some(import) = store.unfinished_import().await? else {
         return Ok(());
@@ -142,14 +143,14 @@ async fn require_whole(storage: &Storage, store: &dyn EventStore) -> anyhow::Res
     )
 }
 
-/// The database of `schema`, brought up to date.
+/// Opens and migrates the database of `schema`.
 pub(crate) async fn database(storage: &Storage, schema: Schema) -> anyhow::Result<Database> {
     let database = databases::connect(&database_url(storage, schema)?, schema).await?;
     database.migrate().await?;
     Ok(database)
 }
 
-/// The log as it is, for looking into it: nothing is created or brought up to date. A part of one is refused.
+/// Opens the log for reading. Nothing is created or migrated. A log whose import has not ended is refused.
 pub(crate) async fn existing_event_store(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
     let Some(store) = find_event_store(storage).await? else {
         bail!(absent(storage, Schema::EventStore)?)
@@ -158,32 +159,32 @@ pub(crate) async fn existing_event_store(storage: &Storage) -> anyhow::Result<Ar
     Ok(store)
 }
 
-/// The log as it is, if there is one, be it a part of one.
+/// Opens the log for reading if it exists, even if its import has not ended.
 pub(crate) async fn find_event_store(storage: &Storage) -> anyhow::Result<Option<Arc<dyn EventStore>>> {
     if is_database(&database_url(storage, Schema::EventStore)?) {
         let database = find(storage, Schema::EventStore).await?;
         return Ok(database.map(|database| Arc::new(SqlStore::new(database)) as Arc<dyn EventStore>));
     }
-    // A store that is not a database of ours has nothing to bring up to date.
+    // A store that is not one of our databases has nothing to migrate.
     event_store_to_import_into(storage).await.map(Some)
 }
 
-/// The read models as they are, likewise.
+/// Opens the read models for reading. Nothing is created or migrated.
 pub(crate) async fn existing_read_models(storage: &Storage) -> anyhow::Result<Database> {
     existing(storage, Schema::ReadModels).await
 }
 
-/// The audit tree, brought up to date.
+/// Opens and migrates the audit tree.
 pub(crate) async fn audit_tree(storage: &Storage) -> anyhow::Result<AuditTree> {
     Ok(AuditTree::new(database(storage, Schema::AuditTree).await?))
 }
 
-/// The audit tree as it is, likewise.
+/// Opens the audit tree for reading. Nothing is created or migrated.
 pub(crate) async fn existing_audit_tree(storage: &Storage) -> anyhow::Result<AuditTree> {
     Ok(AuditTree::new(existing(storage, Schema::AuditTree).await?))
 }
 
-/// What it takes to keep the audit tree.
+/// The settings and keys with which the audit tree is maintained.
 pub(crate) async fn audit_keeping(settings: &Settings) -> anyhow::Result<AuditKeeping> {
     Ok(AuditKeeping {
         tree: audit_tree(&settings.storage).await?,
@@ -194,7 +195,7 @@ pub(crate) async fn audit_keeping(settings: &Settings) -> anyhow::Result<AuditKe
     })
 }
 
-/// Whether the log at `url` is in a database of ours.
+/// Returns whether the log at `url` is in PostgreSQL or SQLite.
 fn is_database(url: &str) -> bool {
     ["postgres:", "postgresql:", "sqlite:"]
         .iter()
@@ -216,14 +217,14 @@ fn absent(storage: &Storage, schema: Schema) -> anyhow::Result<String> {
     ))
 }
 
-/// The database of `schema` as it is, if there is one.
+/// Opens the database of `schema` if it exists. Nothing is created or migrated.
 pub(crate) async fn find(storage: &Storage, schema: Schema) -> anyhow::Result<Option<Database>> {
     find_at(&database_url(storage, schema)?, schema).await
 }
 
-/// The database of `schema` at `url` as it is, if there is one.
+/// Opens the database of `schema` at `url` if it exists. Nothing is created or migrated.
 pub(crate) async fn find_at(url: &str, schema: Schema) -> anyhow::Result<Option<Database>> {
-    // SQLite creates what it is asked to open.
+    // SQLite creates a file that does not exist, so that is checked first.
     if url
         .strip_prefix("sqlite:")
         .is_some_and(|file| !Path::new(file).exists())
@@ -234,7 +235,7 @@ pub(crate) async fn find_at(url: &str, schema: Schema) -> anyhow::Result<Option<
     Ok(database.is_migrated().await?.then_some(database))
 }
 
-/// Where the database of `schema` is.
+/// The URL of the database of `schema`.
 pub(crate) fn database_url(storage: &Storage, schema: Schema) -> anyhow::Result<String> {
     let (url, file) = match schema {
         Schema::EventStore => (storage.event_store_url()?, "events.db"),
@@ -248,7 +249,7 @@ pub(crate) fn database_url(storage: &Storage, schema: Schema) -> anyhow::Result<
     Ok(url.unwrap_or_else(|| file_url(storage, file)))
 }
 
-/// RabbitMQ, or without it the bus within this process.
+/// Connects to RabbitMQ, or without it returns the bus within this process.
 pub(crate) async fn bus(storage: &Storage, role: &str) -> anyhow::Result<Arc<dyn Bus>> {
     match storage.amqp_url()? {
         Some(url) => {
@@ -265,7 +266,7 @@ pub(crate) async fn bus(storage: &Storage, role: &str) -> anyhow::Result<Arc<dyn
     }
 }
 
-/// What auth stands on, also when it is only asked to do one thing.
+/// Opens auth with all that it needs, also for a single command.
 pub(crate) async fn auth(settings: &Settings, role: &str) -> anyhow::Result<auth::Dependencies> {
     let storage = &settings.storage;
     let log = event_log(settings).await?;
@@ -286,7 +287,8 @@ pub(crate) async fn verifier(bus: Arc<dyn Bus>, background: &Background) -> anyh
     Ok(Verifier::start(bus, VerifierOptions::default(), background).await)
 }
 
-/// A role of its own needs servers to meet the others on: a broker, and all but the front door a `database`.
+/// Fails unless the servers are set that a role in a process of its own needs: a broker, and for all roles but the
+/// gateway a `database`.
 pub(crate) fn require_servers(settings: &Settings, role: &str, database: bool) -> anyhow::Result<()> {
     let storage = &settings.storage;
     let has_database = !database || storage.database_url()?.is_some();

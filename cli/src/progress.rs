@@ -1,4 +1,4 @@
-//! How far a tool has come, said to whoever waits for it.
+//! Shows the progress of a long command.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -7,10 +7,10 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often progress is told where nobody watches a bar.
+/// Interval of progress lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// How far it is, in positions of the log.
+/// Progress in positions of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Progress {
     start: u64,
@@ -18,7 +18,7 @@ pub(crate) struct Progress {
     head: u64,
 }
 
-/// Progress on the standard error: a bar for people, a line now and then for logs.
+/// Progress on the standard error, as a bar on a terminal and as lines elsewhere.
 pub(crate) enum ProgressDisplay {
     Bar(ProgressBar),
     Lines {
@@ -46,7 +46,7 @@ impl ProgressDisplay {
         Self::Bar(bar)
     }
 
-    /// So far from `start`, and so far to go.
+    /// Shows the current `position` between `start` and the `head` of the log.
     pub(crate) fn show(&mut self, start: u64, position: u64, head: u64) {
         let progress = Progress {
             start,
@@ -56,7 +56,7 @@ impl ProgressDisplay {
         match self {
             Self::Bar(bar) => {
                 if bar.position() == 0 && progress.start > 0 {
-                    // What an earlier run has done does not count for the rate.
+                    // The rate leaves out what an earlier run has done.
                     bar.set_position(progress.start);
                     bar.reset_eta();
                 }
@@ -75,7 +75,7 @@ impl ProgressDisplay {
         }
     }
 
-    /// All is done, or broken off.
+    /// Ends the display, after success or failure.
     pub(crate) fn end(&mut self) {
         match self {
             Self::Bar(bar) => bar.finish(),

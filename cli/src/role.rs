@@ -17,7 +17,7 @@ use crate::{
     settings::Settings,
 };
 
-/// The addresses of a role that are not set otherwise: loopback, with ports of its own.
+/// The default addresses of a role: loopback, with ports of its own.
 struct Defaults {
     role: &'static str,
     port: Option<u16>,
@@ -25,12 +25,12 @@ struct Defaults {
     kind: Kind,
 }
 
-/// What a role is to those who connect to it.
+/// Who connects to a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// The front door, which anyone can reach, and which needs no database.
+    /// The gateway, which anyone can reach and which needs no database.
     Public,
-    /// A role behind it, on a network of its own.
+    /// A role behind the gateway, on an internal network.
     Internal,
 }
 
@@ -198,11 +198,11 @@ pub(crate) fn projector_config(settings: &Settings) -> projector::Config {
     }
 }
 
-/// The addresses of one role: that of its API, if it has one, and that of its probes.
+/// The listeners of one role: one for its API, if it has one, and one for its probes.
 struct Listeners {
     role: &'static str,
     kind: Kind,
-    /// Whose word about clients is taken.
+    /// Peers whose statements about clients are believed.
     gateways: Peers,
     api: Option<Listener>,
     admin: Listener,

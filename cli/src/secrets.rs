@@ -1,12 +1,12 @@
-//! Secrets that Taskledger makes for itself: random, readable by the owner only, written once.
+//! Secrets that Taskledger generates: random, readable by the owner only, and never overwritten.
 
 use std::{fs, io::ErrorKind, path::Path};
 
 use anyhow::{Context, bail};
 use database::private;
 
-/// The secret `name` in `directory`: 32 bytes as hex, made at the first call. Two processes that make it at
-/// the same moment agree on one.
+/// Returns the secret `name` in `directory`, 32 bytes stored as hex. The first call creates it, and two processes
+/// that do so at the same time get the same one.
 pub(crate) fn read_or_create(directory: &Path, name: &str) -> anyhow::Result<String> {
     let path = directory.join(name);
     match private::require(&path) {
@@ -27,7 +27,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// 64 hex digits as 32 bytes.
+/// Parses 64 hex digits.
 pub(crate) fn parse_key(text: &str) -> anyhow::Result<[u8; 32]> {
     match <[u8; 32]>::try_from(hex::decode(text)?) {
         Ok(key) => Ok(key),

@@ -1,4 +1,5 @@
-//! Running until asked to stop, then finishing what was accepted: first the requests, then the background work.
+//! Serves until the process is asked to stop, then finishes the accepted requests, and after them the background
+//! work.
 
 use std::{
     net::SocketAddr,
@@ -21,29 +22,31 @@ use crate::{
     settings::{Connections, Settings},
 };
 
-/// How long background work may take to finish before it is cut off. Nothing is lost then, only done again.
+/// Maximum time for background work to finish. After that it is aborted, which loses nothing: it is done again at the
+/// next start.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Connections at once to an address of probes and metrics.
+/// Maximum number of connections to an address of probes and metrics.
 const OPERATORS: usize = 128;
 
-/// What runs in this process beside its servers.
+/// The shared parts of this process besides its servers.
 #[derive(Clone)]
 pub(crate) struct Process {
     limits: Connections,
     /// The background work of its roles.
     pub(crate) background: Background,
-    /// What the API's address is served with, if over TLS.
+    /// TLS settings of the API's address, if it is served over TLS.
     tls: Option<ServerTls>,
-    /// What the API's address is served by, if not by the threads that everything else is done by.
+    /// Separate threads that serve the API's address, if there are any.
     workers: Option<Workers>,
-    /// What is closed when all is done.
+    /// The bus, which is closed last.
     bus: Arc<OnceLock<Arc<dyn Bus>>>,
 }
 
 impl Process {
     /// # Errors
-    /// When the files for TLS cannot be used.
+    ///
+    /// When the certificate or its key cannot be used.
     pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
         let background = Background::default();
         let tls = settings.tls.files()?.map(ServerTls::load).transpose();
@@ -61,16 +64,17 @@ impl Process {
         })
     }
 
-    /// With threads of their own for the connections of the API's address.
+    /// Serves the connections of the API's address on threads of their own.
     ///
     /// # Errors
-    /// When the system has none.
+    ///
+    /// When the system cannot start threads.
     pub(crate) fn with_workers(mut self) -> anyhow::Result<Self> {
         self.workers = Some(Workers::start().context("cannot start a thread for each core")?);
         Ok(self)
     }
 
-    /// What URLs of the API's address begin with.
+    /// The URL scheme of the API's address.
     pub(crate) fn scheme(&self) -> &'static str {
         match self.tls {
             Some(_) => "https",
@@ -78,14 +82,14 @@ impl Process {
         }
     }
 
-    /// Closes `bus` when everything else has ended.
+    /// Closes `bus` after everything else has ended.
     pub(crate) fn close_at_the_end(&self, bus: &Arc<dyn Bus>) {
         // A process has one bus.
         let _ = self.bus.set(Arc::clone(bus));
     }
 }
 
-/// A router on an address, bound already, so that a port in use is found before anything starts.
+/// A router and its bound socket. It is bound before anything starts, so that a port in use is reported first.
 pub(crate) struct Listener {
     socket: tokio::net::TcpListener,
     address: SocketAddr,
@@ -95,16 +99,16 @@ pub(crate) struct Listener {
 /// Who comes to a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Visitors {
-    /// Whoever comes.
+    /// Anyone.
     Strangers,
-    /// The gateways, which have limited strangers already.
+    /// The gateways, which have already limited anonymous clients.
     Gateways,
-    /// Probes and scrapers, who are answered also when nobody else is.
+    /// Probes and metrics collectors, which are served even when the process is overloaded.
     Operators,
 }
 
 impl Listener {
-    /// Listens on `address`.
+    /// Binds a socket to `address`.
     pub(crate) async fn open(address: SocketAddr, visitors: Visitors) -> anyhow::Result<Self> {
         let socket = bind(address).await?;
         let address = socket
@@ -117,7 +121,7 @@ impl Listener {
         })
     }
 
-    /// What may be connected and at work through it, when so many descriptors are there for clients.
+    /// The limits of the server, when `descriptors` file descriptors are available for clients.
     fn options(
         &self,
         limits: &Connections,
@@ -126,7 +130,7 @@ impl Listener {
         pressure: &Pressure,
     ) -> ServerOptions {
         let usual = ServerOptions::default();
-        // The gateway needs another descriptor for each request at work: its connection to a role.
+        // The gateway needs a second descriptor for each active request, for its connection to a role.
         let max_connections = limits.max_connections.min(descriptors / 4 * 3);
         let max_requests = usual.max_requests.min(descriptors / 4);
         match self.visitors {
@@ -153,14 +157,14 @@ impl Listener {
         }
     }
 
-    /// The address listened on; its port is never 0.
+    /// The bound address. Its port is never 0.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-/// Serves every listener until SIGINT or SIGTERM, or until background work has failed, then stops in order. A process that
-/// announces its end does so by `leaving`, and takes requests for a moment longer.
+/// Serves every listener until SIGINT or SIGTERM, or until background work has failed, then stops in order. With
+/// `leaving`, the process first reports that it is not ready, and accepts requests for a moment longer.
 pub(crate) async fn until_stopped(
     listeners: Vec<(Listener, Router)>,
     process: Process,

@@ -1,5 +1,5 @@
-//! Every setting of every role, from flags and environment variables, and how it is shown. To add one, add a field to its group
-//! under `settings/`, and a line to that group's `lines()`.
+//! Every setting of every role, from flags and environment variables, and how settings are shown. To add one, add a
+//! field to its group under `settings/` and a line to `lines()` of that group.
 
 mod access_log;
 mod auth;
@@ -46,7 +46,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Refuses variables that start like ours but mean nothing: most likely a misspelt setting.
+    /// Fails if a variable has our prefix but is not a setting, since it is most likely misspelt.
     pub(crate) fn refuse_unknown_variables(command: &clap::Command) -> anyhow::Result<()> {
         let known = variables(command);
         for (name, _) in std::env::vars_os() {
@@ -81,33 +81,35 @@ impl Settings {
         Ok(text)
     }
 
-    /// Where the signing keys and the email pepper are.
+    /// The directory of the signing keys and the email pepper.
     pub(crate) fn keys_dir(&self) -> PathBuf {
         self.auth.keys_dir(&self.storage.data_dir)
     }
 
-    /// Where the keys are that sign the audit tree.
+    /// The directory of the keys that sign the audit tree.
     pub(crate) fn audit_keys_dir(&self) -> PathBuf {
         self.keys_dir().join("audit")
     }
 
-    /// The keys that wrap the keys of people: as set, or kept in the keys directory and made there if `may_create`.
+    /// The master keys that wrap the keys of people. They are configured, or kept in the keys directory, where they
+    /// are created if `may_create` is true.
     pub(crate) fn master_keys(&self, may_create: bool) -> anyhow::Result<MasterKeys> {
         self.auth.master_keys(&self.keys_dir(), may_create)
     }
 
-    /// How long an access token lives.
+    /// Lifetime of an access token.
     pub(crate) fn access_token_lifetime(&self) -> Duration {
         self.auth.access_token_lifetime()
     }
 
-    /// The key that signs page cursors: as set, or kept in the keys directory and made there at the first start.
+    /// The key that signs page cursors. It is configured, or kept in the keys directory, where the first start
+    /// creates it.
     pub(crate) fn cursor_key(&self) -> anyhow::Result<[u8; 32]> {
         self.auth.cursor_key(&self.keys_dir())
     }
 }
 
-/// The variables that stand for arguments of `command` and of all commands below it.
+/// The environment variables of `command` and all its subcommands.
 fn variables(command: &clap::Command) -> BTreeSet<String> {
     let arguments = command.get_arguments().filter_map(clap::Arg::get_env);
     arguments
@@ -122,7 +124,7 @@ mod tests {
 
     use clap::{Command, CommandFactory as _};
 
-    /// The ids of what `command` itself takes, and of what it takes everywhere.
+    /// The ids of the arguments of `command` that are global or not, as `global` says.
     fn ids(command: &Command, global: bool) -> BTreeSet<String> {
         let arguments = command
             .get_arguments()

@@ -1,5 +1,5 @@
-//! Without RabbitMQ the bus is within one process: a second one on the same PostgreSQL would never hear of what the
-//! first one does, so it is refused.
+//! Refuses a second process on the same PostgreSQL if there is no RabbitMQ. The bus is then within one process, and
+//! the second would never receive messages of the first.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use database::{PostgresServer, ProcessLock};
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "taskledger.sole_process";
-/// The server needs a moment to notice that the process before was killed.
+/// Number of attempts, since the server needs a moment to notice that an earlier process was killed.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The right to be the one process that runs all roles without RabbitMQ.
+/// Takes the lock for the one process that runs all roles without RabbitMQ.
 pub(crate) async fn take(server: &PostgresServer) -> anyhow::Result<ProcessLock> {
     for _ in 0..TRIES {
         if let Some(right) = ProcessLock::take(server, NAME).await? {
@@ -25,7 +25,7 @@ pub(crate) async fn take(server: &PostgresServer) -> anyhow::Result<ProcessLock>
     )
 }
 
-/// Stops this process should another get hold of the right, which happens only after the server was away.
+/// Stops this process if another one gets the lock, which can happen only after the server was unreachable.
 pub(crate) async fn hold(right: ProcessLock, stop: CancellationToken) {
     if stop.run_until_cancelled(right.hold()).await.is_some() {
         tracing::error!(

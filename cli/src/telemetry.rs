@@ -1,4 +1,4 @@
-//! Logs, and spans to a collector where the program was built for that.
+//! Logs, and spans that go to a collector if the program was built with that feature.
 
 use anyhow::Context;
 use runtime::{
@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::settings::Settings;
 
-/// The settings that can be wrong.
+/// The settings that an error may be about.
 const LOGS: &str = "TASKLEDGER_LOG, TASKLEDGER_SECURITY_LOG, TASKLEDGER_ACCESS_LOG";
 
 fn logs(settings: &Settings, format: LogFormat, extra: Option<ExtraLayer>) -> anyhow::Result<Logs> {
@@ -23,7 +23,7 @@ fn logs(settings: &Settings, format: LogFormat, extra: Option<ExtraLayer>) -> an
     telemetry::init(options, extra).context(LOGS)
 }
 
-/// What has to be ended in order.
+/// The parts that have to be shut down in order.
 pub(crate) struct Telemetry {
     #[cfg(feature = "otlp")]
     exporting: Option<crate::otlp::Exporting>,
@@ -31,7 +31,7 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    /// Starts to log, and to send spans if a collector is set.
+    /// Starts logging, and sends spans if a collector is set.
     #[cfg(feature = "otlp")]
     pub(crate) fn start(
         settings: &Settings,
@@ -53,7 +53,7 @@ impl Telemetry {
         })
     }
 
-    /// Starts to log.
+    /// Starts logging.
     #[cfg(not(feature = "otlp"))]
     pub(crate) fn start(settings: &Settings, format: LogFormat, _: &str, _: &Handle) -> anyhow::Result<Self> {
         anyhow::ensure!(
@@ -65,7 +65,7 @@ impl Telemetry {
         })
     }
 
-    /// Writes and sends what is left. Not to be called on a thread of the runtime.
+    /// Writes the remaining log lines and sends the remaining spans. Must not be called on a thread of the runtime.
     pub(crate) fn end(self) {
         #[cfg(feature = "otlp")]
         if let Some(exporting) = self.exporting {

@@ -1,5 +1,5 @@
-//! Managing accounts from the command line, for what nobody can be signed in to do: naming the first admin, and taking over
-//! the accounts of the former system.
+//! Manages accounts from the command line where nobody is signed in: grants the first admin role, imports the
+//! accounts of a former system, resets and erases.
 
 use std::{
     fs::File,
@@ -83,7 +83,7 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
     if !matches!(command, Command::Import { .. }) {
-        // It is about an account that is there, so it creates no database.
+        // The command is about an existing account, so it creates no database.
         platform::existing_event_store(&settings.storage).await?;
     }
     let dependencies = platform::auth(settings, "users").await?;
@@ -173,7 +173,7 @@ impl Users {
         let holder = self.operator.find_also_erased(person).await?;
         if !holder.is_erased {
             show(&holder);
-            // Nobody can take it back, so a script has to say that it means it.
+            // Erasure cannot be undone, so a script has to confirm it with `--yes`.
             if !yes && !std::io::stdin().is_terminal() {
                 bail!("nothing was changed: there is nobody to ask, so say --yes")
             }
@@ -247,7 +247,7 @@ impl Users {
             .await
     }
 
-    /// Without an operation it only says what would be done.
+    /// Imports the accounts. Without `operation` it only prints what it would do.
     async fn import(&self, path: &Path, operation: Option<CorrelationId>) -> anyhow::Result<Conclusion> {
         let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
         let opened = if operation.is_none() {
@@ -274,7 +274,7 @@ impl Users {
     }
 }
 
-/// Shows who it is.
+/// Prints who the account belongs to.
 fn show(holder: &AccountHolder) {
     let last_login = holder
         .last_login_at
@@ -290,7 +290,7 @@ fn show(holder: &AccountHolder) {
     ));
 }
 
-/// Asks whoever sits there. Anything but a yes is a no.
+/// Asks for confirmation on the terminal. Everything but a yes counts as a no.
 fn ask(question: &str) -> anyhow::Result<()> {
     crate::print(&format!("{question} [y/N] "));
     let mut answer = String::new();

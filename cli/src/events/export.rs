@@ -87,7 +87,7 @@ impl Export {
     }
 }
 
-/// Opens the file to write, which no other export writes into at the same time.
+/// Opens the output file, and locks it against another export.
 fn open(path: &Path) -> anyhow::Result<File> {
     let here = || format!("cannot write {}", path.display());
     private::create_or_accept(path).with_context(here)?;
@@ -103,7 +103,7 @@ fn open(path: &Path) -> anyhow::Result<File> {
     }
 }
 
-/// The error, so that a reader who has gone is told from a disk that is full.
+/// Unwraps an error of the output, so that a closed pipe can be told from a full disk.
 fn of_output(error: ExportError) -> anyhow::Error {
     match error {
         ExportError::Io(error) => error.into(),

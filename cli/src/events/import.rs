@@ -66,14 +66,15 @@ impl Import {
         display.end();
         let end = imported?;
         if inspection.missing() > 0 || inspection.is_unfinished {
-            // Nobody else appends before it has ended, so what goes on after the export is the record of another try.
+            // Nobody else appends before the import has ended, so events after those of the export are the record of
+            // an earlier attempt.
             if !inspection.goes_on {
                 let mut result = format!(
                     "{}, root {}",
                     output::counted(inspection.end.events, "event"),
                     inspection.end.root
                 );
-                // The keys may have signed another tree, in the place that the log comes from.
+                // The keys here may have signed another tree where the log comes from.
                 let tree = platform::audit_tree(storage).await?;
                 if tree.newest().await?.is_none()
                     && let Some(origin) = audit_tree::renew_origin(&tree, &settings.auth.audit_origin).await?
@@ -94,7 +95,8 @@ impl Import {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Decides whether the export may be imported, and says what becomes of it: everything that could be refused is refused here.
+    /// Decides whether the export may be imported, and prints what becomes of it. Every reason for refusing it is
+    /// checked here, before anything is written.
     async fn check(
         &self,
         settings: &Settings,
@@ -132,7 +134,7 @@ impl Import {
     }
 }
 
-/// An export that was made before somebody was erased would bring them back.
+/// Refuses an export that would restore people who were erased after it was made.
 async fn refuse_to_revive(keys: &SubjectKeys, inspection: &Inspection) -> anyhow::Result<()> {
     let living = inspection
         .people
@@ -205,8 +207,8 @@ fn people(number: usize) -> String {
     }
 }
 
-/// That no system in one process runs on the store meanwhile, where that can be told. Others may: each part of an import is
-/// written only if the log still ends where the part before did.
+/// Lock against a system that runs in one process on the same store, where the store has such a lock. Systems on
+/// servers may run: each part of an import is written only if the log still ends where the part before ended.
 enum ImportLock {
     DataDir(#[expect(dead_code, reason = "held, not read")] DataDirLock),
     SoleProcess(#[expect(dead_code, reason = "held, not read")] ProcessLock),

@@ -1,4 +1,4 @@
-//! How much of the log a command reads at once.
+//! Page size for commands that read the log.
 
-/// The most events that are read at once.
+/// Maximum number of events read at once.
 pub(super) const PAGE: usize = 2_000;

@@ -101,7 +101,7 @@ pub(super) fn to_json(event: &RecordedEvent) -> Value {
     shown
 }
 
-/// What the event says, without secrets; as text if it cannot be read.
+/// The payload of the event without secrets, or the raw text if it cannot be decoded.
 fn data(event: &RecordedEvent) -> Value {
     match serde_json::from_slice::<Value>(&event.data) {
         Ok(mut data) => {

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::page::PAGE;
 use crate::output;
 
-/// What a pass over the log counts. Grows with the number of types, not with the log.
+/// Counters of one pass over the log. They grow with the number of types, not with the log.
 #[derive(Debug, Default)]
 struct Stats {
     events: u64,

@@ -1,4 +1,4 @@
-//! The last events of the log, and those that come.
+//! Shows the last events of the log, and follows new ones.
 
 use clap::Args;
 use event_store::{Entry, EventStore, LogRange};
@@ -67,7 +67,7 @@ impl Tail {
         Ok(())
     }
 
-    /// The last events that are wanted, looked for from the end backwards.
+    /// Finds the last matching events by reading backwards from the end.
     async fn last(&self, store: &dyn EventStore, head: u64) -> anyhow::Result<Vec<Entry>> {
         let mut found: Vec<Entry> = Vec::new();
         let mut until = head;

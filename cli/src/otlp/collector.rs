@@ -1,4 +1,4 @@
-//! The HTTP client that takes spans to the collector: the one that is in the program anyway.
+//! The HTTP client that sends spans to the collector. It uses the HTTP library that the program already has.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use hyper_util::{
 use opentelemetry_http::{HttpClient, HttpError};
 use tokio::{runtime::Handle, time::timeout};
 
-/// For a whole exchange.
+/// Timeout of a whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer answers are not read, in bytes.
+/// Maximum number of bytes of an answer.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// A collector of spans.
@@ -36,7 +36,7 @@ impl Collector {
 
 #[async_trait]
 impl HttpClient for Collector {
-    /// Called on a thread that is none of the runtime's.
+    /// Runs on a thread of the exporter, which is not one of the runtime's threads.
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
         let exchange = async move {

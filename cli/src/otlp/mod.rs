@@ -19,19 +19,20 @@ use url::Url;
 
 use self::{collector::Collector, spans::Spans};
 
-/// Spans that wait to be sent, at most. What comes when it is full is dropped: nobody waits for the collector.
+/// Maximum number of spans that wait to be sent. Further spans are dropped, so that nothing waits for the collector.
 const QUEUE: usize = 2_048;
-/// How long the first one waits at most until all that wait are sent.
+/// Maximum time that a span waits before a batch is sent.
 const DELAY: Duration = Duration::from_secs(1);
-/// What is left at the end has so long to be sent.
+/// Maximum time to send the remaining spans at the end.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// The way to the collector.
+/// The running exporter of spans.
 pub(crate) struct Exporting(Arc<BatchSpanProcessor>);
 
-/// Begins to send the spans of `role` to the collector at `endpoint`, whose connections live on `runtime`.
+/// Starts to send the spans of `role` to the collector at `endpoint`, over connections that run on `runtime`.
 ///
 /// # Errors
+///
 /// When the address cannot be used.
 pub(crate) fn start(
     endpoint: &Url,
@@ -64,7 +65,7 @@ pub(crate) fn start(
 }
 
 impl Exporting {
-    /// Sends what is left. Not to be called on a thread of the runtime.
+    /// Sends the remaining spans. Must not be called on a thread of the runtime.
     pub(crate) fn shut_down(self) {
         if let Err(error) = self.0.shutdown_with_timeout(FAREWELL) {
             tracing::warn!(%error, "the last spans were not sent");
@@ -136,7 +137,7 @@ mod tests {
         let (spans, exporting) =
             start(&url, "gateway", Arc::new(SystemClock), runtime.handle().clone()).unwrap();
         tracing::subscriber::with_default(Registry::default().with(spans), || {
-            // One that belongs to no trace is nobody's.
+            // A span without a trace is not exported.
             let _apart = tracing::info_span!("apart").entered();
             let request = tracing::info_span!(
                 "request",

@@ -1,5 +1,5 @@
-//! Makes OpenTelemetry's spans of those of `tracing` that belong to a trace: one with the fields `trace.id` and `trace.parent`
-//! is below the span of whoever asked, one inside another is below that.
+//! Converts spans of `tracing` that belong to a trace to OpenTelemetry spans. The parent of a span with the fields
+//! `trace.id` and `trace.parent` is the span of the caller. The parent of any other is the span around it.
 
 use std::{
     sync::Arc,
@@ -19,10 +19,10 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
-/// The span of whoever serves a request.
+/// Name of the span of a request on the side of the server.
 const REQUEST: &str = "request";
 
-/// The layer of `tracing` that does it.
+/// The `tracing` layer that converts spans.
 pub(crate) struct Spans {
     processor: Arc<BatchSpanProcessor>,
     clock: Arc<dyn Clock>,
@@ -44,7 +44,7 @@ impl Spans {
     }
 }
 
-/// A span that has begun.
+/// A span that has not ended.
 struct Open {
     context: SpanContext,
     parent: SpanId,

@@ -1,4 +1,4 @@
-//! The read models as an operator sees them: what there is, how far it has come, and whether it is right.
+//! Lists, verifies, rebuilds and rolls back the read models.
 
 mod rebuild;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{output, platform, settings::Settings};
 
-/// The exit code that says that the read models may be right, but have not come far enough to tell. 2 is for wrong usage.
+/// The exit code for read models that are too far behind to be compared. Exit code 2 is for wrong usage.
 const BEHIND: u8 = 3;
 
 #[derive(Debug, Subcommand)]

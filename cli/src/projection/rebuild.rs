@@ -1,4 +1,4 @@
-//! Building the read models again while the old ones serve, and going one step back.
+//! Rebuilds the read models while the old ones serve, and rolls a rebuild back.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},

@@ -30,7 +30,7 @@ pub(crate) struct AccessLog {
 }
 
 impl AccessLog {
-    /// How much of it is written.
+    /// The sampling of the access log.
     pub(crate) fn sampling(&self) -> Sampling {
         Sampling {
             one_in: self.one_in,

@@ -106,12 +106,13 @@ pub(crate) struct Auth {
 }
 
 impl Auth {
-    /// Where the signing keys and the email pepper are, unless set: in `data_dir`.
+    /// The directory of the signing keys and the email pepper, by default in `data_dir`.
     pub(super) fn keys_dir(&self, data_dir: &Path) -> PathBuf {
         self.keys_dir.clone().unwrap_or_else(|| data_dir.join("keys"))
     }
 
-    /// The keys that wrap the keys of people: as set, or kept in `keys_dir` and made there if `may_create`.
+    /// The master keys that wrap the keys of people. They are configured, or kept in `keys_dir`, where they are
+    /// created if `may_create` is true.
     pub(super) fn master_keys(&self, keys_dir: &Path, may_create: bool) -> anyhow::Result<MasterKeys> {
         const NAME: &str = "TASKLEDGER_MASTER_KEYS";
         let setting = self.master_keys.as_deref().map(str::trim);
@@ -125,12 +126,12 @@ impl Auth {
         Ok(keys)
     }
 
-    /// How long an access token lives.
+    /// Lifetime of an access token.
     pub(crate) fn access_token_lifetime(&self) -> Duration {
         Duration::from_secs(u64::from(self.access_token_minutes) * 60)
     }
 
-    /// The key that signs page cursors: as set, or kept in `keys_dir` and made there at the first start.
+    /// The key that signs page cursors. It is configured, or kept in `keys_dir`, where the first start creates it.
     pub(super) fn cursor_key(&self, keys_dir: &Path) -> anyhow::Result<[u8; 32]> {
         let setting = secret(
             "TASKLEDGER_CURSOR_KEY",
@@ -144,7 +145,8 @@ impl Auth {
         crate::secrets::parse_key(&text).context("the key that signs page cursors must be 64 hex digits")
     }
 
-    /// The effective values by variable name, secrets masked. The keys are in `keys_dir` unless set.
+    /// The effective values by variable name, secrets masked. Keys are shown as being in `keys_dir` unless they are
+    /// configured.
     pub(super) fn lines(&self, keys_dir: &Path) -> Vec<(&'static str, String)> {
         let none = || "(none)".to_owned();
         let list = |items: Vec<String>| if items.is_empty() { none() } else { items.join(",") };

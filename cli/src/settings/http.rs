@@ -1,4 +1,4 @@
-//! The settings of the addresses that are served, and of how much at once.
+//! The settings of addresses, connections and memory.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -28,7 +28,7 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// Whose `X-Forwarded-For` the roles behind the gateway believe.
+    /// The peers whose `X-Forwarded-For` the roles behind the gateway believe.
     pub(crate) fn gateway_peers(&self) -> Peers {
         self.gateway_peers.clone().unwrap_or_else(Peers::private)
     }
@@ -69,7 +69,7 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// In bytes.
+    /// The memory limit in bytes.
     pub(crate) fn memory_limit(&self) -> Option<u64> {
         self.memory_limit_mib.map(|mib| mib * 1024 * 1024)
     }

@@ -1,4 +1,4 @@
-//! The settings of what goes after a time.
+//! The settings of data that is deleted after a time.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) struct Retention {
 }
 
 impl Retention {
-    /// How long a task stays in the trash; for ever without it.
+    /// How long a task stays in the trash. `None` means for ever.
     pub(crate) fn trash(&self) -> Option<Duration> {
         let days = self.trash_retention_days?;
         Some(Duration::from_secs(u64::from(days) * 24 * 60 * 60))

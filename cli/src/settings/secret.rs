@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-/// A setting given directly or through a file. An empty variable counts as unset, as it does in compose files.
+/// Returns a secret that is given directly or in a file. An empty variable counts as unset, as it does in compose
+/// files.
 pub(crate) fn secret(
     name: &str,
     value: Option<&String>,

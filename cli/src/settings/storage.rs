@@ -1,4 +1,4 @@
-//! The settings of where everything is kept, and of the bus.
+//! The settings of the databases, the keys and the bus.
 
 use std::path::PathBuf;
 
@@ -88,7 +88,7 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// PostgreSQL for the read models and the roles' own records, if set.
+    /// The URL of PostgreSQL for the read models and the roles' own records, if it is set.
     pub(crate) fn database_url(&self) -> anyhow::Result<Option<String>> {
         secret(
             "DATABASE_URL",
@@ -97,7 +97,7 @@ impl Storage {
         )
     }
 
-    /// Where the event log is; `None` is the embedded file.
+    /// The URL of the event log. `None` means the embedded file.
     pub(crate) fn event_store_url(&self) -> anyhow::Result<Option<String>> {
         match secret(
             "EVENT_STORE_URL",
@@ -109,7 +109,7 @@ impl Storage {
         }
     }
 
-    /// Where the keys of people are; `None` is the embedded file.
+    /// The URL of the keys of people. `None` means the embedded file.
     pub(crate) fn keys_database_url(&self) -> anyhow::Result<Option<String>> {
         match secret(
             "KEYS_DATABASE_URL",
@@ -121,7 +121,7 @@ impl Storage {
         }
     }
 
-    /// RabbitMQ, if set.
+    /// The URL of RabbitMQ, if it is set.
     pub(crate) fn amqp_url(&self) -> anyhow::Result<Option<String>> {
         secret("AMQP_URL", self.amqp_url.as_ref(), self.amqp_url_file.as_ref())
     }

@@ -21,7 +21,7 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// What the API's address is served with, if over TLS.
+    /// The certificate and key of the API's address, if it is served over TLS.
     pub(crate) fn files(&self) -> anyhow::Result<Option<TlsFiles>> {
         match (self.tls_certificate.clone(), self.tls_key.clone()) {
             (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),

@@ -1,4 +1,4 @@
-//! The settings of where the gateway finds the other roles.
+//! The settings of the addresses at which the gateway reaches the other roles.
 
 use clap::Args;
 use database::masked;

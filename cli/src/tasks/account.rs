@@ -1,4 +1,4 @@
-//! Whose tasks a command is about, and where the API is.
+//! The address of the API, and the token of the person whose tasks a command is about.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use url::Url;
 use super::api_client::ApiClient;
 use crate::settings::{Settings, secret};
 
-/// Whose tasks, and where.
+/// The account and the address of the API.
 #[derive(Debug, Args)]
 pub(super) struct Account {
     /// Where the API is

@@ -1,4 +1,4 @@
-//! The HTTP API as its clients see it: requests with a token, sent again when they are to be.
+//! A client of the HTTP API that authenticates with a token and retries requests.
 
 use std::time::Duration;
 
@@ -22,16 +22,17 @@ use url::Url;
 
 use crate::settings::Settings;
 
-/// For one answer.
+/// Timeout for one answer.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Of one answer.
+/// Maximum bytes of one answer.
 const MOST_BYTES: usize = 16 << 20;
-/// How often a request is sent at most.
+/// Maximum number of attempts for a request.
 const TRIES: u32 = 10;
-/// The longest that is waited because an answer says so. If it says longer, there is no sense in waiting.
+/// Maximum number of seconds that the client waits because of `Retry-After`. If an answer asks for more, the request
+/// fails.
 const LONGEST_WAIT: u64 = 60;
 
-/// The API, for one person.
+/// A client for one person.
 pub(super) struct ApiClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     url: String,
@@ -53,7 +54,7 @@ impl ApiClient {
         let builder = match &settings.tls.upstream_ca {
             Some(file) => {
                 let mut config = tls::trusting(file)?;
-                // Which the connector sets itself.
+                // The connector sets these itself.
                 config.alpn_protocols.clear();
                 builder.with_tls_config(config)
             }
@@ -67,12 +68,12 @@ impl ApiClient {
         })
     }
 
-    /// The answer to a query.
+    /// Sends a query and decodes its answer.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.send(Method::GET, path, Bytes::new(), None).await
     }
 
-    /// The answer to a command, which takes effect once however often it is sent with this key.
+    /// Sends a command with an idempotency key, so that it takes effect once however often it is sent.
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -142,7 +143,7 @@ impl ApiClient {
     }
 }
 
-/// What an answer that is no success says.
+/// The error for an answer that is not a success.
 fn refusal(status: StatusCode, body: &[u8]) -> anyhow::Error {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => anyhow!("the API answers {status}: {}", said(&problem)),
@@ -150,7 +151,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> anyhow::Error {
     }
 }
 
-/// A problem in a sentence.
+/// A problem as one sentence.
 pub(super) fn said(problem: &Problem) -> String {
     let mut text = problem
         .detail

@@ -1,4 +1,4 @@
-//! `taskledger tasks export`: page by page from the API into a file.
+//! `taskledger tasks export` reads tasks from the API page by page and writes them to a file.
 
 use std::{
     fs::{self, File},
@@ -44,7 +44,7 @@ impl Export {
                 let file = file.with_context(|| format!("cannot create {}", path.display()))?;
                 let written = write(&api, format, BufWriter::new(file)).await;
                 if written.is_err() {
-                    // A part of the tasks would be taken for all of them.
+                    // An incomplete file is removed, since it would be taken for all tasks.
                     fs::remove_file(path)?;
                 }
                 written?

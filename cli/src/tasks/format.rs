@@ -1,11 +1,11 @@
-//! How a file of tasks is written, as it was asked for or as its name says.
+//! The format of a file of tasks, as requested or as the file's extension says.
 
 use std::path::Path;
 
 use anyhow::bail;
 use clap::ValueEnum;
 
-/// How a file is written.
+/// The format of a file of tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// An array of tasks as the API shows them
@@ -17,7 +17,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The one that was asked for, or the one of a file's name.
+    /// Returns the requested format, or the one that the file's extension says.
     pub(super) fn of(wanted: Option<Self>, path: Option<&Path>) -> anyhow::Result<task_files::Format> {
         let ending = path
             .and_then(Path::extension)

@@ -1,4 +1,4 @@
-//! `taskledger tasks import`: from a file, in batches, each of which takes effect once.
+//! `taskledger tasks import` creates the tasks of a file in batches, each of which takes effect once.
 
 use std::{
     fs::File,
@@ -23,14 +23,14 @@ use super::{
 };
 use crate::{complain, output, settings::Settings};
 
-/// Of a file.
+/// Maximum bytes of a file.
 const MOST_BYTES: u64 = 64 << 20;
-/// Commands of a batch, and the bytes of their texts: well below what the API takes.
+/// Maximum number of commands of a batch, and of the bytes of their texts. Both are well below the limits of the API.
 const BATCH: usize = 100;
 const BATCH_BYTES: usize = 256 << 10;
-/// How often a batch is sent at most, while parts of it cannot be carried out.
+/// Maximum number of attempts for a batch of which some commands cannot be carried out.
 const TRIES: u32 = 5;
-/// Lines that are named when they are wrong.
+/// Maximum number of wrong lines that are reported.
 const MOST_COMPLAINTS: usize = 1_000;
 
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ fn zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| "it is not in the IANA time zone database".to_owned())
 }
 
-/// A task of the file and the line that it begins on.
+/// A task of the file and the line on which it begins.
 struct Planned {
     line: u64,
     task: FileTask,
@@ -106,7 +106,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The tasks of a file, all of which can be created.
+/// The tasks of a file, if all of them can be created.
 fn plan(content: Content) -> anyhow::Result<Vec<Planned>> {
     for (name, count) in &content.ignored {
         complain(&format!(
@@ -133,7 +133,7 @@ fn plan(content: Content) -> anyhow::Result<Vec<Planned>> {
     Ok(planned)
 }
 
-/// The task, if the command API would take it.
+/// Returns the task if the command API would accept it, and otherwise the reason.
 fn checked(task: FileTask) -> Result<FileTask, String> {
     Title::parse(&task.title).map_err(|error| format!("its title {error}"))?;
     if let Some(description) = &task.description {
@@ -148,7 +148,7 @@ fn checked(task: FileTask) -> Result<FileTask, String> {
     }
 }
 
-/// The tasks in the parts in which they are sent.
+/// Divides the tasks into batches.
 fn batches(planned: &[Planned]) -> Vec<&[Planned]> {
     let mut bytes = 0;
     let mut count = 0;
@@ -168,7 +168,8 @@ fn batches(planned: &[Planned]) -> Vec<&[Planned]> {
         .collect()
 }
 
-/// Creates the tasks of a part and brings each to where it stands. Returns how many were created, and how many are not as they should be.
+/// Creates the tasks of a batch and sets the status of each. Returns how many were created, and how many do not have
+/// their status yet.
 async fn import(api: &ApiClient, number: usize, planned: &[Planned]) -> anyhow::Result<(u64, u64)> {
     let create = |task: &FileTask| BatchCommand {
         title: Some(task.title.clone()),
@@ -205,7 +206,7 @@ async fn import(api: &ApiClient, number: usize, planned: &[Planned]) -> anyhow::
     Ok((created, failed))
 }
 
-/// What brings a new task to where it is to stand.
+/// The command that moves a new task to `status`.
 fn operation(status: Status) -> Option<BatchOperation> {
     match status {
         Status::Open => None,
@@ -215,7 +216,7 @@ fn operation(status: Status) -> Option<BatchOperation> {
     }
 }
 
-/// Sends a batch, with a key that follows from what is in it and where in the file it is.
+/// Sends a batch. Its idempotency key is derived from its content and its place in the file.
 async fn send(
     api: &ApiClient,
     number: usize,
@@ -235,7 +236,7 @@ async fn send(
                 answer.results.len()
             );
         }
-        // The same batch again goes on with those that could not be carried out.
+        // Sending the same batch again retries the commands that could not be carried out.
         let unavailable = answer.results.iter().any(|result| result.status >= 500);
         if left == 0 || !unavailable {
             return Ok(answer.results);

@@ -1,4 +1,4 @@
-//! A person's own tasks into a file and out of one, over HTTP as anybody: with the rights and limits of the token.
+//! Exports and imports a person's own tasks over HTTP, with the rights and limits of a token.
 
 mod account;
 mod api_client;

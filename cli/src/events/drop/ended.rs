@@ -1,5 +1,5 @@
-//! Which events belong to what ended long ago, as the log says. Streams are asked some at a time and answers are forgotten again,
-//! so that memory does not grow with the log.
+//! Decides from the log which events belong to streams that ended long ago. Streams are read a few at a time and the
+//! cache of answers is bounded, so that memory does not grow with the log.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -12,19 +12,19 @@ use database::Database;
 use event_store::{EventStore, StoreError, for_each_entry};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-/// The most answers that are remembered, some 100 bytes each.
+/// Maximum number of cached answers of about 100 bytes each.
 const MOST_REMEMBERED: usize = 50_000;
-/// So many streams are read at once.
+/// Number of streams that are read concurrently.
 const AT_ONCE: usize = 8;
 
-/// What may become of the payload of an event.
+/// Whether the payload of an event may be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DropDecision {
-    /// It is needed.
+    /// The payload is still needed.
     Stays,
-    /// It may be dropped once the events of its stream that are parked are projected or given up, and all can be read.
+    /// It may be dropped once the parked events of its stream are projected or discarded, and all events can be read.
     Waits,
-    /// It may be dropped. Whether nothing of its stream is left then.
+    /// It may be dropped. `is_whole_stream` says whether every payload of its stream may be.
     Goes { is_whole_stream: bool },
 }
 
@@ -48,7 +48,7 @@ impl DropDecision {
     }
 }
 
-/// Tells what ended before some time.
+/// Finds the streams that ended before a given time.
 pub(super) struct Ended<'a> {
     opened: &'a dyn EventStore,
     read_models: &'a Database,
@@ -68,7 +68,7 @@ impl<'a> Ended<'a> {
         }
     }
 
-    /// What may become of the payloads of these versions of streams.
+    /// Decides about the payloads of these events, given as stream and version.
     pub(super) async fn decisions(&mut self, events: &[(&str, i64)]) -> anyhow::Result<Vec<DropDecision>> {
         let streams: BTreeSet<StreamName> = events
             .iter()
@@ -80,7 +80,7 @@ impl<'a> Ended<'a> {
             .filter(|(_, closing)| matches!(closing, Closing::Closed(_)))
             .map(|(stream, _)| stream)
             .collect();
-        // Asked every time: streams with parked events are still needed.
+        // This is never cached, since a stream with parked events is still needed.
         let parked = projector::parked_among(self.read_models, &closed).await?;
         let decision = |(stream, version): &(&str, i64)| {
             let stream = StreamName::raw(*stream);
@@ -101,7 +101,7 @@ impl<'a> Ended<'a> {
                 None => unknown.push(stream),
             }
         }
-        // All answers are here before anything else is asked: a question that nobody goes on with would keep its connection.
+        // All answers are collected before the next question is asked, since a pending question keeps its connection.
         let (opened, before) = (self.opened, self.before);
         let read: Vec<(&StreamName, Option<ClosedStream>)> = stream::iter(unknown)
             .map(|stream| async move { Ok::<_, StoreError>((stream, read(opened, before, stream).await?)) })
@@ -120,7 +120,7 @@ impl<'a> Ended<'a> {
         Ok(closings)
     }
 
-    /// Which of these people were erased before that time.
+    /// Returns which of these people were erased before that time.
     async fn erased(
         &mut self,
         people: impl Iterator<Item = UserId>,
@@ -149,14 +149,14 @@ impl<'a> Ended<'a> {
     }
 }
 
-/// Whose erasure would end this stream.
+/// The person whose erasure ends this stream.
 fn person(closed: Option<&ClosedStream>) -> Option<UserId> {
     closed
         .filter(|closed| !closed.is_open_for_sure())
         .and_then(ClosedStream::ends_with)
 }
 
-/// Reads a stream, as far as it says whether it has ended; `None` if such a stream never does.
+/// Reads as much of a stream as is needed to know whether it has ended. `None` if streams of its kind never end.
 async fn read(
     opened: &dyn EventStore,
     before: Timestamp,
@@ -179,7 +179,7 @@ async fn read(
     Ok(Some(closed))
 }
 
-/// Whether a person was erased before that time, which is the last event of their account.
+/// Returns whether a person was erased before that time. Erasure is the last event of their account.
 async fn is_erased(opened: &dyn EventStore, before: Timestamp, person: UserId) -> Result<bool, StoreError> {
     let account = StreamName::account(person);
     let Some(head) = opened.stream_head(&account).await? else {
@@ -191,7 +191,7 @@ async fn is_erased(opened: &dyn EventStore, before: Timestamp, person: UserId) -
     Ok(last.entries.iter().flatten().any(is_erasure))
 }
 
-/// Answers, of which there are never more than so many: then all are asked for again.
+/// A bounded cache of answers, which is emptied when it is full.
 #[derive(Debug)]
 struct Remembered<Asked, Answer> {
     most: usize,

@@ -1,4 +1,5 @@
-//! `taskledger events drop`: the payloads of what ended long ago out of the log, once they are in a file.
+//! `taskledger events drop` writes the payloads of streams that ended long ago to a file, and then removes them from
+//! the log.
 
 mod ended;
 mod plan;
@@ -26,7 +27,8 @@ use crate::{
     settings::{Settings, Storage},
 };
 
-/// Nothing younger is dropped: a session runs out within a week, a request is remembered for a day, and clocks may differ.
+/// Minimum age of what is dropped, in days. A session expires within a week, an idempotency key is kept for a day,
+/// and clocks may differ.
 const YOUNGEST_DAYS: i64 = 8;
 
 const AS_LARGE: &str = "the file of the log is as large as before, and new events fill the room: to make it smaller, stop the \
@@ -89,14 +91,14 @@ impl Drop {
     }
 
     async fn carry_out(&self, settings: &Settings, export: &Path) -> anyhow::Result<ExitCode> {
-        // Where there is no log, none is made.
+        // This creates no log where there is none.
         let stored = platform::existing_event_store(&settings.storage).await?;
         stored.drop_payloads(&[]).await?;
         let read_models = platform::existing_read_models(&settings.storage).await?;
         let log = platform::event_log_of(settings, stored).await?;
         let rows = DroppedRows::open(&platform::database_url(&settings.storage, Schema::ReadModels)?).await?;
         let mut ended = Ended::before(self.ended_before, &*log.opened, &read_models);
-        // Before the command is recorded, so that the record names all of what it is about to drop.
+        // This comes before the command is recorded, so that the record says what it is about to drop.
         let (excerpt, plan) = plan::prepare(export, &*log.stored, &mut ended, &read_models).await?;
         let command = DropCommand {
             ended_before: self.ended_before,
@@ -128,7 +130,7 @@ impl Drop {
                 crate::complain(&format!("{error:#}: to go on, give this command again"));
                 return Ok(Conclusion::failed().with_result(result));
             }
-            // What was dropped is what counts, however large the file is.
+            // A failure to shrink the file does not make the command fail, since the payloads have been dropped.
             match make_smaller(&settings.storage).await {
                 Ok(true) => {}
                 Ok(false) => output::line(AS_LARGE)?,
@@ -145,7 +147,8 @@ impl Drop {
     }
 }
 
-/// Drops the payloads of the events in the file that need not wait, and adds to `dropped` how many of them the log still had.
+/// Drops the payloads of the events in the file that need not wait, and adds to `dropped` how many of them were still
+/// in the log.
 async fn drop_exported(
     excerpt: &mut Excerpt,
     store: &dyn EventStore,
@@ -155,7 +158,7 @@ async fn drop_exported(
 ) -> anyhow::Result<()> {
     let events = excerpt.end().events;
     let (mut display, mut done) = (ProgressDisplay::new(), 0);
-    // From the end on, so that nothing readable ever follows what was dropped in a stream.
+    // The file is read backwards, so that no readable event ever follows a dropped one in a stream.
     while let Some(part) = excerpt.previous_part()? {
         done += part.len() as u64;
         let (mut going, mut without_rows) = (Vec::new(), BTreeSet::new());
@@ -170,7 +173,7 @@ async fn drop_exported(
             }
         }
         *dropped += store.drop_payloads(&going).await?;
-        // Afterwards, since a comparison takes a row for what it is whose events were dropped.
+        // The rows are deleted last, since a comparison expects a row as long as its events are readable.
         rows.delete(without_rows.iter()).await?;
         display.show(0, done, events);
     }
@@ -178,8 +181,8 @@ async fn drop_exported(
     Ok(())
 }
 
-/// Writes the file of the log again without what was dropped, if it is in SQLite. Returns whether it has only what it needs; not
-/// while a system is at work on it.
+/// Compacts the file of the log, if it is in SQLite. Returns false if that is still to be done, since a system is
+/// using the file.
 async fn make_smaller(storage: &Storage) -> anyhow::Result<bool> {
     if !platform::database_url(storage, Schema::EventStore)?.starts_with("sqlite:") {
         return Ok(true);

@@ -1,4 +1,4 @@
-//! What a run has to do: one walk through the log, which the dry run and the real one take alike.
+//! Finds out what a run has to do in one pass through the log, which a dry run and a real run share.
 
 use std::{
     fs::{self, File},
@@ -15,18 +15,19 @@ use log_transfer::{Excerpt, ExcerptWriter, ReadError, Reader, StoredEvents};
 use super::ended::{DropDecision, Ended};
 use crate::{output, progress::ProgressDisplay};
 
-/// So many events are decided about together.
+/// Number of events that are decided about together.
 const PART: usize = 500;
 
-/// What is to be dropped, and what is not.
+/// The payloads to drop and those to keep.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Payloads that may be dropped and are in no file yet, and their bytes.
+    /// Number of payloads that may be dropped and are not in the file yet, and their bytes.
     pub(super) new: u64,
     pub(super) new_bytes: u64,
-    /// Payloads that are in the file, and in the log still.
+    /// Number of payloads that are in the file and still in the log.
     pub(super) left: u64,
-    /// Payloads that have to wait, since events of their streams are parked or cannot be read: in no file yet, and in the file.
+    /// Number of payloads that have to wait, since events of their streams are parked or cannot be read: those not in
+    /// the file yet, and those in the file.
     waiting: u64,
     exported_waiting: u64,
     /// The position of the last event that is old enough.
@@ -34,7 +35,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Walks through the log. What may be dropped and is not in `exported` is written into `out`.
+    /// Reads the log once. Events whose payloads may be dropped and that are not in `exported` are written to `out`.
     async fn make<W: Write>(
         stored: &dyn EventStore,
         ended: &mut Ended<'_>,
@@ -77,7 +78,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Decides about events that are old enough, and whether each is in the file.
+    /// Decides about events that are old enough, and finds out whether each is in the file.
     async fn add<W: Write>(
         &mut self,
         part: Vec<(StoredEvent, bool)>,
@@ -111,12 +112,12 @@ impl Plan {
         Ok(())
     }
 
-    /// How many of the `exported` payloads had been dropped before.
+    /// Number of the `exported` payloads that had been dropped before.
     pub(super) const fn dropped_before(&self, exported: u64) -> u64 {
         exported - self.left - self.exported_waiting
     }
 
-    /// Every stream that ends has to be projected to its end.
+    /// Fails unless every stream that ends has been projected to its end.
     async fn require_projected(&self, read_models: &Database) -> anyhow::Result<()> {
         let (reached, to) = (projector::completed(read_models).await?, self.to);
         ensure!(
@@ -126,7 +127,7 @@ impl Plan {
         Ok(())
     }
 
-    /// What the operator should know of what is left.
+    /// Prints what remains to be done.
     pub(super) fn tell(&self, export: Option<&Path>) -> anyhow::Result<()> {
         let waiting = self.waiting + self.exported_waiting;
         if waiting > 0 {
@@ -149,7 +150,7 @@ impl Plan {
     }
 }
 
-/// The events of a file beside those of the log.
+/// Compares the events of a file with those of the log, both in order of position.
 struct Exported<'a> {
     reader: Option<Reader<BufReader<&'a mut File>>>,
     next: Option<EventDigest>,
@@ -162,7 +163,7 @@ impl<'a> Exported<'a> {
         Ok(Self { reader, next })
     }
 
-    /// Whether the file has `event`, the next one of the log.
+    /// Returns whether the file contains `event`, the next one of the log.
     fn has(&mut self, event: &StoredEvent) -> anyhow::Result<bool> {
         let Some(next) = self.next.take_if(|next| next.position <= event.position) else {
             return Ok(false);
@@ -172,7 +173,7 @@ impl<'a> Exported<'a> {
         Ok(true)
     }
 
-    /// Nothing of it may be left at the end of the log.
+    /// Fails if the file has events after the end of the log.
     fn end(self) -> anyhow::Result<()> {
         self.next.map_or(Ok(()), |next| bail!(another(&next)))
     }
@@ -190,7 +191,7 @@ fn another(event: &EventDigest) -> String {
     )
 }
 
-/// What would be done, without writing anything. An `export` of an earlier run is opened.
+/// Makes the plan without writing anything. If `export` exists from an earlier run, it is opened.
 pub(super) async fn look(
     export: Option<&Path>,
     stored: &dyn EventStore,
@@ -207,7 +208,7 @@ pub(super) async fn look(
     Ok((excerpt, plan))
 }
 
-/// As [`look`], with the file written if it was not there. There is none if nothing is to be dropped.
+/// Does what [`look`] does, and writes the file if it does not exist. There is no file if nothing is to be dropped.
 pub(super) async fn prepare(
     export: &Path,
     stored: &dyn EventStore,
@@ -250,7 +251,7 @@ fn open(export: &Path) -> anyhow::Result<Option<Excerpt>> {
     }
 }
 
-/// The name under which the file is written until it is whole, which nothing may have.
+/// The name under which the file is written until it is complete. It must not exist yet.
 fn free_partial(export: &Path) -> anyhow::Result<PathBuf> {
     let mut partial = export.as_os_str().to_owned();
     partial.push(".partial");
@@ -263,7 +264,8 @@ fn free_partial(export: &Path) -> anyhow::Result<PathBuf> {
     Ok(partial)
 }
 
-/// Writes what may be dropped into a file, whole, durably and readable for its owner alone, or not at all.
+/// Writes the events whose payloads may be dropped to a file that only its owner can read. The file is complete and
+/// synced, or it does not exist.
 async fn write(
     export: &Path,
     stored: &dyn EventStore,
