@@ -1,4 +1,4 @@
-//! The access log: one line of JSON for each request, whatever the client sends, and no request that waits for the log.
+//! The access log has one line of JSON for each request, whatever the client sends, and no request waits for the log.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
@@ -27,7 +27,8 @@ async fn logging(settings: &[(&'static str, &str)]) -> System {
     system
 }
 
-/// The lines about the requests whose ids begin with `prefix`, by the rest of their ids. Every line has to be a JSON object.
+/// The lines about requests whose ids begin with `prefix`, by the rest of their ids. Fails if a line is not a JSON
+/// object.
 fn lines(file: &Path, prefix: &str) -> BTreeMap<String, Value> {
     let text = fs::read_to_string(file).unwrap();
     let mut found = BTreeMap::new();
@@ -45,7 +46,7 @@ fn lines(file: &Path, prefix: &str) -> BTreeMap<String, Value> {
     found
 }
 
-/// What the server says to these bytes, up to the end of the connection.
+/// Sends these bytes and returns everything that the server answers until it closes the connection.
 async fn raw(base: &str, bytes: &[u8]) -> String {
     let address = base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -148,7 +149,8 @@ async fn nobody_writes_a_line_of_their_own_and_what_the_parser_refuses_has_one()
         "GET /tasks/%0a%22%7d{{\"a\":1}} HTTP/1.1\r\nHost: t\r\nUser-Agent: {hostile}\u{e9}\r\nX-Forwarded-For: {hostile}\r\n\
          X-Request-Id: hostile-\"}}\\\r\nConnection: close\r\n\r\n"
     );
-    // The bytes of the header are not all text, and some of them are refused; either way there is a line and it is one object.
+    // The header contains bytes that are not text, and the server refuses some of them. In either case there is one
+    // line, and it is one object.
     raw(&system.base, forged.as_bytes()).await;
     let plain = forged.replace('\u{1b}', "").replace("{\"a\":1}", "");
     raw(&system.base, plain.as_bytes()).await;

@@ -1,4 +1,4 @@
-//! The audit tree of the running system, as auditors see it: from outside, with the public key and a checkpoint.
+//! The audit tree of the running system as auditors see it, from outside, with the public key and a checkpoint.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use crate::support::{Deployment, Person, Role, System, until};
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A system with some events, and what an auditor has of it.
+/// A system with some events, and the keys that an auditor has.
 pub(crate) struct Audited {
     pub(crate) system: System,
     pub(crate) ada: Person,
@@ -59,7 +59,7 @@ impl Audited {
         }
     }
 
-    /// Without a token.
+    /// Sends a GET request without a token.
     async fn get(&self, path: &str) -> Response {
         reqwest::get(format!("{}{path}", self.system.base)).await.unwrap()
     }
@@ -70,7 +70,7 @@ impl Audited {
         response.text().await.unwrap()
     }
 
-    /// The checkpoint, once it covers every event there is now.
+    /// The checkpoint, once it covers all current events.
     pub(crate) async fn checkpoint(&self) -> (String, Checkpoint) {
         let head = self.head().await;
         let mut found = None;
@@ -148,7 +148,7 @@ async fn audit(deployment: Deployment) {
             .expect(201);
     }
 
-    // What has just been appended is waited for.
+    // The endpoint waits for events that were just appended.
     let head = audited.head().await;
     audited.text(&format!("/audit/proof?position={head}")).await;
 
@@ -319,7 +319,7 @@ async fn tools(audited: &Audited, note: &str, export: &str, lines: &[&str]) {
         assert_eq!(code, 1, "{name}: {said}");
     }
 
-    // Somebody changes an event behind everybody's back.
+    // An event is changed in the database.
     let database = Database::connect(&audited.system.database_url("events.db"), Schema::EventStore, 1)
         .await
         .unwrap();
@@ -334,7 +334,7 @@ async fn tools(audited: &Audited, note: &str, export: &str, lines: &[&str]) {
     assert_eq!(audited.tool(&["audit", "verify"]).0, 0);
 }
 
-/// Code that we did not write comes to the same result.
+/// The tree is checked by independent libraries.
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_tree_is_accepted_by_the_libraries_of_go() {
     let Ok(checker) = std::env::var("AUDIT_CHECKER") else {
@@ -343,7 +343,7 @@ async fn embedded_tree_is_accepted_by_the_libraries_of_go() {
     let audited = Audited::start(Deployment::Embedded, 3).await;
     let (earlier, _) = audited.checkpoint().await;
     let earlier = audited.file("earlier", &earlier);
-    // More than one tile.
+    // There are enough events for more than one tile.
     for batch in 0..3 {
         let commands: Vec<_> = (0..100)
             .map(|number| json!({"op": "create", "title": format!("{batch} {number}")}))
@@ -370,7 +370,7 @@ async fn embedded_tree_is_accepted_by_the_libraries_of_go() {
     assert!(accepted, "{said}");
     assert!(said.contains("events, "), "{said}");
     eprintln!("the libraries of Go: {said}");
-    // It refuses what it should: a checkpoint of another key.
+    // The libraries refuse a checkpoint of another key.
     let name = audited.keys[0].name();
     let other = SigningKey::from_bytes(&[7; 32]).verifying_key();
     let other = VerifierKey::new(name, Algorithm::Ed25519, other).unwrap();
@@ -379,7 +379,7 @@ async fn embedded_tree_is_accepted_by_the_libraries_of_go() {
     audited.system.stop().await;
 }
 
-/// Two witnesses cosign what they are shown, and notice when the log is rewritten under its name.
+/// Two witnesses cosign what they are shown, and notice when the log is rewritten under the same name.
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_witnesses_notice_a_forked_log() {
     let mut audited = Audited::start(Deployment::Embedded, 5).await;
@@ -418,7 +418,8 @@ async fn embedded_witnesses_notice_a_forked_log() {
     let report: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     assert!(report["cosignatures"].as_u64().unwrap() >= 2, "{said}");
 
-    // An operator with the database and the key writes the log again, tree and memory and all, under the same name.
+    // An operator with the database and the key rewrites the log, the tree and the remembered checkpoint under the
+    // same name.
     audited.system.terminate(Role::Up);
     let log = Database::connect(&audited.system.database_url("events.db"), Schema::EventStore, 1)
         .await
@@ -481,10 +482,10 @@ async fn embedded_witnesses_notice_a_forked_log() {
     audited.system.stop().await;
 }
 
-/// A witness as a process.
+/// A witness in a process of its own.
 pub(crate) struct Running {
     child: std::process::Child,
-    /// Its key and where it is, as a log is told.
+    /// Its key and address, as the log's configuration takes them.
     pub(crate) address: String,
 }
 
@@ -527,7 +528,7 @@ impl Drop for Running {
     }
 }
 
-/// The commands of the documentation, as an auditor runs them.
+/// The commands of the documentation work as an auditor runs them.
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_recipe_of_the_documentation() {
     let documentation = include_str!("../docs/audit.md");
@@ -560,7 +561,7 @@ async fn embedded_recipe_of_the_documentation() {
         let (holds, said) = run(position, recipe);
         assert!(holds, "{position}: {said}");
     }
-    // An event that was changed on its way is not accepted.
+    // An event that was changed on its way is refused.
     let forged = recipe.replace(" >event\n", " | sed 's/\"version\":1/\"version\":2/' >event\n");
     assert_ne!(forged, recipe);
     let (holds, said) = run(1, &forged);
@@ -579,7 +580,8 @@ async fn embedded_recipe_of_the_documentation() {
     audited.system.stop().await;
 }
 
-/// The log is restored to an earlier end: nothing is signed under the old name, and one command begins a new one.
+/// After the log is restored to an earlier end, nothing is signed under the old name, and one command begins a tree
+/// with a new name.
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_log_that_was_restored_is_signed_under_a_new_name() {
     let mut audited = Audited::start(Deployment::Embedded, 5).await;
@@ -604,7 +606,7 @@ async fn embedded_log_that_was_restored_is_signed_under_a_new_name() {
     audited.keys = output.lines().map(|line| line.parse().unwrap()).collect();
     let (_, after) = audited.checkpoint().await;
     assert_ne!(after.origin, before.origin);
-    // What was left of the log, and that an operator has put it right, with the new name.
+    // The log has its remaining events, and those that record the operator's repair and the new name.
     assert_eq!(after.size, 5 + 2);
     let repaired = audited
         .tool(&["audit", "log", "--type", "operation.finished", "--format", "json"])

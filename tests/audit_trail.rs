@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Deployment, Person, System};
 
-// A test that waits for a tool holds up its own thread, and others go between the tool and its servers.
+// The runtime has more than one thread, since waiting for a command blocks one, and connections between the command
+// and its servers run through others.
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_audit_trail() {
     audit_trail(Deployment::Embedded).await;
@@ -64,7 +65,7 @@ async fn audit_trail(deployment: Deployment) {
             .any(|item| item["type"] == "account.registered")
     );
 
-    // The tool sees everything, and the same by the same filters.
+    // The command shows everything, and the same with the same filters.
     system.read_models_equal_the_log().await;
     let created = log(&system, &["--type", "task.created"]);
     assert_eq!(created.len(), 3);
@@ -131,7 +132,7 @@ async fn audit_trail(deployment: Deployment) {
             .await
             .unwrap()
     };
-    // It has begun once it has told what was there before.
+    // `--follow` has begun once earlier events are printed.
     assert_eq!(next().await, Some(created[2]["stream"].clone()));
     for title in ["Four", "Five"] {
         let task = ada.post("/tasks", json!({"title": title})).await.expect(201).body;

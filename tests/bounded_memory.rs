@@ -1,4 +1,5 @@
-//! Bodies that are small as sent and large as values, many at once: memory stays in proportion to what was sent.
+//! Many concurrent bodies that are small as sent and large as decoded values need memory only in proportion to the
+//! bytes sent.
 
 use std::time::Duration;
 
@@ -8,10 +9,10 @@ use reqwest::{Client, Method};
 use crate::support::{Deployment, Person, System, until};
 
 const AT_ONCE: usize = 32;
-/// One of them alone may not have so much under way.
+/// Number of clients, since one alone may not have so many bytes in progress.
 const PEOPLE: usize = 4;
 const BODY: usize = 1 << 20;
-/// What all processes together may grow by: the bodies, and twice that again.
+/// Maximum growth of all processes together in bytes: the bodies, and twice their size.
 const MOST_GROWTH: u64 = 100 * 1024 * 1024;
 
 #[tokio::test]
@@ -39,7 +40,7 @@ async fn batches_of_tiny_values_take_little_memory(deployment: Deployment) {
             .header("Content-Type", "application/json");
         request.body(body.clone()).send().await.unwrap().status()
     };
-    // What is made once for all requests is there.
+    // The first request makes everything that is made once.
     assert_eq!(send(&people[0]).await, 400);
     let before = system.memory("VmRSS");
     let answers = join_all((0..AT_ONCE).map(|number| send(&people[number % PEOPLE]))).await;

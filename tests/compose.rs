@@ -1,4 +1,5 @@
-//! `compose.yaml` and the scripts under `deploy/` that it starts, as far as that can be tried without a container engine.
+//! Checks `compose.yaml` and the scripts under `deploy/` that it starts, as far as that is possible without a
+//! container engine.
 
 use std::{collections::BTreeMap, fs, net::IpAddr, process::Command};
 
@@ -10,7 +11,7 @@ fn compose() -> String {
     fs::read_to_string("../compose.yaml").unwrap()
 }
 
-/// The secrets of a trial, by the names of the variables that replace them.
+/// Test secrets, by the names of the variables that set them.
 fn defaults() -> BTreeMap<String, String> {
     let text = compose();
     let variables = text.split("${").skip(1).filter_map(|rest| rest.split_once('}'));
@@ -21,7 +22,7 @@ fn defaults() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// What the script says and whether it starts the program, which only says so here.
+/// Runs the script. Returns its output and whether it started the program, which is replaced by one that only prints.
 fn started(address: &str, secrets: &BTreeMap<String, String>) -> (bool, String) {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("taskledger");

@@ -1,4 +1,4 @@
-//! Two replicas of every role fit into the connections that PostgreSQL takes by default.
+//! Two replicas of every role fit into the connections that PostgreSQL accepts by default.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{Deployment, Person, System};
 
-/// Of PostgreSQL's 100, with room for operators, and for what it keeps for superusers.
+/// Maximum connections. PostgreSQL accepts 100, some of which are for superusers and operators.
 const MOST: i64 = 80;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,7 +22,7 @@ async fn two_replicas_of_every_role_share_postgres_and_rabbitmq_under_load() {
         people.spawn(async move {
             let person = Person::join(&base, &format!("person{number}")).await;
             for task in 0..5 {
-                // Whether it is served is not what this looks at.
+                // Whether the command succeeds does not matter here.
                 person.post("/tasks", json!({"title": task.to_string()})).await;
                 person.get("/tasks").await;
             }

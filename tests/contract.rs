@@ -1,5 +1,5 @@
-//! The running system answers as `docs/openapi.json` says: schemathesis makes up requests from the document, good ones and
-//! bad ones, and judges every answer.
+//! The running system answers as `docs/openapi.json` says. schemathesis generates valid and invalid requests from the
+//! document and checks every answer.
 
 use std::{
     fs::File,
@@ -12,8 +12,9 @@ use serde_json::Value;
 
 use crate::support::{Deployment, PASSWORD, Person, System, until};
 
-/// Every operation must have worked at least once, so that the run says something about it. These cannot: they need a token
-/// or a password that nobody can make up, do not end, or leave nothing to another.
+/// Every operation must succeed at least once, so that the run covers it. These cannot succeed with generated
+/// requests: they need a token or a password that cannot be guessed, do not end, or leave nothing for another
+/// operation.
 const CANNOT_BE_MADE_UP: [&str; 12] = [
     "eraseMe",
     "refresh",
@@ -36,7 +37,7 @@ async fn embedded_system_keeps_the_contract_says_schemathesis() {
     };
     let mut system = System::start(Deployment::Embedded).await;
     system.terminate_all();
-    // schemathesis ends its own session again and again, and logs in more often than anybody may.
+    // schemathesis ends its own session again and again, and logs in more often than the default limit allows.
     let policy = system.directory().join("gateway.toml");
     std::fs::write(&policy, "[unauthenticated]\nrequests = 1000\nper_seconds = 1\n").unwrap();
     system.set("TASKLEDGER_GATEWAY_CONFIG", policy.display().to_string());
@@ -96,7 +97,7 @@ async fn embedded_system_keeps_the_contract_says_schemathesis() {
     system.stop().await;
 }
 
-/// Ends with the test.
+/// A child process that is killed at the end of the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -106,7 +107,7 @@ impl Drop for Running {
     }
 }
 
-/// That nothing was refused for a reason that has nothing to do with the operation.
+/// Checks that every operation succeeded at least once.
 async fn every_operation_worked(system: &System) {
     let document: Value = serde_json::from_str(include_str!("../docs/openapi.json")).unwrap();
     let metrics = reqwest::get(format!("{}/metrics", system.admin()))

@@ -1,4 +1,5 @@
-//! People who were erased are nowhere any more, also not in the log: by themselves over HTTP, and by an operator.
+//! After an erasure nothing of the person is left anywhere, the log included. People erase themselves over HTTP, and
+//! operators erase others.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +15,7 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::support::{Deployment, PASSWORD, Person, System, until};
 
-/// What stands in everything that somebody who is erased has written, or can be known by.
+/// Words in everything that the erased person has written or can be identified by.
 pub(crate) const WORDS: [&str; 8] = [
     "quagga-title",
     "quagga-description",
@@ -32,13 +33,14 @@ async fn embedded_system_forgets_people() {
     people_are_forgotten(Deployment::Embedded).await;
 }
 
-// More than one thread, since waiting for a tool holds up the one that it is called on, and the proxies must not be.
+// The runtime has more than one thread, since waiting for a command blocks one, and the proxies have to run
+// meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn people_are_forgotten_on_postgres_and_rabbitmq() {
     people_are_forgotten(Deployment::Servers).await;
 }
 
-/// Somebody who leaves traces wherever that is possible.
+/// Registers a person who leaves traces wherever that is possible.
 pub(crate) async fn leave_traces(system: &System) -> Person {
     let mut person = Person::join(&system.base, "quagga").await;
     person.http = Client::builder()
@@ -80,7 +82,7 @@ pub(crate) async fn leave_traces(system: &System) -> Person {
     person
 }
 
-/// What a program shows of a command that must end well.
+/// Runs a command, which must succeed, and returns its output.
 #[track_caller]
 pub(crate) fn run(system: &System, arguments: &[&str]) -> String {
     let output = system.tool(arguments).output().unwrap();
@@ -92,12 +94,12 @@ pub(crate) fn run(system: &System, arguments: &[&str]) -> String {
     said.into_owned()
 }
 
-/// All that an operator with the keys can read in the log.
+/// Everything that an operator with the keys can read in the log.
 fn said_in_log(system: &System) -> String {
     run(system, &["events", "tail", "--from", "0", "--json"])
 }
 
-/// Where a word still stands: in which table, or in which file.
+/// The tables or files that still contain one of the words.
 async fn traces(system: &System, deployment: Deployment, words: &[&str]) -> BTreeMap<String, Vec<String>> {
     let mut found = BTreeMap::new();
     let mut look = |place: String, bytes: &[u8]| {
@@ -138,7 +140,7 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         if path.is_dir() {
             found.append(&mut files(&path));
         } else if let Ok(bytes) = std::fs::read(&path) {
-            // One may go between the two looks.
+            // A file may disappear between the two calls.
             found.insert(path.file_name().unwrap().to_string_lossy().into_owned(), bytes);
         }
     }
@@ -157,7 +159,7 @@ async fn people_are_forgotten(deployment: Deployment) {
         .chain(emails.iter().map(String::as_str))
         .collect();
     system.read_models_equal_the_log().await;
-    // Tables that are put aside hold everything, too.
+    // Tables from before a rebuild contain everything too.
     run(&system, &["projection", "rebuild", "--yes"]);
     let before = traces(&system, deployment, &words).await;
     let history = said_in_log(&system);
@@ -177,7 +179,7 @@ async fn people_are_forgotten(deployment: Deployment) {
         .find(|word| word.starts_with("/audit/proof"))
         .unwrap();
     the_receipt_proves_it(&system, &bob, receipt).await;
-    // Without anybody to ask, nobody is erased.
+    // Without a terminal to confirm on, nobody is erased.
     let asked = system.tool(&["users", "erase", &stays.email]).output().unwrap();
     assert_eq!(asked.status.code(), Some(1));
 
@@ -210,14 +212,14 @@ async fn people_are_forgotten(deployment: Deployment) {
         assert_eq!(told(known.body), told(unknown.body));
     }
     nothing_is_left(&system, deployment, &words).await;
-    // Nor can the log be opened any more, by those who hold all the keys that there are.
+    // Those who hold all existing keys cannot open the events either.
     let history = said_in_log(&system);
     assert!(history.contains("task.created") && history.contains("account.erased"));
     for word in &words {
         assert!(!history.contains(word), "{word} can be read in the log");
     }
 
-    // As somebody new, who has nothing of the one before.
+    // The person registers again as somebody new, without any earlier data.
     let again = json!({"email": ada.email, "password": PASSWORD});
     let old = ada.token.clone();
     ada.token = String::new();
@@ -230,7 +232,7 @@ async fn people_are_forgotten(deployment: Deployment) {
     system.read_models_equal_the_log().await;
     run(&system, &["projection", "rebuild", "--yes"]);
     system.read_models_equal_the_log().await;
-    // The address is somebody's again, and so are the browser and the client address of who registered it.
+    // The address is in use again, and so are the user agent and the client address of the registration.
     let gone: Vec<_> = words
         .into_iter()
         .filter(|word| ![ada.email.as_str(), "quagga-browser", "127.9.8.7"].contains(word))
@@ -265,7 +267,7 @@ async fn whose_key_is_damaged_is_named_and_can_be_erased(system: &System, person
         .unwrap();
     assert_eq!(damaged.rows_affected(), 1);
     connection.close().await.unwrap();
-    // Nothing but a backup could mend it.
+    // Only a backup could restore the key.
     for arguments in [&[][..], &["--repair"]] {
         assert_eq!(check(arguments), (Some(1), json!([id])));
     }
@@ -274,7 +276,7 @@ async fn whose_key_is_damaged_is_named_and_can_be_erased(system: &System, person
     assert_eq!(check(&[]), (Some(0), json!([])));
 }
 
-/// Returns where the receipt is.
+/// Erases the caller's account, and returns the path of the receipt.
 async fn erase_themselves(person: &mut Person) -> String {
     let erase = async |person: &Person, password: &str| {
         let body = json!({ "password": password });
@@ -283,14 +285,14 @@ async fn erase_themselves(person: &mut Person) -> String {
     erase(person, "this passphrase is wrong").await.expect(401);
     let erased = erase(person, PASSWORD).await.expect(204);
     assert!(!erased.header("consistency-token").is_empty());
-    // At auth at once, whatever others still remember.
+    // Auth refuses the session at once, whatever other roles have cached.
     let refresh = json!({"refresh_token": person.refresh_token});
     person.post("/auth/refresh", refresh).await.expect(401);
     erase(person, PASSWORD).await.expect(401);
     erased.header("erasure-receipt").to_owned()
 }
 
-/// Anybody who is given where the receipt is gets it, and can check it with nothing but the public key.
+/// Checks that everybody who knows the receipt's path can get it, and can verify it with the public key alone.
 async fn the_receipt_proves_it(system: &System, person: &Person, place: &str) {
     let text = async |place: &str| {
         let answer = reqwest::get(format!("{}{place}", system.base)).await.unwrap();
@@ -318,7 +320,7 @@ async fn the_receipt_proves_it(system: &System, person: &Person, place: &str) {
         checked.status.success() && said.contains("account.erased of account-"),
         "{said}"
     );
-    // A receipt of something else is none.
+    // A receipt with another event is refused.
     let line = receipt.lines().find(|line| line.starts_with("extra ")).unwrap();
     let event = STANDARD.decode(line.trim_start_matches("extra ")).unwrap();
     let forged = String::from_utf8(event)
@@ -329,7 +331,7 @@ async fn the_receipt_proves_it(system: &System, person: &Person, place: &str) {
     std::fs::remove_file(&file).unwrap();
 }
 
-/// A problem without what differs from request to request.
+/// A problem without its members that differ between requests.
 fn told(mut problem: Value) -> Value {
     problem.as_object_mut().unwrap().remove("request_id");
     problem

@@ -1,4 +1,4 @@
-//! What holds for every endpoint of the contract, whatever it does.
+//! Rules that hold for every endpoint of the contract.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::support::{Answer, Deployment, Person, System};
 struct Operation {
     method: Method,
     path: String,
-    /// A body that it takes, if it takes one.
+    /// An example of the body, if the operation takes one.
     body: Option<Value>,
 }
 
@@ -71,7 +71,7 @@ async fn embedded_endpoints_refuse_parameters_that_they_do_not_know() {
         problem(&answer, 400, "bad-parameter", &about);
         let detail = answer.body["detail"].as_str().unwrap();
         assert!(detail.contains("colour"), "{about}: {detail}");
-        // A question mark alone asks for nothing.
+        // A question mark without parameters is accepted.
         if operation.path.starts_with("/health/") {
             operation.ask(&root, &id, "?").await.expect(200);
         }

@@ -1,5 +1,5 @@
-//! Dying processes, emptied queues and lost connections in the middle of load: nothing acknowledged is lost,
-//! nothing is applied twice.
+//! Processes are killed, queues purged and connections cut under load. No acknowledged command is lost, and none
+//! takes effect twice.
 
 use crate::support::{Deployment, Role, System, Workload};
 
@@ -11,7 +11,7 @@ async fn kill_9_of_roles_under_load_on_postgres_and_rabbitmq() {
         workload.progress(100).await;
         system.kill(role);
         if role == Role::Projector {
-            // Reads that want to see what was written wait for it; the rest goes on without the projector.
+            // Reads of one's own writes wait for the projector, and everything else goes on without it.
             tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         }
         system.launch(role);

@@ -1,5 +1,5 @@
-//! Witnesses and their cosignatures before code that we did not write: another's client drives our witness, and another's witness
-//! cosigns our log (aics-witness, see `.ci/witness-checker.bash`).
+//! Witnesses and cosignatures against independent implementations: their client talks to our witness, and their
+//! witness cosigns our log (aics-witness, see `.ci/witness-checker.bash`).
 
 use std::{
     path::Path,
@@ -25,7 +25,7 @@ fn python() -> Command {
     )
 }
 
-/// What the foreign code says, and whether it is content.
+/// Runs the independent code. Returns its output and whether it succeeded.
 fn check(audited: &Audited, what: &str, witness: &str, rest: &[&str]) -> (bool, String) {
     let output = python()
         .args([SCRIPT, what, &audited.keys[0].to_string()])
@@ -57,7 +57,7 @@ async fn embedded_witness_is_driven_by_a_foreign_client() {
         assert!(accepted, "{said}");
         assert!(said.contains(&checkpoint.origin), "{said}");
     }
-    // It tells what it would refuse: nobody else has cosigned.
+    // With the key of another witness the client refuses the answer, since that one has not cosigned.
     let other = Running::witness(&audited, "two");
     let (other, _) = other.address.split_once('@').unwrap();
     let state = audited.files.path().join("other.json");
@@ -102,10 +102,10 @@ async fn embedded_log_is_cosigned_by_a_foreign_witness() {
     audited.system.stop().await;
 }
 
-/// Another's witness as a process.
+/// A process of the independent witness.
 struct Foreign {
     child: Child,
-    /// Its key and where it is, as the log is told.
+    /// Its key and address, as the log's configuration takes them.
     address: String,
 }
 

@@ -1,4 +1,4 @@
-//! Whose request it is, as a role tells it that somebody reaches without the gateway in between.
+//! The client address that a role believes, if it is reached without a gateway in between.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::support::{Deployment, Role, System};
 async fn a_role_believes_nobody_but_the_gateway_on_postgres_and_rabbitmq() {
     let mut system = System::start(Deployment::Servers).await;
     let http = reqwest::Client::new();
-    // This test asks from 127.0.0.1: once that is the gateway's address, and once it is not.
+    // This test connects from 127.0.0.1, which is the gateway's address in one case and not in the other.
     for (gateway, asked) in [("127.0.0.1", "from-the-gateway"), ("192.0.2.1", "from-elsewhere")] {
         system.terminate(Role::Auth);
         system.set("TASKLEDGER_GATEWAY_PEERS", gateway);
@@ -23,7 +23,7 @@ async fn a_role_believes_nobody_but_the_gateway_on_postgres_and_rabbitmq() {
             .await;
         assert_eq!(answer.unwrap().status(), 401);
     }
-    // Their ends write what is left.
+    // Processes write the rest of their logs when they end.
     system.terminate_all();
     let log = system.log_text(Role::Auth.into());
     let client = |asked: &str| {

@@ -1,5 +1,5 @@
-//! The disk of an embedded server is full in the middle of load: readiness says so, nothing acknowledged is lost, and all
-//! goes on when there is room again.
+//! The disk of an embedded server fills up under load. Readiness reports it, nothing acknowledged is lost, and work
+//! goes on when there is space again.
 
 use std::{
     fs::File,
@@ -18,7 +18,7 @@ async fn an_embedded_server_outlives_a_really_full_disk() {
     let mut system = System::start(Deployment::Embedded).await;
     system.terminate(Role::Up);
     let disk = SmallDisk::mount(system.data_dir());
-    // With a new log, on the small disk.
+    // The system begins with a new log on the small disk.
     system.launch(Role::Up);
     system.ready().await;
     let workload = Workload::start(&system.base, 8).await;
@@ -40,11 +40,11 @@ async fn an_embedded_server_outlives_a_really_full_disk() {
     system.stop().await;
 }
 
-/// A file system of 32 MiB, gone when dropped.
+/// A file system of 32 MiB, which is unmounted when dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Where mounting is not allowed, `./test` leaves the test out and says so.
+    /// Mounts it. Where that is not allowed, `./test` skips this test and says so.
     fn mount(at: PathBuf) -> Self {
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=32m,mode=0700", "tmpfs"])
@@ -61,7 +61,7 @@ impl SmallDisk {
         Path::join(&self.0, "ballast")
     }
 
-    /// Takes every page that is left.
+    /// Fills the disk completely.
     fn fill(&self) {
         let mut ballast = File::create(self.ballast()).unwrap();
         while ballast.write_all(&[0; 4096]).is_ok() {}

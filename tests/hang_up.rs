@@ -1,4 +1,4 @@
-//! People hang up at any moment. What they asked for is done all the same, once it was received.
+//! Clients hang up at any moment. Every command that was received takes effect all the same.
 
 mod credentials;
 
@@ -14,9 +14,9 @@ use tokio::{
 
 use crate::support::{Deployment, PASSWORD, Person, System, until};
 
-/// Every command is given up so many times, each time after another moment.
+/// Number of times that every command is abandoned, each time after another delay.
 const ROUNDS: usize = 6;
-/// From sending a request to hanging up: as long as the slowest commands take.
+/// Maximum time from sending a request to hanging up, which is the duration of the slowest commands.
 const LONGEST_MOMENT: Duration = Duration::from_millis(120);
 const TIMEOUT: Duration = Duration::from_secs(30);
 const NEW_PASSWORD: &str = "another long passphrase";
@@ -31,7 +31,7 @@ async fn commands_run_to_their_end_on_postgres_and_rabbitmq() {
     commands_run_to_their_end(Deployment::Servers).await;
 }
 
-/// `HANG_UP_SEED` repeats the moments of an earlier run.
+/// `HANG_UP_SEED` repeats the delays of an earlier run.
 async fn commands_run_to_their_end(deployment: Deployment) {
     let given = std::env::var("HANG_UP_SEED").ok();
     let seed = given.map_or_else(rand::random, |seed| seed.parse().unwrap());
@@ -58,7 +58,7 @@ async fn commands_run_to_their_end(deployment: Deployment) {
     system.stop().await;
 }
 
-/// When people hang up: often early, sometimes late.
+/// Random delays, most of which are short.
 struct Moments(RefCell<StdRng>);
 
 impl Moments {
@@ -67,13 +67,13 @@ impl Moments {
         LONGEST_MOMENT.mul_f64(random.random::<f64>() * random.random::<f64>())
     }
 
-    /// Whether the connection is reset (RFC 9293, section 3.6) and not closed.
+    /// Returns whether the connection is reset (RFC 9293, section 3.6) instead of closed.
     fn is_rude(&self) -> bool {
         self.0.borrow_mut().random_bool(0.7)
     }
 }
 
-/// Every command on tasks, one after the other.
+/// Every command on tasks, in turn.
 async fn tasks(ada: &Person, moments: &Moments) {
     let give_up = async |method: Method, path: &str, body: Option<Value>| {
         hang_up(ada, moments, method, path, body).await;
@@ -115,7 +115,7 @@ async fn tasks(ada: &Person, moments: &Moments) {
     becomes(ada, &path, "/title", first).await;
 }
 
-/// Every command on one's own account and sessions, the last of which end them.
+/// Every command on the caller's account and sessions. The last ones end them.
 async fn account(ada: &Person, moments: &Moments) {
     let mut new = ada.clone();
     new.email = format!("new-{}", ada.email);
@@ -181,7 +181,7 @@ async fn account(ada: &Person, moments: &Moments) {
     }
 }
 
-/// Every command of an admin on the account of someone else.
+/// Every command of an admin on somebody else's account.
 async fn administration(root: &Person, moments: &Moments) {
     let bob = Person::join(&root.base, "bob").await;
     let id = bob.get("/auth/me").await.expect(200).body["user"]["id"]
@@ -267,7 +267,7 @@ async fn hang_up(person: &Person, moments: &Moments, method: Method, path: &str,
         .await
         .unwrap();
     tokio::time::sleep(moments.next()).await;
-    // A client that only closes its side may still listen; one that resets the connection does not.
+    // A client that only closes its side may still read the answer, while one that resets the connection cannot.
     if moments.is_rude() {
         stream.set_zero_linger().unwrap();
     }

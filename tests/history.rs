@@ -1,4 +1,4 @@
-//! The past of tasks, their changes and their counts, in the running system.
+//! The history of tasks, changes and counts in the running system.
 
 use serde_json::json;
 
@@ -55,7 +55,7 @@ async fn past(deployment: Deployment) {
     assert_eq!(summary["completed_last_7_days"], json!(1));
     ada.delete(&path).await.expect(204);
 
-    // In the trash, and still all of it is there for its owner, and for nobody else.
+    // While the task is in the trash its owner still sees its whole history, and nobody else does.
     let history = ada.get(&format!("{path}/history")).await.expect(200).body;
     let items = history["items"].as_array().unwrap();
     let mut shown = json!({});
@@ -127,7 +127,7 @@ async fn past(deployment: Deployment) {
     system.stop().await;
 }
 
-/// Whoever asks again and again while others write learns of every task.
+/// A client that polls for changes while others write receives every task.
 #[tokio::test]
 async fn embedded_changes_are_complete_while_tasks_are_written() {
     changes_are_complete(Deployment::Embedded).await;

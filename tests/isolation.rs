@@ -1,4 +1,4 @@
-//! Sixty-four people at once: nobody ever sees another's tasks or is taken for another.
+//! Sixty-four people work at once. Nobody ever sees another's tasks or acts as another.
 
 use crate::support::{Deployment, System, Workload};
 

@@ -1,4 +1,4 @@
-//! Signing keys are rotated while people work, and nobody notices.
+//! Signing keys are rotated under load, and no request fails.
 
 use std::{
     process::Output,
@@ -29,7 +29,7 @@ fn said(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The id of the key in a line that a tool has written.
+/// The key id in a line of a command's output.
 fn kid_in(line: &str) -> String {
     line.split_whitespace().next().unwrap().to_owned()
 }
@@ -57,7 +57,7 @@ async fn rotation(deployment: Deployment, replicas: usize) {
     .await;
     assert_eq!(kid_in(&said(&tool(&system, &["keys", "rotate"]))), new);
 
-    // By then it signs, and everyone who has not heard of it has had the time to refuse one of its tokens.
+    // By then the new key signs, and roles that had not loaded it have had time to refuse a token.
     let end = Instant::now() + Duration::from_secs(36);
     let mut tokens = vec![ada.token.clone()];
     while Instant::now() < end {
@@ -92,7 +92,7 @@ async fn rotation(deployment: Deployment, replicas: usize) {
     let refused = tool(&system, &["keys", "retire", old]);
     assert!(!refused.status.success(), "its tokens are good yet: {refused:?}");
     for base in &system.bases {
-        // Every role has asked about this token now, and remembers the answer.
+        // Every role has cached this token.
         let caller = Person {
             base: base.clone(),
             ..remembered.clone()

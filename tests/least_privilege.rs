@@ -1,4 +1,4 @@
-//! Every role works with the rights that `deploy/` gives it on PostgreSQL and RabbitMQ, and has no others.
+//! Every role works with the rights that `deploy/` gives it on PostgreSQL and RabbitMQ, and has no further rights.
 
 use std::{cell::OnceCell, collections::BTreeMap, process::Command};
 
@@ -18,14 +18,14 @@ const ROLES: [(Role, &str); 5] = [
     (Role::Gateway, "gateway"),
 ];
 
-/// Users on both servers, named after the database of one test. They go when this is dropped.
+/// Users on both servers, named after the database of one test. They are removed when this is dropped.
 struct Users {
     prefix: String,
     server: Url,
 }
 
 impl Users {
-    /// Runs `roles.sql` in the database of the test, and gives the same names to users of RabbitMQ.
+    /// Runs `roles.sql` in the database of the test, and creates users of RabbitMQ with the same names.
     async fn create(database: &TestDatabase, namespace: &str) -> Self {
         let users = Self {
             prefix: database.name().replace("taskledger_test_", "rights_"),
@@ -100,7 +100,7 @@ impl Drop for Users {
         for (_, role) in ROLES {
             rabbitmqctl(&["delete_user", &self.name(role)]);
         }
-        // What they own and may do has gone with the database.
+        // Their objects and rights were removed with the database.
         let mut server = self.server.clone();
         server.set_path("postgres");
         let roles = [
@@ -122,7 +122,7 @@ impl Drop for Users {
     }
 }
 
-/// What `psql` complains of.
+/// The errors that `psql` prints.
 fn psql(url: &str, sql: &str) -> String {
     let asked = Command::new("psql")
         .args(["-qd", url, "-c", sql])
@@ -136,7 +136,7 @@ fn rabbitmqctl(arguments: &[&str]) {
         .arg("--quiet")
         .args(arguments)
         .output();
-    // Without rabbitmqctl nobody can make users: `./test` leaves this test out then, and says so.
+    // Users cannot be created without rabbitmqctl: `./test` skips this test then, and says so.
     let output = output.unwrap();
     assert!(
         output.status.success(),
@@ -147,14 +147,14 @@ fn rabbitmqctl(arguments: &[&str]) {
 
 #[tokio::test]
 async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
-    // Declared first, so that they outlive the system.
+    // This is declared first, so that the users outlive the system.
     let users = OnceCell::new();
     let mut system = System::launched_as(Deployment::Servers, 1, async |database, namespace| {
         let made = Users::create(database, namespace).await;
         let settings = ROLES.map(|(role, name)| {
             let mut own = vec![("AMQP_URL", made.amqp_url(name))];
             own.push(match role {
-                // A URL that leads nowhere.
+                // This URL leads nowhere.
                 Role::Gateway => ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none".to_owned()),
                 _ => ("DATABASE_URL", made.database_url(name)),
             });
@@ -180,7 +180,7 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
     ada.post("/auth/logout", json!({})).await.expect(204);
     ada.get(&path).await.expect(401);
 
-    // The tables may be replaced, and the rights go with them.
+    // A rebuild replaces the tables, and the rights must apply to the new ones.
     let mut rebuild = system.tool(&["projection", "rebuild", "--yes"]);
     let rebuilt = rebuild
         .env("DATABASE_URL", users.database_url("owner"))
@@ -236,9 +236,8 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
         );
     }
 
-    // Whoever has questions reads the views, also those that came with other tables, and nothing else.
-    // What the view leaves out is seen by nobody who puts a type of their own in the place of `jsonb`; whoever only asks cannot
-    // make one.
+    // The reporting user may read the views and nothing else, also after the tables were replaced. Values that a
+    // view leaves out cannot be seen by replacing `jsonb` with another type, and this user cannot create one.
     let peeping = "CREATE FUNCTION pg_temp.peep(value pg_catalog.jsonb) RETURNS bool LANGUAGE plpgsql AS
             $$BEGIN RAISE NOTICE '%', value; RETURN true; END$$;
         CREATE DOMAIN pg_temp.jsonb AS pg_catalog.jsonb CHECK (pg_temp.peep(value));
@@ -277,7 +276,7 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
     let said = psql(&reporting, "SET transaction_read_only = off; DELETE FROM task");
     assert!(said.contains("permission denied"), "{said}");
 
-    // Whoever answered token checks would be everybody.
+    // A role that could answer token checks could act as anybody.
     let namespace = &system.broker.as_ref().unwrap().namespace;
     for (role, queue) in [
         ("query_api", "auth.verify"),

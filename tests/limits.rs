@@ -1,4 +1,4 @@
-//! Limits of the running system, and how an operator changes them while it runs.
+//! Limits of the running system, and how an operator changes them without a restart.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::support::{Deployment, Person, Replica, Role, System, until};
 
-/// One connection that lives through all of the test.
+/// A connection that stays open throughout the test.
 struct Connection(TcpStream);
 
 impl Connection {
@@ -19,7 +19,7 @@ impl Connection {
         Self(TcpStream::connect(address).await.unwrap())
     }
 
-    /// The status of a `GET`.
+    /// The status of a `GET` request.
     async fn get(&mut self, path: &str) -> u16 {
         let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
         self.0.write_all(request.as_bytes()).await.unwrap();
@@ -100,7 +100,7 @@ async fn by_default_one_account_is_tried_sixty_times_a_minute_and_others_are_not
     let wait: u64 = limited.header("retry-after").parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
     assert_eq!(limited.header("ratelimit-policy"), "\"account\";q=60;w=60");
-    // Someone else, from the same address, and whoever has a token.
+    // Another client at the same address and a client with a token are served.
     Person::join(&system.base, "other").await;
     known.get("/tasks").await.expect(200);
     system.stop().await;

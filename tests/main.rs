@@ -1,4 +1,4 @@
-//! The running system from outside: the real binary, real HTTP, in one process and on servers.
+//! Tests of the running system from outside, with the real binary and real HTTP, in one process and on servers.
 
 #![expect(
     clippy::disallowed_methods,

@@ -1,5 +1,5 @@
-//! What operators watch: one page of metrics for the whole system, and rules and dashboards that ask for nothing which is not
-//! on it. Prometheus itself, from the system's package, scrapes the running system and answers each of their questions.
+//! Metrics, alert rules and dashboards. The rules and dashboards use only metrics that exist. An installed Prometheus
+//! scrapes the running system and answers each of their queries.
 
 use std::{
     collections::BTreeSet,
@@ -16,14 +16,14 @@ use url::Url;
 use crate::support::{Deployment, Person, System, free_port, until};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Panels that show nothing as long as nothing is wrong.
+/// Panels that have no data as long as there are no errors.
 const EMPTY_WHEN_WELL: [&str; 1] = ["Errors"];
 
 fn deploy(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file)
 }
 
-/// Title and query of each panel. What Grafana fills in is filled in.
+/// Title and query of each panel, with Grafana's variables replaced.
 fn panels() -> Vec<(String, String)> {
     let dashboard = fs::read_to_string(deploy("grafana/dashboards/taskledger.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
@@ -39,7 +39,7 @@ fn panels() -> Vec<(String, String)> {
     queries.collect()
 }
 
-/// The names of our metrics in a query, or on a page.
+/// The names of our metrics in a query or on a page.
 fn names(text: &str) -> BTreeSet<String> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
         .filter(|word| word.starts_with("taskledger_") || word.starts_with("process_"))
@@ -47,7 +47,7 @@ fn names(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Somebody does a little of everything.
+/// Sends requests of every kind as one person.
 async fn work(person: &Person) {
     let task = person
         .post("/tasks", json!({"title": "Watch it"}))
@@ -62,7 +62,7 @@ async fn work(person: &Person) {
     person.get("/auth/me").await.expect(200);
 }
 
-/// The names of all metrics that rules and panels ask for.
+/// The names of all metrics in rules and panels.
 fn asked_for() -> BTreeSet<String> {
     let rules = fs::read_to_string(deploy("alerts.yml")).unwrap();
     let mut asked: BTreeSet<String> = names(&rules);
@@ -70,7 +70,7 @@ fn asked_for() -> BTreeSet<String> {
     asked
 }
 
-/// Those about replicas are not there without replicas.
+/// Returns whether the metric is about replicas of roles, and therefore absent when all roles are in one process.
 fn is_about_replicas(name: &str) -> bool {
     name.starts_with("taskledger_gateway_upstream_")
 }
@@ -98,7 +98,7 @@ async fn rules_and_panels_ask_for_metrics_that_there_are() {
     let page = page.text().await.unwrap();
     let there = names(&page);
     for cause in ["record", "row", "event", "refused", "follows"] {
-        // From the start, so that the first event is seen as a rise.
+        // The series exist from the start, so that the first event is seen as an increase.
         let line = page.lines().find(|line| {
             line.starts_with("taskledger_projector_parked_total{")
                 && line.contains(&format!("cause=\"{cause}\""))
@@ -110,7 +110,7 @@ async fn rules_and_panels_ask_for_metrics_that_there_are() {
         assert!(page.contains(&series), "{outcome}");
     }
     let asked = asked_for();
-    // Those about certificates are not there without TLS (tls.rs has them).
+    // Metrics about certificates exist only with TLS, and tls.rs checks them.
     let is_elsewhere = |name: &&String| is_about_replicas(name) || name.starts_with("taskledger_tls_");
     let missing: Vec<_> = asked
         .difference(&there)
@@ -121,7 +121,7 @@ async fn rules_and_panels_ask_for_metrics_that_there_are() {
     system.stop().await;
 }
 
-/// A Prometheus of this test's own, which ends with it.
+/// A Prometheus server for this test, which ends with it.
 struct Prometheus {
     process: Child,
     base: String,
@@ -129,7 +129,8 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it with `deploy/prometheus.yml`, in which only the address, the pace and the place of the rules are others.
+    /// Starts it with `deploy/prometheus.yml`, in which only the address, the interval and the path of the rules are
+    /// replaced.
     fn start(program: &str, target: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let configuration = fs::read_to_string(deploy("prometheus.yml")).unwrap();
@@ -171,7 +172,7 @@ impl Prometheus {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    /// What its API says; nothing while it does not answer.
+    /// The answer of its API, or `None` while it does not answer.
     async fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Option<Value> {
         let url = Url::parse_with_params(&format!("{}/api/v1/{path}", self.base), parameters).unwrap();
         let response = reqwest::get(url).await.ok()?;
@@ -213,7 +214,7 @@ async fn prometheus_scrapes_the_system_on_postgres_and_answers_every_panel_and_r
     ];
     let target = system.admin().replace("http://", "");
     let prometheus = Prometheus::start(&program, &target);
-    // Rates need two looks, with work between them.
+    // A rate needs two scrapes with requests between them.
     until("everything has been looked at a few times", TIMEOUT, async || {
         for person in &people {
             work(person).await;
@@ -232,7 +233,7 @@ async fn prometheus_scrapes_the_system_on_postgres_and_answers_every_panel_and_r
         }
     })
     .await;
-    // The page names both: which role it is of, and which replica.
+    // The page has labels for the role and the replica.
     for role in ["auth", "command-api", "query-api", "projector"] {
         let by_replica = format!("count by (instance) (process_open_fds{{role=\"{role}\"}})");
         assert_eq!(prometheus.query(&by_replica).await.len(), 2, "{role}");

@@ -1,4 +1,5 @@
-//! The log moves from store to store, and stays the same log; what earlier builds wrote in clear is sealed on the way.
+//! The log is moved between stores and stays the same log. Events that earlier builds wrote in clear are sealed on
+//! the way.
 
 use std::{
     fs::{self, Permissions},
@@ -20,7 +21,7 @@ use crate::{
     support::{Deployment, Person, Role, System, amqp_url, binary, free_port},
 };
 
-/// A place that a log can move to: its own data directory, with the keys directory of the system that it came from.
+/// A data directory to move a log to, with the keys directory of the original system.
 pub(crate) struct Place {
     directory: TempDir,
     settings: Vec<(&'static str, String)>,
@@ -87,7 +88,8 @@ impl Place {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What the command says when it must not succeed, nor go on for ever, as a role does that is not refused.
+    /// Runs a command that must fail, and returns its output. It is killed if it does not end, as a role would that
+    /// is not refused.
     #[track_caller]
     pub(crate) fn refused(&self, arguments: &[&str]) -> String {
         let mut command = self.command(arguments);
@@ -98,7 +100,7 @@ impl Place {
             std::thread::sleep(Duration::from_millis(20));
         }
         let ended_by_itself = child.try_wait().unwrap().is_some();
-        // Without effect on one that has ended.
+        // This has no effect on a process that has ended.
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(
@@ -108,7 +110,7 @@ impl Place {
         String::from_utf8(output.stderr).unwrap()
     }
 
-    /// Copies the keys and imports, on the record, and returns what the log here is as a file.
+    /// Copies the keys, imports the export with a record of it, and returns the file that the log here exports to.
     fn take_over(&self, keys: &str, export: &str, says: &str) -> String {
         let refused = self.refused(&["events", "import", export]);
         assert!(refused.contains("whose keys are not here"), "{refused}");
@@ -129,12 +131,13 @@ impl Place {
     }
 }
 
-/// Without the last line, what a log begins with that goes on.
+/// The export without its last line. A log that has grown begins with the same lines.
 fn beginning(export: &str) -> &str {
     &export[..export.trim_end().rfind('\n').unwrap() + 1]
 }
 
-// More than one thread, since waiting for a tool holds up the one that it is called on, and the stand-in must not be.
+// The runtime has more than one thread, since waiting for a command blocks one, and the stand-in has to run
+// meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and_all_other_stores() {
     let mut system = System::launched(Deployment::Embedded, 1).await;
@@ -151,7 +154,7 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
         .expect(201)
         .body;
 
-    // Beside the system at work, broken off, and gone on with when the system has stopped.
+    // The export begins beside the running system, is broken off, and continues after the system has stopped.
     let file = system.directory().join("export");
     let export = file.to_str().unwrap();
     run(&system, &["events", "export", "--output", export]);
@@ -167,7 +170,7 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
         whole.lines().count() + 1
     );
 
-    // Into an empty directory, which keeps only the keys of the system.
+    // The log goes to an empty directory, with only the keys of the system.
     let former = system.directory().join("former");
     fs::rename(system.data_dir(), &former).unwrap();
     fs::create_dir(system.data_dir()).unwrap();
@@ -196,7 +199,7 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     let refused = system.tool(&["events", "import", export]).output().unwrap();
     assert!(!refused.status.success(), "{refused:?}");
 
-    // Whoever is erased now is nowhere any more, since nothing of them was left in clear.
+    // Somebody who is erased now leaves no trace, since nothing was stored in clear.
     run(&system, &["users", "erase", &quagga.email, "--yes"]);
     let words: Vec<&str> = WORDS.into_iter().chain([quagga.email.as_str()]).collect();
     nothing_is_left(&system, Deployment::Embedded, &words).await;
@@ -205,7 +208,8 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     let sealed = fs::read_to_string(&file).unwrap();
     assert!(words.iter().all(|word| !sealed.contains(word)));
 
-    // The same log everywhere: byte for byte, with its positions and its root, also by way of a store with others.
+    // The log is the same everywhere, byte for byte and with its positions and its root, also after a store with
+    // other positions.
     let keys = system.database_url("subject-keys.db");
     let keys_dir = system.data_dir().join("keys");
     let database = TestDatabase::create().await;
@@ -238,7 +242,8 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     let of_sqlite = sqlite.take_over(&kept, &kurrentdb.file(), "OTHER POSITIONS");
     assert!(of_sqlite.starts_with(beginning(&of_postgres)));
 
-    // The first export knows nothing of the erasure, and brings nobody back; not either where nothing is but a destroyed key.
+    // The first export is from before the erasure, and cannot restore the person, even where nothing but the
+    // destroyed key exists.
     let first = system.directory().join("first");
     fs::write(&first, whole).unwrap();
     let destroyed = Place::without_keys();
@@ -298,7 +303,7 @@ async fn nothing_works_on_half_of_a_log_in_sqlite_kurrentdb_or_postgres_with_rab
         let place = Place::new(&keys_dir, settings);
         place.run(&["keys", "copy", "--from", &keys]);
         place.run(&["events", "import", export]);
-        // As a kill before the last event leaves it.
+        // A kill before the last event leaves this state.
         let unfinished = UnfinishedImport {
             events: 1_000,
             root: "AA==".to_owned(),
@@ -325,7 +330,7 @@ async fn nothing_works_on_half_of_a_log_in_sqlite_kurrentdb_or_postgres_with_rab
             refused.contains("this export has fewer than are there"),
             "{refused}"
         );
-        // The schemas can be made, and a key be brought, before it goes on.
+        // The schemas can be created and keys be copied before the import continues.
         place.run(&["migrate"]);
         place.run(&["keys", "copy", "--from", &keys]);
         store.note_import(None).await.unwrap();
@@ -352,7 +357,7 @@ async fn whoever_was_erased_gets_no_key_back_by_a_copy_of_older_keys() {
     run(&system, &["users", "erase", &gone.email, "--yes"]);
     system.terminate_all();
 
-    // The log here knows of it, and of who copied the keys.
+    // The log here records the erasure and who copied the keys.
     fs::remove_file(data.join("subject-keys.db")).unwrap();
     let copied = run(&system, &[&copy[..], &["--by", "grace"]].concat());
     assert!(copied.contains("1 key copied, 1 key destroyed"), "{copied}");
@@ -366,7 +371,7 @@ async fn whoever_was_erased_gets_no_key_back_by_a_copy_of_older_keys() {
         "{recorded}"
     );
 
-    // Or the one there: beside the keys, or wherever it is.
+    // The other log can be beside the keys or anywhere else.
     let keys = |place: &Place| Database::file_url(&place.data_dir().join("subject-keys.db"));
     let elsewhere = Place::new(&data.join("keys"), Vec::new());
     let said = elsewhere.tool(&copy);

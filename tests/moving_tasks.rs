@@ -1,4 +1,4 @@
-//! A person's tasks go into a file and into another account, and are the same there.
+//! A person's tasks are exported to a file and imported into another account without a difference.
 
 use std::{fs, process::Output};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Deployment, Person, System};
 
-/// What a file keeps of a task.
+/// The fields of a task that a file contains.
 const KEPT: [&str; 6] = ["title", "description", "status", "priority", "due", "tags"];
 
 /// Runs `taskledger tasks …` with the token of `person`.
@@ -23,7 +23,7 @@ fn run(system: &System, person: &Person, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What the command says when it must not succeed.
+/// Runs a command that must fail, and returns its output.
 #[track_caller]
 fn refused(system: &System, person: &Person, arguments: &[&str]) -> String {
     let output = tool(system, person, arguments);
@@ -31,7 +31,7 @@ fn refused(system: &System, person: &Person, arguments: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// What the person's tasks are, oldest first, without what is of one account only.
+/// The person's tasks, the oldest first, without the fields that depend on the account.
 async fn tasks(person: &Person) -> Vec<Value> {
     let mut tasks = Vec::new();
     let mut path = "/tasks?sort=created_at&limit=100".to_owned();
@@ -47,7 +47,8 @@ async fn tasks(person: &Person) -> Vec<Value> {
     }
 }
 
-/// More tasks than a page or a batch has, in every state and with texts that mean something in one format or another.
+/// Creates more tasks than a page or a batch has, in every state and with texts that have a meaning in one of the
+/// formats.
 async fn make_tasks(person: &Person) {
     let mut commands = vec![
         json!({"op": "create", "title": "=cmd|' /C calc'!A0", "tags": ["a,b", "c\\", "=d"], "due": "2026-12-01"}),
@@ -112,7 +113,7 @@ async fn embedded_tasks_move_into_another_account_in_every_format() {
     let all = run(&system, &ada, &["export"]);
     assert_eq!(all, fs::read_to_string(file("tasks.json")).unwrap());
 
-    // Whatever cannot become a task is named, and then nothing becomes one.
+    // Every entry that cannot become a task is reported, and then none is created.
     let cyd = Person::join(&system.base, "cyd").await;
     let (title, tag) = ("x".repeat(201), "y".repeat(51));
     let bad = file("bad.csv");
@@ -141,7 +142,7 @@ async fn embedded_tasks_move_into_another_account_in_every_format() {
     let expected = json!(["Call back", null, "done", "normal", "2026-12-01T00:00:00Z", []]);
     assert_eq!(tasks(&cyd).await, [expected]);
 
-    // With the rights of the token, whichever way it is given.
+    // The command works with the rights of the token, however it is given.
     let made = json!({"name": "Reader", "scopes": ["tasks:read"]});
     let made = cyd.post("/auth/tokens", made).await.expect(201).body;
     let reader = Person {

@@ -1,4 +1,4 @@
-//! Whatever an operator does at the command line is in the audit trail, with who did it and why.
+//! Everything that an operator does on the command line is in the audit trail, with who did it and why.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Deployment, Person, Role, System, binary, park_a_later_event, until};
 
-/// Commands that change nothing in the system: they look, or run it, or bring it to its feet.
+/// Commands that change nothing in the system: they show something, run the system or migrate it.
 const LOOK: [&str; 14] = [
     "audit check-proof",
     "audit key",
@@ -28,11 +28,11 @@ const LOOK: [&str; 14] = [
     "projection list",
 ];
 const LOOK_MORE: [&str; 3] = ["events export", "projection status", "projection verify"];
-/// They are a person's requests to the API, with a token of theirs, and are recorded as such.
+/// Commands that send requests to the API with a person's token, and are recorded as such.
 const BY_A_PERSON: [&str; 2] = ["tasks export", "tasks import"];
-/// It is recorded at the end of the log that it makes: see `moving.rs`.
+/// The command that is recorded at the end of the log that it creates, which `moving.rs` tests.
 const MAKE_THE_LOG: &str = "events import";
-/// The system itself, and a witness of another's log. What they do by themselves is not done by an operator.
+/// Commands that run the system or a witness. What these processes do by themselves is not an operator's act.
 const RUN: [&str; 7] = [
     "audit witness",
     "auth",
@@ -45,7 +45,7 @@ const RUN: [&str; 7] = [
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The commands below `path` that have no commands below them, with whether they ask who gives them and why.
+/// The commands below `path` without subcommands, and whether they ask who gives them and why.
 fn commands(path: &[String]) -> BTreeMap<String, bool> {
     let help = binary().args(path).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
@@ -102,10 +102,10 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
     let list = system.tool(&["keys", "list"]).output().unwrap();
     let list = String::from_utf8(list.stdout).unwrap();
     let kid = list.split_whitespace().next().unwrap();
-    // Its tokens are good still.
+    // Tokens of this key are still valid.
     acts.run(&system, 1, &["keys", "retire", kid]);
     acts.run(&system, 0, &["keys", "master", "rotate"]);
-    // Too early: every process has to see the new one first.
+    // It is too early: every process has to load the new key first.
     acts.run(&system, 1, &["keys", "master", "retire"]);
     acts.run(&system, 0, &["audit", "rotate-key"]);
 
@@ -124,7 +124,7 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
     acts.run(&system, 0, &["migrate"]);
     let keys = system.database_url("subject-keys.db");
     acts.run(&system, 0, &["keys", "copy", "--from", &keys]);
-    // Whatever finds nothing to do changes nothing.
+    // A command that finds nothing to do changes nothing.
     system.tool(&["migrate"]).output().unwrap();
     system.launch(Role::Up);
     system.ready().await;
@@ -145,7 +145,7 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
             format!("Ticket {number}"),
             "{done}"
         );
-        // Whatever is about somebody who was erased has no request id.
+        // Events about somebody who was erased have no request id.
         let of_bob = ["users reset", "users revoke-tokens", "users erase"].contains(&done.as_str());
         let ended = finished
             .iter()
@@ -189,7 +189,7 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
         "{log}"
     );
 
-    // A command that does neither is new, and nobody has decided what it is.
+    // A command in neither list is new, and has to be added to one of them.
     let every = commands(&[]);
     let asks = |wanted: bool| {
         let those = every.iter().filter(|(_, asks)| **asks == wanted);
@@ -227,12 +227,12 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
     system.clean().await;
 }
 
-/// What was done, in order, and how each ended.
+/// Each command in order, and its exit code.
 #[derive(Default)]
 struct Acts(Vec<(String, i32)>);
 
 impl Acts {
-    /// Gives a command, for a reason of its own.
+    /// Gives a command with a reason of its own.
     #[track_caller]
     fn run(&mut self, system: &System, code: i32, arguments: &[&str]) {
         let reason = format!("Ticket {}", self.0.len());
@@ -259,7 +259,7 @@ async fn operations(person: &Person, kind: &str) -> Vec<Value> {
     page.body["items"].as_array().unwrap().clone()
 }
 
-/// Every file, without those that SQLite keeps beside its own while one is open.
+/// The contents of every file, without those that SQLite keeps beside an open database.
 fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(directory).unwrap() {

@@ -1,4 +1,4 @@
-//! The operator's tools, beside a system at work.
+//! The operator's commands beside a running system.
 
 use std::process::Output;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Deployment, Person, Role, System, Workload, binary, park_a_later_event};
 
-/// Runs a tool, which must end with this exit code, and returns what it said.
+/// Runs a command, checks its exit code, and returns its output.
 #[track_caller]
 fn run(system: &System, code: i32, arguments: &[&str]) -> String {
     let output = system.tool(arguments).output().unwrap();
@@ -42,7 +42,8 @@ async fn embedded_tools() {
     tools(Deployment::Embedded).await;
 }
 
-// More than one thread, since waiting for a tool holds up the one that it is called on, and the proxies must not be.
+// The runtime has more than one thread, since waiting for a command blocks one, and the proxies have to run
+// meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn tools_on_postgres_and_rabbitmq() {
     tools(Deployment::Servers).await;
@@ -167,7 +168,7 @@ async fn projection(system: &System, task: &str) {
 
     run(system, 1, &["projection", "rollback", "--yes"]);
     run(system, 2, &["projection", "rebuild"]);
-    // It finds the difference, and without being asked to look repairs it.
+    // With `--verify` a rebuild reports the difference, and without it repairs it.
     assert!(run(system, 1, &["projection", "rebuild", "--verify", "--yes"]).contains(&difference));
     run(system, 1, &["projection", "verify"]);
     run(system, 0, &["projection", "rebuild", "--yes"]);
@@ -189,7 +190,7 @@ async fn rebuild_under_load_on_postgres_and_rabbitmq() {
     rebuild_under_load(Deployment::Servers).await;
 }
 
-/// Every answer is right all the while: the workload reads what it has written.
+/// Rebuilds while the workload runs, which checks that every answer is right.
 async fn rebuild_under_load(deployment: Deployment) {
     let mut system = System::start(deployment).await;
     let workload = Workload::start(&system.base, 8).await;
@@ -206,7 +207,7 @@ async fn rebuild_under_load(deployment: Deployment) {
     }
     workload.progress(60).await;
     if deployment == Deployment::Servers {
-        // Killed in the middle or not: the next one brings it to an end.
+        // Whether the first rebuild was killed in the middle or had ended, the next one succeeds.
         let mut killed = system.tool(&["projection", "rebuild", "--yes"]).spawn().unwrap();
         workload.progress(5).await;
         let _ = killed.kill();

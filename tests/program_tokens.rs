@@ -1,4 +1,4 @@
-//! Tokens for programs: what they open and what they do not, from outside.
+//! What program tokens allow and what they do not.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ async fn embedded_programs_do_what_their_tokens_say() {
     programs(Deployment::Embedded).await;
 }
 
-// More than one thread, since waiting for a tool holds up the one that it is called on, and the proxies must not be.
+// The runtime has more than one thread, since waiting for a command blocks one, and the proxies have to run
+// meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_do_what_their_tokens_say_on_postgres_and_rabbitmq() {
     programs(Deployment::Servers).await;
@@ -64,7 +65,7 @@ async fn programs(deployment: Deployment) {
         is_forbidden(answer);
     }
 
-    // The events say which program it was.
+    // The events name the program token.
     let user = ada.get("/auth/me").await.expect(200).body["user"]["id"].clone();
     let stream = format!("task-{}", task.body["id"].as_str().unwrap());
     let shown = system

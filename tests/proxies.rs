@@ -1,5 +1,5 @@
-//! Reverse proxies in front of the gateway, as `deploy/` shows them: clients are told apart by their addresses, whatever they
-//! write into `X-Forwarded-For`.
+//! Reverse proxies in front of the gateway, as configured in `deploy/`. Clients are distinguished by their addresses,
+//! whatever they write into `X-Forwarded-For`.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use crate::{
 const LIMITS: &str = "trusted_proxies = [\"127.0.0.1\"]\n[[limit]]\nname = \"keys\"\nby = \"address\"\n\
                       routes = [\"/.well-known/jwks.json\"]\nrequests = 2\nper_seconds = 3600\n";
 
-/// Ends with the test.
+/// A child process that is killed at the end of the test.
 struct Proxy(Child);
 
 impl Drop for Proxy {
@@ -29,7 +29,7 @@ impl Drop for Proxy {
     }
 }
 
-/// `./test` installs them, or leaves these tests out and says so.
+/// The program, if it is installed. `./test` installs it, or skips these tests and says so.
 fn installed(program: &str) -> Command {
     let found = Command::new(program)
         .arg(if program == "caddy" { "version" } else { "-v" })
@@ -57,7 +57,7 @@ async fn behind_nginx() {
         }
         let recipe = fs::read_to_string("../deploy/nginx.conf").unwrap();
         let recipe = replaced(&recipe, "/etc/ssl/taskledger", &directory.display().to_string());
-        // The rest of the test does without, at another port of the same server.
+        // The rest of the test uses another port of the same server without TLS.
         let both = format!("listen 127.0.0.1:{over_tls} ssl; listen 127.0.0.1:{port};");
         let file = directory.join("nginx.conf");
         let recipe = replaced(&recipe, "listen 443 ssl;", &both);
@@ -110,7 +110,7 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
     text.replace(from, to)
 }
 
-/// Starts what `proxy` says, in front of a system, and tries everything through it; at last what `and_then` tries.
+/// Starts `proxy` in front of a system, tests everything through it, and at last runs `and_then`.
 async fn behind(proxy: impl Fn(&Path, u16, &str) -> Command, and_then: impl AsyncFn(&Path)) {
     let mut system = System::start(Deployment::Embedded).await;
     let up = Replica::from(Role::Up);
@@ -138,7 +138,7 @@ async fn behind(proxy: impl Fn(&Path, u16, &str) -> Command, and_then: impl Asyn
     })
     .await;
 
-    // Each claims to be somebody else each time.
+    // Each client claims another address with each request.
     let ask = async |from: [u8; 4], claimed: &str| {
         let client = reqwest::Client::builder()
             .local_address(std::net::IpAddr::from(from))
@@ -155,7 +155,7 @@ async fn behind(proxy: impl Fn(&Path, u16, &str) -> Command, and_then: impl Asyn
     assert_eq!(statuses, [200, 200, 429]);
     assert_eq!(ask([127, 0, 9, 2], "192.0.2.1").await, 200, "someone else");
 
-    // And everything else works as without a proxy.
+    // Everything else works as it does without a proxy.
     let ada = Person::join(&base, "ada").await;
     let created = ada
         .post("/tasks", json!({"title": "through a proxy"}))

@@ -1,5 +1,5 @@
-//! Laws of the past of a task, for random histories in the running system: what is shown of any moment is the fold of the log up
-//! to it, the changes of the history applied in order give every state, and going back and forth leads to where it began.
+//! Random histories of a task: the state at any moment is the fold of the log up to it, the changes of the history
+//! applied in order give every state, and reverting back and forth leads to the beginning.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::support::{Deployment, Person, System};
 
 const HISTORIES: u64 = 5;
 const COMMANDS: usize = 24;
-/// What a task is, apart from when it became so.
+/// The fields of a task apart from its times.
 const WHAT: [&str; 6] = ["title", "description", "status", "priority", "due", "tags"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,7 +42,7 @@ async fn random_pasts(deployment: Deployment) {
     system.stop().await;
 }
 
-/// One task, and what becomes of it.
+/// A task and its random history.
 struct Past<'a> {
     owner: &'a Person,
     log: Arc<dyn EventStore>,
@@ -77,7 +77,7 @@ impl<'a> Past<'a> {
         self.back_and_forth_leads_to_where_it_began(&states).await;
     }
 
-    /// Does anything that may be done to a task, whether it is refused or not.
+    /// Sends a random command, whether it is refused or not.
     async fn command(&mut self) {
         let path = &self.path;
         let answer = match self.random.random_range(0..12) {
@@ -99,7 +99,7 @@ impl<'a> Past<'a> {
         assert!([200, 204, 404, 409, 422].contains(&status), "{answer:?}");
     }
 
-    /// The fold of each prefix of its stream, with when its last event was recorded.
+    /// The state after each event of the stream, and the time of that event.
     async fn states(&self) -> Vec<(Timestamp, Task)> {
         let stream = StreamName::raw(self.path.replace("/tasks/", "task-"));
         let id = self.path.rsplit('/').next().unwrap().parse().unwrap();
@@ -125,7 +125,7 @@ impl<'a> Past<'a> {
                 shown(state),
                 "{by_version}"
             );
-            // As it was recorded, and just before: several events may be recorded at once.
+            // The state is read at this time and a microsecond before. Several events may have the same time.
             for moment in [*at, Timestamp::from_micros(at.as_micros() - 1)] {
                 let path = format!("{}?as_of={moment}", self.path);
                 let answer = self.owner.get(&path).await;
@@ -143,7 +143,7 @@ impl<'a> Past<'a> {
         }
     }
 
-    /// The history, page after page.
+    /// The history from all pages.
     async fn history(&mut self) -> Vec<Value> {
         let limit = self.random.random_range(1..9);
         let (mut items, mut query) = (Vec::new(), format!("?limit={limit}"));
@@ -169,7 +169,7 @@ impl<'a> Past<'a> {
                 assert_eq!(state[field].take(), change["from"], "{item}");
                 state[field] = change["to"].clone();
             }
-            // A task that begins without tags has an empty list of them.
+            // A task that was created without tags has an empty list.
             if state["tags"].is_null() {
                 state["tags"] = json!([]);
             }
@@ -184,7 +184,7 @@ impl<'a> Past<'a> {
         let restore = format!("{}/restore", self.path);
         let now = self.owner.post(&restore, json!({})).await.expect(200).body;
         let revert = format!("{}/revert", self.path);
-        // To be in the trash again would be the end of it.
+        // Reverting to a state in the trash would end the history.
         let present = |to: &usize| states[*to].1.deleted_at.is_none();
         let versions: Vec<usize> = (0..states.len()).filter(present).collect();
         for _ in 0..3 {
@@ -207,7 +207,7 @@ fn what(task: &Value) -> Vec<&Value> {
     WHAT.iter().map(|field| &task[*field]).collect()
 }
 
-/// Some fields with some values.
+/// Random values for some fields.
 fn fields(random: &mut StdRng) -> Value {
     let values: [(&str, &[Value]); 5] = [
         (

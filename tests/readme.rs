@@ -1,4 +1,4 @@
-//! The README's five minutes: every command that it shows is run in a shell, and says what the README says that it says.
+//! The README's examples: every command is run in a shell, and its output compared with that of the README.
 
 use std::{
     fmt::Write as _,
@@ -9,13 +9,13 @@ use std::{
 
 use crate::support::{Deployment, Role, System};
 
-/// With this set, the README gets what the commands say.
+/// The variable that has the README updated with the real output.
 const UPDATE: &str = "UPDATE_README";
-/// Where the README's server is.
+/// The address of the server in the README.
 const BASE: &str = "http://127.0.0.1:8080";
 const BINARY: &str = "target/release/taskledger";
 
-/// A part of the README: a line that stays, or a command with what it says.
+/// A part of the README: lines of text, or a command with its output.
 enum Part {
     Line(String),
     Command { command: String, says: String },
@@ -53,7 +53,7 @@ fn parts(text: &str) -> Vec<Part> {
     parts
 }
 
-/// Runs all commands in one shell, and returns what each says.
+/// Runs all commands in one shell, and returns the output of each.
 fn run(system: &System, commands: &[&str]) -> Vec<String> {
     let directory = system.directory();
     let mut script = String::new();
@@ -81,7 +81,7 @@ fn run(system: &System, commands: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// The text without what is another one each time: ids, instants, what is sealed, tokens, and what is left of a limit.
+/// The text without values that differ each time: ids, instants, sealed data, tokens, and the rest of a limit.
 fn masked(text: &str) -> String {
     let of_word = |c: char| c.is_ascii_alphanumeric() || "_-:.".contains(c);
     let mask = |word: &str| {
@@ -125,7 +125,7 @@ async fn every_command_of_the_readme_says_what_is_written_below_it() {
     assert!(commands.len() > 10, "{commands:?}");
     let mut system = System::launched(Deployment::Embedded, 1).await;
     system.kill(Role::Up);
-    // The limits that it has by itself, and not those of other tests.
+    // The system has the default limits here, and not those of other tests.
     let policy = readme().with_file_name("deploy").join("gateway.toml");
     system.set("TASKLEDGER_GATEWAY_CONFIG", policy.display().to_string());
     system.launch(Role::Up);

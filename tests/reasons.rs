@@ -1,4 +1,5 @@
-//! Why admins did what they did to an account: in the audit trail, sealed in the log, and gone when the person is.
+//! The reasons that admins give for changes to an account: they are in the audit trail, sealed in the log, and erased
+//! with the person.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -38,7 +39,7 @@ async fn act(admin: &Person, id: &str, act: &str, reason: Option<&str>) {
     admin.send(method, &path, Some(body)).await.expect(200);
 }
 
-/// What the trail says of why each act was done, by type.
+/// The reasons in the audit trail, by the type of the event.
 async fn told(viewer: &Person, id: &str) -> Vec<(String, Value)> {
     let mut told = Vec::new();
     for (kind, ..) in ACTS {
@@ -72,7 +73,7 @@ async fn admins_say_why(deployment: Deployment) {
     for (_, path, reason) in ACTS {
         act(&admin, &id, path, Some(reason)).await;
     }
-    // Without one there is none.
+    // Without a reason there is none in the trail.
     act(&admin, &id, "disable", None).await;
     act(&admin, &id, "enable", None).await;
     system.read_models_equal_the_log().await;

@@ -1,4 +1,4 @@
-//! The views for people, asked what docs/audit.md asks.
+//! The views for reporting, with the queries of docs/audit.md.
 
 use std::collections::BTreeMap;
 
@@ -111,7 +111,7 @@ async fn ask(deployment: Deployment) {
         [json!({"old_value": "done", "new_value": "open"})]
     );
 
-    // Nothing personal, nothing secret; what is not shown is there all the same.
+    // The views contain nothing personal or secret, and events that they do not show exist all the same.
     for view in VIEWS {
         let rows = asker.rows(&format!("SELECT * FROM {view}")).await;
         assert!(!rows.is_empty(), "{view}");
@@ -134,7 +134,7 @@ async fn ask(deployment: Deployment) {
     system.stop().await;
 }
 
-/// Somebody with a database.
+/// A user of one of the databases.
 enum Asker {
     Postgres(PgConnection),
     Sqlite(SqliteConnection),

@@ -1,4 +1,5 @@
-//! Whoever was erased stays so, whatever is put back from a backup: the keys alone, or everything but the keys.
+//! Somebody who was erased stays erased whatever is restored from a backup: the keys alone, or everything but the
+//! keys.
 
 use std::fs;
 
@@ -107,7 +108,7 @@ async fn log_that_is_put_back_revives_nobody(checks: bool) {
     assert_eq!(check(&system, &[]).1, json!([]));
     let words: Vec<&str> = WORDS.into_iter().chain([ada.email.as_str()]).collect();
     nothing_is_left(&system, Deployment::Embedded, &words).await;
-    // The address is nobody's.
+    // Nobody owns the address.
     let mut again = ada.clone();
     again.token.clear();
     again.post("/auth/register", login).await.expect(201);
@@ -125,7 +126,7 @@ async fn embedded_last_admin_of_a_log_that_is_put_back_stays_erased_by_whoever_o
     last_admin_of_a_log_that_is_put_back_stays_erased(false).await;
 }
 
-/// The log is from when the person who was erased since was the only admin.
+/// The log is from a time when the person who has been erased since was the only admin.
 async fn last_admin_of_a_log_that_is_put_back_stays_erased(checks: bool) {
     let mut system = System::start(Deployment::Embedded).await;
     let mut ada = leave_traces(&system).await;
@@ -154,7 +155,7 @@ async fn last_admin_of_a_log_that_is_put_back_stays_erased(checks: bool) {
         let said = system.log_text(Role::Up.into());
         assert!(said.contains("nobody is an admin any more"), "{said}");
     }
-    // Until an operator names somebody.
+    // There is no admin until an operator grants the role.
     carol.get("/auth/users").await.expect(403);
     run(&system, &["users", "grant", &carol.email, "admin", "--yes"]);
     carol.log_in().await;
@@ -163,7 +164,7 @@ async fn last_admin_of_a_log_that_is_put_back_stays_erased(checks: bool) {
     system.stop().await;
 }
 
-/// Keeps a copy of everything but the keys, as it is while nothing runs.
+/// Copies everything but the keys, while nothing runs.
 async fn back_up(system: &mut System) {
     system.terminate_all();
     for name in ALL_BUT_THE_KEYS {
@@ -173,7 +174,7 @@ async fn back_up(system: &mut System) {
     launch(system).await;
 }
 
-/// Stops the system, and puts the copy back.
+/// Stops the system and restores the copy.
 fn put_back(system: &mut System) {
     system.terminate_all();
     for name in ALL_BUT_THE_KEYS {
@@ -202,7 +203,8 @@ pub(crate) async fn launch(system: &mut System) {
     system.ready().await;
 }
 
-/// Compares with the log, and returns the exit code and whose keys are destroyed although the log has not erased them.
+/// Runs `restore check`. Returns the exit code and the people whose keys are destroyed although the log has not
+/// erased them.
 pub(crate) fn check(system: &System, arguments: &[&str]) -> (Option<i32>, Json) {
     let arguments = [&["restore", "check", "--json"], arguments].concat();
     let output = system.tool(&arguments).output().unwrap();

@@ -1,5 +1,5 @@
-//! The log is restored from a backup, or fails over to a standby without its last events: positions then mean other
-//! events. It is noticed and said, nothing is projected over it, and one command puts it right.
+//! The log is restored from a backup, or fails over to a standby without its last events, so that positions name
+//! other events. The system notices and reports it, projects nothing over it, and is repaired by one command.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn restore_of_an_older_log_on_postgres_and_rabbitmq() {
     restore(Deployment::Servers).await;
 }
 
-/// Backup, more tasks, restore, start.
+/// A backup, more tasks, a restore, and a start.
 async fn restore(deployment: Deployment) {
     let mut system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
@@ -30,7 +30,7 @@ async fn restore(deployment: Deployment) {
     create(&ada, "Lost", 3).await;
     system.read_models_equal_the_log().await;
     if deployment == Deployment::Servers {
-        // Published, and still in the queues when the log is restored.
+        // These events are published, and still in the queues when the log is restored.
         system.kill(Role::Projector);
         create(&ada, "Lost", 3).await;
     }
@@ -48,7 +48,7 @@ async fn restore(deployment: Deployment) {
     })
     .await;
     create(&ada, "New", 8).await;
-    // Readiness is answered from what was found a moment ago.
+    // Readiness uses a result of a moment ago.
     until(
         "the projector does not say that it does its job",
         TIMEOUT,
@@ -79,7 +79,7 @@ async fn loss_of_the_tail_while_everything_runs_on_postgres_and_rabbitmq() {
     loss_of_the_tail(Deployment::Servers).await;
 }
 
-/// The tail goes and others take its places before any role can have looked.
+/// The tail is replaced by other events before any role can notice.
 async fn loss_of_the_tail(deployment: Deployment) {
     let mut system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
@@ -115,11 +115,11 @@ async fn loss_of_the_tail(deployment: Deployment) {
     system.stop().await;
 }
 
-/// Everything is as the log says: so many tasks that were kept, so many new ones, none that was lost.
+/// Checks that everything matches the log, with `kept` old and `new` new tasks and none of the lost ones.
 async fn is_whole(system: &mut System, ada: &Person, kept: usize, new: usize) {
     system.ready().await;
     system.read_models_equal_the_log().await;
-    // The first reads may ask for a state that was lost; they are not turned away for it for ever.
+    // The first reads may carry a token of a lost state, which is not refused for ever.
     until("reads are answered", TIMEOUT, async || {
         ada.get("/tasks").await.status == 200
     })
@@ -159,7 +159,7 @@ fn says(system: &System, replica: Replica, text: &str) -> bool {
     system.log_text(replica).contains(text)
 }
 
-/// The exit code of a tool.
+/// Runs a command and returns its exit code.
 #[track_caller]
 fn run(system: &System, arguments: &[&str]) -> i32 {
     let output = system.tool(arguments).output().unwrap();
@@ -195,7 +195,7 @@ async fn head(system: &System) -> u64 {
     rows[0].unsigned("head").unwrap()
 }
 
-/// What a backup taken at `position` has not.
+/// Removes the events that a backup at `position` does not have.
 async fn cut_log(system: &System, position: u64) {
     let log = log(system).await;
     let cut = log
@@ -205,7 +205,7 @@ async fn cut_log(system: &System, position: u64) {
     log.close().await;
 }
 
-/// In one transaction: the tail goes, and `count` tasks of the same person stand in its place.
+/// Replaces the tail by `count` tasks of the same person in one transaction.
 async fn replace_tail(system: &System, position: u64, count: u64) {
     let store = system.open_log().await;
     let mut template = None;
@@ -243,7 +243,7 @@ async fn replace_tail(system: &System, position: u64, count: u64) {
     log.close().await;
 }
 
-/// How many tasks of this title the read models have.
+/// The number of tasks with this title in the read models.
 async fn projected(system: &System, title: &str) -> u64 {
     let read_models = Database::connect(&system.database_url("read-models.db"), Schema::ReadModels, 1)
         .await

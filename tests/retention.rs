@@ -1,4 +1,4 @@
-//! What has been in the trash for long enough goes for good.
+//! Tasks are purged after they have been in the trash for long enough.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn create(person: &Person, title: &str) -> String {
     created.body["id"].as_str().unwrap().to_owned()
 }
 
-/// Puts the task into the trash, as of so many days ago.
+/// Moves the task to the trash with a time `days` days ago.
 async fn delete(system: &System, task: &str, days: i64) {
     let stream = StreamName::raw(format!("task-{task}"));
     let store = system.open_log().await;
@@ -52,7 +52,7 @@ async fn titles(person: &Person, query: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Of three tasks in the trash one is old; two replicas empty it at once.
+/// One of three tasks in the trash is old. Two replicas empty the trash at once.
 async fn emptied(deployment: Deployment, replicas: usize) {
     let mut system = System::launched(deployment, replicas).await;
     system.ready().await;
@@ -93,7 +93,7 @@ async fn emptied(deployment: Deployment, replicas: usize) {
         ["Not in the trash", "Twenty-nine days"]
     );
 
-    // Whoever keeps a copy is told, and the audit trail has it, once.
+    // A client that polls for changes is told of it, and the audit trail has it once.
     let since = since.as_str().unwrap();
     let changes = ada
         .get(&format!("/tasks/changes?since={since}"))
@@ -107,7 +107,7 @@ async fn emptied(deployment: Deployment, replicas: usize) {
     assert_eq!(trail["items"][0]["actor"], "system");
     ada.get(&format!("/tasks/{kept}")).await.expect(200);
 
-    // The same from the log alone.
+    // The log alone gives the same result.
     let report = system.read_models_equal_the_log().await;
     assert!(report.differences.is_empty());
     let rebuild = system

@@ -1,4 +1,4 @@
-//! Bringing tasks back to what they were, in the running system.
+//! Reverting tasks to earlier versions in the running system.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ async fn way_back_on_postgres_and_rabbitmq() {
     way_back(Deployment::Servers).await;
 }
 
-/// What a task is, apart from when it became so.
+/// The fields of a task apart from its times.
 fn what(task: &Value) -> Value {
     let fields = ["title", "description", "status", "priority", "due", "tags"];
     fields
@@ -47,7 +47,7 @@ async fn way_back(deployment: Deployment) {
     assert_eq!(back.header("etag"), format!("\"{}\"", back.body["version"]));
     assert!(back.body["version"].as_u64() > second["version"].as_u64());
     assert_eq!(ada.get(&path).await.expect(200).body, back.body);
-    // And back again; it is so already the second time.
+    // The task is reverted forth again, and the second request finds it so already.
     let forth = ada
         .post(&revert, json!({"to_version": second["version"]}))
         .await
@@ -59,7 +59,7 @@ async fn way_back(deployment: Deployment) {
         .expect(200);
     assert_eq!(again.body, forth.body);
 
-    // Once for each key, and only from the version that is expected.
+    // A revert takes effect once for each key, and only from the expected version.
     let body = Some(json!({"to_version": 1}));
     let key = [("idempotency-key", "back")];
     let once = ada

@@ -1,4 +1,4 @@
-//! Replicas are replaced one after the other while people work: not one request fails, and nobody has to try anything again.
+//! Replicas are replaced one after the other under load. No request fails or has to be repeated.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::{Deployment, Person, Replica, Role, System, until};
 
-/// Works until told to stop. Every request has to succeed at the first try.
+/// Sends requests until `stop` is set. Every request has to succeed at the first attempt.
 async fn work(person: Person, stop: Arc<AtomicBool>, done: Arc<AtomicUsize>) {
     while !stop.load(Ordering::Relaxed) {
         let task = person.post("/tasks", json!({"title": "Go on"})).await.expect(201);
@@ -42,7 +42,7 @@ async fn replicas_are_replaced_without_a_failed_request_on_postgres_and_rabbitmq
             assert_eq!(system.terminate(replica), Some(0), "{replica:?}");
             system.launch(replica);
             system.ready().await;
-            // The gateway asks once a second who is ready; the other replica is the next to stop.
+            // The gateway checks readiness once a second, and the other replica stops next.
             tokio::time::sleep(Duration::from_millis(1_200)).await;
             until("people went on working", Duration::from_secs(30), async || {
                 done.load(Ordering::Relaxed) >= before + 20

@@ -1,5 +1,5 @@
-//! What is personal is sealed in the log: whoever has its tables or files, or a backup of them, can read none of it. All else
-//! works as before, also while the master key is rotated.
+//! Personal data is sealed in the log: its tables, files and backups reveal none of it. Everything else works as
+//! before, also while the master key is rotated.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn neither_the_log_nor_the_bus_holds_anything_personal_on_postgres_and_rab
     nothing_personal_in_clear(Deployment::Servers).await;
 }
 
-/// Leaves personal words wherever the API takes any.
+/// Sends personal words wherever the API accepts text.
 async fn leave_traces(system: &System) -> (Person, String) {
     let mut ada = Person::join(&system.base, "ada").await;
     ada.patch("/auth/me", json!({"display_name": NAME}))
@@ -50,7 +50,7 @@ async fn leave_traces(system: &System) -> (Person, String) {
     let created = ada.try_send(Method::POST, "/tasks", Some(task.clone()), &headers);
     let created = created.await.unwrap().expect(201);
     let path = format!("/tasks/{}", created.body["id"].as_str().unwrap());
-    // Sent again, it is found by its key, which is sealed in the log.
+    // A repeated request is found by its idempotency key, which is sealed in the log.
     let again = ada.try_send(Method::POST, "/tasks", Some(task), &headers);
     assert_eq!(again.await.unwrap().expect(201).body["id"], created.body["id"]);
     ada.patch(&path, json!({"title": format!("{TITLE}!")}))
@@ -117,13 +117,13 @@ async fn nothing_personal_in_clear(deployment: Deployment) {
             pieces.any(|piece| piece.windows(word.len()).any(|window| window == word.as_bytes()))
         };
         assert!(sent("task.created"));
-        // The address of the client and the request id go to auth with each token.
+        // The client's address and the request id go to auth with each token.
         for word in [NAME, TITLE, DESCRIPTION, TAG, TOKEN, USER_AGENT, KEY] {
             assert!(!sent(word), "the broker has seen {word}");
         }
     }
 
-    // An operator who has the keys sees it all, and a rebuild finds it all.
+    // An operator with the keys can read everything, and so can a rebuild.
     let shown = said(&system, &["events", "show", &path.replace("/tasks/", "task-")]);
     for word in [TITLE, DESCRIPTION, TAG, REQUEST, KEY] {
         assert!(shown.contains(word), "{shown}");
@@ -146,7 +146,7 @@ fn said(system: &System, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The master key is another one, and nobody notices.
+/// Rotates the master key under load.
 async fn rotate(system: &mut System, ada: &Person, path: &str) {
     let file = system.data_dir().join("keys/master-keys");
     let before = std::fs::read_to_string(&file).unwrap();
@@ -161,7 +161,7 @@ async fn rotate(system: &mut System, ada: &Person, path: &str) {
     let bob = Person::join(&system.base, "bob").await;
     bob.post("/tasks", json!({"title": "Of bob"})).await.expect(201);
 
-    // Only the new one is needed, whatever was in memory.
+    // Only the new key is needed, also after caches are empty.
     std::fs::write(&file, after.lines().next().unwrap()).unwrap();
     for replica in system.replicas() {
         if replica.role != Role::Gateway {
@@ -178,7 +178,7 @@ async fn rotate(system: &mut System, ada: &Person, path: &str) {
     ada.patch(path, renamed).await.expect(200);
     system.read_models_equal_the_log().await;
 
-    // With the keys of another system nothing starts, instead of sealing under them.
+    // With the keys of another system nothing starts, since it would seal under the wrong keys.
     let mut wrong = system.tool(&["projection", "verify"]);
     let refused = wrong
         .env("TASKLEDGER_MASTER_KEYS", "ef".repeat(32))
@@ -190,7 +190,7 @@ async fn rotate(system: &mut System, ada: &Person, path: &str) {
         "{sentence}"
     );
 
-    // Nor with none at all, instead of making up others.
+    // Nothing starts without any keys either, since it would create others.
     let elsewhere = system.directory().join("other-keys.db");
     let mut lost = system.tool(&["keys", "master", "list"]);
     let refused = lost

@@ -1,4 +1,4 @@
-//! No secret is in a log, also when everything is logged, and none that lives for long has gone over the broker.
+//! No secret is in a log, even at the finest level, and no long-lived secret is sent over the broker.
 
 use std::time::Duration;
 
@@ -17,16 +17,17 @@ async fn embedded_logs_hold_no_secret() {
     secrets_stay_secret(Deployment::Embedded).await;
 }
 
-// More than one thread, since waiting for a tool holds up the one that it is called on, and the proxies must not be.
+// The runtime has more than one thread, since waiting for a command blocks one, and the proxies have to run
+// meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_logs_nor_the_broker_hold_a_secret_on_postgres_and_rabbitmq() {
     secrets_stay_secret(Deployment::Servers).await;
 }
 
-/// What nobody may read.
+/// Secrets that must not appear.
 #[derive(Default)]
 struct Secrets {
-    /// Good for minutes: auth is asked about them over the broker.
+    /// Secrets that are valid for minutes. Auth is asked about them over the broker.
     short: Vec<String>,
     long: Vec<String>,
 }
@@ -37,7 +38,7 @@ impl Secrets {
         self.long(text(answer, "refresh_token"));
     }
 
-    /// The secret itself, and what the log of events keeps of it.
+    /// Adds the secret and what the event log contains of it.
     fn long(&mut self, secret: String) {
         let hash = digest::digest(&digest::SHA256, secret.as_bytes());
         self.long
@@ -70,11 +71,11 @@ async fn secrets_stay_secret(deployment: Deployment) {
             .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
             .collect()
     });
-    // Their ends write what is left.
+    // Processes write the rest of their logs when they end.
     system.terminate_all();
     for replica in replicas {
         let log = system.log_text(replica);
-        // Some roles have nothing to say that is finer than that.
+        // Some roles log nothing at finer levels.
         assert!(log.contains("DEBUG"), "{replica:?} does not log everything");
         for secret in secrets.short.iter().chain(&secrets.long) {
             let line = log.lines().find(|line| line.contains(secret.as_str()));
@@ -92,7 +93,7 @@ async fn secrets_stay_secret(deployment: Deployment) {
     system.stop().await;
 }
 
-/// Does whatever has to do with a secret, and returns all of them.
+/// Uses every kind of secret, and returns all of them.
 async fn use_every_secret(system: &System) -> Secrets {
     let mut secrets = Secrets {
         long: [PASSWORD, WRONG, NEXT, LAST, "$argon2id$"]
@@ -115,13 +116,13 @@ async fn use_every_secret(system: &System) -> Secrets {
         token: text(&made, "token"),
         ..ada.clone()
     };
-    // Its hash is what auth is asked about.
+    // Auth is asked about its hash.
     secrets.long.push(robot.token.clone());
     robot
         .post("/tasks", json!({"title": "Keep a secret"}))
         .await
         .expect(201);
-    // Writing everything down is slow, and so is projecting then.
+    // Logging everything makes requests and projecting slow.
     until("the tasks are shown", Duration::from_secs(30), async || {
         robot.get("/tasks").await.status == 200
     })
@@ -138,7 +139,7 @@ async fn use_every_secret(system: &System) -> Secrets {
     let recovery: Vec<String> = serde_json::from_value(enrolled["recovery_codes"].clone()).unwrap();
     for code in &recovery {
         secrets.long(code.clone());
-        // Codes are hashed as people may write them down, without the hyphens.
+        // Recovery codes are hashed without the hyphens.
         secrets.long(code.replace('-', ""));
     }
     secrets.long(secret.clone());

@@ -1,5 +1,5 @@
-//! The security log: a line for each success and failure of authentication and each denied authorization, whatever else is
-//! logged, and no secret in any of them.
+//! The security log has a line for each successful and failed authentication and each denied authorization, whatever
+//! else is logged, and no secret in any line.
 
 use std::time::Duration;
 
@@ -41,12 +41,12 @@ async fn embedded_security_log_goes_to_the_file_that_is_set() {
     system.stop().await;
 }
 
-/// Enrols a second factor, and guesses at its codes until that has to wait. Returns how many were judged.
+/// Sets up a second factor, and guesses its codes until a guess comes too early. Returns how many were checked.
 async fn guess_codes(person: &Person) -> usize {
     let enrolled = person.post("/auth/me/totp", json!({"password": PASSWORD})).await;
     let enrolled = enrolled.expect(200).body;
     let code = totp_code(enrolled["secret"].as_str().unwrap());
-    // A recovery code does not show that the app works.
+    // A recovery code does not prove that the app works.
     let recovery = json!({"code": enrolled["recovery_codes"][0]});
     person.post("/auth/me/totp/confirm", recovery).await.expect(401);
     person
@@ -69,7 +69,7 @@ async fn guess_codes(person: &Person) -> usize {
     }
 }
 
-/// Somebody refreshes, logs out, and goes on with the token until it is refused. Returns the id of their account.
+/// Refreshes, logs out, and uses the access token until it is refused. Returns the id of the account.
 async fn refresh_and_log_out(system: &System) -> Value {
     let eve = Person::join(&system.base, "eve").await;
     let id = eve.get("/auth/me").await.expect(200).body["user"]["id"].clone();
@@ -90,7 +90,7 @@ async fn the_security_log_tells_who_tried_what(deployment: Deployment) {
     let mut stranger = ada.clone();
     stranger.token.clear();
     let wrong = json!({"email": ada.email, "password": "a secret that is wrong"});
-    // On a slow machine the first waits are over before the next guess comes; they double, so that one is met.
+    // On a slow machine the first delays are over before the next guess comes, but they double.
     let mut judged = 0;
     while stranger.post("/auth/login", wrong.clone()).await.status == 401 {
         judged += 1;
@@ -115,7 +115,7 @@ async fn the_security_log_tells_who_tried_what(deployment: Deployment) {
 
     let eve = refresh_and_log_out(&system).await;
 
-    // Their ends write what is left.
+    // Processes write the rest of their logs when they end.
     system.terminate_all();
     let text: String = system
         .replicas()
@@ -165,7 +165,7 @@ async fn the_security_log_tells_who_tried_what(deployment: Deployment) {
     );
     let refreshed = find("refresh", "success", Value::Null)[0];
     assert_eq!((&refreshed["actor.id"], &refreshed["subject.id"]), (&eve, &eve));
-    // Not auth has refused it, and yet it is known whose token it was.
+    // Another role than auth has refused it, and knows the owner of the token.
     let ended = find("token", "failure", json!("session_ended"));
     assert!(
         !ended.is_empty() && ended.iter().all(|line| line["subject.id"] == eve),

@@ -1,10 +1,10 @@
-//! docs/security.md: it says something about every requirement, and what it names as proof is there.
+//! docs/security.md covers every requirement, and every test that it names as proof exists.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 const PAGE: &str = include_str!("../docs/security.md");
 
-/// OWASP ASVS 5.0.0, levels 1 and 2, of the chapters that the page speaks of: for each section the numbers that it has.
+/// OWASP ASVS 5.0.0, levels 1 and 2: the numbers of the requirements in each section that the page covers.
 const REQUIREMENTS: [(&str, &[u8]); 62] = [
     ("1.1", &[1, 2]),
     ("1.2", &[1, 2, 3, 4, 5, 6, 7, 8, 9]),
@@ -43,7 +43,7 @@ const REQUIREMENTS: [(&str, &[u8]); 62] = [
     ("8.4", &[1]),
     ("9.1", &[1, 2, 3]),
     ("9.2", &[1, 2, 3, 4]),
-    // Those about refresh tokens.
+    // These are the requirements about refresh tokens.
     ("10.4", &[5, 8, 9]),
     ("11.1", &[1, 2]),
     ("11.2", &[1, 2, 3]),
@@ -80,7 +80,7 @@ fn about_asvs() -> &'static str {
     PAGE.split_once("\n## OWASP ASVS 5.0\n").unwrap().1
 }
 
-/// The numbers of requirements in a text: `6.2.12` and the like.
+/// The numbers of requirements in a text, such as `6.2.12`.
 fn numbers(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_digit() && c != '.')
         .map(|word| word.trim_matches('.'))
@@ -112,7 +112,7 @@ fn every_requirement_is_spoken_of_once() {
     assert!(found.is_empty(), "not in the standard: {found:?}");
 }
 
-/// Whether `name` is defined in a text in Rust.
+/// Returns whether Rust source text defines `name`.
 fn defines(source: &str, name: &str) -> bool {
     source.contains(&format!("fn {name}("))
 }

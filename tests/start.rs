@@ -1,4 +1,4 @@
-//! What a wrong setting or a missing server is answered with: one clear sentence and a failure.
+//! A wrong setting or a missing server is reported in one clear sentence with a failing exit code.
 
 use std::{process::Stdio, time::Duration};
 
@@ -6,7 +6,7 @@ use test_support::TestDatabase;
 
 use crate::support::{Deployment, System, binary, free_port, until};
 
-/// Runs the binary with `settings` and returns what it said. It must fail, in one line and without a backtrace.
+/// Runs the binary with `settings` and returns its error. It must fail, with one line and without a backtrace.
 #[track_caller]
 fn refused(arguments: &[&str], settings: &[(&str, &str)]) -> String {
     let directory = tempfile::tempdir().unwrap();
@@ -92,7 +92,7 @@ fn a_command_about_what_is_in_the_log_names_the_log_that_is_missing_and_creates_
     assert!(!directory.path().join("data").exists());
 }
 
-/// Ids of keys are base64url, so that one of 64 begins so.
+/// Key ids are base64url, so one in 64 begins with a hyphen.
 #[test]
 fn an_id_that_begins_with_a_hyphen_is_no_option() {
     let directory = tempfile::tempdir().unwrap();
@@ -254,7 +254,7 @@ async fn a_second_process_of_all_roles_on_one_postgres_without_rabbitmq_is_refus
     let second = tokio::task::spawn_blocking(move || refused(&[], &[("DATABASE_URL", &url)]));
     let said = second.await.unwrap();
     assert!(said.contains("AMQP_URL"), "{said}");
-    // The right ends with the process that has it.
+    // The lock ends with its process.
     first.kill().unwrap();
     first.wait().unwrap();
     let mut third = launch();

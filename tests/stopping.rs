@@ -1,4 +1,4 @@
-//! An orderly stop, of the system and of the operator's commands, leaves whole and private files.
+//! After an orderly stop of the system or a command, database files are complete and private.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -15,7 +15,7 @@ const FILES: [&str; 5] = [
     "read-models.db",
 ];
 
-/// How many rows the query counts in a copy of the file alone.
+/// The number of rows that the query counts in a copy of the file without its WAL.
 async fn count_in_copy(file: &Path, sql: &str) -> i64 {
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("copy.db");
@@ -74,7 +74,7 @@ async fn an_orderly_stop_leaves_whole_private_files_and_so_do_operators_commands
         &["parked", "list"],
         &["parked", "retry", "--all"],
         &["projection", "status"],
-        // Before anything is done that is recorded, which nobody projects while the system is stopped.
+        // This comes before any recorded command, since nothing is projected while the system is stopped.
         &["projection", "verify"],
         &["projection", "rebuild", "--yes"],
         &["projection", "rollback", "--yes"],

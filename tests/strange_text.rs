@@ -1,5 +1,5 @@
-//! Every place where a client's text enters an event, a header or a row, with the longest and strangest value that is
-//! let in: it comes out of the log, the bus, the read models and the API as it went in, and bounded.
+//! Every place at which a client's text enters an event, a header or a row, with the longest and strangest value that
+//! is accepted. The text is the same, and bounded, in the log, on the bus, in the read models and in the API.
 
 mod places;
 
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Deployment, PASSWORD, Person, System, until};
 
-/// Four-byte and composed characters, right-to-left, a family held together by joiners, and what means something in
-/// URLs, SQL, patterns, JSON, CSV and shells. In NFC.
+/// Characters of four bytes, composed characters, right-to-left text, an emoji with joiners, and characters with a
+/// meaning in URLs, SQL, patterns, JSON, CSV and shells, in NFC.
 const STRANGE: &str =
     "🦀é\u{5e9}\u{5dc}\u{200f}x👨\u{200d}👩\u{200d}👧%25%?_\\'\"`<&>;--$(){}[]|#\u{2028}\u{fffd}ß\u{1f3f4}";
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -75,7 +75,7 @@ async fn text_comes_out_as_it_went_in(deployment: Deployment) {
     };
     shows(&created.body);
     shows(&ada.get(&path).await.expect(200).body);
-    // A comma would part two tags.
+    // A comma would separate two tags.
     let tag = utf8_percent_encode(&tags[7], NON_ALPHANUMERIC).to_string();
     let listed = ada.get(&format!("/tasks?tag={tag}")).await.expect(200);
     shows(&listed.body["items"][0]);
@@ -85,7 +85,7 @@ async fn text_comes_out_as_it_went_in(deployment: Deployment) {
         assert_eq!(found.body["items"].as_array().unwrap().len(), 1, "{part}");
     }
 
-    // Not composed, it is the same text; what differs only in that is no change.
+    // The decomposed form is the same text, and changing to it is no change.
     let decomposed = text["title"].as_str().unwrap().replace('é', "e\u{301}");
     let same = ada.patch(&path, json!({"title": decomposed})).await.expect(200);
     assert_eq!(same.body["version"], 1);
@@ -134,7 +134,7 @@ async fn text_comes_out_as_it_went_in(deployment: Deployment) {
         base: system.admin(),
         ..ada.clone()
     };
-    // Everything went over the bus; nothing was refused by it.
+    // Every message was published, and the broker refused none.
     let metrics = operator.get("/metrics").await.expect(200);
     let metrics = metrics.body.as_str().unwrap();
     let total = |name: &str| -> f64 {
@@ -148,7 +148,7 @@ async fn text_comes_out_as_it_went_in(deployment: Deployment) {
     system.stop().await;
 }
 
-/// What cannot be seen, or turns the direction of what follows, is not let in anywhere.
+/// Invisible characters and those that change the direction of text are refused everywhere.
 async fn refused(ada: &Person, path: &str) {
     for (text, code) in [
         ("\u{200b}", "empty"),

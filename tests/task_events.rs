@@ -1,4 +1,4 @@
-//! Following what happens to tasks, through the front door of the running system.
+//! The stream of a person's task events, through the gateway.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,8 @@ impl Stream {
         if let Some(id) = last_id {
             request = request.header("last-event-id", id);
         }
-        // Streams whose client has gone count until that is noticed: at once, and not when the next heartbeat is due.
+        // A stream counts until the system notices that its client has gone, which does not wait for the next
+        // heartbeat.
         let deadline = Instant::now() + NOTICED;
         let mut response = request.try_clone().unwrap().send().await.unwrap();
         while response.status() == 429 && Instant::now() < deadline {
@@ -49,7 +50,7 @@ impl Stream {
         }
     }
 
-    /// The id and the data of the next event; nothing at the end of the stream.
+    /// The id and the data of the next event, or `None` at the end of the stream.
     async fn event(&mut self) -> Option<(String, Value)> {
         loop {
             while let Some((block, rest)) = self.text.split_once("\n\n") {
@@ -96,7 +97,7 @@ async fn stream_of_events(deployment: Deployment) {
         assert_eq!(stream.event().await.unwrap().1["type"], kind);
     }
 
-    // More than eight at once are too many for one person, and those that are gone do not count.
+    // A ninth stream of one person is refused, and closed ones do not count.
     let mut others = Vec::new();
     for _ in 0..7 {
         others.push(Stream::open(&ada, None).await);

@@ -1,4 +1,4 @@
-//! TLS of the running system: in front of clients, between the roles, and what is refused.
+//! TLS of the running system: for clients, between the roles, and which connections are refused.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ use crate::support::{Deployment, Person, Role, System, binary, until};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Files for TLS in a directory.
+/// Certificate and key files in a directory.
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
@@ -55,14 +55,14 @@ impl Files {
     }
 }
 
-/// The certificate of `authority` as a file.
+/// Writes the certificate of `authority` to a file.
 fn certificate_of(authority: &Authority, directory: &Path) -> PathBuf {
     let file = directory.join("authority.pem");
     fs::write(&file, authority.certificate()).unwrap();
     file
 }
 
-/// The answer to a `GET` over TLS by somebody who believes the authority in the file.
+/// Sends a `GET` request over TLS, and trusts the authority in the file.
 pub(crate) async fn get(base: &str, path: &str, authority: &Path) -> std::io::Result<String> {
     let address = base.strip_prefix("http://").unwrap();
     let config = ::tls::trusting(authority).unwrap();
@@ -87,7 +87,7 @@ async fn clients_are_served_over_tls_with_whatever_certificate_is_there_now() {
         system.set(name, value);
     }
     system.launch(Role::Up);
-    // The admin address is as it was.
+    // The admin address is still without TLS.
     system.ready().await;
     let (base, first_file) = (system.base.clone(), certificate_of(&first, &directory));
     let answer = get(&base, "/health/ready", &first_file).await.unwrap();
@@ -132,7 +132,7 @@ async fn clients_are_served_over_tls_with_whatever_certificate_is_there_now() {
     .await;
     assert!(get(&base, "/health/live", &first_file).await.is_ok());
 
-    // Nobody says that there is a new one.
+    // The new certificate is found without a signal.
     let second = Authority::new();
     Files::put(&directory, &second.issue(&["127.0.0.1"]));
     let second_file = certificate_of(&second, &directory);
@@ -177,7 +177,7 @@ async fn files_that_cannot_be_used_stop_the_start_in_a_sentence() {
     assert!(!said.contains("PRIVATE KEY"), "{said}");
 }
 
-/// A system whose roles serve the gateway over TLS with this certificate. The gateway believes `believed`.
+/// A system whose roles use this certificate towards the gateway, which trusts `believed`.
 async fn secured_inside(issued: &Issued, believed: &Authority, directory: &Path) -> System {
     let files = Files::put(directory, issued);
     let mut system = System::launched_as(Deployment::Servers, 1, async |_, _| {
@@ -214,7 +214,7 @@ async fn roles_serve_the_gateway_over_tls_on_postgres_and_rabbitmq() {
         "",
         "the gateway is not served over TLS"
     );
-    // Clients of the roles who do not speak TLS get nowhere.
+    // The roles refuse clients without TLS.
     let role = system
         .setting("TASKLEDGER_QUERY_API_URL")
         .replace("https:", "http:");

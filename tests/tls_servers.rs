@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL and RabbitMQ: whom the roles believe about the servers that they stand on.
+//! TLS to PostgreSQL and RabbitMQ: which certificates of these servers the roles accept.
 
 use std::{
     fs,
@@ -34,7 +34,7 @@ fn put(directory: &Path, issued: &Issued, authority: &Authority) -> TlsFiles {
     files
 }
 
-/// The last line of what a command said, which failed.
+/// The last line of the output of a command that failed.
 #[track_caller]
 fn refusal(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -44,7 +44,7 @@ fn refusal(output: &Output) -> String {
     sentence
 }
 
-/// A server of PostgreSQL that takes nobody without TLS.
+/// A PostgreSQL server that accepts only TLS connections.
 struct Postgres {
     server: Child,
     directory: tempfile::TempDir,
@@ -52,7 +52,7 @@ struct Postgres {
 }
 
 impl Postgres {
-    /// None where the server's programs are not installed.
+    /// Starts it, or returns `None` if PostgreSQL's programs are not installed.
     fn start(issued: &Issued, authority: &Authority) -> Option<Self> {
         let Some(programs) = programs() else {
             eprintln!("PostgreSQL is not installed: TLS to it was not tried");
@@ -60,7 +60,7 @@ impl Postgres {
         };
         let directory = tempfile::tempdir().unwrap();
         let files = put(directory.path(), issued, authority);
-        // The server does not run as root.
+        // The server refuses to run as root.
         let (user, group) = owner();
         for path in [directory.path(), files.certificate.as_path(), files.key.as_path()] {
             chown(path, Some(user), Some(group)).unwrap();
@@ -111,7 +111,7 @@ impl Postgres {
         format!("postgres://postgres@{host}:{}/postgres?{parameters}", self.port)
     }
 
-    /// Whoever connects checks certificate and name against this authority.
+    /// A URL with which clients check the certificate and the name against this authority.
     fn verified(&self, host: &str, authority: &Path) -> String {
         self.url(
             host,
@@ -122,7 +122,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // The server itself, not who started it for its user; it ends its sessions at once.
+        // The signal goes to the server itself and not to the process that started it. It ends its sessions at once.
         let pid = fs::read_to_string(self.directory.path().join("data/postmaster.pid"));
         match pid.ok().as_deref().and_then(|text| text.lines().next()) {
             Some(pid) => drop(Command::new("kill").args(["-s", "INT", pid]).status()),
@@ -132,7 +132,7 @@ impl Drop for Postgres {
     }
 }
 
-/// Where the newest PostgreSQL that is installed has its programs.
+/// The program directory of the newest installed PostgreSQL.
 fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
     let mut programs: Vec<PathBuf> = versions
@@ -147,7 +147,7 @@ fn my_user() -> u32 {
     std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap())
 }
 
-/// As whom the server runs: as this user, or as `postgres` if this one is root.
+/// The user and group of the server: the current user, or `postgres` if that is root.
 fn owner() -> (u32, u32) {
     let id = |what: &str, of: &str| {
         let output = Command::new("id").args([what, of]).output().unwrap();
@@ -207,7 +207,7 @@ async fn postgres_is_spoken_to_over_tls_and_believed_only_if_its_certificate_is_
     system.terminate_all();
 }
 
-/// Ends TLS in front of RabbitMQ, as its own listener for TLS would.
+/// Terminates TLS in front of RabbitMQ, as a TLS listener of its own would.
 async fn in_front_of_rabbitmq(files: TlsFiles) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -221,7 +221,7 @@ async fn in_front_of_rabbitmq(files: TlsFiles) -> u16 {
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, broker) = (acceptor.clone(), broker.clone());
             tokio::spawn(async move {
-                // Those who believe somebody else hang up.
+                // Clients that trust another authority close the connection.
                 if let Ok(mut client) = acceptor.accept(stream).await {
                     let mut broker = TcpStream::connect(broker).await.unwrap();
                     let _ = copy_bidirectional(&mut client, &mut broker).await;
@@ -232,7 +232,7 @@ async fn in_front_of_rabbitmq(files: TlsFiles) -> u16 {
     port
 }
 
-/// The broker at another port of this machine, over TLS.
+/// The URL of the broker at another local port with TLS.
 fn secured(port: u16, host: &str, authority: &Path) -> String {
     let mut url: url::Url = amqp_url().replacen("amqp:", "amqps:", 1).parse().unwrap();
     url.set_port(Some(port)).unwrap();

@@ -1,4 +1,4 @@
-//! The tour of the README, step by step.
+//! A walk through the API, from registration to erasure.
 
 use serde_json::json;
 

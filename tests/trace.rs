@@ -1,4 +1,4 @@
-//! One trace id leads from a request through every role to the row that it changed.
+//! One trace id connects a request in every role with the row that it changed.
 
 use reqwest::Method;
 use serde_json::json;
@@ -9,7 +9,7 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// The lines of a log that are about the trace and hold all of `words`.
+/// The lines of a log that contain the trace id and all of `words`.
 fn lines(system: &System, replica: impl Into<Replica>, words: &[&str]) -> usize {
     let log = system.log_text(replica.into());
     let is_of_it = |line: &&str| line.contains(TRACE) && words.iter().all(|word| line.contains(word));
@@ -19,7 +19,7 @@ fn lines(system: &System, replica: impl Into<Replica>, words: &[&str]) -> usize 
 async fn one_trace_shows_it_all(deployment: Deployment, role: fn(Role) -> Role) {
     let mut system = System::launched(deployment, 1).await;
     system.ready().await;
-    // Everybody again, and more talkative.
+    // All processes are restarted with finer logs.
     system.terminate_all();
     system.set("TASKLEDGER_LOG", "info,projector=debug,auth=debug,access=debug");
     for replica in system.replicas() {

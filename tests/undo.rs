@@ -1,4 +1,4 @@
-//! Undoing what a request did, in the running system.
+//! Undoing a request in the running system.
 
 use serde_json::json;
 
@@ -37,7 +37,7 @@ async fn undo(deployment: Deployment) {
         5
     );
 
-    // At once: what the request did is waited for. Nobody else can do it.
+    // The undo waits until the request is projected. Nobody else can undo it.
     let body = json!({"request_id": mistake.header("x-request-id")});
     let undone = ada.post("/tasks/undo", body.clone()).await.expect(200);
     let undone_results = undone.body["results"].as_array().unwrap();
@@ -57,7 +57,7 @@ async fn undo(deployment: Deployment) {
     let again = ada.post("/tasks/undo", body).await.expect(200);
     assert_eq!(again.body, undone.body);
 
-    // The creations, too, into the trash.
+    // Undoing creations moves the tasks to the trash.
     let body = json!({"request_id": made.header("x-request-id")});
     ada.post("/tasks/undo", body).await.expect(200);
     assert_eq!(ada.get("/tasks").await.expect(200).body["items"], json!([]));

@@ -1,5 +1,5 @@
-//! Logs that go to a pipe which nobody reads, as when the collector of logs hangs: nothing waits for them, neither a request nor the
-//! end of the process.
+//! Logs go to a pipe that nobody reads, as when a log collector hangs. Neither requests nor the end of the process
+//! wait for it.
 
 use std::{
     fs::{File, OpenOptions},
@@ -13,19 +13,19 @@ use std::{
 use crate::support::{Deployment, Person, Role, System, binary, free_port, until};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// A write that would have to wait fails (`fcntl.h` of Linux).
+/// The flag with which a write fails instead of blocking (`fcntl.h` of Linux).
 const O_NONBLOCK: i32 = 0o4000;
 
-/// A pipe at `path`, whose other end is held by nobody but the test, which does not read.
+/// Creates a pipe at `path`. Only the test holds its other end, and does not read.
 fn unread_pipe(path: &Path) -> File {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
-    // For reading, too: opening it for writing alone would wait for a reader.
+    // It is opened for reading too, since opening it for writing alone would wait for a reader.
     let mut options = OpenOptions::new();
     options.read(true).write(true).custom_flags(O_NONBLOCK);
     options.open(path).unwrap()
 }
 
-/// The same, with no room for another byte.
+/// Creates such a pipe and fills it.
 fn full_pipe(path: &Path) -> File {
     let mut pipe = unread_pipe(path);
     while pipe.write(&[b'x'; 4_096]).is_ok() {}
@@ -46,7 +46,7 @@ async fn no_request_waits_for_an_access_log_that_nobody_reads() {
         .user_agent("u".repeat(512))
         .build()
         .unwrap();
-    // 64 KiB fit into the pipe and 4 MiB before it; each line is longer than 1.5 KiB.
+    // The pipe takes 64 KiB and the queue before it 4 MiB, and each line has more than 1.5 KiB.
     let url = format!("{}/{}", system.base, "p".repeat(1_500));
     let metrics = async || system.admin_text(Role::Up.into(), "/metrics").await;
     let dropped = async || {
@@ -71,7 +71,7 @@ async fn no_request_waits_for_an_access_log_that_nobody_reads() {
         .get("/tasks")
         .await
         .expect(200);
-    // Also its end does not wait for the log.
+    // The end of the process does not wait for the log either.
     assert_eq!(system.terminate(Role::Up), Some(0));
 }
 
@@ -84,7 +84,7 @@ async fn no_request_waits_for_a_security_log_that_nobody_reads() {
     system.set("TASKLEDGER_SECURITY_LOG", pipe.display().to_string());
     system.launch(Role::Up);
     system.ready().await;
-    // More than there are threads that could wait.
+    // There are more requests than threads that could block.
     let mut junk = Person::join(&system.base, "ada").await;
     junk.token = "not.a.token".to_owned();
     for _ in 0..50 {

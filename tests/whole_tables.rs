@@ -1,4 +1,4 @@
-//! PostgreSQL keeps the plan that it made for an empty table. Nothing may rest on a plan that reads the whole of it.
+//! PostgreSQL keeps a plan that it made for an empty table, so no statement may have a plan that reads a whole table.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::support::{Deployment, System, Workload, until};
 
-/// Tables with fewer rows are read from end to end by right.
+/// Number of rows below which reading a whole table is correct.
 const FEW: i64 = 200;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +40,7 @@ async fn nothing_reads_a_whole_table_on_postgres_and_rabbitmq() {
         async || system.is_ready().await,
     )
     .await;
-    // A session tells what it has read when it ends.
+    // A session reports its statistics when it ends.
     system.terminate_all();
     let mut connection = PgConnection::connect(&system.database_url("")).await.unwrap();
     let rows = sqlx::query(

@@ -1,12 +1,13 @@
-//! Look-alike addresses are one account, wherever an address is given, and an account without the role `user` has no tasks.
+//! Look-alike addresses belong to one account wherever an address is given, and an account without the role `user`
+//! has no tasks.
 
 use serde_json::json;
 
 use super::{TIMEOUT, admin, at_once, is_served_everywhere, log_in, said, stranger, with_token};
 use crate::support::{Answer, Deployment, PASSWORD, Person, System, until};
 
-/// Spellings of one address each: case, full width, another full stop, both ways to write IDN, a final sigma, accents as letters
-/// of their own.
+/// Different spellings of one address each: in case, in full-width letters, with another full stop, in both forms of
+/// IDN, with a final sigma, and with combining accents.
 const SAME: [&[&str]; 5] = [
     &[
         "z@example.org",
@@ -28,7 +29,7 @@ const SAME: [&[&str]; 5] = [
         "JÜRGEN@example.org",
     ],
 ];
-/// What looks like `z@example.org` on most screens and is nobody's address.
+/// Texts that look like `z@example.org` on most screens and are not valid addresses.
 const NO_ADDRESSES: [&str; 5] = [
     "z\u{fe0f}@example.org",
     "z\u{34f}@example.org",
@@ -90,7 +91,8 @@ async fn look_alike_addresses_are_one_account(deployment: Deployment) {
         let last = spellings[spellings.len() - 1];
         let granted = said(&system, &["users", "grant", last, "auditor"]);
         assert!(granted.contains(id.as_str().unwrap()), "{granted}");
-        // One account has one count of failures: with one for each spelling there were five free guesses at each of them.
+        // An account has one counter of failures. If each spelling had its own, there would be five free guesses at
+        // each of them.
         let guesser = stranger(&system.base, [127, 0, 0, 2]);
         let mut judged = 0;
         while log_in(
@@ -118,7 +120,7 @@ async fn look_alike_addresses_are_one_account(deployment: Deployment) {
     system.stop().await;
 }
 
-/// The answers to whoever asks for their tasks.
+/// The answers to somebody who asks for their tasks in four ways.
 async fn asked_for_tasks(person: &Person) -> [Answer; 4] {
     let batch = json!({"commands": [{"op": "create", "title": "Mine"}]});
     [
@@ -165,7 +167,7 @@ async fn an_account_without_the_role_user_has_no_tasks(deployment: Deployment) {
     }
     ada.get("/auth/me").await.expect(200);
 
-    // They come back with the role.
+    // The tasks come back with the role.
     set_roles(&["user"]).await;
     let path = format!("/tasks/{}", task["id"].as_str().unwrap());
     until("the tasks are back", TIMEOUT, async || {

@@ -1,5 +1,5 @@
-//! Access tokens that nobody should make (RFC 8725): each is refused by every role, also those that are signed with the key
-//! that auth signs with.
+//! Access tokens that nobody should make (RFC 8725). Every role refuses each of them, also those that are signed with
+//! auth's own key.
 
 use std::fs;
 
@@ -21,13 +21,13 @@ async fn forged_tokens_are_refused_everywhere_on_postgres_and_rabbitmq() {
     forged_tokens_are_refused_everywhere(Deployment::Servers).await;
 }
 
-/// A genuine token, taken apart.
+/// The parts of a genuine token.
 struct TokenParts {
     header: Value,
     claims: Value,
     signature: String,
     key: SigningKey,
-    /// As it is published.
+    /// The public key as auth publishes it.
     jwk: Value,
 }
 
@@ -35,7 +35,7 @@ fn decoded(part: &str) -> Value {
     serde_json::from_slice(&BASE64URL.decode(part).unwrap()).unwrap()
 }
 
-/// `base` with `changes` in it; `null` takes a member out.
+/// Returns `base` with the members of `changes`. A `null` removes a member.
 fn with(base: &Value, changes: Value) -> Value {
     let mut changed = base.clone();
     for (name, value) in changes.as_object().unwrap() {
@@ -86,7 +86,7 @@ impl TokenParts {
         }
     }
 
-    /// Signed with auth's own key.
+    /// Signs with auth's own key.
     fn signed(&self, header: Value, claims: Value) -> String {
         signed(
             &self.key,
@@ -95,7 +95,7 @@ impl TokenParts {
         )
     }
 
-    /// By somebody who does not have the key.
+    /// Tokens that somebody without the key can make.
     fn of_an_outsider(&self) -> Vec<(&'static str, String)> {
         let Self {
             header, claims, jwk, ..
@@ -174,7 +174,7 @@ impl TokenParts {
         forged
     }
 
-    /// Signed with the genuine key, as by a mistake of auth's, or for something else.
+    /// Wrong tokens that are signed with auth's own key, by mistake or for another purpose.
     fn of_an_insider(&self) -> Vec<(&'static str, String)> {
         let now = self.claims["iat"].as_i64().unwrap();
         let of_header = |changes| self.signed(changes, json!({}));
@@ -217,7 +217,7 @@ async fn forged_tokens_are_refused_everywhere(deployment: Deployment) {
     let bob = Person::join(&system.base, "bob").await;
     let genuine = TokenParts::of(&system, &ada).await;
 
-    // Whoever signs it as auth does is believed: so the others are refused for what is wrong with them.
+    // A correct token with this signature is accepted, so the others are refused for what is wrong with them.
     let copy = with_token(&ada, genuine.signed(json!({}), json!({})));
     is_served_everywhere(&copy).await;
     for (what, token) in [genuine.of_an_outsider(), genuine.of_an_insider()].concat() {
@@ -232,19 +232,19 @@ async fn forged_tokens_are_refused_everywhere(deployment: Deployment) {
     for answer in everywhere(&expired).await {
         assert_eq!(answer.expect(401).code(), "token-expired");
     }
-    // A session is its owner's, whatever a token says.
+    // A session belongs to its owner, whatever a token says.
     let bobs = decoded(bob.token.split('.').nth(1).unwrap());
     let mixed = with_token(&ada, genuine.signed(json!({}), json!({"sub": bobs["sub"]})));
     for answer in everywhere(&mixed).await {
         assert_eq!(answer.expect(401).code(), "session-ended");
     }
-    // Roles are those that the account has, whatever a token says.
+    // A caller's roles are those of the account, whatever a token says.
     let promoted = json!({"roles": ["user", "auditor", "admin"]});
     let promoted = with_token(&ada, genuine.signed(json!({}), promoted));
     for path in ["/auth/users", "/audit/export"] {
         assert_eq!(promoted.get(path).await.expect(403).code(), "forbidden");
     }
-    // Neither is a head of 64 KiB read for its sake.
+    // A token that is longer than a header may be is refused too.
     let huge = with_token(&ada, "A".repeat(70_000));
     assert_eq!(huge.get("/tasks").await.status, 431);
     system.stop().await;

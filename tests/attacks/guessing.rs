@@ -1,4 +1,4 @@
-//! Guessing at passwords: it gets slow, it tells nothing, and it keeps the owner out of nothing.
+//! Guessing passwords becomes slow, reveals nothing, and does not keep the owner out.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ async fn guesses_get_slow_and_keep_nobody_out_on_postgres_and_rabbitmq() {
     guesses_get_slow_and_keep_nobody_out(Deployment::Servers).await;
 }
 
-/// What the answers to wrong guesses at `email` say until one comes too early, and how many were judged. On a slow machine
-/// the first waits are over before the next guess comes; they double, so that one is met.
+/// Guesses at `email` until a guess comes too early. Returns the answers to the wrong guesses and how many were
+/// checked. On a slow machine the first delays are over before the next guess comes, but they double.
 async fn guess_until_refused(strangers: [&Person; 2], email: &str) -> (Vec<String>, usize) {
     let (mut said, mut judged) = (Vec::new(), 0);
     loop {
@@ -55,7 +55,7 @@ async fn guesses_get_slow_and_keep_nobody_out(deployment: Deployment) {
     assert_eq!(known, unknown, "nothing tells who has an account");
 
     ada.log_in().await;
-    // That forgave the strangers, so they begin again.
+    // The owner's login has reset the counter for these addresses, so they begin again.
     let (_, judged) = guess_until_refused(strangers, &ada.email).await;
     assert!(judged >= 5, "{judged}");
     until("the wait is over", Duration::from_secs(60), async || {

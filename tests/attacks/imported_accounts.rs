@@ -1,4 +1,5 @@
-//! Accounts of the former system: their bcrypt hashes open what they opened, once, and no line of the file goes wrong unsaid.
+//! Accounts of the former system: each bcrypt hash is accepted for its password and replaced at the first login, and
+//! every bad line of the file is reported.
 
 use std::{fs, process::Output};
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 use super::{TIMEOUT, log_in, stranger, text, with_token};
 use crate::support::{Deployment, System, until};
 
-/// bcrypt with cost 4, of `OLD_PASSWORD`.
+/// A bcrypt hash of `OLD_PASSWORD` with cost 4.
 const HASH: &str = "$2b$04$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
 const OLD_PASSWORD: &str = "correctbatteryhorsestapler";
 
@@ -53,7 +54,7 @@ async fn imported_accounts_log_in(deployment: Deployment) {
     log_in(&anybody, "ada@example.org", OLD_PASSWORD)
         .await
         .expect(401);
-    // Broken off after the first line, and run again with two that are bad.
+    // The import is broken off after the first line, and run again with two bad lines.
     let first: String = good.lines().take(2).flat_map(|line| [line, "\n"]).collect();
     assert_eq!(import(&system, &first, false).0, Some(0));
     let bad = format!("{good}nobody,{HASH},\nADA@EXAMPLE.ORG,{HASH},\ndave@example.org,$1$old$hash,\n");

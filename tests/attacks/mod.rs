@@ -1,4 +1,4 @@
-//! What somebody tries who means harm, from outside, on every deployment. docs/security.md says which attack is tried where.
+//! Attacks from outside on every deployment. docs/security.md says which attack is tried where.
 
 mod addresses;
 mod forged_tokens;
@@ -27,20 +27,20 @@ use uuid::Uuid;
 
 use crate::support::{Answer, Deployment, Person, Replica, Role, System, until};
 
-/// Within which what has ended is refused everywhere, at the latest, as long as the bus is up. One second is what the system is made
-/// for, and [`at_once`] says how long it was; a machine that is busy with other tests gets more, and still far less than the half
-/// minute for which an answer is remembered.
+/// Time within which every role has to refuse an ended session while the bus is up. The system is designed for one
+/// second, and [`at_once`] prints how long it took. A machine that is busy with other tests gets more, which is still
+/// far less than the 30 seconds for which answers are cached.
 const AT_ONCE: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Waits until `condition` holds, which is to be at once, and says how long that took.
+/// Waits until `condition` holds, for [`AT_ONCE`] at most, and prints how long that took.
 async fn at_once(what: &str, condition: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     until(what, AT_ONCE, condition).await;
     eprintln!("{what}: after {} ms, of 1000", begun.elapsed().as_millis());
 }
 
-/// `person` with another token.
+/// `person` with another access token.
 fn with_token(person: &Person, token: impl Into<String>) -> Person {
     Person {
         token: token.into(),
@@ -48,7 +48,7 @@ fn with_token(person: &Person, token: impl Into<String>) -> Person {
     }
 }
 
-/// Somebody without an account, at another address of this machine.
+/// A client without an account at another loopback address.
 fn stranger(base: &str, address: [u8; 4]) -> Person {
     let http = Client::builder().local_address(IpAddr::from(address));
     Person {
@@ -69,21 +69,21 @@ fn text(body: &Value, name: &str) -> String {
     body[name].as_str().unwrap().to_owned()
 }
 
-/// What is in the access token of `person`.
+/// The claims of the access token of `person`.
 fn claims(person: &Person) -> Value {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
     let part = person.token.split('.').nth(1).unwrap();
     serde_json::from_slice(&BASE64URL.decode(part).unwrap()).unwrap()
 }
 
-/// What an operator's command says, which must succeed.
+/// Runs an operator's command, which must succeed, and returns its output.
 fn said(system: &System, arguments: &[&str]) -> String {
     let output = system.tool(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?} {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Somebody whom an operator has made an admin.
+/// Registers somebody and makes them an admin.
 async fn admin(system: &System) -> Person {
     let mut root = Person::join(&system.base, "root").await;
     said(system, &["users", "grant", &root.email, "admin"]);
@@ -91,7 +91,7 @@ async fn admin(system: &System) -> Person {
     root
 }
 
-/// The process that plays the role auth.
+/// The process that runs auth.
 fn auth_of(deployment: Deployment) -> Replica {
     match deployment {
         Deployment::Embedded => Role::Up.into(),
@@ -99,21 +99,20 @@ fn auth_of(deployment: Deployment) -> Replica {
     }
 }
 
-/// Kills auth and starts it again, with the settings as they are now.
+/// Kills auth and starts it again with the current settings.
 async fn restart_auth(system: &mut System, deployment: Deployment) {
     system.kill(auth_of(deployment));
     system.launch(auth_of(deployment));
     system.ready().await;
 }
 
-/// Where failed attempts are counted.
+/// The database in which failed attempts are counted.
 async fn operations(system: &System) -> Database {
     let url = system.database_url("operations.db");
     Database::connect(&url, Schema::Operations, 2).await.unwrap()
 }
 
-/// Makes every counter of failed attempts one of `failures` in a row whose wait is over, as if so many had been made over the
-/// last days.
+/// Sets every counter of failed attempts to `failures` in a row whose delay is over, as after several days.
 async fn let_failures_become(system: &System, failures: u64) {
     const SQL: &str = "UPDATE authentication_failures SET failures = $1, blocked_until = 0";
     let operations = operations(system).await;
@@ -121,7 +120,7 @@ async fn let_failures_become(system: &System, failures: u64) {
     assert!(changed > 0, "nobody has failed");
 }
 
-/// Appends what auth would have, so long ago, to a stream that is there.
+/// Appends an event as auth would have, with a time in the past, to an existing stream.
 async fn append_as_auth(
     system: &System,
     stream: &StreamName,
@@ -151,7 +150,7 @@ async fn append_as_auth(
         .unwrap();
 }
 
-/// What auth, the query API and the command API say to whoever shows this token.
+/// Sends a request with this token to auth, the query API and the command API.
 async fn everywhere(person: &Person) -> [Answer; 3] {
     [
         person.get("/auth/me").await,
@@ -160,8 +159,8 @@ async fn everywhere(person: &Person) -> [Answer; 3] {
     ]
 }
 
-/// Insists that the token is good everywhere, so that every role remembers it. Where the projection is late on a busy machine
-/// it is asked again.
+/// Checks that every role accepts the token, so that every role has cached it. The request is repeated while the
+/// projection is behind.
 async fn is_served_everywhere(person: &Person) {
     until("the token is served", TIMEOUT, async || {
         let answers = everywhere(person).await;
@@ -173,7 +172,7 @@ async fn is_served_everywhere(person: &Person) {
     .await;
 }
 
-/// Insists that `path` is answered, once the projection is there.
+/// Checks that `path` is found, once it is projected.
 async fn is_shown(person: &Person, path: &str) {
     until(path, TIMEOUT, async || {
         let answer = person.get(path).await;
@@ -183,7 +182,7 @@ async fn is_shown(person: &Person, path: &str) {
     .await;
 }
 
-/// Whether the token is refused everywhere.
+/// Returns whether every role refuses the token.
 async fn is_refused_everywhere(person: &Person) -> bool {
     everywhere(person).await.iter().all(|answer| answer.status == 401)
 }

@@ -1,5 +1,5 @@
-//! Finding out from failed logins who has an account, and how its password was hashed: by what the answers say, and by how long they
-//! take.
+//! Failed logins must not reveal who has an account or how its password was hashed, neither by their answers nor by
+//! how long they take.
 
 use std::{
     fs,
@@ -12,14 +12,15 @@ use serde_json::json;
 use super::{log_in, restart_auth, said, stranger, text, with_token};
 use crate::support::{Answer, Deployment, PASSWORD, Person, System};
 
-/// bcrypt with cost 6, of nobody's password.
+/// A bcrypt hash with cost 6 of a password that nobody uses.
 const BCRYPT: &str = "$2b$06$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
-/// Every account takes four guesses for nothing.
+/// Every account has four guesses without a delay.
 const GUESSES: usize = 4;
 const ACCOUNTS: usize = 2;
-/// One of the rounds shows no difference. A real one shows in each; what else the machine does seldom shows in all.
+/// One of the rounds has to show no difference. A real difference shows in each, while noise of the machine seldom
+/// shows in all.
 const ROUNDS: usize = 3;
-/// Medians of a machine that is busy differ by so much. The hashes below differ by a multiple of it.
+/// Differences of medians that a busy machine can cause. The hashes below differ by a multiple of it.
 const NOISE: Duration = Duration::from_millis(40);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +33,7 @@ async fn failed_logins_say_the_same_and_take_the_same_time_on_postgres_and_rabbi
     failed_logins_say_the_same_and_take_the_same_time(Deployment::Servers).await;
 }
 
-/// What a guess can be made at.
+/// The kinds of accounts and addresses that are guessed at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Today,
@@ -67,7 +68,7 @@ fn addresses(kind: Kind) -> impl Iterator<Item = String> {
     (0..ROUNDS * ACCOUNTS).map(move |number| address(kind, number))
 }
 
-/// Registers everybody of this kind, and returns who they are when they have logged in.
+/// Registers all accounts of this kind, and returns the id and a session of each.
 async fn register(anybody: &Person, kind: Kind) -> Vec<(String, Person)> {
     let mut people = Vec::new();
     for email in addresses(kind) {
@@ -80,7 +81,7 @@ async fn register(anybody: &Person, kind: Kind) -> Vec<(String, Person)> {
     people
 }
 
-/// Makes the accounts. The parameters of argon2 are raised on the way.
+/// Creates the accounts. The parameters of argon2 are raised in between.
 async fn prepare(system: &mut System, deployment: Deployment) {
     let anybody = stranger(&system.base, [127, 0, 0, 1]);
     register(&anybody, Kind::OlderHash).await;
@@ -110,8 +111,8 @@ async fn prepare(system: &mut System, deployment: Deployment) {
     register(&anybody, Kind::Today).await;
 }
 
-/// All that an answer says, but for what is different in any two. What is no address has no limit of its own, which its sender
-/// knows, so that the limits are only told of the others.
+/// An answer without what differs in any two. Its rate limits are included if `tells_limits` is true: an invalid
+/// address has no limit of its own, which its sender knows.
 fn content(answer: &Answer, tells_limits: bool) -> String {
     let mut headers: Vec<_> = answer.headers.iter().collect();
     headers.retain(|(name, _)| match name.as_str() {
@@ -130,7 +131,7 @@ fn median(times: &mut [Duration]) -> Duration {
     times[times.len() / 2]
 }
 
-/// Guesses at everybody of this round. Whatever else the machine does meets all kinds alike, since they take turns.
+/// Guesses at every kind in turn, so that noise of the machine affects all kinds alike.
 async fn guess(guesser: &Person, round: usize) -> Vec<(Kind, Duration)> {
     let mut times = KINDS.map(|_| Vec::new());
     for sample in 0..ACCOUNTS * GUESSES {
@@ -157,7 +158,7 @@ async fn failed_logins_say_the_same_and_take_the_same_time(deployment: Deploymen
     prepare(&mut system, deployment).await;
     let mut differences = Vec::new();
     for round in 0..ROUNDS {
-        // Each address has failures of its own.
+        // Failures are counted for each client address, so every round has its own.
         let guesser = stranger(&system.base, [127, 0, 0, 2 + u8::try_from(round).unwrap()]);
         let medians = guess(&guesser, round).await;
         let times = || medians.iter().map(|(_, time)| *time);
@@ -168,7 +169,7 @@ async fn failed_logins_say_the_same_and_take_the_same_time(deployment: Deploymen
     }
     assert!(differences.len() < ROUNDS, "the time tells: {differences:#?}");
 
-    // A disabled account says so to whoever knows the password, and to nobody else.
+    // The answer says that an account is disabled only if the password is right.
     let owner = stranger(&system.base, [127, 0, 0, 1]);
     let refused = log_in(&owner, &address(Kind::Disabled, 0), PASSWORD).await;
     assert_eq!(refused.expect(403).code(), "account-disabled");

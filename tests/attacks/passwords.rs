@@ -1,4 +1,5 @@
-//! Passwords that are guessed soon, passwords that are cut or changed on their way, and hashes that are weaker than those made today.
+//! Common passwords are refused, no password is truncated or changed on its way, and hashes that are weaker than new
+//! ones are replaced.
 
 use std::fs;
 
@@ -43,12 +44,12 @@ async fn raised_parameters_renew_a_hash_and_the_audit_trail_calls_it_no_new_pass
     raised_parameters_renew_a_hash(Deployment::Servers).await;
 }
 
-/// Different characters, so many.
+/// `count` different characters.
 fn different(count: usize) -> String {
     ('\u{4e00}'..).take(count).collect()
 }
 
-/// Somebody who has an account with this address and `PASSWORD`.
+/// Registers an account with this address and `PASSWORD`.
 async fn with_address(system: &System, email: &str) -> Person {
     let mut person = Person::join(&system.base, "base").await;
     email.clone_into(&mut person.email);
@@ -61,7 +62,7 @@ async fn with_address(system: &System, email: &str) -> Person {
     person
 }
 
-/// What the three places say where a password is set: registering, changing and resetting it.
+/// The answers of the three endpoints that set a password: registration, change and reset.
 async fn set_everywhere(system: &System, ada: &Person, password: &str) -> [(Answer, &'static str); 3] {
     let anybody = with_token(ada, "");
     let register = json!({"email": ada.email, "password": password});
@@ -84,7 +85,7 @@ async fn weak_passwords_are_refused_wherever_one_is_set(deployment: Deployment) 
     let ada = with_address(&system, "lovelace@example.com").await;
     for (password, code) in [
         (&*different(14), "too-short"),
-        // Fifteen code points as they are typed, and eight letters.
+        // This has fifteen code points as it is typed, and eight in NFC.
         (
             "e\u{301}o\u{301}e\u{301}o\u{301}e\u{301}o\u{301}e\u{301}o",
             "too-short",
@@ -110,7 +111,7 @@ async fn weak_passwords_are_refused_wherever_one_is_set(deployment: Deployment) 
             );
         }
     }
-    // No rules about kinds of characters, and nothing refused for a common word in it.
+    // No kinds of characters are required, and a common word in a password is accepted.
     let weak_looking = "passwords are a nuisance";
     let body = json!({"current_password": PASSWORD, "new_password": weak_looking});
     ada.post("/auth/me/password", body).await.expect(204);
@@ -166,7 +167,7 @@ async fn raised_parameters_renew_a_hash(deployment: Deployment) {
     system.set("TASKLEDGER_ARGON2_PASSES", "3");
     restart_auth(&mut system, deployment).await;
     assert!(system.is_running(auth_of(deployment)));
-    // A wrong password renews nothing, and a right one once.
+    // A wrong password does not replace the hash. The right one does so once.
     let wrong = log_in(&ada, &ada.email, "a wrong passphrase").await;
     wrong.expect(401);
     ada.log_in().await;
@@ -177,7 +178,7 @@ async fn raised_parameters_renew_a_hash(deployment: Deployment) {
     let expected = ["account.password_rehashed", "account.password_changed"];
     assert_eq!(events_about_the_password(&ada, 2).await, expected);
 
-    // Lowered again, a hash that is dearer stays.
+    // When the parameters are lowered again, a stronger hash stays.
     system.set("TASKLEDGER_ARGON2_PASSES", "2");
     restart_auth(&mut system, deployment).await;
     let entered = log_in(&ada, &ada.email, NEXT).await.expect(200).body;

@@ -1,5 +1,5 @@
-//! Asking for what one may not have: every operation of the contract without a token and with a bad one, those of admins as
-//! somebody else, the things of others, and fields that are nobody's to set.
+//! Requests beyond the caller's rights: every operation of the contract without a token and with a bad one,
+//! operations of admins by somebody else, other people's data, and fields that nobody may set.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ async fn nobody_gets_more_than_they_may(deployment: Deployment) {
         assert_eq!(answer.expect(405).code(), "method-not-allowed", "{path}");
     }
 
-    // What is Bob's is not there for Ada.
+    // Bob's task does not exist for Ada.
     let task = bob
         .post("/tasks", json!({"title": "Bob's"}))
         .await
@@ -114,7 +114,7 @@ async fn nobody_gets_more_than_they_may(deployment: Deployment) {
     }
     bob.get("/auth/me").await.expect(200);
 
-    // Nobody promotes themselves on the way.
+    // Registration does not accept roles.
     let email = format!("eve-{}@example.org", Uuid::new_v4().simple());
     let eve = json!({"email": email, "password": PASSWORD, "roles": ["admin"]});
     let bad_token = json!({"name": "All", "scopes": ["tasks:read", "admin"]});

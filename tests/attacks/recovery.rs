@@ -1,4 +1,4 @@
-//! Resets of passwords, and what is left to somebody who was in an account once.
+//! Password resets, and what is left to somebody who was in an account before.
 
 use serde_json::json;
 
@@ -12,7 +12,8 @@ async fn embedded_recovery_ends_what_an_intruder_has() {
     recovery_ends_what_an_intruder_has(Deployment::Embedded).await;
 }
 
-// More than one thread, since waiting for a tool holds up the one that it is called on, and the proxies must not be.
+// The runtime has more than one thread, since waiting for a command blocks one, and the proxies have to run
+// meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn recovery_ends_what_an_intruder_has_on_postgres_and_rabbitmq() {
     recovery_ends_what_an_intruder_has(Deployment::Servers).await;
@@ -30,7 +31,7 @@ async fn reset(person: &Person, token: &str) -> Answer {
     person.post("/auth/reset", body).await
 }
 
-/// A token that the intruder made for a program, which nobody thinks of.
+/// A program token that the intruder made and the owner does not know of.
 async fn back_door(person: &Person) -> Person {
     let wish = json!({"name": "Backup", "scopes": ["tasks:read", "tasks:write"]});
     let made = person.post("/auth/tokens", wish).await.expect(201).body;
@@ -86,7 +87,7 @@ async fn recovery_ends_what_an_intruder_has(deployment: Deployment) {
     );
     is_served_everywhere(&bob).await;
 
-    // An admin takes an account out of use, and back: what was handed out before stays worthless.
+    // An admin disables an account and enables it again. Tokens from before stay invalid.
     let mut root = Person::join(&system.base, "root").await;
     let granted = system
         .tool(&["users", "grant", &root.email, "admin"])

@@ -1,5 +1,5 @@
-//! Refresh tokens: what honest clients do (an answer that got lost, two tabs at once, a restart of the server) ends no session, and
-//! what thieves do, or nobody does any more, does.
+//! What honest clients do with refresh tokens (an answer that is lost, two tabs at once, a restart of the server)
+//! ends no session. Reuse by a thief ends it, and so does expiry.
 
 use reqwest::Method;
 use serde_json::json;
@@ -56,12 +56,12 @@ async fn honest_clients_stay_logged_in(deployment: Deployment, replicas: usize) 
     let ada = Person::join(&system.base, "ada").await;
     let bases = [system.bases[0].clone(), system.bases[replicas - 1].clone()];
 
-    // The answer got lost on its way, and the client tries again, elsewhere.
+    // The answer was lost, and the client tries again at another gateway.
     refresh(&bases[0], &ada, &ada.refresh_token).await.expect(200);
     let again = refresh(&bases[1], &ada, &ada.refresh_token).await.expect(200);
     let token = text(&again.body, "refresh_token");
 
-    // Two tabs refresh at once and go on beside each other, each with what it got.
+    // Two tabs refresh at once, and each goes on with the token that it received.
     let (one, other) = tokio::join!(refresh(&bases[0], &ada, &token), refresh(&bases[1], &ada, &token));
     let mut tabs = [one, other].map(|answer| text(&answer.expect(200).body, "refresh_token"));
     assert_ne!(tabs[0], tabs[1]);
@@ -88,7 +88,7 @@ async fn a_used_token_ends_its_session(deployment: Deployment) {
     let newest = with_token(&ada, text(&last.body, "access_token"));
     restart_auth(&mut system, deployment).await;
     is_served_everywhere(&newest).await;
-    // Its successor was used, so this is a copy, from whichever client.
+    // The successor was used, so this token is a copy, whichever client sends it.
     let refused = refresh(&system.base, &ada, &first).await.expect(401);
     assert_eq!(refused.code(), "session-ended");
     for person in [&ada, &newest] {
@@ -99,7 +99,7 @@ async fn a_used_token_ends_its_session(deployment: Deployment) {
     system.stop().await;
 }
 
-/// Moves what happened to the sessions of all people back in time, while auth does not run.
+/// Moves the events of all sessions back in time, while auth is stopped.
 async fn let_hours_pass(system: &mut System, deployment: Deployment, hours: i64) {
     let auth = super::auth_of(deployment);
     system.kill(auth);
@@ -121,7 +121,7 @@ async fn a_session_that_nobody_refreshes_ends(deployment: Deployment) {
         .await
         .expect(200);
     let_hours_pass(&mut system, deployment, 40).await;
-    // Eighty hours after the login, and forty after the last refresh.
+    // This is eighty hours after the login and forty after the last refresh.
     let refused = refresh(&system.base, &left, &left.refresh_token).await;
     assert_eq!(refused.expect(401).code(), "token-expired");
     assert!(

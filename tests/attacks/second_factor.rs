@@ -1,4 +1,4 @@
-//! Somebody who knows the password of an account with a second factor.
+//! Attacks by somebody who knows the password of an account with a second factor.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn go_on(person: &Person, mfa_token: &str, code: &str) -> Answer {
     person.post("/auth/login/second-factor", body).await
 }
 
-/// A code that the app does not show, now or a step before or after.
+/// A code that is wrong now and in the time steps before and after.
 fn wrong_code(secret: &str) -> String {
     let shown: u32 = totp_code(secret).parse().unwrap();
     format!("{:06}", (shown + 500_000) % 1_000_000)
@@ -61,7 +61,7 @@ async fn a_password_alone_gets_nobody_in(deployment: Deployment) {
         .await
         .expect(204);
 
-    // The password gets a token that opens nothing but the next step.
+    // The password alone gets a token that is good only for the second step.
     let half = log_in(&ada, &ada.email, PASSWORD).await.expect(401);
     assert_eq!(half.code(), "second-factor-required");
     let members = half.body.as_object().unwrap();
@@ -80,7 +80,7 @@ async fn a_password_alone_gets_nobody_in(deployment: Deployment) {
         "bad-credentials"
     );
 
-    // A code that was looked at over a shoulder is used up, and so is a recovery code.
+    // A code that somebody has watched is used up, and so is a recovery code.
     assert_eq!(
         go_on(&ada, &mfa_token, &used).await.expect(401).code(),
         "bad-credentials"
@@ -102,7 +102,8 @@ async fn a_password_alone_gets_nobody_in(deployment: Deployment) {
         "bad-credentials"
     );
 
-    // Guesses have to wait after a few, however many logins they are spread over, and the owner's way in stays open.
+    // After a few wrong guesses there is a delay, however many logins they are spread over, and the owner can still
+    // log in.
     let mut judged = 0;
     let refused = loop {
         let mfa_token = text(
@@ -125,7 +126,7 @@ async fn a_password_alone_gets_nobody_in(deployment: Deployment) {
     go_on(&ada, &mfa_token, &totp_code(&secret)).await.expect(429);
     go_on(&ada, &mfa_token, &recovery[1]).await.expect(200);
 
-    // A stolen session does not get rid of it.
+    // A stolen session cannot remove the second factor.
     let remove = |body: Value| ada.send(Method::DELETE, "/auth/me/totp", Some(body));
     let wrong = json!({"password": "a wrong passphrase", "code": recovery[2]});
     assert_eq!(remove(wrong).await.expect(401).code(), "bad-credentials");
@@ -135,7 +136,7 @@ async fn a_password_alone_gets_nobody_in(deployment: Deployment) {
     let another = ada.post("/auth/me/totp", json!({"password": PASSWORD})).await;
     assert_eq!(another.expect(409).code(), "second-factor-exists");
 
-    // Neither does a reset of the password.
+    // A password reset does not remove it either.
     let said = system.tool(&["users", "reset", &ada.email]).output().unwrap();
     let said = String::from_utf8(said.stdout).unwrap();
     let reset =
@@ -173,7 +174,7 @@ async fn an_admin_without_a_second_factor_is_none(deployment: Deployment) {
         assert_eq!(root.get(path).await.expect(403).code(), "forbidden");
     }
 
-    // It is enough to enrol, and then counts for logins with a code only.
+    // After enrolment the role counts, but only in logins with a code.
     let enrolled = root.post("/auth/me/totp", json!({"password": PASSWORD})).await;
     let enrolled = enrolled.expect(200).body;
     let code = totp_code(&text(&enrolled, "secret"));
@@ -189,12 +190,12 @@ async fn an_admin_without_a_second_factor_is_none(deployment: Deployment) {
     let entered = go_on(&root, &mfa_token, recovery).await.expect(200).body;
     let entered = with_token(&root, text(&entered, "access_token"));
     is_shown(&entered, "/auth/users").await;
-    // Sessions from before stay without it.
+    // Sessions from before do not get it.
     root.get("/auth/users").await.expect(403);
     system.stop().await;
 }
 
-/// Logs in with a second factor that is set up for it.
+/// Sets up a second factor and logs in with it.
 async fn enroll(person: &Person) -> Person {
     let enrolled = person.post("/auth/me/totp", json!({"password": PASSWORD})).await;
     let enrolled = enrolled.expect(200).body;
@@ -209,7 +210,7 @@ async fn enroll(person: &Person) -> Person {
     with_token(person, text(&entered, "access_token"))
 }
 
-/// What the front doors say to whoever wants what an auditor may, and what only an admin may.
+/// The statuses of a request that needs the role auditor and of one that needs the role admin, at every gateway.
 async fn as_admin(system: &System, person: &Person) -> Vec<u16> {
     let mut said = Vec::new();
     for base in &system.bases {
@@ -234,7 +235,7 @@ async fn admins_require_a_second_factor_of_a_role(deployment: Deployment, replic
         let answer = strong.send(Method::PUT, "/auth/second-factor-roles", body).await;
         answer.expect(200).body["roles"].clone()
     };
-    // Everybody remembers that this one is an admin.
+    // Every role has cached that this person is an admin.
     until("the weak admin is served", TIMEOUT, async || {
         as_admin(&system, &weak).await.iter().all(|status| *status == 200)
     })
@@ -259,7 +260,7 @@ async fn admins_require_a_second_factor_of_a_role(deployment: Deployment, replic
     })
     .await;
 
-    // A setting is a floor.
+    // The setting can only add roles that need a second factor.
     system.set("TASKLEDGER_SECOND_FACTOR_ROLES", "auditor");
     for replica in system.replicas() {
         system.kill(replica);

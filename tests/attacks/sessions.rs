@@ -1,4 +1,4 @@
-//! Stolen refresh tokens, and tokens of sessions that have ended.
+//! Stolen refresh tokens, and access tokens of sessions that have ended.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn stolen_and_ended_sessions_open_nothing(deployment: Deployment) {
     let system = System::start(deployment).await;
     let mut ada = Person::join(&system.base, "ada").await;
 
-    // A thief uses the token first: the owner's next refresh ends the session of both.
+    // A thief uses the token first, and the owner's next refresh ends the session for both.
     let stolen = ada.refresh_token.clone();
     let thief = refresh(&ada, &stolen, "thief").await.expect(200);
     let thiefs = with_token(&ada, text(&thief.body, "access_token"));
@@ -49,7 +49,7 @@ async fn stolen_and_ended_sessions_open_nothing(deployment: Deployment) {
         "session-ended"
     );
 
-    // The owner is first, and the thief comes at once, from elsewhere.
+    // The owner uses the token first, and the thief sends it right afterwards from another client.
     ada.log_in().await;
     let stolen = ada.refresh_token.clone();
     let owner = refresh(&ada, &stolen, "owner").await.expect(200);
@@ -57,7 +57,7 @@ async fn stolen_and_ended_sessions_open_nothing(deployment: Deployment) {
     let owners = with_token(&ada, text(&owner.body, "access_token"));
     at_once("both are out", async || is_refused_everywhere(&owners).await).await;
 
-    // A token is good for what it is.
+    // An access token is no refresh token, and the other way round.
     ada.log_in().await;
     let as_access = with_token(&ada, ada.refresh_token.clone());
     assert!(is_refused_everywhere(&as_access).await);
@@ -66,7 +66,7 @@ async fn stolen_and_ended_sessions_open_nothing(deployment: Deployment) {
         "token-invalid"
     );
 
-    // What has ended is refused by those who have just asked about it.
+    // Roles that have just cached a token refuse it after its session has ended.
     for end in ["logout", "logout-all", "session", "password"] {
         let other = ada.clone();
         ada.log_in().await;
@@ -98,7 +98,7 @@ async fn stolen_and_ended_sessions_open_nothing(deployment: Deployment) {
     system.stop().await;
 }
 
-/// What auth leaves behind that is killed between its append and its broadcast.
+/// Appends what auth has appended when it is killed before its broadcast.
 async fn append_the_end(system: &System, person: &Person) {
     let claims = claims(person);
     let id = |name: &str| claims[name].as_str().unwrap();
@@ -143,7 +143,7 @@ async fn a_session_that_auth_ended_before_it_was_killed_is_refused_on_postgres_a
     system.stop().await;
 }
 
-/// For how long an answer is remembered, and how long such a test may be late.
+/// Time for which an answer is cached, with ten seconds of tolerance.
 const REMEMBERED: Duration = Duration::from_secs(30 + 10);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! Failures in a row: every replica counts them together, a restart forgets none, and after a hundred a password proves nothing any
-//! more, while whoever comes from where the account is at home notices nothing of it.
+//! Failures in a row are counted by all replicas together, and no restart forgets them. After a hundred a correct
+//! password is refused too, except from addresses at which the account is familiar.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{Answer, Deployment, PASSWORD, Person, Replica, Role, System
 
 const WRONG: &str = "a wrong passphrase";
 const NEXT: &str = "violet harbour lantern";
-/// What is asked of whoever may not try again without a reset.
+/// The delay in seconds when only a reset helps.
 const A_DAY: i64 = 24 * 3_600;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +45,7 @@ async fn a_hundred_failures_in_stolen_sessions_leave_the_login_on_postgres_and_r
     a_hundred_failures_in_stolen_sessions_leave_the_login(Deployment::Servers).await;
 }
 
-/// For how many seconds whoever got this answer has to wait.
+/// The seconds to wait that this answer names.
 fn wait(answer: Answer) -> i64 {
     let answer = answer.expect(429);
     assert_eq!(answer.code(), "rate-limited");
@@ -73,11 +73,11 @@ async fn a_hundred_failures_end_the_attempts_of_strangers(deployment: Deployment
         A_DAY
     );
 
-    // The owner does not even notice. That somebody knew the password forgives the failures before.
+    // The owner logs in without a delay, and since the password was right, the failures before no longer count.
     ada.log_in().await;
     guess(WRONG).await.expect(401);
 
-    // Somebody who is away from home needs a reset.
+    // Somebody at an unfamiliar address needs a reset.
     let_failures_become(&system, 100).await;
     assert_eq!(wait(guess(PASSWORD).await), A_DAY);
     let offered = said(&system, &["users", "reset", &ada.email]);
@@ -100,7 +100,7 @@ async fn two_replicas_of_auth_count_failures_together_on_postgres_and_rabbitmq()
     let_failures_become(&system, 13).await;
     log_in(&guessers[1], &ada.email, WRONG).await.expect(401);
     for number in 0..2 {
-        // The other one is alone, and the second time it is one that was not there when they failed.
+        // Each replica has to know the failures that the others counted, also one that was not running then.
         let replica = Replica {
             role: Role::Auth,
             number,
@@ -157,7 +157,7 @@ async fn a_hundred_wrong_codes_leave_the_recovery_codes(deployment: Deployment) 
     assert_eq!(wait(given_up), A_DAY, "and not by another way");
     let recovery = enrolled["recovery_codes"][0].as_str().unwrap();
     go_on(recovery).await.expect(200);
-    // From then on codes of the app are looked at again: this one was used.
+    // Then codes of the app are checked again, and this one was used.
     go_on(&used).await.expect(401);
     system.stop().await;
 }

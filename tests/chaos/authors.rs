@@ -1,4 +1,5 @@
-//! People who write while the log loses its tail: what they were told, when, and whether it must be true.
+//! Users who write while the log loses its tail. They record what was acknowledged and when, so that it can be
+//! checked which commands must be in the log.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +22,7 @@ use crate::{
     support::{Answer, Person, until},
 };
 
-/// Whatever fails, works again within this.
+/// Time within which the system has to recover from any fault.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(40);
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -29,12 +30,12 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) struct Acknowledged {
     key: String,
     pub(crate) sent: Instant,
-    /// In the log, as the answer's token says.
+    /// The position in the log, from the answer's consistency token.
     position: u64,
     task: Task,
 }
 
-/// Somebody at work, and what they know.
+/// A user with their own record of what was acknowledged.
 pub(crate) struct Author {
     person: Person,
     dice: StdRng,
@@ -42,13 +43,13 @@ pub(crate) struct Author {
     pub(crate) acknowledged: Vec<Acknowledged>,
 }
 
-/// What is gone.
+/// The loss of the log's tail.
 pub(crate) struct Loss {
-    /// When it was.
+    /// The time of the loss.
     pub(crate) at: Instant,
-    /// The log ended here, in the middle of load.
+    /// The position at which the log ended afterwards, with load before and after.
     pub(crate) cut: u64,
-    /// How many events went.
+    /// Number of lost events.
     pub(crate) events: u64,
 }
 
@@ -62,7 +63,7 @@ impl Author {
         }
     }
 
-    /// Works until told to stop.
+    /// Sends commands until `stop` is set.
     pub(crate) async fn work(mut self, stop: Arc<AtomicBool>) -> Self {
         for number in 0.. {
             if stop.load(Ordering::Relaxed) {
@@ -79,7 +80,7 @@ impl Author {
             let answer = self.answered(method, &path, json!({"title": title}), &key).await;
             match answer.status.as_u16() {
                 200 | 201 => self.acknowledge(key, sent, &answer),
-                // It is lost.
+                // The task was lost.
                 404 => drop(self.tasks.remove(path.trim_start_matches("/tasks/"))),
                 _ => panic!("{path} answers {answer:?}"),
             }
@@ -118,7 +119,7 @@ impl Author {
         }
     }
 
-    /// Also with the state in mind that was lost.
+    /// Checks that reads are answered, even when their token is of a lost state.
     pub(crate) async fn reads_are_answered(&self) {
         until("reads are answered", RECOVERY_TIMEOUT, async || {
             let reading = self.person.try_send(Method::GET, "/tasks?limit=1", None, &[]);
@@ -128,7 +129,8 @@ impl Author {
     }
 }
 
-/// Whatever was acknowledged to a request that was sent after the loss, or stood before the cut, and nothing twice.
+/// Checks that every command is in the log that was acknowledged to a request sent after the loss or that was before
+/// the cut, and that none is there twice.
 pub(crate) fn what_counts_is_there(log: &[&RecordedEvent], authors: &[Author], loss: &Loss) {
     let mut streams: BTreeMap<&StreamName, Vec<&RecordedEvent>> = BTreeMap::new();
     let mut by_key: BTreeMap<&str, usize> = BTreeMap::new();

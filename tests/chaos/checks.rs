@@ -1,4 +1,4 @@
-//! What must be true after a run, whatever happened in it.
+//! The checks after a run, which must hold whatever happened in it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,10 +17,10 @@ use crate::{
     worker::{Outcome, Worker},
 };
 
-/// So many requests reach both replicas of a role nearly for sure.
+/// Number of requests that reach both replicas of a role almost certainly.
 pub(crate) const REPLICAS_TRIED: usize = 6;
 
-/// Waits until every process is ready. Those that could not start for want of a server are started again.
+/// Waits until every process is ready. Processes that could not start without a server are started again.
 pub(crate) async fn everybody_is_ready(harness: &Harness) {
     until("every process is ready", Duration::from_secs(60), async || {
         let mut system = harness.system.lock().await;
@@ -30,7 +30,7 @@ pub(crate) async fn everybody_is_ready(harness: &Harness) {
     .await;
 }
 
-/// Waits until all that is in the log has been projected.
+/// Waits until all of the log has been projected.
 pub(crate) async fn projection_reaches_the_head(harness: &Harness) {
     let servers = harness.servers();
     let store = servers.store.as_ref();
@@ -38,7 +38,7 @@ pub(crate) async fn projection_reaches_the_head(harness: &Harness) {
         "every checkpoint is at the head",
         Duration::from_secs(60),
         async || {
-            // The system may have taken all connections that the server has.
+            // The system may have used up the server's connections.
             let Ok(status) = projector::status(store, &servers.read_models, PARTITIONS).await else {
                 return false;
             };
@@ -50,8 +50,8 @@ pub(crate) async fn projection_reaches_the_head(harness: &Harness) {
     .await;
 }
 
-/// A token of a session that has ended opens nothing, at any gateway and any role: at the latest a few seconds after
-/// everything is well again, though caches keep good answers for half a minute.
+/// Checks that every gateway and every role refuses the tokens of ended sessions, a few seconds after all faults at
+/// the latest, though answers are cached for 30 seconds.
 pub(crate) async fn ended_sessions_are_refused(gateways: &[String], tokens: &[&str]) {
     let http = &reqwest::Client::new();
     let is_refused = async |url: &str, token: &str| {
@@ -78,7 +78,7 @@ pub(crate) async fn ended_sessions_are_refused(gateways: &[String], tokens: &[&s
     join_all(refused_everywhere).await;
 }
 
-/// The session that changed a password goes on.
+/// Checks that the session that changed a password still works.
 pub(crate) async fn session_is_alive(person: &Person) {
     until(
         "the session that changed the password is alive",
@@ -95,8 +95,8 @@ pub(crate) async fn session_is_alive(person: &Person) {
     .await;
 }
 
-/// Holds the log against what was acknowledged, and the read models against the log, once nobody works on them any
-/// more. Returns the length of the log.
+/// Compares the log with what was acknowledged, and the read models with the log, once nobody writes any more.
+/// Returns the length of the log.
 pub(crate) async fn check(harness: &Harness, workers: &[Worker]) -> usize {
     let log = whole_log(harness).await;
     let is_dense = harness.servers().store.positions_are_dense();
@@ -109,7 +109,7 @@ pub(crate) async fn check(harness: &Harness, workers: &[Worker]) -> usize {
     log.len()
 }
 
-/// Returns the length of the log.
+/// Compares the read models with the fold of the log. Returns the length of the log.
 pub(crate) async fn read_models_are_the_fold(harness: &Harness) -> u64 {
     let servers = harness.servers();
     let report = projector::verify(servers.store.as_ref(), &servers.read_models)
@@ -123,12 +123,12 @@ pub(crate) async fn read_models_are_the_fold(harness: &Harness) -> u64 {
     report.events
 }
 
-/// The events of the log without the records that cannot be read.
+/// The events of the log without unreadable records.
 pub(crate) fn readable(log: &[Entry]) -> Vec<&RecordedEvent> {
     log.iter().flatten().collect()
 }
 
-/// Where a record is in its stream.
+/// The stream of a record and its version there.
 fn place(entry: &Entry) -> (&StreamName, u64) {
     match entry {
         Ok(event) => (&event.stream, event.version),
@@ -166,7 +166,7 @@ fn acknowledged_commands_are_there_once(log: &[&RecordedEvent], workers: &[Worke
         }
     }
     for worker in workers {
-        // The end of what the requests before have left.
+        // `before` is where the earlier requests end.
         let (mut request, mut before, mut last) = (0, 0, 0);
         for record in &worker.records {
             if record.request > request {
@@ -212,7 +212,7 @@ fn acknowledged_commands_are_there_once(log: &[&RecordedEvent], workers: &[Worke
     assert!(by_key.is_empty(), "nobody sent these: {by_key:#?}");
 }
 
-/// The task after so many versions of its stream, as a client sees it.
+/// The task after `version` events of its stream, as a client sees it.
 pub(crate) fn fold(stream: &[&RecordedEvent], version: u64) -> Option<Task> {
     let mut state: Option<events::Task> = None;
     for event in stream.iter().take_while(|event| event.version <= version) {
@@ -226,7 +226,7 @@ pub(crate) fn fold(stream: &[&RecordedEvent], version: u64) -> Option<Task> {
     state.as_ref().map(Task::from)
 }
 
-/// Of records that cannot be read the audit log has none.
+/// Checks that the audit log has all readable events of the log and no others.
 pub(crate) async fn audit_log_equals_the_log(harness: &Harness, log: &[Entry]) {
     const SQL: &str = "SELECT format('%s of the log, %s of the audit log', e, a) FROM chaos.opened_events e
          FULL JOIN read_models.audit_log a ON a.position = e.position
@@ -245,7 +245,7 @@ pub(crate) async fn audit_log_equals_the_log(harness: &Harness, log: &[Entry]) {
     );
 }
 
-/// Puts the log, with its events opened, where the database can compare it.
+/// Copies the log with opened events to a table, where the database can compare it.
 async fn copy_to_postgres(harness: &Harness, log: &[Entry]) {
     let pool = &harness.servers().pool;
     let table = "DROP TABLE IF EXISTS chaos.opened_events;
@@ -267,7 +267,7 @@ async fn copy_to_postgres(harness: &Harness, log: &[Entry]) {
         texts[1].push(event.kind.clone());
         let mut metadata = event.metadata.clone();
         if erased.contains(&metadata.subject) {
-            // The audit log keeps no request ids of theirs.
+            // Events of people who were erased have no request ids in the audit log.
             metadata.correlation_id = ERASED.into();
         }
         texts[2].push(serde_json::to_string(&metadata).unwrap());
@@ -290,7 +290,7 @@ async fn copy_to_postgres(harness: &Harness, log: &[Entry]) {
         .unwrap();
 }
 
-/// Rows that cannot be read park what follows in their streams; a rebuild writes them and all that was parked.
+/// Checks that a rebuild repairs unreadable rows and projects the events that were parked because of them.
 pub(crate) async fn damaged_rows_are_made_anew(harness: &Harness) {
     if harness.poisoned.lock().await.rows.is_empty() {
         return;
@@ -326,7 +326,7 @@ async fn only_the_poison_is_parked(harness: &Harness, log: &[Entry]) {
     assert_eq!(parked, expected, "something else than the poison is parked");
 }
 
-/// The exit code of a tool, which says what went wrong when it is no answer.
+/// Runs a command and returns its exit code. Prints its output if the code is above 1.
 pub(crate) async fn tool(system: &System, arguments: &[&str]) -> i32 {
     let mut command = system.tool(arguments);
     let output = tokio::task::spawn_blocking(move || command.output())
@@ -340,7 +340,7 @@ pub(crate) async fn tool(system: &System, arguments: &[&str]) -> i32 {
     code
 }
 
-/// No process has panicked, also none that went on.
+/// Checks that no process has panicked, even if it went on.
 pub(crate) fn nobody_panicked(system: &System) {
     for replica in system.replicas() {
         let log = system.log_text(replica);

@@ -1,4 +1,4 @@
-//! Commands, and the model of what each does to a task: written from the contract, not from the product's code.
+//! Commands, and a model of what each does to a task, written from the contract and not from the product's code.
 
 use api_types::Task;
 use events::{Priority, Status, TaskId, Timestamp};
@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// What somebody wants to be done.
+/// The kinds of commands.
 #[derive(Debug, Clone)]
 pub(crate) enum Operation {
     Create(Map<String, Value>),
@@ -16,7 +16,7 @@ pub(crate) enum Operation {
     Restore,
 }
 
-/// An operation on a task; about a new one when it is a creation.
+/// An operation on a task. For a creation it is a new one.
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
     pub(crate) task: TaskId,
@@ -24,7 +24,7 @@ pub(crate) struct Command {
     pub(crate) if_match: Option<u64>,
 }
 
-/// What the contract says that a command leads to.
+/// The result that the contract demands.
 #[derive(Debug)]
 pub(crate) enum Expected {
     Refused(u16),
@@ -44,7 +44,7 @@ impl Command {
         matches!(self.operation, Operation::Create(_))
     }
 
-    /// As a request of its own.
+    /// The command as a request of its own.
     pub(crate) fn request(&self) -> (Method, String, Option<Value>) {
         let path = format!("/tasks/{}", self.task);
         match &self.operation {
@@ -56,7 +56,7 @@ impl Command {
         }
     }
 
-    /// As one of a batch.
+    /// The command as part of a batch.
     pub(crate) fn in_batch(&self) -> Value {
         let (op, fields) = match &self.operation {
             Operation::Create(fields) => ("create", fields.clone()),
@@ -76,7 +76,7 @@ impl Command {
         command
     }
 
-    /// What it does to `task`; `None` for a creation.
+    /// The result for `task`, which is `None` for a creation.
     pub(crate) fn expected(&self, task: Option<&Task>) -> Expected {
         let Some(task) = task else {
             let Operation::Create(fields) = &self.operation else {
@@ -127,7 +127,7 @@ impl Command {
         }
     }
 
-    /// Whether an answer with this status says what may be said about a task that others change, too.
+    /// Returns whether this status is allowed when others change the task at the same time.
     pub(crate) fn may_answer(&self, status: u16) -> bool {
         let live = !matches!(self.operation, Operation::Delete | Operation::Restore);
         match status {
@@ -140,7 +140,7 @@ impl Command {
         }
     }
 
-    /// Whether `task` is as this command wants it.
+    /// Returns whether `task` is as this command wants it.
     pub(crate) fn is_met_by(&self, task: &Task) -> bool {
         match &self.operation {
             Operation::Create(fields) | Operation::Change(fields) => {
@@ -153,7 +153,7 @@ impl Command {
     }
 }
 
-/// Whether two tasks are the same but for who is who and when.
+/// Returns whether two tasks are equal apart from ids and instants.
 pub(crate) fn alike(one: &Task, other: &Task) -> bool {
     one.version == other.version && differences(one, other) == 0
 }
@@ -176,7 +176,7 @@ const fn may_follow(from: Status, to: Status) -> bool {
     }
 }
 
-/// How many parts of a task differ, which is how many events lead from one to the other.
+/// The number of fields in which two tasks differ, which is the number of events from one to the other.
 fn differences(one: &Task, other: &Task) -> usize {
     [
         one.title != other.title,
@@ -192,7 +192,7 @@ fn differences(one: &Task, other: &Task) -> usize {
     .count()
 }
 
-/// `task` with the fields of a merge patch.
+/// `task` with the changes of a merge patch.
 fn changed(task: &Task, fields: &Map<String, Value>) -> Task {
     fn value<T: serde::de::DeserializeOwned>(value: &Value) -> T {
         serde_json::from_value(value.clone()).unwrap()
@@ -212,7 +212,7 @@ fn changed(task: &Task, fields: &Map<String, Value>) -> Task {
     task
 }
 
-/// A task as it is made, without what a creation must say.
+/// A new task with default values.
 fn nothing() -> Task {
     Task {
         id: TaskId(Uuid::nil()),

@@ -1,4 +1,4 @@
-//! How often each fault struck, seed by seed and in all.
+//! Counts how often each fault was injected, for each seed and in total.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -16,7 +16,7 @@ pub(crate) struct FaultCounts {
 }
 
 impl FaultCounts {
-    /// Counts a run that went well, and says so.
+    /// Adds a successful run, and prints it.
     pub(crate) fn add(&mut self, seed: u64, took: Duration, report: &Report) {
         self.seeds += 1;
         self.seconds += took.as_secs_f64();

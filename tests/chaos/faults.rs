@@ -1,4 +1,4 @@
-//! How each fault is done.
+//! How each fault is injected and undone.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ use crate::{
     support::Person,
 };
 
-/// As the system under test has them.
+/// Number of partitions of the system under test.
 pub(crate) const PARTITIONS: PartitionCount = PartitionCount::new(4).unwrap();
-/// Longer than anybody may wait for whoever stands still.
+/// Longer than the longest time-out for a peer that does not answer.
 const STANDS_STILL: Duration = Duration::from_secs(60);
-/// Requests that the greedy one keeps under way.
+/// Number of concurrent requests of the greedy client.
 const GREEDY_REQUESTS: usize = 4;
 
 impl Fault {
-    /// Does it, waits as long as it lasts, and undoes it. Whether it could be done.
+    /// Injects the fault, waits for its duration and undoes it. Returns whether it could be injected.
     pub(crate) async fn inject(self, harness: &Harness) -> bool {
         let servers = harness.servers();
         match self {
@@ -128,7 +128,7 @@ impl Fault {
                 let mut transaction =
                     persist("a transaction begins", async || servers.pool.begin().await).await;
                 let lock = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
-                // The lock goes with the session, which other faults may end.
+                // The lock ends with the session, which other faults may end.
                 if sqlx::query(&lock).execute(&mut *transaction).await.is_err() {
                     return false;
                 }
@@ -178,7 +178,7 @@ impl Fault {
     }
 }
 
-/// What happens between the end of a leader and the election of another one.
+/// Time between the end of a leader and the election of the next one.
 const ELECTION: Duration = Duration::from_millis(1_500);
 
 /// The node that is elected after `leader`.
@@ -190,8 +190,8 @@ async fn with_kurrentdb<T>(harness: &Harness, change: impl FnOnce(&mut StandIn) 
     change(harness.system.lock().await.kurrentdb.as_mut().unwrap())
 }
 
-/// Somebody who is nobody's business creates tasks as fast as the system lets them. What they are answered is not looked
-/// at; that everybody else is served is what the run looks at. `false` when they could not even sign up.
+/// Creates tasks as one client as fast as the system allows, and ignores the answers. The run checks that all others
+/// are still served. Returns false if the client could not register.
 async fn greed(harness: &Harness, lasting: Duration) -> bool {
     let base = harness.system.lock().await.base.clone();
     let until = Instant::now() + lasting;
@@ -219,7 +219,7 @@ async fn greed(harness: &Harness, lasting: Duration) -> bool {
     join_all(requests).await.into_iter().sum::<usize>() > 0
 }
 
-/// The whole log, read from the start.
+/// Reads the whole log from the beginning.
 pub(crate) async fn whole_log(harness: &Harness) -> Vec<Entry> {
     const PAGE: usize = 10_000;
     persist("the log is read", async || {
@@ -236,7 +236,7 @@ pub(crate) async fn whole_log(harness: &Harness) -> Vec<Entry> {
     .await
 }
 
-/// Publishes a stretch of the log twice more, shuffled, each message as the relay sends it.
+/// Publishes part of the log twice more in random order, each message as the relay sends it.
 async fn redeliver(harness: &Harness, dice: &mut StdRng) {
     let mut last = vec![0; usize::from(PARTITIONS.get())];
     let mut messages: Vec<EventMessage> = whole_log(harness)

@@ -1,4 +1,4 @@
-//! The system under test and the harness's own ways to its servers, which no fault of the network touches.
+//! The system under test, and connections of the harness to its servers that no network fault affects.
 
 use std::{fmt::Display, sync::Arc, time::Duration};
 
@@ -17,17 +17,17 @@ use crate::{
 
 pub(crate) struct Harness {
     pub(crate) system: Mutex<System>,
-    /// Whose tasks there are.
+    /// The ids and addresses of the users whose tasks are checked.
     pub(crate) people: OnceCell<Vec<(UserId, String)>>,
-    /// What nobody can read.
+    /// The records and rows that were made unreadable.
     pub(crate) poisoned: Mutex<Poisoned>,
     pub(crate) is_on_kurrentdb: bool,
-    /// Held by whoever does something to the leader of KurrentDB.
+    /// Locked while a fault affects the leader of KurrentDB.
     pub(crate) kurrentdb_fault: Mutex<()>,
     servers: OnceCell<Servers>,
 }
 
-/// The servers, as the harness reaches them.
+/// The servers as the harness reaches them.
 pub(crate) struct Servers {
     pub(crate) pool: PgPool,
     pub(crate) store: Arc<dyn EventStore>,
@@ -47,7 +47,7 @@ impl Harness {
         }
     }
 
-    /// Connects to the servers, and readies tables to fail.
+    /// Connects to the servers, and prepares tables for write failures.
     pub(crate) async fn prepare(&self) {
         let system = self.system.lock().await;
         let url = system.database_url("");
@@ -61,7 +61,7 @@ impl Harness {
             read_models: Database::connect(&url, Schema::ReadModels, 2).await.unwrap(),
             bus: RabbitBus::connect(&amqp_url(), options).await.unwrap(),
         };
-        // A table whose name is in `full_disks` takes no writes; nothing but that row changes while the system runs.
+        // A table whose name is in `full_disks` rejects writes. Only that row changes while the system runs.
         let mut sql = "CREATE SCHEMA chaos;
             CREATE TABLE chaos.full_disks (name TEXT PRIMARY KEY);
             CREATE FUNCTION chaos.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -90,7 +90,7 @@ impl Harness {
     }
 }
 
-/// Tries until it works: the servers are shared with the faults.
+/// Repeats `attempt` until it succeeds, since faults affect the servers.
 pub(crate) async fn persist<T, E: Display>(what: &str, mut attempt: impl AsyncFnMut() -> Result<T, E>) -> T {
     const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
     let deadline = tokio::time::Instant::now() + RECOVERY_TIMEOUT;

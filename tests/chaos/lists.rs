@@ -1,4 +1,4 @@
-//! Lists that hold rows which nobody can read: they hide nobody else.
+//! Unreadable rows in lists do not hide the others.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
 
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// Whoever may see all accounts walks through those that can be read, however small the pages are.
+/// Checks that an admin can page through all readable accounts, whatever the page size.
 pub(crate) async fn damaged_rows_hide_nobody_else(harness: &Harness, somebody: &Person) {
     let sql = "SELECT id, roles = '[\"emperor\"]' AS is_damaged FROM read_models.accounts";
     let rows = sqlx::query(sql).fetch_all(&harness.servers().pool).await.unwrap();

@@ -1,6 +1,6 @@
-//! The log loses its last events in the middle of load: by itself, as when only it is restored, or with the whole database,
-//! as when a server is restored from a backup or a standby without its tail takes over. Who kept what came from the lost
-//! events notices, and whatever is acknowledged afterwards counts.
+//! The log loses its last events under load: alone, as when only the log is restored, or with the whole database, as
+//! when a server is restored from a backup or a standby without its tail takes over. Everything that kept data
+//! derived from the lost events has to notice, and every later acknowledgement holds.
 
 use std::{
     sync::{
@@ -23,10 +23,10 @@ use crate::{
     support::{Deployment, Person, Replica, Role, System, postgres_url},
 };
 
-/// Without `CHAOS_SEEDS`: the log alone, and the whole database.
+/// Seeds without `CHAOS_SEEDS`: one for the log alone, and one for the whole database.
 const SHORT_RUN: [u64; 2] = [1, 2];
 const PEOPLE: usize = 4;
-/// Whoever has kept something from the lost events has noticed by then.
+/// Time within which every role has to notice the loss.
 const NOTICED_WITHIN: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +73,7 @@ async fn run(seed: u64, harness: &Harness) -> String {
         } else {
             only_the_log_loses(harness, dice, floor).await
         };
-        // Load goes on with what is there now.
+        // Load goes on with the tasks that still exist.
         tokio::time::sleep(Duration::from_millis(dice.random_range(500..3_000))).await;
         loss
     };
@@ -110,8 +110,8 @@ async fn run(seed: u64, harness: &Harness) -> String {
     )
 }
 
-/// What was signed is remembered beside the keys, which no backup of a database takes back: only an operator can have the audit
-/// tree begin again. Everything else has put itself right.
+/// Has an operator begin a new audit tree if the last signed checkpoint is beyond the log. It is remembered beside
+/// the keys, which are not part of a database backup. All other parts recover by themselves.
 async fn begin_a_new_audit_tree_if_need_be(system: &System) {
     let mut asking = system.tool(&["restore", "check", "--json"]);
     let answer = tokio::task::spawn_blocking(move || asking.output())
@@ -135,12 +135,12 @@ async fn begin_a_new_audit_tree_if_need_be(system: &System) {
     }
 }
 
-/// The log is restored, and nothing else: the read models are ahead of it until an operator runs the command.
+/// Removes the tail of the log alone. The read models are ahead of it until an operator repairs them.
 async fn only_the_log_loses(harness: &Harness, dice: &mut StdRng, floor: u64) -> Loss {
     tokio::time::sleep(Duration::from_millis(dice.random_range(1_500..3_000))).await;
     let stopped = dice.random_bool(0.3);
     if stopped {
-        // What it has not consumed waits in the queues, and is lost.
+        // Messages that the stopped projector has not consumed wait in the queues, and their events are lost.
         harness.system.lock().await.signal(PROJECTORS[0], "STOP");
     }
     let most = dice.random_range(1..=60);
@@ -176,8 +176,8 @@ async fn only_the_log_loses(harness: &Harness, dice: &mut StdRng, floor: u64) ->
     loss
 }
 
-/// Deletes the last events, `most` at most, in one transaction and ends all sessions. Returns whether the read models are
-/// ahead of the log then.
+/// Deletes the last events, at most `most`, in one transaction, and ends all database sessions. Returns whether the
+/// read models are ahead of the log afterwards.
 async fn lose_tail(harness: &Harness, floor: u64, most: i64) -> sqlx::Result<(Loss, bool)> {
     let pool = &harness.servers().pool;
     let mut transaction = pool.begin().await?;
@@ -205,7 +205,7 @@ async fn lose_tail(harness: &Harness, floor: u64, most: i64) -> sqlx::Result<(Lo
         cut: row.get::<i64, _>(0).cast_unsigned(),
         events: lost.rows_affected(),
     };
-    // Whoever had a session loses it with the server that had the events.
+    // Every connection to the former server ends with it.
     let _ = sqlx::query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE datname = current_database() AND pid <> pg_backend_pid()",
@@ -222,8 +222,8 @@ const fn replicas(role: Role) -> [Replica; 2] {
     [Replica { role, number: 0 }, Replica { role, number: 1 }]
 }
 
-/// Projectors stop and say so; so do query APIs, who know that they cannot tell what is there, and a command API, who has
-/// appended what is gone.
+/// Checks that projectors stop and report the loss, and so do query APIs, which cannot tell what is projected, and a
+/// command API that has appended lost events.
 async fn everybody_notices(harness: &Harness) {
     let mut unaware = Vec::new();
     let deadline = Instant::now() + NOTICED_WITHIN;
@@ -267,7 +267,7 @@ async fn who_has_not_noticed(harness: &Harness) -> Vec<String> {
     unaware
 }
 
-/// Checkpoints that name an event which the log does not have.
+/// The checkpoints that name an event which the log does not have.
 async fn foreign_checkpoints(harness: &Harness) -> Vec<(u64, u64)> {
     let servers = harness.servers();
     persist("checkpoints are compared with the log", async || {
@@ -282,7 +282,7 @@ async fn foreign_checkpoints(harness: &Harness) -> Vec<(u64, u64)> {
     .await
 }
 
-/// A backup is taken, and later takes the place of the database.
+/// Takes a backup of the database, and later replaces the database with it.
 async fn whole_database_goes_back(harness: &Harness, dice: &mut StdRng, floor: u64) -> Loss {
     let url = Url::parse(&harness.system.lock().await.database_url("")).unwrap();
     let database = url.path().trim_start_matches('/').to_owned();
@@ -315,7 +315,7 @@ async fn whole_database_goes_back(harness: &Harness, dice: &mut StdRng, floor: u
     }
 }
 
-/// Runs statements while nobody is connected to `database`.
+/// Runs statements while nothing is connected to `database`.
 async fn alone_with(database: &str, statements: &[&str]) {
     let mut server = PgConnection::connect(&postgres_url()).await.unwrap();
     let lock_out = format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false");

@@ -1,10 +1,10 @@
-//! The running system under every fault at once, and what must be true all the same.
+//! Runs the system under all faults at once and checks what must hold nevertheless.
 //!
-//! A run is decided by its seed: which faults strike when (`schedule.rs`, `faults.rs`) and what everybody does
-//! meanwhile (`worker.rs`, with the model of `command.rs`, and `password_changer.rs`). `checks.rs` holds the result against the log.
-//! One of the tests has the log in a stand-in for a cluster of KurrentDB, whose leader ends, stands still or loses answers.
-//! In runs of their own the log loses its tail (`lost_tail.rs`, `authors.rs`). `README.md` says which check finds what.
-//! `CHAOS_SEEDS` names the seeds to run: `17`, or `1..=200`.
+//! A seed decides which faults are injected when (`schedule.rs`, `faults.rs`) and which commands are sent meanwhile
+//! (`worker.rs`, with the model in `command.rs`, and `password_changer.rs`). `checks.rs` compares the result with the
+//! log. One of the tests keeps the log in a stand-in for a cluster of KurrentDB, whose leader ends, freezes or loses
+//! answers. In runs of their own the log loses its tail (`lost_tail.rs`, `authors.rs`). `README.md` says which check
+//! finds which bug. `CHAOS_SEEDS` names the seeds to run: `17`, or `1..=200`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -54,10 +54,10 @@ use password_changer::PasswordChanger;
 use schedule::Schedule;
 use support::{Deployment, System};
 
-/// Without `CHAOS_SEEDS`. Together they have nearly every fault but those that last a minute; the first one restarts the
-/// broker.
+/// Seeds without `CHAOS_SEEDS`. Together they have nearly every fault except those that last a minute, and the first
+/// one restarts the broker.
 const SHORT_RUN: [u64; 3] = [24, 37, 46];
-/// The same with the log in KurrentDB.
+/// Seeds with the log in KurrentDB.
 const SHORT_RUN_ON_KURRENTDB: [u64; 1] = [5];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +65,7 @@ async fn nothing_is_lost_doubled_or_torn_under_faults_on_postgres_and_rabbitmq()
     under_faults(Deployment::Servers, &SHORT_RUN).await;
 }
 
-/// The log is in a stand-in for a cluster of KurrentDB, everything else as above.
+/// The log is in a stand-in for a cluster of KurrentDB, and everything else is as above.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_doubled_or_torn_under_faults_on_kurrentdb_postgres_and_rabbitmq() {
     under_faults(Deployment::KurrentDb, &SHORT_RUN_ON_KURRENTDB).await;
@@ -96,7 +96,7 @@ async fn under_faults(deployment: Deployment, short_run: &[u64]) {
     eprintln!("{fault_counts}");
 }
 
-/// Lets a run come to its end, or to the violation of the contract that ends it, and cleans up.
+/// Runs to the end or to the first violation of the contract, and cleans up in both cases.
 async fn guarded<T>(harness: &Harness, run: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
     let outcome = AssertUnwindSafe(run).catch_unwind().await;
     let mut system = harness.system.lock().await;
@@ -120,15 +120,15 @@ fn seeds(short_run: &[u64]) -> Vec<u64> {
     seeds.expect("CHAOS_SEEDS is a number, or two with ..= between them")
 }
 
-/// What happened in a run.
+/// The result of a run.
 struct Report {
-    /// The faults that struck, by name.
+    /// Names of the injected faults.
     struck: Vec<&'static str>,
     commands: usize,
     events: usize,
-    /// Requests whose answer nobody waited for.
+    /// Number of requests whose answer was not awaited.
     hang_ups: usize,
-    /// Sessions that ended and were found refused.
+    /// Number of ended sessions that were found refused.
     ended_sessions: usize,
 }
 

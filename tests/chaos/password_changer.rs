@@ -1,5 +1,5 @@
-//! Somebody who changes their password again and again, hanging up and repeating, while another session of theirs is
-//! open: whatever goes wrong, the new password counts, the session that changed it stays, and the other one ends.
+//! A user who changes their password again and again, hangs up and retries, while a second session is open. Whatever
+//! fails, the new password is valid, the session that changed it stays, and the other one ends.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use crate::{
     support::{Answer, PASSWORD, Person, until},
 };
 
-/// Whatever fails, works again within this.
+/// Time within which the system has to recover from any fault.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(40);
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -27,7 +27,7 @@ pub(crate) struct PasswordChanger {
     dice: StdRng,
     /// The session that changes the password.
     keeps: Person,
-    /// The session that ends with each change.
+    /// The session that each change ends.
     loses: Person,
     password: String,
     /// Tokens of sessions that have ended.
@@ -80,7 +80,7 @@ impl PasswordChanger {
                 .await;
             match answer.map(|answer| answer.status.as_u16()) {
                 Some(204) => break,
-                // An earlier attempt has done it: then the new password is the right one.
+                // An earlier attempt has succeeded, so the new password is valid.
                 Some(401 | 422) if attempt > 1 && self.log_in(&new).await.is_some() => break,
                 None | Some(503) => {}
                 other => panic!("a change of the password answers {other:?} at attempt {attempt}"),
@@ -102,7 +102,7 @@ impl PasswordChanger {
         }
     }
 
-    /// The access token of a new session, if the password is the right one.
+    /// Opens a session if the password is right.
     async fn log_in(&mut self, password: &str) -> Option<String> {
         let deadline = Instant::now() + RECOVERY_TIMEOUT;
         let body = json!({"email": self.keeps.email, "password": password});
@@ -136,7 +136,7 @@ impl PasswordChanger {
         Answer::read(request.send().await.ok()?).await.ok()
     }
 
-    /// Ends the other session just after every gateway, and a role behind it, has checked its token.
+    /// Ends the other session right after every gateway and a role behind it have cached its token.
     pub(crate) async fn leave(&mut self) {
         let token = self.loses.token.clone();
         for gateway in &self.gateways {
@@ -152,12 +152,12 @@ impl PasswordChanger {
         self.ended.push(token);
     }
 
-    /// Sends a request of the other session until it is answered so.
+    /// Sends a request of the other session until it has this status.
     async fn answers(&self, method: Method, url: &str, status: u16) {
         until("the other session is answered", RECOVERY_TIMEOUT, async || {
             let request = self.loses.http.request(method.clone(), url).timeout(TIMEOUT);
             let answer = request.bearer_auth(&self.loses.token).send().await;
-            // An attempt to leave that was not answered may have got through.
+            // An earlier logout whose answer was lost may have succeeded.
             answer.is_ok_and(|answer| {
                 answer.status() == status || method == Method::POST && answer.status() == 401
             })
@@ -165,7 +165,7 @@ impl PasswordChanger {
         .await;
     }
 
-    /// The session that has changed the password must be alive.
+    /// The session that has changed the password and must still be open.
     pub(crate) fn kept(&self) -> &Person {
         &self.keeps
     }

@@ -1,5 +1,4 @@
-//! Records and rows that cannot be read, of every kind. The store refuses to write most of them, so they are written with
-//! SQL.
+//! Unreadable records and rows of every kind. They are written with SQL, since the store refuses most of them.
 
 use std::collections::BTreeMap;
 
@@ -12,26 +11,26 @@ use uuid::Uuid;
 
 use crate::harness::{Harness, persist};
 
-/// What cannot be read.
+/// The kinds of unreadable data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// The payload is not of the type's form.
+    /// The payload does not match its type.
     Payload,
-    /// Nobody knows the type.
+    /// The type is unknown.
     Type,
-    /// A newer release has written it.
+    /// The schema version is newer than this build knows.
     SchemaVersion,
-    /// Nobody knows how the payload is encoded.
+    /// The encoding of the payload is unknown.
     Encoding,
     /// The metadata is not JSON.
     Metadata,
-    /// The metadata is JSON, but says nothing that is asked of it.
+    /// The metadata is JSON without the required members.
     EmptyMetadata,
     /// A row of the read models.
     Row(Damage),
 }
 
-/// A value that the projector never writes.
+/// Values that the projector never writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Damage {
     TaskStatus,
@@ -58,7 +57,7 @@ impl Unreadable {
         Self::Row(Damage::SessionEnd),
     ];
 
-    /// Whether not even the envelope of such a record can be read.
+    /// Returns whether the envelope of such a record is unreadable too.
     const fn has_no_envelope(self) -> bool {
         matches!(self, Self::Encoding | Self::Metadata | Self::EmptyMetadata)
     }
@@ -80,23 +79,23 @@ impl Damage {
 /// Streams that cannot be projected beyond a version.
 #[derive(Default)]
 pub(crate) struct Poisoned {
-    /// Because of a record: the version before it.
+    /// Streams with an unreadable record, and the version before it.
     pub(crate) records: BTreeMap<StreamName, u64>,
-    /// How many records have no envelope.
+    /// Number of records without a readable envelope.
     pub(crate) without_envelope: usize,
-    /// Because of a row: the version that it stands for.
+    /// Streams with an unreadable row, and the version of the row.
     pub(crate) rows: BTreeMap<StreamName, u64>,
 }
 
 impl Poisoned {
-    /// Whether the event must be parked.
+    /// Returns whether the event must be parked.
     pub(crate) fn parks(&self, stream: &StreamName, version: u64) -> bool {
         let mut last_readable = self.records.get(stream).into_iter().chain(self.rows.get(stream));
         last_readable.any(|last| version > *last)
     }
 }
 
-/// Puts something of this kind into what belongs to `person`.
+/// Makes something of this kind unreadable that belongs to `person`.
 pub(crate) async fn poison(harness: &Harness, person: usize, kind: Unreadable) {
     let (person, tag) = &harness.people.get().unwrap()[person];
     let task = TaskId(Uuid::now_v7());
@@ -143,12 +142,12 @@ pub(crate) async fn poison(harness: &Harness, person: usize, kind: Unreadable) {
     }
 }
 
-/// Damages the row once it is there, while nobody projects. Returns its id and its version.
+/// Damages the row once it exists, while no projector writes. Returns its id and its version.
 async fn harm(harness: &Harness, damage: Damage, condition: &str, id: Uuid) -> (Uuid, u64) {
     let sql = format!("{} WHERE {condition} RETURNING id, version", damage.sql());
     persist("a row is damaged", async || {
         let mut transaction = harness.servers().pool.begin().await?;
-        // Every projector begins with its checkpoint.
+        // Every projector's transaction begins with its checkpoint, so this lock stops all.
         sqlx::query("SELECT FROM read_models.checkpoints ORDER BY partitions, partition FOR UPDATE")
             .execute(&mut *transaction)
             .await?;
@@ -159,7 +158,7 @@ async fn harm(harness: &Harness, damage: Damage, condition: &str, id: Uuid) -> (
     .await
 }
 
-/// A row of the log, whatever is in it.
+/// A row of the log with any content.
 #[derive(Clone)]
 struct Record {
     id: Uuid,
@@ -204,7 +203,7 @@ fn record(person: UserId, event: TaskEvent) -> Record {
     }
 }
 
-/// Appends as the store does, after `version`. That the stream has gone on means that an earlier attempt got through.
+/// Appends as the store does, after `version`. If the stream is longer already, an earlier attempt succeeded.
 async fn append(harness: &Harness, stream: &StreamName, version: i64, records: &[Record]) {
     const SQL: &str = "SELECT append_events(ARRAY[$1::text], ARRAY[1], ARRAY[$2::bigint], ARRAY[$3::integer], array_fill(1, ARRAY[$3]),
              (SELECT array_agg(place) FROM generate_series(1, $3) AS place), array_fill($1::text, ARRAY[$3]),

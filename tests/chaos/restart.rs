@@ -1,4 +1,4 @@
-//! Restarting the broker, where that is possible and hurts nobody else.
+//! Restarts the broker, where that is possible and disturbs no other system.
 
 use std::{net::IpAddr, process::Command, sync::Once};
 
@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::support::amqp_url;
 
-/// Stops the broker and starts it again. `false` where that cannot be done, which is said once.
+/// Stops the broker and starts it again. Returns false and prints the reason once if that is impossible.
 pub(crate) async fn restart_broker(namespace: String) -> bool {
     static SAID: Once = Once::new();
     let restarted = tokio::task::spawn_blocking(move || restart(&namespace))

@@ -1,4 +1,4 @@
-//! What goes wrong when. Pure: the seed decides it before anything runs.
+//! Which fault is injected when. The seed decides it before anything runs.
 
 use std::{fmt, time::Duration};
 
@@ -10,69 +10,69 @@ use rand::{
 
 use crate::{poison::Unreadable, support::Replica, unusable_key::KeyFault};
 
-/// When faults begin, counted from the start of the load.
+/// The times of faults in milliseconds after the start of the load.
 const WINDOW_MS: std::ops::Range<u64> = 200..4_000;
-/// A restart of the broker takes longer than most.
+/// Every eighth seed restarts the broker, which takes longer than most faults.
 const RESTART_EVERY: u64 = 8;
-/// A key cannot be used any more in one run of so many.
+/// In every third run the key of a person becomes unusable.
 const KEY_EVERY: u64 = 3;
-/// A process stands still for a minute in one run of so many; such a run takes that much longer.
+/// In every sixteenth run a process freezes for a minute, which makes the run longer.
 const LONG_FREEZE_EVERY: u64 = 16;
-/// Longer than anything else may wait for whoever stands still.
+/// Longer than the longest time-out for a peer that does not answer.
 const LONG_FREEZE: Duration = Duration::from_secs(60);
 
-/// Something that goes wrong.
+/// The kinds of faults.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
-    /// `kill -9`, and started again.
+    /// The process is killed, and started again.
     Kill { replica: Replica, lasting: Duration },
-    /// `SIGSTOP`, and `SIGCONT`.
+    /// The process gets `SIGSTOP`, and later `SIGCONT`.
     Freeze { replica: Replica, lasting: Duration },
-    /// Every connection to PostgreSQL breaks.
+    /// All connections to PostgreSQL are closed.
     CutPostgres,
-    /// PostgreSQL's side of every connection is gone without a word.
+    /// The server side of all connections to PostgreSQL disappears, and clients are not told.
     PostgresVanishes,
-    /// Every connection to PostgreSQL stands still for a minute, in the middle of whatever it did.
+    /// All connections to PostgreSQL freeze for a minute, also within transactions.
     PostgresStandsStill,
-    /// The server ends every session of the database.
+    /// The server ends all sessions of the database.
     EndSessions,
-    /// Every connection to RabbitMQ breaks.
+    /// All connections to RabbitMQ are closed.
     CutAmqp,
-    /// RabbitMQ's side of every connection is gone without a word.
+    /// The server side of all connections to RabbitMQ disappears, and clients are not told.
     BrokerVanishes,
-    /// The exchanges are deleted while everybody is connected.
+    /// The exchanges are deleted while clients are connected.
     DeleteExchanges,
-    /// The projector's queues are taken off the exchange.
+    /// The projector's queues are unbound from the exchange.
     UnbindQueues,
-    /// What waits for the projector is thrown away.
+    /// The projector's queues are purged.
     PurgeQueues,
-    /// The queues are deleted, with whoever consumes them.
+    /// The projector's queues are deleted while they have consumers.
     DeleteQueues,
     /// The broker is stopped and started.
     RestartBroker,
-    /// Writes to a table fail as they do when the disk is full.
+    /// Writes to a table fail as on a full disk.
     FullDisk { table: &'static str, lasting: Duration },
-    /// Everything to and from PostgreSQL is held back.
+    /// Data to and from PostgreSQL is delayed.
     SlowDatabase { delay: Duration, lasting: Duration },
-    /// Somebody holds a lock on a table that admits nobody.
+    /// A table is locked exclusively.
     LockedTable { table: &'static str, lasting: Duration },
-    /// Old messages come again, out of order.
+    /// Old messages are delivered again in random order.
     Redeliver { dice: u64 },
-    /// A record or a row that nobody can read, of this person.
+    /// A record or a row of this person becomes unreadable.
     Poison { person: usize, kind: Unreadable },
-    /// The key of a person cannot be used any more.
+    /// The key of a person becomes unusable.
     Key(KeyFault),
-    /// Somebody with an account sends the largest batches as fast as they are answered.
+    /// A client with an account sends the largest batches as fast as they are answered.
     Greed { lasting: Duration },
-    /// The leader of KurrentDB ends, and the others elect one.
+    /// The leader of KurrentDB ends, and the other nodes elect another one.
     LeaderEnds { lasting: Duration },
-    /// The leader of KurrentDB stands still, and the others elect one after a moment.
+    /// The leader of KurrentDB freezes, and the other nodes elect another one after a moment.
     LeaderStandsStill { lasting: Duration },
-    /// KurrentDB does so many appends, and the connection breaks before they are answered.
+    /// KurrentDB carries out `count` appends, and the connection closes before they are answered.
     AnswersAreLost { count: usize },
-    /// KurrentDB ends every subscription.
+    /// KurrentDB ends all subscriptions.
     SubscriptionsEnd,
-    /// Every node of KurrentDB ends.
+    /// All nodes of KurrentDB end.
     KurrentDbEnds { lasting: Duration },
 }
 
@@ -152,10 +152,10 @@ impl Fault {
     }
 }
 
-/// The log in PostgreSQL.
+/// The table of the log in PostgreSQL.
 pub(crate) const EVENTS: &str = "event_store.events";
 
-/// Tables whose disk can be full, and which can be locked.
+/// Tables that can fail to write and that can be locked.
 pub(crate) const TABLES: [&str; 8] = [
     EVENTS,
     "subject_keys.data_keys",
@@ -167,7 +167,7 @@ pub(crate) const TABLES: [&str; 8] = [
     "operations.relay_progress",
 ];
 
-/// One fault at its time.
+/// A fault and its time.
 #[derive(Debug, Clone)]
 pub(crate) struct ScheduledFault {
     pub(crate) at: Duration,
@@ -181,7 +181,7 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// One or two kills and as many freezes, each of another process, and some of everything else.
+    /// One or two kills and as many freezes, each of another process, and some of all other faults.
     pub(crate) fn of(seed: u64, replicas: &[Replica]) -> Self {
         let dice = &mut StdRng::seed_from_u64(seed);
         let mut victims = replicas.to_vec();
@@ -264,13 +264,13 @@ impl Schedule {
         Self { faults }
     }
 
-    /// The same with the log in KurrentDB: what happens to it in PostgreSQL is left out, and some of what can happen to
-    /// KurrentDB is added. One after the other, since each is about the leader.
+    /// The same schedule for a log in KurrentDB. Faults of the log in PostgreSQL are left out, and some of KurrentDB
+    /// are added. They follow each other, since each affects the leader.
     pub(crate) fn with_kurrentdb(mut self, seed: u64) -> Self {
         let dice = &mut StdRng::seed_from_u64(!seed);
         self.faults.retain(|scheduled| match &scheduled.fault {
             Fault::FullDisk { table, .. } | Fault::LockedTable { table, .. } => *table != EVENTS,
-            // It is written into the log by SQL.
+            // These records are written to the log with SQL.
             Fault::Poison { .. } => false,
             _ => true,
         });

@@ -1,5 +1,5 @@
-//! The row of somebody's key is damaged or lost while everything else goes wrong: they are told of an outage and can erase
-//! themselves, after which anybody can register their address.
+//! The key of a person is damaged or lost while other faults happen. The person is told of an outage and can erase
+//! themselves, and afterwards anybody can register their address.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     support::{Answer, PASSWORD, Person},
 };
 
-/// What happens to the row.
+/// What happens to the row of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyFault {
     Damaged,
@@ -30,11 +30,11 @@ impl KeyFault {
         }
     }
 
-    /// Does it to somebody of its own. `false` when they could not even sign up.
+    /// Injects the fault for a person of its own. Returns false if that person could not register.
     pub(crate) async fn inject(self, harness: &Harness) -> bool {
-        /// How long they may try that.
+        /// Timeout of the registration.
         const JOIN: Duration = Duration::from_secs(30);
-        /// Longer than keys stay in memory.
+        /// Longer than keys are cached.
         const FORGOTTEN: Duration = Duration::from_secs(4);
         let base = harness.system.lock().await.base.clone();
         let join = async || {
@@ -71,7 +71,7 @@ impl KeyFault {
             post("/auth/login").await
         });
         assert!(matches!(login.await.code(), "unavailable" | "overloaded"));
-        // An answer that got lost may have been that it is done.
+        // A lost answer may have been the one of success.
         answered("they are erased", &[204, 401], async || {
             let body = json!({"password": PASSWORD});
             person.try_send(Method::DELETE, "/auth/me", Some(body), &[]).await
@@ -86,7 +86,7 @@ impl KeyFault {
     }
 }
 
-/// The first answer with one of `statuses`. None may say that something is broken.
+/// Repeats a request until an answer has one of `statuses`. Fails if an answer says that something is broken.
 async fn answered(
     what: &str,
     statuses: &[u16],

@@ -1,4 +1,4 @@
-//! People at work: each person twice at once, through every gateway, knowing exactly what was acknowledged.
+//! Users at work: each person twice at once, through every gateway, with a record of what was acknowledged.
 
 use std::{
     collections::BTreeMap,
@@ -27,27 +27,27 @@ use crate::{
 };
 
 pub(crate) const PEOPLE: usize = 5;
-/// Of each person at once.
+/// Number of concurrent workers of each person.
 const WORKERS_PER_PERSON: usize = 2;
-/// Tasks that both seats of a person work on.
+/// Number of tasks that all workers of a person share.
 const SHARED: usize = 2;
-/// All tasks of a person must fit on a page.
+/// Maximum number of tasks of a person, which must fit on a page.
 const MOST_TASKS: usize = 40;
-/// After so long a client gives up on an answer, and asks again.
+/// Time after which a client stops waiting for an answer and sends the request again.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Whatever fails, works again within this: nobody waits longer than 15 seconds for whoever stands still, and a few
-/// times that is needed where several faults meet.
+/// Time within which the system has to recover from any fault. No time-out is longer than 15 seconds, and several of
+/// them can follow each other where faults overlap.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(40);
-/// One of so many requests is hung up on before its answer can have come.
+/// On average one of this many requests is abandoned before its answer can have come.
 const HANG_UP_EVERY: u32 = 25;
-/// One of so many requests carries the longest headers that are let in.
+/// On average one of this many requests has the longest headers that are accepted.
 const LONG_HEADERS_EVERY: u32 = 40;
 
 /// What was acknowledged about one command.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) key: String,
-    /// Commands of the same request share it, later ones have a higher one.
+    /// The number of the request. Commands of one request share it, and later requests have a higher one.
     pub(crate) request: usize,
     pub(crate) outcome: Outcome,
 }
@@ -56,9 +56,9 @@ pub(crate) struct Record {
 pub(crate) enum Outcome {
     Refused,
     Done {
-        /// The answer's body, if it has one.
+        /// The task in the answer, if it has one.
         task: Option<Task>,
-        /// How many events it left, where nobody else works on the task.
+        /// Number of events of the command, if nobody else works on the task.
         events: Option<usize>,
     },
 }
@@ -66,21 +66,21 @@ pub(crate) enum Outcome {
 pub(crate) struct Worker {
     pub(crate) name: String,
     pub(crate) records: Vec<Record>,
-    /// Every title of the person's tasks begins with it.
+    /// The prefix of all titles of the person's tasks.
     tag: String,
     dice: StdRng,
     gateways: Vec<String>,
     person: Person,
     /// The tasks that nobody else works on.
     own: BTreeMap<TaskId, Task>,
-    /// The latest version seen of each of the others.
+    /// The latest version seen of each shared task.
     shared: BTreeMap<TaskId, u64>,
     /// The latest state that was shown or acknowledged.
     latest: Option<ConsistencyToken>,
     requests: usize,
-    /// Tokens of sessions that have ended.
+    /// Tokens of ended sessions.
     pub(crate) ended: Vec<String>,
-    /// Requests whose answer was not waited for.
+    /// Number of requests whose answer was not awaited.
     pub(crate) hang_ups: AtomicUsize,
 }
 
@@ -92,7 +92,7 @@ struct Request {
     headers: Vec<(&'static str, String)>,
 }
 
-/// Registers everybody and signs them in, before anything goes wrong.
+/// Registers and logs in all users before any fault.
 pub(crate) async fn hire(seed: u64, harness: &Harness) -> Vec<Worker> {
     let gateways = harness.system.lock().await.bases.clone();
     let mut joining = JoinSet::new();
@@ -147,7 +147,7 @@ async fn join(seed: u64, number: usize, gateways: Vec<String>) -> (usize, UserId
 }
 
 impl Worker {
-    /// Works until told to stop, and then looks at everything once more.
+    /// Sends requests until `stop` is set, and then checks everything once more.
     pub(crate) async fn work(mut self, stop: Arc<AtomicBool>) -> Self {
         while !stop.load(Ordering::Relaxed) {
             match self.dice.random_range(0..100) {
@@ -224,7 +224,7 @@ impl Worker {
         }
     }
 
-    /// The answer to a command on a task that nobody else works on, which the model knows beforehand.
+    /// Checks the answer to a command on a task of its own against the model.
     fn take_own(&mut self, key: String, command: &Command, state: Option<&Task>, status: u16, body: &Value) {
         let expected = command.expected(state);
         let whole = format!(
@@ -292,7 +292,7 @@ impl Worker {
         self.requests += 1;
         let key = format!("{}-{}", self.name, self.requests);
         if self.dice.random_bool(0.05) {
-            // As long as one may be.
+            // This is the longest key that is accepted.
             return format!("{key:~<255}");
         }
         key
@@ -334,7 +334,7 @@ impl Worker {
         }
     }
 
-    /// Some fields of a task, chosen so that they are often as they were.
+    /// Random fields of a task, which often have their old values.
     fn fields(&mut self) -> Map<String, Value> {
         if self.dice.random_bool(0.02) {
             return self.longest_fields();
@@ -365,12 +365,12 @@ impl Worker {
             .sample(&mut self.dice, count)
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
-            // Where one part is refused, nothing happens: not too often.
+            // If one part is refused, nothing happens, which should not be frequent.
             .filter(|(name, _)| name != "status" || self.dice.random_bool(0.3))
             .collect()
     }
 
-    /// The longest values that the contract lets in.
+    /// The longest values that the contract accepts.
     fn longest_fields(&mut self) -> Map<String, Value> {
         let title = self.title();
         let tags: Vec<String> = (0..20).map(|number| format!("{number:𝄞>50}")).collect();
@@ -435,7 +435,7 @@ impl Worker {
             .await;
     }
 
-    /// Of its own tasks the page shows exactly those that belong there, exactly as they were acknowledged.
+    /// Checks that a page shows exactly those tasks of its own that belong there, as they were acknowledged.
     async fn look_at_page(&mut self, path: &str, belongs: fn(&Task) -> bool) {
         let page = self.ask(path).await.expect(200);
         assert!(page.body["next_cursor"].is_null(), "all tasks fit on a page");
@@ -450,7 +450,7 @@ impl Worker {
         }
         let mut known = self.own.clone();
         known.retain(|_, task| belongs(task));
-        // A deletion is answered without the task, so its instants are not known.
+        // A deletion is answered without the task, so its instants are unknown.
         for (id, task) in &mut known {
             if task.deleted_at.is_some()
                 && let Some(shown) = shown.get(id)
@@ -492,7 +492,7 @@ impl Worker {
         };
         let (answer, attempts) = self.answered(&request).await;
         if attempts > 1 {
-            // An earlier attempt may have used the token up, or may still try to, which ends the session.
+            // An earlier attempt may have used the token, or may still do so, which ends the session.
             return self.log_in().await;
         }
         self.take_tokens(&answer.expect(200));
@@ -532,7 +532,7 @@ impl Worker {
         self.person.refresh_token = text("refresh_token");
     }
 
-    /// A query that must show whatever was acknowledged or shown before.
+    /// Sends a query that must show everything that was acknowledged or shown before.
     async fn ask(&mut self, path: &str) -> Answer {
         let mut headers = vec![("Prefer", "wait=2".to_owned())];
         headers.extend(self.latest.map(|token| ("Consistency-Token", token.to_string())));
@@ -547,7 +547,8 @@ impl Worker {
         answer
     }
 
-    /// The answer to a command with a key; now and then it is sent twice at once, which must not show.
+    /// The answer to a command with a key. Sometimes the command is sent twice at once, which must make no
+    /// difference.
     async fn acknowledged(&mut self, request: &Request) -> Answer {
         let (first, second) = (self.dice.random(), self.dice.random());
         let answer = if self.dice.random_bool(0.1) {
@@ -577,7 +578,7 @@ impl Worker {
         self.send(request, first).await
     }
 
-    /// Sends a request to one gateway after the other until it is answered, and says how often it was sent.
+    /// Sends a request to the gateways in turn until it is answered. Returns how often it was sent.
     async fn send(&self, request: &Request, first: u32) -> (Answer, usize) {
         let deadline = Instant::now() + RECOVERY_TIMEOUT;
         for attempt in 1.. {
@@ -641,7 +642,7 @@ impl Worker {
     }
 }
 
-/// Whether it is worth another try: a dependency is down, for the whole request or for some of a batch.
+/// Returns whether the request should be repeated: a dependency is down for the request or for a part of the batch.
 fn is_open(answer: &Answer) -> bool {
     let results = answer.body["results"].as_array().into_iter().flatten();
     answer.status == 503 || results.into_iter().any(|result| result["status"] == 503)

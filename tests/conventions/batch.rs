@@ -70,7 +70,7 @@ pub(super) async fn batch(ada: &Person) {
         problem(&answer, 422, "validation-failed");
         assert_eq!(answer.body["errors"][0]["pointer"], "/commands");
     }
-    // However much is wrong with each of them.
+    // Each part may have many errors.
     let wrong: serde_json::Map<String, Value> =
         (0..90).map(|n| (format!("\u{1}{n:0>90}"), json!(0))).collect();
     let mut wrong = Value::Object(wrong);

@@ -109,7 +109,7 @@ pub(super) async fn every_body_has_a_bound(ada: &Person) {
             }
             bare += 1;
             let answer = raw(ada, method.clone(), &path, json, "{\"nothing\":1}").await;
-            // An admin's endpoints look at the role first.
+            // Endpoints for admins check the role first.
             assert!(
                 matches!(answer.code(), "validation-failed" | "forbidden"),
                 "{method} {path}: {answer:?}"

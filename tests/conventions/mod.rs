@@ -107,7 +107,7 @@ async fn every_answer(ada: &Person, admin: String) {
     }
     assert_eq!(ada.get("/auth/me").await.header("cache-control"), "no-store");
     assert_eq!(ada.get("/health/live").await.status, 200);
-    // On a machine that does much else a dependency may be slow for a moment.
+    // On a busy machine a dependency may be slow for a moment.
     let ready = get_when_available(ada, "/health/ready", &[]).await;
     assert_eq!(ready.body, json!({"status": "ready"}));
     problem(&ada.get("/metrics").await, 404, "not-found");
@@ -143,7 +143,7 @@ async fn a_dead_dependency_is_503_on_postgres_and_rabbitmq() {
     )
     .await
     .expect(201);
-    // Nobody has checked the token of this session yet.
+    // No role has cached the token of this session yet.
     let mut unknown = ada.clone();
     unknown.log_in().await;
     system.kill(Role::QueryApi);

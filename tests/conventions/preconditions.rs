@@ -32,7 +32,7 @@ pub(super) async fn preconditions(ada: &Person) {
         .await
         .unwrap()
         .expect(200);
-    // What is about no one task has no version.
+    // A request that is not about one task has no version to compare.
     let create = ("/tasks", json!({"title": "conditional"}), 201);
     let batch = json!({"commands": [{"op": "create", "title": "conditional"}]});
     let batch = ("/tasks/batch", batch, 200);

@@ -153,7 +153,7 @@ async fn long_queries(ada: &Person) {
     ada.post("/tasks", json!({ "title": title })).await.expect(201);
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let chars: Vec<char> = title.chars().collect();
-    // Eight words of 24 characters, which differ.
+    // These are eight different words of 24 characters.
     let words: Vec<String> = chars.chunks(24).take(8).map(String::from_iter).collect();
     for q in [encoded(&title), encoded(&words.join(" "))] {
         assert!(q.len() >= 2_300, "{}", q.len());
@@ -161,7 +161,7 @@ async fn long_queries(ada: &Person) {
         assert_eq!(found.body["items"][0]["title"], title);
         assert_eq!(found.body["items"].as_array().unwrap().len(), 1);
     }
-    // As long as query strings may be, with whatever is allowed many times.
+    // The query string has the maximum length, and repeats a parameter that may be repeated.
     let query = format!("{}limit=1&q=", "status=done,open&".repeat(481));
     let query = format!("{query}{}", "x".repeat(8 * 1024 - query.len()));
     ada.get(&format!("/tasks?{query}")).await.expect(200);

@@ -1,4 +1,4 @@
-//! Which file is taken for that of an earlier run, and what is done with it.
+//! Which existing file a run continues, and what it does with it.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What ended long ago leaves the log, once it is in a file.
+//! Payloads of streams that ended long ago are removed from the log after they have been exported.
 
 mod files;
 mod whole;
@@ -18,9 +18,9 @@ use uuid::Uuid;
 use crate::support::{System, until};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Old sessions, of three events each: many parts, so that a kill falls between two of them.
+/// Number of old sessions of three events each. They make several batches, so that a kill falls between two of them.
 const SESSIONS: usize = 1_500;
-/// When all that is old here happened.
+/// The time of all old events.
 const LONG_AGO: &str = "2025-03-01T12:00:00Z";
 const BEFORE: &str = "2025-06-01T00:00:00Z";
 
@@ -39,7 +39,7 @@ fn event(subject: UserId, event: &Event, at: &str) -> NewEvent {
     )
 }
 
-/// A session of long ago, with addresses that nobody needs any more.
+/// Appends an old session with client addresses that are no longer needed.
 async fn old_session(log: &dyn EventStore, account: UserId, ends: bool, at: &str) -> StreamName {
     let stream = StreamName::session(SessionId(Uuid::now_v7()));
     let long_ago: Timestamp = at.parse().unwrap();
@@ -71,7 +71,7 @@ async fn old_session(log: &dyn EventStore, account: UserId, ends: bool, at: &str
     stream
 }
 
-/// A task that was taken out of the trash for good long ago.
+/// Appends an old task that was purged from the trash.
 async fn old_task(log: &dyn EventStore, owner: UserId) -> TaskId {
     let id = TaskId(Uuid::now_v7());
     let created = TaskCreated {
@@ -92,7 +92,7 @@ async fn old_task(log: &dyn EventStore, owner: UserId) -> TaskId {
     id
 }
 
-/// A system with much that ended long ago, and what an auditor has kept of it.
+/// A system with many streams that ended long ago, and the proofs that an auditor has kept.
 struct Old {
     system: System,
     database: Database,
@@ -153,7 +153,7 @@ impl Old {
         self.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// How many payloads the log has lost.
+    /// The number of payloads dropped from the log.
     async fn dropped(&self) -> u64 {
         let sql = "SELECT COUNT(*) AS events FROM events WHERE data_sha256 IS NOT NULL";
         let row = self.database.fetch_optional(sql, &[]).await.unwrap().unwrap();

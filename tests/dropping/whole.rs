@@ -1,4 +1,4 @@
-//! All of it, on both deployments: everything that was proved stays proved.
+//! The whole procedure on both deployments: every earlier proof stays valid.
 
 use std::{
     fs,
@@ -66,7 +66,7 @@ async fn dropped(deployment: Deployment) {
     old.run(&["events", "export", "--output", &old.path("before")]);
     let whole_size = size(&old);
 
-    // First what would be done; nothing that is too young; nothing of another export.
+    // A dry run comes first. Nothing too young is dropped, and a file of another export is refused.
     let expected = SESSIONS as u64 * 3 + 2;
     let would = old.run(&["events", "drop", "--dry-run", "--ended-before", BEFORE]);
     assert!(
@@ -80,7 +80,7 @@ async fn dropped(deployment: Deployment) {
     assert!(code != 0 && said.contains("is still needed"), "{said}");
     assert_eq!(old.dropped().await, 0);
 
-    // Killed in the middle nothing is lost that is not in the file, and all that can be asked for is as before.
+    // After a kill in the middle every dropped payload is in the file, and all queries are answered as before.
     old.kill_in_the_middle("dropped").await;
     let some = old.dropped().await;
     assert!(some < expected, "{some}");
@@ -106,11 +106,11 @@ async fn dropped(deployment: Deployment) {
     let what = format!("{expected} payloads in an export with the root {root}");
     assert!(begun.contains(&what), "{begun}");
 
-    // It goes on. What is parked meanwhile is left out, and it is said so.
+    // The next run continues. It leaves out streams with parked events and says so.
     let parked = "INSERT INTO parked_events (position, stream, version, type, subject, reason, attempts)
         VALUES ($1, $2, 1, 'session.started', $3, 'by hand', 1)";
     let next = "SELECT position, stream FROM events WHERE data_sha256 IS NULL AND position > $1 ORDER BY position LIMIT 1";
-    // Those of the purged task are the first.
+    // The events of the purged task come first.
     let next = old.database.fetch_optional(next, &[(first + 2).into()]).await;
     let next = next.unwrap().unwrap();
     let (parked_at, stream) = (next.unsigned("position").unwrap(), next.text("stream").unwrap());
@@ -128,7 +128,7 @@ async fn dropped(deployment: Deployment) {
     let unpark = "DELETE FROM parked_events WHERE position = $1";
     read_models.execute(unpark, &[parked_at.into()]).await.unwrap();
 
-    // It is done.
+    // This run finishes the work.
     let said = old.run_drop("dropped");
     assert!(
         said.contains("dropped 3 payloads") && !said.contains("LEFT OUT"),
@@ -156,7 +156,7 @@ async fn dropped(deployment: Deployment) {
     if deployment == Deployment::Embedded {
         let dropped_size = size(&old);
         old.system.terminate(Role::Up);
-        // Somebody reads it still: what was dropped counts.
+        // A reader still has the file open, so it cannot be compacted, but the payloads are dropped.
         let mut reader = sqlx::SqliteConnection::connect(&old.system.store_url())
             .await
             .unwrap();
@@ -182,13 +182,13 @@ fn runtime_now() -> i64 {
     i64::try_from(since.unwrap().as_micros()).unwrap()
 }
 
-/// Of the file of the log, if there is one.
+/// The size of the log's file, or 0 if it has none.
 fn size(old: &Old) -> u64 {
     let file: PathBuf = old.system.data_dir().join("events.db");
     fs::metadata(file).map_or(0, |file| file.len())
 }
 
-/// People see what they saw before, but for the sessions of long ago.
+/// Checks that queries are answered as before, except those about the old sessions.
 async fn nothing_of_it_is_in_use(old: &Old, ada: &mut Person, purged: TaskId, kept: &Value, since: &Value) {
     ada.log_in().await;
     for path in ["", "/history"] {
@@ -229,7 +229,8 @@ async fn nothing_of_it_is_in_use(old: &Old, ada: &mut Person, purged: TaskId, ke
     assert!(stats.contains("were dropped"), "{stats}");
 }
 
-/// Old checkpoints and proofs hold, with the file it is whole again, and no hash that was kept can be changed.
+/// Checks that old checkpoints and proofs are valid, that the log and the file together are complete, and that a
+/// change of any kept hash is found.
 async fn everything_is_proved(old: &Old, position: &str, expected: u64, sessions: &[StreamName]) {
     let report = old.verify(&[]);
     assert_eq!(
@@ -260,7 +261,7 @@ async fn everything_is_proved(old: &Old, position: &str, expected: u64, sessions
     let text = fs::read_to_string(old.path("after")).unwrap();
     assert!(!text.contains("old-refresh-hash"));
 
-    // A proof of before, with the line of before and with what is left of it; and one that is made now.
+    // A proof from before is valid with the earlier line and with what is left of it, and so is a new proof.
     fs::write(old.path("again"), old.run(&["audit", "prove", position])).unwrap();
     let number: usize = position.parse().unwrap();
     for (lines, word) in [(&before, ""), (&after, "dropped: its payload")] {
@@ -281,7 +282,7 @@ async fn everything_is_proved(old: &Old, position: &str, expected: u64, sessions
         }
     }
 
-    // Whoever changes what was kept is found, whoever puts a payload back that was another, too.
+    // A changed hash is found, and so is a wrong payload that is put back.
     let stream = sessions[0].as_str();
     let of_stream = format!("WHERE stream = '{stream}' AND version = 2");
     let hash = format!("SELECT position, data_sha256 FROM events {of_stream}");
@@ -304,7 +305,8 @@ async fn everything_is_proved(old: &Old, position: &str, expected: u64, sessions
     nothing_else_passes_for_dropped(old).await;
 }
 
-/// Whoever empties the payload of what goes on, and keeps its hash as if it had been dropped, is found.
+/// Checks that an emptied payload of a stream that has not ended is found, even if its hash is kept as for a dropped
+/// one.
 async fn nothing_else_passes_for_dropped(old: &Old) {
     let open = "SELECT position, data FROM events WHERE type = 'task.created' AND data_sha256 IS NULL";
     let row = old.database.fetch_optional(open, &[]).await.unwrap().unwrap();

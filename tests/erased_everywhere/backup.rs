@@ -1,4 +1,4 @@
-//! A backup as docs/operations.md says it is made, and put back.
+//! A backup that is made and restored as docs/operations.md says.
 
 use std::{
     fs,
@@ -14,17 +14,18 @@ use crate::{
     support::{Deployment, System},
 };
 
-/// The files of what is backed up embedded, and the schemas on PostgreSQL: the log with its tree, and the roles' records.
+/// The parts of a backup as files when embedded and as schemas on PostgreSQL: the log with its tree, and the roles'
+/// records.
 const OF_LOG: [(&str, &str); 2] = [("events.db", "event_store"), ("audit-tree.db", "audit_tree")];
 const OF_RECORDS: [(&str, &str); 1] = [("operations.db", "operations")];
 
-/// What was made before somebody was erased.
+/// A backup from before somebody was erased.
 pub(super) struct Backup {
     directory: PathBuf,
     deployment: Deployment,
 }
 
-/// Writes these schemas, or all, into a file as SQL.
+/// Writes these schemas, or all, to a file as SQL.
 pub(super) fn dump(url: &str, schemas: &[&str], file: &Path) {
     let mut command = Command::new("pg_dump");
     command
@@ -70,7 +71,7 @@ impl Backup {
         self.directory.join("records")
     }
 
-    /// The key of this person is not in it, wrapped as it is.
+    /// Checks that the backup does not contain this person's key, not even wrapped.
     pub(super) async fn has_no_key_of(&self, system: &System, id: &str) {
         let keys = Database::connect(&system.database_url("subject-keys.db"), Schema::SubjectKeys, 1)
             .await
@@ -102,7 +103,7 @@ impl Backup {
         assert!(files >= 2);
     }
 
-    /// Puts it in the place of what is there, while nothing runs.
+    /// Restores the backup while nothing runs.
     pub(super) async fn restore(&self, system: &System) {
         let parts = [(self.of_log(), &OF_LOG[..]), (self.of_records(), &OF_RECORDS)];
         for (directory, parts) in parts {

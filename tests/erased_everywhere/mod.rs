@@ -1,5 +1,6 @@
-//! Of somebody who was erased nothing is left in any place that held it, nor can it be had back: not in databases and their
-//! files, in what the broker passed on, in the logs of processes at their most talkative, nor in a backup and an export of before.
+//! After an erasure nothing of the person is left in any place, and nothing brings it back: neither databases and
+//! their files, nor messages of the broker, nor logs of processes at the finest level, nor a backup or an export from
+//! before.
 
 mod backup;
 mod spellings;
@@ -34,7 +35,7 @@ const PROGRAM: &str = "quagga-program größer";
 const BROWSER: &str = "quagga-browser/7";
 const KEY: &str = "quagga-key-1";
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 9, 8, 7));
-/// The logs whose purpose it is to say where requests came from, and with which browser.
+/// The logs that are meant to contain client addresses and user agents.
 const LOGS_OF_CLIENTS: [&str; 2] = ["access.log", "security.log"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,8 +48,8 @@ async fn nothing_is_left_of_who_was_erased_nor_in_a_dump_of_before_on_postgres_a
     nothing_is_left_anywhere(Deployment::Servers).await;
 }
 
-/// A system whose processes log everything that they can, with files for the access log and the security log, and whose broker
-/// keeps copies.
+/// A system whose processes log at the finest level, with files for the access log and the security log, and whose
+/// broker keeps copies of messages.
 async fn talkative(deployment: Deployment) -> System {
     let mut system = System::start(deployment).await;
     system.terminate_all();
@@ -66,7 +67,7 @@ async fn talkative(deployment: Deployment) -> System {
     system
 }
 
-/// Somebody who leaves something personal wherever that is possible.
+/// Registers a person who leaves personal data wherever that is possible.
 async fn leave_traces(system: &System) -> Person {
     let mut person = Person {
         base: system.base.clone(),
@@ -93,7 +94,7 @@ async fn leave_traces(system: &System) -> Person {
     let renamed = json!({"title": format!("{TITLE}!")});
     person.patch(&path, renamed).await.expect(200);
     until("the search answers", Duration::from_secs(30), async || {
-        // Words in the address of a request, percent-encoded.
+        // The query string contains words with percent-encoding.
         let found = person.get("/tasks?q=quagga%2Dtitle:%20%C3%84rztin").await;
         assert!(found.status == 200 || found.status == 503, "{found:?}");
         found.status == 200
@@ -102,7 +103,7 @@ async fn leave_traces(system: &System) -> Person {
     person
 }
 
-/// What stands in the databases: in their files, or in a dump of everything that PostgreSQL has.
+/// Searches the databases: their files, or a dump of everything in PostgreSQL.
 fn in_databases(
     system: &System,
     deployment: Deployment,
@@ -176,7 +177,7 @@ async fn nothing_is_left_anywhere(deployment: Deployment) {
         found_in(&texts, &[Path::new(&export), &backup.of_log()]),
         BTreeMap::new()
     );
-    // What clients call their requests is all that the roles' records say.
+    // The roles' records contain nothing but the request ids that clients chose.
     let in_records = found_in(&texts, &[&backup.of_records()]);
     let keys = spellings(KEY);
     let others = |text: &&String| !keys.iter().any(|key| key.eq_ignore_ascii_case(text));
@@ -204,7 +205,8 @@ async fn nothing_is_left_anywhere(deployment: Deployment) {
     system.stop().await;
 }
 
-/// Nothing was logged but address and browser of the client, where that is what the log is for.
+/// Checks that logs contain nothing but the client's address and user agent, and those only where they are meant to
+/// be.
 fn nothing_was_logged(system: &System, texts: &BTreeSet<String>) {
     let logs = logs(system);
     assert!(logs.iter().any(|log| log.ends_with(LOGS_OF_CLIENTS[0])));
@@ -219,7 +221,7 @@ fn nothing_was_logged(system: &System, texts: &BTreeSet<String>) {
     assert_eq!(found, BTreeMap::new());
 }
 
-/// An export of before the erasure is refused where their keys are, destroyed as they are now.
+/// Checks that an export from before the erasure is refused while the keys are destroyed.
 async fn no_import_brings_them_back(system: &System, deployment: Deployment, export: &str) {
     let database = match deployment {
         Deployment::Embedded => None,
@@ -237,7 +239,8 @@ async fn no_import_brings_them_back(system: &System, deployment: Deployment, exp
     );
 }
 
-/// With the log, the roles' records and the audit tree of before they are erased again, by whoever only checks and starts.
+/// Restores the log, the roles' records and the audit tree from before, and checks that the person is erased again,
+/// by `restore check` alone or by a start.
 async fn nobody_comes_back(
     system: &mut System,
     deployment: Deployment,
@@ -255,7 +258,7 @@ async fn nobody_comes_back(
     person.post("/auth/login", login.clone()).await.expect(401);
     assert_eq!(check(system, &[]).1, json!([]));
     nothing_is_left_in_databases(system, deployment, texts).await;
-    // The address is nobody's.
+    // Nobody owns the address.
     let mut again = person.clone();
     again.token.clear();
     again.post("/auth/register", login).await.expect(201);

@@ -1,4 +1,4 @@
-//! In how many ways a text can stand somewhere, and where it does.
+//! The different encodings of a text, and a search for them.
 
 use std::{
     ascii,
@@ -15,7 +15,7 @@ use base64::{
 use events::{EmailAddress, fold_text};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Every text that would tell `text`: in other letters, and encoded as programs do. Capital ASCII letters do not matter.
+/// All encodings of `text`: other Unicode forms, and those that programs use. ASCII case is ignored.
 pub(super) fn spellings(text: &str) -> BTreeSet<String> {
     let mut texts = BTreeSet::from([text.to_owned(), text.to_lowercase(), text.to_uppercase()]);
     texts.insert(fold_text(text));
@@ -42,7 +42,7 @@ fn encodings(text: &str) -> Vec<String> {
         numbers.join(", "),
         numbers.join(","),
     ];
-    // What every Base64 has in common in which the text stands, whatever is around it.
+    // Part of the Base64 form is the same whatever comes before and after the text. It depends only on the offset.
     for before in 0..3 {
         let padded = [&vec![0; before], text.as_bytes()].concat();
         let first = [0, 2, 3][before];
@@ -53,8 +53,7 @@ fn encodings(text: &str) -> Vec<String> {
     found
 }
 
-/// What of `texts` stands in the files and directories at `places`: by file. It is `grep` that reads them, which takes bytes for
-/// what they are.
+/// The files below `places` that contain one of `texts`, and which. `grep` reads them as bytes.
 pub(super) fn found_in(texts: &BTreeSet<String>, places: &[&Path]) -> BTreeMap<String, BTreeSet<String>> {
     let patterns = tempfile::NamedTempFile::new().unwrap();
     let lines: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -67,7 +66,7 @@ pub(super) fn found_in(texts: &BTreeSet<String>, places: &[&Path]) -> BTreeMap<S
         .args(places)
         .output()
         .unwrap();
-    // A file may go between the two looks, which is 2 although others were read.
+    // A file may disappear while they are read. The exit code is then 2 although others were read.
     assert!(output.status.code().is_some(), "{output:?}");
     let mut found = BTreeMap::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {

@@ -1,5 +1,5 @@
-//! The commands on what somebody shows to be let in: codes, tokens for programs, resets, and the end of the account. That each was
-//! carried out is told by the audit trail.
+//! The commands about credentials: codes, program tokens, password resets, and the erasure of the account. The audit
+//! trail shows that each was carried out.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Moments, NEW_PASSWORD, TIMEOUT, ends, hang_up};
 use crate::support::{PASSWORD, Person, totp_code, until};
 
-/// Who gives a command, what it is, and the event that follows from it.
+/// The caller, the command, and the type of the event that follows from it.
 type Command<'a> = (&'a Person, Method, &'a str, Option<Value>, &'a str);
 
 pub(super) async fn credentials(ada: &Person, root: &Person, moments: &Moments) {
@@ -121,7 +121,7 @@ pub(super) async fn credentials(ada: &Person, root: &Person, moments: &Moments) 
     .await;
 }
 
-/// How many events of this type are in the audit trail about somebody.
+/// The number of events of this type in the audit trail about a person.
 async fn count(root: &Person, id: &str, event: &str) -> usize {
     let path = format!("/audit/events?subject={id}&type={event}&limit=100");
     root.get(&path).await.expect(200).body["items"]

@@ -1,4 +1,4 @@
-//! Raw connections from addresses of one's own.
+//! Raw connections from an own loopback address.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,7 +7,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-/// Many connections at once from one address.
+/// Many concurrent connections from one address.
 pub(super) struct Attacker {
     from: IpAddr,
     to: SocketAddr,
@@ -15,9 +15,9 @@ pub(super) struct Attacker {
 }
 
 impl Attacker {
-    /// From 127.0.9.`number`.
+    /// An attacker at 127.0.9.`number`.
     pub(super) fn new(base: &str, number: u8) -> Self {
-        // Each connection of an attack is a descriptor of this process, too.
+        // Each connection needs a file descriptor of this process too.
         runtime::descriptors::raise();
         Self {
             from: [127, 0, 9, number].into(),
@@ -26,7 +26,8 @@ impl Attacker {
         }
     }
 
-    /// Opens so many more connections, and sends `bytes` on each. Those that are refused or cut off are not counted.
+    /// Opens `count` more connections and sends `bytes` on each. Connections that are refused or closed are not
+    /// counted.
     pub(super) async fn open(&mut self, count: usize, bytes: &[u8]) {
         for _ in 0..count {
             let socket = TcpSocket::new_v4().unwrap();
@@ -41,14 +42,14 @@ impl Attacker {
         }
     }
 
-    /// Sends `bytes` on every connection that is still there.
+    /// Sends `bytes` on every open connection.
     pub(super) async fn trickle(&mut self, bytes: &[u8]) {
         for stream in &mut self.connections {
             let _ = stream.write_all(bytes).await;
         }
     }
 
-    /// The statuses of what was answered up to now, without taking more than the first bytes.
+    /// The statuses of the answers so far, of which only the first bytes are read.
     pub(super) async fn statuses(&mut self) -> Vec<u16> {
         let mut statuses = Vec::new();
         for stream in &mut self.connections {

@@ -1,11 +1,11 @@
-//! Connections that ask nothing, or never finish asking.
+//! Connections that send no request or never complete one.
 
 use std::time::Duration;
 
 use super::{attacker::Attacker, honest::Honest};
 use crate::support::{Deployment, Replica, Role, System, until};
 
-/// It is at work until its body is there, which never comes.
+/// A request that occupies a place until its body has arrived, which never happens.
 const UNFINISHED: &[u8] =
     b"POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{";
 
@@ -63,13 +63,13 @@ async fn more_connections_than_descriptors() {
     system.stop().await;
 }
 
-/// Slow bodies, none of which says who sends it, from more addresses than one would need to take all places.
+/// Incomplete bodies from anonymous clients, from more addresses than are needed to occupy all places.
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_from_many_addresses_leave_places_to_those_who_are_known() {
     let mut system = System::start(Deployment::Embedded).await;
     let up = Replica::from(Role::Up);
     system.terminate(up);
-    // A quarter of them for requests at work: 512.
+    // A quarter of the descriptors is for active requests, which is 512.
     system.limit_descriptors(2_048);
     system.launch(up);
     system.ready().await;
@@ -113,7 +113,7 @@ async fn more_requests_at_work_than_one_caller_may_have() {
         "the attacker has all that one caller may have",
         Duration::from_secs(20),
         async || {
-            // The question itself may have had the last place when the last of the attack came.
+            // The checking request itself may have taken the last place when the attack reached it.
             attacker.open(1, UNFINISHED).await;
             refused(&mut late).await
         },
@@ -122,7 +122,7 @@ async fn more_requests_at_work_than_one_caller_may_have() {
     honest
         .is_not_disturbed("40 requests at work, of 40 allowed", &system)
         .await;
-    // Another address without a token has its own.
+    // Another address without a token has a limit of its own.
     let mut other = Attacker::new(&system.base, 2);
     other
         .open(
@@ -131,7 +131,7 @@ async fn more_requests_at_work_than_one_caller_may_have() {
         )
         .await;
     assert_eq!(other.statuses().await, [200]);
-    // Those who hang up have nothing at work any more.
+    // Clients that hang up no longer occupy a place.
     attacker.connections.clear();
     until("there is room again", Duration::from_secs(20), async || {
         !refused(&mut late).await

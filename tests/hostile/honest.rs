@@ -1,4 +1,4 @@
-//! Someone who only wants to work, and how long they wait for it.
+//! A well-behaved client, and the latency of its requests.
 
 use std::time::{Duration, Instant};
 
@@ -6,24 +6,25 @@ use serde_json::{Value, json};
 
 use crate::support::{Person, System};
 
-/// Requests of each measurement.
+/// Number of requests of each measurement.
 const REQUESTS: usize = 100;
-/// Measurements before an attack. The slowest of them tells what the machine itself adds: tests run side by side on it.
+/// Number of measurements before an attack. The slowest shows the noise of the machine, on which tests run side by
+/// side.
 const QUIET_ROUNDS: usize = 3;
-/// Measurements during an attack, at most. What the machine adds comes and goes, what an attack does stays: one is enough in which the
-/// honest client is not disturbed.
+/// Maximum number of measurements during an attack. Noise comes and goes while the effect of an attack stays, so one
+/// undisturbed measurement is enough.
 const ROUNDS: usize = 10;
-/// What else the machine may add: it was quieter before, perhaps, than it is now.
+/// Additional noise, since the machine may have been quieter before the attack.
 const NOISE: Duration = Duration::from_millis(100);
-/// What one process may take.
+/// Maximum memory of one process in bytes.
 const MOST_MEMORY: u64 = 160 * 1024 * 1024;
 
-/// A task of so many characters, of four bytes each.
+/// A task with `characters` characters of four bytes each.
 fn long(characters: usize) -> Value {
     json!({"title": "honest", "description": "\u{1F600}".repeat(characters)})
 }
 
-/// An honest client, and the slowest of its answers while nobody attacked.
+/// A well-behaved client, and its latency without an attack.
 pub(super) struct Honest {
     person: Person,
     before: Duration,
@@ -37,7 +38,7 @@ impl Honest {
         };
         honest.person.post("/tasks", long(10_000)).await.expect(201);
         honest.person.post("/tasks", long(10_000)).await.expect(201);
-        // Who asks first waits for what is done once.
+        // The first requests include work that is done only once.
         honest.slowest().await;
         for _ in 0..QUIET_ROUNDS {
             honest.before = honest.before.max(honest.slowest().await);
@@ -45,8 +46,8 @@ impl Honest {
         honest
     }
 
-    /// Every request is answered as ever, the slowest (but for one in a hundred) within twice the time, and the process keeps to
-    /// its memory.
+    /// Checks that every request succeeds, that latency (apart from one request in a hundred) is at most twice that
+    /// without the attack, and that the process stays within its memory.
     pub(super) async fn is_not_disturbed(&self, attack: &str, system: &System) {
         let mut now = self.slowest().await;
         for _ in 1..ROUNDS {
@@ -55,7 +56,7 @@ impl Honest {
             }
             now = self.slowest().await;
         }
-        // Without the pages of the program itself, of which a debug build has twice as many.
+        // The program's own pages are not counted, since a debug build has twice as many.
         let memory = system.memory("VmHWM").saturating_sub(system.memory("RssFile"));
         eprintln!(
             "{attack}: p99 {:.1} ms, before {:.1} ms; {} MiB at most",
@@ -75,17 +76,17 @@ impl Honest {
         assert_eq!(ready.status(), 200, "{attack}: the probe");
     }
 
-    /// Whose account somebody else may try to get into.
+    /// The address of the account that an attacker may try to log in to.
     pub(super) fn email(&self) -> &str {
         &self.person.email
     }
 
-    /// The owner gets in, from where they were before.
+    /// Checks that the owner can log in from a familiar address.
     pub(super) async fn logs_in(&self) {
         self.person.clone().log_in().await;
     }
 
-    /// The 99th of a hundred, also of those who come newly: every tenth request has a connection of its own.
+    /// The 99th of a hundred latencies. Every tenth request opens a new connection.
     async fn slowest(&self) -> Duration {
         let mut took = Vec::with_capacity(REQUESTS);
         for number in 0..REQUESTS {
@@ -103,7 +104,7 @@ impl Honest {
                     .post("/tasks", json!({"title": "honest"}))
                     .await
                     .expect(201),
-                // Some 80 KB, and 20 KB.
+                // These answers have about 80 KB and 20 KB.
                 2 => person.get("/tasks?sort=created_at&limit=2").await.expect(200),
                 _ => person.post("/tasks", long(5_000)).await.expect(201),
             };

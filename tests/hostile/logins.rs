@@ -1,5 +1,5 @@
-//! Whoever wants to get into the account of somebody else, from more addresses than any limit by address minds, or to keep everybody
-//! out of theirs.
+//! Attackers who guess somebody else's password from more addresses than address limits cover, or who try to keep
+//! everybody out.
 
 use std::{
     fs,
@@ -12,16 +12,16 @@ use serde_json::{Value, json};
 use super::honest::Honest;
 use crate::support::{Deployment, PASSWORD, Person, Replica, Role, System, until};
 
-/// How many passwords of strangers can wait to be hashed.
+/// Number of passwords from unfamiliar addresses that can wait to be hashed.
 const PLACES: usize = 512;
-/// As many as fill the places of strangers, though none of them may have half of these.
+/// Number of addresses that fill these places, since none may have more than half of them.
 const GREEDY_ADDRESSES: usize = 3;
 const AT_ONCE: usize = 190;
 const NEWCOMERS: usize = 4;
-/// Whoever is told to wait does so for a little, or what tells them so would be measured.
+/// Time that a refused client waits, so that the test does not measure the refusals.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A system whose gateway believes this machine about who the clients are, with a policy for those without a token.
+/// A system whose gateway trusts this machine as a proxy, with a policy for anonymous clients.
 async fn behind_a_proxy(policy: &str) -> System {
     let mut system = System::start(Deployment::Embedded).await;
     let up = Replica::from(Role::Up);
@@ -34,7 +34,7 @@ async fn behind_a_proxy(policy: &str) -> System {
     system
 }
 
-/// How many passwords wait to be hashed.
+/// The number of passwords that wait to be hashed.
 async fn waiting(system: &System) -> usize {
     let metrics = system.admin_text(Role::Up.into(), "/metrics").await;
     let value = metrics.lines().find_map(|line| {
@@ -45,7 +45,7 @@ async fn waiting(system: &System) -> usize {
     value.unwrap_or_default()
 }
 
-/// Asks as the client at `address`, and says with which status that is answered.
+/// Sends a login as the client at `address`, and returns its status.
 async fn ask(system: &System, http: &reqwest::Client, address: &str, path: &str, body: &Value) -> u16 {
     let asked = http.post(format!("{}{path}", system.base));
     let asked = asked.header("X-Forwarded-For", address).json(body);
@@ -61,7 +61,7 @@ async fn a_few_addresses_that_fill_the_queue_of_passwords_keep_nobody_out() {
     let greedy = async |number: usize| {
         let address = format!("198.51.100.{}", number % GREEDY_ADDRESSES);
         while !is_over.load(Ordering::Relaxed) {
-            // Accounts of their own, whose passwords they know: no wrong one makes them wait.
+            // Each client uses accounts of its own whose passwords it knows, so that no failure delays it.
             let number = accounts.fetch_add(1, Ordering::Relaxed);
             let body = json!({"email": format!("greedy{number}@example.org"), "password": PASSWORD});
             for path in ["/auth/register", "/auth/login"] {
@@ -116,7 +116,7 @@ async fn logins_of_one_account_from_addresses_without_number() {
         }
     };
     let watch = async {
-        // No address is refused by itself: each comes once.
+        // No limit by address applies, since each address is used once.
         until(
             "strangers are refused wherever they come from",
             Duration::from_secs(60),

@@ -1,4 +1,4 @@
-//! Whoever tries to make the system keep more than it can.
+//! Attackers who try to exhaust memory.
 
 use std::{fs, time::Duration};
 
@@ -7,8 +7,8 @@ use serde_json::json;
 use super::{attacker::Attacker, honest::Honest};
 use crate::support::{Deployment, Person, Replica, Role, System, until};
 
-/// What memory may grow by when many addresses are seen: nothing that is kept of them, and what an allocator holds back, which is
-/// more on a busy machine.
+/// Maximum growth of memory in bytes after requests from many addresses. Nothing is stored for each address, but the
+/// allocator keeps some memory, which is more on a busy machine.
 const MOST_FOR_ADDRESSES: u64 = 16 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,13 +45,13 @@ async fn readers_that_do_not_read() {
     );
     let mut attacker = Attacker::new(&system.base, 1);
     attacker.open(150, ask.as_bytes()).await;
-    // Until each has an answer that it does not take.
+    // Each connection has an answer that it does not read.
     let statuses = attacker.statuses().await;
     honest
         .is_not_disturbed("150 readers of 4 MB who do not read", &system)
         .await;
     assert!(statuses.contains(&200), "{statuses:?}");
-    // What is beyond the bound is told so, and early.
+    // Requests beyond the limit are refused early.
     assert!(
         statuses.iter().all(|status| matches!(status, 200 | 503)),
         "{statuses:?}"
@@ -59,7 +59,7 @@ async fn readers_that_do_not_read() {
     system.stop().await;
 }
 
-/// Bodies without their end, so many that the process has less memory than it may have.
+/// Incomplete bodies, so many that the process nears its memory limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_refused_while_memory_is_short_and_operators_are_answered() {
     let mut system = System::start(Deployment::Embedded).await;
@@ -76,7 +76,7 @@ async fn requests_are_refused_while_memory_is_short_and_operators_are_answered()
         attacker.open(200, format!("{head}{body}").as_bytes()).await;
         attackers.push(attacker);
     }
-    // What is given whatever bodies are on their way: nothing else refuses it.
+    // These paths are served whatever bodies are being received, and nothing else limits them.
     let live = async |base: &str| {
         let answer = reqwest::get(format!("{base}/health/live")).await.unwrap();
         answer.status().as_u16()
@@ -90,7 +90,7 @@ async fn requests_are_refused_while_memory_is_short_and_operators_are_answered()
     system.stop().await;
 }
 
-/// A batch of a few kilobytes on one long task many times: megabytes of an answer, which a command has in any case.
+/// A batch of a few kilobytes with many commands on one long task has an answer of megabytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_do_not_read_what_their_commands_led_to() {
     let system = System::start(Deployment::Embedded).await;
@@ -113,7 +113,7 @@ async fn readers_that_do_not_read_what_their_commands_led_to() {
         .is_not_disturbed("150 readers of 4 MB about a batch who do not read", &system)
         .await;
     assert!(statuses.contains(&200), "{statuses:?}");
-    // So many of one person's batches are here at once, those that wait included.
+    // Each person may have a limited number of concurrent batches, including those that wait.
     assert!(
         statuses.iter().all(|status| matches!(status, 200 | 429 | 503)),
         "{statuses:?}"
@@ -121,7 +121,7 @@ async fn readers_that_do_not_read_what_their_commands_led_to() {
     system.stop().await;
 }
 
-/// Addresses that only a proxy can vouch for, each seen once or twice.
+/// Many client addresses, which a proxy reports, each used once or twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_without_number() {
     let mut system = System::start(Deployment::Embedded).await;
@@ -151,13 +151,13 @@ async fn addresses_without_number() {
             assert_eq!(answer.unwrap().status(), 200);
         }
     };
-    // As many requests of one address show what requests cost.
+    // The same number of requests from one address shows the cost of requests alone.
     futures::future::join_all((0..8).map(|part| flood(part, false))).await;
     let before = system.memory("VmRSS");
     futures::future::join_all((0..8).map(|part| flood(part, true))).await;
     let growth = system.memory("VmRSS").saturating_sub(before);
     eprintln!("{growth} bytes for 16,000 addresses");
-    // The table of what addresses have spent has its size from the start.
+    // The table of addresses has its full size from the start.
     assert!(growth < MOST_FOR_ADDRESSES, "{growth} bytes for 16,000 addresses");
     honest.is_not_disturbed("16,000 addresses", &system).await;
     system.stop().await;

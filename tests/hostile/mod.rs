@@ -1,8 +1,8 @@
-//! Clients that mean harm, each beside one that does not: whoever asks honestly is answered about as fast as before, and no
-//! process takes more than 200 MiB.
+//! Attackers beside a well-behaved client, which is answered about as fast as without them, and no process takes more
+//! than 200 MiB.
 //!
-//! Attackers come from addresses of their own within 127.0.0.0/8. What http-server refuses byte by byte is tried in its own
-//! tests (`crates/http-server/tests/`), a million addresses in those of `crates/rate-limit`.
+//! Attackers use addresses of their own within 127.0.0.0/8. Tests of single requests that http-server refuses are in
+//! `crates/http-server/tests/`, and tests with a million addresses in `crates/rate-limit`.
 
 mod attacker;
 mod connections;

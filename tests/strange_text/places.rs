@@ -1,5 +1,5 @@
-//! A table of further places where somebody's text comes in, with the longest and strangest that is let in, and where it is read
-//! back.
+//! A table of further places that accept a client's text, with the longest and strangest accepted value, and where it
+//! can be read.
 
 use std::fs;
 
@@ -20,14 +20,14 @@ async fn text_of_every_other_place_comes_out_as_it_went_in_on_postgres_and_rabbi
     every_other_place(Deployment::Servers).await;
 }
 
-/// An address that has so many octets when its domain is written as DNS has it.
+/// An address with `octets` octets when its domain is in DNS form.
 fn address(octets: usize) -> String {
     let filler = "d".repeat(octets - 209);
     let (local, b, c) = ("A".repeat(64), "b".repeat(60), "c".repeat(60));
     format!("{local}@{b}.{c}.{filler}.b\u{fc}cher.example")
 }
 
-/// What went in at a place, and what came out again.
+/// The text sent to a place, and the text read back.
 struct Place {
     name: &'static str,
     went_in: Value,
@@ -68,7 +68,7 @@ async fn every_other_place(deployment: Deployment) {
     system.stop().await;
 }
 
-/// Address and name, as the account is registered with them, and the address as others spell it.
+/// Registers an account with such an address and name. The address can be given in another spelling later.
 async fn registered(system: &System, places: &mut Vec<Place>) -> Person {
     let mut ada = Person::join(&system.base, "ada").await;
     let (email, name) = (address(254), strange(100));
@@ -121,7 +121,7 @@ async fn tokens(ada: &Person, places: &mut Vec<Place>) {
     ));
 }
 
-/// The longest task, made and changed by a batch.
+/// Creates and changes the longest task in a batch.
 async fn batches(ada: &Person, places: &mut Vec<Place>) {
     let (title, other) = (strange(200), strange(199));
     let description = strange(10_000);
@@ -152,7 +152,7 @@ async fn batches(ada: &Person, places: &mut Vec<Place>) {
     places.push(place("a title in a history", other.as_str(), from));
 }
 
-/// Who gives an operator's command, and why.
+/// The name of an operator and the reason for a command.
 async fn operators(system: &System, ada: &Person, places: &mut Vec<Place>) {
     let (by, reason) = (strange(100), strange(500));
     let arguments = [
@@ -179,7 +179,7 @@ async fn operators(system: &System, ada: &Person, places: &mut Vec<Place>) {
     places.push(place("why a command is given", reason, &told["reason"]));
 }
 
-/// Files of every format that tasks come from. Returns how many places that are.
+/// Imports task files of every format. Returns the number of places.
 async fn imported(system: &System, ada: &Person, places: &mut Vec<Place>) -> usize {
     let formats = ["tasks.json", "tasks.csv", "tasks.ics"];
     for name in formats {
@@ -207,7 +207,8 @@ async fn imported(system: &System, ada: &Person, places: &mut Vec<Place>) -> usi
     formats.len()
 }
 
-/// What the API has given out and gets back, in any other spelling: refused, and never a mistake of the service.
+/// Values that the API has issued and takes back are refused in any other spelling, and never cause an internal
+/// error.
 async fn what_comes_back_is_nobody_elses(ada: &Person) {
     let task = ada.get("/tasks").await.expect(200).body["items"][0]["id"].clone();
     let history = format!("/tasks/{}/history", task.as_str().unwrap());

@@ -3,7 +3,7 @@
 use data_encoding::BASE32_NOPAD;
 use ring::hmac;
 
-/// What it shows now (RFC 6238) for a secret as it is typed into it.
+/// The current code (RFC 6238) for a Base32 secret.
 pub(crate) fn totp_code(secret: &str) -> String {
     let now = std::time::SystemTime::now();
     let seconds = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();

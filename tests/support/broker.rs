@@ -1,4 +1,4 @@
-//! What a test does to RabbitMQ behind the system's back.
+//! Direct access to RabbitMQ, for faults and for copies of messages.
 
 use lapin::{
     Channel, Connection, ConnectionProperties,
@@ -9,15 +9,15 @@ use lapin::{
     types::FieldTable,
 };
 
-/// How many partitions the systems under test have.
+/// Number of partitions of the systems under test.
 const PARTITIONS: u16 = 4;
 
-/// What messages are published to that are not for one queue alone.
+/// The exchanges of messages with more than one recipient.
 const EXCHANGES: [&str; 2] = ["events", "broadcast.auth.revoked"];
 /// The queue of copies.
 const COPIES: &str = "copies";
 
-/// The part of a broker that belongs to one system under test.
+/// The queues and exchanges of one system under test.
 pub(crate) struct Broker {
     url: String,
     pub(crate) namespace: String,
@@ -28,7 +28,7 @@ impl Broker {
         Self { url, namespace }
     }
 
-    /// Throws away every message that waits for the projector.
+    /// Purges every queue of the projector.
     pub(crate) async fn purge_projector_queues(&self) -> lapin::Result<()> {
         let (_connection, channel) = self.channel().await?;
         for queue in self.projector_queues() {
@@ -39,7 +39,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Deletes every queue, also those in use.
+    /// Deletes every queue, also those with consumers.
     pub(crate) async fn delete_queues(&self) -> lapin::Result<()> {
         let (_connection, channel) = self.channel().await?;
         for queue in self.projector_queues().chain([self.name("auth.verify")]) {
@@ -50,7 +50,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Deletes everything that the system declared.
+    /// Deletes everything that the system has declared.
     pub(crate) async fn clean(&self) -> lapin::Result<()> {
         self.delete_queues().await?;
         let (_connection, channel) = self.channel().await?;
@@ -71,7 +71,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Keeps a copy of every message that is published from now on, in a queue of its own: of events and of broadcasts.
+    /// Copies every event and broadcast that is published from now on to a queue.
     pub(crate) async fn keep_copies(&self) -> lapin::Result<()> {
         let (_connection, channel) = self.channel().await?;
         let queue = self.name(COPIES);
@@ -110,10 +110,10 @@ impl Broker {
         Ok(copies)
     }
 
-    /// Takes every projector queue off the exchange of events; exchange, queues and consumers stay.
+    /// Unbinds every projector queue from the exchange of events. Exchange, queues and consumers remain.
     pub(crate) async fn unbind_queues(&self) -> lapin::Result<()> {
         for partition in 0..PARTITIONS {
-            // A queue or an exchange that another fault has deleted ends the channel.
+            // The channel is closed if another fault has deleted the queue or the exchange.
             let (_connection, channel) = self.channel().await?;
             let queue = self.name(&format!("projector.{partition}-of-{PARTITIONS}"));
             let key = format!("{partition}.#");

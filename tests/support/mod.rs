@@ -1,4 +1,4 @@
-//! Starting the system as its users do, and acting as the people who use it.
+//! Starts the system as its users do, and acts as the people who use it.
 
 #![expect(
     dead_code,

@@ -1,4 +1,4 @@
-//! An event that cannot be projected.
+//! Parks an event.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use events::{EventId, NewEvent, StreamName};
 
 use super::{System, until};
 
-/// Writes an event as only a later version could have written it into `stream`, which has one event, and waits until it is parked.
+/// Appends an event of an unknown newer version to `stream`, which has one event, and waits until it is parked.
 /// Returns its position.
 pub(crate) async fn park_a_later_event(system: &System, stream: &str) -> u64 {
     let name = StreamName::raw(stream);

@@ -1,11 +1,11 @@
-//! A person with an account, and what they do over HTTP.
+//! A person with an account, and their HTTP requests.
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
 pub(crate) const PASSWORD: &str = "a rather long passphrase";
 
-/// What came back.
+/// An answer, read to its end.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -31,7 +31,7 @@ impl Answer {
         })
     }
 
-    /// The answer, which must have this status.
+    /// Returns the answer, and fails unless it has this status.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{:?} {}", self.headers, self.body);
@@ -47,7 +47,7 @@ impl Answer {
     }
 }
 
-/// Someone signed in.
+/// A person with a session.
 #[derive(Clone)]
 pub(crate) struct Person {
     pub(crate) base: String,

@@ -1,5 +1,5 @@
-//! A TCP proxy that can do to connections what a restart, a bad network or a dead machine does: cut them, slow them
-//! down, hold them still, or take away the server without a word.
+//! A TCP proxy that affects connections as restarts, bad networks and dead machines do: it closes them, slows them
+//! down, freezes them, or drops the server side without notice.
 
 use std::{
     io,
@@ -15,28 +15,28 @@ use tokio::{
     time::Instant,
 };
 
-/// Forwards connections to a server until they are cut.
+/// Forwards connections to a server.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     switches: Switches,
     recorded: Recording,
 }
 
-/// What has gone through, a piece for each direction of each connection, once it is recorded.
+/// The bytes of each direction of each connection, if recording is on.
 type Recording = Arc<Mutex<Option<Vec<Vec<u8>>>>>;
 
-/// What is to happen to connections.
+/// Switches that affect connections.
 struct Switches {
     cut: watch::Sender<u64>,
     vanish: watch::Sender<u64>,
     conditions: watch::Sender<NetworkConditions>,
 }
 
-/// What bytes meet on their way.
+/// Delays and freezes of connections.
 #[derive(Clone, Copy)]
 struct NetworkConditions {
     delay: Duration,
-    /// Connections from before the first instant stand still until the second.
+    /// Connections made before the first instant are frozen until the second.
     still: Option<(Instant, Instant)>,
 }
 
@@ -45,7 +45,7 @@ trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 impl Proxy {
-    /// In front of `target`: `host:port`, or the path of a socket.
+    /// Starts a proxy in front of `target`, which is `host:port` or the path of a socket.
     pub(crate) async fn start(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -85,7 +85,7 @@ impl Proxy {
                     };
                     if server_is_gone {
                         drop((from_server, to_server));
-                        // The client goes on talking to a machine that does not answer any more.
+                        // The client keeps sending to a server that no longer answers.
                         let mut unheard = vec![0; 16 * 1024];
                         while from_client.read(&mut unheard).await.is_ok_and(|count| count > 0) {}
                     }
@@ -103,28 +103,28 @@ impl Proxy {
         }
     }
 
-    /// Keeps what goes through connections that are made from now on.
+    /// Records the bytes of connections that are made from now on.
     pub(crate) fn record(&self) {
         *self.recorded.lock().unwrap() = Some(Vec::new());
     }
 
-    /// What has gone through since it is recorded.
+    /// The recorded bytes.
     pub(crate) fn recorded(&self) -> Vec<Vec<u8>> {
         self.recorded.lock().unwrap().clone().unwrap_or_default()
     }
 
-    /// Closes every connection there is; new ones are taken at once.
+    /// Closes all connections. New ones are accepted at once.
     pub(crate) fn cut(&self) {
         self.switches.cut.send_modify(|generation| *generation += 1);
     }
 
-    /// Closes the server's side of every connection there is and leaves the client's open, for ever: as if the server's
-    /// machine had lost power and its address had moved to another one.
+    /// Closes the server side of all connections and leaves the client side open for ever, as if the server's machine
+    /// had lost power and another one had taken over its address.
     pub(crate) fn vanish(&self) {
         self.switches.vanish.send_modify(|generation| *generation += 1);
     }
 
-    /// Every connection there is stands still for this long, whatever it was in the middle of; both sides stay open.
+    /// Freezes all connections for this long. Both sides stay open.
     pub(crate) fn hold_still(&self, lasting: Duration) {
         let now = Instant::now();
         self.switches
@@ -132,7 +132,7 @@ impl Proxy {
             .send_modify(|conditions| conditions.still = Some((now, now + lasting)));
     }
 
-    /// Holds back whatever arrives from now on for so long.
+    /// Delays all data that arrives from now on.
     pub(crate) fn delay(&self, delay: Duration) {
         self.switches
             .conditions
@@ -149,7 +149,7 @@ async fn connect(target: &str) -> io::Result<Box<dyn Wire>> {
     Ok(Box::new(stream))
 }
 
-/// A connection.
+/// A proxied connection.
 struct Line {
     born: Instant,
     conditions: watch::Receiver<NetworkConditions>,
@@ -157,7 +157,8 @@ struct Line {
 }
 
 impl Line {
-    /// One direction, to its end. An error ends the other one, too: what a dead client left open would stay open.
+    /// Forwards one direction to its end. An error closes the other direction too, which a dead client would
+    /// otherwise leave open.
     async fn pump(
         &self,
         from: &mut (impl AsyncRead + Unpin),

@@ -1,5 +1,5 @@
-//! The system as processes: all in one on SQLite files, or every role its own, in any number of replicas, over
-//! PostgreSQL and RabbitMQ.
+//! The system as processes: all roles in one on SQLite files, or every role in processes of its own over PostgreSQL
+//! and RabbitMQ.
 
 use std::{
     collections::BTreeMap,
@@ -26,16 +26,16 @@ use url::Url;
 
 use super::{broker::Broker, proxy::Proxy, workload::until};
 
-/// What the system stands on.
+/// The stores and servers of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deployment {
     Embedded,
     Servers,
-    /// As `Servers`, with the log in a stand-in for a cluster of KurrentDB.
+    /// PostgreSQL and RabbitMQ, with the log in a stand-in for a cluster of KurrentDB.
     KurrentDb,
 }
 
-/// One process of the system.
+/// A kind of process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     Up,
@@ -59,7 +59,7 @@ impl Role {
     }
 }
 
-/// One of the processes that play a role, counted from 0.
+/// A process of a role, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Replica {
     pub(crate) role: Role,
@@ -75,19 +75,19 @@ impl From<Role> for Replica {
 pub(crate) struct System {
     /// Base URL of the first gateway.
     pub(crate) base: String,
-    /// Of every gateway.
+    /// Base URLs of all gateways.
     pub(crate) bases: Vec<String>,
     pub(crate) broker: Option<Broker>,
-    /// Between the roles and RabbitMQ.
+    /// The proxy between the roles and RabbitMQ.
     pub(crate) proxy: Option<Proxy>,
-    /// Between the roles and PostgreSQL.
+    /// The proxy between the roles and PostgreSQL.
     pub(crate) postgres: Option<Proxy>,
-    /// Three nodes.
+    /// A cluster of three nodes.
     pub(crate) kurrentdb: Option<StandIn>,
     directory: TempDir,
     processes: BTreeMap<Replica, Process>,
     settings: BTreeMap<&'static str, String>,
-    /// Of each process that is launched from now on, if it is not to have what there is.
+    /// Limit of file descriptors of processes that are launched from now on.
     descriptors: Option<u32>,
     of_one_role: BTreeMap<Role, Vec<(&'static str, String)>>,
     listen: BTreeMap<Replica, (u16, u16)>,
@@ -96,7 +96,7 @@ pub(crate) struct System {
 
 struct Process {
     child: Child,
-    /// How long its log was when it was launched.
+    /// The length of its log file when it was launched.
     log_from: usize,
 }
 
@@ -115,8 +115,7 @@ fn binary_with_descriptors(count: u32) -> Command {
     command
 }
 
-/// A port that nobody else gets: tests run side by side in this process, and outgoing connections take theirs
-/// from above 32,768.
+/// A free port that no other test in this process gets. Outgoing connections use ports above 32,768.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const PORTS: Range<u16> = 20_000..32_000;
@@ -148,12 +147,12 @@ impl System {
         system
     }
 
-    /// Starts so many processes of each role, and does not wait.
+    /// Starts `replicas` processes of each role, and does not wait.
     pub(crate) async fn launched(deployment: Deployment, replicas: usize) -> Self {
         Self::launched_as(deployment, replicas, async |_, _| BTreeMap::new()).await
     }
 
-    /// The same with settings that only one role has, which are made from the empty database and the namespace on the broker.
+    /// Does the same with settings of single roles, which may depend on the database and the broker's namespace.
     pub(crate) async fn launched_as(
         deployment: Deployment,
         replicas: usize,
@@ -244,27 +243,27 @@ impl System {
         system
     }
 
-    /// Every process that there is to be.
+    /// Every process of the deployment.
     pub(crate) fn replicas(&self) -> Vec<Replica> {
         self.listen.keys().copied().collect()
     }
 
-    /// Changes a setting of the processes that are launched from now on.
+    /// Changes a setting of processes that are launched from now on.
     pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
         self.settings.insert(name, value.into());
     }
 
-    /// What a setting of all processes is.
+    /// The value of a setting of all processes.
     pub(crate) fn setting(&self, name: &str) -> &str {
         &self.settings[name]
     }
 
-    /// Launches processes with so many descriptors from now on.
+    /// Limits the file descriptors of processes that are launched from now on.
     pub(crate) fn limit_descriptors(&mut self, count: u32) {
         self.descriptors = Some(count);
     }
 
-    /// Where the system keeps its files.
+    /// The directory of the system's files.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -301,7 +300,7 @@ impl System {
         process.child.wait().unwrap();
     }
 
-    /// SIGTERM, and the exit code once it is gone.
+    /// Sends SIGTERM and returns the exit code.
     pub(crate) fn terminate(&mut self, replica: impl Into<Replica>) -> Option<i32> {
         let replica = replica.into();
         self.signal(replica, "TERM");
@@ -309,7 +308,7 @@ impl System {
         process.child.wait().unwrap().code()
     }
 
-    /// The memory of all processes in bytes: `VmRSS` for now, `VmHWM` for the most that each had at any time.
+    /// The memory of all processes in bytes: `VmRSS` is the current one, and `VmHWM` the maximum of each.
     pub(crate) fn memory(&self, field: &str) -> u64 {
         let of = |process: &Process| {
             let status = std::fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap();
@@ -320,12 +319,12 @@ impl System {
         self.processes.values().map(of).sum()
     }
 
-    /// Whether it was started and neither killed nor stopped since.
+    /// Returns whether it was started and neither killed nor stopped since.
     pub(crate) fn is_running(&self, replica: Replica) -> bool {
         self.processes.contains_key(&replica)
     }
 
-    /// Sends a signal, if the process runs.
+    /// Sends a signal if the process runs.
     pub(crate) fn signal(&self, replica: Replica, name: &str) {
         if let Some(process) = self.processes.get(&replica) {
             Command::new("kill")
@@ -335,8 +334,8 @@ impl System {
         }
     }
 
-    /// Starts again what could not start for want of a server, as whoever runs the system must. A process that
-    /// was ready may not end by itself.
+    /// Restarts processes that could not start without a server, as a supervisor would. A process that was ready must
+    /// not end by itself.
     pub(crate) fn revive(&mut self) {
         for replica in self.replicas() {
             let Some(process) = self.processes.get_mut(&replica) else {
@@ -366,7 +365,7 @@ impl System {
         command
     }
 
-    /// Waits until every process is ready; none may end.
+    /// Waits until every process is ready. Fails if one ends.
     pub(crate) async fn ready(&mut self) {
         until("every process is ready", Duration::from_secs(60), async || {
             for (replica, process) in &mut self.processes {
@@ -378,7 +377,7 @@ impl System {
         .await;
     }
 
-    /// Where the front door shows probes and metrics.
+    /// The address of the gateway's probes and metrics.
     pub(crate) fn admin(&self) -> String {
         let front = |replica: &&Replica| matches!(replica.role, Role::Gateway | Role::Up);
         let front = self.listen.keys().find(front).unwrap();
@@ -397,7 +396,7 @@ impl System {
         true
     }
 
-    /// What a process shows on its admin address; nothing if it does not answer.
+    /// The text at `path` of a process's admin address, or `None` if it does not answer.
     pub(crate) async fn admin_text(&self, replica: Replica, path: &str) -> String {
         let url = format!("http://127.0.0.1:{}{path}", self.listen[&replica].1);
         match reqwest::get(&url).await {
@@ -406,13 +405,13 @@ impl System {
         }
     }
 
-    /// The read models beside the running system.
+    /// Opens the read models beside the running system.
     pub(crate) async fn read_models(&self) -> Database {
         let url = self.database_url("read-models.db");
         Database::connect(&url, Schema::ReadModels, 2).await.unwrap()
     }
 
-    /// The log beside the running system, with the events in clear.
+    /// Opens the log with opened events beside the running system.
     pub(crate) async fn open_log(&self) -> Arc<dyn EventStore> {
         let stored = event_store::open(&self.store_url(), 4).await.unwrap();
         let url = self.database_url("subject-keys.db");
@@ -446,13 +445,13 @@ impl System {
         projector::verify(store.as_ref(), &read_models).await.unwrap()
     }
 
-    /// Stops every process and leaves nothing on the servers.
+    /// Stops every process and removes everything from the servers.
     pub(crate) async fn stop(mut self) {
         self.terminate_all();
         self.clean().await;
     }
 
-    /// Asks every process to stop, which it must do cleanly.
+    /// Asks every process to stop, and checks that each exits with 0.
     pub(crate) fn terminate_all(&mut self) {
         let replicas: Vec<_> = self.processes.keys().copied().collect();
         for replica in &replicas {
@@ -464,7 +463,7 @@ impl System {
         }
     }
 
-    /// Ends whatever still runs and leaves nothing on the servers.
+    /// Ends the remaining processes and removes everything from the servers.
     pub(crate) async fn clean(&mut self) {
         self.kill_all();
         if let Some(broker) = self.broker.take() {
@@ -481,7 +480,7 @@ impl System {
         self.processes.clear();
     }
 
-    /// The ends of all logs, for whoever looks into a failure.
+    /// Prints the ends of all logs.
     pub(crate) fn print_logs(&self) {
         for replica in self.listen.keys() {
             print_tail(&self.log(*replica), &self.log_text(*replica));
@@ -492,7 +491,7 @@ impl System {
         self.directory.path().join("data")
     }
 
-    /// Where the log is.
+    /// The URL of the log's store.
     pub(crate) fn store_url(&self) -> String {
         let elsewhere = self.settings.get("EVENT_STORE_URL").cloned();
         elsewhere.unwrap_or_else(|| self.database_url("events.db"))
@@ -511,7 +510,7 @@ impl System {
             .join(format!("{}-{number}.log", role.command()))
     }
 
-    /// What a process and those before it have logged.
+    /// The log output of a process and its predecessors.
     pub(crate) fn log_text(&self, replica: Replica) -> String {
         std::fs::read_to_string(self.log(replica)).unwrap_or_default()
     }
@@ -535,7 +534,7 @@ fn print_tail(log: &Path, text: &str) {
     }
 }
 
-/// A proxy in front of the server of `url`, and the URL that leads through it.
+/// A proxy in front of the server of `url`, and the URL through it.
 async fn in_front_of(url: &str, usual_port: u16) -> (Proxy, String) {
     let mut url = Url::parse(url).unwrap();
     let port = url.port().unwrap_or(usual_port);

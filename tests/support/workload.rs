@@ -1,4 +1,4 @@
-//! Many people at work at once, each knowing exactly what must be true afterwards.
+//! Many concurrent users, each with a record of what was acknowledged.
 
 use std::{
     collections::BTreeMap,
@@ -24,26 +24,27 @@ pub(crate) async fn until<F: AsyncFnMut() -> bool>(what: &str, limit: Duration, 
     }
 }
 
-/// People at work until told to stop.
+/// Users that work until they are told to stop.
 pub(crate) struct Workload {
     workers: JoinSet<Worker>,
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
 }
 
-/// One person's own record of what the system has acknowledged.
+/// One user's record of what the system has acknowledged.
 struct Worker {
     person: Person,
-    /// Title and version of each task by its id.
+    /// Title and version of each task, by its id.
     tasks: BTreeMap<String, (String, u64)>,
     commands: usize,
 }
 
-/// People who register at once: on a slow machine the last of many would wait for longer than a password may wait to be hashed.
+/// Number of people who register at once. On a slow machine the last of many would wait longer than a password may
+/// wait to be hashed.
 const JOINING: usize = 8;
 
 impl Workload {
-    /// Starts `people` at work.
+    /// Starts `people` users.
     pub(crate) async fn start(base: &str, people: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(AtomicUsize::new(0));
@@ -72,7 +73,7 @@ impl Workload {
         }
     }
 
-    /// Waits until `count` more commands have been acknowledged: load is flowing.
+    /// Waits until `count` more commands have been acknowledged.
     pub(crate) async fn progress(&self, count: usize) {
         let target = self.acknowledged.load(Ordering::Relaxed) + count;
         until(
@@ -83,7 +84,8 @@ impl Workload {
         .await;
     }
 
-    /// Lets everyone finish and holds what the system shows against what it has acknowledged.
+    /// Stops all users and compares what the system shows with what it has acknowledged. Returns the number of
+    /// commands.
     pub(crate) async fn finish(self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         let mut commands = 0;
@@ -127,7 +129,7 @@ impl Worker {
         self
     }
 
-    /// A command until it is acknowledged: with its key, trying again can never do it twice.
+    /// Repeats a command until it is acknowledged. With its key it takes effect once.
     async fn command(&mut self, method: Method, path: &str, body: Value) -> Answer {
         let key = uuid::Uuid::new_v4().to_string();
         self.commands += 1;
@@ -139,7 +141,7 @@ impl Worker {
         self.persist(Method::GET, path, None, &[]).await.expect(200)
     }
 
-    /// Tries again while a dependency is down, and only then.
+    /// Repeats the request while a dependency is down, and fails on any other error.
     async fn persist(
         &self,
         method: Method,
@@ -177,7 +179,7 @@ impl Worker {
         id
     }
 
-    /// The next read shows what was just acknowledged, and nobody else's tasks.
+    /// Checks that the next read shows what was just acknowledged, and no tasks of others.
     async fn see(&self, id: &str) {
         let page = self.ask("/tasks?sort=-updated_at&limit=5").await;
         let items = page.body["items"].as_array().unwrap();
