@@ -1,5 +1,4 @@
-//! What proof costs: what the audit tree takes from the projector, and how fast the whole log is verified next to how fast it can
-//! be read at all.
+//! Measures what the audit tree costs the projector, and how fast the whole log is verified compared with reading it.
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
@@ -19,7 +18,7 @@ use crate::{
     log, print, servers,
 };
 
-/// Records read at once, as the verification does.
+/// Number of records read at once, as in the verification.
 const PAGE: usize = 2_000;
 
 #[derive(Debug, Args)]
@@ -55,7 +54,8 @@ impl Audit {
         database.drop().await
     }
 
-    /// Events a second of a projector with new read models, which keeps a new audit tree with the keys at `keys` beside them.
+    /// Events per second of a projector that fills new read models, with a new audit tree if `keys` is the directory
+    /// of its keys.
     async fn project(&self, store: &Arc<dyn EventStore>, keys: Option<PathBuf>) -> anyhow::Result<f64> {
         let rows = servers::Database::create().await?;
         let audit = match keys {
@@ -123,7 +123,7 @@ impl Audit {
     }
 }
 
-/// An audit tree in the database at `url`.
+/// Opens an audit tree in the database at `url`.
 async fn keeping(url: &str, keys: PathBuf) -> anyhow::Result<AuditKeeping> {
     Ok(AuditKeeping {
         tree: AuditTree::new(Database::open(url, Schema::AuditTree, 4).await?),
@@ -134,7 +134,7 @@ async fn keeping(url: &str, keys: PathBuf) -> anyhow::Result<AuditKeeping> {
     })
 }
 
-/// Reads the log from end to end, one page after another, and counts.
+/// Reads the log from beginning to end page by page, and counts the events.
 async fn read_all(store: &Arc<dyn EventStore>) -> anyhow::Result<u64> {
     let (mut after, mut count) = (i64::MIN, 0);
     loop {

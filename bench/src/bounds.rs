@@ -1,4 +1,4 @@
-//! What a long stream, a greedy caller, a slow commit or a fast appender costs everybody else.
+//! Measures what a long stream, a greedy client, a slow commit or a fast appender costs all others.
 
 mod long_stream;
 
@@ -44,9 +44,9 @@ pub(crate) struct Bounds {
 
 const SHORT: u64 = 10;
 
-/// Requests that the greedy writer has under way.
+/// Number of concurrent requests of the greedy writer.
 const GREEDY: usize = 8;
-/// What another's read after a write may take beside the greedy writer.
+/// Maximum milliseconds of another person's read after a write beside the greedy writer.
 const READ_AFTER_WRITE_MS: f64 = 250.0;
 
 const APPENDERS: usize = 8;
@@ -60,7 +60,7 @@ impl Bounds {
         self.slow_commits().await
     }
 
-    /// What the same request costs on a stream of ten events and on a long one.
+    /// Compares the cost of a request on a stream of ten events and on a long one.
     async fn long_streams(&self, binary: &Path) -> Result<()> {
         let system = System::start(Deployment::Servers, binary).await?;
         let url = system.database_url().context("no database")?.to_owned();
@@ -74,7 +74,7 @@ impl Bounds {
         for length in [SHORT, self.long] {
             sides.push(Side::make(&system, store.as_ref(), length).await?);
         }
-        // What projecting the long streams takes is not measured here.
+        // The projection of the long streams is not part of the measurement.
         while system.metric("projector", PROJECTION_LAG).await? > 0.0 {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -89,7 +89,7 @@ impl Bounds {
             Request::TokenCheck,
             Request::NoOp,
             Request::Refused,
-            // Last: so many logins end the session that the others are asked with.
+            // Logins come last, since so many end the session that the other requests use.
             Request::Login,
         ] {
             let mut milliseconds = [Vec::new(), Vec::new()];
@@ -113,8 +113,8 @@ impl Bounds {
         system.stop().await
     }
 
-    /// Somebody else's reads after their own writes, beside an account that sends the largest batches as fast as
-    /// they are answered.
+    /// Measures another person's reads after their own writes, beside an account that sends the largest batches as
+    /// fast as they are answered.
     async fn greedy_writer(&self, binary: &Path) -> Result<()> {
         let system = System::start(Deployment::Servers, binary).await?;
         let span = Duration::from_secs(self.seconds * 3);
@@ -127,7 +127,7 @@ impl Bounds {
         for _ in 0..GREEDY {
             writers.spawn(write_greedily(first.at(&system.front()).await?, stop.clone()));
         }
-        // The backlog that greed leads to is what others must not wait for.
+        // The greedy client first builds up a backlog, for which others must not wait.
         tokio::time::sleep(span).await;
         let beside = load::run(&honest, span, Kind::Visible { pause }).await?;
         stop.store(true, Ordering::Relaxed);
@@ -151,7 +151,7 @@ impl Bounds {
         system.stop().await
     }
 
-    /// Whether the relay publishes as fast as the store appends.
+    /// Measures whether the relay publishes as fast as the store appends.
     async fn relay(&self, binary: &Path) -> Result<()> {
         let system = System::start(Deployment::Servers, binary).await?;
         let url = system.database_url().context("no database")?.to_owned();
@@ -161,7 +161,7 @@ impl Bounds {
             let (head, published) = (store.head().await?, relayed_or_skipped(&system).await?);
             let start = Instant::now();
             log::append(&store, 64, Duration::from_secs(self.seconds)).await?;
-            // What came in the last moment is still on its way.
+            // The last messages are still on their way.
             tokio::time::sleep(Duration::from_millis(200)).await;
             let seconds = start.elapsed().as_secs_f64();
             let appended = (store.head().await? - head) as f64;
@@ -189,8 +189,7 @@ impl Bounds {
         system.stop().await
     }
 
-    /// Eight stores that append to one log while a commit takes five milliseconds, with and without somebody who
-    /// listens to each.
+    /// Eight stores append to one log while a commit takes five milliseconds, with and without a listener for each.
     async fn slow_commits(&self) -> Result<()> {
         let mut rates = (Vec::new(), Vec::new());
         for _ in 0..self.rounds {
@@ -214,7 +213,7 @@ impl Bounds {
         let database = servers::Database::create().await?;
         let mut postgres = PgConnection::connect(&database.url).await?;
         let name = database.url.rsplit('/').next().unwrap_or_default().to_owned();
-        // The server waits this long before each flush, as a slow disk would.
+        // The server waits this long before each flush, as with a slow disk.
         let delay = format!(
             "ALTER DATABASE {name} SET commit_delay = {COMMIT_MICROSECONDS}; ALTER DATABASE {name} SET commit_siblings = 0"
         );
@@ -248,7 +247,8 @@ impl Bounds {
 }
 
 const RELAYED: &str = "taskledger_relay_published_total";
-/// What the broker does not take as fast as it comes is skipped, and read from the log.
+/// The number of events that the relay has published or skipped. It skips those that the broker does not take in
+/// time, and the projector reads them from the log.
 async fn relayed_or_skipped(system: &System) -> Result<f64> {
     let skipped = system.metric("command-api", SKIPPED).await?;
     Ok(system.metric("command-api", RELAYED).await? + skipped)
@@ -280,7 +280,7 @@ async fn write_greedily(person: Person, stop: Arc<AtomicBool>) -> Result<usize> 
         if answer.status.is_success() {
             written += 100;
         } else {
-            // Told to come back later, this one does not wait as long as it was told.
+            // This client does not wait as long as `Retry-After` says.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -1,4 +1,4 @@
-//! How fast the projector works off a log that it has never seen.
+//! Measures how fast the projector processes a log that it has never seen.
 
 use std::{
     sync::Arc,
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::{log, servers, system::Deployment};
 
-/// Fills a log with `count` events and returns the events a second of a projector that works them off.
+/// Fills a log with `count` events, and returns the events per second of a projector that processes them.
 pub(crate) async fn alone(deployment: Deployment, count: u64) -> anyhow::Result<f64> {
     let directory = TempDir::new()?;
     let (database, store_url, read_url) = match deployment {
@@ -39,12 +39,12 @@ pub(crate) async fn alone(deployment: Deployment, count: u64) -> anyhow::Result<
     Ok(rate)
 }
 
-/// Projects all of `store` into new read models and returns the events a second.
+/// Projects all of `store` into new read models, and returns the events per second.
 pub(crate) async fn project(store: Arc<dyn EventStore>, read_models: &str) -> anyhow::Result<f64> {
     project_and_keep(store, read_models, None).await
 }
 
-/// The same, with an audit tree that is kept beside.
+/// Does the same, and maintains an audit tree at the same time.
 pub(crate) async fn project_and_keep(
     store: Arc<dyn EventStore>,
     read_models: &str,

@@ -1,4 +1,4 @@
-//! One keep-alive connection and the person who uses it: as little work as possible beside the request.
+//! A keep-alive connection of one person, with as little work as possible besides the request.
 
 use anyhow::{Context, ensure};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::Mutex};
 use uuid::Uuid;
 
-/// What came back.
+/// An answer, read to its end.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -29,7 +29,7 @@ impl Answer {
     }
 }
 
-/// Someone signed in, on a connection of their own.
+/// A person with a session, on a connection of their own.
 pub(crate) struct Person {
     pub(crate) id: Uuid,
     email: String,
@@ -38,7 +38,7 @@ pub(crate) struct Person {
     connection: Mutex<SendRequest<Full<Bytes>>>,
 }
 
-/// What a login or a refresh has answered.
+/// The tokens of a login or a refresh.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tokens {
     pub(crate) access: String,
@@ -46,7 +46,7 @@ pub(crate) struct Tokens {
 }
 
 impl Person {
-    /// Registers and signs in.
+    /// Registers and logs in.
     pub(crate) async fn join(address: &str) -> anyhow::Result<Self> {
         let mut person = Self {
             id: Uuid::nil(),
@@ -65,7 +65,7 @@ impl Person {
         Ok(person)
     }
 
-    /// Begins another session, and goes on with the one that there is.
+    /// Opens another session, and keeps the current one.
     pub(crate) async fn log_in(&self) -> anyhow::Result<Answer> {
         self.send(Method::POST, "/auth/login", Some(&self.credentials()), &[])
             .await
@@ -75,14 +75,14 @@ impl Person {
         json!({"email": self.email, "password": "a rather long passphrase"})
     }
 
-    /// Trades the refresh token for new tokens.
+    /// Exchanges the refresh token for new tokens.
     pub(crate) async fn refresh(&self) -> anyhow::Result<()> {
         let body = json!({"refresh_token": self.tokens().await.refresh});
         let answer = self.send(Method::POST, "/auth/refresh", Some(&body), &[]).await?;
         self.take_tokens(&answer).await
     }
 
-    /// Leaves the connection and makes another.
+    /// Replaces the connection by a new one.
     pub(crate) async fn reconnect(&self) -> anyhow::Result<()> {
         let fresh = connect(&self.host).await?;
         *self.connection.lock().await = fresh;
@@ -93,7 +93,7 @@ impl Person {
         self.tokens.lock().await.clone()
     }
 
-    /// The session that the access token belongs to: its claim `sid`, which nobody needs to verify here.
+    /// The session of the access token, which is its claim `sid`. The signature is not verified.
     pub(crate) async fn session_id<T: std::str::FromStr>(&self) -> anyhow::Result<T>
     where
         T::Err: std::error::Error + Send + Sync + 'static,
@@ -123,7 +123,7 @@ impl Person {
         })
     }
 
-    /// Sends one request and waits for the whole answer, which must be a success.
+    /// Sends one request and reads the whole answer, which must be a success.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -141,7 +141,7 @@ impl Person {
         Ok(answer)
     }
 
-    /// Sends one request and waits for the whole answer, whatever it is.
+    /// Sends one request and reads the whole answer, whatever its status.
     pub(crate) async fn ask(
         &self,
         method: Method,
@@ -169,7 +169,7 @@ impl Person {
         };
         let mut connection = self.connection.lock().await;
         if connection.ready().await.is_err() {
-            // The server closes connections that nobody uses.
+            // The server closes idle connections.
             *connection = connect(&self.host).await?;
         }
         let response = connection.send_request(request.body(Full::new(bytes))?).await?;

@@ -1,4 +1,4 @@
-//! Whether an append, a page of a list, a catch-up or a role's memory costs more once the log is long.
+//! Measures whether an append, a page of a list, a catch-up or a role's memory costs more with a long log.
 
 use std::{
     path::Path,
@@ -33,13 +33,13 @@ pub(crate) struct Growth {
     seconds: u64,
 }
 
-/// A cost may grow by this factor at most.
+/// Maximum ratio of the costs.
 const FLAT: f64 = 1.3;
 
-/// Events that the projector has to catch up with.
+/// Number of events that the projector has to catch up with.
 const BEHIND: u64 = 300_000;
 
-/// Tasks of each person who asks for lists, as many in a short as in a long log.
+/// Number of tasks of each person who reads lists, for both lengths of the log.
 const TASKS: usize = 100;
 const PEOPLE: usize = 16;
 
@@ -82,7 +82,7 @@ impl Growth {
         system.stop().await
     }
 
-    /// What each thing costs once the log has `length` events.
+    /// The costs with a log of `length` events.
     async fn measure(
         &self,
         system: &mut System,
@@ -97,9 +97,9 @@ impl Growth {
         self.project(system, postgres).await?;
         postgres.execute("VACUUM ANALYZE").await?;
 
-        // Most of the time goes into what is behind, not into the start of the process.
+        // There are so many events that the start of the process matters little.
         let head = log::head(postgres).await?;
-        // What a checkpoint costs afterwards falls on the first round, as it falls on one of many in life.
+        // The first round includes the cost of a checkpoint, as one of many rounds would.
         postgres.execute("CHECKPOINT").await?;
         let mut rates = Vec::new();
         for round in 1..=3 {
@@ -122,7 +122,7 @@ impl Growth {
         self.caught_up(postgres).await?;
         system.ready().await?;
         postgres.execute("CHECKPOINT").await?;
-        // Their connections have been idle for too long by now.
+        // Their connections may have been closed while they were idle.
         let writers = load::at(people, &system.front()).await?;
         load::run(&writers, span, Kind::Commands).await?;
         let readers = load::at(people, &system.address("query-api")).await?;
@@ -138,7 +138,7 @@ impl Growth {
         Ok(costs)
     }
 
-    /// Lets the projector work off what is new, and stops it.
+    /// Starts the projector, waits until it has processed new events, and stops it.
     async fn project(&self, system: &mut System, postgres: &mut PgConnection) -> Result<Duration> {
         let started = Instant::now();
         system.start_role("projector")?;

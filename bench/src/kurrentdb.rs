@@ -1,6 +1,6 @@
-//! The store on KurrentDB against a bare stream of appends: the same protocol over the same library, written by hand, without
-//! deadlines, repetitions, connections that change or anything that is ours in the events. The server is the stand-in, with
-//! nothing but the time that a flush of its disk takes.
+//! Compares the store on KurrentDB with a bare stream of appends, which uses the same protocol and library, but no
+//! deadlines, retries, reconnects or metadata of ours. The server is the stand-in, which adds only the time of a disk
+//! flush.
 
 use std::{
     collections::HashMap,
@@ -34,7 +34,7 @@ use uuid::Uuid;
 
 use crate::print;
 
-/// What is wanted of the store in relation to the bare stream.
+/// Minimum ratio of the store's rate to that of the bare stream.
 const WANTED: f64 = 0.8;
 const BATCH_APPEND: &str = "/event_store.client.streams.Streams/BatchAppend";
 const PAYLOAD: &[u8] =
@@ -50,7 +50,7 @@ pub(crate) struct KurrentDb {
     conflicts: usize,
 }
 
-/// Whoever appends an event of `PAYLOAD` at a version; says whether it was a conflict.
+/// Appends an event of `PAYLOAD` at a version, and returns whether there was a conflict.
 trait Append: Clone + Send + Sync + 'static {
     fn append(&self, stream: &str, version: u64) -> impl Future<Output = anyhow::Result<bool>> + Send;
 }
@@ -81,7 +81,7 @@ impl KurrentDb {
         self.hot_stream().await
     }
 
-    /// Conflicts without an end: nothing fails, nothing is late, nothing stays open.
+    /// Many conflicts on one stream must not cause errors, delays or leaks.
     async fn hot_stream(&self) -> anyhow::Result<()> {
         let server = server(Duration::from_millis(1));
         let store = Ours::open(&server).await?;
@@ -122,7 +122,7 @@ fn server(disk: Duration) -> StandIn {
     StandIn::with(behaviour, 1)
 }
 
-/// Answers a second, conflicts included, of so many writers with streams of their own.
+/// Answers per second, conflicts included, of `writers` writers with streams of their own.
 async fn rate(store: &impl Append, writers: usize, every_third: bool, span: Duration) -> anyhow::Result<f64> {
     let start = Instant::now();
     let mut tasks = JoinSet::new();

@@ -1,4 +1,4 @@
-//! The kinds of load, each at a number of connections for a while.
+//! The kinds of load, each with a number of connections for a duration.
 
 use std::{
     sync::Arc,
@@ -13,24 +13,24 @@ use tokio::task::JoinSet;
 
 use crate::client::Person;
 
-/// How many requests were answered how fast.
+/// The latencies and number of requests.
 pub(crate) struct Figure {
     latencies: Histogram<u64>,
     elapsed: Duration,
 }
 
 impl Figure {
-    /// Requests a second.
+    /// Requests per second.
     pub(crate) fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// Milliseconds that half of the requests took at most.
+    /// Median latency in milliseconds.
     pub(crate) fn median(&self) -> f64 {
         self.latencies.value_at_quantile(0.5) as f64 / 1_000.0
     }
 
-    /// Milliseconds that all but one in a hundred took at most.
+    /// 99th percentile of the latency in milliseconds.
     pub(crate) fn p99(&self) -> f64 {
         self.latencies.value_at_quantile(0.99) as f64 / 1_000.0
     }
@@ -48,7 +48,7 @@ impl Figure {
     }
 }
 
-/// `count` people, each on a connection of their own.
+/// Registers `count` people, each on a connection of their own.
 pub(crate) async fn join(address: &str, count: usize) -> anyhow::Result<Vec<Arc<Person>>> {
     let mut people = Vec::new();
     for _ in 0..count {
@@ -66,18 +66,19 @@ pub(crate) async fn at(people: &[Arc<Person>], address: &str) -> anyhow::Result<
     Ok(moved)
 }
 
-/// What each person does over and over.
+/// The requests that each person sends repeatedly.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
-    /// Creations and changes in equal numbers.
+    /// Creations and changes, in equal numbers.
     Commands,
     /// The first page of a person's tasks in progress, by due date.
     Lists,
-    /// Another login of each person.
+    /// Further logins of each person.
     Logins,
-    /// A creation now and then, timed from its answer to the answer of a read that shows it.
+    /// Creations with a pause between them. The latency is the time from the answer to the answer of a read that
+    /// shows the task.
     Visible {
-        /// From one creation of a person to the next.
+        /// Time between two creations of a person.
         pause: Duration,
     },
 }
@@ -135,7 +136,7 @@ impl Kind {
     }
 }
 
-/// Everyone in `people` does the same for `duration`.
+/// Lets all `people` send requests of this kind for `duration`.
 pub(crate) async fn run(people: &[Arc<Person>], duration: Duration, kind: Kind) -> anyhow::Result<Figure> {
     let started = Instant::now();
     let mut workers = JoinSet::new();

@@ -1,4 +1,4 @@
-//! Logs to measure on.
+//! Creates logs for measurements.
 
 use std::{
     sync::Arc,
@@ -14,11 +14,11 @@ use sqlx::{Executor as _, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-/// Events of a task's life.
+/// Number of events of a task.
 pub(crate) const LIFE: usize = 3;
 
-/// Appends `tasks` tasks of 1,000 people, each created, renamed and completed, an event an append. Many
-/// writers at once, as in life: the events of a task are some hundred apart in the log.
+/// Appends `tasks` tasks of 1,000 people, each created, renamed and completed, with one event per append. Many
+/// writers run concurrently, so that the events of a task are several hundred positions apart.
 pub(crate) async fn fill(store: &Arc<dyn EventStore>, tasks: u64) -> anyhow::Result<()> {
     const WRITERS: u64 = 256;
     let people: Arc<Vec<UserId>> = Arc::new((0..1_000).map(|_| UserId(Uuid::now_v7())).collect());
@@ -40,7 +40,7 @@ pub(crate) async fn fill(store: &Arc<dyn EventStore>, tasks: u64) -> anyhow::Res
     Ok(())
 }
 
-/// Appends a second of so many writers, one event an append, each with its expected version.
+/// Appends per second of `writers` writers, with one event per append and its expected version.
 pub(crate) async fn append(
     store: &Arc<dyn EventStore>,
     writers: usize,
@@ -77,7 +77,7 @@ async fn live(store: &dyn EventStore, owner: UserId) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What happens to a task.
+/// The events of a task.
 pub(crate) fn life(owner: UserId) -> [TaskEvent; LIFE] {
     let created = TaskCreated {
         owner,
@@ -93,7 +93,7 @@ pub(crate) fn life(owner: UserId) -> [TaskEvent; LIFE] {
     [created.into(), renamed.into(), TaskCompleted {}.into()]
 }
 
-/// An ordinary event of a task.
+/// An event of a task as the store takes it.
 pub(crate) fn new_event(owner: UserId, event: &TaskEvent) -> NewEvent {
     of(owner, event.encode())
 }
@@ -114,8 +114,7 @@ pub(crate) fn of(owner: UserId, encoded: Encoded) -> NewEvent {
     )
 }
 
-/// Extends the log on PostgreSQL to `length` events: the same lives, in rounds of 256 tasks. Nobody else may append
-/// meanwhile.
+/// Extends the log on PostgreSQL to `length` events, in rounds of 256 tasks. Nobody else may append meanwhile.
 pub(crate) async fn extend(postgres: &mut PgConnection, length: u64) -> anyhow::Result<()> {
     const STEP: u64 = 768_000;
     loop {

@@ -1,5 +1,5 @@
-//! Logins next to bare argon2 with the same parameters on as many threads, and what a storm of logins costs those who are
-//! logged in.
+//! Compares logins with bare argon2 of the same parameters on the same number of threads, and measures what many
+//! logins cost other requests.
 
 use std::{
     path::Path,
@@ -16,9 +16,10 @@ use crate::{
     system::{Deployment, System},
 };
 
-/// People who log in over and over. Each has a budget of logins at the gateway, and this asks auth itself.
+/// Number of people who log in repeatedly. They send requests to auth itself, since the gateway limits the logins of
+/// each.
 const CROWD: usize = 64;
-/// People who work on tasks meanwhile.
+/// Number of people who work on tasks meanwhile.
 const WORKERS: usize = 8;
 
 #[derive(Debug, Args)]
@@ -34,7 +35,7 @@ pub(crate) struct Logins {
 impl Logins {
     pub(crate) async fn run(&self, binary: &Path) -> anyhow::Result<()> {
         let seconds = Duration::from_secs(self.seconds);
-        // As many as auth takes by default.
+        // This is auth's default number of threads.
         let threads = thread::available_parallelism()
             .map_or(1, usize::from)
             .saturating_sub(1)
@@ -71,7 +72,7 @@ impl Logins {
     }
 }
 
-/// Hashes a second with the default parameters, which are auth's.
+/// Hashes per second with auth's default parameters.
 fn bare_hashes(threads: usize, duration: Duration) -> anyhow::Result<f64> {
     let begun = Instant::now();
     let count = || -> Result<u64, argon2::Error> {

@@ -128,7 +128,7 @@ async fn outside(deployment: Deployment, options: &Outside, binary: &std::path::
         let figure = load::run(&people[..connections], seconds, Kind::Lists).await?;
         print(&figure.row(&format!("lists of 50, {connections} connections")));
     }
-    // 16 people, together 200 commands a second.
+    // This gives 200 commands per second for 16 people.
     let pause = Duration::from_millis(80);
     let figure = load::run(&people[..16], seconds, Kind::Visible { pause }).await?;
     print(&figure.row("acknowledged to visible"));
@@ -146,7 +146,7 @@ async fn outside(deployment: Deployment, options: &Outside, binary: &std::path::
     Ok(())
 }
 
-/// Prints what every process keeps in memory, and all together, of which there may be `at_most` so many MiB.
+/// Prints the memory of each process and of all together, with a note if the sum is above `at_most` MiB.
 fn remember(system: &system::System, when: &str, at_most: Option<f64>) -> anyhow::Result<()> {
     let memory = system.memory()?;
     let all: f64 = memory.iter().map(|(_, mib)| mib).sum();

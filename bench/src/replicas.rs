@@ -1,6 +1,6 @@
-//! Two command APIs that keep the states of tasks in memory: through the gateway, which sends one caller's commands to one of
-//! them; straight to them in the same way; and straight to both in turn, where each change first meets a conflict. Creations
-//! and changes are mixed, nobody shares a task with another, so that not one command has a reason to fail.
+//! Measures two command APIs with caches of task states: through the gateway, which sends the commands of one caller
+//! to one of them, directly to them in the same way, and directly to both in turn, where each change first meets a
+//! conflict. Creations and changes are mixed, and no task is shared, so that no command has a reason to fail.
 
 use std::{
     collections::BTreeMap,
@@ -26,9 +26,9 @@ use crate::{
     system::{Deployment, Plan, System},
 };
 
-/// Tasks that a caller changes in turn.
+/// Number of tasks that a caller changes in turn.
 const TASKS: usize = 4;
-/// A creation comes after so many changes.
+/// Number of changes after each creation.
 const CHANGES: usize = 3;
 
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ pub(crate) struct Replicas {
     callers: usize,
 }
 
-/// What came of one way to send the commands.
+/// The result of one way to send the commands.
 struct Outcome {
     statuses: BTreeMap<StatusCode, usize>,
     latencies: Histogram<u64>,
@@ -104,7 +104,7 @@ impl Replicas {
         system.stop().await
     }
 
-    /// Every caller sends over their connections in turn, until all commands have been sent.
+    /// Every caller sends commands over their connections in turn, until all commands are sent.
     async fn load(&self, system: &System, callers: Vec<Vec<Arc<Person>>>) -> anyhow::Result<Outcome> {
         const CONFLICTS: &str = "taskledger_command_api_conflicts_total";
         let before = system.metric("command-api", CONFLICTS).await?;

@@ -42,7 +42,7 @@ impl Role {
         self.memory_in("VmRSS:")
     }
 
-    /// One of the figures in MiB that Linux has about the memory of a process.
+    /// The value in MiB of a field of `/proc/PID/status`.
     pub(crate) fn memory_in(&self, figure: &str) -> anyhow::Result<f64> {
         let process = self.process.as_ref().context("not running")?;
         let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;

@@ -1,4 +1,5 @@
-//! What a search among many long tasks costs beside a page without one, and what it costs everybody else.
+//! Measures what a search among many long tasks costs compared with a page without a search, and what it costs
+//! others.
 
 use std::{
     path::Path,
@@ -38,7 +39,7 @@ pub(crate) struct Search {
     servers: bool,
 }
 
-/// What is searched for, and how many tasks contain it: at least one page of them, a few, or none.
+/// The search texts, and how many tasks contain each: at least a page, a few, or none.
 const SEARCHES: [(&str, &str); 9] = [
     ("a frequent word", "report"),
     ("a frequent part of a word", "epo"),
@@ -51,9 +52,9 @@ const SEARCHES: [(&str, &str); 9] = [
     ("all grams of a word, but not it", "reportreportrepork"),
 ];
 
-/// At once, of one person.
+/// Number of concurrent searches of one person.
 const SEARCHERS: usize = 16;
-/// What a search may cost, as a multiple of a page without one; what it may cost somebody else's p99.
+/// Maximum ratio of the cost of a search to that of a page without one.
 const COST: f64 = 10.0;
 const NEIGHBOUR: f64 = 3.0;
 
@@ -97,7 +98,7 @@ impl Search {
         system.stop().await
     }
 
-    /// Makes the tasks, and waits until the last one is seen.
+    /// Creates the tasks, and waits until the last one is visible.
     async fn fill(&self, person: &Person) -> Result<()> {
         let mut number = 0;
         while number < self.tasks {
@@ -115,7 +116,7 @@ impl Search {
         Ok(())
     }
 
-    /// Words in an order of its own; one task in a hundred has something rare at its end.
+    /// Words in a random order. One description in a hundred ends with a rare word.
     fn description(&self, n: usize) -> String {
         let mut text = String::new();
         let mut state = n as u64;
@@ -142,7 +143,7 @@ impl Search {
         Ok(crate::limits::median(times))
     }
 
-    /// Sixteen searches at a time by one person, and another who reads his list.
+    /// One person runs sixteen searches at a time, while another one reads a list.
     async fn beside(&self, front: &str, searcher: &Arc<Person>, honest: &Arc<Person>) -> Result<()> {
         let seconds = Duration::from_secs(2 * self.seconds);
         let honest = std::slice::from_ref(honest);
@@ -155,7 +156,7 @@ impl Search {
                 let mut answers = 0_u64;
                 while !stop.load(Ordering::Relaxed) {
                     for (_, word) in SEARCHES {
-                        // Some may be told that this is too much.
+                        // Some searches may be refused as too many.
                         let search = searcher
                             .send(Method::GET, &format!("/tasks?q={word}"), None, &[])
                             .await;

@@ -1,10 +1,10 @@
-//! The servers that the measurements use: where they are, and databases on them.
+//! The servers for the measurements, and databases on them.
 
 use anyhow::Context;
 use sqlx::{Connection as _, PgConnection};
 use url::Url;
 
-/// A PostgreSQL database of this run's own.
+/// A PostgreSQL database for this run.
 pub(crate) struct Database {
     pub(crate) url: String,
     name: String,

@@ -1,4 +1,4 @@
-//! Eight people at work for a quarter of an hour: whether anything gets slower, or larger, while they are.
+//! Eight people work for a quarter of an hour, and nothing must become slower or larger.
 
 use std::{
     collections::BTreeMap,
@@ -35,16 +35,16 @@ pub(crate) struct Soak {
 
 const PEOPLE: usize = 8;
 const MINUTE: Duration = Duration::from_secs(60);
-/// A stranger signs up this often.
+/// Interval at which new accounts register.
 const SIGN_UP_EVERY: Duration = Duration::from_millis(500);
-/// Tasks that a person keeps: beyond that one goes for each that comes.
+/// Maximum number of tasks of a person. Beyond that each creation is followed by a deletion.
 const TASKS: usize = 200;
-/// What the last minute may take, as a multiple of the second.
+/// Maximum ratio of the latency in the last minute to that in the second.
 const FLAT: f64 = 1.3;
-/// What the process may keep in memory after so many requests, in MiB.
+/// Maximum memory of the process in MiB after the given number of requests.
 const MEMORY: f64 = 150.0;
 
-/// What people do.
+/// The kinds of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Act {
     Create,
@@ -85,7 +85,7 @@ impl Act {
         }
     }
 
-    /// What a person does as their nth act: the same mix for everybody, each at another point of it.
+    /// The kind of the nth request. It is the same mix for all people, each at another point of it.
     const fn nth(number: u64) -> Self {
         match number % 20 {
             0 | 4 | 8 | 12 | 16 => Self::Create,
@@ -100,7 +100,7 @@ impl Act {
     }
 }
 
-/// How long each kind of act took, minute by minute.
+/// The latencies of each kind of request in each minute.
 #[derive(Default)]
 struct Minutes(Mutex<BTreeMap<(Act, u32), Histogram<u64>>>);
 
@@ -214,7 +214,7 @@ impl Soak {
     }
 }
 
-/// Of all processes, in MiB.
+/// The memory of all processes in MiB.
 fn memory(system: &System) -> Result<f64> {
     Ok(system.memory()?.iter().map(|(_, mib)| mib).sum())
 }
@@ -289,7 +289,7 @@ async fn work(
     Ok(())
 }
 
-/// A new account every half second.
+/// Registers a new account every half second.
 async fn sign_up(address: String, minutes: Arc<Minutes>, begin: Instant, end: Instant) -> Result<()> {
     let mut ticks = tokio::time::interval(SIGN_UP_EVERY);
     while Instant::now() < end {

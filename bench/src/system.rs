@@ -1,4 +1,4 @@
-//! Starts the release binary on either deployment, with data of its own, and leaves nothing behind.
+//! Starts the release binary on either deployment with data of its own, and removes all data at the end.
 
 use std::{
     net::TcpListener,
@@ -19,32 +19,32 @@ use crate::{
     servers::{Database, amqp_url},
 };
 
-/// A policy of the gateway that limits as little as one may. It goes on with tables.
+/// The most permissive policy that the gateway accepts. Tables can follow.
 pub(crate) const UNLIMITED: &str = "[unauthenticated]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
 
-/// What the system stands on.
+/// The stores and servers of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deployment {
     /// One process on SQLite files.
     Embedded,
-    /// Every role its own process over PostgreSQL and RabbitMQ.
+    /// Every role as a process of its own over PostgreSQL and RabbitMQ.
     Servers,
 }
 
-/// What is to be started.
+/// The processes to start and their settings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan<'p> {
     pub(crate) deployment: Deployment,
-    /// How many processes take commands; with servers only.
+    /// Number of command APIs, which is used with servers only.
     pub(crate) command_apis: usize,
-    /// Where the log is, if not in the database.
+    /// URL of the log, if it is not in the database.
     pub(crate) event_store: Option<&'p str>,
-    /// Whether what is personal in events is sealed.
+    /// Whether personal data in events is sealed.
     pub(crate) seal_events: bool,
 }
 
 impl Plan<'_> {
-    /// One process of each role, as somebody has it who sets nothing.
+    /// One process of each role with default settings.
     pub(crate) const fn of(deployment: Deployment) -> Self {
         Self {
             deployment,
@@ -57,12 +57,12 @@ impl Plan<'_> {
 
 /// A running system.
 pub(crate) struct System {
-    /// From the start of the first process to ready.
+    /// Time from the start of the first process until all are ready.
     pub(crate) started_in: Duration,
-    /// Prefix of everything that it has on the broker.
+    /// Prefix of all names on the broker.
     pub(crate) namespace: String,
     roles: Vec<Role>,
-    /// One more process, with settings of its own.
+    /// An additional process with settings of its own.
     beside: Option<Role>,
     database: Option<Database>,
     directory: TempDir,
@@ -105,7 +105,7 @@ impl System {
             database,
             directory,
         };
-        // It is to be measured how much can be done, not how much is allowed.
+        // Limits are raised, since throughput is measured.
         let policy = system.directory.path().join("gateway.toml");
         std::fs::write(&policy, UNLIMITED)?;
         for (name, api, admin) in &ports {
@@ -170,7 +170,7 @@ impl System {
         ready(&self.front()).await
     }
 
-    /// The address that people use.
+    /// The address of the gateway.
     pub(crate) fn front(&self) -> String {
         self.roles
             .last()
@@ -206,7 +206,7 @@ impl System {
             .collect()
     }
 
-    /// The sum of all samples of a metric of a role, of all its replicas.
+    /// The sum of all samples of a metric, over all replicas of a role.
     pub(crate) async fn metric(&self, role: &str, metric: &str) -> anyhow::Result<f64> {
         let mut samples: Vec<f64> = Vec::new();
         for replica in self.roles.iter().filter(|replica| replica.name == role) {
@@ -222,12 +222,12 @@ impl System {
         Ok(samples.iter().sum())
     }
 
-    /// Where its files are, and others may be until it stops.
+    /// The directory of the system's files, which exists until it stops.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Starts one more process of a role, like the first but for these settings, waits until it is ready and returns its address.
+    /// Starts an additional process of a role with these settings, waits until it is ready, and returns its address.
     pub(crate) async fn start_beside(
         &mut self,
         name: &'static str,
@@ -260,12 +260,13 @@ impl System {
         Ok(address)
     }
 
-    /// Resident memory in MiB of the process beside.
+    /// Resident memory of the additional process in MiB.
     pub(crate) fn memory_beside(&self) -> anyhow::Result<f64> {
         self.beside.as_ref().context("nothing runs beside")?.memory()
     }
 
-    /// The part of it that files are mapped to, above all the program's own: the system may drop it, and processes share it.
+    /// The part of it that is mapped from files, above all from the program. The operating system can discard it, and
+    /// processes share it.
     pub(crate) fn memory_of_files_beside(&self) -> anyhow::Result<f64> {
         self.beside
             .as_ref()
@@ -273,7 +274,7 @@ impl System {
             .memory_in("RssFile:")
     }
 
-    /// Stops the process beside.
+    /// Stops the additional process.
     pub(crate) fn stop_beside(&mut self) -> anyhow::Result<()> {
         match self.beside.take() {
             Some(mut role) => role.stop(),
@@ -339,7 +340,7 @@ async fn is_ready(address: &str) -> bool {
         .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
-/// A whole answer, head and body.
+/// Sends a `GET` request and returns the head and the body of the answer.
 pub(crate) async fn get(address: &str, path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");

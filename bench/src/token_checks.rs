@@ -1,4 +1,4 @@
-//! Token checks of a role, over RabbitMQ and remembered, next to a request and reply in which nobody does anything.
+//! Compares token checks over RabbitMQ and from the cache with a request and reply that need no work.
 
 use std::{
     path::Path,
@@ -24,9 +24,9 @@ use crate::{
     system::{Deployment, System},
 };
 
-/// People whose tokens are checked in turn.
+/// Number of people whose tokens are checked in turn.
 const PEOPLE: usize = 16;
-/// Who answers with what was asked.
+/// The queue whose consumer replies with the request.
 const ECHO_QUEUE: &str = "bench.echo";
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -37,14 +37,14 @@ pub(crate) struct TokenChecks {
     seconds: u64,
 }
 
-/// What is asked over and over.
+/// The kinds of questions.
 #[derive(Clone)]
 enum Question {
-    /// A message to this process and back.
+    /// A message to this process and a reply.
     Echo(Arc<dyn Bus>),
-    /// Whether a token is good, of auth.
+    /// A token check by auth.
     Auth(Arc<dyn Bus>),
-    /// The same of a role's verifier, which remembers what auth has answered.
+    /// A token check by a role's verifier, which caches auth's answers.
     Verifier(Arc<Verifier>),
 }
 
@@ -99,7 +99,7 @@ impl TokenChecks {
         system.stop().await
     }
 
-    /// Asks for a while with as many at once.
+    /// Asks for a duration with this number of concurrent questions.
     async fn ask(&self, askers: usize, question: &Question, tokens: &[String]) -> Result<String> {
         let (started, span) = (Instant::now(), Duration::from_secs(self.seconds));
         let mut at_once = JoinSet::new();
@@ -111,7 +111,7 @@ impl TokenChecks {
                     let asked = Instant::now();
                     question.ask(&token).await?;
                     nanoseconds.record(u64::try_from(asked.elapsed().as_nanos())?)?;
-                    // What is remembered is there at once, and somebody has to look for the answers to the rest.
+                    // A cached answer is ready at once, so this lets other tasks run.
                     tokio::task::consume_budget().await;
                 }
                 anyhow::Ok(nanoseconds)

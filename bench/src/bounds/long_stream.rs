@@ -1,4 +1,4 @@
-//! What requests cost somebody whose streams have a given length.
+//! Measures requests of a person whose streams have a given length.
 
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,9 @@ use serde_json::json;
 
 use crate::{client::Person, limits::median, log, system::System};
 
-/// Events of an append while a stream is made long.
+/// Number of events of one append while a stream is filled.
 const STEP: u64 = 1_000;
-/// Requests of one measurement.
+/// Number of requests of one measurement.
 const REQUESTS: usize = 200;
 
 #[derive(Debug, Clone, Copy)]
@@ -39,10 +39,10 @@ impl Request {
     }
 }
 
-/// A person whose account, session and task have so many events. Each login is an event of the account.
+/// A person whose account, session and task have a given number of events. Each login is an event of the account.
 pub(super) struct Side {
     person: Person,
-    /// The same person at auth.
+    /// The same person with a connection to auth.
     at_auth: Person,
     task: String,
 }
@@ -102,10 +102,10 @@ impl Side {
         })
     }
 
-    /// Milliseconds.
+    /// Returns the median in milliseconds.
     pub(super) async fn median(&self, request: Request, bus: &RabbitBus) -> Result<f64> {
         let requests = match request {
-            // Most of it is the hash of the password.
+            // Most of the time is the password hash.
             Request::Login => REQUESTS / 10,
             _ => REQUESTS,
         };
@@ -142,7 +142,7 @@ impl Side {
     }
 }
 
-/// Appends the same event until the stream has `length`.
+/// Appends the same event until the stream has `length` events.
 async fn grow(
     store: &dyn EventStore,
     stream: &StreamName,

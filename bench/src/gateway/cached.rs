@@ -1,4 +1,4 @@
-//! The first page of somebody's tasks from the gateway's cache, next to the same request at the query API.
+//! Compares the first page of a person's tasks from the gateway's cache with the same request at the query API.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What a proxy adds to the time of a request at a thousand requests a second: the time through it less the time without it.
+//! Measures the latency that a proxy adds at a thousand requests per second: the latency through it minus that
+//! without it.
 
 use std::{
     sync::Arc,
@@ -22,10 +23,10 @@ use crate::{
     system::{System, UNLIMITED},
 };
 
-/// Requests a second, and the connections that share them.
+/// Requests per second, and the number of connections that share them.
 const RATE: u32 = 1_000;
 const WORKERS: u32 = 20;
-/// How much longer the gateway takes than nginx, at most.
+/// Maximum ratio of the gateway's added latency to nginx's.
 const MOST: f64 = 1.3;
 
 pub(super) async fn run(
@@ -38,7 +39,8 @@ pub(super) async fn run(
     let nginx = Nginx::proxy(upstream)?;
     nginx.ready().await?;
     let gateway = in_front_of(system, upstream, UNLIMITED, &[quiet()]).await?;
-    // Of each round: without a proxy, through nginx, through the gateway; the median and the 99th percentile in µs.
+    // For each round the median and the 99th percentile in µs: without a proxy, through nginx, and through the
+    // gateway.
     let mut medians: [Vec<f64>; 3] = Default::default();
     let mut p99s: [Vec<f64>; 3] = Default::default();
     for _ in 0..rounds {
@@ -62,9 +64,9 @@ pub(super) async fn run(
     system.stop_beside()
 }
 
-/// How many times the one is as much as the other, and whether that is too often.
+/// The ratio as text, with a note if it is above the limit.
 fn compared(of_gateway: f64, of_nginx: f64) -> String {
-    // No proxy saves time: then the machine's noise is larger than what is measured.
+    // No proxy saves time, so a negative value means that the noise is larger than the difference.
     if of_gateway <= 0.0 || of_nginx <= 0.0 {
         return format!("NOT MEASURED, at most {MOST}: a proxy seems to save time");
     }
@@ -73,7 +75,7 @@ fn compared(of_gateway: f64, of_nginx: f64) -> String {
     format!("{ratio:.2} times, at most {MOST}{verdict}")
 }
 
-/// The times in µs of requests that begin at [`RATE`], however long they take.
+/// The latencies in µs of requests that start at [`RATE`], however long they take.
 async fn at_rate(person: &Person, address: &str, span: Duration) -> anyhow::Result<Histogram<u64>> {
     let between = Duration::from_secs(1) * WORKERS / RATE;
     let begin = Instant::now() + Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! What a gateway keeps in memory: at its start, with ten thousand connections on which nothing happens, and after requests of a
+//! Measures the memory of a gateway: at its start, with ten thousand idle connections, and after requests from a
 //! million addresses, each of which its limits count.
 
 use std::{net::SocketAddr, time::Duration};
@@ -17,13 +17,13 @@ use crate::{
 };
 
 const IDLE: usize = 10_000;
-/// From how many addresses they come.
+/// Number of source addresses.
 const SOURCES: usize = 50;
 const MOST_AT_START: f64 = 20.0;
-/// Whatever clients do.
+/// Maximum MiB of memory.
 const MOST: f64 = 200.0;
 
-/// A new address for each request, beginning with number N.
+/// A `wrk` script that sends a new client address with each request, beginning with number N.
 const NEW_ADDRESSES: &str = "local n = N\n\
     request = function()\n\
       n = n + 1\n\
@@ -37,7 +37,7 @@ pub(super) async fn run(system: &mut System, upstream: &Nginx, addresses: u64) -
         quiet(),
         ("TASKLEDGER_MAX_CONNECTIONS", (IDLE + 1_000).to_string()),
     ];
-    // The client's address is what the load says that it is.
+    // The client address is the one that the load generator sends.
     let policy = format!("trusted_proxies = [\"127.0.0.1\"]\n{UNLIMITED}{BY_ADDRESS}");
     let gateway = in_front_of(system, upstream, &policy, &settings).await?;
     let at_start = system.memory_beside()?;
@@ -75,7 +75,7 @@ fn verdict(mib: f64, most: f64) -> &'static str {
     if mib <= most { "" } else { "  MISSED" }
 }
 
-/// From several addresses, since one may not have so many.
+/// Connects from several addresses, since the number for each is limited.
 async fn connect_all(gateway: &str) -> anyhow::Result<Vec<TcpStream>> {
     runtime::descriptors::raise();
     let gateway: SocketAddr = gateway.parse()?;

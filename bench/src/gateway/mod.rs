@@ -1,8 +1,8 @@
-//! What the gateway costs, next to nginx as a reverse proxy to the same upstream in the same run: how many requests a second
-//! pass, what it adds to the time of each, and what it keeps in memory.
+//! Compares the gateway with nginx as a reverse proxy to the same upstream in the same run: requests per second,
+//! added latency, and memory.
 //!
-//! The upstream is an nginx that answers everything with one kibibyte of JSON, so that as little as possible of the machine
-//! is spent behind the proxies. The requests come from `wrk`, which asks as fast as it is answered. Both are packages of Debian.
+//! The upstream is an nginx that answers every request with one kibibyte of JSON, so that little of the machine is
+//! used behind the proxies. `wrk` sends requests as fast as they are answered. Both are packages of Debian.
 
 mod cached;
 mod latency;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::system::{free_port, get};
 
-/// A running nginx, which ends with this value.
+/// A running nginx, which is stopped when this is dropped.
 pub(super) struct Nginx {
     address: String,
     process: Child,
@@ -18,7 +18,7 @@ pub(super) struct Nginx {
 }
 
 impl Nginx {
-    /// Answers every request with one kibibyte of JSON.
+    /// Starts an upstream that answers every request with one kibibyte of JSON.
     pub(super) fn upstream() -> anyhow::Result<Self> {
         let members = 1_024 - r#"{"filled":""}"#.len();
         let body = format!(r#"{{"filled":"{}"}}"#, "x".repeat(members));
@@ -29,12 +29,12 @@ impl Nginx {
         )
     }
 
-    /// Passes every request on, and does nothing else.
+    /// Starts a proxy that forwards every request and does nothing else.
     pub(super) fn proxy(upstream: &Self) -> anyhow::Result<Self> {
         Self::start(&keep_alive(upstream), "access_log off;", PASS)
     }
 
-    /// The same with a limit for each address and one for each token, neither of which is reached, and a log in JSON.
+    /// Starts a proxy with a limit for each address and one for each token, which are not reached, and a log in JSON.
     pub(super) fn limited_and_logged(upstream: &Self) -> anyhow::Result<Self> {
         let zones = "limit_req_zone $binary_remote_addr zone=address:10m rate=1000000r/s; \
                      limit_req_zone $http_authorization zone=user:10m rate=1000000r/s; \
@@ -98,7 +98,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Asked in a friendly way, it takes its workers along.
+        // After a normal signal it stops its workers too.
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
     }
@@ -107,7 +107,7 @@ impl Drop for Nginx {
 const PASS: &str = "proxy_pass http://roles; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
                     proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
 
-/// Connections to the upstream are used again, as the gateway does.
+/// The configuration that reuses connections to the upstream, as the gateway does.
 fn keep_alive(upstream: &Nginx) -> String {
     format!(
         "upstream roles {{ server {}; keepalive 128; keepalive_requests 100000000; }}",

@@ -1,22 +1,22 @@
-//! Another gateway beside the system's own, in front of nginx.
+//! A second gateway beside the system's own, in front of nginx.
 
 use anyhow::Context as _;
 
 use super::nginx::Nginx;
 use crate::system::System;
 
-/// How many connections the requests come over.
+/// Number of connections for the requests.
 pub(super) const CONNECTIONS: usize = 64;
 
-/// A limit by address that nobody reaches.
+/// A limit by address that is not reached.
 pub(super) const BY_ADDRESS: &str = "[[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
 
-/// Of the requests that succeed in time, one in a million is logged.
+/// The setting that logs one in a million of the requests that succeed in time.
 pub(super) fn quiet() -> (&'static str, String) {
     ("TASKLEDGER_ACCESS_LOG_SAMPLE", "1000000".to_owned())
 }
 
-/// Another gateway beside the system's own, whose roles are all `upstream`, with this policy and these settings besides.
+/// Starts a second gateway with this policy and these settings, whose roles are all `upstream`.
 pub(super) async fn in_front_of(
     system: &mut System,
     upstream: &Nginx,

@@ -1,4 +1,4 @@
-//! Requests a second through the gateway and through nginx, in turns.
+//! Compares requests per second through the gateway and through nginx, in turns.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 
 const BY_USER: &str = "[[limit]]\nname = \"user\"\nby = \"user\"\nroutes = [\"*\"]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
 
-/// Without a token, on a public path, next to an nginx that only passes on.
+/// Without a token on a public path, compared with an nginx that only forwards.
 pub(super) async fn plain(
     system: &mut System,
     upstream: &Nginx,
@@ -40,7 +40,7 @@ pub(super) async fn plain(
     system.stop_beside()
 }
 
-/// With a token, limits by address and by user, and the access log, next to an nginx that does likewise.
+/// With a token, limits by address and by user, and the access log, compared with an nginx that does the same.
 pub(super) async fn limited_and_logged(
     system: &mut System,
     upstream: &Nginx,
@@ -71,7 +71,7 @@ pub(super) async fn limited_and_logged(
         Wanted::AtLeast(0.7),
     );
     system.stop_beside()?;
-    // A log that lost its lines would be no log.
+    // The measurement counts only if every line was written to the log.
     let lines = std::fs::read(&log)?.iter().filter(|byte| **byte == b'\n').count() as u64;
     anyhow::ensure!(
         lines >= answered,
@@ -80,7 +80,7 @@ pub(super) async fn limited_and_logged(
     Ok(())
 }
 
-/// Served to everybody.
+/// A path that anyone may read.
 const PUBLIC: &str = "/.well-known/jwks.json";
-/// Served to whoever is signed in, and never kept.
+/// A path for authenticated callers, whose answer is never cached.
 const OWN: &str = "/auth/me";

@@ -1,4 +1,4 @@
-//! Requests from `wrk`: <https://github.com/wg/wrk>.
+//! Runs `wrk`, a load generator: <https://github.com/wg/wrk>.
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -6,18 +6,19 @@ use anyhow::{Context as _, ensure};
 
 use super::second_gateway::CONNECTIONS;
 
-/// What one run of it saw.
+/// The result of one run.
 pub(super) struct Outcome {
-    /// Answered requests a second.
+    /// Answered requests per second.
     pub(super) rate: f64,
-    /// Answered requests in all.
+    /// Number of answered requests.
     pub(super) requests: u64,
 }
 
-/// Asks `path` at `address` over and over for `span`, with `headers`, or as `script` says (in Lua).
+/// Sends requests to `path` at `address` for `span`, with `headers`, or as the Lua `script` says.
 ///
 /// # Errors
-/// When an answer was no success.
+///
+/// When an answer was not a success.
 pub(super) async fn ask(
     address: &str,
     path: &str,

@@ -1,4 +1,4 @@
-//! How fast the store appends, next to what the database does with the same rows on one connection by hand.
+//! Compares the store's append rate with that of the same rows inserted by a hand-written program on one connection.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(super) async fn postgres(rounds: Rounds) -> Result<()> {
     let store = event_store::open(&database.url, 4).await?;
     let mut by_hand = PgConnection::connect(&database.url).await?;
     by_hand.execute("SET search_path = event_store").await?;
-    // Of the store the writers, by hand the rows of a transaction.
+    // The number is that of writers of the store, and that of rows in a transaction of the hand-written program.
     for (writers, rows, wanted) in [(1, 1, 0.85), (64, 64, 0.6), (1_024, 200, 0.7)] {
         let mut ratio = Ratio::default();
         for _ in 0..rounds.count {
@@ -60,7 +60,7 @@ pub(super) async fn sqlite(rounds: Rounds) -> Result<()> {
     Ok(())
 }
 
-/// A row as the store would write it.
+/// A row as the store writes it.
 struct Row {
     position: i64,
     version: i64,
@@ -71,7 +71,7 @@ struct Row {
     data: bytes::Bytes,
 }
 
-/// The next transaction's rows: what happens next to each of as many tasks.
+/// The rows of the next transaction, each with the next event of another task.
 fn rows(position: i64, streams: &mut Vec<String>, round: usize, count: usize) -> Result<Vec<Row>> {
     let version = round % LIFE;
     if version == 0 {
@@ -93,8 +93,8 @@ fn rows(position: i64, streams: &mut Vec<String>, round: usize, count: usize) ->
     (position + 1..).zip(streams.iter()).map(row).collect()
 }
 
-/// Rows per second of one connection: each row a statement; or many rows a transaction, with the order lock and
-/// a look at the versions.
+/// Rows per second on one connection, with one row per statement, or with many rows per transaction that takes the
+/// order lock and checks the versions.
 async fn postgres_by_hand(connection: &mut PgConnection, count: usize, span: Duration) -> Result<f64> {
     let single = format!("{INSERT} VALUES ($1, $2, $3, 1, $4, $5, $8, 'json', $6, $7)");
     let many = format!(
@@ -151,7 +151,7 @@ async fn postgres_by_hand(connection: &mut PgConnection, count: usize, span: Dur
     Ok((head - first) as f64 / start.elapsed().as_secs_f64())
 }
 
-/// Rows per second of one connection, so many a transaction.
+/// Rows per second on one connection, with `count` rows in a transaction.
 async fn sqlite_by_hand(connection: &mut SqliteConnection, count: usize, span: Duration) -> Result<f64> {
     let values = vec!["(?, ?, 1780000000123456, 1, ?, ?, ?, 'json', ?, ?)"; count].join(", ");
     let insert = format!("{INSERT} VALUES {values}");

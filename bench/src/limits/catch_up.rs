@@ -1,5 +1,5 @@
-//! The projector over a log that it has never seen, next to a loop written by hand that keeps the tasks alone:
-//! it reads 1,000 events, folds them into the rows of their tasks, and writes these in one transaction.
+//! Compares the projector's catch-up with a hand-written loop that projects only tasks: it reads 1,000 events, folds
+//! them into the rows of their tasks, and writes these in one transaction.
 
 use std::{collections::HashMap, time::Instant};
 
@@ -37,7 +37,7 @@ pub(super) async fn run(rounds: Rounds) -> Result<()> {
     database.drop().await
 }
 
-/// New read models with nothing in them.
+/// Empties the read models.
 async fn empty(postgres: &mut PgConnection, url: &str) -> Result<()> {
     postgres
         .execute("DROP SCHEMA IF EXISTS read_models CASCADE")
@@ -48,7 +48,7 @@ async fn empty(postgres: &mut PgConnection, url: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a thousand events say about one task.
+/// The changes of one task within a thousand events.
 #[derive(Default)]
 struct Changes {
     created: Option<Value>,
@@ -61,7 +61,7 @@ struct Changes {
     position: i64,
 }
 
-/// Events per second.
+/// Events per second of the hand-written loop.
 async fn by_hand(postgres: &mut PgConnection) -> Result<f64> {
     let started = Instant::now();
     let mut position = 0_i64;

@@ -1,4 +1,4 @@
-//! Commands at the command API, next to one inserted row for each on as many connections.
+//! Compares commands at the command API with single-row inserts on the same number of connections.
 
 use std::{
     path::Path,
@@ -32,7 +32,7 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
         let people = load::at(&people, &system.address("command-api")).await?;
         let figure = load::run(&people, rounds.span, Kind::Commands).await?;
         together.add(figure.rate(), limit);
-        // Nobody projects the limit's rows either. What is published meanwhile waits in the projector's queues.
+        // The projector is stopped, since nothing projects the rows of the limit either. Messages wait in its queues.
         system.stop_role("projector")?;
         system.stop_role("query-api")?;
         let figure = load::run(&people, rounds.span, Kind::Commands).await?;
@@ -53,7 +53,7 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Rows per second.
+/// Rows per second of the hand-written inserts.
 async fn by_hand(rounds: Rounds) -> Result<f64> {
     let database = servers::Database::create().await?;
     drop(event_store::open(&database.url, 1).await?);

@@ -1,4 +1,4 @@
-//! Pages of a person's tasks at the query API, next to the same statement by pgbench.
+//! Compares pages of a person's tasks at the query API with the same statement run by pgbench.
 
 use std::{
     path::{Path, PathBuf},
@@ -26,7 +26,7 @@ use crate::{
 
 const TASKS: u32 = 1_000_000;
 const PEOPLE: usize = 1_000;
-/// Those who really ask; the others' tasks only lie between theirs.
+/// Number of people who send requests. The tasks of the others only lie between theirs.
 const ASKING: usize = 64;
 const CONNECTIONS: usize = 16;
 const PATH: &str = "/tasks?status=open&sort=due&limit=50";
@@ -96,7 +96,7 @@ async fn fill(postgres: &mut PgConnection, people: &[Arc<Person>]) -> Result<()>
     Ok(())
 }
 
-/// What the query API has just asked PostgreSQL.
+/// The statement that the query API has just sent to PostgreSQL.
 async fn statement(postgres: &mut PgConnection) -> Result<String> {
     sqlx::query_scalar(
         "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
@@ -107,7 +107,7 @@ async fn statement(postgres: &mut PgConnection) -> Result<String> {
     .context("PostgreSQL has not seen the query API's statement")
 }
 
-/// Pages per second.
+/// Pages per second of the query API.
 async fn ask(people: &[Arc<Person>], rounds: Rounds) -> Result<f64> {
     let count = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
@@ -132,7 +132,7 @@ async fn ask(people: &[Arc<Person>], rounds: Rounds) -> Result<f64> {
     Ok(count.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64())
 }
 
-/// Transactions per second.
+/// Transactions per second of pgbench.
 fn pgbench(url: &str, scripts: &Path, rounds: Rounds) -> Result<f64> {
     let mut command = Command::new(find_pgbench()?);
     command
@@ -158,7 +158,7 @@ fn pgbench(url: &str, scripts: &Path, rounds: Rounds) -> Result<f64> {
         .with_context(complaint)
 }
 
-/// On the path, or where Debian keeps it.
+/// The path of pgbench, from `PATH` or from Debian's directory.
 fn find_pgbench() -> Result<PathBuf> {
     let on_path = std::env::var_os("PATH").unwrap_or_default();
     let debian = std::fs::read_dir("/usr/lib/postgresql")

@@ -1,5 +1,5 @@
-//! Each figure as a ratio to its limit: what the same database or broker did in the same run for a program
-//! written by hand that does nothing but the unavoidable.
+//! Shows each figure as a ratio to its limit, which is what the same database or broker did in the same run for a
+//! hand-written program that does only the unavoidable.
 //!
 //! To add one, add a file with a function that returns [`Ratio`]s, and a line to [`Figure`].
 
@@ -82,7 +82,7 @@ impl Limits {
     }
 }
 
-/// A limit without durability would be another limit.
+/// Fails unless the database is durable, since the limit would be another one.
 async fn durable() -> anyhow::Result<()> {
     let mut postgres = PgConnection::connect(&servers::postgres_url())
         .await

@@ -1,26 +1,26 @@
-//! A figure beside its limit.
+//! A figure and its limit.
 
 use std::time::Duration;
 
 use crate::print;
 
-/// How often and how long something is measured.
+/// The number and the duration of the measurements.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rounds {
     pub(super) count: usize,
     pub(super) span: Duration,
 }
 
-/// What a ratio is to be.
+/// The required ratio.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wanted {
     AtLeast(f64),
     AtMost(f64),
-    /// Only known: no bound is set.
+    /// No ratio is required.
     Known,
 }
 
-/// A figure and its limit, measured in turns, so that both have the same share of the machine's moods.
+/// A figure and its limit. They are measured in turns, so that changes of the machine's speed affect both.
 #[derive(Debug, Default)]
 pub(crate) struct Ratio {
     measured: Vec<f64>,
@@ -28,7 +28,7 @@ pub(crate) struct Ratio {
 }
 
 impl Ratio {
-    /// Prints what the columns of [`Ratio::report`] are.
+    /// Prints the headings of the columns of [`Ratio::report`].
     pub(crate) fn print_head() {
         print(&format!(
             "{:<54} {:>10} {:>10} {:>6}  {:<11} wanted",

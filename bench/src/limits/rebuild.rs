@@ -1,4 +1,4 @@
-//! `taskledger projection rebuild` from start to exit, next to `COPY` of the same finished rows into the same
+//! Compares `taskledger projection rebuild`, from start to exit, with `COPY` of the same finished rows into the same
 //! tables with the same indexes.
 
 use std::{
@@ -46,7 +46,7 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
     database.drop().await
 }
 
-/// A table as the projector has left it.
+/// A table with the projector's rows.
 struct Finished {
     name: &'static str,
     columns: String,
@@ -72,7 +72,7 @@ impl Finished {
     }
 }
 
-/// Seconds.
+/// Returns the seconds of the copy.
 async fn copy(postgres: &mut PgConnection, tables: &[Finished]) -> Result<f64> {
     postgres
         .execute("DROP SCHEMA IF EXISTS copied CASCADE; CREATE SCHEMA copied")
@@ -92,7 +92,7 @@ async fn copy(postgres: &mut PgConnection, tables: &[Finished]) -> Result<f64> {
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Seconds.
+/// Returns the seconds of the rebuild.
 fn rebuild(binary: &Path, url: &str) -> Result<f64> {
     let directory = TempDir::new()?;
     let started = Instant::now();

@@ -1,4 +1,4 @@
-//! Commands whose events are sealed, next to the same commands with their events in clear.
+//! Compares commands whose events are sealed with the same commands with events in clear.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Commands a second at the command API, while nobody projects them.
+/// Commands per second at the command API, without a projector.
 async fn rate(rounds: Rounds, binary: &Path, seal_events: bool) -> Result<f64> {
     let plan = Plan {
         seal_events,

@@ -1,5 +1,5 @@
-//! From a command's acknowledgement until a query shows it, at 500 commands a second, next to what it cannot do
-//! without: a message published, confirmed and consumed over the same RabbitMQ, and one commit.
+//! Compares the time from a command's acknowledgement until a query shows it, at 500 commands per second, with the
+//! unavoidable part: a message that is published, confirmed and consumed over the same RabbitMQ, and one commit.
 
 use std::{
     path::Path,
@@ -34,10 +34,10 @@ use crate::{
     system::{Deployment, System},
 };
 
-/// People, or publishers by hand, each at [`PACE`]: together 500 a second.
+/// Number of people, or of hand-written publishers, which send at [`PACE`] each and 500 per second together.
 const SENDERS: u32 = 50;
 const PACE: Duration = Duration::from_millis(100);
-/// As many queues as the projector has partitions.
+/// Number of queues, which is the projector's number of partitions.
 const QUEUES: u32 = 4;
 
 type Latencies = Arc<Mutex<Histogram<u64>>>;
@@ -96,7 +96,7 @@ async fn visible(system: &System, people: &[Arc<Person>], span: Duration) -> Res
     p99(&latencies, span)
 }
 
-/// The publishers' ticks, spread evenly.
+/// The ticks of a publisher. Those of all publishers are spread evenly.
 fn ticks(begin: Instant, number: u32) -> tokio::time::Interval {
     let mut ticks = interval_at((begin + PACE / SENDERS * number).into(), PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -150,7 +150,7 @@ async fn publish(channel: Channel, queue: String, number: u32, begin: Instant, s
         if begin.elapsed() >= span {
             return Ok(());
         }
-        // When it was sent, and as much payload as an event has.
+        // The payload has the time of sending, and the size of an event's payload.
         let mut payload = begin.elapsed().as_nanos().to_le_bytes().to_vec();
         payload.resize(300, b' ');
         channel
@@ -166,7 +166,7 @@ async fn publish(channel: Channel, queue: String, number: u32, begin: Instant, s
     }
 }
 
-/// Takes messages one by one, commits a row for each, and notes how long ago it was sent.
+/// Takes messages one by one, commits a row for each, and records the time since it was sent.
 async fn consumer(
     queue: &str,
     url: &str,
@@ -192,7 +192,7 @@ async fn consumer(
         .await?;
     let mut postgres = PgConnection::connect(url).await?;
     Ok(tokio::spawn(async move {
-        // Kept as long as its channel is used.
+        // The connection is kept as long as its channel is used.
         let _connection = connection;
         while let Some(message) = messages.next().await {
             let message = message?;
@@ -225,7 +225,8 @@ fn record(latencies: &Latencies, since: Instant) -> Result<()> {
     Ok(())
 }
 
-/// Milliseconds. Fails when the pace was not held: it would be the latency of another load.
+/// The 99th percentile in milliseconds. Fails if the load was below the planned rate, since the latency would be that
+/// of another load.
 fn p99(latencies: &Latencies, span: Duration) -> Result<f64> {
     let latencies = latencies.lock().unwrap_or_else(PoisonError::into_inner);
     let rate = latencies.len() as f64 / span.as_secs_f64();
