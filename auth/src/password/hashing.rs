@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+    password_hash::{PasswordHasher, phc::PasswordHash},
 };
 use tokio::time::Instant;
 
 use super::{
     HashingFailed, Password,
     admission::{Admission, Asker, Slot},
+    argon2_memory::Argon2Memory,
     argon2_parameters::{Argon2Parameters, dummy},
     bcrypt_hash,
     failure_time::FailureTime,
@@ -75,7 +76,7 @@ impl Hasher {
     pub(crate) async fn hash(&self, slot: &Slot, password: &Arc<Password>) -> Result<String, HashingFailed> {
         let argon2 = self.argon2.clone();
         let password = Arc::clone(password);
-        self.run(slot, move || make(&argon2, password.normalized().as_bytes()))
+        self.run(slot, move |_| make(&argon2, password.normalized().as_bytes()))
             .await?
     }
 
@@ -90,9 +91,9 @@ impl Hasher {
         let hash = hash.unwrap_or(&self.dummy);
         let is_outdated = self.is_outdated(hash);
         let (password, owned) = (Arc::clone(password), hash.to_owned());
-        let compare = move || {
+        let compare = move |memory: &mut Argon2Memory| {
             let begun = Instant::now();
-            (compare(&password, &owned), begun.elapsed())
+            (compare(memory, &password, &owned), begun.elapsed())
         };
         let (matches, took) = self.run(slot, compare).await?;
         let is_first = self.failure_time.record(hash, took);
@@ -121,12 +122,12 @@ impl Hasher {
     async fn run<T: Send + 'static>(
         &self,
         slot: &Slot,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Argon2Memory) -> T + Send + 'static,
     ) -> Result<T, HashingFailed> {
         // Held by the thread: a caller that disconnects does not make room for another.
         let slot = slot.clone();
-        let work = move || {
-            let done = work();
+        let work = move |memory: &mut Argon2Memory| {
+            let done = work(memory);
             drop(slot);
             done
         };
@@ -153,16 +154,16 @@ fn make(argon2: &Argon2<'_>, password: &[u8]) -> Result<String, HashingFailed> {
     Ok(hash.to_string())
 }
 
-fn compare(password: &Password, hash: &str) -> bool {
+fn compare(memory: &mut Argon2Memory, password: &Password, hash: &str) -> bool {
     if bcrypt_hash::is_of_bcrypt(hash) {
         return bcrypt_hash::matches(password, hash);
     }
     let Ok(hash) = PasswordHash::new(hash) else {
         return false;
     };
-    Argon2::default()
-        .verify_password(password.normalized().as_bytes(), &hash)
-        .is_ok()
+    memory
+        .matches(password.normalized().as_bytes(), &hash)
+        .unwrap_or(false)
 }
 
 fn failed(error: impl std::fmt::Display) -> HashingFailed {

@@ -11,9 +11,9 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::HashingFailed;
+use super::{HashingFailed, argon2_memory::Argon2Memory};
 
-type Job = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce(&mut Argon2Memory) + Send>;
 
 /// Sends work to the threads. They finish it and end when this is dropped.
 pub(super) struct HashingThreads {
@@ -44,12 +44,12 @@ impl HashingThreads {
     /// [`HashingFailed::Broken`] when `work` panics.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Argon2Memory) -> T + Send + 'static,
     ) -> Result<T, HashingFailed> {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(move || {
-            // The caller may have gone.
-            let _ = answer.send(work());
+        let job = Box::new(move |memory: &mut Argon2Memory| {
+            // Nobody may wait for it any more.
+            let _ = answer.send(work(memory));
         });
         self.jobs.send(job).map_err(|_| HashingFailed::Broken)?;
         answered.await.map_err(|_| HashingFailed::Broken)
@@ -57,12 +57,24 @@ impl HashingThreads {
 }
 
 fn work(waiting: &Mutex<mpsc::Receiver<Job>>) {
-    loop {
-        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = next else { return };
-        // The caller notices a panic by the dropped channel.
-        let _ = catch_unwind(AssertUnwindSafe(job));
+    let mut memory = Argon2Memory::default();
+    while let Some(job) = next(waiting, &mut memory) {
+        // Whoever waits for it learns it from the channel that the job drops.
+        let _ = catch_unwind(AssertUnwindSafe(|| job(&mut memory)));
     }
+}
+
+/// The next job; nothing when there will be none. A thread that has to wait for it lets go of its memory meanwhile.
+fn next(waiting: &Mutex<mpsc::Receiver<Job>>, memory: &mut Argon2Memory) -> Option<Job> {
+    // While there is nothing to do, one thread waits for a job, and the others for that thread.
+    let at_hand = waiting
+        .try_lock()
+        .ok()
+        .and_then(|waiting| waiting.try_recv().ok());
+    at_hand.or_else(|| {
+        memory.release();
+        waiting.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+    })
 }
 
 #[cfg(test)]
@@ -72,16 +84,16 @@ mod tests {
     #[tokio::test]
     async fn a_thread_outlives_what_breaks_on_it() {
         let threads = HashingThreads::start(1).unwrap();
-        let broken = threads.run(|| -> u32 { panic!("a bug") }).await;
+        let broken = threads.run(|_| -> u32 { panic!("a bug") }).await;
         assert!(matches!(broken, Err(HashingFailed::Broken)), "{broken:?}");
-        assert_eq!(threads.run(|| 7).await.unwrap(), 7);
+        assert_eq!(threads.run(|_| 7).await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn what_nobody_waits_for_is_done_all_the_same() {
         let threads = HashingThreads::start(1).unwrap();
         let (told, done) = oneshot::channel();
-        let mut abandoned = Box::pin(threads.run(move || told.send(())));
+        let mut abandoned = Box::pin(threads.run(move |_| told.send(())));
         assert!(futures::poll!(&mut abandoned).is_pending());
         drop(abandoned);
         done.await.unwrap();
@@ -93,7 +105,7 @@ mod tests {
         let both = Arc::new(std::sync::Barrier::new(2));
         let meet = || {
             let both = Arc::clone(&both);
-            move || both.wait().is_leader()
+            move |_: &mut Argon2Memory| both.wait().is_leader()
         };
         let (one, other) = tokio::join!(threads.run(meet()), threads.run(meet()));
         assert_ne!(one.unwrap(), other.unwrap());

@@ -1,6 +1,7 @@
 //! Passwords: the rules for new ones, and their hashes.
 
 mod admission;
+mod argon2_memory;
 mod argon2_parameters;
 mod bcrypt_hash;
 mod breached;

@@ -37,6 +37,21 @@ fn hasher() -> Hasher {
     Hasher::new(CHEAP, 2, 8, Duration::ZERO).unwrap()
 }
 
+/// What the crate makes and compares by itself, with memory that was used before, for more and for less.
+#[test]
+fn used_memory_changes_no_hash() {
+    let mut memory = Argon2Memory::default();
+    for (memory_kib, parallelism) in [(64, 1), (128, 4), (32, 2), (64, 1)] {
+        let params = Params::new(memory_kib, 2, parallelism, None).unwrap();
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        for (text, other) in [("plum tractor canyon", "plum tractor canyoN"), ("x", "")] {
+            let hash: PasswordHash = argon2.hash_password(text.as_bytes()).unwrap();
+            assert!(memory.matches(text.as_bytes(), &hash).unwrap());
+            assert!(!memory.matches(other.as_bytes(), &hash).unwrap());
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_password_matches_its_own_hash_only() {
     let hasher = hasher();
@@ -81,11 +96,8 @@ fn nobody_has_the_dummy_and_it_costs_what_a_hash_costs() {
         )
     };
     assert_eq!(lengths(&parsed), lengths(&made));
-    let verified = Argon2::default().verify_password(b"plum tractor canyon", &parsed);
-    assert!(
-        matches!(verified, Err(argon2::password_hash::Error::PasswordInvalid)),
-        "{verified:?}"
-    );
+    let verified = Argon2Memory::default().matches(b"plum tractor canyon", &parsed);
+    assert!(matches!(verified, Ok(false)), "{verified:?}");
 }
 
 #[tokio::test]
