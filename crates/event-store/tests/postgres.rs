@@ -115,7 +115,58 @@ async fn wait_for_lock_waiter(log: &PostgresLog) {
     }
 }
 
-/// An append that PostgreSQL refuses fails alone; the others of the batch are appended.
+/// A single event is appended by a function of its own. It leaves no gap either, whatever others do in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn single_events_leave_no_gap() {
+    let log = fresh().await;
+    let (one, other) = (log.store().await, log.store().await);
+    let task = stream("task-1");
+    let append = async |store: &Arc<dyn EventStore>, version| store.append(&task, version, events(1)).await;
+    for version in 0..4 {
+        append(&one, version).await.unwrap();
+    }
+    for version in [0, 3, 5, u64::MAX] {
+        let refused = append(&one, version).await;
+        assert!(
+            matches!(refused, Err(StoreError::Conflict { actual: 4, .. })),
+            "expected {version}: {refused:?}"
+        );
+        let aside = stream(&format!("task-aside-{version}"));
+        for version in 0..3 {
+            one.append(&aside, version, events(1)).await.unwrap();
+        }
+    }
+    // Another appends in between, on the same stream.
+    let mut version = 4;
+    for store in [&other, &one, &one, &one, &other, &other, &other, &one] {
+        let appended = append(store, version).await.unwrap();
+        version += 1;
+        assert_eq!(appended.version, version);
+    }
+    // The log loses its end, as after a restored backup, while an append waits for its turn.
+    append(&one, version).await.unwrap();
+    append(&one, version + 1).await.unwrap();
+    let end = append(&one, version + 2).await.unwrap().position;
+    let mut other_session = log.connect().await;
+    other_session.execute("BEGIN").await.unwrap();
+    other_session.execute(LOCK).await.unwrap();
+    let aside = stream("task-aside");
+    let waiting = one.append(&aside, 0, events(1));
+    let losing = async {
+        wait_for_lock_waiter(&log).await;
+        let lose = format!("DELETE FROM events WHERE position > {}", end - 2);
+        other_session.execute(lose.as_str()).await.unwrap();
+        other_session.execute("COMMIT").await.unwrap();
+    };
+    let (appended, ()) = tokio::join!(waiting, losing);
+    assert_eq!(appended.unwrap().position, end - 1);
+    let appended = append(&one, version + 1).await.unwrap();
+    assert_eq!((appended.version, appended.position), (version + 2, end));
+    drop((one, other));
+    assert_in_order(&whole_log(&*log.store().await).await, true);
+}
+
+/// What PostgreSQL refuses within a batch fails alone; the others of the batch are appended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_stream_name() {
     let log = fresh().await;
@@ -213,7 +264,7 @@ async fn terminated_connections() {
             let name = log.0.name();
             let sql = format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                WHERE datname = '{name}' AND query LIKE '%append_events%'"
+                WHERE datname = '{name}' AND query LIKE '%append_event%'"
             );
             loop {
                 log.0.run_outside(&sql).await;

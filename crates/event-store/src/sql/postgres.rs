@@ -1,7 +1,8 @@
-//! Commits a batch to PostgreSQL with one call of `append_events()`, on a separate connection.
+//! Commits a batch to PostgreSQL with one call of `append_events()`, or of `append_event()` for one event alone, on a connection
+//! of its own.
 //!
-//! The function's single statement is the whole transaction, so no lock is held while the server waits for this
-//! process, even if the process is slow or stopped.
+//! The single statement is the whole transaction, so no lock is ever held while the server waits
+//! for this process: not if it is slow, and not if it is stopped.
 
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use crate::{
     },
 };
 
+const APPEND_ONE: &str = "SELECT before, current FROM append_event($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const APPEND: &str = "SELECT positions, versions \
     FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
@@ -104,6 +106,14 @@ async fn append(
     connection: &mut PgConnection,
     batch: &[Append],
 ) -> Result<Result<Vec<Outcome>, StoreError>, sqlx::Error> {
+    if let [append] = batch
+        && let [event] = append.events.as_slice()
+        // Another number has no next one.
+        && signed(append.expected_version) < i64::MAX
+    {
+        let before = append_one(connection, append, event).await?;
+        return Ok(outcome(append, before).map(|outcome| vec![outcome]));
+    }
     let slots = slots(batch);
     let row = sqlx::query(APPEND)
         .bind(
@@ -145,6 +155,26 @@ async fn append(
         .zip(befores)
         .map(|(append, before)| outcome(append, before))
         .collect())
+}
+
+/// Appends one event. Returns the position before its own, or a negative one, and the version of the stream before it.
+async fn append_one(
+    connection: &mut PgConnection,
+    append: &Append,
+    event: &PreparedEvent,
+) -> Result<(i64, i64), sqlx::Error> {
+    sqlx::query_as(APPEND_ONE)
+        .bind(append.stream.as_str())
+        .bind(signed(append.expected_version))
+        .bind(event.event.id.0)
+        .bind(event.event.kind.as_str())
+        .bind(i32::from(event.event.schema_version))
+        .bind(event.event.encoding.as_str())
+        .bind(event.event.data.as_ref())
+        .bind(event.metadata.as_str())
+        .bind(event.event.recorded_at.as_micros())
+        .fetch_one(connection)
+        .await
 }
 
 /// Collects `value` for each event of the batch. It gets the index of the append, the append, and the index of the
