@@ -2,7 +2,8 @@
 //! between processes, on a separate connection. A signal can be lost, so readers also check regularly.
 //!
 //! Nothing is notified inside the transaction that it announces: PostgreSQL commits notifying transactions one after
-//! another, each with its flush. Only the latest payload of each key is sent, as fast as the server accepts it.
+//! another, each with its flush. What is sent is the latest word of each key, at most once in a millisecond: each `NOTIFY` is a
+//! transaction of its own, and would cost as much as the one that it announces.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,7 @@ use sqlx::{
 use tokio::{
     sync::{Notify, broadcast},
     task::AbortHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,8 @@ const WAITING: usize = 1_024;
 const KEYS: usize = 4_096;
 /// How often an idle connection is checked.
 const ASK_EVERY: Duration = Duration::from_secs(10);
+/// From one sending to the next.
+const PAUSE: Duration = Duration::from_millis(1);
 /// Between two attempts to connect.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
@@ -179,6 +182,12 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Waits until there is something to be done, and a while has passed since `sent`.
+    async fn more_since(&self, sent: Instant) {
+        self.wake.notified().await;
+        sleep_until(sent + PAUSE).await;
+    }
 }
 
 /// The task that owns the connection.
@@ -227,6 +236,7 @@ impl Connection {
         loop {
             self.listen(&mut listener).await?;
             self.send(&mut listener).await?;
+            let sent = Instant::now();
             tokio::select! {
                 received = listener.try_recv() => match received? {
                     Some(signal) if signal.process_id().cast_signed() == own => {}
@@ -237,7 +247,7 @@ impl Connection {
                     }
                     None => return Err(sqlx::Error::PoolClosed),
                 },
-                () = self.shared.wake.notified() => {}
+                () = self.shared.more_since(sent) => {}
                 () = sleep(ASK_EVERY) => {
                     in_time(sqlx::query("SELECT 1").execute(&mut listener)).await?;
                 }
@@ -270,21 +280,17 @@ impl Connection {
 
     async fn send(&self, listener: &mut PgListener) -> Result<(), sqlx::Error> {
         const SQL: &str = "SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) AS signal (channel, payload)";
-        loop {
-            let outbox = std::mem::take(&mut self.shared.state().outbox);
-            if outbox.is_empty() {
-                return Ok(());
-            }
-            let (channels, payloads): (Vec<&str>, Vec<String>) = outbox
-                .into_iter()
-                .map(|((channel, _), payload)| (channel, payload))
-                .unzip();
-            let sending = sqlx::query(SQL)
-                .bind(channels)
-                .bind(payloads)
-                .execute(&mut *listener);
-            in_time(sending).await?;
+        let outbox = std::mem::take(&mut self.shared.state().outbox);
+        if outbox.is_empty() {
+            return Ok(());
         }
+        let (channels, payloads): (Vec<&str>, Vec<String>) = outbox
+            .into_iter()
+            .map(|((channel, _), payload)| (channel, payload))
+            .unzip();
+        let sending = sqlx::query(SQL).bind(channels).bind(payloads).execute(listener);
+        in_time(sending).await?;
+        Ok(())
     }
 }
 
