@@ -1,6 +1,6 @@
 //! The memory of this process: what it uses, and its limit.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 /// How often it is checked.
 const EVERY: Duration = Duration::from_millis(250);
@@ -38,18 +38,34 @@ fn taken() -> Option<u64> {
     kib(&status, "VmRSS:")
 }
 
-/// The limit of the control group (version 2, or 1), in bytes.
+/// What the control group of this process and those above it allow.
 fn of_group() -> Option<u64> {
-    let files = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ];
-    let limits = files
-        .iter()
-        .filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
-    limits
-        .min()
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    limit_of_groups(&groups, Path::new("/sys/fs/cgroup"))
         .filter(|limit| of_machine().is_none_or(|all| *limit < all))
+}
+
+/// The least limit of `groups` (cgroups(7), of version 2 or 1), whose files are below `root`. A container sees its own group at
+/// the root, whatever it is called.
+fn limit_of_groups(groups: &str, root: &Path) -> Option<u64> {
+    let limits = groups.lines().flat_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, group) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let (top, file) = match controllers {
+            "" => (root.to_owned(), "memory.max"),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                (root.join("memory"), "memory.limit_in_bytes")
+            }
+            _ => return Vec::new(),
+        };
+        let group = top.join(group.trim_start_matches('/'));
+        let above = group
+            .ancestors()
+            .take_while(|directory| directory.starts_with(&top));
+        let limit = |directory: &Path| fs::read_to_string(directory.join(file)).ok()?.trim().parse().ok();
+        above.filter_map(limit).collect()
+    });
+    limits.min()
 }
 
 fn of_machine() -> Option<u64> {
@@ -82,6 +98,36 @@ mod tests {
             let _ = tokio::time::timeout(EVERY * 10, watching).await;
             assert_eq!(*told.lock().unwrap(), expected, "{limit:?}");
         }
+    }
+
+    #[test]
+    fn the_least_limit_of_a_group_and_those_above_it_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |directory: &str, file: &str, limit: &str| {
+            let directory = root.path().join(directory);
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join(file), limit).unwrap();
+        };
+        let limit = |groups| limit_of_groups(groups, root.path());
+        write("system.slice/a.service", "memory.max", "512\n");
+        write("system.slice/b.service", "memory.max", "max\n");
+        write("system.slice/c.service", "memory.max", "4096\n");
+        write("system.slice", "memory.max", "2048\n");
+        write("memory", "memory.limit_in_bytes", "1024\n");
+        for (groups, expected) in [
+            ("0::/system.slice/a.service\n", Some(512)),
+            ("0::/system.slice/b.service\n", Some(2_048)),
+            ("0::/system.slice/c.service\n", Some(2_048)),
+            ("0::/elsewhere\n", None),
+            ("0::/\n", None),
+            ("12:pids:/x\n11:cpu,memory:/docker/1\n", Some(1_024)),
+        ] {
+            assert_eq!(limit(groups), expected, "{groups}");
+        }
+        // A container, whose own group is at the root.
+        write("", "memory.max", "256\n");
+        assert_eq!(limit("0::/\n"), Some(256));
+        assert_eq!(limit("0::/docker/1\n"), Some(256));
     }
 
     #[test]
