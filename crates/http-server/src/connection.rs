@@ -1,6 +1,6 @@
 //! One connection: its requests one after another, and their ends.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -70,8 +70,17 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
         activity.turn_away(Refusal::NotEncrypted);
     }
     let (stop, stall, total) = (shared.stop.clone(), options.stall_timeout, options.body_timeout);
-    let socket = Socket::new(transport, timeouts, activity.clone());
+    let mut socket = Socket::new(transport, patience, activity.clone());
     let client = socket.peer();
+    // hyper takes its buffers before it reads. A connection on which nothing comes needs none of them.
+    let begun = tokio::select! {
+        begun = socket.first_head() => begun,
+        () = stop.cancelled() => Ok(()),
+    };
+    if let Err(error) = begun {
+        tracing::debug!(error = %error, client.address = %peer, "a connection ended before its first request");
+        return;
+    }
     let service = service_fn(move |request: Request<Incoming>| {
         let busy = activity.busy(request.body().is_end_stream());
         let (at_work, has_room) = shared.load.begin();
@@ -111,7 +120,8 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
             Ok::<Response<BusyBody>, HungUp>(response.map(|body| BusyBody::new(body, gone, busy, at_work)))
         }
     });
-    let mut connection = pin!(
+    // Boxed, so that a connection has no place for it while it waits.
+    let mut connection = Box::pin(
         hyper::server::conn::http1::Builder::new()
             .header_read_timeout(None) // `Socket` does it, and tells idle connections from slow ones
             .half_close(true) // a client that asks no more may still wait for its answers

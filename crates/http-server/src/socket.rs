@@ -2,6 +2,7 @@
 //! to take the answer.
 
 use std::{
+    future::poll_fn,
     io,
     pin::Pin,
     sync::Arc,
@@ -107,8 +108,17 @@ impl Socket {
         Peer(Arc::clone(self.transport.raw_reader()))
     }
 
-    /// Reads and drops what the client still sends, for a while: closing earlier would reset the connection, and the
-    /// client would lose the answer.
+    /// Waits for the head of the first request, which is then read from this socket like every other, or for the end of the
+    /// connection.
+    ///
+    /// # Errors
+    /// When the connection breaks, or nothing has come in time.
+    pub(crate) async fn first_head(&mut self) -> io::Result<()> {
+        poll_fn(|context| self.poll_head(context)).await
+    }
+
+    /// Throws away what the client still sends, for a while: closing before it has been received would reset the
+    /// connection, and the client would lose the answer that says why its body was not wanted.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let timer = self
             .linger_timer
