@@ -13,7 +13,7 @@ use axum::{
 };
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_server::{OverTls, Refusal};
+use http_server::{OverTls, Refusal, RequestLoad};
 use runtime::{Metrics, encode_process_metrics};
 use tower::{Layer, util::MapRequestLayer};
 use tracing::Instrument;
@@ -196,6 +196,8 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
     let client = RequestContext::client(request.headers(), request.extensions());
     let entry = log.begin(&mut request, id_header.clone(), traceparent.clone(), client);
     let refused = request.extensions_mut().remove::<Refusal>();
+    let load = request.extensions().get::<RequestLoad>().cloned();
+    let is_read = request.method().is_safe();
     let listener = request.extensions().get::<Listener>().copied();
     let is_over_tls = request.extensions().get::<OverTls>().is_some();
     let is_elsewhere = listener.is_some_and(|listener| !listener.leads_to(request.uri().path()));
@@ -215,7 +217,11 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
                 Problem::internal().into_response()
             }
         };
-        entry.end(response)
+        if load.is_none_or(|load| load.admits(&response, !is_read)) {
+            entry.end(response)
+        } else {
+            entry.end(refused_problem(Refusal::Overloaded).into_response())
+        }
     };
     let answering = security_log::CLIENT.scope(client, answering.instrument(span));
     let answering = request_id::CURRENT.scope(id, answering);

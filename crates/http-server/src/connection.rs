@@ -20,17 +20,12 @@ use crate::{
     activity::{Activity, BusyBody, Gone, Timeouts},
     body::TimedBody,
     head::{MAX_HEAD, Refusal},
-    load::{AtWork, Load},
+    load::Load,
     options::ServerOptions,
-    request_load::RequestLoad,
+    request_load::{RequestLoad, is_event_stream},
     socket::{Peer, Socket},
     transport::Transport,
 };
-
-/// The media type of server-sent events (HTML standard, section 9.2).
-const EVENT_STREAM: &[u8] = b"text/event-stream";
-/// The header that identifies a request in its answer and in the log.
-const REQUEST_ID: &str = "x-request-id";
 
 /// Among the extensions of a request that came over TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +105,7 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
             request.extensions_mut().insert(Refusal::Overloaded);
         }
         async move {
-            let mut response = shared.answer(request, &client, &at_work).await?;
+            let mut response = shared.answer(request, &client).await?;
             if !activity.can_go_on().await {
                 // Announced in time, or the client would lose its next request.
                 let close = HeaderValue::from_static("close");
@@ -126,7 +121,7 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
             .header_read_timeout(None) // `Socket` does it, and tells idle connections from slow ones
             .half_close(true) // a client that asks no more may still wait for its answers
             .max_buf_size(2 * MAX_HEAD) // more than any head that `Socket` lets pass
-            .serve_connection(TokioIo::new(socket), service)
+            .serve_connection(TokioIo::new(socket), service),
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -140,14 +135,8 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
     }
 }
 
-/// Whether the answer has no fixed end.
-fn is_event_stream(response: &Response<Body>) -> bool {
-    let kind = response.headers().get(header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(EVENT_STREAM))
-}
-
-/// Ends when nobody waits for the next part of an answer. A client that follows a stream of events has no reason to
-/// close its side before the end; for other answers it may take the rest after that.
+/// Ends when nobody waits for the next part of an answer. Who follows a stream of events has no reason to close their side
+/// before its end; of other answers a client may take the rest after that.
 fn gone(client: Peer, response: &Response<Body>) -> Gone {
     let is_event_stream = is_event_stream(response);
     Box::pin(async move {
@@ -185,39 +174,9 @@ impl Shared {
         None
     }
 
-    /// Reads end when their client disconnects; other requests run to their end.
-    async fn answer(
-        &self,
-        request: Request<Body>,
-        client: &Peer,
-        at_work: &AtWork,
-    ) -> Result<Response<Body>, HungUp> {
+    /// Reads end when their client hangs up; what may change something runs to its end.
+    async fn answer(&self, request: Request<Body>, client: &Peer) -> Result<Response<Body>, HungUp> {
         let is_read = request.method().is_safe();
-        let response = self.respond(request, client, is_read).await?;
-        at_work.forget();
-        let size = response.body().size_hint().lower();
-        let fits = at_work.answer(usize::try_from(size).unwrap_or(usize::MAX));
-        let has_room = fits && (!is_event_stream(&response) || at_work.stream());
-        // The result of a command is always sent.
-        if has_room || !is_read {
-            return Ok(response);
-        }
-        let mut stand_in = Request::new(Body::empty());
-        stand_in.extensions_mut().insert(Refusal::Overloaded);
-        if let Some(id) = response.headers().get(REQUEST_ID) {
-            stand_in.headers_mut().insert(REQUEST_ID, id.clone());
-        }
-        drop(response);
-        at_work.forget();
-        self.respond(stand_in, client, is_read).await
-    }
-
-    async fn respond(
-        &self,
-        request: Request<Body>,
-        client: &Peer,
-        is_read: bool,
-    ) -> Result<Response<Body>, HungUp> {
         let answering = self.router.clone().oneshot(request);
         if is_read {
             tokio::select! {

@@ -3,9 +3,21 @@
 
 use std::sync::Arc;
 
+use axum::body::HttpBody;
+use http::{Response, header};
+
 use crate::{caller_bytes::CallerBytes, load::AtWork};
 
-/// A request's share of the work in progress, among its extensions.
+/// The media type of server-sent events (HTML standard, section 9.2).
+const EVENT_STREAM: &[u8] = b"text/event-stream";
+
+/// Whether the answer lasts as long as its client likes.
+pub(crate) fn is_event_stream<B>(response: &Response<B>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(EVENT_STREAM))
+}
+
+/// Among the extensions of a request: its place among what the server has at work.
 #[derive(Clone)]
 pub struct RequestLoad(Arc<AtWork>);
 
@@ -29,5 +41,18 @@ impl RequestLoad {
     /// Counts the request as not anonymous after all.
     pub fn count_as_known(&self) {
         self.0.not_anonymous();
+    }
+
+    /// Counts the answer, and no longer the body of the request. Whether there is room for it is told; if not, then it is not
+    /// counted, unless it is `due`: what a command has done is told in any case.
+    #[must_use]
+    pub fn admits<B: HttpBody>(&self, response: &Response<B>, due: bool) -> bool {
+        self.0.forget();
+        let size = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
+        let has_room = self.0.answer(size) && (!is_event_stream(response) || self.0.stream());
+        if !has_room && !due {
+            self.0.forget();
+        }
+        has_room || due
     }
 }

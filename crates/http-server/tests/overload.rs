@@ -173,6 +173,13 @@ async fn readers_that_do_not_read_take_no_more_memory_than_allowed() {
     let (status_of_more, problem) = more.answer().await;
     assert_eq!(status_of_more, 503);
     assert!(problem.contains("overloaded"), "{problem}");
+    for (status, count) in [(200, 1), (503, 1)] {
+        let counted = format!(
+            "taskledger_http_requests_total{{method=\"GET\",route=\"/endless\",status=\"{status}\",role=\"test\"}} {count}\n"
+        );
+        let metrics = server.metrics.encode();
+        assert!(metrics.contains(&counted), "{counted} in {metrics}");
+    }
     assert_eq!(status(&server, "/").await, 200, "a small answer");
     drop(slow);
     let mut answer = 503;
