@@ -157,7 +157,9 @@ impl Next {
     }
 }
 
-/// Finds the end of a chunked body (RFC 9112, section 7.1).
+/// Finds the end of a chunked body (RFC 9112, section 7.1). It takes exactly what hyper takes, which is stricter than what section
+/// 2.2 allows: a line ends with CR and LF. If it took a lone LF for an end where hyper goes on, hyper would get to see a head that
+/// nobody has looked at.
 #[derive(Debug)]
 struct Chunks {
     place: Place,
@@ -167,11 +169,20 @@ struct Chunks {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    Size { digits: bool },
+    Size {
+        digits: bool,
+    },
+    SpaceAfterSize,
     Extension,
+    SizeLineFeed,
     Data,
     AfterData,
-    Trailer { empty: bool },
+    DataLineFeed,
+    /// At the beginning of a line after the last chunk.
+    TrailerStart,
+    Trailer,
+    TrailerLineFeed,
+    LastLineFeed,
     End,
 }
 
@@ -183,7 +194,7 @@ impl Chunks {
         }
     }
 
-    /// How many of `bytes` belong to the body; `None` when they are not chunks.
+    /// How many of `bytes` are of the body; `None` when they are no chunks, which hyper finds, too.
     fn scan(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at)
@@ -191,19 +202,19 @@ impl Chunks {
         {
             let mut step = 1;
             self.place = match (self.place, byte) {
-                (Place::Size { digits: true } | Place::Extension, b'\n') => match self.left {
-                    0 => Place::Trailer { empty: true },
-                    _ => Place::Data,
-                },
-                (Place::Size { digits }, byte) => match char::from(*byte).to_digit(16) {
-                    Some(digit) => {
-                        self.left = self.left.checked_mul(16)?.checked_add(digit.into())?;
-                        Place::Size { digits: true }
-                    }
-                    None if digits => Place::Extension,
-                    None => return None,
-                },
-                (Place::Extension, _) => Place::Extension,
+                (Place::Size { digits: true } | Place::SpaceAfterSize | Place::Extension, b'\r') => {
+                    Place::SizeLineFeed
+                }
+                (Place::Size { digits: true } | Place::SpaceAfterSize, b' ' | b'\t') => Place::SpaceAfterSize,
+                (Place::Size { digits: true } | Place::SpaceAfterSize, b';') => Place::Extension,
+                (Place::Size { .. }, byte) => {
+                    let digit = char::from(*byte).to_digit(16)?;
+                    self.left = self.left.checked_mul(16)?.checked_add(digit.into())?;
+                    Place::Size { digits: true }
+                }
+                (Place::Extension, byte) if *byte != b'\n' => Place::Extension,
+                (Place::SizeLineFeed, b'\n') if self.left == 0 => Place::TrailerStart,
+                (Place::SizeLineFeed, b'\n') => Place::Data,
                 (Place::Data, _) => {
                     let rest = bytes.len() - at;
                     step = usize::try_from(self.left).unwrap_or(usize::MAX).min(rest);
@@ -213,13 +224,23 @@ impl Chunks {
                         _ => Place::Data,
                     }
                 }
-                (Place::AfterData, b'\r') => Place::AfterData,
-                (Place::AfterData, b'\n') => Place::Size { digits: false },
-                (Place::AfterData, _) => return None,
-                (Place::Trailer { empty: true }, b'\n') => Place::End,
-                (Place::Trailer { .. }, b'\n') => Place::Trailer { empty: true },
-                (Place::Trailer { empty }, b'\r') => Place::Trailer { empty },
-                (Place::Trailer { .. }, _) => Place::Trailer { empty: false },
+                (Place::AfterData, b'\r') => Place::DataLineFeed,
+                (Place::DataLineFeed, b'\n') => Place::Size { digits: false },
+                (Place::TrailerStart, b'\r') => Place::LastLineFeed,
+                (Place::Trailer, b'\r') => Place::TrailerLineFeed,
+                (Place::TrailerStart | Place::Trailer, _) => Place::Trailer,
+                (Place::TrailerLineFeed, b'\n') => Place::TrailerStart,
+                (Place::LastLineFeed, b'\n') => Place::End,
+                (
+                    Place::SpaceAfterSize
+                    | Place::Extension
+                    | Place::SizeLineFeed
+                    | Place::AfterData
+                    | Place::DataLineFeed
+                    | Place::TrailerLineFeed
+                    | Place::LastLineFeed,
+                    _,
+                ) => return None,
                 (Place::End, _) => Place::End,
             };
             at += step;

@@ -1,5 +1,18 @@
 //! Heads and bodies pass the gate whole and in pieces.
 
+use std::{
+    convert::Infallible,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use futures::FutureExt as _;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use proptest::prelude::*;
+use tokio::io::AsyncWriteExt as _;
+
 use super::*;
 
 const HEAD: &str = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -55,6 +68,65 @@ fn malformed_chunks_go_on_to_hyper() {
         let sent = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}{HEAD}");
         let (out, _) = handed_on(sent.as_bytes(), 4096);
         assert_eq!(out, sent.as_bytes());
+    }
+}
+
+/// Where hyper finds the end of the body `chunks`, if it takes all of it. What comes behind is not read.
+async fn end_for_hyper(chunks: &[u8]) -> Option<usize> {
+    let (mut client, server) = tokio::io::duplex(64 * 1024);
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    client.write_all(&[head.as_bytes(), chunks].concat()).await.ok()?;
+    client.shutdown().await.ok()?;
+    let is_whole = AtomicBool::new(false);
+    let service = service_fn(|request: Request<Incoming>| {
+        let reading = request.into_body().collect();
+        Box::pin(reading.map(|body| {
+            is_whole.store(body.is_ok(), Ordering::Relaxed);
+            Ok::<_, Infallible>(Response::new(Empty::<&[u8]>::new()))
+        }))
+    });
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(server), service);
+    let ended = std::future::poll_fn(|context| connection.poll_without_shutdown(context)).await;
+    let rest = connection.into_parts().read_buf;
+    (ended.is_ok() && is_whole.into_inner()).then(|| chunks.len() - rest.len())
+}
+
+/// Where the gate finds it.
+fn end_for_the_gate(chunks: &[u8]) -> Option<usize> {
+    let mut gate = Chunks::new();
+    let count = gate.scan(chunks)?;
+    (gate.place == Place::End).then_some(count)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(5_000) })]
+
+    /// Else hyper would get to see a head that nobody has judged. Trailers that are none are refused by hyper alone.
+    #[test]
+    fn hyper_finds_no_end_that_the_gate_does_not_find(
+        begin in "(|2\r\nab\r\n|2;a=b \r\nab\r\n|2 \t\r\nab\r\n)(|0\r\n|0\r\na: b\r\n|0 ;\r\n)",
+        parts in prop::collection::vec(
+            prop::sample::select(vec!["0", "1", "a", ";", " ", ":", "\r", "\n", "\r\n", "0\r\n", "\r\n\r\n", "x: y\r\n", "x: y\n"]),
+            0..8,
+        ),
+    ) {
+        let chunks = [&*begin, &*parts.concat(), HEAD].concat();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let of_hyper = runtime.block_on(end_for_hyper(chunks.as_bytes()));
+        if of_hyper.is_some() {
+            prop_assert_eq!(of_hyper, end_for_the_gate(chunks.as_bytes()), "{:?}", chunks);
+        }
+    }
+}
+
+#[test]
+fn a_lone_line_feed_ends_no_body() {
+    for chunks in ["0\r\n\n", "0\n\r\n", "0\r\na: b\n\r\n", "1\r\na\n0\r\n\r\n"] {
+        let end = end_for_the_gate(chunks.as_bytes());
+        assert!(
+            end.is_none_or(|end| chunks == "0\r\na: b\n\r\n" && end == chunks.len()),
+            "{chunks:?}: {end:?}"
+        );
     }
 }
 
