@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, ensure};
 use axum::Router;
 use bus::Bus;
-use http_server::{Pressure, ServerOptions, Workers, bind, serve};
+use http_server::{HeadLimits, Pressure, ServerOptions, Workers, bind, serve};
 use runtime::Background;
 use tls::ServerTls;
 use tokio::signal::unix::{SignalKind, signal};
@@ -144,6 +144,7 @@ impl Listener {
             },
             Visitors::Gateways => ServerOptions {
                 tls: tls.clone(),
+                head_limits: HeadLimits::OF_GATEWAYS,
                 max_connections,
                 max_requests,
                 pressure: Some(pressure.clone()),

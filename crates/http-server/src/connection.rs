@@ -19,7 +19,7 @@ use tower::ServiceExt;
 use crate::{
     activity::{Activity, BusyBody, Gone, Timeouts},
     body::TimedBody,
-    head::{MAX_HEAD, Refusal},
+    head::Refusal,
     load::Load,
     options::ServerOptions,
     request_load::{RequestLoad, is_event_stream},
@@ -64,8 +64,9 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
     if options.tls.is_some() && !is_tls {
         activity.turn_away(Refusal::NotEncrypted);
     }
+    let limits = options.head_limits;
     let (stop, stall, total) = (shared.stop.clone(), options.stall_timeout, options.body_timeout);
-    let mut socket = Socket::new(transport, patience, activity.clone());
+    let mut socket = Socket::new(transport, limits, patience, activity.clone());
     let client = socket.peer();
     // hyper takes its buffers before it reads. A connection on which nothing comes needs none of them.
     let begun = tokio::select! {
@@ -120,7 +121,8 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
         hyper::server::conn::http1::Builder::new()
             .header_read_timeout(None) // `Socket` does it, and tells idle connections from slow ones
             .half_close(true) // a client that asks no more may still wait for its answers
-            .max_buf_size(2 * MAX_HEAD) // more than any head that `Socket` lets pass
+            .max_headers(limits.fields)
+            .max_buf_size(2 * limits.bytes) // more than any head that `Socket` lets pass
             .serve_connection(TokioIo::new(socket), service),
     );
     let ended = tokio::select! {

@@ -6,14 +6,32 @@ use std::fmt::{self, Display, Formatter};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{Method, Uri};
 
-/// The largest head of a request, in bytes, including its last empty line.
-pub(crate) const MAX_HEAD: usize = 64 * 1024;
-/// The longest request target, in bytes: 8 KiB of a query string, and a path. RFC 9110, section 4.1, asks for 8,000
-/// at least.
+/// How large the head of a request may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Bytes, its last empty line included.
+    pub bytes: usize,
+    /// Fields.
+    pub fields: usize,
+}
+
+impl HeadLimits {
+    /// For a head that a client has written.
+    pub const OF_CLIENTS: Self = Self {
+        bytes: 64 * 1024,
+        fields: 100, // as many as hyper takes by default
+    };
+    /// For a head that a gateway of ours hands on with fields of its own: any that it takes is taken behind it.
+    pub const OF_GATEWAYS: Self = Self {
+        bytes: Self::OF_CLIENTS.bytes + 4 * 1024,
+        fields: Self::OF_CLIENTS.fields + 16,
+    };
+}
+
+/// The request target may take this many bytes: 8 KiB of a query string, and a path. RFC 9110, section 4.1, asks for
+/// 8,000 at least.
 const MAX_TARGET: usize = 9 * 1024;
-/// The most fields, which is hyper's limit.
-const MAX_FIELDS: usize = 100;
-/// Fields of a refused head that its stand-in keeps, so that answer and log identify the request.
+/// What a refused head is replaced by keeps these, so that answer and log name the request as its client does.
 const KEPT: [&str; 3] = ["x-request-id", "traceparent", "user-agent"];
 
 /// Why a request is refused before all of it was read. The server passes on a stand-in request with this among its
@@ -24,7 +42,7 @@ pub enum Refusal {
     Malformed(&'static str),
     /// Its target is longer than 9 KiB.
     TargetTooLong,
-    /// It is longer than 64 KiB, or has more than 100 fields.
+    /// It is longer than 64 KiB, or has more than 100 fields; behind a gateway some more.
     TooLarge,
     /// Its body has an unknown transfer coding.
     UnknownCoding,
@@ -69,10 +87,13 @@ impl Display for Refusal {
         match self {
             Self::Malformed(why) => formatter.write_str(why),
             Self::TargetTooLong => write!(formatter, "path and query may take {MAX_TARGET} bytes"),
-            Self::TooLarge => write!(
-                formatter,
-                "the head of a request may take {MAX_HEAD} bytes and {MAX_FIELDS} fields"
-            ),
+            Self::TooLarge => {
+                let HeadLimits { bytes, fields } = HeadLimits::OF_CLIENTS;
+                write!(
+                    formatter,
+                    "the head of a request may take {bytes} bytes and {fields} fields"
+                )
+            }
             Self::UnknownCoding => formatter.write_str("send the body as it is, or in chunks"),
             Self::TimedOut => formatter.write_str("the head of the request took too long to arrive"),
             Self::Overloaded => formatter.write_str("there is too much to do; nothing was done"),
@@ -83,23 +104,23 @@ impl Display for Refusal {
     }
 }
 
-/// Checks the part of a head that has arrived. `None` while it is not complete; then its length and the framing of
-/// the body.
-pub(crate) fn look(bytes: &[u8]) -> Result<Option<(usize, Framing)>, RefusedHead> {
+/// Judges what has come of a head. `None` while it is not complete; then its length and the framing of the body.
+pub(crate) fn look(bytes: &[u8], limits: HeadLimits) -> Result<Option<(usize, Framing)>, RefusedHead> {
     if target_length(bytes) > MAX_TARGET {
         return Err(Refusal::TargetTooLong.unread());
     }
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut head = httparse::Request::new(&mut fields);
+    let mut fields = [httparse::EMPTY_HEADER; HeadLimits::OF_GATEWAYS.fields];
+    let count = limits.fields.min(fields.len());
+    let mut head = httparse::Request::new(&mut fields[..count]);
     match head.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => match judge(&head) {
+        Ok(httparse::Status::Complete(length)) if length <= limits.bytes => match judge(&head) {
             Ok(framing) => Ok(Some((length, framing))),
             Err(refusal) => Err(RefusedHead {
                 refusal,
                 stand_in: stand_in(&head),
             }),
         },
-        Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => Ok(None),
+        Ok(httparse::Status::Partial) if bytes.len() < limits.bytes => Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(Refusal::TooLarge.unread()),
         Err(error) => Err(Refusal::Malformed(match error {
             httparse::Error::HeaderName => "the name of a header is malformed",

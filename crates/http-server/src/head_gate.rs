@@ -4,7 +4,7 @@
 use bytes::{Buf, BytesMut};
 use tokio::io::ReadBuf;
 
-use crate::head::{Framing, Refusal, RefusedHead, look};
+use crate::head::{Framing, HeadLimits, Refusal, RefusedHead, look};
 
 /// A head that grows without a line break is checked again after this many bytes.
 const LOOK_AGAIN: usize = 1024;
@@ -27,7 +27,8 @@ enum Next {
 /// The bytes of one connection on their way to hyper.
 pub(crate) struct HeadGate {
     next: Next,
-    /// Bytes that have arrived and were not passed on.
+    limits: HeadLimits,
+    /// What has come and not been handed on.
     held: BytesMut,
     /// How many of them were checked and can be passed on.
     passed: usize,
@@ -36,9 +37,10 @@ pub(crate) struct HeadGate {
 }
 
 impl HeadGate {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(limits: HeadLimits) -> Self {
         Self {
             next: Next::Head,
+            limits,
             held: BytesMut::new(),
             passed: 0,
             looked_at: 0,
@@ -90,7 +92,7 @@ impl HeadGate {
             return None;
         }
         self.looked_at = self.held.len();
-        match look(&self.held) {
+        match look(&self.held, self.limits) {
             Ok(None) => None,
             Ok(Some((length, framing))) => {
                 self.passed = length;

@@ -26,7 +26,7 @@ pub use body::{BodyOverloaded, BodyStalled};
 pub use caller_bytes::CallerBytes;
 pub use connection::OverTls;
 pub use connection_limit::network_of;
-pub use head::Refusal;
+pub use head::{HeadLimits, Refusal};
 pub use options::ServerOptions;
 pub use pressure::Pressure;
 pub use request_load::RequestLoad;

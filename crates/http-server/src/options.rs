@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tls::ServerTls;
 
-use crate::{pressure::Pressure, workers::Workers};
+use crate::{head::HeadLimits, pressure::Pressure, workers::Workers};
 
 /// How a server treats its connections.
 #[derive(Debug, Clone)]
@@ -13,7 +13,9 @@ pub struct ServerOptions {
     pub workers: Option<Workers>,
     /// TLS on every connection; without it, none.
     pub tls: Option<ServerTls>,
-    /// For the head of a request to arrive, and before it for a TLS handshake.
+    /// For the head of a request.
+    pub head_limits: HeadLimits,
+    /// For the head of a request to arrive, and before it for a handshake of TLS.
     pub header_timeout: Duration,
     /// For the next request on a connection.
     pub idle_timeout: Duration,
@@ -47,6 +49,7 @@ impl Default for ServerOptions {
         Self {
             workers: None,
             tls: None,
+            head_limits: HeadLimits::OF_CLIENTS,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_secs(30),

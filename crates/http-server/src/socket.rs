@@ -18,8 +18,8 @@ use tokio::{
 };
 
 use crate::{
-    activity::{Activity, Timeouts},
-    head::Refusal,
+    activity::{Activity, Patience},
+    head::{HeadLimits, Refusal},
     head_gate::HeadGate,
     transport::{Transport, poll_read_raw},
 };
@@ -90,11 +90,16 @@ impl Peer {
 }
 
 impl Socket {
-    pub(crate) fn new(transport: Transport, timeouts: Timeouts, activity: Activity) -> Self {
+    pub(crate) fn new(
+        transport: Transport,
+        limits: HeadLimits,
+        patience: Patience,
+        activity: Activity,
+    ) -> Self {
         Self {
             transport,
-            gate: HeadGate::new(),
-            timeouts,
+            gate: HeadGate::new(limits),
+            patience,
             activity,
             read_timer: Box::pin(tokio::time::sleep(timeouts.head)),
             write_timer: None,

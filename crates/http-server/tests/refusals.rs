@@ -12,7 +12,7 @@
 
 mod support;
 
-use http_server::ServerOptions;
+use http_server::{HeadLimits, ServerOptions};
 use proptest::prelude::*;
 use serde_json::Value;
 use support::{Server, get_of, short};
@@ -51,6 +51,27 @@ fn assert_whole((status, head, problem): &(u16, String, Value), code: &str) {
         (&problem["status"], &problem["code"]),
         (&(*status).into(), &code.into())
     );
+}
+
+/// A gateway adds fields to a head that is as large as it may be.
+#[tokio::test]
+async fn a_head_from_a_gateway_may_be_larger() {
+    for (limits, more) in [(HeadLimits::OF_CLIENTS, 0), (HeadLimits::OF_GATEWAYS, 16)] {
+        let server = Server::start(ServerOptions {
+            head_limits: limits,
+            ..ServerOptions::default()
+        })
+        .await;
+        for (fields, status) in [(98 + more, "200"), (99 + more, "431")] {
+            let fields: String = (0..fields)
+                .map(|number| format!("x-{number}: {number}\r\n"))
+                .collect();
+            let mut client = server.connect().await;
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n");
+            client.send(head.as_bytes()).await;
+            assert_eq!(&client.rest().await[9..12], status, "{limits:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,9 +3,15 @@
 use super::*;
 
 fn refused(head: &str) -> Refusal {
-    match look(head.as_bytes()) {
+    match look(head.as_bytes(), HeadLimits::OF_CLIENTS) {
         Err(refused) => {
-            assert_eq!(look(&refused.stand_in).unwrap().unwrap().1, Framing::Length(0));
+            assert_eq!(
+                look(&refused.stand_in, HeadLimits::OF_CLIENTS)
+                    .unwrap()
+                    .unwrap()
+                    .1,
+                Framing::Length(0)
+            );
             refused.refusal
         }
         Ok(other) => panic!("{other:?} for {head}"),
@@ -27,7 +33,7 @@ fn a_host_is_there_once_and_valid() {
     ] {
         let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
         assert_eq!(
-            look(head.as_bytes()).unwrap(),
+            look(head.as_bytes(), HeadLimits::OF_CLIENTS).unwrap(),
             Some((head.len(), Framing::Length(0))),
             "{host}"
         );
@@ -46,13 +52,22 @@ fn a_host_is_there_once_and_valid() {
         refused("GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n"),
         Refusal::Malformed(_)
     ));
-    assert!(look(b"GET / HTTP/1.0\r\n\r\n").unwrap().is_some());
+    assert!(
+        look(b"GET / HTTP/1.0\r\n\r\n", HeadLimits::OF_CLIENTS)
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[test]
 fn bodies_have_one_framing() {
     let with = |fields: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
-    let framing = |fields: &str| look(with(fields).as_bytes()).unwrap().unwrap().1;
+    let framing = |fields: &str| {
+        look(with(fields).as_bytes(), HeadLimits::OF_CLIENTS)
+            .unwrap()
+            .unwrap()
+            .1
+    };
     assert_eq!(framing("Content-Length: 7"), Framing::Length(7));
     assert_eq!(
         framing("Content-Length: 7\r\nContent-Length: 7"),
@@ -101,31 +116,71 @@ fn sizes_hold_to_the_byte() {
         let fixed = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n";
         fixed.replace("X: ", &format!("X: {}", "x".repeat(length - fixed.len())))
     };
-    assert!(look(head(MAX_HEAD).as_bytes()).unwrap().is_some());
-    assert_eq!(refused(&head(MAX_HEAD + 1)), Refusal::TooLarge);
-    let incomplete = head(MAX_HEAD + 10);
-    assert!(look(&incomplete.as_bytes()[..MAX_HEAD - 1]).unwrap().is_none());
-    assert!(look(&incomplete.as_bytes()[..MAX_HEAD]).is_err());
+    assert!(
+        look(
+            head(HeadLimits::OF_CLIENTS.bytes).as_bytes(),
+            HeadLimits::OF_CLIENTS
+        )
+        .unwrap()
+        .is_some()
+    );
+    assert_eq!(
+        refused(&head(HeadLimits::OF_CLIENTS.bytes + 1)),
+        Refusal::TooLarge
+    );
+    let incomplete = head(HeadLimits::OF_CLIENTS.bytes + 10);
+    assert!(
+        look(
+            &incomplete.as_bytes()[..HeadLimits::OF_CLIENTS.bytes - 1],
+            HeadLimits::OF_CLIENTS
+        )
+        .unwrap()
+        .is_none()
+    );
+    assert!(
+        look(
+            &incomplete.as_bytes()[..HeadLimits::OF_CLIENTS.bytes],
+            HeadLimits::OF_CLIENTS
+        )
+        .is_err()
+    );
 
     let target = |length: usize| format!("\r\nGET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(length - 1));
-    assert!(look(target(MAX_TARGET).as_bytes()).unwrap().is_some());
+    assert!(
+        look(target(MAX_TARGET).as_bytes(), HeadLimits::OF_CLIENTS)
+            .unwrap()
+            .is_some()
+    );
     assert_eq!(refused(&target(MAX_TARGET + 1)), Refusal::TargetTooLong);
-    assert_eq!(refused(&target(MAX_HEAD * 2)), Refusal::TargetTooLong);
+    assert_eq!(
+        refused(&target(HeadLimits::OF_CLIENTS.bytes * 2)),
+        Refusal::TargetTooLong
+    );
     let fields = |count: usize| {
         format!(
             "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
             "a: b\r\n".repeat(count - 1)
         )
     };
-    assert!(look(fields(MAX_FIELDS).as_bytes()).unwrap().is_some());
-    assert_eq!(refused(&fields(MAX_FIELDS + 1)), Refusal::TooLarge);
+    assert!(
+        look(
+            fields(HeadLimits::OF_CLIENTS.fields).as_bytes(),
+            HeadLimits::OF_CLIENTS
+        )
+        .unwrap()
+        .is_some()
+    );
+    assert_eq!(
+        refused(&fields(HeadLimits::OF_CLIENTS.fields + 1)),
+        Refusal::TooLarge
+    );
 }
 
 #[test]
 fn what_is_refused_keeps_its_name() {
     let head =
         b"PATCH /tasks?a=b HTTP/1.1\r\nX-Request-Id: mine\r\nUser-Agent: me\r\nAuthorization: x\r\n\r\n";
-    let stand_in = look(head).unwrap_err().stand_in;
+    let stand_in = look(head, HeadLimits::OF_CLIENTS).unwrap_err().stand_in;
     assert_eq!(
         stand_in,
         "PATCH /tasks?a=b HTTP/1.1\r\nx-request-id: mine\r\nuser-agent: me\r\nhost: -\r\nconnection: close\r\n\r\n"

@@ -19,7 +19,7 @@ const HEAD: &str = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// The bytes that are passed on when `sent` arrives in parts of `size` bytes, up to the next head.
 fn handed_on(sent: &[u8], size: usize) -> (Vec<u8>, HeadGate) {
-    let mut gate = HeadGate::new();
+    let mut gate = HeadGate::new(HeadLimits::OF_CLIENTS);
     let mut out = Vec::new();
     for part in sent.chunks(size) {
         if out.is_empty() {
@@ -132,7 +132,7 @@ fn a_lone_line_feed_ends_no_body() {
 
 #[test]
 fn after_a_refusal_comes_nothing() {
-    let mut gate = HeadGate::new();
+    let mut gate = HeadGate::new(HeadLimits::OF_CLIENTS);
     gate.space().extend_from_slice(b"GET / HTTP/1.1\r\n\r\n");
     assert!(matches!(gate.judge(), Some(Refusal::Malformed(_))));
     assert!(!gate.is_closed());
