@@ -66,7 +66,7 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
     }
     let limits = options.head_limits;
     let (stop, stall, total) = (shared.stop.clone(), options.stall_timeout, options.body_timeout);
-    let mut socket = Socket::new(transport, limits, patience, activity.clone());
+    let mut socket = Socket::new(transport, limits, timeouts, activity.clone());
     let client = socket.peer();
     // hyper takes its buffers before it reads. A connection on which nothing comes needs none of them.
     let begun = tokio::select! {

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    activity::{Activity, Patience},
+    activity::{Activity, Timeouts},
     head::{HeadLimits, Refusal},
     head_gate::HeadGate,
     transport::{Transport, poll_read_raw},
@@ -93,13 +93,13 @@ impl Socket {
     pub(crate) fn new(
         transport: Transport,
         limits: HeadLimits,
-        patience: Patience,
+        timeouts: Timeouts,
         activity: Activity,
     ) -> Self {
         Self {
             transport,
             gate: HeadGate::new(limits),
-            patience,
+            timeouts,
             activity,
             read_timer: Box::pin(tokio::time::sleep(timeouts.head)),
             write_timer: None,
