@@ -15,6 +15,8 @@ const FAILURES: u32 = 5;
 const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest time that the circuit stays open before the next trial.
 const LONGEST: Duration = Duration::from_secs(8);
+/// How long a trial is the only one. Its client may be slow, or the replica silent: then the next request may find out, too.
+const TRIAL: Duration = Duration::from_secs(2);
 
 /// The circuit of one replica.
 #[derive(Debug)]
@@ -24,7 +26,17 @@ pub(super) struct Breaker(Mutex<Circuit>);
 enum Circuit {
     Closed { failures: u32 },
     Open { until: Instant, pause: Duration },
-    Trial { pause: Duration },
+    Trial { since: Instant, pause: Duration },
+}
+
+impl Circuit {
+    fn admits(self, now: Instant) -> bool {
+        match self {
+            Self::Closed { .. } => true,
+            Self::Open { until, .. } => until <= now,
+            Self::Trial { since, .. } => since + TRIAL <= now,
+        }
+    }
 }
 
 impl Breaker {
@@ -34,11 +46,7 @@ impl Breaker {
 
     /// Whether a request could be sent at `now`.
     pub(super) fn admits(&self, now: Instant) -> bool {
-        match *self.circuit() {
-            Circuit::Closed { .. } => true,
-            Circuit::Open { until, .. } => until <= now,
-            Circuit::Trial { .. } => false,
-        }
+        self.circuit().admits(now)
     }
 
     /// Whether requests go through as if nothing were wrong.
@@ -49,10 +57,11 @@ impl Breaker {
     /// Begins a request, if one may be sent. Its result must be reported to the [`Attempt`].
     pub(super) fn begin(&self, now: Instant) -> Option<Attempt<'_>> {
         let mut circuit = self.circuit();
-        match *circuit {
-            Circuit::Closed { .. } => {}
-            Circuit::Open { until, pause } if until <= now => *circuit = Circuit::Trial { pause },
-            Circuit::Open { .. } | Circuit::Trial { .. } => return None,
+        if !circuit.admits(now) {
+            return None;
+        }
+        if let Circuit::Open { pause, .. } | Circuit::Trial { pause, .. } = *circuit {
+            *circuit = Circuit::Trial { since: now, pause };
         }
         drop(circuit);
         Some(Attempt {
@@ -93,8 +102,8 @@ impl Attempt<'_> {
                 failures: failures + 1,
             },
             Circuit::Closed { .. } => opened(now, SHORTEST),
-            Circuit::Trial { pause } => opened(now, (pause * 2).min(LONGEST)),
-            // Sent before the circuit opened.
+            Circuit::Trial { pause, .. } => opened(now, (pause * 2).min(LONGEST)),
+            // One that was sent before it opened.
             Circuit::Open { until, pause } => Circuit::Open { until, pause },
         };
     }
@@ -112,7 +121,7 @@ impl Drop for Attempt<'_> {
             return;
         }
         let mut circuit = self.breaker.circuit();
-        if let Circuit::Trial { pause } = *circuit {
+        if let Circuit::Trial { pause, .. } = *circuit {
             *circuit = Circuit::Open {
                 until: Instant::now(),
                 pause,
@@ -164,6 +173,25 @@ mod tests {
         }
         assert!(!breaker.admits(now + LONGEST.mul_f64(0.4)));
         assert!(breaker.admits(now + LONGEST));
+    }
+
+    #[test]
+    fn a_trial_that_takes_long_does_not_keep_the_others_away() {
+        let (breaker, now) = (Breaker::new(), Instant::now());
+        fail(&breaker, FAILURES, now);
+        let later = now + SHORTEST;
+        let slow = breaker.begin(later).unwrap();
+        assert!(breaker.begin(later + TRIAL / 2).is_none());
+        assert!(breaker.admits(later + TRIAL));
+        let honest = breaker.begin(later + TRIAL).unwrap();
+        assert!(
+            breaker.begin(later + TRIAL).is_none(),
+            "that one is the trial now"
+        );
+        honest.answered();
+        assert!(breaker.is_closed());
+        drop(slow);
+        assert!(breaker.is_closed());
     }
 
     #[test]

@@ -20,7 +20,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::error::ForwardError;
 
-/// The time limit for the head of an answer, after the last part of the request was sent.
+/// For the head of an answer, counted from when the last part of the request was sent. While the client holds the next part back,
+/// nobody waits for the answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes of a body that are kept for sending it again. No command is longer.
 const MOST_KEPT: usize = 1024 * 1024;
@@ -38,17 +39,23 @@ async fn within<T>(
     body: &ReplayableBody,
     answer: impl Future<Output = T>,
 ) -> Result<T, ForwardError> {
-    let mut answer = std::pin::pin!(answer);
+    tokio::select! {
+        biased;
+        answer = answer => Ok(answer),
+        () = overdue(limit, body) => Err(ForwardError::TimedOut),
+    }
+}
+
+/// Completes once the upstream has had all there is of `body` for as long as `limit`.
+async fn overdue(limit: Duration, body: &ReplayableBody) {
+    let mut since = body.waiting_since();
     loop {
-        let deadline = body.moved_at() + limit;
-        tokio::select! {
-            answer = answer.as_mut() => return Ok(answer),
-            () = sleep_until(deadline) => {
-                if body.moved_at() + limit <= deadline {
-                    return Err(ForwardError::TimedOut);
-                }
-            }
+        sleep_until(since + limit).await;
+        let waiting_since = body.waiting_since();
+        if waiting_since <= since {
+            return;
         }
+        since = waiting_since;
     }
 }
 
@@ -93,6 +100,8 @@ struct State {
     /// Whether something was read and not kept.
     lost: bool,
     moved_at: Instant,
+    /// More of it was asked for, and the client has not sent it yet.
+    awaits_client: bool,
     failure: Option<Failure>,
 }
 
@@ -135,6 +144,7 @@ impl ReplayableBody {
                 keeps,
                 lost: false,
                 moved_at: Instant::now(),
+                awaits_client: false,
                 failure: None,
             })),
             read: 0,
@@ -155,9 +165,13 @@ impl ReplayableBody {
         !self.state().lost
     }
 
-    /// When the last part of it was read.
-    fn moved_at(&self) -> Instant {
-        self.state().moved_at
+    /// Since when the upstream has had all there is of it: not yet, as long as the client holds the next part back.
+    fn waiting_since(&self) -> Instant {
+        let state = self.state();
+        match state.awaits_client {
+            true => Instant::now(),
+            false => state.moved_at,
+        }
     }
 
     /// The mistake of the client while sending it, if any.
@@ -206,6 +220,7 @@ impl HttpBody for ReplayableBody {
             return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
         }
         let polled = Pin::new(&mut state.body).poll_frame(context);
+        state.awaits_client = polled.is_pending();
         if let Poll::Ready(frame) = &polled {
             state.moved_at = Instant::now();
             match frame {

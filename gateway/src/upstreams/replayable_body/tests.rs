@@ -29,6 +29,39 @@ async fn a_request_that_is_still_being_sent_is_not() {
     assert_eq!(outcome.unwrap().unwrap().to_bytes().len(), 50);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_holds_its_body_back_is_not_taken_for_an_upstream_that_does_not_answer() {
+    // The server gives a client as long as an upstream has, counted from when the body is asked for.
+    let stalls = futures::stream::once(async {
+        tokio::time::sleep(ANSWER_TIMEOUT).await;
+        Err::<Bytes, _>(BodyStalled)
+    });
+    let body = ReplayableBody::new(Body::from_stream(stalls));
+    let sending = async {
+        tokio::time::sleep(LIMIT).await;
+        body.clone().collect().await
+    };
+    assert!(in_time(&body, sending).await.unwrap().is_err());
+    assert!(matches!(body.failure(), Some(ForwardError::ClientStalled)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_has_its_time_from_when_the_client_has_sent_all_of_its_body() {
+    let late = futures::stream::once(async {
+        tokio::time::sleep(ANSWER_TIMEOUT * 2).await;
+        Ok::<_, std::io::Error>(Bytes::from_static(b"all"))
+    });
+    let body = ReplayableBody::new(Body::from_stream(late));
+    let began = Instant::now();
+    let silent = async {
+        body.clone().collect().await.unwrap();
+        std::future::pending::<()>().await;
+    };
+    let outcome = in_time(&body, silent).await;
+    assert!(matches!(outcome, Err(ForwardError::TimedOut)));
+    assert_eq!(began.elapsed().as_secs(), 3 * ANSWER_TIMEOUT.as_secs());
+}
+
 #[tokio::test]
 async fn what_was_kept_is_sent_again_and_the_rest_after_it() {
     let body = ReplayableBody::kept(parts(3, 10));

@@ -1,0 +1,84 @@
+//! Clients and replicas that stop in the middle of a request: they are told so or passed over, and nobody else waits for them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a helper that fails is a test that fails; tests start tasks as they like"
+)]
+
+mod support;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, body::Body, response::IntoResponse, routing::any};
+use gateway::Config;
+use http::StatusCode;
+use http_api::{Health, Problem, with_middleware};
+use runtime::Metrics;
+use support::{Background, DEADLINE, ask, embedded, http, request};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, sleep},
+};
+
+/// A role that reads the body before it answers, and counts the requests.
+fn reads_bodies(asked: &Arc<AtomicUsize>) -> Router {
+    let asked = Arc::clone(asked);
+    let handler = move |body: Body| async move {
+        asked.fetch_add(1, Ordering::SeqCst);
+        match axum::body::to_bytes(body, usize::MAX).await {
+            Ok(_) => "well".into_response(),
+            Err(_) => Problem::request_timeout().into_response(),
+        }
+    };
+    with_middleware(
+        Router::new().route("/{*path}", any(handler)),
+        "auth",
+        &Metrics::new("auth"),
+        Health::new(),
+    )
+}
+
+#[tokio::test]
+async fn clients_that_hold_their_bodies_back_are_told_so_and_take_a_role_from_nobody() {
+    let background = Background::default();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let gateway = background
+        .gateway(Config {
+            auth: http([background.serve(reads_bodies(&asked)).await]),
+            ..embedded()
+        })
+        .await;
+    let address = background.serve(gateway.clone()).await;
+    // More than open a circuit. Some send nothing before they are asked to.
+    let mut clients = Vec::new();
+    for expects in ["", "Expect: 100-continue\r\n"].repeat(6) {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let head = format!("POST /auth/refresh HTTP/1.1\r\nHost: a\r\n{expects}Content-Length: 50\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        clients.push(client);
+    }
+    let deadline = Instant::now() + DEADLINE;
+    while asked.load(Ordering::SeqCst) < clients.len() {
+        assert!(Instant::now() < deadline);
+        sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::pause();
+    for mut client in clients {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        let answer = answer.trim_start_matches("HTTP/1.1 100 Continue\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+    tokio::time::resume();
+    let response = ask(&gateway, request("POST", "/auth/refresh", &[], "{}")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+}
