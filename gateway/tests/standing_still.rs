@@ -22,10 +22,10 @@ use gateway::Config;
 use http::StatusCode;
 use http_api::{Health, Problem, with_middleware};
 use runtime::Metrics;
-use support::{Background, DEADLINE, ask, embedded, http, request};
+use support::{Background, DEADLINE, ask, embedded, http, request, text};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     time::{Instant, sleep},
 };
 
@@ -81,4 +81,38 @@ async fn clients_that_hold_their_bodies_back_are_told_so_and_take_a_role_from_no
     tokio::time::resume();
     let response = ask(&gateway, request("POST", "/auth/refresh", &[], "{}")).await;
     assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_replica_that_stands_still_delays_neither_the_gateway_nor_news_of_the_others() {
+    let background = Background::default();
+    // The system takes its connections.
+    let still = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&looks);
+    let health = Health::new().check("look", move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { Ok(()) }
+    });
+    let well = Router::new().route("/{*path}", any(|| async { "well" }));
+    let well = with_middleware(well, "query-api", &Metrics::new("query-api"), health);
+    let began = Instant::now();
+    let gateway = background
+        .gateway(Config {
+            query_api: http([still.local_addr().unwrap(), background.serve(well).await]),
+            ..embedded()
+        })
+        .await;
+    let response = ask(&gateway, request("GET", "/health/ready", &[], Body::empty())).await;
+    assert_eq!(response.status(), StatusCode::OK, "{}", text(response).await);
+    // The first look is shared with that of just now; then there is one a second.
+    while looks.load(Ordering::SeqCst) < 3 {
+        sleep(Duration::from_millis(20)).await;
+        let seconds = began.elapsed().as_secs();
+        assert!(
+            seconds < 4,
+            "{} looks in {seconds} s",
+            looks.load(Ordering::SeqCst)
+        );
+    }
 }

@@ -59,17 +59,24 @@ impl Backend {
 
     /// Whether it can serve; with several replicas, whether any can.
     pub(crate) async fn ready(&self) -> Result<(), String> {
-        let probes = self.probe_all("/health/ready").await;
-        if probes.iter().any(|(_, probe)| probe.is_ok()) {
-            return Ok(());
+        match &self.location {
+            Location::Local(router) => probe(router, "/health/ready").await.map(drop),
+            Location::Remote(replicas) => replicas.ready().await,
         }
-        let reasons: Vec<_> = probes.into_iter().filter_map(|(_, probe)| probe.err()).collect();
-        Err(reasons.join("; "))
     }
 
     /// The metrics of each replica: its address, and the text or an error.
     pub(crate) async fn metrics(&self) -> Vec<(Option<&str>, Result<String, String>)> {
-        self.probe_all("/metrics").await
+        match &self.location {
+            Location::Local(router) => vec![(None, probe(router, "/metrics").await)],
+            Location::Remote(replicas) => {
+                let metrics = replicas.metrics().await;
+                metrics
+                    .into_iter()
+                    .map(|(address, text)| (Some(address), text))
+                    .collect()
+            }
+        }
     }
 
     /// Watches its replicas; never returns.
@@ -79,23 +86,13 @@ impl Backend {
             Location::Remote(replicas) => replicas.watch().await,
         }
     }
+}
 
-    async fn probe_all(&self, path: &'static str) -> Vec<(Option<&str>, Result<String, String>)> {
-        match &self.location {
-            Location::Local(router) => {
-                let mut request = Request::new(Body::empty());
-                *request.uri_mut() = http::Uri::from_static(path);
-                request.extensions_mut().insert(Forwarded);
-                let Ok(response) = router.clone().oneshot(request).await;
-                vec![(None, read_probe(response).await)]
-            }
-            Location::Remote(replicas) => {
-                let probes = replicas.probe_all(path).await;
-                probes
-                    .into_iter()
-                    .map(|(address, probe)| (Some(address), probe))
-                    .collect()
-            }
-        }
-    }
+/// What a role in this process answers to a GET of `path`, or why there is no answer.
+async fn probe(router: &Router, path: &'static str) -> Result<String, String> {
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = http::Uri::from_static(path);
+    request.extensions_mut().insert(Forwarded);
+    let Ok(response) = router.clone().oneshot(request).await;
+    read_probe(response).await
 }

@@ -17,7 +17,7 @@ use http::{
 };
 use http_api::GuardedBody;
 use prometheus::IntGauge;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use super::{
@@ -29,9 +29,13 @@ use super::{
 };
 use crate::error::{ForwardError, causes};
 
-/// The time limit of a probe, and of reading the metrics. A role limits its own checks to a second.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest page of metrics that is read, in bytes.
+/// For a replica to say whether it is ready. Less than the second that the readiness of the gateway gives each of its checks.
+const READINESS_TIMEOUT: Duration = Duration::from_millis(900);
+/// For the metrics of a replica.
+const METRICS_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two looks at whether a replica is ready.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// Metrics longer than this are not taken, in bytes.
 const PROBE_LIMIT: usize = 8 * 1024 * 1024;
 
 pub(super) struct Replica {
@@ -155,9 +159,16 @@ impl Replica {
         }
     }
 
-    /// Probes its readiness.
-    pub(super) async fn look(&self) {
-        let ready = self.probe("/health/ready").await.is_ok();
+    /// Looks after whether it is ready, for ever.
+    pub(super) async fn watch(&self) {
+        loop {
+            self.look().await;
+            sleep(WATCH_EVERY).await;
+        }
+    }
+
+    async fn look(&self) {
+        let ready = self.ready().await.is_ok();
         if self.set_ready(ready) {
             tracing::info!(upstream.address = %self.authority, upstream.ready = ready, "a replica changed");
             if ready {
@@ -174,8 +185,17 @@ impl Replica {
         self.ready.swap(ready, Ordering::Relaxed) != ready
     }
 
-    /// Its answer to a GET of `path`, or an error.
-    pub(super) async fn probe(&self, path: &'static str) -> Result<String, String> {
+    /// Whether it says that it is ready, or why not.
+    pub(super) async fn ready(&self) -> Result<(), String> {
+        self.probe("/health/ready", READINESS_TIMEOUT).await.map(drop)
+    }
+
+    pub(super) async fn metrics(&self) -> Result<String, String> {
+        self.probe("/metrics", METRICS_TIMEOUT).await
+    }
+
+    /// Its answer to a GET of `path`, or why there is none.
+    async fn probe(&self, path: &'static str, limit: Duration) -> Result<String, String> {
         let probe = async {
             let mut request = Request::new(ReplayableBody::new(Body::empty()));
             *request.uri_mut() = self
@@ -192,9 +212,9 @@ impl Replica {
                 })?;
             read_probe(response.map(Body::new)).await
         };
-        timeout(PROBE_TIMEOUT, probe)
+        timeout(limit, probe)
             .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())))
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs_f64())))
     }
 
     fn uri(&self, path: Option<&PathAndQuery>) -> Result<Uri, http::Error> {

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::ensure;
 use axum::{body::Body, response::Response};
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use http::request::Parts;
 use prometheus::{Histogram, IntCounter};
 use tokio::time::{Instant, sleep};
@@ -26,9 +26,7 @@ use super::{
 };
 use crate::error::ForwardError;
 
-/// The pause between two probes of readiness.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// No request is sent again later than this after it arrived.
+/// Nothing is sent again later than this after the request came: whoever waits has waited long enough.
 const RETRY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The replicas of one role.
@@ -150,20 +148,30 @@ impl Replicas {
             .filter_map(|index| self.replicas.get(index))
     }
 
-    /// Probes the readiness of all replicas; never returns.
+    /// Looks after which replicas are ready, for ever. One that stands still delays no look at another.
     pub(super) async fn watch(&self) {
-        loop {
-            join_all(self.replicas.iter().map(Replica::look)).await;
-            sleep(WATCH_EVERY).await;
-        }
+        join_all(self.replicas.iter().map(Replica::watch)).await;
     }
 
-    /// The answers of all replicas to a GET of `path`: the address, and the text or an error.
-    pub(super) async fn probe_all(&self, path: &'static str) -> Vec<(&str, Result<String, String>)> {
-        let probes = self
+    /// Whether any replica is ready: the first one that says so decides. Otherwise why none is.
+    pub(super) async fn ready(&self) -> Result<(), String> {
+        let mut asked: FuturesUnordered<_> = self.replicas.iter().map(Replica::ready).collect();
+        let mut reasons = Vec::new();
+        while let Some(outcome) = asked.next().await {
+            match outcome {
+                Ok(()) => return Ok(()),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        Err(reasons.join("; "))
+    }
+
+    /// The metrics of every replica: its address, and the text or why there is none.
+    pub(super) async fn metrics(&self) -> Vec<(&str, Result<String, String>)> {
+        let asked = self
             .replicas
             .iter()
-            .map(|replica| async { (replica.address(), replica.probe(path).await) });
-        join_all(probes).await
+            .map(|replica| async { (replica.address(), replica.metrics().await) });
+        join_all(asked).await
     }
 }
