@@ -116,3 +116,32 @@ async fn a_replica_that_stands_still_delays_neither_the_gateway_nor_news_of_the_
         );
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_stops_in_the_middle_ends_for_readers_and_for_listeners() {
+    let background = Background::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    background.0.spawn_until_stopped("server", async move {
+        let mut connections = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4_096]).await;
+            let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 100\r\n\r\n: heartbeat\n\n";
+            stream.write_all(head).await.unwrap();
+            connections.push(stream);
+        }
+    });
+    let gateway = background
+        .gateway(Config {
+            query_api: http([address]),
+            ..embedded()
+        })
+        .await;
+    let response = ask(&gateway, request("GET", "/tasks/events", &[], Body::empty())).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    tokio::time::pause();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX);
+    let body = tokio::time::timeout(Duration::from_secs(600), body).await;
+    assert!(body.expect("an end").is_err());
+}

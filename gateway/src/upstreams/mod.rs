@@ -5,6 +5,7 @@
 //! one of two that has less to do. A replica that is not ready, or whose circuit ([`breaker`]) is open, is skipped.
 
 mod affinity;
+mod answer_body;
 mod backend;
 mod breaker;
 mod client;

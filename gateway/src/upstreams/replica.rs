@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use super::{
+    answer_body::AnswerBody,
     breaker::Breaker,
     client::Client,
     in_flight::InFlight,
@@ -150,7 +151,9 @@ impl Replica {
         request.headers_mut().remove(header::HOST);
         let counted = self.in_flight.begin();
         match in_time(&body, self.client.request(request)).await? {
-            Ok(response) => Ok(response.map(|body| Body::new(GuardedBody::new(body, counted)))),
+            Ok(response) => {
+                Ok(response.map(|body| Body::new(GuardedBody::new(AnswerBody::new(body), counted))))
+            }
             Err(error) => Err(match body.failure() {
                 Some(failure) => failure,
                 None if error.is_connect() => ForwardError::Unreachable(error),
