@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, response::IntoResponse, routing::any};
+use axum::{Router, body::Body, extract::Request, response::IntoResponse, routing::any};
 use gateway::Config;
 use http::StatusCode;
 use http_api::{Health, Problem, with_middleware};
@@ -144,4 +144,85 @@ async fn an_answer_that_stops_in_the_middle_ends_for_readers_and_for_listeners()
     let body = axum::body::to_bytes(response.into_body(), usize::MAX);
     let body = tokio::time::timeout(Duration::from_secs(600), body).await;
     assert!(body.expect("an end").is_err());
+}
+
+#[tokio::test]
+async fn a_read_at_a_replica_that_stands_still_is_sent_to_another_one_before_its_client_has_left() {
+    let background = Background::default();
+    let (still, well) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let replica = |asked: &Arc<AtomicUsize>, answers: bool| {
+        let asked = Arc::clone(asked);
+        let handler = move || async move {
+            asked.fetch_add(1, Ordering::SeqCst);
+            match answers {
+                true => "well",
+                false => std::future::pending().await,
+            }
+        };
+        let router = Router::new().route("/{*path}", any(handler));
+        with_middleware(router, "query-api", &Metrics::new("query-api"), Health::new())
+    };
+    // Both say that they are ready.
+    let addresses = [
+        background.serve(replica(&still, false)).await,
+        background.serve(replica(&well, true)).await,
+    ];
+    let gateway = background
+        .gateway(Config {
+            query_api: http(addresses),
+            ..embedded()
+        })
+        .await;
+    let began = Instant::now();
+    let read = async || ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await;
+    let reads = futures::future::join_all((0..16).map(|_| read())).await;
+    for response in reads {
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    let seconds = began.elapsed().as_secs();
+    assert!(seconds < 10, "{seconds} s");
+    let asked = still.load(Ordering::SeqCst);
+    assert!(asked >= 5, "{asked}");
+    // Others answered what it did not.
+    for _ in 0..16 {
+        assert_eq!(read().await.status(), StatusCode::OK);
+    }
+    assert_eq!(still.load(Ordering::SeqCst), asked, "it is left alone");
+}
+
+#[tokio::test]
+async fn what_takes_long_everywhere_is_held_against_no_replica() {
+    let background = Background::default();
+    let replica = |name: &'static str| {
+        let handler = move |request: Request| async move {
+            if request.uri().path() == "/tasks/long" {
+                sleep(Duration::from_millis(3_500)).await;
+            }
+            name
+        };
+        let router = Router::new().route("/{*path}", any(handler));
+        with_middleware(router, "command-api", &Metrics::new("command-api"), Health::new())
+    };
+    let addresses = [
+        background.serve(replica("one")).await,
+        background.serve(replica("two")).await,
+    ];
+    let gateway = background
+        .gateway(Config {
+            command_api: http(addresses),
+            ..embedded()
+        })
+        .await;
+    // What one person does goes to one replica first.
+    let headers = [("authorization", "Bearer ann.a.b")];
+    let delete = async |path| {
+        let response = ask(&gateway, request("DELETE", path, &headers, Body::empty())).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        text(response).await
+    };
+    let first = delete("/tasks/short").await;
+    for other in futures::future::join_all((0..8).map(|_| delete("/tasks/long"))).await {
+        assert_ne!(other, first);
+    }
+    assert_eq!(delete("/tasks/short").await, first);
 }

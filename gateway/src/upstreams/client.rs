@@ -4,28 +4,37 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use dashmap::DashMap;
-use http::Request;
-use hyper_rustls::HttpsConnector;
+use http::{Request, Uri};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::{
     client::legacy::{Client as LegacyClient, ResponseFuture, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use tokio::runtime::{Handle, Id};
+use tokio::{
+    net::TcpStream,
+    runtime::{Handle, Id},
+    time::timeout,
+};
+use tower::{BoxError, ServiceExt as _, util::BoxCloneSyncService};
 
 use super::replayable_body::ReplayableBody;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long an unused connection is kept. Shorter than the time after which a role closes one.
+/// For a connection over TCP.
+const TCP_TIMEOUT: Duration = Duration::from_secs(1);
+/// For all that it takes until a request can be sent: the address of a name, the connection, the handshake of TLS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Well below the time after which a role closes a connection that nobody uses.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
 /// The most unused connections of one runtime to one replica. More are closed after a burst.
 const MOST_IDLE: usize = 256;
 
-type Pool = LegacyClient<HttpsConnector<HttpConnector>, ReplayableBody>;
+type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
+type Pool = LegacyClient<Connector, ReplayableBody>;
 
 /// The client; clones share its pools.
 #[derive(Clone)]
 pub(crate) struct Client {
-    connector: HttpsConnector<HttpConnector>,
+    connector: Connector,
     pools: Arc<DashMap<Id, Pool>>,
     /// Whether `https` addresses can be reached at all.
     pub(super) believes_somebody: bool,
@@ -38,7 +47,7 @@ impl Client {
     /// When the file cannot be read or has no authority.
     pub(crate) fn believing(authorities: Option<&Path>) -> anyhow::Result<Self> {
         let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_connect_timeout(Some(TCP_TIMEOUT));
         connector.set_nodelay(true);
         // The connector around it also gets `https` addresses.
         connector.enforce_http(false);
@@ -46,8 +55,14 @@ impl Client {
             Some(file) => tls::trusting(file)?,
             None => tls::trusting_nobody()?,
         };
+        let connector = HttpsConnector::from((connector, tls)).map_future(|connecting| async {
+            match timeout(CONNECT_TIMEOUT, connecting).await {
+                Ok(connected) => connected,
+                Err(elapsed) => Err(elapsed.into()),
+            }
+        });
         Ok(Self {
-            connector: HttpsConnector::from((connector, tls)),
+            connector: BoxCloneSyncService::new(connector),
             pools: Arc::default(),
             believes_somebody: authorities.is_some(),
         })
@@ -120,5 +135,18 @@ mod tests {
             let expected = if round == 0 { 2 } else { 0 };
             assert_eq!(connections.try_iter().count(), expected, "in round {round}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_does_not_end_is_no_connection() {
+        // The system takes the connection, and nobody ever speaks TLS.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Client::believing(None).unwrap();
+        let mut request = Request::new(ReplayableBody::new(Body::empty()));
+        *request.uri_mut() = format!("https://{}/", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        let outcome = timeout(CONNECT_TIMEOUT * 5, client.request(request)).await;
+        assert!(outcome.expect("an end").unwrap_err().is_connect());
     }
 }

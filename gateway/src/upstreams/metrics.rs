@@ -38,7 +38,7 @@ impl UpstreamMetrics {
             ),
             retries: metrics.counter_vec(
                 "taskledger_gateway_upstream_retries_total",
-                "Requests whose answer got lost and that could be sent again: sent, or not for want of budget.",
+                "Requests whose answer got lost or did not come soon, and that could be sent again: sent, or not for want of budget.",
                 &["upstream", "outcome"],
             ),
             duration: metrics.histogram_vec(

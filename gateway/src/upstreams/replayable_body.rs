@@ -46,9 +46,9 @@ async fn within<T>(
     }
 }
 
-/// Completes once the upstream has had all there is of `body` for as long as `limit`.
-async fn overdue(limit: Duration, body: &ReplayableBody) {
-    let mut since = body.waiting_since();
+/// Completes once the upstream has had all there is of `body` for as long as `limit`, counted from now at the earliest.
+pub(super) async fn overdue(limit: Duration, body: &ReplayableBody) {
+    let mut since = Instant::now();
     loop {
         sleep_until(since + limit).await;
         let waiting_since = body.waiting_since();

@@ -134,6 +134,15 @@ impl Replica {
         Some(outcome)
     }
 
+    /// Holds against it that it did not answer soon what another replica answered at once.
+    pub(super) fn was_silent(&self) {
+        let now = Instant::now();
+        if let Some(attempt) = self.breaker.begin(now) {
+            attempt.failed(now);
+        }
+        self.circuit_gauge.set(i64::from(!self.breaker.is_closed()));
+    }
+
     async fn exchange(&self, parts: &Parts, body: ReplayableBody) -> Result<Response, ForwardError> {
         let mut request = Request::new(body.clone());
         if parts.headers.contains_key(header::EXPECT) {

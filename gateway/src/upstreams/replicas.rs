@@ -3,6 +3,7 @@
 
 use std::{
     cmp::Reverse,
+    pin::pin,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -11,6 +12,7 @@ use anyhow::ensure;
 use axum::{body::Body, response::Response};
 use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use http::request::Parts;
+use http_api::AtLeast;
 use prometheus::{Histogram, IntCounter};
 use tokio::time::{Instant, sleep};
 use url::Url;
@@ -20,7 +22,7 @@ use super::{
     client::Client,
     metrics::UpstreamMetrics,
     repeatable::{COMMAND_API, is_repeatable},
-    replayable_body::ReplayableBody,
+    replayable_body::{ReplayableBody, overdue},
     replica::Replica,
     retry_budget::{self, RetryBudget},
 };
@@ -28,6 +30,8 @@ use crate::error::ForwardError;
 
 /// Nothing is sent again later than this after the request came: whoever waits has waited long enough.
 const RETRY_WITHIN: Duration = Duration::from_secs(10);
+/// How much longer than a request is ready to wait for its state a replica has for the answer, while another one could give it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The replicas of one role.
 pub(super) struct Replicas {
@@ -75,42 +79,89 @@ impl Replicas {
             false => ReplayableBody::new(body),
         };
         self.budget.pay_in();
+        let may_repeat = || repeatable && body.is_whole() && started.elapsed() < RETRY_WITHIN;
         let mut failure = ForwardError::LeftAlone;
-        for replica in self.in_order(parts, started) {
-            if let ForwardError::Lost(_) = failure {
+        let mut given_up: Option<GivenUp<'_>> = None;
+        let order = self.in_order(parts, started);
+        for (index, replica) in order.iter().enumerate() {
+            if is_sent(&failure) {
                 self.retries.inc();
                 sleep(retry_budget::pause()).await;
             }
-            let Some(outcome) = replica.attempt(parts, &body).await else {
-                continue;
+            let could_go_elsewhere = order.get(index + 1).is_some_and(|next| next.is_ready());
+            let patience = (repeatable && could_go_elsewhere && given_up.is_none()).then(|| patience(parts));
+            let attempt = replica.attempt(parts, &body);
+            let outcome = match self.soon(patience, attempt, &body, may_repeat).await {
+                Ok(outcome) => outcome,
+                Err(patience) => {
+                    failure = ForwardError::TimedOut;
+                    given_up = Some(GivenUp {
+                        replica,
+                        patience,
+                        at: Instant::now(),
+                    });
+                    continue;
+                }
             };
             match outcome {
-                Ok(response) => {
+                None => {}
+                Some(Ok(response)) => {
+                    if let Some(given_up) = given_up {
+                        given_up.answered_elsewhere();
+                    }
                     self.duration.observe(started.elapsed().as_secs_f64());
                     return Ok(response);
                 }
-                Err(error @ ForwardError::Unreachable(_)) => {
-                    // Nothing was sent to this replica. The request to another one may have taken effect.
-                    if !matches!(failure, ForwardError::Lost(_)) {
+                Some(Err(error @ ForwardError::Unreachable(_))) => {
+                    // Nothing was sent to this one. What was sent to another may have been carried out.
+                    if !is_sent(&failure) {
                         failure = error;
                     }
                 }
-                Err(error @ ForwardError::Lost(_))
-                    if repeatable && body.is_whole() && started.elapsed() < RETRY_WITHIN =>
-                {
+                Some(Err(error @ ForwardError::Lost(_))) if may_repeat() => {
                     failure = error;
-                    if !self.budget.spend(Instant::now()) {
-                        self.without_budget.inc();
+                    if !self.may_send_again() {
                         break;
                     }
                 }
-                Err(error) => return Err(error),
+                Some(Err(error)) => return Err(error),
             }
         }
         Err(failure)
     }
 
-    /// The replicas whose circuits are closed, ready ones first. The others may have come back.
+    /// The outcome of an attempt; the patience with it if that ended before, and the request may be sent to another replica instead.
+    async fn soon<T>(
+        &self,
+        patience: Option<Duration>,
+        attempt: impl Future<Output = T>,
+        body: &ReplayableBody,
+        may_repeat: impl Fn() -> bool,
+    ) -> Result<T, Duration> {
+        let mut attempt = pin!(attempt);
+        if let Some(patience) = patience {
+            tokio::select! {
+                biased;
+                outcome = attempt.as_mut() => return Ok(outcome),
+                () = overdue(patience, body) => {}
+            }
+            if may_repeat() && self.may_send_again() {
+                return Err(patience);
+            }
+        }
+        Ok(attempt.await)
+    }
+
+    /// Whether one may be sent again; that is paid for.
+    fn may_send_again(&self) -> bool {
+        let is_paid = self.budget.spend(Instant::now());
+        if !is_paid {
+            self.without_budget.inc();
+        }
+        is_paid
+    }
+
+    /// The replicas whose circuits let a request through, those that are ready first. The others may be back.
     fn in_order(&self, parts: &Parts, now: Instant) -> Vec<&Replica> {
         let caller = match self.role {
             COMMAND_API if self.replicas.len() > 1 => CallerKey::of(&parts.headers),
@@ -174,4 +225,31 @@ impl Replicas {
             .map(|replica| async { (replica.address(), replica.metrics().await) });
         join_all(asked).await
     }
+}
+
+/// A replica that did not answer soon, so that another one was asked.
+struct GivenUp<'r> {
+    replica: &'r Replica,
+    patience: Duration,
+    at: Instant,
+}
+
+impl GivenUp<'_> {
+    /// The other one has answered. If that took it as long, the request is a long one, and nobody is at fault.
+    fn answered_elsewhere(self) {
+        if self.at.elapsed() < self.patience {
+            self.replica.was_silent();
+        }
+    }
+}
+
+/// How long a replica has for the answer to a request that another one could be sent.
+fn patience(parts: &Parts) -> Duration {
+    // A malformed token is refused at once.
+    AtLeast::of(&parts.headers).map_or(Duration::ZERO, |at_least| at_least.wait()) + PATIENCE
+}
+
+/// Whether a request that ended so may have been carried out.
+fn is_sent(failure: &ForwardError) -> bool {
+    matches!(failure, ForwardError::Lost(_) | ForwardError::TimedOut)
 }
