@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -24,6 +24,8 @@ use tokio::{sync::Mutex, time::Instant};
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// The results of the checks are reused for this long.
 const FRESH: Duration = Duration::from_millis(500);
+/// The same for strangers while the checks run. Longer than [`FRESH`] and [`TIMEOUT`] together.
+const RECENT: Duration = Duration::from_secs(2);
 
 /// The event log accepts appends.
 pub const EVENT_STORE: &str = "event-store";
@@ -43,8 +45,10 @@ type Check = Arc<dyn Fn() -> Outcome + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Health {
     checks: Vec<(&'static str, Check)>,
-    /// The last results and their time. Locked while the checks run, so that concurrent requests share one run.
-    found: Arc<Mutex<Option<(Instant, Readiness)>>>,
+    /// What they found last, and when.
+    found: Arc<RwLock<Option<(Instant, Readiness)>>>,
+    /// Locked while they run, so that all who ask meanwhile wait for one answer.
+    running: Arc<Mutex<()>>,
     /// Whether every check has succeeded once.
     started: Arc<AtomicBool>,
 }
@@ -153,18 +157,33 @@ impl Health {
 
     /// The results of the checks, at most a second old.
     pub async fn ready(&self) -> Readiness {
-        let mut found = self.found.lock().await;
-        if let Some((at, readiness)) = &*found
-            && at.elapsed() < FRESH
-        {
-            return readiness.clone();
+        let _running = self.running.lock().await;
+        if let Some(readiness) = self.found_within(FRESH) {
+            return readiness;
         }
         let readiness = self.run().await;
-        *found = Some((Instant::now(), readiness.clone()));
+        let found = Some((Instant::now(), readiness.clone()));
+        *self.found.write().unwrap_or_else(PoisonError::into_inner) = found;
         readiness
     }
 
-    /// The results until all checks have once succeeded at the same time; after that, always success.
+    /// What the checks found, two seconds ago at most. Only one who asks waits while they run, however many there are.
+    pub(crate) async fn recently_ready(&self) -> Readiness {
+        if self.running.try_lock().is_err()
+            && let Some(readiness) = self.found_within(RECENT)
+        {
+            return readiness;
+        }
+        self.ready().await
+    }
+
+    fn found_within(&self, age: Duration) -> Option<Readiness> {
+        let found = self.found.read().unwrap_or_else(PoisonError::into_inner);
+        let (at, readiness) = found.as_ref()?;
+        (at.elapsed() < age).then(|| readiness.clone())
+    }
+
+    /// What the checks found as long as they have not all succeeded at the same time; from then on, that all is well.
     pub async fn started(&self) -> Readiness {
         if self.started.load(Ordering::Relaxed) {
             return Readiness { checks: Vec::new() };
@@ -254,5 +273,27 @@ mod tests {
         tokio::time::advance(FRESH).await;
         assert!(!health.ready().await.is_ready());
         assert!(health.started().await.is_ready());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_do_not_wait_for_checks_that_another_waits_for() {
+        let health = Health::new().check("log", || async {
+            tokio::time::sleep(TIMEOUT / 2).await;
+            Ok(())
+        });
+        let asked = async || {
+            let began = Instant::now();
+            assert!(health.recently_ready().await.is_ready());
+            // Timers are a millisecond late at most.
+            began.elapsed().as_millis() / 100
+        };
+        let waits = TIMEOUT.as_millis() / 200;
+        // Nothing is known.
+        assert_eq!(tokio::join!(asked(), asked()), (waits, waits));
+        tokio::time::advance(FRESH).await;
+        assert_eq!(tokio::join!(asked(), asked()), (waits, 0));
+        // What is known is old.
+        tokio::time::advance(RECENT).await;
+        assert_eq!(tokio::join!(asked(), asked()), (waits, waits));
     }
 }

@@ -87,10 +87,9 @@ where
         .route(
             "/health/ready",
             get(|listener: Option<Extension<Listener>>| async move {
-                let readiness = health.ready().await;
                 match listener {
-                    Some(Extension(Listener::Public)) => readiness.without_reasons(),
-                    Some(Extension(Listener::Admin)) | None => readiness.into_response(),
+                    Some(Extension(Listener::Public)) => health.recently_ready().await.without_reasons(),
+                    Some(Extension(Listener::Admin)) | None => health.ready().await.into_response(),
                 }
             }),
         )
