@@ -12,6 +12,8 @@ pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `traceparent` (W3C Trace Context)
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// `tracestate` (W3C Trace Context)
+pub(crate) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// `Cache-Control` for personal data: only the client itself may cache it, and must revalidate each time.
 pub const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");

@@ -21,7 +21,7 @@ use tracing::Instrument;
 use crate::{
     access_log::{AccessLog, Forwarded},
     context::RequestContext,
-    headers::{TRACEPARENT, X_REQUEST_ID},
+    headers::X_REQUEST_ID,
     health::Health,
     parameters::refuse_parameters,
     path,
@@ -176,7 +176,7 @@ fn prometheus_text(text: String) -> Response {
 
 async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: Next) -> Response {
     let (id, id_header) = request_id::of_request(request.headers());
-    let traceparent = trace_context::of_request(request.headers());
+    let traceparent = trace_context::continue_or_begin(request.headers_mut());
     let span = tracing::info_span!(
         "request",
         request.id = id,
@@ -187,10 +187,6 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
         *request.uri_mut() = uri;
     }
     request.headers_mut().insert(&X_REQUEST_ID, id_header.clone());
-    // A valid traceparent is always valid in a header.
-    if let Ok(value) = HeaderValue::from_str(&traceparent) {
-        request.headers_mut().insert(&TRACEPARENT, value);
-    }
 
     let client = RequestContext::client(request.headers(), request.extensions());
     let entry = log.begin(&mut request, id_header.clone(), traceparent.clone(), client);

@@ -1,10 +1,10 @@
 //! W3C Trace Context: the `traceparent` of a request, kept when valid and made otherwise.
 
 use events::Traceparent;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use runtime::new_id;
 
-use crate::headers::TRACEPARENT;
+use crate::headers::{TRACEPARENT, TRACESTATE};
 
 tokio::task_local! {
     /// The `traceparent` of the request being served by this task.
@@ -31,14 +31,21 @@ pub(crate) fn valid(headers: &HeaderMap) -> Option<Traceparent> {
     Some(format!("00{}", text.get(2..LENGTH)?).into())
 }
 
-/// The request's `traceparent`, or a new one.
-pub(crate) fn of_request(headers: &HeaderMap) -> Traceparent {
-    valid(headers).unwrap_or_else(|| {
+/// The request's `traceparent`, or a new one, which replaces it in the headers. What `tracestate` says goes with the one that was
+/// sent, and is dropped when that is missing or invalid (W3C Trace Context, its processing model).
+pub(crate) fn continue_or_begin(headers: &mut HeaderMap) -> Traceparent {
+    let traceparent = valid(headers).unwrap_or_else(|| {
+        headers.remove(&TRACESTATE);
         let trace = new_id().simple().to_string();
         let span = new_id().simple().to_string();
         // A UUIDv7 ends with 62 random bits, as the standard requires for both ids.
         format!("00-{trace}-{}-01", span.get(16..).unwrap_or("0000000000000001")).into()
-    })
+    });
+    // What is known to be valid is always the value of a header.
+    if let Ok(value) = HeaderValue::from_str(&traceparent) {
+        headers.insert(&TRACEPARENT, value);
+    }
+    traceparent
 }
 
 /// The trace id in a `traceparent`, if it is valid.
@@ -85,8 +92,6 @@ fn is_valid(value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -95,15 +100,29 @@ mod tests {
     fn keeps_a_valid_one_and_makes_a_valid_one() {
         let mut headers = HeaderMap::new();
         headers.insert(&TRACEPARENT, HeaderValue::from_static(GOOD));
-        assert_eq!(of_request(&headers), GOOD);
-        assert_eq!(
-            trace_id_of(&of_request(&headers)),
-            Some("4bf92f3577b34da6a3ce929d0e0e4736")
-        );
+        headers.insert(&TRACESTATE, HeaderValue::from_static("vendor=1"));
+        let kept = continue_or_begin(&mut headers);
+        assert_eq!(kept, GOOD);
+        assert_eq!(trace_id_of(&kept), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert_eq!(headers[&TRACESTATE], "vendor=1");
         headers.append(&TRACEPARENT, HeaderValue::from_static(GOOD));
-        let made = of_request(&headers);
+        let made = continue_or_begin(&mut headers);
         assert_ne!(made, GOOD);
         assert!(is_valid(made.as_bytes()), "{made:?}");
+        assert_eq!(headers[&TRACEPARENT].as_bytes(), made.as_bytes());
+    }
+
+    #[test]
+    fn what_goes_with_a_trace_that_is_not_continued_is_dropped() {
+        for traceparent in [None, Some("nonsense")] {
+            let mut headers = HeaderMap::new();
+            for value in ["vendor=1", "another=2"] {
+                headers.append(&TRACESTATE, HeaderValue::from_static(value));
+            }
+            headers.extend(traceparent.map(|value| (TRACEPARENT.clone(), HeaderValue::from_static(value))));
+            continue_or_begin(&mut headers);
+            assert!(!headers.contains_key(&TRACESTATE), "{traceparent:?}");
+        }
     }
 
     #[test]
@@ -111,8 +130,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         let long = format!("01{}-{}", &GOOD[2..], "\"".repeat(50_000));
         headers.insert(&TRACEPARENT, HeaderValue::from_str(&long).unwrap());
-        assert_eq!(of_request(&headers), GOOD);
         assert_eq!(valid(&headers).unwrap(), GOOD);
+        assert_eq!(continue_or_begin(&mut headers), GOOD);
     }
 
     #[test]
