@@ -57,3 +57,29 @@ async fn replicas_are_replaced_without_a_failed_request_on_postgres_and_rabbitmq
     }
     system.stop().await;
 }
+
+#[tokio::test]
+async fn a_gateway_says_that_it_is_about_to_stop_while_it_still_answers_on_postgres_and_rabbitmq() {
+    let mut system = System::start(Deployment::Servers).await;
+    let ready = async |base: &str| {
+        reqwest::get(format!("{base}/health/ready"))
+            .await
+            .unwrap()
+            .status()
+    };
+    for base in [system.base.clone(), system.admin()] {
+        assert_eq!(ready(&base).await, 200, "{base}");
+    }
+    system.signal(Role::Gateway.into(), "TERM");
+    until("it says so", Duration::from_secs(5), async || {
+        ready(&system.base).await == 503
+    })
+    .await;
+    assert_eq!(ready(&system.admin()).await, 503);
+    let still = reqwest::get(format!("{}/openapi.json", system.base))
+        .await
+        .unwrap();
+    assert_eq!(still.status(), 200);
+    assert_eq!(system.terminate(Role::Gateway), Some(0));
+    system.stop().await;
+}

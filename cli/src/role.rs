@@ -243,16 +243,15 @@ impl Listeners {
     async fn serve(self, router: Router, process: Process) -> anyhow::Result<()> {
         let api = self.api.as_ref().map(|listener| listener.address().to_string());
         tracing::info!(role = self.role, listen = api, admin.listen = %self.admin.address(), "ready");
+        let leaving = self.api.is_some().then(CancellationToken::new);
+        let router = match &leaving {
+            Some(leaving) => graceful_shutdown::announced(router, leaving.clone()),
+            None => router,
+        };
         let admin = (self.admin, http_api::admin_of(router.clone()));
         let router = match self.kind {
             Kind::Public => http_api::public_of(router),
             Kind::Internal => http_api::believing_only(self.gateways, router),
-        };
-        let announces = self.kind == Kind::Internal && self.api.is_some();
-        let leaving = announces.then(CancellationToken::new);
-        let router = match &leaving {
-            Some(leaving) => graceful_shutdown::announced(router, leaving.clone()),
-            None => router,
         };
         let listeners = self
             .api

@@ -28,7 +28,7 @@ impl MergedMetrics {
         let up = own.gauge_vec(
             "taskledger_upstream_up",
             "Whether an upstream answered when it was asked for its metrics.",
-            &["upstream", "instance"],
+            &["upstream", "replica"],
         );
         Self {
             own,

@@ -60,9 +60,9 @@ async fn one_page_shows_the_metrics_of_every_role_under_one_head_each() {
         format!(
             r#"taskledger_http_requests_total{{instance="{two}",method="GET",route="/{{*path}}",status="200",role="query-api"}} 1"#
         ),
-        format!(r#"taskledger_upstream_up{{instance="{one}",upstream="query-api",role="gateway"}} 1"#),
-        format!(r#"taskledger_upstream_up{{instance="{down}",upstream="projector",role="gateway"}} 0"#),
-        r#"taskledger_upstream_up{instance="in-process",upstream="auth",role="gateway"} 1"#.to_owned(),
+        format!(r#"taskledger_upstream_up{{replica="{one}",upstream="query-api",role="gateway"}} 1"#),
+        format!(r#"taskledger_upstream_up{{replica="{down}",upstream="projector",role="gateway"}} 0"#),
+        r#"taskledger_upstream_up{replica="in-process",upstream="auth",role="gateway"} 1"#.to_owned(),
     ] {
         assert_eq!(
             page.lines().filter(|found| *found == line).count(),

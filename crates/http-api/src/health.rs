@@ -53,7 +53,11 @@ pub struct Health {
     started: Arc<AtomicBool>,
 }
 
-/// The results of the checks.
+/// Extension of a request that came to a process which is about to stop, and so is not ready any more.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaving;
+
+/// What the checks found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
     /// Every check by name, with the reason where it failed.
@@ -211,6 +215,11 @@ impl Health {
 }
 
 impl Readiness {
+    pub(crate) fn leaving() -> Self {
+        let checks = vec![("process", Err("it is about to stop".to_owned()))];
+        Self { checks }
+    }
+
     /// Whether every check succeeded.
     #[must_use]
     pub fn is_ready(&self) -> bool {

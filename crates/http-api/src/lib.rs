@@ -51,7 +51,7 @@ pub use headers::{
     CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, PRIVATE, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID,
     list as header_list, members as header_members,
 };
-pub use health::{BUS, EVENT_STORE, Health, LOG, OPERATIONS, READ_MODELS, Readiness};
+pub use health::{BUS, EVENT_STORE, Health, LOG, Leaving, OPERATIONS, READ_MODELS, Readiness};
 pub use json::{BodyLimit, JsonObject, read_body};
 pub use middleware::{Asker, admin_of, public_of, with_middleware, with_middleware_and_metrics};
 pub use no_fields::NoFields;

@@ -22,7 +22,7 @@ use crate::{
     access_log::{AccessLog, Forwarded},
     context::RequestContext,
     headers::X_REQUEST_ID,
-    health::Health,
+    health::{Health, Leaving, Readiness},
     parameters::refuse_parameters,
     path,
     problem::Problem,
@@ -86,12 +86,20 @@ where
         .route("/health/live", get(live))
         .route(
             "/health/ready",
-            get(|listener: Option<Extension<Listener>>| async move {
-                match listener {
-                    Some(Extension(Listener::Public)) => health.recently_ready().await.without_reasons(),
-                    Some(Extension(Listener::Admin)) | None => health.ready().await.into_response(),
-                }
-            }),
+            get(
+                |listener: Option<Extension<Listener>>, leaving: Option<Extension<Leaving>>| async move {
+                    let is_public = matches!(listener, Some(Extension(Listener::Public)));
+                    let readiness = match (leaving, is_public) {
+                        (Some(_), _) => Readiness::leaving(),
+                        (None, true) => health.recently_ready().await,
+                        (None, false) => health.ready().await,
+                    };
+                    match is_public {
+                        true => readiness.without_reasons(),
+                        false => readiness.into_response(),
+                    }
+                },
+            ),
         )
         .route(
             STARTUP,

@@ -23,8 +23,8 @@ use axum::{
 };
 use http::{HeaderValue, Request, StatusCode, header};
 use http_api::{
-    FieldError, Health, Problem, Readiness, RequestContext, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID,
-    admin_of, public_of, with_middleware,
+    FieldError, Health, Leaving, Problem, Readiness, RequestContext, TRACEPARENT, X_FORWARDED_FOR,
+    X_REQUEST_ID, admin_of, public_of, with_middleware,
 };
 use runtime::Metrics;
 use serde_json::{Value, json};
@@ -374,5 +374,27 @@ async fn the_admin_address_serves_probes_and_metrics_only() {
             assert_eq!(response.status(), status, "{path}");
             assert!(response.headers().contains_key(&X_REQUEST_ID), "{path}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_is_about_to_stop_is_not_ready_although_all_is_well() {
+    let (router, _) = role();
+    for (router, answer) in [
+        (public_of(router.clone()), json!({"status": "unavailable"})),
+        (
+            admin_of(router),
+            json!({"status": "unavailable", "checks": {"process": "it is about to stop"}}),
+        ),
+    ] {
+        let well = router.clone().oneshot(request("GET", "/health/ready"));
+        assert_eq!(well.await.unwrap().status(), StatusCode::OK);
+        let mut asked = request("GET", "/health/ready");
+        asked.extensions_mut().insert(Leaving);
+        let leaving = router.oneshot(asked).await.unwrap();
+        assert_eq!(leaving.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(leaving.headers().contains_key(&X_REQUEST_ID));
+        let document: Value = serde_json::from_slice(&bytes(leaving).await).unwrap();
+        assert_eq!(document, answer);
     }
 }
