@@ -70,17 +70,23 @@ fn nothing_that_others_reach_starts_with_a_secret_of_the_trial() {
     }
 }
 
+/// What follows `name` in the part of the file that begins with the line `part`.
+fn value(part: &str, name: &str) -> String {
+    let text = compose();
+    let (_, text) = text.split_once(&format!("\n{part}\n")).unwrap();
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
+    line.unwrap_or_else(|| panic!("{name}")).trim().to_owned()
+}
+
 #[test]
 fn the_roles_believe_the_address_that_the_gateway_has() {
-    let text = compose();
-    let value = |name: &str| {
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
-        line.unwrap_or_else(|| panic!("{name}")).trim().to_owned()
-    };
-    let gateway = value("ipv4_address:");
-    assert_eq!(value("TASKLEDGER_GATEWAY_PEERS:"), gateway);
+    let gateway = value("services:", "ipv4_address:");
+    assert_eq!(
+        value("x-settings: &settings", "TASKLEDGER_GATEWAY_PEERS:"),
+        gateway
+    );
     let gateway: IpAddr = gateway.parse().unwrap();
-    let (network, range) = (value("- subnet:"), value("ip_range:"));
+    let (network, range) = (value("  roles:", "- subnet:"), value("  roles:", "ip_range:"));
     let of_others: IpAddr = range.split('/').next().unwrap().parse().unwrap();
     let (network, range) = (
         Peers::parse([&*network]).unwrap(),
@@ -88,4 +94,30 @@ fn the_roles_believe_the_address_that_the_gateway_has() {
     );
     assert!(network.include(gateway) && network.include(of_others));
     assert!(!range.include(gateway), "it could be given to somebody else");
+}
+
+#[test]
+fn each_address_that_the_gateway_is_given_is_a_service_of_its_own() {
+    for role in ["auth", "command-api", "query-api", "projector"] {
+        let variable = format!("TASKLEDGER_{}_URL:", role.to_uppercase().replace('-', "_"));
+        let urls = value("services:", &variable);
+        let (first, second) = urls.split_once("${COMPOSE_PROFILES:+,").unwrap();
+        let host = |url: &str| url.parse::<url::Url>().unwrap().host_str().unwrap().to_owned();
+        assert_eq!(host(first), role);
+        let replica = host(second.strip_suffix('}').unwrap());
+        // The same in all, and there when the variable is set, which is also what starts it.
+        let service = format!("\n  {replica}:\n    <<: *{role}\n    profiles: [replicas]\n");
+        assert!(compose().contains(&service), "{service}");
+    }
+}
+
+#[test]
+fn the_gateway_reads_the_file_of_limits_and_the_address_of_a_proxy_beside_it_is_known() {
+    let file = value("services:", "TASKLEDGER_GATEWAY_CONFIG:");
+    assert!(compose().contains(&format!("- ./deploy/gateway.toml:{file}:ro\n")));
+    let proxy = value("  front:", "gateway:");
+    let network = Peers::parse([&*value("  front:", "- subnet:")]).unwrap();
+    assert!(network.include(proxy.parse().unwrap()));
+    let guide = fs::read_to_string("../docs/operations.md").unwrap();
+    assert!(guide.contains(&format!("`trusted_proxies = [\"{proxy}\"]`")));
 }
