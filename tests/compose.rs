@@ -70,7 +70,7 @@ fn nothing_that_others_reach_starts_with_a_secret_of_the_trial() {
     }
 }
 
-/// What follows `name` in the part of the file that begins with the line `part`.
+/// The rest of the first line that begins with `name`, after the line `part`.
 fn value(part: &str, name: &str) -> String {
     let text = compose();
     let (_, text) = text.split_once(&format!("\n{part}\n")).unwrap();
@@ -105,7 +105,7 @@ fn each_address_that_the_gateway_is_given_is_a_service_of_its_own() {
         let host = |url: &str| url.parse::<url::Url>().unwrap().host_str().unwrap().to_owned();
         assert_eq!(host(first), role);
         let replica = host(second.strip_suffix('}').unwrap());
-        // The same in all, and there when the variable is set, which is also what starts it.
+        // It has the same settings, and the variable that adds its address also starts it.
         let service = format!("\n  {replica}:\n    <<: *{role}\n    profiles: [replicas]\n");
         assert!(compose().contains(&service), "{service}");
     }

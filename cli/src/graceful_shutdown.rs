@@ -1,6 +1,6 @@
-//! A role that is about to stop says so first, and goes on for a moment. The gateway asks once a second who is ready, and whatever
-//! balances load in front of gateways asks them: otherwise a request would be sent on a connection that is just being closed, and
-//! nobody could tell what became of it.
+//! Announces that a role is about to stop before it stops. The gateway asks once a second who is ready, and load balancers
+//! ask the gateways. Without the notice they could send a request on a connection that is being closed, and could not
+//! tell whether the request took effect.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 /// readiness checks.
 pub(crate) const NOTICE: Duration = Duration::from_millis(1_600);
 
-/// `router`, which is not ready any more once `leaving` is cancelled.
+/// Makes `router` report that it is not ready once `leaving` is cancelled.
 pub(crate) fn announced(router: Router, leaving: CancellationToken) -> Router {
     router.layer(middleware::map_request(move |mut request: Request| {
         if leaving.is_cancelled() {

@@ -1,4 +1,4 @@
-//! Clients and replicas that stop in the middle of a request: they are told so or passed over, and nobody else waits for them.
+//! Clients and replicas that stop in the middle of a request. Others are not affected by them.
 
 #![expect(
     clippy::unwrap_used,
@@ -58,7 +58,7 @@ async fn clients_that_hold_their_bodies_back_are_told_so_and_take_a_role_from_no
         })
         .await;
     let address = background.serve(gateway.clone()).await;
-    // More than open a circuit. Some send nothing before they are asked to.
+    // More failures than open a circuit. Every second client waits for `100 Continue` before it would send the body.
     let mut clients = Vec::new();
     for expects in ["", "Expect: 100-continue\r\n"].repeat(6) {
         let mut client = TcpStream::connect(address).await.unwrap();
@@ -86,7 +86,7 @@ async fn clients_that_hold_their_bodies_back_are_told_so_and_take_a_role_from_no
 #[tokio::test]
 async fn a_replica_that_stands_still_delays_neither_the_gateway_nor_news_of_the_others() {
     let background = Background::default();
-    // The system takes its connections.
+    // The kernel accepts connections, but nobody answers.
     let still = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let looks = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&looks);
@@ -105,7 +105,7 @@ async fn a_replica_that_stands_still_delays_neither_the_gateway_nor_news_of_the_
         .await;
     let response = ask(&gateway, request("GET", "/health/ready", &[], Body::empty())).await;
     assert_eq!(response.status(), StatusCode::OK, "{}", text(response).await);
-    // The first look is shared with that of just now; then there is one a second.
+    // The first probe and the request above share one run of the checks. Then there is one probe a second.
     while looks.load(Ordering::SeqCst) < 3 {
         sleep(Duration::from_millis(20)).await;
         let seconds = began.elapsed().as_secs();
@@ -162,7 +162,7 @@ async fn a_read_at_a_replica_that_stands_still_is_sent_to_another_one_before_its
         let router = Router::new().route("/{*path}", any(handler));
         with_middleware(router, "query-api", &Metrics::new("query-api"), Health::new())
     };
-    // Both say that they are ready.
+    // Both report that they are ready.
     let addresses = [
         background.serve(replica(&still, false)).await,
         background.serve(replica(&well, true)).await,
@@ -183,7 +183,7 @@ async fn a_read_at_a_replica_that_stands_still_is_sent_to_another_one_before_its
     assert!(seconds < 10, "{seconds} s");
     let asked = still.load(Ordering::SeqCst);
     assert!(asked >= 5, "{asked}");
-    // Others answered what it did not.
+    // After that its circuit is open.
     for _ in 0..16 {
         assert_eq!(read().await.status(), StatusCode::OK);
     }
@@ -213,7 +213,7 @@ async fn what_takes_long_everywhere_is_held_against_no_replica() {
             ..embedded()
         })
         .await;
-    // What one person does goes to one replica first.
+    // All commands of one person go to the same replica first.
     let headers = [("authorization", "Bearer ann.a.b")];
     let delete = async |path| {
         let response = ask(&gateway, request("DELETE", path, &headers, Body::empty())).await;

@@ -24,7 +24,7 @@ use tokio::{sync::Mutex, time::Instant};
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// The results of the checks are reused for this long.
 const FRESH: Duration = Duration::from_millis(500);
-/// The same for strangers while the checks run. Longer than [`FRESH`] and [`TIMEOUT`] together.
+/// The maximum age of results that the public address shows while the checks run. Longer than [`FRESH`] and [`TIMEOUT`] together.
 const RECENT: Duration = Duration::from_secs(2);
 
 /// The event log accepts appends.
@@ -45,19 +45,19 @@ type Check = Arc<dyn Fn() -> Outcome + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Health {
     checks: Vec<(&'static str, Check)>,
-    /// What they found last, and when.
+    /// The last results and their time.
     found: Arc<RwLock<Option<(Instant, Readiness)>>>,
-    /// Locked while they run, so that all who ask meanwhile wait for one answer.
+    /// Locked while the checks run, so that concurrent requests share one run.
     running: Arc<Mutex<()>>,
     /// Whether every check has succeeded once.
     started: Arc<AtomicBool>,
 }
 
-/// Extension of a request that came to a process which is about to stop, and so is not ready any more.
+/// A request extension: the process is about to stop, so it reports that it is not ready.
 #[derive(Debug, Clone, Copy)]
 pub struct Leaving;
 
-/// What the checks found.
+/// The results of the checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
     /// Every check by name, with the reason where it failed.
@@ -171,7 +171,7 @@ impl Health {
         readiness
     }
 
-    /// What the checks found, two seconds ago at most. Only one who asks waits while they run, however many there are.
+    /// Results that are at most two seconds old. While the checks run, only one of the requests waits for them.
     pub(crate) async fn recently_ready(&self) -> Readiness {
         if self.running.try_lock().is_err()
             && let Some(readiness) = self.found_within(RECENT)
@@ -187,7 +187,7 @@ impl Health {
         (at.elapsed() < age).then(|| readiness.clone())
     }
 
-    /// What the checks found as long as they have not all succeeded at the same time; from then on, that all is well.
+    /// The results until all checks have once succeeded at the same time; after that, always success.
     pub async fn started(&self) -> Readiness {
         if self.started.load(Ordering::Relaxed) {
             return Readiness { checks: Vec::new() };
@@ -293,15 +293,15 @@ mod tests {
         let asked = async || {
             let began = Instant::now();
             assert!(health.recently_ready().await.is_ready());
-            // Timers are a millisecond late at most.
+            // Timers are at most a millisecond late.
             began.elapsed().as_millis() / 100
         };
         let waits = TIMEOUT.as_millis() / 200;
-        // Nothing is known.
+        // There are no results yet.
         assert_eq!(tokio::join!(asked(), asked()), (waits, waits));
         tokio::time::advance(FRESH).await;
         assert_eq!(tokio::join!(asked(), asked()), (waits, 0));
-        // What is known is old.
+        // The results are too old.
         tokio::time::advance(RECENT).await;
         assert_eq!(tokio::join!(asked(), asked()), (waits, waits));
     }

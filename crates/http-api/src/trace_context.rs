@@ -31,8 +31,8 @@ pub(crate) fn valid(headers: &HeaderMap) -> Option<Traceparent> {
     Some(format!("00{}", text.get(2..LENGTH)?).into())
 }
 
-/// The request's `traceparent`, or a new one, which replaces it in the headers. What `tracestate` says goes with the one that was
-/// sent, and is dropped when that is missing or invalid (W3C Trace Context, its processing model).
+/// The request's `traceparent`, or a new one, which is also put into the headers. A `tracestate` belongs to the
+/// `traceparent` of its sender. It is dropped when that is missing or invalid (W3C Trace Context, processing model).
 pub(crate) fn continue_or_begin(headers: &mut HeaderMap) -> Traceparent {
     let traceparent = valid(headers).unwrap_or_else(|| {
         headers.remove(&TRACESTATE);
@@ -41,7 +41,7 @@ pub(crate) fn continue_or_begin(headers: &mut HeaderMap) -> Traceparent {
         // A UUIDv7 ends with 62 random bits, as the standard requires for both ids.
         format!("00-{trace}-{}-01", span.get(16..).unwrap_or("0000000000000001")).into()
     });
-    // What is known to be valid is always the value of a header.
+    // A valid traceparent is always valid in a header.
     if let Ok(value) = HeaderValue::from_str(&traceparent) {
         headers.insert(&TRACEPARENT, value);
     }

@@ -1,4 +1,4 @@
-//! The body of a role's answer as it is passed on: one that falls silent ends in an error. It must not know what it says.
+//! The body of an upstream's answer, with a time limit for each next part. It does not know the content.
 
 use std::{
     pin::Pin,
@@ -12,15 +12,15 @@ use tokio::time::{Sleep, sleep};
 
 use crate::error::ForwardError;
 
-/// For the next part of an answer. A stream of events has a heartbeat three times in it.
+/// The time limit for the next part of an answer. An event stream sends three heartbeats in this time.
 const SILENCE: Duration = Duration::from_secs(45);
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// A body that must make progress while it is waited for. The time that a client takes for it does not count.
+/// A body that fails when the upstream sends nothing for [`SILENCE`]. The time that the client takes to read does not count.
 pub(super) struct AnswerBody<B> {
     body: B,
-    /// Armed only while waiting.
+    /// Set only while waiting for the upstream.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// A body whose parts come after these times.
+    /// A body that sends a part after each of these pauses.
     fn parts(after: Vec<Duration>) -> AnswerBody<Body> {
         let parts = unfold(after.into_iter(), |mut after| async move {
             sleep(after.next()?).await;
@@ -86,7 +86,7 @@ mod tests {
     async fn an_answer_that_falls_silent_breaks_off() {
         let mut body = parts(vec![Duration::from_secs(1), Duration::from_secs(3_600)]);
         assert!(body.frame().await.unwrap().is_ok());
-        // It is the role that has to be slow, not the client.
+        // Time that the reader takes does not count.
         sleep(SILENCE * 2).await;
         let began = tokio::time::Instant::now();
         assert!(body.frame().await.unwrap().is_err());

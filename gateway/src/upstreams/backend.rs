@@ -88,7 +88,7 @@ impl Backend {
     }
 }
 
-/// What a role in this process answers to a GET of `path`, or why there is no answer.
+/// The answer of a role in this process to a GET of `path`, or an error.
 async fn probe(router: &Router, path: &'static str) -> Result<String, String> {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = http::Uri::from_static(path);

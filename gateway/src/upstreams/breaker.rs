@@ -15,7 +15,8 @@ const FAILURES: u32 = 5;
 const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest time that the circuit stays open before the next trial.
 const LONGEST: Duration = Duration::from_secs(8);
-/// How long a trial is the only one. Its client may be slow, or the replica silent: then the next request may find out, too.
+/// How long a trial keeps other requests away. After that the next request is also a trial, since the first one may
+/// only have a slow client.
 const TRIAL: Duration = Duration::from_secs(2);
 
 /// The circuit of one replica.
@@ -103,7 +104,7 @@ impl Attempt<'_> {
             },
             Circuit::Closed { .. } => opened(now, SHORTEST),
             Circuit::Trial { pause, .. } => opened(now, (pause * 2).min(LONGEST)),
-            // One that was sent before it opened.
+            // Sent before the circuit opened.
             Circuit::Open { until, pause } => Circuit::Open { until, pause },
         };
     }

@@ -19,11 +19,11 @@ use tower::{BoxError, ServiceExt as _, util::BoxCloneSyncService};
 
 use super::replayable_body::ReplayableBody;
 
-/// For a connection over TCP.
+/// The time limit for a TCP connection.
 const TCP_TIMEOUT: Duration = Duration::from_secs(1);
-/// For all that it takes until a request can be sent: the address of a name, the connection, the handshake of TLS.
+/// The time limit until a request can be sent: name resolution, TCP connection and TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Well below the time after which a role closes a connection that nobody uses.
+/// How long an unused connection is kept. Shorter than the time after which a role closes one.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
 /// The most unused connections of one runtime to one replica. More are closed after a burst.
 const MOST_IDLE: usize = 256;
@@ -139,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_handshake_that_does_not_end_is_no_connection() {
-        // The system takes the connection, and nobody ever speaks TLS.
+        // The kernel accepts the connection, but nobody answers the TLS handshake.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = Client::believing(None).unwrap();
         let mut request = Request::new(ReplayableBody::new(Body::empty()));

@@ -20,8 +20,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::error::ForwardError;
 
-/// For the head of an answer, counted from when the last part of the request was sent. While the client holds the next part back,
-/// nobody waits for the answer.
+/// The time limit for the head of an answer, after the last part of the request was sent. It does not run while the
+/// gateway waits for the client to send the next part.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes of a body that are kept for sending it again. No command is longer.
 const MOST_KEPT: usize = 1024 * 1024;
@@ -46,7 +46,7 @@ async fn within<T>(
     }
 }
 
-/// Completes once the upstream has had all there is of `body` for as long as `limit`, counted from now at the earliest.
+/// Completes when the upstream has had `limit` for its answer, from now or from when the last part of `body` was sent.
 pub(super) async fn overdue(limit: Duration, body: &ReplayableBody) {
     let mut since = Instant::now();
     loop {
@@ -100,7 +100,7 @@ struct State {
     /// Whether something was read and not kept.
     lost: bool,
     moved_at: Instant,
-    /// More of it was asked for, and the client has not sent it yet.
+    /// Whether the last read waits for the client to send more.
     awaits_client: bool,
     failure: Option<Failure>,
 }
@@ -165,7 +165,7 @@ impl ReplayableBody {
         !self.state().lost
     }
 
-    /// Since when the upstream has had all there is of it: not yet, as long as the client holds the next part back.
+    /// Since when the gateway waits for the upstream: since now, while it waits for the client.
     fn waiting_since(&self) -> Instant {
         let state = self.state();
         match state.awaits_client {

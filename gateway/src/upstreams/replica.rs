@@ -30,13 +30,13 @@ use super::{
 };
 use crate::error::{ForwardError, causes};
 
-/// For a replica to say whether it is ready. Less than the second that the readiness of the gateway gives each of its checks.
+/// The time limit of a probe of readiness. Shorter than the second that the gateway's own readiness gives each check.
 const READINESS_TIMEOUT: Duration = Duration::from_millis(900);
-/// For the metrics of a replica.
+/// The time limit for reading the metrics.
 const METRICS_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two looks at whether a replica is ready.
+/// The pause between two probes of readiness.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// Metrics longer than this are not taken, in bytes.
+/// The longest page of metrics that is read, in bytes.
 const PROBE_LIMIT: usize = 8 * 1024 * 1024;
 
 pub(super) struct Replica {
@@ -134,7 +134,7 @@ impl Replica {
         Some(outcome)
     }
 
-    /// Holds against it that it did not answer soon what another replica answered at once.
+    /// Counts a failure: another replica answered in time what this one did not.
     pub(super) fn was_silent(&self) {
         let now = Instant::now();
         if let Some(attempt) = self.breaker.begin(now) {
@@ -171,7 +171,7 @@ impl Replica {
         }
     }
 
-    /// Looks after whether it is ready, for ever.
+    /// Probes its readiness once a second; never returns.
     pub(super) async fn watch(&self) {
         loop {
             self.look().await;
@@ -197,7 +197,7 @@ impl Replica {
         self.ready.swap(ready, Ordering::Relaxed) != ready
     }
 
-    /// Whether it says that it is ready, or why not.
+    /// Whether it is ready, or why not.
     pub(super) async fn ready(&self) -> Result<(), String> {
         self.probe("/health/ready", READINESS_TIMEOUT).await.map(drop)
     }
@@ -206,7 +206,7 @@ impl Replica {
         self.probe("/metrics", METRICS_TIMEOUT).await
     }
 
-    /// Its answer to a GET of `path`, or why there is none.
+    /// Its answer to a GET of `path`, or an error.
     async fn probe(&self, path: &'static str, limit: Duration) -> Result<String, String> {
         let probe = async {
             let mut request = Request::new(ReplayableBody::new(Body::empty()));

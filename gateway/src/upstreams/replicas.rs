@@ -28,9 +28,9 @@ use super::{
 };
 use crate::error::ForwardError;
 
-/// Nothing is sent again later than this after the request came: whoever waits has waited long enough.
+/// No request is sent again later than this after it arrived.
 const RETRY_WITHIN: Duration = Duration::from_secs(10);
-/// How much longer than a request is ready to wait for its state a replica has for the answer, while another one could give it.
+/// The time that a replica has for its answer beyond the `Prefer: wait` of the request, when another one could be asked.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The replicas of one role.
@@ -113,7 +113,7 @@ impl Replicas {
                     return Ok(response);
                 }
                 Some(Err(error @ ForwardError::Unreachable(_))) => {
-                    // Nothing was sent to this one. What was sent to another may have been carried out.
+                    // Nothing was sent to this replica. The request to another one may have taken effect.
                     if !is_sent(&failure) {
                         failure = error;
                     }
@@ -130,7 +130,8 @@ impl Replicas {
         Err(failure)
     }
 
-    /// The outcome of an attempt; the patience with it if that ended before, and the request may be sent to another replica instead.
+    /// The outcome of an attempt. When it takes longer than `patience` and the request may be sent to another replica,
+    /// the attempt is dropped and `patience` is the error.
     async fn soon<T>(
         &self,
         patience: Option<Duration>,
@@ -152,7 +153,7 @@ impl Replicas {
         Ok(attempt.await)
     }
 
-    /// Whether one may be sent again; that is paid for.
+    /// Whether a request may be sent again. Takes it from the budget.
     fn may_send_again(&self) -> bool {
         let is_paid = self.budget.spend(Instant::now());
         if !is_paid {
@@ -161,7 +162,7 @@ impl Replicas {
         is_paid
     }
 
-    /// The replicas whose circuits let a request through, those that are ready first. The others may be back.
+    /// The replicas whose circuits are closed, ready ones first. The others may have come back.
     fn in_order(&self, parts: &Parts, now: Instant) -> Vec<&Replica> {
         let caller = match self.role {
             COMMAND_API if self.replicas.len() > 1 => CallerKey::of(&parts.headers),
@@ -199,12 +200,12 @@ impl Replicas {
             .filter_map(|index| self.replicas.get(index))
     }
 
-    /// Looks after which replicas are ready, for ever. One that stands still delays no look at another.
+    /// Probes the readiness of all replicas independently of each other; never returns.
     pub(super) async fn watch(&self) {
         join_all(self.replicas.iter().map(Replica::watch)).await;
     }
 
-    /// Whether any replica is ready: the first one that says so decides. Otherwise why none is.
+    /// Succeeds as soon as one replica is ready. Otherwise says why none is.
     pub(super) async fn ready(&self) -> Result<(), String> {
         let mut asked: FuturesUnordered<_> = self.replicas.iter().map(Replica::ready).collect();
         let mut reasons = Vec::new();
@@ -217,7 +218,7 @@ impl Replicas {
         Err(reasons.join("; "))
     }
 
-    /// The metrics of every replica: its address, and the text or why there is none.
+    /// The metrics of all replicas: the address, and the text or an error.
     pub(super) async fn metrics(&self) -> Vec<(&str, Result<String, String>)> {
         let asked = self
             .replicas
@@ -227,7 +228,7 @@ impl Replicas {
     }
 }
 
-/// A replica that did not answer soon, so that another one was asked.
+/// A replica that did not answer in time, so that another one was asked.
 struct GivenUp<'r> {
     replica: &'r Replica,
     patience: Duration,
@@ -235,7 +236,7 @@ struct GivenUp<'r> {
 }
 
 impl GivenUp<'_> {
-    /// The other one has answered. If that took it as long, the request is a long one, and nobody is at fault.
+    /// Another replica has answered. If it took as long, the request is slow everywhere and no replica is at fault.
     fn answered_elsewhere(self) {
         if self.at.elapsed() < self.patience {
             self.replica.was_silent();
@@ -243,13 +244,13 @@ impl GivenUp<'_> {
     }
 }
 
-/// How long a replica has for the answer to a request that another one could be sent.
+/// The time that a replica has for its answer when another one could be asked.
 fn patience(parts: &Parts) -> Duration {
-    // A malformed token is refused at once.
+    // The role refuses a malformed token immediately.
     AtLeast::of(&parts.headers).map_or(Duration::ZERO, |at_least| at_least.wait()) + PATIENCE
 }
 
-/// Whether a request that ended so may have been carried out.
+/// Whether a request that failed like this may have taken effect.
 fn is_sent(failure: &ForwardError) -> bool {
     matches!(failure, ForwardError::Lost(_) | ForwardError::TimedOut)
 }

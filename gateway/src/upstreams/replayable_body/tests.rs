@@ -31,7 +31,7 @@ async fn a_request_that_is_still_being_sent_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_holds_its_body_back_is_not_taken_for_an_upstream_that_does_not_answer() {
-    // The server gives a client as long as an upstream has, counted from when the body is asked for.
+    // The server gives the client the same time, counted from the first read of the body.
     let stalls = futures::stream::once(async {
         tokio::time::sleep(ANSWER_TIMEOUT).await;
         Err::<Bytes, _>(BodyStalled)
