@@ -1,5 +1,5 @@
-//! Removes erased people from places that a projection does not reach: the tables that a rebuild has put aside, and
-//! deleted rows in SQLite's file.
+//! Removes erased people from places that a projection does not reach: rows that were too many for one transaction, the
+//! tables that a rebuild has put aside, and deleted rows in SQLite's file.
 
 use std::time::Duration;
 
@@ -9,12 +9,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     operator::rebuild::{RebuildError, remove_others},
-    projecting::{apply::LOCK_TIMEOUT, decode::sentence, writing},
+    projecting::{
+        apply::LOCK_TIMEOUT,
+        decode::sentence,
+        deletion::{Erasure, RowBudget},
+        unfinished_deletions::{are_finished, finish_deletions},
+        writing,
+    },
 };
 
 /// How often it checks whether people were erased.
 const EVERY: Duration = Duration::from_secs(5);
-/// The most people that are removed from one set of tables in one transaction.
+/// The most people that are read at once.
 const PEOPLE: u64 = 50;
 
 /// Checks repeatedly, until `stop` is cancelled.
@@ -26,7 +32,7 @@ pub(crate) async fn forget_the_erased(read_models: Database, stop: CancellationT
             Err(error) => {
                 tracing::warn!(
                     error = sentence(&error),
-                    "people who were erased are still in tables that were put aside, or in free pages; trying again"
+                    "people who were erased are still in some tables, or in free pages; trying again"
                 );
             }
         }
@@ -40,11 +46,12 @@ pub(crate) async fn forget_the_erased(read_models: Database, stop: CancellationT
 /// Removes all erased people, unless `forgotten` says that this was done. Returns the number of erased people, or
 /// `None` when it has to be repeated.
 async fn forget(read_models: &Database, forgotten: Option<u64>) -> Result<Option<u64>, RebuildError> {
+    finish_deletions(read_models).await?;
     let erased = number(read_models, "SELECT COUNT(*) AS number FROM erased_subjects").await?;
     if read_models.is_postgres() {
         if forgotten != Some(erased) {
             for schema in schemas_aside(read_models).await? {
-                while erase_some(read_models, &schema).await? > 0 {}
+                erase_aside(read_models, &schema).await?;
             }
         }
         return Ok(Some(erased));
@@ -54,6 +61,9 @@ async fn forget(read_models: &Database, forgotten: Option<u64>) -> Result<Option
     let noted = "SELECT user_version AS number FROM pragma_user_version";
     if number(read_models, noted).await? == erased {
         return Ok(Some(erased));
+    }
+    if !are_finished(read_models).await? {
+        return Ok(None);
     }
     match remove_others(read_models) {
         Ok(()) => {}
@@ -83,20 +93,50 @@ async fn schemas_aside(read_models: &Database) -> Result<Vec<String>, DatabaseEr
     rows.iter().map(|row| row.text("name")).collect()
 }
 
-/// Removes some people from the tables in `schema`, and returns how many.
-async fn erase_some(read_models: &Database, schema: &str) -> Result<usize, DatabaseError> {
-    let mut tx = read_models.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
+/// Removes all erased people from the tables in `schema`. A failure with one person does not stop it.
+async fn erase_aside(read_models: &Database, schema: &str) -> Result<(), DatabaseError> {
     let missing = format!(
-        "SELECT subject, position FROM erased_subjects WHERE subject NOT IN (SELECT subject FROM {schema}.erased_subjects) \
-         LIMIT $1"
+        "SELECT subject, position FROM erased_subjects e WHERE subject > $1
+             AND NOT EXISTS (SELECT 1 FROM {schema}.erased_subjects a WHERE a.subject = e.subject)
+         ORDER BY subject LIMIT $2"
     );
-    let people = tx.fetch_all(&missing, &[PEOPLE.into()]).await?;
-    tx.execute(&format!("SET LOCAL search_path TO {schema}"), &[])
-        .await?;
-    for person in &people {
-        let (subject, position) = (UserId(person.uuid("subject")?), person.unsigned("position")?);
-        writing::erase(&mut tx, subject, position).await?;
+    let mut result = Ok(());
+    let mut after = UserId::NOBODY;
+    loop {
+        let people = read_models
+            .fetch_all(&missing, &[after.0.into(), PEOPLE.into()])
+            .await?;
+        for person in &people {
+            after = UserId(person.uuid("subject")?);
+            let position = person.unsigned("position")?;
+            result = erase_one_aside(read_models, schema, after, position)
+                .await
+                .and(result);
+        }
+        if people.is_empty() {
+            return result;
+        }
     }
-    tx.commit().await?;
-    Ok(people.len())
+}
+
+async fn erase_one_aside(
+    read_models: &Database,
+    schema: &str,
+    subject: UserId,
+    position: u64,
+) -> Result<(), DatabaseError> {
+    let mut erasure = Erasure::of(subject);
+    loop {
+        let mut tx = read_models.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
+        tx.execute(&format!("SET LOCAL search_path TO {schema}"), &[])
+            .await?;
+        let is_done = erasure.go_on(&mut tx, &mut RowBudget::new()).await?;
+        if is_done {
+            writing::remember_erased(&mut tx, subject, position).await?;
+        }
+        tx.commit().await?;
+        if is_done {
+            return Ok(());
+        }
+    }
 }

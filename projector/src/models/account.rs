@@ -29,7 +29,7 @@ impl Model for Account {
 
     const SUBJECT: &'static str = "id";
 
-    const ERASURE: &'static [&'static str] = &["DELETE FROM accounts WHERE id = $1"];
+    const ERASURE: &'static [&'static str] = &["id = $1"];
 
     fn evolve(
         state: Option<Self>,

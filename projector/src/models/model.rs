@@ -17,7 +17,7 @@ pub(crate) trait Model: Clone + Send + Sync {
     /// The column with the subject of a row.
     const SUBJECT: &'static str;
 
-    /// Deletes the rows about the person `$1`, each statement with an index.
+    /// Which rows are about the person `$1`, each condition with an index.
     const ERASURE: &'static [&'static str];
 
     /// The state after `event`, as the fold of [`events`] has it.

@@ -31,7 +31,7 @@ impl Model for Session {
 
     const SUBJECT: &'static str = "account";
 
-    const ERASURE: &'static [&'static str] = &["DELETE FROM sessions WHERE account = $1"];
+    const ERASURE: &'static [&'static str] = &["account = $1"];
 
     fn evolve(
         state: Option<Self>,

@@ -42,8 +42,8 @@ impl Model for Task {
 
     // Each part of the table has an index.
     const ERASURE: &'static [&'static str] = &[
-        "DELETE FROM tasks WHERE owner = $1 AND deleted_at IS NULL",
-        "DELETE FROM tasks WHERE owner = $1 AND deleted_at IS NOT NULL",
+        "owner = $1 AND deleted_at IS NULL",
+        "owner = $1 AND deleted_at IS NOT NULL",
     ];
 
     fn evolve(state: Option<Self>, id: Uuid, event: &TaskEvent, version: u64, at: Timestamp) -> Option<Self> {

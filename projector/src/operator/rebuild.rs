@@ -22,7 +22,10 @@ use crate::{
     metrics::ProjectorMetrics,
     models::{AUDIT_LOG, Model as _, TASK_HISTORY, for_each_model},
     operator::verify::{Comparison, compare_tables},
-    projecting::{apply::Applier, catch_up::catch_up, checkpoint, log_comparison::LogComparison},
+    projecting::{
+        apply::Applier, catch_up::catch_up, checkpoint, log_comparison::LogComparison,
+        unfinished_deletions::finish_deletions,
+    },
     tuning::Tuning,
 };
 pub use dropped_rows::DroppedRows;
@@ -168,6 +171,9 @@ impl Rebuild {
     /// When they cannot be read.
     pub async fn compare(&self) -> Result<Comparison, RebuildError> {
         let shadow = self.places.open(Generation::Shadow).await?;
+        for tables in [&self.live, &shadow] {
+            finish_deletions(tables).await?;
+        }
         let comparison = compare_tables(&self.live, &shadow, self.partitions).await?;
         shadow.close().await;
         Ok(comparison)

@@ -38,7 +38,7 @@ pub struct PartitionStatus {
 }
 
 /// The tables that are not folded from one stream for each row.
-const OTHER_TABLES: [(&str, &str); 5] = [
+const OTHER_TABLES: [(&str, &str); 7] = [
     (
         "task_history",
         "one row for each event of a task, with what it changed",
@@ -47,6 +47,11 @@ const OTHER_TABLES: [(&str, &str); 5] = [
     ("parked_events", "events that could not be projected"),
     ("discarded_events", "events that an operator gave up on"),
     ("erased_subjects", "people who were erased"),
+    (
+        "unfinished_erasures",
+        "those of them whose rows are being deleted",
+    ),
+    ("unfinished_purges", "purged tasks whose history is being deleted"),
 ];
 
 impl Status {

@@ -3,34 +3,21 @@
 use std::collections::HashMap;
 
 use database::{DatabaseError, Transaction};
-use events::{ERASED, OperationFinished, OperationStarted, StreamName, TaskId, UserId};
+use events::{StreamName, TaskId, UserId};
 
 use crate::{
     models::{
-        AUDIT_LOG, ListedModel, Model as _, ModelRows, PARKED_EVENTS, TASK_HISTORY, TaskVersion,
-        audit_values, for_each_model, storable,
+        AUDIT_LOG, ListedModel, ModelRows, PARKED_EVENTS, TASK_HISTORY, TaskVersion, audit_values,
+        for_each_model, storable,
         table::{Conflict, Rows},
         table_of,
     },
     projecting::{
         decode::{Decoded, Reading},
+        deletion::{Erasure, RowBudget, purge},
         fold::{Fold, Parked},
     },
 };
-
-/// Deletes a person's rows from tables that are not folded from streams.
-const OTHER_ERASURE: [&str; 3] = [
-    "DELETE FROM task_history WHERE owner = $1",
-    "DELETE FROM parked_events WHERE subject = $1",
-    // The reason may quote the event. Nothing about the person is projected any more, so no event needs to be
-    // skipped.
-    "DELETE FROM discarded_events WHERE subject = $1",
-];
-
-/// Replaces the request ids, which clients may have chosen. Operations of operators stay, and reasons of admins are
-/// deleted.
-const AUDIT_ERASURE: &str = "UPDATE audit_log SET correlation_id = $2,
-     operation = CASE WHEN type IN ($3, $4) THEN operation END WHERE subject = $1";
 
 /// Writes all changes of `fold`.
 pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), DatabaseError> {
@@ -43,13 +30,20 @@ pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), Databa
         ..
     } = fold;
     let is_erased = |subject: UserId| erased.contains_key(&subject);
-    write_history(tx, rows.history.take().unwrap_or_default(), is_erased).await?;
+    let mut budget = RowBudget::new();
+    let history = rows.history.take().unwrap_or_default();
+    write_history(tx, history, is_erased, &mut budget).await?;
     delete(tx, newly_dropped.iter()).await?;
     for_each_model!(M => write_rows::<M>(tx, &mut rows, is_erased).await?);
     park(tx, &newly_parked).await?;
     for subject in newly_erased {
         let position = erased.get(&subject).copied().unwrap_or_default();
-        erase(tx, subject, position).await?;
+        remember_erased(tx, subject, position).await?;
+        if !Erasure::of(subject).go_on(tx, &mut budget).await? {
+            let sql =
+                "INSERT INTO unfinished_erasures (subject) VALUES ($1) ON CONFLICT (subject) DO NOTHING";
+            tx.execute(sql, &[subject.0.into()]).await?;
+        }
     }
     Ok(())
 }
@@ -80,27 +74,18 @@ pub(crate) async fn delete(
     Ok(())
 }
 
-/// Deletes the rows of the person `subject`, who was erased at `position` in the log, and records that nothing about
-/// them is projected any more.
-pub(crate) async fn erase(tx: &mut Transaction, subject: UserId, position: u64) -> Result<(), DatabaseError> {
-    let audit = [
-        subject.0.into(),
-        ERASED.into(),
-        OperationStarted::KIND.into(),
-        OperationFinished::KIND.into(),
-    ];
-    tx.execute(AUDIT_ERASURE, &audit).await?;
-    let mut statements = OTHER_ERASURE.to_vec();
-    for_each_model!(M => statements.extend(M::ERASURE));
-    for sql in statements {
-        tx.execute(sql, &[subject.0.into()]).await?;
-    }
+/// Remembers that nothing about the person `subject`, who was erased at `position` in the log, is projected any more.
+pub(crate) async fn remember_erased(
+    tx: &mut Transaction,
+    subject: UserId,
+    position: u64,
+) -> Result<(), DatabaseError> {
     tx.execute(
         "INSERT INTO erased_subjects (subject, position) VALUES ($1, $2) ON CONFLICT (subject) DO NOTHING",
         &[subject.0.into(), position.into()],
     )
-    .await?;
-    Ok(())
+    .await
+    .map(drop)
 }
 
 async fn write_rows<M: ListedModel>(
@@ -125,14 +110,17 @@ async fn write_history(
     tx: &mut Transaction,
     history: Vec<TaskVersion>,
     is_erased: impl Fn(UserId) -> bool,
+    budget: &mut RowBudget,
 ) -> Result<(), DatabaseError> {
     let purged = history.iter().filter(|version| version.is_purge());
     let purged: HashMap<TaskId, u64> = purged
         .map(|version| (version.task, version.record.position))
         .collect();
     for (task, position) in &purged {
-        let sql = "DELETE FROM task_history WHERE task = $1 AND position < $2";
-        tx.execute(sql, &[task.0.into(), (*position).into()]).await?;
+        if !purge(tx, *task, *position, budget).await? {
+            let sql = "INSERT INTO unfinished_purges (task, position) VALUES ($1, $2) ON CONFLICT (task) DO NOTHING";
+            tx.execute(sql, &[task.0.into(), (*position).into()]).await?;
+        }
     }
     let mut rows = Rows::of(TASK_HISTORY);
     for version in history {

@@ -17,7 +17,7 @@ use super::{
     writer::{Writer, created, registered, started, task, user},
 };
 
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 11] = [
     ("tasks", "id"),
     ("accounts", "id"),
     ("sessions", "id"),
@@ -26,6 +26,8 @@ const TABLES: [(&str, &str); 9] = [
     ("parked_events", "position"),
     ("discarded_events", "position"),
     ("erased_subjects", "subject"),
+    ("unfinished_erasures", "subject"),
+    ("unfinished_purges", "task"),
     ("checkpoints", "partition"),
 ];
 

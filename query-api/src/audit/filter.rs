@@ -10,7 +10,12 @@ use serde::Serialize;
 
 const PURPOSE: &str = "audit trail";
 
-const COLUMNS: &str = "position, stream, version, event_id, type, subject, actor, correlation_id, causation_id, recorded_at, operation";
+/// Of people who were erased, and whose rows the projector is still working on, what will be gone is left out.
+const COLUMNS: &str = "position, stream, version, event_id, type, subject, actor,
+    CASE WHEN subject IN (SELECT subject FROM unfinished_erasures) THEN 'erased' ELSE correlation_id END AS correlation_id,
+    causation_id, recorded_at,
+    CASE WHEN type IN ('operation.started', 'operation.finished')
+        OR subject NOT IN (SELECT subject FROM unfinished_erasures) THEN operation END AS operation";
 
 /// The conditions of an entry; `None` means any.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -102,6 +107,12 @@ impl AuditFilter {
         let mut statement = Statement::default();
         for (column, value) in self.equalities() {
             statement.and(&format!("{column} ="), &[value]);
+        }
+        if self.correlation_id.is_some() {
+            statement.conditions.push(
+                "(correlation_id = 'erased' OR subject NOT IN (SELECT subject FROM unfinished_erasures))"
+                    .to_owned(),
+            );
         }
         for (bound, comparison) in [(self.from, ">="), (self.to, "<")] {
             if let Some(bound) = bound {

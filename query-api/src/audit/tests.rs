@@ -96,7 +96,8 @@ async fn a_page_of_the_audit_trail_is_one_index_range_on_postgres() {
         patient.execute("VACUUM ANALYZE audit_log", &[]).await.unwrap();
         for (sql, values, index) in pages() {
             let done = explain_sql(&database, &sql, &values).await;
-            let indexes: Vec<_> = done.nodes.iter().filter_map(|(_, name)| name.clone()).collect();
+            let mut indexes: Vec<_> = done.nodes.iter().filter_map(|(_, name)| name.clone()).collect();
+            indexes.retain(|name| !name.starts_with("unfinished_erasures"));
             assert_eq!(indexes, [index], "{sql}: {}", done.plan);
             assert_eq!(done.rows, 51, "{sql}");
             assert_eq!(done.removed, 0, "{sql}: rows were read in vain");
@@ -117,7 +118,8 @@ async fn a_page_of_the_audit_trail_is_one_index_range_on_sqlite() {
             for (sql, values, index) in pages() {
                 let explain = format!("EXPLAIN QUERY PLAN {sql}");
                 let rows = database.fetch_all(&explain, &values).await.unwrap();
-                let plan: Vec<_> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
+                let mut plan: Vec<_> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
+                plan.retain(|step| !step.contains("unfinished_erasures") && !step.contains("SUBQUERY"));
                 assert_eq!(plan.len(), 1, "{sql}: {plan:?}");
                 assert!(
                     plan[0].contains(&format!("USING INDEX {index}")),

@@ -14,6 +14,8 @@ pub(super) struct Exceptions {
     parked: HashMap<StreamName, u64>,
     discarded: HashMap<StreamName, HashSet<u64>>,
     erased: HashMap<UserId, u64>,
+    /// The erased people whose rows are still being deleted.
+    leaving: HashSet<UserId>,
 }
 
 impl Exceptions {
@@ -23,11 +25,24 @@ impl Exceptions {
             parked: HashMap::new(),
             discarded: HashMap::new(),
             erased: HashMap::new(),
+            leaving: HashSet::new(),
         };
         for row in read_models
-            .fetch_all("SELECT position, stream, version FROM parked_events", &[])
+            .fetch_all("SELECT subject FROM unfinished_erasures", &[])
             .await?
         {
+            exceptions.leaving.insert(UserId(row.uuid("subject")?));
+        }
+        for row in read_models
+            .fetch_all(
+                "SELECT position, stream, version, subject FROM parked_events",
+                &[],
+            )
+            .await?
+        {
+            if exceptions.is_leaving(UserId(row.uuid("subject")?)) {
+                continue;
+            }
             exceptions.parked_positions.insert(row.unsigned("position")?);
             let version = row.unsigned("version")?;
             let first = exceptions
@@ -68,6 +83,7 @@ impl Exceptions {
             parked: HashMap::new(),
             discarded: HashMap::new(),
             erased: HashMap::new(),
+            leaving: HashSet::new(),
         };
         let first = "SELECT version FROM parked_events WHERE stream = $1 ORDER BY version LIMIT 1";
         if let Some(row) = read_models.fetch_optional(first, &name).await? {
@@ -93,6 +109,11 @@ impl Exceptions {
     /// The position at which a person was erased, according to the tables.
     pub(super) fn erased_at(&self, subject: UserId) -> Option<u64> {
         self.erased.get(&subject).copied()
+    }
+
+    /// Whether rows of a person who was erased are still being deleted.
+    pub(super) fn is_leaving(&self, subject: UserId) -> bool {
+        self.leaving.contains(&subject)
     }
 
     /// Compares them with the events that the fold up to `head` has parked and the people that it has erased. Returns

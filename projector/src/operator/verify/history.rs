@@ -86,7 +86,7 @@ impl HistoryVerifier {
             }
         }
         let sql = "SELECT h.position FROM tasks t JOIN task_history h ON h.task = t.id AND h.type <> $2
-            WHERE t.owner = $1 ORDER BY h.position LIMIT 1";
+            WHERE t.owner = $1 AND NOT EXISTS (SELECT 1 FROM unfinished_purges u WHERE u.task = t.id) ORDER BY h.position LIMIT 1";
         let values = [UserId::NOBODY.0.into(), TaskPurged::KIND.into()];
         let left = rows.read_models.fetch_optional(sql, &values).await?;
         if let Some(left) = left {

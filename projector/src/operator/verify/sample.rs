@@ -154,6 +154,11 @@ impl Sample<'_> {
             return Ok(due.map(|_| format!("{} lacks row {id}", table.name)));
         };
         if is_erased {
+            let sql = "SELECT subject FROM unfinished_erasures WHERE subject = $1";
+            let values = [row.uuid(M::SUBJECT)?.into()];
+            if self.read_models.fetch_optional(sql, &values).await?.is_some() {
+                return Ok(None);
+            }
             return Ok(Some(format!(
                 "{} has row {id} of someone who was erased",
                 table.name

@@ -3,6 +3,7 @@
 super::on_both! {
     people_see_what_is_about_them_and_auditors_everything;
     each_filter_narrows_the_trail;
+    what_is_still_being_erased_is_not_shown;
     pages_follow_each_other_from_the_newest_on;
     what_makes_no_sense_is_refused;
 }
@@ -138,6 +139,30 @@ mod test {
         ] {
             let answer = as_auditor(&role, other, &format!("/audit/events?{query}")).await;
             assert_eq!(positions(&answer), expected, "{query}");
+        }
+    }
+
+    /// The projector is still working on the rows of a person who was erased.
+    pub(super) async fn what_is_still_being_erased_is_not_shown(database: Database) {
+        let (me, other) = given(&database).await;
+        for sql in [
+            r#"UPDATE audit_log SET operation = '{"reason":"because"}' WHERE type = 'account.disabled'"#
+                .to_owned(),
+            format!("INSERT INTO unfinished_erasures (subject) VALUES ('{me}')"),
+        ] {
+            database.execute(&sql, &[]).await.unwrap();
+        }
+        let role = TestRole::start(&database).await;
+        let answer = as_auditor(&role, other, "/audit/events").await;
+        assert_eq!(positions(&answer), [5, 4, 3, 2, 1]);
+        for item in answer.json()["items"].as_array().unwrap() {
+            let is_mine = item["subject"] == me.to_string();
+            assert_eq!(item["correlation_id"] == "erased", is_mine, "{item}");
+            assert!(item.get("operation").is_none_or(Value::is_null), "{item}");
+        }
+        for (id, expected) in [("r2", vec![]), ("r3", vec![3]), ("erased", vec![])] {
+            let answer = as_auditor(&role, other, &format!("/audit/events?correlation_id={id}")).await;
+            assert_eq!(positions(&answer), expected, "{id}");
         }
     }
 
