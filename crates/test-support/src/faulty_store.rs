@@ -1,8 +1,11 @@
 //! A real store with faults that tests switch on.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -23,6 +26,8 @@ pub struct FaultyStore {
     pub hangs: AtomicBool,
     /// While somebody holds this for writing, reads of streams wait.
     pub reading: RwLock<()>,
+    /// How long a page of the log takes.
+    pub page_takes: Mutex<Duration>,
     /// Whether appends to accounts fail, as after a crash that follows a claim.
     pub accounts: AtomicBool,
     /// Whether appends to sessions fail.
@@ -66,6 +71,7 @@ impl FaultyStore {
             down: AtomicBool::new(false),
             hangs: AtomicBool::new(false),
             reading: RwLock::new(()),
+            page_takes: Mutex::default(),
             accounts: AtomicBool::new(false),
             sessions: AtomicBool::new(false),
             appends_left: AtomicUsize::new(usize::MAX),
@@ -201,6 +207,8 @@ impl EventStore for FaultyStore {
 
     async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
         self.check()?;
+        let page_takes = *self.page_takes.lock().unwrap();
+        tokio::time::sleep(page_takes).await;
         self.inner.log_page(after, limit).await
     }
 

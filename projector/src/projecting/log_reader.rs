@@ -34,7 +34,8 @@ const VERY_FAR: u64 = 10_000;
 /// How often in a heartbeat the end of the log is read.
 const LOOKS: u32 = 4;
 
-/// The pages that are read for partitions far behind, before it is checked again which ones are.
+/// The pages that are read before it is checked again which partitions are behind. The log may grow as fast as it is
+/// read.
 const PAGES: usize = 4;
 
 /// How long one partition may delay the others before the next page.
@@ -155,7 +156,9 @@ impl LogReader {
             }
         }
         self.far.send_replace(far);
-        self.pages.read(near, usize::MAX).await?;
+        if self.pages.read(near).await? {
+            self.more.notify_one();
+        }
         Ok(())
     }
 
@@ -197,7 +200,7 @@ impl PageReader {
             let mut behind = far.borrow_and_update().clone();
             let free = self.workers.free();
             behind.retain(|behind| free.contains(&behind.partition));
-            match self.read(behind, PAGES).await {
+            match self.read(behind).await {
                 Ok(true) => more.notify_one(),
                 Ok(false) => {}
                 Err(error) => self.tell(&error),
@@ -217,9 +220,9 @@ impl PageReader {
         );
     }
 
-    /// Reads up to `pages` pages, from the furthest checkpoint on, and passes the events to their partitions. Returns
+    /// Reads up to [`PAGES`] pages, from the furthest checkpoint on, and passes the events to their partitions. Returns
     /// `true` when there is more to read.
-    async fn read(&self, mut behind: Vec<Behind>, pages: usize) -> Result<bool, ProjectError> {
+    async fn read(&self, mut behind: Vec<Behind>) -> Result<bool, ProjectError> {
         let WorkerContext {
             applier,
             store,
@@ -233,7 +236,7 @@ impl PageReader {
         let points: Vec<LogPoint> = behind.iter().map(|behind| behind.checkpoint).collect();
         let (mut after, mut more) = (start, false);
         let mut end = None;
-        for _ in 0..pages {
+        for _ in 0..PAGES {
             let page = store.log_page(after, tuning.page).await?;
             more = page.more;
             let events = decode(&**store, page).await?;

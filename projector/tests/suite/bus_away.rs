@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -13,10 +13,11 @@ use bus::{Bus, BusError, EventConsumer, EventMessage, InProcessBus, Listener, Re
 use bytes::Bytes;
 use events::{PartitionCount, TaskCompleted};
 use projector::Tuning;
+use test_support::FaultyStore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    fixture::{Fixture, eventually, pace},
+    fixture::{Fixture, eventually, pace, readiness},
     relay::Relay,
     writer::{Writer, created, user},
 };
@@ -108,6 +109,36 @@ pub(crate) async fn a_trickle_of_old_messages_does_not_keep_it_from_the_log(fixt
     })
     .await;
     trickle.abort();
+    fixture.caught_up().await;
+    running.stop().await;
+}
+
+/// A log that grows faster than it is read.
+pub(crate) async fn a_log_without_an_end_is_looked_at_again_and_again(fixture: Fixture) {
+    const PAGE: usize = 4;
+    let store = FaultyStore::over(fixture.store.clone());
+    let fixture = fixture.over(store.clone());
+    let pace = Tuning {
+        page: PAGE,
+        heartbeat: Duration::from_millis(200),
+        ..pace()
+    };
+    let running = fixture.project_at_pace(pace, 1, InProcessBus::new()).await;
+    fixture.caught_up().await;
+    *store.page_takes.lock().unwrap() = Duration::from_millis(100);
+    let mut log = Writer::new(&fixture.store);
+    let since = Instant::now();
+    let mut number = 0;
+    while since.elapsed() < Duration::from_secs(5) {
+        for _ in 0..2 * PAGE {
+            log.task(number, user(1), created(user(1), "Task")).await;
+            number += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let readiness = readiness(&running).await;
+        assert!(!readiness.contains("has not been looked at"), "{readiness}");
+    }
+    *store.page_takes.lock().unwrap() = Duration::ZERO;
     fixture.caught_up().await;
     running.stop().await;
 }

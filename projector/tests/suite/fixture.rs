@@ -51,6 +51,19 @@ pub(crate) fn pace() -> Tuning {
     }
 }
 
+/// What the role says of its readiness.
+pub(crate) async fn readiness(running: &Running) -> String {
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt;
+
+    let request = Request::get("/health/ready").body(Body::empty()).unwrap();
+    let response = running.router.clone().oneshot(request).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+        .await
+        .unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
 impl Fixture {
     pub(crate) async fn sqlite() -> Self {
         let directory = TempDir::new().unwrap();

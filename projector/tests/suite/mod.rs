@@ -35,7 +35,7 @@ macro_rules! suite {
                 text_with_nul_is_parked, a_misplaced_event_is_parked;
             unreadable: an_unreadable_record_parks_its_stream_only,
                 a_stream_that_begins_unreadable_is_parked_whole, an_unreadable_row_parks_its_stream_only;
-            bus_away: a_projector_works_from_the_store_alone,
+            bus_away: a_projector_works_from_the_store_alone, a_log_without_an_end_is_looked_at_again_and_again,
                 a_trickle_of_old_messages_does_not_keep_it_from_the_log,
                 an_orderly_end_leaves_every_partition_at_the_end_of_the_log;
             erasure: an_erased_person_leaves_no_rows_and_does_not_come_back, every_table_forgets_an_erased_person,

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::suite::{
-    fixture::{Fixture, Running, eventually, pace, partitions},
+    fixture::{Fixture, eventually, pace, partitions, readiness},
     relay::Relay,
     writer::{Writer, created, user},
 };
@@ -18,18 +18,6 @@ const PARTITIONS: u16 = 4;
 
 async fn connect(fixture: &Fixture) -> PgConnection {
     PgConnection::connect(&fixture.url()).await.unwrap()
-}
-
-async fn readiness(running: &Running) -> String {
-    use axum::{body::Body, http::Request};
-    use tower::ServiceExt;
-
-    let request = Request::get("/health/ready").body(Body::empty()).unwrap();
-    let response = running.router.clone().oneshot(request).await.unwrap();
-    let body = axum::body::to_bytes(response.into_body(), usize::MAX)
-        .await
-        .unwrap();
-    String::from_utf8(body.to_vec()).unwrap()
 }
 
 /// A person in each partition.
