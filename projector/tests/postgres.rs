@@ -17,11 +17,12 @@ mod standing_still;
 mod suite;
 
 use bus::InProcessBus;
+use events::{AccountDisabled, SessionRefreshed, TaskRenamed};
 use suite::{
     faults::metric,
     fixture::{Fixture, eventually},
     relay::Relay,
-    writer::{Writer, created, user},
+    writer::{Writer, created, registered, started, user},
 };
 
 suite!(Fixture::postgres());
@@ -82,6 +83,48 @@ async fn lost_connections_lose_nothing() {
     })
     .await;
     assert_eq!(fixture.caught_up().await.tasks, 200);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_columns_of_the_next_release_do_not_disturb_a_projector() {
+    let fixture = Fixture::postgres().await;
+    let running = fixture.project(1, InProcessBus::new()).await;
+    let mut log = Writer::new(&fixture.store);
+    let person = user(1);
+    log.account(person, registered("person@example.org")).await;
+    log.session(1, person, started(person)).await;
+    log.task(1, person, created(person, "Task")).await;
+    for round in 0..4 {
+        if round == 2 {
+            for table in ["tasks", "accounts", "sessions", "task_history", "audit_log"] {
+                fixture
+                    .run(&format!("ALTER TABLE {table} ADD COLUMN later TEXT"))
+                    .await;
+            }
+        }
+        log.account(person, AccountDisabled::default()).await;
+        log.session(
+            1,
+            person,
+            SessionRefreshed {
+                refresh_hash: "secret".into(),
+                client: None,
+                used: None,
+            },
+        )
+        .await;
+        log.task(
+            1,
+            person,
+            TaskRenamed {
+                title: format!("Round {round}"),
+            },
+        )
+        .await;
+        fixture.caught_up().await;
+    }
+    assert_eq!(metric(&running, "taskledger_projector_failures_total").await, 0);
     running.stop().await;
 }
 

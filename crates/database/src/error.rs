@@ -142,13 +142,15 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether this error of SQLite leaves the transaction or the file in an unknown state, so that only a new connection
-/// can be used: busy, locked, out of memory, read-only, interrupted, input/output, corrupt, full, cannot open,
-/// protocol, not a database.
+/// Whether only a new connection can be used after this error. PostgreSQL refuses a prepared statement whose columns a
+/// migration has changed as long as the connection lives. SQLite leaves the transaction or the file in an unknown state:
+/// busy, locked, out of memory, read-only, interrupted, input/output, corrupt, full, cannot open, protocol, not a
+/// database.
 pub(crate) fn leaves_connection_unusable(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            code.len() != SQLSTATE_LENGTH && matches!(primary_code(&code), Some(5..=11 | 13..=15 | 26))
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| match code.len() {
+            SQLSTATE_LENGTH => code == "0A000",
+            _ => matches!(primary_code(&code), Some(5..=11 | 13..=15 | 26)),
         }),
         _ => false,
     }

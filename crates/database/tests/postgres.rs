@@ -96,6 +96,21 @@ async fn queries_and_transactions_do_not_notice_that_connections_were_cut() {
     transaction.commit().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_whose_columns_a_migration_has_changed_fails_once() {
+    let server = TestDatabase::create().await;
+    let database = Database::connect(server.url().as_str(), Schema::Operations, 1)
+        .await
+        .unwrap();
+    let execute = async |sql: &str| database.execute(sql, &[]).await.unwrap();
+    execute("CREATE TABLE public.widened (id BIGINT)").await;
+    let read = async || database.fetch_all("SELECT * FROM public.widened", &[]).await;
+    read().await.unwrap();
+    execute("ALTER TABLE public.widened ADD COLUMN name TEXT").await;
+    assert!(read().await.is_err(), "PostgreSQL refuses it");
+    read().await.unwrap();
+}
+
 #[tokio::test]
 async fn every_connection_plans_once_and_notices_a_lost_machine() {
     let database = connect().await;

@@ -45,7 +45,8 @@ pub(crate) struct Rows {
 const MAX_ROWS: usize = 256;
 
 impl Table {
-    fn column_list(&self) -> String {
+    /// Its columns for a `SELECT`. PostgreSQL refuses a prepared `SELECT *` once a migration has added a column.
+    pub(crate) fn column_list(&self) -> String {
         self.columns
             .iter()
             .map(|(name, _)| *name)

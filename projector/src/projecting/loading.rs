@@ -118,7 +118,8 @@ async fn load_rows<M: ListedModel>(
     }
     let dialect = Dialect::of(database);
     let sql = format!(
-        "SELECT * FROM {} WHERE {}",
+        "SELECT {} FROM {} WHERE {}",
+        M::TABLE.column_list(),
         M::TABLE.name,
         dialect.one_of("id", 1)
     );

@@ -25,7 +25,10 @@ pub(super) async fn discarded(
         gone.insert(row.uuid("subject")?);
     }
     for row in live
-        .fetch_all("SELECT * FROM discarded_events ORDER BY position", &[])
+        .fetch_all(
+            "SELECT position, stream, version, type, subject, reason FROM discarded_events ORDER BY position",
+            &[],
+        )
         .await?
     {
         let position = row.unsigned("position")?;

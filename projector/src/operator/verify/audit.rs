@@ -33,12 +33,11 @@ impl AuditVerifier {
         events: &[Decoded],
         differences: &mut Differences,
     ) -> Result<u64, DatabaseError> {
-        let rows = read_models
-            .fetch_all(
-                "SELECT * FROM audit_log WHERE position > $1 AND position <= $2 ORDER BY position",
-                &[after.into(), to.into()],
-            )
-            .await?;
+        let columns = AUDIT_LOG.column_list();
+        let sql = format!(
+            "SELECT {columns} FROM audit_log WHERE position > $1 AND position <= $2 ORDER BY position"
+        );
+        let rows = read_models.fetch_all(&sql, &[after.into(), to.into()]).await?;
         let count = rows.len() as u64;
         let mut rows = rows.into_iter().peekable();
         for Decoded {

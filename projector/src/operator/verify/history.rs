@@ -31,12 +31,9 @@ impl HistoryVerifier {
         made: &[TaskVersion],
         differences: &mut Differences,
     ) -> Result<u64, DatabaseError> {
-        let rows = read_models
-            .fetch_all(
-                "SELECT * FROM task_history WHERE position > $1 AND position <= $2",
-                &[after.into(), to.into()],
-            )
-            .await?;
+        let columns = TASK_HISTORY.column_list();
+        let sql = format!("SELECT {columns} FROM task_history WHERE position > $1 AND position <= $2");
+        let rows = read_models.fetch_all(&sql, &[after.into(), to.into()]).await?;
         let count = rows.len() as u64;
         let mut found: BTreeMap<u64, Row> = BTreeMap::new();
         for row in rows {

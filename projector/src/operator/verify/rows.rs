@@ -37,7 +37,8 @@ impl RowVerifier<'_> {
         let table = M::TABLE.name;
         let mut expected = std::mem::take(&mut M::slots(rows).0);
         expected.retain(|_, slot| !self.erased.contains_key(&slot.state.subject()));
-        let sql = format!("SELECT * FROM {table} WHERE id > $1 ORDER BY id LIMIT $2");
+        let columns = M::TABLE.column_list();
+        let sql = format!("SELECT {columns} FROM {table} WHERE id > $1 ORDER BY id LIMIT $2");
         let (mut after, mut count) = (Uuid::nil(), 0);
         loop {
             let page = self

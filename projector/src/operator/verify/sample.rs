@@ -111,7 +111,8 @@ impl Sample<'_> {
         stream: &StreamName,
     ) -> Result<Option<String>, VerifyError> {
         let table = M::TABLE;
-        let sql = format!("SELECT * FROM {} WHERE id = $1", table.name);
+        let columns = table.column_list();
+        let sql = format!("SELECT {columns} FROM {} WHERE id = $1", table.name);
         let row = self.read_models.fetch_optional(&sql, &[id.into()]).await?;
         let exceptions = Exceptions::of_stream(self.read_models, stream).await?;
         let version = match &row {

@@ -251,7 +251,8 @@ impl Cursor {
         Self {
             table,
             sql: format!(
-                "SELECT * FROM {} WHERE {key} > $1 ORDER BY {key} LIMIT $2",
+                "SELECT {} FROM {} WHERE {key} > $1 ORDER BY {key} LIMIT $2",
+                table.column_list(),
                 table.name
             ),
             rows: VecDeque::new(),
