@@ -139,6 +139,11 @@ async fn replicas_share_the_partitions_evenly() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_cannot_claim_partitions_is_not_ready() {
+    standing_still::who_cannot_claim_partitions_is_not_ready(Fixture::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_stands_still_loses_its_partitions() {
     standing_still::a_replica_that_stands_still_loses_its_partitions(Fixture::postgres().await).await;
 }

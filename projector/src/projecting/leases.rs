@@ -11,7 +11,7 @@ use uuid::Uuid;
 pub(crate) const RENEWAL: Duration = Duration::from_secs(1);
 
 /// A replica that has not renewed its leases for this time, by the database's clock, loses its partitions.
-const LEASE: Duration = Duration::from_secs(5);
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
 
 /// Renews the leases of `replica`, releases those beyond its share, and takes free ones up to it. One statement is
 /// the whole transaction, so that a stopped replica holds no lock. On SQLite there is only one replica.

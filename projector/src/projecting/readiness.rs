@@ -10,7 +10,7 @@ use std::{
 use events::LogPoint;
 use tokio::time::Instant;
 
-use crate::metrics::ProjectorMetrics;
+use crate::{metrics::ProjectorMetrics, projecting::leases::LEASE};
 
 /// After this many heartbeats without progress, although there are events to project, a partition is stuck.
 const STUCK: u32 = 10;
@@ -24,6 +24,8 @@ pub(crate) struct Readiness {
 struct State {
     looked: Instant,
     failure: Option<String>,
+    /// When partitions were claimed last.
+    claimed: Instant,
     owned: BTreeSet<u16>,
     behind: BTreeMap<u16, Since>,
 }
@@ -45,19 +47,21 @@ impl Readiness {
             state: Mutex::new(State {
                 looked: Instant::now(),
                 failure: None,
+                claimed: Instant::now(),
                 owned: BTreeSet::new(),
                 behind: BTreeMap::new(),
             }),
         }
     }
 
-    /// Sets the partitions of this process.
+    /// Sets the partitions of this process, which has just claimed them.
     pub(crate) fn owns(&self, partitions: &BTreeSet<u16>) {
         let mut state = self.lock();
         state.behind.retain(|partition, _| partitions.contains(partition));
         for lost in state.owned.difference(partitions) {
             self.metrics.behind_for(*lost, 0);
         }
+        state.claimed = Instant::now();
         state.owned.clone_from(partitions);
         self.metrics
             .owned
@@ -113,6 +117,12 @@ impl Readiness {
             return Some(format!(
                 "the log has not been looked at for {} s",
                 state.looked.elapsed().as_secs()
+            ));
+        }
+        if state.claimed.elapsed() > LEASE {
+            return Some(format!(
+                "no partitions could be claimed for {} s",
+                state.claimed.elapsed().as_secs()
             ));
         }
         let stuck: Vec<String> = state

@@ -141,6 +141,32 @@ pub(crate) async fn replicas_share_the_partitions_evenly(fixture: Fixture) {
     assert!(owners(&fixture).await.is_empty());
 }
 
+/// As when the grants are missing.
+pub(crate) async fn who_cannot_claim_partitions_is_not_ready(fixture: Fixture) {
+    let claim = "FUNCTION claim_partitions(bigint, uuid, bigint)";
+    let running = fixture.project(PARTITIONS, InProcessBus::new()).await;
+    eventually("it is ready", async || {
+        readiness(&running).await.contains(r#""status":"ready""#)
+    })
+    .await;
+    fixture.run(&format!("ALTER {claim} RENAME TO away")).await;
+    eventually("it says that it claims nothing", async || {
+        readiness(&running)
+            .await
+            .contains("no partitions could be claimed")
+    })
+    .await;
+    let away = claim.replace("claim_partitions", "away");
+    fixture
+        .run(&format!("ALTER {away} RENAME TO claim_partitions"))
+        .await;
+    eventually("it is ready again", async || {
+        readiness(&running).await.contains(r#""status":"ready""#)
+    })
+    .await;
+    running.stop().await;
+}
+
 /// A replica that does not renew its leases loses its partitions within seconds.
 pub(crate) async fn a_replica_that_stands_still_loses_its_partitions(fixture: Fixture) {
     let frozen = Uuid::now_v7();
