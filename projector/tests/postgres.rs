@@ -149,6 +149,11 @@ async fn a_replica_that_stands_still_loses_its_partitions() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_claimed_while_others_are_caught_up_does_not_wait() {
+    standing_still::what_is_claimed_while_others_are_caught_up_does_not_wait(Fixture::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_do_not_hold_up_a_swap() {
     standing_still::readers_do_not_hold_up_a_swap(Fixture::postgres().await).await;
 }

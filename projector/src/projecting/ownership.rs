@@ -40,11 +40,12 @@ impl Ownership {
     }
 
     /// Claims partitions until it is time to stop, then releases them. The first partitions are caught up together
-    /// before they get workers.
+    /// before they get workers, which may take hours. Partitions that are claimed meanwhile get workers at once.
     pub(crate) async fn run(self) {
         let mut owned = BTreeSet::new();
         self.claim(&mut owned).await;
-        let mut starting = Box::pin(self.catch_up(owned.clone()));
+        let first = owned.clone();
+        let mut starting = Box::pin(self.catch_up(first.clone()));
         let mut started = false;
         loop {
             tokio::select! {
@@ -55,6 +56,8 @@ impl Ownership {
             }
             if started {
                 self.workers.run(&owned);
+            } else {
+                self.workers.run(&owned.difference(&first).copied().collect());
             }
             self.readiness.tick();
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bus::InProcessBus;
 use projector::Rebuild;
 use sqlx::{Connection, Executor, PgConnection};
+use test_support::FaultyStore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -196,6 +197,48 @@ pub(crate) async fn a_replica_that_stands_still_loses_its_partitions(fixture: Fi
     .await;
     fixture.caught_up().await;
     assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+    running.stop().await;
+}
+
+/// The replica of two partitions dies while the other one has hours of the log to read.
+pub(crate) async fn what_is_claimed_while_others_are_caught_up_does_not_wait(fixture: Fixture) {
+    const LONG: usize = 2_000;
+    let people = one_of_each();
+    let mut log = Writer::new(&fixture.store);
+    log.task(0, user(people[0]), created(user(people[0]), "Does not wait"))
+        .await;
+    let owner = user(people[3]);
+    for number in 1..=LONG as u128 {
+        log.task(number, owner, created(owner, "Slow")).await;
+    }
+    let gone = Uuid::now_v7();
+    for partition in 0..2 {
+        fixture
+            .run(&format!(
+                "INSERT INTO partition_leases VALUES ({PARTITIONS}, {partition}, '{gone}')"
+            ))
+            .await;
+    }
+    fixture
+        .run(&format!(
+            "INSERT INTO projector_replicas VALUES ({PARTITIONS}, '{gone}', clock_timestamp())"
+        ))
+        .await;
+    let store = FaultyStore::over(fixture.store.clone());
+    *store.page_takes.lock().unwrap() = Duration::from_millis(100);
+    let fixture = fixture.over(store.clone());
+    let running = fixture.project(PARTITIONS, InProcessBus::new()).await;
+    let title = async |title: &str| fixture.count(&format!("tasks WHERE title = '{title}'")).await;
+    eventually("what was claimed later is projected", async || {
+        title("Does not wait").await == 1
+    })
+    .await;
+    assert!(
+        title("Slow").await < LONG as u64,
+        "the others are caught up already"
+    );
+    *store.page_takes.lock().unwrap() = Duration::ZERO;
+    fixture.caught_up().await;
     running.stop().await;
 }
 
