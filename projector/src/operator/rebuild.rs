@@ -299,7 +299,12 @@ impl Rebuild {
 /// [`RebuildError::AtWork`] when a rebuild is running; otherwise when a file cannot be removed.
 pub(crate) fn remove_others(live: &Database) -> Result<(), RebuildError> {
     let places = Generations::new(live.url());
-    let files = [Generation::Previous, Generation::Shadow].map(|generation| places.file(generation));
+    // A rebuild that was killed has left the last one.
+    let files = [
+        places.file(Generation::Previous),
+        places.file(Generation::Shadow),
+        places.copy(),
+    ];
     if files.iter().flatten().any(|file| file.exists()) {
         let _lock = places.lock_files()?;
         for file in files.iter().flatten() {

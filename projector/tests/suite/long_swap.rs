@@ -28,6 +28,9 @@ async fn a_swap_that_takes_too_long_changes_nothing_and_lets_go() {
     let swapped = rebuild.swap().await;
     assert!(matches!(swapped, Err(RebuildError::TooLarge(_))), "{swapped:?}");
     assert_eq!(dump(&fixture).await, before);
+    let url = fixture.url();
+    let live = std::path::Path::new(url.strip_prefix("sqlite:").unwrap());
+    assert!(!live.with_extension("previous.db.new").exists(), "a copy is left");
     // The lock is released, and the next try succeeds.
     fixture
         .read_models

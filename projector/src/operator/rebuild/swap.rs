@@ -1,6 +1,6 @@
 //! The transaction in which new tables replace the live ones.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use database::{Database, DatabaseError, Schema, Transaction, private};
 use events::{LogPoint, PartitionCount};
@@ -187,8 +187,26 @@ pub(super) async fn files(
         return Err(RebuildError::NoPrevious);
     };
     remove_files(&copy)?;
+    let swapped = rows(live, &next, &copy, longest_hold, final_catch_up).await;
+    // Whoever is erased later would stay in it.
+    if swapped.is_err()
+        && let Err(error) = remove_files(&copy)
+    {
+        tracing::warn!(%error, "the copy of the tables is left behind: the next rebuild or erasure removes it");
+    }
+    swapped
+}
+
+/// Copies the rows of `live` to a file of their own, and those of `next` to their place.
+async fn rows(
+    live: &Database,
+    next: &Path,
+    copy: &Path,
+    longest_hold: Duration,
+    final_catch_up: impl Future<Output = Result<u64, RebuildError>>,
+) -> Result<u64, RebuildError> {
     // SQLite would create a file that everybody can read, but uses an empty one.
-    private::file(&copy).map_err(failed("create", &copy))?;
+    private::file(copy).map_err(failed("create", copy))?;
     live.execute("VACUUM INTO $1", &[copy.display().to_string().into()])
         .await?;
     // This connection must not return to the pool with another file attached.
