@@ -154,6 +154,11 @@ async fn what_is_claimed_while_others_are_caught_up_does_not_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_wait_for_nobody_with_locks_in_their_hands() {
+    standing_still::operators_wait_for_nobody_with_locks_in_their_hands(Fixture::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_do_not_hold_up_a_swap() {
     standing_still::readers_do_not_hold_up_a_swap(Fixture::postgres().await).await;
 }

@@ -1,6 +1,7 @@
 //! Commands of operators for the read models: status, parked events, comparison with the log, rebuilds, and repair
 //! after the log was restored.
 
+mod locking;
 pub(crate) mod parking;
 pub(crate) mod rebuild;
 pub(crate) mod restore;

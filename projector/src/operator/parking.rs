@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use database::{Database, DatabaseError, Row, Transaction};
 use event_store::{EventStore, StoreError};
-use events::StreamName;
+use events::{StreamName, UserId};
 
 use crate::{
     models::{storable, table_of},
+    operator::locking::begin_with_locks,
     projecting::{
         checkpoint,
         decode::{Decoded, decode, sentence},
@@ -70,6 +71,11 @@ pub enum ParkingError {
 }
 
 const COLUMNS: &str = "position, stream, version, type, reason, attempts";
+
+/// The first parked event of a stream.
+const FIRST: &str =
+    "SELECT position, stream, version, type, reason, attempts FROM parked_events WHERE stream = $1
+    ORDER BY version LIMIT 1";
 
 /// All parked events, the oldest first.
 ///
@@ -156,9 +162,10 @@ pub async fn retry_position(
 /// # Errors
 /// When it is not parked or not the first of its stream, or the read models cannot be used.
 pub async fn discard(read_models: &Database, position: u64) -> Result<(), ParkingError> {
-    let mut tx = read_models.begin().await?;
-    checkpoint::lock_all(&mut tx).await?;
     let sql = format!("SELECT {COLUMNS}, subject FROM parked_events WHERE position = $1");
+    let row = read_models.fetch_optional(&sql, &[position.into()]).await?;
+    let subject = UserId(row.ok_or(ParkingError::NotParked(position))?.uuid("subject")?);
+    let mut tx = begin_with_locks(read_models, |tx| Box::pin(checkpoint::lock(tx, subject))).await?;
     let row = tx.fetch_optional(&sql, &[position.into()]).await?;
     let row = row.ok_or(ParkingError::NotParked(position))?;
     let event = from_row(&row)?;
@@ -216,24 +223,25 @@ async fn retry_first(
     read_models: &Database,
     stream: &StreamName,
 ) -> Result<Option<bool>, ParkingError> {
-    let mut tx = read_models.begin().await?;
-    // Events that arrive meanwhile must find the stream either parked or completely projected.
-    checkpoint::lock_all(&mut tx).await?;
-    let Some(parked) = first_of(&mut tx, stream).await? else {
-        return Ok(None);
-    };
-    // Found by its position, because its stream may be unreadable.
-    let page = store.log_page(parked.position.saturating_sub(1), 1).await?;
-    let read = decode(store, page).await?;
-    let Some(event) = read
-        .into_iter()
-        .next()
-        .filter(|event| event.record.position == parked.position)
-    else {
-        return Err(ParkingError::NotInLog {
-            stream: stream.clone(),
-            version: parked.version,
-        });
+    let (mut tx, parked, event) = loop {
+        let row = read_models
+            .fetch_optional(FIRST, &[stream.as_str().into()])
+            .await?;
+        let Some(parked) = row.as_ref().map(from_row).transpose()? else {
+            return Ok(None);
+        };
+        // Read before the projectors are blocked.
+        let event = read(store, &parked).await?;
+        let subject = event.record.metadata.subject;
+        // Events that arrive meanwhile must find the stream either parked or completely projected.
+        let mut tx = begin_with_locks(read_models, |tx| Box::pin(checkpoint::lock(tx, subject))).await?;
+        // Another process may have retried or discarded it.
+        if first_of(&mut tx, stream)
+            .await?
+            .is_some_and(|first| first.position == parked.position)
+        {
+            break (tx, parked, event);
+        }
     };
     let reason = match project(&mut tx, read_models, event).await {
         Ok(None) => {
@@ -261,6 +269,18 @@ async fn retry_first(
     Ok(Some(false))
 }
 
+/// Reads a parked event from the log, by its position, because its stream may be unreadable.
+async fn read(store: &dyn EventStore, parked: &ParkedEvent) -> Result<Decoded, ParkingError> {
+    let page = store.log_page(parked.position.saturating_sub(1), 1).await?;
+    let event = decode(store, page).await?.into_iter().next();
+    event
+        .filter(|event| event.record.position == parked.position)
+        .ok_or_else(|| ParkingError::NotInLog {
+            stream: parked.stream.clone(),
+            version: parked.version,
+        })
+}
+
 /// Applies an event as if its stream were not parked; returns the reason when that is impossible.
 async fn project(
     tx: &mut Transaction,
@@ -283,8 +303,7 @@ async fn project(
 }
 
 async fn first_of(tx: &mut Transaction, stream: &StreamName) -> Result<Option<ParkedEvent>, DatabaseError> {
-    let sql = format!("SELECT {COLUMNS} FROM parked_events WHERE stream = $1 ORDER BY version LIMIT 1");
-    tx.fetch_optional(&sql, &[stream.as_str().into()])
+    tx.fetch_optional(FIRST, &[stream.as_str().into()])
         .await?
         .as_ref()
         .map(from_row)

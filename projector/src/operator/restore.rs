@@ -5,7 +5,10 @@ use database::{Database, DatabaseError, Transaction};
 use event_store::{EventStore, agrees};
 use events::{EventId, LogPoint};
 
-use crate::{operator::verify::VerifyError, projecting::checkpoint};
+use crate::operator::{
+    locking::{begin_with_locks, lock_all},
+    verify::VerifyError,
+};
 
 /// The table of operators' decisions, which is not projected, and so is kept.
 const KEPT: &str = "discarded_events";
@@ -98,18 +101,7 @@ pub async fn foreign_discards(
 /// # Errors
 /// When it fails; then nothing has changed.
 pub async fn empty(read_models: &Database, discards: &[u64]) -> Result<(), DatabaseError> {
-    let mut tx = read_models.begin().await?;
-    checkpoint::lock_all(&mut tx).await?;
-    let tables = tables(&mut tx, read_models).await?;
-    if read_models.is_postgres() {
-        // Its cost does not depend on the number of rows.
-        tx.execute(&format!("TRUNCATE {}", tables.join(", ")), &[])
-            .await?;
-    } else {
-        for table in tables {
-            tx.execute(&format!("DELETE FROM {table}"), &[]).await?;
-        }
-    }
+    let mut tx = begin_with_locks(read_models, |tx| Box::pin(delete_all(tx))).await?;
     for position in discards {
         tx.execute(
             "DELETE FROM discarded_events WHERE position = $1",
@@ -120,9 +112,23 @@ pub async fn empty(read_models: &Database, discards: &[u64]) -> Result<(), Datab
     tx.commit().await
 }
 
+async fn delete_all(tx: &mut Transaction) -> Result<(), DatabaseError> {
+    let tables = tables(tx).await?;
+    if tx.is_postgres() {
+        lock_all(tx).await?;
+        // Its cost does not depend on the number of rows, but it waits for readers of the tables.
+        let sql = format!("TRUNCATE {}", tables.join(", "));
+        return tx.execute(&sql, &[]).await.map(drop);
+    }
+    for table in tables {
+        tx.execute(&format!("DELETE FROM {table}"), &[]).await?;
+    }
+    Ok(())
+}
+
 /// The tables that are projected.
-async fn tables(tx: &mut Transaction, read_models: &Database) -> Result<Vec<String>, DatabaseError> {
-    let sql = if read_models.is_postgres() {
+async fn tables(tx: &mut Transaction) -> Result<Vec<String>, DatabaseError> {
+    let sql = if tx.is_postgres() {
         "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = current_schema()"
     } else {
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"

@@ -1,7 +1,7 @@
 //! The checkpoints of partitions, and the fence that prevents two projectors from applying the same events.
 
 use database::{Database, DatabaseError, Transaction, Value};
-use events::{LogPoint, PartitionCount};
+use events::{LogPoint, PartitionCount, UserId};
 use read_models::{CHECKPOINT_CHANNEL, Step, log_point};
 
 /// A move of a checkpoint.
@@ -182,8 +182,9 @@ pub(crate) fn signal(tx: &mut Transaction, partitions: PartitionCount, step: Che
     tx.signal(CHECKPOINT_CHANNEL, step.key(), step.to_string());
 }
 
-/// Blocks every projector until the transaction ends. Locks in the same order as they do, to avoid deadlocks.
-pub(crate) async fn lock_all(tx: &mut Transaction) -> Result<(), DatabaseError> {
+/// Holds up whoever projects events about `subject`, into whatever number of partitions, until the transaction ends. In the order
+/// in which they lock, so that nobody waits for each other.
+pub(crate) async fn lock(tx: &mut Transaction, subject: UserId) -> Result<(), DatabaseError> {
     let rows = tx
         .fetch_all(
             "SELECT partitions, partition FROM checkpoints ORDER BY partitions, partition",
@@ -191,14 +192,15 @@ pub(crate) async fn lock_all(tx: &mut Transaction) -> Result<(), DatabaseError> 
         )
         .await?;
     for row in rows {
-        tx.execute(
-            "UPDATE checkpoints SET position = position WHERE partitions = $1 AND partition = $2",
-            &[
-                row.integer("partitions")?.into(),
-                row.integer("partition")?.into(),
-            ],
-        )
-        .await?;
+        let (partitions, partition) = (row.integer("partitions")?, row.integer("partition")?);
+        let count = u16::try_from(partitions).ok().and_then(PartitionCount::new);
+        if count.is_some_and(|count| i64::from(count.of(subject)) == partition) {
+            tx.execute(
+                "UPDATE checkpoints SET position = position WHERE partitions = $1 AND partition = $2",
+                &[partitions.into(), partition.into()],
+            )
+            .await?;
+        }
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ macro_rules! suite {
                 a_log_that_loses_its_tail_under_a_running_projector_is_noticed,
                 a_rebuild_starts_over_when_the_log_is_another, a_hole_in_the_log_is_named;
             parking: an_unreadable_event_parks_its_stream_only, a_refused_row_parks_its_stream_until_retried,
-                text_with_nul_is_parked, a_misplaced_event_is_parked;
+                text_with_nul_is_parked, a_misplaced_event_is_parked, another_try_holds_up_nobody_while_it_reads;
             unreadable: an_unreadable_record_parks_its_stream_only,
                 a_stream_that_begins_unreadable_is_parked_whole, an_unreadable_row_parks_its_stream_only;
             bus_away: a_projector_works_from_the_store_alone, a_log_without_an_end_is_looked_at_again_and_again,

@@ -1,12 +1,16 @@
 //! Events that cannot be projected.
 
+use std::time::Duration;
+
 use bus::InProcessBus;
 use bytes::Bytes;
 use events::{StreamName, TaskCompleted, TaskRenamed};
 use projector::{ParkingError, Retried, discard, parked, retry, retry_position};
 
+use test_support::FaultyStore;
+
 use super::{
-    fixture::Fixture,
+    fixture::{Fixture, eventually},
     relay::Relay,
     writer::{Writer, created, registered, task, user},
 };
@@ -285,4 +289,28 @@ pub(crate) async fn a_misplaced_event_is_parked(fixture: Fixture) {
             "its type does not belong into its stream"
         ]
     );
+}
+
+/// A log that takes its time holds up nobody who projects meanwhile.
+pub(crate) async fn another_try_holds_up_nobody_while_it_reads(fixture: Fixture) {
+    let running = fixture.project(1, InProcessBus::new()).await;
+    let mut log = Writer::new(&fixture.store);
+    let stream = StreamName::task(task(1));
+    log.append_raw(&stream, user(1), "task.teleported", Bytes::from_static(b"{}"))
+        .await;
+    assert_eq!(fixture.caught_up().await.parked, 1);
+    let slow = FaultyStore::over(fixture.store.clone());
+    *slow.page_takes.lock().unwrap() = Duration::from_secs(5);
+    let read_models = fixture.read_models.clone();
+    let retrying = tokio::spawn(async move { retry(&*slow, &read_models, &stream).await });
+    for number in 2..10 {
+        log.task(number, user(1), created(user(1), "Meanwhile")).await;
+        eventually("it is projected", async || {
+            fixture.count("tasks").await == u64::try_from(number).unwrap() - 1
+        })
+        .await;
+    }
+    assert!(!retrying.is_finished(), "the log was read in no time");
+    assert_eq!(retrying.await.unwrap().unwrap().parked, 1);
+    running.stop().await;
 }

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bus::InProcessBus;
+use bytes::Bytes;
+use events::StreamName;
 use projector::Rebuild;
 use sqlx::{Connection, Executor, PgConnection};
 use test_support::FaultyStore;
@@ -12,7 +14,7 @@ use uuid::Uuid;
 use crate::suite::{
     fixture::{Fixture, eventually, pace, partitions, readiness},
     relay::Relay,
-    writer::{Writer, created, user},
+    writer::{Writer, created, task, user},
 };
 
 const PARTITIONS: u16 = 4;
@@ -308,5 +310,44 @@ pub(crate) async fn a_batch_does_not_read_what_was_discarded_of_other_streams(fi
     .await;
     let rows = read("seq_tup_read").await - before + read("COALESCE(idx_tup_fetch, 0)").await;
     assert!(rows < OTHERS, "{rows}");
+    running.stop().await;
+}
+
+/// Neither another partition that stands still nor a dump keeps an operator from anything, or projectors from going on.
+pub(crate) async fn operators_wait_for_nobody_with_locks_in_their_hands(fixture: Fixture) {
+    let bus = InProcessBus::new();
+    let running = fixture.project(PARTITIONS, bus).await;
+    let mut log = Writer::new(&fixture.store);
+    let people = one_of_each();
+    let owner = user(people[1]);
+    let unreadable = StreamName::task(task(people[1]));
+    let position = log
+        .append_raw(&unreadable, owner, "task.teleported", Bytes::from_static(b"{}"))
+        .await;
+    assert_eq!(fixture.caught_up().await.parked, 1);
+    let mut holder = connect(&fixture).await;
+    holder
+        .execute("BEGIN; UPDATE read_models.checkpoints SET position = position WHERE partition = 0")
+        .await
+        .unwrap();
+    projector::discard(&fixture.read_models, position).await.unwrap();
+    holder
+        .execute("ROLLBACK; BEGIN; SELECT COUNT(*) FROM read_models.tasks")
+        .await
+        .unwrap();
+    let read_models = fixture.read_models.clone();
+    let emptying = tokio::spawn(async move { projector::empty(&read_models, &[]).await });
+    for number in 1..4 {
+        log.task(1_000 + number, owner, created(owner, "Meanwhile")).await;
+        eventually("projectors go on", async || {
+            fixture.count("tasks").await == u64::try_from(number).unwrap()
+        })
+        .await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    assert!(!emptying.is_finished(), "it does not wait for who reads");
+    holder.execute("ROLLBACK").await.unwrap();
+    emptying.await.unwrap().unwrap();
+    assert_eq!(fixture.caught_up().await.tasks, 3);
     running.stop().await;
 }

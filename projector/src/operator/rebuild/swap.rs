@@ -10,18 +10,14 @@ use super::{
     RebuildError,
     generations::{Generation, Generations, failed, remove_files},
 };
-use crate::projecting::{
-    apply::is_lock_timeout,
-    checkpoint::{self, CheckpointMove},
-    decode::sentence,
+use crate::{
+    operator::locking::{begin_with_locks, lock_all},
+    projecting::{
+        apply::{LOCK_TIMEOUT, is_lock_timeout},
+        checkpoint::{self, CheckpointMove},
+        decode::sentence,
+    },
 };
-
-/// How long the swap waits for a lock. All projectors wait behind it meanwhile, so it gives up soon and tries again.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The number of tries. Between two of them the projectors continue.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_secs(1);
 
 const LIVE: &str = Schema::ReadModels.name();
 const SHADOW: &str = Schema::ReadModelsShadow.name();
@@ -82,7 +78,12 @@ pub(super) async fn schemas(
     generation: Generation,
     final_catch_up: impl Future<Output = Result<u64, RebuildError>>,
 ) -> Result<u64, RebuildError> {
-    let mut tx = lock(live).await?;
+    let mut tx = begin_with_locks(live, |tx| Box::pin(lock_all(tx)))
+        .await
+        .map_err(|error| match is_lock_timeout(&error) {
+            true => RebuildError::Busy,
+            false => error.into(),
+        })?;
     let rows = tx
         .fetch_all("SELECT partitions, partition FROM checkpoints", &[])
         .await?;
@@ -128,25 +129,6 @@ pub(super) async fn schemas(
 
 /// The prefix of schemas that will be dropped.
 const OLD: &str = "read_models_old_";
-
-/// A transaction that blocks all projectors. It never waits long for one, because all others would wait, too.
-async fn lock(live: &Database) -> Result<Transaction, RebuildError> {
-    for _ in 0..TRIES {
-        let mut tx = live.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
-        match tx
-            .execute("LOCK TABLE checkpoints IN SHARE ROW EXCLUSIVE MODE", &[])
-            .await
-        {
-            Ok(_) => return Ok(tx),
-            Err(error) if is_lock_timeout(&error) => {
-                drop(tx);
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(RebuildError::Busy)
-}
 
 async fn exists(tx: &mut Transaction, schema: &str) -> Result<bool, RebuildError> {
     let sql = "SELECT nspname::text AS name FROM pg_namespace WHERE nspname = $1";
