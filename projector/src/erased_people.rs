@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Forgetting};
 use events::UserId;
 use tokio_util::sync::CancellationToken;
 
@@ -26,8 +26,9 @@ const PEOPLE: u64 = 50;
 /// Checks repeatedly, until `stop` is cancelled.
 pub(crate) async fn forget_the_erased(read_models: Database, stop: CancellationToken) {
     let mut forgotten = None;
+    let mut forgetting = Forgetting::of(read_models.clone());
     loop {
-        match forget(&read_models, forgotten).await {
+        match forget(&read_models, &mut forgetting, forgotten).await {
             Ok(count) => forgotten = count.or(forgotten),
             Err(error) => {
                 tracing::warn!(
@@ -45,7 +46,11 @@ pub(crate) async fn forget_the_erased(read_models: Database, stop: CancellationT
 
 /// Removes all erased people, unless `forgotten` says that this was done. Returns the number of erased people, or
 /// `None` when it has to be repeated.
-async fn forget(read_models: &Database, forgotten: Option<u64>) -> Result<Option<u64>, RebuildError> {
+async fn forget(
+    read_models: &Database,
+    forgetting: &mut Forgetting,
+    forgotten: Option<u64>,
+) -> Result<Option<u64>, RebuildError> {
     finish_deletions(read_models).await?;
     let erased = number(read_models, "SELECT COUNT(*) AS number FROM erased_subjects").await?;
     if read_models.is_postgres() {
@@ -71,7 +76,7 @@ async fn forget(read_models: &Database, forgotten: Option<u64>) -> Result<Option
         Err(RebuildError::AtWork) => return Ok(None),
         Err(error) => return Err(error),
     }
-    if !read_models.forget_deleted().await? {
+    if !forgetting.forget_deleted().await? {
         return Ok(None);
     }
     let note = format!("PRAGMA user_version = {erased}");

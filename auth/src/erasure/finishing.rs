@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use database::Forgetting;
 use tokio_util::sync::CancellationToken;
 
 use super::pending::{self, Pending};
@@ -22,8 +23,9 @@ const ABANDONED_SECONDS: i64 = 600;
 /// Finishes pending erasures repeatedly, until `stop` is cancelled.
 pub(crate) async fn finish_what_has_begun(auth: Arc<Auth>, stop: CancellationToken) {
     let mut known = Vec::new();
+    let mut forgetting = Forgetting::of(auth.operations.clone());
     loop {
-        let round = round(&auth, &mut known);
+        let round = round(&auth, &mut known, &mut forgetting);
         tokio::select! {
             () = stop.cancelled() => return,
             done = round => if let Err(error) = done {
@@ -42,11 +44,11 @@ pub(super) type Followed = (Pending, bool);
 
 /// Finishes pending erasures. `known` are those of the last round: if any was added, completed or removed since, rows
 /// were deleted, and SQLite must not keep their bytes. A round in between has nothing to do yet.
-async fn round(auth: &Auth, known: &mut Vec<Followed>) -> Result<(), Failure> {
+async fn round(auth: &Auth, known: &mut Vec<Followed>, forgetting: &mut Forgetting) -> Result<(), Failure> {
     let present = finish_all(auth).await?;
     show(auth, &present);
     if *known != present {
-        let forgotten = auth.operations.forget_deleted().await;
+        let forgotten = forgetting.forget_deleted().await;
         if forgotten.map_err(Failure::Operations)? {
             *known = present;
         }

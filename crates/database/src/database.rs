@@ -15,7 +15,7 @@ use crate::{
     masked,
     pool::Connections,
     private,
-    settings::{WAIT, WAIT_A_MOMENT, for_all, for_file, unknown_parameter},
+    settings::{for_all, for_file, unknown_parameter},
     signal::Hub,
 };
 
@@ -249,26 +249,6 @@ impl Database {
         self.server.signals.send(channel, key.into(), payload.into());
     }
 
-    /// Removes all traces of deleted rows from a SQLite file: rewrites it, which may take a while, and empties its
-    /// -wal. Returns `false` if a reading transaction prevents this; it does not wait for it, so that writers are not
-    /// delayed. PostgreSQL does this by itself.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub async fn forget_deleted(&self) -> Result<bool, DatabaseError> {
-        if self.is_postgres() {
-            return Ok(true);
-        }
-        let mut writer = self.writes().loan(StatementTimeout::Maintenance).await?;
-        // Done first, because rewriting the file goes through the -wal, and would stay there as long as a reader
-        // does.
-        if !empty_wal(&mut writer).await? {
-            return Ok(false);
-        }
-        writer.execute("VACUUM", &[]).await?;
-        empty_wal(&mut writer).await
-    }
-
     /// Closes all connections, and waits up to 5 seconds for those in use. Afterwards a SQLite file is complete
     /// without its -wal, unless another process uses it.
     pub async fn close(&self) {
@@ -287,13 +267,4 @@ impl Database {
         }
         self.writes().close().await;
     }
-}
-
-/// Empties the -wal of SQLite, unless a reader holds it for longer than a moment. Returns whether it is empty.
-/// Writers wait meanwhile, in all processes.
-async fn empty_wal(writer: &mut PooledConnection) -> Result<bool, DatabaseError> {
-    writer.execute(WAIT_A_MOMENT, &[]).await?;
-    let emptied = writer.fetch_all("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await;
-    writer.execute(WAIT, &[]).await?;
-    Ok(emptied?.first().map_or(Ok(0), |row| row.integer("busy"))? == 0)
 }

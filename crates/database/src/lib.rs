@@ -6,6 +6,7 @@
 mod database;
 mod embedded_migrations;
 mod error;
+mod forgetting;
 mod manager;
 mod masked;
 mod migrations;
@@ -26,6 +27,7 @@ mod value;
 
 pub use database::Database;
 pub use error::{DatabaseError, refuses_data};
+pub use forgetting::Forgetting;
 pub use masked::masked;
 pub use pool::PostgresServer;
 pub use pooled_connection::PooledConnection;

@@ -297,3 +297,18 @@ async fn who_reads_in_a_transaction_holds_up_nobody_when_deleted_rows_are_to_be_
     .await;
     assert_eq!(count(&database).await, 1);
 }
+
+/// On a disk that a try would fill.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_file_is_written_again_where_it_would_lead_to_a_really_full_disk() {
+    let disk = SmallDisk::mount();
+    let database = open(&disk.0).await;
+    insert(&database, 300_000).await.unwrap();
+    for _ in 0..2 {
+        let refused = database.forget_deleted().await.unwrap_err();
+        assert!(refused.to_string().contains("of free disk"), "{refused}");
+    }
+    database.execute("DELETE FROM rows", &[]).await.unwrap();
+    insert(&database, 1_000).await.unwrap();
+    database.close().await;
+}
