@@ -17,6 +17,7 @@ use crate::{
     private,
     settings::{for_all, for_file, unknown_parameter},
     signal::Hub,
+    wal::keep_small,
 };
 
 /// One schema of a server, or one file. Cheap to clone.
@@ -101,6 +102,9 @@ impl Database {
                 });
             }
             Err(error) => return Err(error),
+        }
+        if let Some(file) = &file {
+            runtime::spawn("keeping of a -wal small", keep_small(writes.weak(), file.clone()));
         }
         let postgres = reads.server();
         Ok(Self {

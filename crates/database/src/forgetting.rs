@@ -8,8 +8,8 @@ use rustix::fs::statvfs;
 use tokio::time::Instant;
 
 use crate::{
-    Database, DatabaseError, PooledConnection, StatementTimeout,
-    settings::{WAIT, WAIT_A_MOMENT},
+    Database, DatabaseError, StatementTimeout,
+    wal::{A_MOMENT, empty},
 };
 
 /// A file is written again for one part in so many of the time at most: nobody else can write to it meanwhile.
@@ -90,12 +90,12 @@ impl Database {
         let mut writer = self.writes().loan(StatementTimeout::Maintenance).await?;
         // Done first, because rewriting the file goes through the -wal, and would stay there as long as a reader
         // does.
-        if !empty_wal(&mut writer).await? {
+        if !empty(&mut writer, A_MOMENT).await? {
             return Ok(false);
         }
         check_room(file).map_err(sqlx::Error::Io)?;
         writer.execute("VACUUM", &[]).await?;
-        empty_wal(&mut writer).await
+        empty(&mut writer, A_MOMENT).await
     }
 }
 
@@ -111,15 +111,6 @@ fn check_room(file: &Path) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::StorageFull, problem));
     }
     Ok(())
-}
-
-/// Empties the -wal of SQLite, unless somebody reads from it for longer than a moment. Returns whether it is empty. Whoever wants
-/// to write waits meanwhile, here and in other processes.
-async fn empty_wal(writer: &mut PooledConnection) -> Result<bool, DatabaseError> {
-    writer.execute(WAIT_A_MOMENT, &[]).await?;
-    let emptied = writer.fetch_all("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await;
-    writer.execute(WAIT, &[]).await?;
-    Ok(emptied?.first().map_or(Ok(0), |row| row.integer("busy"))? == 0)
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod signal;
 mod statement_timeout;
 mod transaction;
 mod value;
+mod wal;
 
 pub use database::Database;
 pub use error::{DatabaseError, refuses_data};

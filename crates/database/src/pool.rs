@@ -82,6 +82,16 @@ impl Connections {
         }
     }
 
+    /// Those of a pool that is there already.
+    pub(crate) const fn of(pool: managed::Pool<Manager>) -> Self {
+        Self(pool)
+    }
+
+    /// The pool, for whoever works on it as long as others do.
+    pub(crate) fn weak(&self) -> managed::WeakPool<Manager> {
+        self.0.weak()
+    }
+
     /// The server, for connections outside the pool; `None` on SQLite.
     pub(crate) fn server(&self) -> Option<PostgresServer> {
         match &self.0.manager().options {

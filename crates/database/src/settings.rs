@@ -41,11 +41,7 @@ const DEADLINES: [(&str, &str); 3] = [
 const SYNTAX: [(&str, &str); 1] = [("standard_conforming_strings", "on")];
 
 /// How long SQLite waits for other users of a locked file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same time limit as a statement.
-pub(crate) const WAIT: &str = "PRAGMA busy_timeout = 10000";
-/// A short time limit, for work that can be done later.
-pub(crate) const WAIT_A_MOMENT: &str = "PRAGMA busy_timeout = 50";
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The settings of every connection to PostgreSQL.
 pub(crate) fn for_all(options: PgConnectOptions, schema: Schema) -> PgConnectOptions {

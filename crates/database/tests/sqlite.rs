@@ -298,6 +298,41 @@ async fn who_reads_in_a_transaction_holds_up_nobody_when_deleted_rows_are_to_be_
     assert_eq!(count(&database).await, 1);
 }
 
+/// There is no moment in which nobody reads, so that SQLite alone does not begin the -wal again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wal_does_not_grow_for_ever_where_reads_overlap() {
+    const MEGABYTE: usize = 1 << 20;
+    const LARGEST: usize = 64 * MEGABYTE;
+    let directory = TempDir::new().unwrap();
+    let url = Database::file_url(&directory.path().join("test.db"));
+    let (database, readers) = (
+        open(&directory).await,
+        Database::connect(&url, Schema::ReadModels, 2).await.unwrap(),
+    );
+    let reading = tokio::spawn(async move {
+        let begin = async || {
+            let mut reader = readers.snapshot().await.unwrap();
+            reader.fetch_all("SELECT count(*) FROM rows", &[]).await.unwrap();
+            reader
+        };
+        let mut reader = begin().await;
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let next = begin().await;
+            drop(std::mem::replace(&mut reader, next));
+        }
+    });
+    let wal = directory.path().join("test.db-wal");
+    let size = || usize::try_from(std::fs::metadata(&wal).unwrap().len()).unwrap();
+    for _ in 0..2 {
+        while size() <= LARGEST {
+            insert(&database, MEGABYTE).await.unwrap();
+        }
+        eventually("it is small again", async || size() < LARGEST).await;
+    }
+    reading.abort();
+}
+
 /// On a disk that a try would fill.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_file_is_written_again_where_it_would_lead_to_a_really_full_disk() {
