@@ -45,7 +45,8 @@ pub struct Parameters(Vec<Parameter>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Parameter {
     name: String,
-    value: String,
+    /// Decoded, and parted at the commas that were sent as such.
+    values: Vec<String>,
     /// Both as sent.
     raw: String,
 }
@@ -59,10 +60,10 @@ impl Parameters {
         let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decoded(name).map_err(|wrong| BadParameter::new(name, format!("its name {wrong}")))?;
-            match decoded(value) {
-                Ok(value) => Ok(Parameter {
+            match value.split(',').map(decoded).collect() {
+                Ok(values) => Ok(Parameter {
                     name,
-                    value,
+                    values,
                     raw: pair.to_owned(),
                 }),
                 Err(wrong) => Err(BadParameter::new(name, format!("its value {wrong}"))),
@@ -80,13 +81,14 @@ impl Parameters {
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, BadParameter> {
-        let mut values = self.take(name);
-        let Some(value) = values.next() else {
+        let mut given = self.take(name);
+        let Some(parameter) = given.next() else {
             return Ok(None);
         };
-        if values.next().is_some() {
+        if given.next().is_some() {
             return Err(BadParameter::new(name, "it may be given only once"));
         }
+        let value = parameter.values.join(",");
         if value.is_empty() {
             return Err(BadParameter::new(
                 name,
@@ -98,7 +100,8 @@ impl Parameters {
             .map_err(|detail| BadParameter::new(name, detail))
     }
 
-    /// Takes a parameter that may be given several times, each time with several values between commas.
+    /// Takes a parameter that may be given several times, each time with several values between commas. A comma that is
+    /// percent-encoded is part of its value (RFC 3986, section 2.2).
     ///
     /// # Errors
     /// When one of the values is empty, or `parse` fails.
@@ -107,20 +110,16 @@ impl Parameters {
         name: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<C, BadParameter> {
-        let values: Vec<_> = self.take(name).collect();
-        let one = |value: &str| {
+        let values = self.take(name).flat_map(|parameter| parameter.values);
+        let one = |value: String| {
             if value.is_empty() {
                 Err("one of its values is empty".to_owned())
             } else {
-                parse(value)
+                parse(&value)
             }
             .map_err(|detail| BadParameter::new(name, detail))
         };
-        values
-            .iter()
-            .flat_map(|value| value.split(','))
-            .map(one)
-            .collect()
+        values.map(one).collect()
     }
 
     /// Checks that all parameters were taken.
@@ -145,12 +144,12 @@ impl Parameters {
         pairs.join("&")
     }
 
-    fn take(&mut self, name: &str) -> impl Iterator<Item = String> + use<> {
+    fn take(&mut self, name: &str) -> impl Iterator<Item = Parameter> + use<> {
         let (taken, left) = std::mem::take(&mut self.0)
             .into_iter()
             .partition::<Vec<_>, _>(|parameter| parameter.name == name);
         self.0 = left;
-        taken.into_iter().map(|parameter| parameter.value)
+        taken.into_iter()
     }
 }
 
@@ -197,8 +196,12 @@ mod tests {
 
     #[test]
     fn lists_are_repeated_or_between_commas() {
-        let mut parameters = Parameters::parse("a=1,2&b=x&a=3").unwrap();
-        assert_eq!(parameters.list::<_, Vec<_>>("a", text).unwrap(), ["1", "2", "3"]);
+        let mut parameters = Parameters::parse("a=1,2&b=x&a=3%2C+4,%2c&c=%2C5,6").unwrap();
+        assert_eq!(
+            parameters.list::<_, Vec<_>>("a", text).unwrap(),
+            ["1", "2", "3, 4", ","]
+        );
+        assert_eq!(parameters.single("c", text).unwrap().as_deref(), Some(",5,6"));
         assert_eq!(parameters.list::<_, Vec<_>>("none", text).unwrap(), [""; 0]);
         assert_eq!(parameters.finish().unwrap_err().name, "b");
     }

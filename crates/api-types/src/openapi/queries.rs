@@ -221,7 +221,12 @@ fn filters() -> Vec<Parameter> {
             Ref::from_schema_name("Priority").into(),
             4,
         ),
-        list("tag", "All of these.", Ref::from_schema_name("Tag").into(), 20),
+        list(
+            "tag",
+            "All of these; a comma within one is sent as `%2C`.",
+            Ref::from_schema_name("Tag").into(),
+            20,
+        ),
     ];
     for (name, what) in [
         ("due", "is due"),

@@ -44,7 +44,7 @@ mod test {
             &[
                 with("a", Status::Open, Priority::Low, &["home", "garden"]),
                 with("b", Status::InProgress, Priority::Normal, &["home"]),
-                with("c", Status::Done, Priority::High, &["homework", "Home"]),
+                with("c", Status::Done, Priority::High, &["homework", "Home", "home,garden"]),
                 with("d", Status::Cancelled, Priority::Urgent, &[]),
             ],
         )
@@ -53,12 +53,16 @@ mod test {
         for (query, expected) in [
             ("status=open", "a"),
             ("status=in_progress,cancelled", "bd"),
+            ("status=in_progress%2Ccancelled", "bd"),
             ("status=done&status=open&status=done", "ac"),
             ("priority=urgent,low", "ad"),
+            ("priority=urgent%2Clow&priority=high", "acd"),
             ("priority=normal&priority=high", "bc"),
             ("tag=home", "ab"),
             ("tag=Home", "c"),
             ("tag=home,garden", "a"),
+            ("tag=home%2Cgarden", "c"),
+            ("tag=home%2cgarden,Home", "c"),
             ("tag=garden&tag=home", "a"),
             ("tag=home&status=in_progress", "b"),
             ("tag=hom", ""),

@@ -20,7 +20,7 @@ use crate::testing::{TestRole, insert, on_postgres, on_sqlite, user};
 
 const STATUSES: [Status; 4] = [Status::Open, Status::InProgress, Status::Done, Status::Cancelled];
 const PRIORITIES: [Priority; 4] = [Priority::Low, Priority::Normal, Priority::High, Priority::Urgent];
-const TAGS: [&str; 5] = ["home", "home office", "Größe", "100%", "a_b"];
+const TAGS: [&str; 6] = ["home", "home office", "Größe", "100%", "a_b", "Smith, J."];
 const WORDS: [&str; 14] = [
     "Straße",
     "STRASSE",
