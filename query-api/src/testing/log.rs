@@ -1,6 +1,9 @@
 //! A log for tests: the query API only asks it which events exist.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use event_store::{
@@ -13,6 +16,8 @@ use uuid::Uuid;
 /// A log with an event at every position up to its end. The id follows from the position.
 pub(crate) struct TestLog {
     end: AtomicU64,
+    asking: AtomicUsize,
+    most_asking: AtomicUsize,
 }
 
 impl TestLog {
@@ -20,7 +25,14 @@ impl TestLog {
     pub(crate) const fn endless() -> Self {
         Self {
             end: AtomicU64::new(u64::MAX),
+            asking: AtomicUsize::new(0),
+            most_asking: AtomicUsize::new(0),
         }
+    }
+
+    /// How many have asked for its end at the same time, at most.
+    pub(crate) fn most_asking(&self) -> usize {
+        self.most_asking.load(Ordering::SeqCst)
     }
 
     pub(crate) fn ends_at(&self, position: u64) {
@@ -75,6 +87,10 @@ impl EventStore for TestLog {
     }
 
     async fn head(&self) -> Result<u64, StoreError> {
+        let asking = self.asking.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_asking.fetch_max(asking, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        self.asking.fetch_sub(1, Ordering::SeqCst);
         Ok(self.end.load(Ordering::SeqCst))
     }
 

@@ -52,6 +52,14 @@ impl TestRole {
     }
 
     pub(crate) async fn with_cursor_key(database: &Database, cursor_key: [u8; 32]) -> Self {
+        Self::with(database, database, cursor_key).await
+    }
+
+    pub(crate) async fn with_audit_tree(database: &Database, audit_tree: &Database) -> Self {
+        Self::with(database, audit_tree, [7; 32]).await
+    }
+
+    async fn with(database: &Database, audit_tree: &Database, cursor_key: [u8; 32]) -> Self {
         let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(
             1_800_000_000_000_000,
         )));
@@ -66,7 +74,7 @@ impl TestRole {
         };
         let dependencies = Dependencies {
             read_models: database.clone(),
-            audit_tree: AuditTree::new(database.clone()),
+            audit_tree: AuditTree::new(audit_tree.clone()),
             store: log.clone(),
             verifier: Verifier::direct(Arc::new(tokens)),
             clock: clock.clone(),

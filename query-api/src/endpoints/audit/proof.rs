@@ -30,14 +30,13 @@ pub(crate) async fn proof(State(app): State<App>, RawQuery(query): RawQuery) -> 
     })?;
     parameters.finish()?;
     let position = position.ok_or_else(|| BadParameter::new("position", "of which event? It is needed"))?;
-    let (tree, signed) = covered(&app, position).await?;
+    let Covered {
+        tree,
+        index,
+        checkpoint,
+    } = covered(&app, position).await?;
     let _admitted = admit_anyone(&app).await?;
-    let audit = &app.audit;
-    let index = audit.tree.index_of(&tree, &*audit.store, position).await?;
-    let proof = match index {
-        Some(index) => audit.tree.inclusion(&tree, index, &signed).await?,
-        None => None,
-    };
+    let proof = app.audit.tree.inclusion(&tree, index, &checkpoint).await?;
     let mut proof = proof.ok_or(ApiError::NotInTheTree)?;
     if let Some(id) = id {
         proof.extra = Some(event(&app, position, id).await?.canonical());
@@ -59,27 +58,46 @@ async fn event(app: &App, position: u64, id: EventId) -> Result<EventDigest, Api
     found.filter(is_asked_for).ok_or(ApiError::NotInTheTree)
 }
 
-/// The tree and its last checkpoint, once that covers the event. Waits for an event that was just appended.
-async fn covered(app: &App, position: u64) -> Result<(Tree, SignedCheckpoint), ApiError> {
+/// An event of the tree, and the last checkpoint, which has it.
+struct Covered {
+    tree: Tree,
+    index: u64,
+    checkpoint: SignedCheckpoint,
+}
+
+/// The event at `position` once a checkpoint covers it; waits for an event that was just appended.
+async fn covered(app: &App, position: u64) -> Result<Covered, ApiError> {
     let _place = app.admission.await_projection(ANYONE)?;
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        let tree = newest(app).await?;
-        let signed = app.audit.tree.last_checkpoint(&tree).await?;
-        let is_there = position <= tree.last.position
-            && signed
-                .as_ref()
-                .is_some_and(|signed| signed.checkpoint.size == tree.size);
-        if let Some(signed) = signed
-            && (is_there || Instant::now() >= deadline)
-        {
-            return Ok((tree, signed));
+        if let Some(covered) = look(app, position).await? {
+            return Ok(covered);
         }
-        if position > tree.last.position && position > app.audit.store.head().await?
-            || Instant::now() >= deadline
-        {
+        if Instant::now() >= deadline {
             return Err(ApiError::NotInTheTree);
         }
         sleep(LOOK_EVERY).await;
     }
+}
+
+/// The event at `position`, or nothing as long as the checkpoint that covers it is to come.
+async fn look(app: &App, position: u64) -> Result<Option<Covered>, ApiError> {
+    let _admitted = admit_anyone(app).await?;
+    let audit = &app.audit;
+    let tree = newest(app).await?;
+    if position > tree.last.position {
+        return match position <= audit.store.head().await? {
+            true => Ok(None),
+            false => Err(ApiError::NotInTheTree),
+        };
+    }
+    let index = audit.tree.index_of(&tree, &*audit.store, position).await?;
+    let index = index.ok_or(ApiError::NotInTheTree)?;
+    let last = audit.tree.last_checkpoint(&tree).await?;
+    let covering = last.filter(|last| index < last.checkpoint.size);
+    Ok(covering.map(|checkpoint| Covered {
+        tree,
+        index,
+        checkpoint,
+    }))
 }

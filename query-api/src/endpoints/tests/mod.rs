@@ -10,6 +10,7 @@ mod list_etag;
 mod one_task;
 mod own_writes;
 mod pages;
+mod proof;
 mod random_queries;
 mod rare;
 mod search;
