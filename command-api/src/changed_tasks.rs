@@ -3,17 +3,19 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Row};
 use event_store::StoreError;
 use events::{ConsistencyToken, CorrelationId, StreamKind, StreamName, TaskId, UserId};
 use read_models::{CompareError, Projection, Reached};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 /// How long to wait until everything in the log is projected.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The most requests of all callers that wait for the projection or read the audit trail at the same time. More are
 /// refused at once.
 const MOST_AT_ONCE: usize = 64;
+/// How long reading the audit trail may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most events that are examined. A request with 100 commands has a few hundred.
 const MOST_EVENTS: usize = 2_000;
 /// The most tasks that one request can change.
@@ -25,6 +27,8 @@ pub(crate) struct Requests {
     read_models: Database,
     projection: Arc<Projection>,
     places: Arc<Semaphore>,
+    /// The audit trail is read by one caller at a time, so that commands keep their connections.
+    reading: Arc<Semaphore>,
 }
 
 /// A task that a request has changed.
@@ -44,6 +48,9 @@ pub(crate) enum RequestsError {
     /// Too many callers ask at the same time.
     #[error("too many wait for the read models")]
     Crowded,
+    /// The read models took too long.
+    #[error("the audit trail could not be read in time")]
+    Slow,
     /// There are more tasks than one request can change.
     #[error("more tasks than one request can have changed")]
     TooMany,
@@ -70,6 +77,7 @@ impl Requests {
             read_models,
             projection,
             places: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+            reading: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -88,14 +96,7 @@ impl Requests {
         if self.projection.reach(token, TIMEOUT).await? != Reached::There {
             return Err(RequestsError::Behind);
         }
-        // In the order of the index, so that no sort is needed.
-        let sql = format!(
-            "SELECT stream, version FROM audit_log WHERE correlation_id = $1 AND subject = $2 AND type LIKE 'task.%' \
-             ORDER BY recorded_at, position LIMIT {}",
-            MOST_EVENTS + 1
-        );
-        let values = [String::from(request.clone()).into(), caller.0.into()];
-        let rows = self.read_models.fetch_all(&sql, &values).await?;
+        let rows = self.read(caller, request).await?;
         if rows.len() > MOST_EVENTS {
             return Err(RequestsError::TooMany);
         }
@@ -117,5 +118,43 @@ impl Requests {
             0..=MOST_TASKS => Ok(changed),
             _ => Err(RequestsError::TooMany),
         }
+    }
+
+    async fn read(&self, caller: UserId, request: &CorrelationId) -> Result<Vec<Row>, RequestsError> {
+        let Ok(Ok(_turn)) = timeout(TIMEOUT, self.reading.acquire()).await else {
+            return Err(RequestsError::Crowded);
+        };
+        let values = [caller.0.into(), String::from(request.clone()).into()];
+        let rows = timeout(READ_TIMEOUT, self.read_models.fetch_all(&statement(), &values)).await;
+        Ok(rows.map_err(|_| RequestsError::Slow)??)
+    }
+}
+
+/// One range of the index `audit_log_by_request`, in its order, so that no sort is needed.
+fn statement() -> String {
+    format!(
+        "SELECT stream, version FROM audit_log WHERE subject = $1 AND correlation_id = $2 AND type LIKE 'task.%' \
+         ORDER BY recorded_at, position LIMIT {}",
+        MOST_EVENTS + 1
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use database::Schema;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_others_did_in_requests_of_the_same_id_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = Database::file_url(&directory.path().join("read-models.db"));
+        let database = Database::open(&url, Schema::ReadModels, 1).await.unwrap();
+        let values = [UserId::NOBODY.0.into(), "mistake".into()];
+        let explain = format!("EXPLAIN QUERY PLAN {}", statement());
+        let rows = database.fetch_all(&explain, &values).await.unwrap();
+        let plan: Vec<_> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
+        let range = "SEARCH audit_log USING INDEX audit_log_by_request (subject=? AND correlation_id=?)";
+        assert_eq!(plan, [range]);
     }
 }

@@ -142,6 +142,7 @@ fn requests(error: RequestsError) -> Problem {
         RequestsError::Crowded => {
             Problem::overloaded("Too many requests wait for what is to be undone. Try again.")
         }
+        RequestsError::Slow => Problem::overloaded("It takes too long to find what is to be undone. Try again."),
         RequestsError::TooMany => {
             let detail = "names more than one request: more than 100 tasks were changed under it";
             Problem::validation(vec![FieldError::new("too-many", detail).at("/request_id")])

@@ -1,11 +1,14 @@
 //! Undoing a request. The tests write the read models, as the projector does.
 
+use std::time::Duration;
+
+use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{App, Reply, Stage, user};
+use crate::support::{App, Footing, Reply, Stage, user};
 
 /// Projects everything in the log.
-async fn project(app: &App) {
+pub(super) async fn project(app: &App) {
     let log = app.store.log_page(0, 1_000).await.unwrap();
     let mut tx = app.read_models.begin().await.unwrap();
     for table in ["audit_log", "checkpoints"] {
@@ -184,4 +187,34 @@ async fn with_a_key_an_undo_has_one_answer() {
     let again = undo().await;
     assert_eq!(again.body, first.body);
     assert_eq!(app.events(&path).await.len(), 3, "it is not undone again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_undos_look_through_a_slow_audit_trail_one_by_one_and_not_for_long() {
+    let stage = Stage::new(Footing::Postgres).await;
+    let app = App::start(&stage).await;
+    app.task().await;
+    project(&app).await;
+    let mut holder = app.read_models.begin().await.unwrap();
+    let lock = "LOCK TABLE audit_log IN ACCESS EXCLUSIVE MODE";
+    holder.execute(lock, &[]).await.unwrap();
+    let undos = join_all((1..=4).map(|n| {
+        let request = app.post("/tasks/undo").by(user(n));
+        request.json(json!({"request_id": "any"})).send()
+    }));
+    let undos = tokio::time::timeout(Duration::from_secs(10), undos);
+    let look = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let sql = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() \
+                   AND wait_event_type = 'Lock' AND query LIKE '%FROM audit_log%'";
+        app.operations.fetch_all(sql, &[]).await.unwrap()[0].unsigned("n").unwrap()
+    };
+    let (undos, looking) = tokio::join!(undos, look);
+    assert_eq!(looking, 1);
+    for undo in undos.unwrap() {
+        undo.is_problem(503, "overloaded");
+        assert!(undo.headers.contains_key("retry-after"));
+    }
+    drop(holder);
+    undo(&app, "any").await.is_problem(404, "not-found");
 }

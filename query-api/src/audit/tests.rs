@@ -77,6 +77,14 @@ fn pages() -> Vec<(String, Vec<database::Value>, &'static str)> {
             pages.push((sql, values, index));
         }
     }
+    // What a person did in a request, whatever others did in requests of the same id.
+    let own = AuditFilter {
+        subject: Some(ME),
+        correlation_id: Some("of-many".to_owned()),
+        ..AuditFilter::default()
+    };
+    let (sql, values) = own.page(None, 51);
+    pages.push((sql, values, "audit_log_by_request"));
     pages
 }
 
@@ -90,7 +98,8 @@ async fn a_page_of_the_audit_trail_is_one_index_range_on_postgres() {
             SELECT n, 'task-' || n % 97, n, gen_random_uuid(),
                    CASE WHEN n % 83 = 7 THEN 'account.disabled' ELSE 'task.created' END,
                    CASE WHEN n % 101 = 7 THEN $1 ELSE gen_random_uuid() END,
-                   CASE WHEN n % 89 = 7 THEN 'operator' ELSE md5(n::text) END, 'request-' || n % 103, gen_random_uuid(), n
+                   CASE WHEN n % 89 = 7 THEN 'operator' ELSE md5(n::text) END, 
+                   CASE WHEN n % 5 = 2 THEN 'of-many' ELSE 'request-' || n % 103 END, gen_random_uuid(), n
             FROM generate_series(1::bigint, 50000) AS n";
         patient.execute(sql, &[ME.0.into()]).await.unwrap();
         patient.execute("VACUUM ANALYZE audit_log", &[]).await.unwrap();
