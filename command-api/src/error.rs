@@ -102,6 +102,9 @@ fn command(error: CommandError) -> Problem {
             Problem::unavailable("Others keep changing this task. Try again.")
         }
         CommandError::Overloaded => Problem::overloaded("Too many commands wait for their tasks. Try again."),
+        CommandError::PastTooLong => {
+            Problem::overloaded("What the task was takes too long to read. Try again.")
+        }
         CommandError::HeldUp => Problem::unavailable(
             "An earlier command of the batch on the same task could not be carried out, so this one was not tried.",
         ),
@@ -142,7 +145,9 @@ fn requests(error: RequestsError) -> Problem {
         RequestsError::Crowded => {
             Problem::overloaded("Too many requests wait for what is to be undone. Try again.")
         }
-        RequestsError::Slow => Problem::overloaded("It takes too long to find what is to be undone. Try again."),
+        RequestsError::Slow => {
+            Problem::overloaded("It takes too long to find what is to be undone. Try again.")
+        }
         RequestsError::TooMany => {
             let detail = "names more than one request: more than 100 tasks were changed under it";
             Problem::validation(vec![FieldError::new("too-many", detail).at("/request_id")])

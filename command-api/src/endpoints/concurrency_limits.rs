@@ -19,6 +19,8 @@ const MOST_COMMANDS: usize = 512;
 const BATCHES_AT_ONCE: usize = 2;
 /// The most batches of one person, including those that wait.
 const MOST_BATCHES: usize = 10;
+/// The most reads of the past of one person, including the waiting ones. One runs at a time.
+const MOST_PAST_READS: usize = COMMANDS_AT_ONCE;
 /// The longest wait of a command for the same person's others.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -26,6 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct ConcurrencyLimits {
     pub(super) commands: KeyedSemaphore<UserId>,
     pub(super) batches: KeyedSemaphore<UserId>,
+    pub(super) past_reads: KeyedSemaphore<UserId>,
     pub(super) batch_rate: BatchRate,
 }
 
@@ -34,6 +37,7 @@ impl ConcurrencyLimits {
         Self {
             commands: KeyedSemaphore::new(COMMANDS_AT_ONCE, MOST_COMMANDS),
             batches: KeyedSemaphore::new(BATCHES_AT_ONCE, MOST_BATCHES),
+            past_reads: KeyedSemaphore::new(1, MOST_PAST_READS),
             batch_rate: BatchRate::new(),
         }
     }

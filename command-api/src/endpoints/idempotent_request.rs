@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::response::Response;
-use events::TaskId;
+use events::{TaskId, UserId};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
@@ -78,6 +78,7 @@ pub(crate) async fn once(
     (key, hash): &(IdempotencyKey, RequestHash),
 ) -> Result<Response, ApiError> {
     let origin = work.origin();
+    let respond = |results: &_| work.respond(results);
     let before = write(&before(api, work).await?)?;
     loop {
         let request = Keyed {
@@ -88,7 +89,7 @@ pub(crate) async fn once(
             before: before.clone(),
         };
         let lease = match api.keys.claim(request).await? {
-            Claim::Answered(answer) => match replay(api, work, key, &answer).await? {
+            Claim::Answered(answer) => match replay(api, origin.caller, key, &answer, respond).await? {
                 Some(response) => return Ok(response),
                 None => continue,
             },
@@ -116,7 +117,7 @@ pub(crate) async fn once(
         {
             Ok(Stored::Ours) => return Ok(work.respond(&results)),
             Ok(Stored::Theirs(answer)) => {
-                if let Some(response) = replay(api, work, key, &answer).await? {
+                if let Some(response) = replay(api, origin.caller, key, &answer, respond).await? {
                     return Ok(response);
                 }
             }
@@ -130,7 +131,23 @@ pub(crate) async fn once(
     }
 }
 
-/// The states of the tasks before the request, for later tries.
+/// The answer that a request with this key was given before: for what is costly to find out, and told otherwise later.
+pub(super) async fn given_before(
+    api: &Api,
+    caller: UserId,
+    keyed: Option<&(IdempotencyKey, RequestHash)>,
+    respond: impl Fn(&BTreeMap<usize, CommandResult>) -> Response,
+) -> Result<Option<Response>, ApiError> {
+    let Some((key, hash)) = keyed else {
+        return Ok(None);
+    };
+    match api.keys.answer(caller, key, hash).await? {
+        Some(answer) => replay(api, caller, key, &answer, respond).await,
+        None => Ok(None),
+    }
+}
+
+/// The tasks before the request, for the tries that come after this one.
 async fn before(api: &Api, work: &impl Work) -> Result<Vec<KeptTask>, CommandError> {
     let tasks: Vec<Option<KeptTask>> = stream::iter(work.existing())
         .map(|task| api.handler.before(task))
@@ -152,11 +169,11 @@ fn write(kept: &impl serde::Serialize) -> Result<String, IdempotencyError> {
 /// Repeats `answer`. `None` if its effects are no longer in the log: then the key is free again.
 async fn replay(
     api: &Api,
-    work: &impl Work,
+    caller: UserId,
     key: &IdempotencyKey,
     answer: &str,
+    respond: impl Fn(&BTreeMap<usize, CommandResult>) -> Response,
 ) -> Result<Option<Response>, ApiError> {
-    let caller = work.origin().caller;
     let kept: KeptAnswer = serde_json::from_str(answer).map_err(IdempotencyError::from)?;
     let Some(results) = api.handler.recall(&kept).await? else {
         tracing::warn!("the effect of a command that was answered is not in the log, it may be sent again");
@@ -164,7 +181,7 @@ async fn replay(
         return Ok(None);
     };
     Ok(Some(http_api::answering_request(kept.request_id(), || {
-        work.respond(&results)
+        respond(&results)
     })))
 }
 

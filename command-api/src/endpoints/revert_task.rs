@@ -5,8 +5,14 @@ use axum::{extract::State, response::Response};
 use http_api::{FieldError, Form, JsonObject};
 use serde_json::Value;
 
-use super::{app_state::Api, command_headers::CommandHeaders, task_path::TaskPath};
-use crate::{domain::RevertTask, error::ApiError};
+use super::{
+    app_state::Api, command_headers::CommandHeaders, concurrency_limits::turn,
+    idempotent_request::given_before, single_command::respond, task_path::TaskPath,
+};
+use crate::{
+    domain::{Command, RevertTask},
+    error::{ApiError, COMMANDS},
+};
 
 /// `200` with the task; if nothing changes, `200` with the same version.
 pub(crate) async fn revert_task(
@@ -23,12 +29,21 @@ pub(crate) async fn revert_task(
     let id = id.ok_or(ApiError::NotFound)?;
     // It has a value, because there were no errors.
     let to_version = to_version.unwrap_or_default();
-    let was = api.handler.past(caller.user_id(), id, to_version).await?;
-    let command = RevertTask {
+    let person = caller.user_id();
+    let mut revert = RevertTask {
         to_version,
-        was: was.map(Box::new),
+        was: None,
     };
-    api.run(&caller, &headers, keyed, id, command).await
+    let shape = Command::from(revert.clone());
+    let given = given_before(&api, person, keyed.as_ref(), |results| respond(&shape, results)).await?;
+    if let Some(response) = given {
+        return Ok(response);
+    }
+    {
+        let _turn = turn(&api.shares.past_reads, person, COMMANDS).await?;
+        revert.was = api.handler.past(person, id, to_version).await?.map(Box::new);
+    }
+    api.run(&caller, &headers, keyed, id, revert).await
 }
 
 fn version(value: &Value) -> Result<u64, FieldError> {

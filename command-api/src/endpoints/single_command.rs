@@ -53,12 +53,17 @@ impl Work for Single<'_> {
     }
 
     fn respond(&self, results: &BTreeMap<usize, CommandResult>) -> Response {
-        match results.get(&0) {
-            Some(CommandResult::Accepted(state)) => answer(&self.0.command, state),
-            Some(&CommandResult::Refused { refusal, seen }) => {
-                ApiError::from(CommandError::Refused { refusal, seen }).into_response()
-            }
-            Some(CommandResult::Invalid) | None => Problem::internal().into_response(),
+        respond(&self.0.command, results)
+    }
+}
+
+/// The answer to `command`, of which this has become.
+pub(super) fn respond(command: &Command, results: &BTreeMap<usize, CommandResult>) -> Response {
+    match results.get(&0) {
+        Some(CommandResult::Accepted(state)) => answer(command, state),
+        Some(&CommandResult::Refused { refusal, seen }) => {
+            ApiError::from(CommandError::Refused { refusal, seen }).into_response()
         }
+        Some(CommandResult::Invalid) | None => Problem::internal().into_response(),
     }
 }

@@ -1,22 +1,30 @@
 //! `POST /tasks/undo` `{request_id}`: undoes the changes of an earlier request of the caller, for each task
 //! separately.
 
+use std::time::Duration;
+
 use auth_client::{Caller, TaskOwner};
 use axum::{extract::State, response::Response};
 use events::{CorrelationId, UserId};
-use http_api::{FieldError, Form, JsonObject, request_id_of, text};
+use http_api::{FieldError, Form, JsonObject, Problem, request_id_of, text};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::{
     app_state::Api,
-    batch::{BatchCommand, carry_out},
+    batch::{BatchCommand, carry_out, respond},
     command_headers::CommandHeaders,
     concurrency_limits::{turn, until_taken},
+    idempotent_request::given_before,
 };
 use crate::{
-    domain::ExpectedVersion,
-    error::{ApiError, BATCHES},
+    changed_tasks::RequestsError,
+    domain::{ExpectedVersion, UndoTask},
+    error::{ApiError, BATCHES, COMMANDS},
 };
+
+/// How long it may take to find the changes of the request.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// `200` with `{"results": [{"status", "task"?, "problem"?}]}`, one for each task, in the order in which they were
 /// changed. A task that is undone already has `200` and the same version.
@@ -26,15 +34,26 @@ pub(crate) async fn undo_request(
     headers: CommandHeaders,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let turn = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
+    let held = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
     let keyed = headers.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let request = form.required("request_id", request_id);
     form.finish()?;
     // There is no representation at this path.
     headers.check_without_version(false)?;
+    let person = caller.user_id();
+    let given = given_before(&api, person, keyed.as_ref(), |results| {
+        respond(&shapes(results.len()), results)
+    });
+    if let Some(response) = given.await? {
+        return Ok(until_taken(response, held));
+    }
     let commands = match request {
-        Some(request) => commands(&api, &caller, &request).await?,
+        Some(request) => {
+            let _reading = turn(&api.shares.past_reads, person, COMMANDS).await?;
+            let found = timeout(TIMEOUT, commands(&api, &caller, &request)).await;
+            found.map_err(|_| RequestsError::Slow)??
+        }
         None => Vec::new(),
     };
     if commands.is_empty() {
@@ -42,11 +61,21 @@ pub(crate) async fn undo_request(
     }
     let commands = commands.into_iter().map(Ok).collect();
     let response = carry_out(&api, &caller, &headers, keyed, commands).await?;
-    Ok(until_taken(response, turn))
+    Ok(until_taken(response, held))
 }
 
 fn request_id(value: &Value) -> Result<CorrelationId, FieldError> {
     request_id_of(text(value)?).map_err(|sentence| FieldError::new("malformed", sentence))
+}
+
+/// Placeholders for the commands of an undo, which tell the form of its answer.
+fn shapes(count: usize) -> Vec<Result<BatchCommand, Problem>> {
+    let shape = |_| BatchCommand {
+        task: None,
+        expected: ExpectedVersion::Any,
+        command: UndoTask::default().into(),
+    };
+    (0..count).map(shape).map(Ok).collect()
 }
 
 /// A command for each task that the request has changed.

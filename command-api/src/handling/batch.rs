@@ -43,6 +43,7 @@ impl CommandHandler {
                     CommandError::Contended { .. }
                     | CommandError::HeldUp
                     | CommandError::Overloaded
+                    | CommandError::PastTooLong
                     | CommandError::Store(_)
                     | CommandError::Unreadable(_),
                 ) => true,

@@ -27,6 +27,9 @@ pub enum CommandError {
     /// Other work uses all capacity. The caller may try again later.
     #[error("too many commands wait")]
     Overloaded,
+    /// The events of the task took too long to read.
+    #[error("the past of the task takes too long to read")]
+    PastTooLong,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -43,6 +43,7 @@ impl CommandMetrics {
                 CommandError::Contended { .. }
                 | CommandError::HeldUp
                 | CommandError::Overloaded
+                | CommandError::PastTooLong
                 | CommandError::Store(_)
                 | CommandError::Unreadable(_),
             ) => "failed",

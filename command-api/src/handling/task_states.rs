@@ -7,10 +7,7 @@ use database::Database;
 use event_store::{EventStore, LogWatch};
 use events::{CorrelationId, LogPoint, Metadata, RecordedEvent, Task, TaskEvent, TaskId, UserId};
 use runtime::Clock;
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::timeout,
-};
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     CommandError, KeptTask, TaskState,
@@ -21,15 +18,20 @@ use crate::domain::UndoTask;
 
 /// The memory for recently used tasks, in bytes. It is used only as needed.
 const MOST_BYTES: u64 = 16 << 20;
+/// The most reads of the past that run at the same time. One person has only one of them
+/// (`endpoints/concurrency_limits.rs`), so that nobody keeps the others out.
+const PAST_READS: usize = 2;
 /// How long a read of the past waits for its turn.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a read of the past may take.
+const LONGEST_PAST_READ: Duration = Duration::from_secs(10);
 
 /// The states of all tasks.
 pub(super) struct TaskStates {
     pub(super) store: Arc<dyn EventStore>,
     pub(super) tasks: Repository<FoldedTask>,
     log: Arc<LogWatch>,
-    looks_back: Semaphore,
+    past_reads: Semaphore,
 }
 
 impl TaskStates {
@@ -46,7 +48,7 @@ impl TaskStates {
             store,
             tasks: tasks.with_snapshots(snapshots),
             log,
-            looks_back: Semaphore::new(1),
+            past_reads: Semaphore::new(PAST_READS),
         }
     }
 
@@ -87,10 +89,8 @@ impl TaskStates {
         kept.restore(&*self.store).await
     }
 
-    /// The task at `version` of its stream, folded from its first event. Only one such read runs at a time, so that
-    /// they do not delay others.
+    /// The task at `version` of its stream, folded from its first event.
     pub(super) async fn past(&self, task: TaskId, version: u64) -> Result<Option<Task>, CommandError> {
-        let _turn = self.look_back().await?;
         let mut past = None;
         let each = |event: &RecordedEvent, now: &LoadedTask| {
             if event.version < version {
@@ -101,12 +101,12 @@ impl TaskStates {
             }
             ControlFlow::Break(())
         };
-        self.tasks.fold(&task, Loaded::default(), each).await?;
+        self.read_past(task, each).await?;
         Ok(past)
     }
 
     /// The command that undoes the events of `caller` in the request `request` on the task, up to version `last`;
-    /// `None` if there are none. Runs one at a time, like [`Self::past`].
+    /// `None` if there are none.
     pub(super) async fn undo_of(
         &self,
         task: TaskId,
@@ -114,7 +114,6 @@ impl TaskStates {
         request: &CorrelationId,
         last: u64,
     ) -> Result<Option<UndoTask>, CommandError> {
-        let _turn = self.look_back().await?;
         let (mut undo, mut before) = (None, None);
         let each = |event: &RecordedEvent, now: &LoadedTask| {
             let metadata = &event.metadata;
@@ -132,15 +131,23 @@ impl TaskStates {
                 false => ControlFlow::Break(()),
             }
         };
-        self.tasks.fold(&task, Loaded::default(), each).await?;
+        self.read_past(task, each).await?;
         Ok(undo)
     }
 
-    async fn look_back(&self) -> Result<SemaphorePermit<'_>, CommandError> {
-        match timeout(TIMEOUT, self.looks_back.acquire()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            // The semaphore is never closed.
-            Ok(Err(_)) | Err(_) => Err(CommandError::Overloaded),
+    /// Folds the task from its first event. Only a few such reads run at a time, so that they do not delay others.
+    async fn read_past(
+        &self,
+        task: TaskId,
+        each: impl FnMut(&RecordedEvent, &LoadedTask) -> ControlFlow<()> + Send,
+    ) -> Result<(), CommandError> {
+        let Ok(Ok(_turn)) = timeout(TIMEOUT, self.past_reads.acquire()).await else {
+            return Err(CommandError::Overloaded);
+        };
+        let fold = self.tasks.fold(&task, Loaded::default(), each);
+        match timeout(LONGEST_PAST_READ, fold).await {
+            Ok(folded) => Ok(folded.map(drop)?),
+            Err(_) => Err(CommandError::PastTooLong),
         }
     }
 }

@@ -141,7 +141,7 @@ impl IdempotencyKeys {
                 self.quota.add_key(request.owner, request.key, &request.before);
                 return Ok(Claim::Run(Lease { _turn: turn, ..lease }));
             }
-            match self.find(&request).await? {
+            match self.find(request.owner, request.key, &request.hash).await? {
                 None if is_welcome => continue,
                 None => return Err(IdempotencyError::TooMany),
                 Some(Found::Answered(answer)) => return Ok(Claim::Answered(answer)),
@@ -164,6 +164,22 @@ impl IdempotencyKeys {
             }
             backoff.wait().await;
         }
+    }
+
+    /// What a request with this key was answered, if it was.
+    ///
+    /// # Errors
+    /// [`IdempotencyError::Reused`] when the key stands for another request; otherwise when the database fails.
+    pub async fn answer(
+        &self,
+        owner: UserId,
+        key: &IdempotencyKey,
+        hash: &RequestHash,
+    ) -> Result<Option<String>, IdempotencyError> {
+        Ok(match self.find(owner, key, hash).await? {
+            Some(Found::Answered(answer)) => Some(answer),
+            Some(Found::Leased { .. }) | None => None,
+        })
     }
 
     /// Stores the answer, unless another's was first or the lease ran out before an answer without effect was stored.
@@ -267,14 +283,19 @@ impl IdempotencyKeys {
         Ok(self.operations.execute(&self.statements.insert, &values).await? == 1)
     }
 
-    async fn find(&self, request: &Keyed<'_>) -> Result<Option<Found>, IdempotencyError> {
-        let values = [request.owner.0.into(), request.key.as_str().into()];
+    async fn find(
+        &self,
+        owner: UserId,
+        key: &IdempotencyKey,
+        hash: &RequestHash,
+    ) -> Result<Option<Found>, IdempotencyError> {
+        let values = [owner.0.into(), key.as_str().into()];
         let row = self
             .operations
             .fetch_optional(&self.statements.find, &values)
             .await?;
         let Some(row) = row else { return Ok(None) };
-        if row.bytes("request_hash")? != request.hash.as_bytes() {
+        if row.bytes("request_hash")? != hash.as_bytes() {
             return Err(IdempotencyError::Reused);
         }
         if let Some(answer) = row.optional_text("response")? {

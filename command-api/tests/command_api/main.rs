@@ -24,6 +24,7 @@ mod idempotency;
 mod idempotency_bounds;
 mod leases;
 mod long_streams;
+mod looks_back;
 mod patch;
 mod relay;
 mod relay_faults;

@@ -40,7 +40,7 @@ pub(super) async fn project(app: &App) {
     tx.commit().await.unwrap();
 }
 
-async fn undo(app: &App, request: &str) -> Reply {
+pub(super) async fn undo(app: &App, request: &str) -> Reply {
     let body = json!({"request_id": request});
     app.post("/tasks/undo").json(body).send().await
 }
@@ -207,7 +207,9 @@ async fn postgres_undos_look_through_a_slow_audit_trail_one_by_one_and_not_for_l
         tokio::time::sleep(Duration::from_secs(1)).await;
         let sql = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() \
                    AND wait_event_type = 'Lock' AND query LIKE '%FROM audit_log%'";
-        app.operations.fetch_all(sql, &[]).await.unwrap()[0].unsigned("n").unwrap()
+        app.operations.fetch_all(sql, &[]).await.unwrap()[0]
+            .unsigned("n")
+            .unwrap()
     };
     let (undos, looking) = tokio::join!(undos, look);
     assert_eq!(looking, 1);

@@ -20,8 +20,9 @@ use crate::{Append, Appended, Loaded, RepositoryError, Snapshots, append, state_
 const LONG: u64 = 512;
 /// A snapshot is stored after this many events of a stream.
 const SNAPSHOT_EVERY: u64 = 256;
-/// The most streams that are folded at the same time; each holds one page of events.
-const FOLDS: usize = 4;
+/// The most streams that are folded at the same time; each holds one page of events. More than the long ones and two
+/// reads of the past.
+const FOLDS: usize = 5;
 /// The most long streams that are folded at the same time. The rest is left for short ones.
 const LONG_FOLDS: usize = 2;
 /// The most callers that wait for the fold of one stream.

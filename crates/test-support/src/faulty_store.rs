@@ -24,6 +24,8 @@ pub struct FaultyStore {
     pub down: AtomicBool,
     /// Whether reads of streams never end.
     pub hangs: AtomicBool,
+    /// Pages of this stream never come.
+    pub silent: Mutex<Option<StreamName>>,
     /// While somebody holds this for writing, reads of streams wait.
     pub reading: RwLock<()>,
     /// How long a page of the log takes.
@@ -70,6 +72,7 @@ impl FaultyStore {
             inner,
             down: AtomicBool::new(false),
             hangs: AtomicBool::new(false),
+            silent: Mutex::default(),
             reading: RwLock::new(()),
             page_takes: Mutex::default(),
             accounts: AtomicBool::new(false),
@@ -199,6 +202,9 @@ impl EventStore for FaultyStore {
         self.check_read().await?;
         if self.lose_next_read.swap(false, Ordering::SeqCst) {
             return Err(StoreError::unavailable("the answer was lost"));
+        }
+        if self.silent.lock().unwrap().as_ref() == Some(stream) {
+            std::future::pending::<()>().await;
         }
         let page = self.inner.stream_page(stream, after_version, limit).await?;
         self.events_read.fetch_add(page.entries.len(), Ordering::SeqCst);

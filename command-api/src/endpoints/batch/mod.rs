@@ -157,8 +157,16 @@ impl Work for Batch {
     }
 
     fn respond(&self, results: &BTreeMap<usize, CommandResult>) -> Response {
-        answer(&self.commands, results, BTreeMap::new())
+        respond(&self.commands, results)
     }
+}
+
+/// The answer to `commands`, of all of which something has become.
+pub(super) fn respond(
+    commands: &[Result<BatchCommand, Problem>],
+    results: &BTreeMap<usize, CommandResult>,
+) -> Response {
+    answer(commands, results, BTreeMap::new())
 }
 
 impl Batch {

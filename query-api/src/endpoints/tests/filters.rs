@@ -44,7 +44,12 @@ mod test {
             &[
                 with("a", Status::Open, Priority::Low, &["home", "garden"]),
                 with("b", Status::InProgress, Priority::Normal, &["home"]),
-                with("c", Status::Done, Priority::High, &["homework", "Home", "home,garden"]),
+                with(
+                    "c",
+                    Status::Done,
+                    Priority::High,
+                    &["homework", "Home", "home,garden"],
+                ),
                 with("d", Status::Cancelled, Priority::Urgent, &[]),
             ],
         )

@@ -25,7 +25,10 @@ async fn tree(directory: &tempfile::TempDir) -> Database {
     let database = Database::open(&url, Schema::AuditTree, 4).await.unwrap();
     let last = Uuid::from_u128(POSITIONS.into());
     let sql = "INSERT INTO trees (id, origin, size, position, event_id) VALUES (1, 'log', $1, $1, $2)";
-    database.execute(sql, &[POSITIONS.into(), last.into()]).await.unwrap();
+    database
+        .execute(sql, &[POSITIONS.into(), last.into()])
+        .await
+        .unwrap();
     let hashes: Vec<u8> = leaves().iter().flat_map(|leaf| leaf.0).collect();
     let sql = "INSERT INTO tree_tiles (tree, level, number, first_position, hashes) VALUES (1, 0, 0, 1, $1)";
     database.execute(sql, &[hashes.into()]).await.unwrap();
@@ -62,13 +65,22 @@ async fn started() -> (TestRole, Database, tempfile::TempDir) {
 async fn what_a_checkpoint_has_is_proved_at_once_however_the_tree_grows() {
     let (role, database, _directory) = started().await;
     let proof = async |position: u64| {
-        let answer = role.get(user(), &format!("/audit/proof?position={position}")).await;
+        let answer = role
+            .get(user(), &format!("/audit/proof?position={position}"))
+            .await;
         let text = String::from_utf8(answer.bytes).unwrap();
         assert_eq!(answer.status, 200, "{text}");
         let proof: InclusionProof = text.parse().unwrap();
         let checkpoint: Checkpoint = proof.checkpoint.text.parse().unwrap();
         let leaf = leaf_hash(&position.to_be_bytes());
-        verify_inclusion(leaf, proof.index, checkpoint.size, &proof.hashes, &checkpoint.root).unwrap();
+        verify_inclusion(
+            leaf,
+            proof.index,
+            checkpoint.size,
+            &proof.hashes,
+            &checkpoint.root,
+        )
+        .unwrap();
     };
     for position in [1, 2] {
         tokio::time::timeout(AT_ONCE, proof(position)).await.unwrap();
