@@ -8,13 +8,15 @@ use runtime::Clock;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::handling::CommandHandler;
+use crate::{handling::CommandHandler, idempotency::database_now};
 
 /// The pause between two passes through the whole trash.
 const EVERY: Duration = Duration::from_secs(60);
 /// The number of tasks that are purged one after the other before a pause, so that people are not held up.
 const PAGE: usize = 100;
 const REST: Duration = Duration::from_secs(1);
+/// Clocks that differ by more are reported.
+const MOST_APART: Duration = Duration::from_secs(60);
 
 /// The dependencies of emptying the trash.
 pub(crate) struct Trash {
@@ -51,7 +53,7 @@ impl Trash {
     /// Passes through all candidates, the oldest first. A task that cannot be purged is skipped until the next pass.
     async fn round(&self) -> Result<u64, DatabaseError> {
         let kept_for = i64::try_from(self.kept_for.as_secs()).unwrap_or(i64::MAX);
-        let deleted_before = self.clock.now().plus_seconds(-kept_for);
+        let deleted_before = self.now().await?.plus_seconds(-kept_for);
         let mut purged = 0;
         let mut after = (i64::MIN, Uuid::nil());
         loop {
@@ -72,6 +74,23 @@ impl Trash {
         }
     }
 
+    /// The time by this process's clock or the database's, whichever is behind: one that is ahead would take away for good what
+    /// may still be restored, and one that is behind only keeps it for longer.
+    async fn now(&self) -> Result<Timestamp, DatabaseError> {
+        let sql = format!("SELECT {} AS now", database_now(&self.read_models));
+        let row = self.read_models.fetch_optional(&sql, &[]).await?;
+        let ours = self.clock.now();
+        let theirs = row.map_or(Ok(ours.as_micros()), |row| row.integer("now"))?;
+        let apart = Duration::from_micros(ours.as_micros().abs_diff(theirs));
+        if apart > MOST_APART {
+            tracing::warn!(
+                seconds = apart.as_secs(),
+                "this clock and the database's differ: the trash is emptied by the one that is behind"
+            );
+        }
+        Ok(ours.min(Timestamp::from_micros(theirs)))
+    }
+
     async fn page(
         &self,
         after: (i64, Uuid),
@@ -86,5 +105,84 @@ impl Trash {
         rows.iter()
             .map(|row| Ok((row.integer("deleted_at")?, row.uuid("id")?)))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use database::Schema;
+    use event_store::{EventStore, LogWatch};
+    use events::{
+        Actor, EventId, Metadata, NewEvent, StreamName, TaskCreated, TaskDeleted, TaskEvent, UserId,
+    };
+    use runtime::{Metrics, new_id};
+    use test_support::TestClock;
+
+    use super::*;
+    use crate::handling::CommandMetrics;
+
+    const DAY: i64 = 24 * 60 * 60;
+
+    fn record(event: impl Into<TaskEvent>, owner: UserId, at: Timestamp) -> NewEvent {
+        let metadata = Metadata {
+            subject: owner,
+            actor: Actor::User(owner),
+            correlation_id: "request".into(),
+            causation_id: new_id(),
+            traceparent: None,
+            idempotency_key: None,
+        };
+        event.into().encode().into_event(EventId(new_id()), metadata, at)
+    }
+
+    /// A task that was deleted so many days ago.
+    async fn deleted(store: &dyn EventStore, read_models: &Database, clock: &dyn Clock, days: i64) {
+        let (id, owner) = (TaskId(new_id()), UserId(new_id()));
+        let at = clock.now().plus_seconds(-days * DAY);
+        let created = TaskCreated {
+            owner,
+            title: "a".to_owned(),
+            description: None,
+            priority: events::Priority::Normal,
+            due: None,
+            tags: Vec::new(),
+        };
+        let events = vec![record(created, owner, at), record(TaskDeleted {}, owner, at)];
+        store.append(&StreamName::task(id), 0, events).await.unwrap();
+        let sql = "INSERT INTO tasks (id, owner, title, title_sort, status, priority, tags, tag_list, search_text, created_at, \
+                   updated_at, deleted_at, version, position) \
+                   VALUES ($1, $2, 'a', 'a', 'open', 1, '[]', '', 'a', $3, $3, $3, 2, 2)";
+        let values = [id.0.into(), owner.0.into(), at.as_micros().into()];
+        read_models.execute(sql, &values).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_ahead_takes_nothing_away_and_one_that_is_behind_keeps() {
+        for (ahead_days, purged) in [(0, 1), (40, 1), (-40, 0)] {
+            let directory = tempfile::tempdir().unwrap();
+            let url = |name: &str| Database::file_url(&directory.path().join(name));
+            let store = event_store::open(&url("events.db"), 1).await.unwrap();
+            let open = async |name, schema| Database::open(&url(name), schema, 1).await.unwrap();
+            let read_models = open("read-models.db", Schema::ReadModels).await;
+            let clock = Arc::new(TestClock::running());
+            for days in [31, 29] {
+                deleted(&*store, &read_models, &*clock, days).await;
+            }
+            clock.advance(ahead_days * DAY);
+            let handler = CommandHandler::new(
+                Arc::clone(&store),
+                Arc::new(LogWatch::new(Arc::clone(&store))),
+                open("operations.db", Schema::Operations).await,
+                Arc::clone(&clock) as _,
+                CommandMetrics::new(&Metrics::new("command-api")),
+            );
+            let trash = Trash {
+                handler: Arc::new(handler),
+                read_models,
+                clock,
+                kept_for: Duration::from_secs(30 * 24 * 60 * 60),
+            };
+            assert_eq!(trash.round().await.unwrap(), purged, "{ahead_days} days ahead");
+        }
     }
 }

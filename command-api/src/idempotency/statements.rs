@@ -52,7 +52,7 @@ impl Statements {
 }
 
 /// The SQL expression for the database's time.
-pub(super) fn now(operations: &Database) -> &'static str {
+pub(crate) fn now(operations: &Database) -> &'static str {
     if operations.is_postgres() {
         POSTGRES_NOW
     } else {
