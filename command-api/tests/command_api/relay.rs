@@ -11,7 +11,9 @@ use std::{
 
 use async_trait::async_trait;
 use auth_client::{REVOCATIONS, Revocation};
-use bus::{Bus, BusError, EventConsumer, EventMessage, Heard, Listener, Responder, ResponderOptions};
+use bus::{
+    Bus, BusError, EventConsumer, EventMessage, Heard, InProcessBus, Listener, Responder, ResponderOptions,
+};
 use bytes::Bytes;
 use event_store::EventStore;
 use events::{
@@ -32,6 +34,7 @@ struct Recorder {
     inner: Arc<dyn Bus>,
     heard: Mutex<Vec<EventMessage>>,
     down: AtomicBool,
+    cut_off: AtomicBool,
 }
 
 impl Recorder {
@@ -41,6 +44,7 @@ impl Recorder {
             inner,
             heard: Mutex::default(),
             down: AtomicBool::new(false),
+            cut_off: AtomicBool::new(false),
         });
         stage.bus = Arc::clone(&recorder) as _;
         recorder
@@ -101,7 +105,7 @@ impl Bus for Recorder {
     }
 
     fn is_connected(&self) -> bool {
-        self.inner.is_connected()
+        !self.cut_off.load(Ordering::SeqCst) && self.inner.is_connected()
     }
 }
 
@@ -436,6 +440,33 @@ async fn one_of_two_is_active_and_the_other_takes_over(footing: Footing) {
     is_log(&recorder.heard(), 1, 24);
 }
 
+async fn a_relay_that_is_cut_off_from_the_bus_leaves_it_to_another(footing: Footing) {
+    let mut stage = Stage::new(footing).await;
+    let cut_off = Recorder::on(&mut stage);
+    let one = App::start(&stage).await;
+    let leads = async |app: &App| app.metric("taskledger_relay_active").await == 1.0;
+    eventually("the first leads", async || leads(&one).await).await;
+    stage.bus = InProcessBus::new();
+    let recorder = Recorder::on(&mut stage);
+    let two = App::start(&stage).await;
+    cut_off.down.store(true, Ordering::SeqCst);
+    cut_off.cut_off.store(true, Ordering::SeqCst);
+    create(&one, 1..13).await;
+    eventually("the second leads", async || leads(&two).await).await;
+    recorder.has_heard(12).await;
+    is_log(&recorder.heard(), 1, 12);
+    // Whoever is still cut off does not stand when the other goes, and does once it has the bus again.
+    two.stop().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!leads(&one).await);
+    cut_off.down.store(false, Ordering::SeqCst);
+    cut_off.cut_off.store(false, Ordering::SeqCst);
+    eventually("the first leads again", async || leads(&one).await).await;
+    create(&one, 1..5).await;
+    cut_off.has_heard(4).await;
+    is_log(&cut_off.heard(), 13, 16);
+}
+
 on_both_footings!(
     publishes_the_log_in_order,
     goes_on_where_it_stopped_with_the_same_chain,
@@ -446,6 +477,7 @@ on_both_footings!(
     keeps_the_order_while_the_bus_is_down,
     a_stop_does_not_wait_for_the_bus,
     one_of_two_is_active_and_the_other_takes_over,
+    a_relay_that_is_cut_off_from_the_bus_leaves_it_to_another,
 );
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,10 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a stop waits for what is on its way.
 const FAREWELL: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A process whose bus has been away for this long leaves the publishing to one that may have it.
+const LONGEST_CUT_OFF: Duration = Duration::from_secs(5);
+/// How often a process that is cut off looks whether the bus is there again.
+const RECONNECTED_EVERY: Duration = Duration::from_millis(100);
 /// A relay that is further behind goes on at the log's end: those who are sent its messages read the log faster than it
 /// could send them.
 const FAR_BEHIND: u64 = 20_000;
@@ -63,12 +67,12 @@ struct Publishing {
 }
 
 impl Relay {
-    /// Stands for election, publishes while it leads, and again, until `stop` is cancelled.
+    /// Stands for election, publishes while it leads and has the bus, and again, until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         loop {
             let mut leadership = tokio::select! {
                 () = stop.cancelled() => return,
-                leadership = self.election.acquire() => leadership,
+                leadership = self.stand() => leadership,
             };
             tracing::info!("this process publishes the log");
             self.metrics.active.set(1);
@@ -87,7 +91,31 @@ impl Relay {
         }
     }
 
-    /// Publishes until `stop` is cancelled or the leadership lost.
+    /// Waits until elected. Stands for election only while there is a bus to publish to.
+    async fn stand(&self) -> Leadership {
+        loop {
+            while !self.bus.is_connected() {
+                tokio::time::sleep(RECONNECTED_EVERY).await;
+            }
+            tokio::select! {
+                leadership = self.election.acquire() => return leadership,
+                () = self.cut_off() => {}
+            }
+        }
+    }
+
+    /// Returns when the bus has been away for long.
+    async fn cut_off(&self) {
+        let mut seen = Instant::now();
+        while seen.elapsed() < LONGEST_CUT_OFF {
+            if self.bus.is_connected() {
+                seen = Instant::now();
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Publishes until `stop` is cancelled, the leadership lost, or the bus away for long.
     async fn serve(&self, leadership: &mut Leadership, stop: &CancellationToken) -> anyhow::Result<()> {
         let chain = timeout(TIMEOUT, self.resume())
             .await
@@ -115,6 +143,7 @@ impl Relay {
             result = reading => result,
             _ = sending => anyhow::bail!("the senders have ended"),
             () = leadership.lost() => Ok(()),
+            () = self.cut_off() => anyhow::bail!("the bus is away, and another process may have it"),
             result = self.look(&head, &reached) => result,
         }
     }
