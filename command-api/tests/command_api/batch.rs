@@ -4,10 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{
-    contention::on_both_footings,
-    support::{App, Footing, Stage, user},
-};
+use super::support::{App, Footing, Stage, on_both_footings, user};
 
 fn id(path: &str) -> &str {
     path.strip_prefix("/tasks/").unwrap()

@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{
-    contention::on_both_footings,
     idempotency::{age_keys, forget_answer, same_answer},
-    support::{App, FaultyStore, Footing, Request, Stage, eventually},
+    support::{App, FaultyStore, Footing, Request, Stage, eventually, on_both_footings},
 };
 
 fn id(path: &str) -> &str {
@@ -84,7 +83,7 @@ async fn concurrent_duplicates_have_one_effect_and_one_answer(footing: Footing) 
 
 async fn a_crash_in_the_middle_repeats_nothing_and_forgets_nothing(footing: Footing) {
     let stage = Stage::new(footing).await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let path = app.task().await;
     let commands = json!([
@@ -142,7 +141,7 @@ async fn what_had_no_effect_gets_none_from_a_later_try(footing: Footing) {
 
 async fn an_outage_in_the_middle_leaves_the_rest_to_a_later_try(footing: Footing) {
     let stage = Stage::new(footing).await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let (one, two) = (app.task().await, app.task().await);
     app.post(&format!("{two}/complete")).send().await.is_task(200, 2);
@@ -191,7 +190,7 @@ on_both_footings!(
 #[tokio::test]
 async fn a_command_whose_fate_is_unknown_holds_up_the_later_ones_on_its_task() {
     let stage = Stage::sqlite().await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let path = app.task().await;
     let commands = json!([
@@ -216,7 +215,7 @@ async fn a_command_whose_fate_is_unknown_holds_up_the_later_ones_on_its_task() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_was_overtaken_by_its_duplicate_changes_nothing_more() {
     let stage = Stage::sqlite().await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let other = App::start(&stage).await;
     let path = app.task().await;

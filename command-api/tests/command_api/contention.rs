@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use serde_json::json;
 
-use super::support::{App, Cost, FaultyStore, Footing, Stage, eventually};
+use super::support::{App, Cost, FaultyStore, Footing, Stage, eventually, on_both_footings};
 
 async fn replicas_agree(footing: Footing) {
     let stage = Stage::new(footing).await;
@@ -54,8 +54,8 @@ async fn replicas_agree(footing: Footing) {
 async fn a_conflict_costs_one_read(footing: Footing) {
     let stage = Stage::new(footing).await;
     let stores = [
-        FaultyStore::over(stage.store().await),
-        FaultyStore::over(stage.store().await),
+        FaultyStore::over(stage.storage.event_store().await),
+        FaultyStore::over(stage.storage.event_store().await),
     ];
     let [one, two] = &stores;
     let apps = [
@@ -121,29 +121,6 @@ async fn one_of_many_with_the_same_version_wins(footing: Footing) {
     }
 }
 
-macro_rules! on_both_footings {
-    ($($scenario:ident),+ $(,)?) => {
-        mod sqlite {
-            $(
-                #[tokio::test(flavor = "multi_thread")]
-                async fn $scenario() {
-                    super::$scenario(crate::support::Footing::Sqlite).await;
-                }
-            )+
-        }
-
-        mod postgres {
-            $(
-                #[tokio::test(flavor = "multi_thread")]
-                async fn $scenario() {
-                    super::$scenario(crate::support::Footing::Postgres).await;
-                }
-            )+
-        }
-    };
-}
-pub(crate) use on_both_footings;
-
 /// The log loses a state that this process remembers, and then has another one with the same version.
 async fn no_command_is_decided_on_a_state_that_the_log_has_lost(footing: Footing) {
     let stage = Stage::new(footing).await;
@@ -154,7 +131,7 @@ async fn no_command_is_decided_on_a_state_that_the_log_has_lost(footing: Footing
         .send()
         .await
         .is_task(200, 2);
-    stage.cut_log(1).await;
+    stage.storage.cut_log(1).await;
     two.patch(&path)
         .json(json!({"title": "real"}))
         .send()

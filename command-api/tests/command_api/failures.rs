@@ -9,7 +9,7 @@ use super::support::{App, FaultyStore, Stage, eventually};
 #[tokio::test]
 async fn a_store_that_is_down_is_unavailable_never_internal() {
     let stage = Stage::sqlite().await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let path = app.task().await;
     store.down.store(true, Ordering::SeqCst);
@@ -44,7 +44,7 @@ async fn a_store_that_is_down_is_unavailable_never_internal() {
 #[tokio::test]
 async fn an_append_whose_answer_got_lost_still_counts() {
     let stage = Stage::sqlite().await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     store.lose_answers.store(true, Ordering::SeqCst);
     let path = app.task().await;
@@ -60,7 +60,7 @@ async fn an_append_whose_answer_got_lost_still_counts() {
 #[tokio::test]
 async fn after_a_lost_answer_the_same_key_finds_the_effect() {
     let stage = Stage::sqlite().await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let create = || app.post("/tasks").key("create").json(json!({"title": "a"}));
     store.lose_next_answer.store(true, Ordering::SeqCst);
@@ -97,7 +97,7 @@ async fn after_a_lost_answer_the_same_key_finds_the_effect() {
 #[tokio::test]
 async fn a_client_that_hangs_up_and_asks_again_finds_the_effect() {
     let stage = Stage::sqlite().await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let create = || app.post("/tasks").key("k").json(json!({"title": "a"}));
     store.hang_next_answer.store(true, Ordering::SeqCst);

@@ -21,7 +21,7 @@ fn is_rate_limited(reply: &Reply) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_few_batches_of_one_person_run_and_wait_and_the_rest_is_refused() {
     let stage = Stage::sqlite().await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let others = app
         .post("/tasks")
@@ -96,7 +96,7 @@ async fn a_batch_has_its_turn_until_its_answer_has_been_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hundreds_of_requests_with_one_key_leave_the_other_keys_alone() {
     let stage = Stage::sqlite().await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let create = |key: &str, n: u128| {
         app.post("/tasks")

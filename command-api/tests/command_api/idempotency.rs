@@ -5,10 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::json;
 
-use super::{
-    contention::on_both_footings,
-    support::{App, Footing, Reply, Stage, user},
-};
+use super::support::{App, Footing, Reply, Stage, on_both_footings, user};
 
 /// Asserts that `again` repeats `first`.
 #[track_caller]

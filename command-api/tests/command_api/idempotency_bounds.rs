@@ -10,9 +10,8 @@ use serde_json::{Map, json};
 use uuid::Uuid;
 
 use super::{
-    contention::on_both_footings,
     idempotency::{age_keys, same_answer},
-    support::{App, Footing, Stage, user},
+    support::{App, Footing, Stage, on_both_footings, user},
 };
 
 async fn stored_bytes(operations: &Database) -> i64 {

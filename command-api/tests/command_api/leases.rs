@@ -12,9 +12,8 @@ use tokio::{sync::oneshot, task::JoinSet};
 use uuid::Uuid;
 
 use super::{
-    contention::on_both_footings,
     idempotency::{age_keys, same_answer},
-    support::{App, FaultyStore, Footing, Stage, eventually, user},
+    support::{App, FaultyStore, Footing, Stage, eventually, on_both_footings, user},
 };
 
 async fn claim(keys: &IdempotencyKeys, key: &str) -> Claim {
@@ -71,7 +70,7 @@ async fn of_those_who_find_an_expired_lease_one_takes_it(footing: Footing) {
 
 async fn clocks_that_are_wrong_by_days_change_nothing(footing: Footing) {
     let stage = Stage::new(footing).await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let (one, two) = (
         App::start_on(&stage, store.clone()).await,
         App::start(&stage).await,

@@ -6,9 +6,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    contention::on_both_footings,
     idempotency::same_answer,
-    support::{App, FaultyStore, Footing, Request, Stage, user},
+    support::{App, FaultyStore, Footing, Request, Stage, on_both_footings, user},
 };
 
 const LONG: u64 = 3_000;
@@ -65,7 +64,7 @@ async fn task(app: &App, length: u64) -> String {
 
 async fn a_command_costs_the_same_on_a_long_stream_as_on_a_short_one(footing: Footing) {
     let stage = Stage::new(footing).await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let mut costs = Vec::new();
     for length in [10, LONG] {
@@ -100,7 +99,7 @@ async fn a_command_costs_the_same_on_a_long_stream_as_on_a_short_one(footing: Fo
 
 async fn a_retry_looks_no_further_back_than_the_first_try(footing: Footing) {
     let stage = Stage::new(footing).await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let path = task(&app, LONG).await;
     let rename = || {
@@ -135,7 +134,7 @@ async fn a_cold_replica_does_not_fold_a_long_stream_from_its_beginning(footing: 
     expected.is_task(200, LONG);
     app.stop().await;
 
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let reply = app.patch(&path).json(json!({})).send().await;
     assert_eq!(reply.body, expected.body);
@@ -149,7 +148,7 @@ async fn a_cold_replica_does_not_fold_a_long_stream_from_its_beginning(footing: 
         app.patch(&short).json(commands).send().await.is_task(200, n + 1);
     }
     app.stop().await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     app.patch(&short).json(json!({})).send().await.is_task(200, 521);
     let cost = store.take_cost();
@@ -161,7 +160,7 @@ async fn many_cold_commands_share_one_read(footing: Footing) {
     let app = App::start(&stage).await;
     let path = task(&app, 100).await;
     app.stop().await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let requests = (0..20).map(|_| app.patch(&path).json(json!({})).send());
     for reply in futures::future::join_all(requests).await {

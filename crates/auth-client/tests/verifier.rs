@@ -23,17 +23,16 @@ use auth_client::{
     VerifierOptions, VerifyError,
     messages::{CheckReply, CheckRequest, Verdict},
 };
-use bus::{Bus, BusError, EventConsumer, EventMessage, InProcessBus, Listener, Responder, ResponderOptions};
+use bus::{Bus, InProcessBus, Responder, ResponderOptions};
 use bytes::Bytes;
-use events::{PartitionCount, Role, SessionId, Timestamp, UserId};
+use events::{Role, SessionId, Timestamp, UserId};
 use futures::future::{BoxFuture, join_all};
 use runtime::Background;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use signer::Signer;
-use test_support::{TestClock, eventually};
+use test_support::{FaultyBus, TestClock, eventually};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 const START: i64 = 1_800_000_000_000_000;
 
@@ -67,12 +66,7 @@ impl Responder for FakeKeys {
 }
 
 /// Answers requests to `queue` in the `background`.
-fn serve(
-    bus: &Arc<InProcessBus>,
-    queue: &'static str,
-    responder: Arc<dyn Responder>,
-    background: &Background,
-) {
+fn serve(bus: &Arc<impl Bus>, queue: &'static str, responder: Arc<dyn Responder>, background: &Background) {
     let (bus, stop) = (Arc::clone(bus), background.stop());
     background.spawn("server", async move {
         let options = ResponderOptions {
@@ -489,82 +483,33 @@ async fn stopping_ends_the_background_work() {
     }
 }
 
-/// A bus whose requests panic or never end, and whose first listeners cannot connect.
-struct BrokenBus {
-    bus: Arc<InProcessBus>,
-    panics: bool,
-    refused_listeners: AtomicUsize,
-}
-
-#[async_trait]
-impl Bus for BrokenBus {
-    async fn publish(&self, messages: &[EventMessage]) -> Result<(), BusError> {
-        self.bus.publish(messages).await
-    }
-
-    async fn consume(
-        &self,
-        count: PartitionCount,
-        partition: u16,
-    ) -> Result<Box<dyn EventConsumer>, BusError> {
-        self.bus.consume(count, partition).await
-    }
-
-    async fn request(&self, queue: &str, _: Bytes, _: Duration) -> Result<Bytes, BusError> {
-        if queue == KEYS_QUEUE {
-            return Ok(Signer::new(1).jwks().encode().into());
-        }
-        assert!(!self.panics, "a bug in the bus");
-        std::future::pending().await
-    }
-
-    async fn serve(
-        &self,
-        queue: &str,
-        options: ResponderOptions,
-        responder: Arc<dyn Responder>,
-        stop: CancellationToken,
-    ) -> Result<(), BusError> {
-        self.bus.serve(queue, options, responder, stop).await
-    }
-
-    async fn broadcast(&self, topic: &str, message: Bytes) -> Result<(), BusError> {
-        self.bus.broadcast(topic, message).await
-    }
-
-    async fn listen(&self, topic: &str) -> Result<Box<dyn Listener>, BusError> {
-        if self.refused_listeners.fetch_add(1, Ordering::SeqCst) < 2 {
-            return Err(BusError::unavailable("not yet"));
-        }
-        self.bus.listen(topic).await
-    }
-
-    fn is_connected(&self) -> bool {
-        false
-    }
-}
-
-async fn over_broken_bus(panics: bool) -> (Arc<Verifier>, Arc<BrokenBus>) {
-    let bus = Arc::new(BrokenBus {
-        bus: InProcessBus::new(),
-        panics,
-        refused_listeners: AtomicUsize::new(0),
-    });
+/// A verifier whose checks may take little time, and a bus that gives it the keys and lets it listen at the third try only.
+async fn over_faulty_bus() -> (Arc<Verifier>, Arc<FaultyBus>) {
+    let bus = FaultyBus::new();
+    bus.listens_to_refuse.store(2, Ordering::SeqCst);
     let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(START)));
     let background = Background::new();
+    let keys = FakeKeys {
+        signer: Mutex::new(Signer::new(1)),
+        asked: AtomicUsize::new(0),
+    };
+    serve(&bus, KEYS_QUEUE, Arc::new(keys), &background);
     let hasty = VerifierOptions {
         deadline: Duration::from_millis(100),
         ..options(&clock)
     };
-    (
-        Verifier::start(Arc::clone(&bus) as _, hasty, &background).await,
-        bus,
-    )
+    let verifier = Verifier::start(Arc::clone(&bus) as _, hasty, &background).await;
+    eventually("the keys are known", || async {
+        verifier.subject(&token(1)).is_some()
+    })
+    .await;
+    (verifier, bus)
 }
 
 #[tokio::test]
 async fn a_check_that_panics_leaves_nobody_waiting() {
-    let (verifier, _) = over_broken_bus(true).await;
+    let (verifier, bus) = over_faulty_bus().await;
+    *bus.panicking_queue.lock().unwrap() = Some(VERIFY_QUEUE);
     for _ in 0..2 {
         let token = token(1);
         for answer in join_all((0..8).map(|_| verifier.verify(&token))).await {
@@ -575,20 +520,22 @@ async fn a_check_that_panics_leaves_nobody_waiting() {
 
 #[tokio::test]
 async fn a_bus_that_forgets_a_request_leaves_nobody_waiting() {
-    let (verifier, _) = over_broken_bus(false).await;
-    assert!(!verifier.is_connected(), "it knows that nobody can be asked");
+    let (verifier, bus) = over_faulty_bus().await;
+    *bus.silent_queue.lock().unwrap() = Some(VERIFY_QUEUE);
     let unavailable = verifier.verify(&token(1)).await;
     assert!(
         matches!(unavailable, Err(VerifyError::Unavailable(_))),
         "{unavailable:?}"
     );
+    bus.down.store(true, Ordering::SeqCst);
+    assert!(!verifier.is_connected(), "it knows that nobody can be asked");
 }
 
 #[tokio::test]
 async fn a_bus_that_cannot_be_listened_to_yet_is_tried_again() {
-    let (_verifier, bus) = over_broken_bus(true).await;
+    let (_verifier, bus) = over_faulty_bus().await;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    while bus.refused_listeners.load(Ordering::SeqCst) < 3 {
+    while bus.listens.load(Ordering::SeqCst) < 3 {
         assert!(tokio::time::Instant::now() < deadline, "it keeps trying");
         tokio::task::yield_now().await;
     }
@@ -754,77 +701,16 @@ async fn whom_a_genuine_token_names_is_known_without_auth() {
     assert_eq!(fixture.verifier.subject(&token(1)), None);
 }
 
-/// Reports one gap in the broadcasts.
-struct GapOnce {
-    said: Arc<Semaphore>,
-}
-
-#[async_trait]
-impl Listener for GapOnce {
-    async fn next(&mut self) -> bus::Heard {
-        self.said.acquire().await.unwrap().forget();
-        bus::Heard::Gap
-    }
-}
-
-/// A bus whose listeners report gaps.
-struct GappyBus {
-    bus: Arc<InProcessBus>,
-    gaps: Arc<Semaphore>,
-}
-
-#[async_trait]
-impl Bus for GappyBus {
-    async fn publish(&self, messages: &[EventMessage]) -> Result<(), BusError> {
-        self.bus.publish(messages).await
-    }
-
-    async fn consume(
-        &self,
-        count: PartitionCount,
-        partition: u16,
-    ) -> Result<Box<dyn EventConsumer>, BusError> {
-        self.bus.consume(count, partition).await
-    }
-
-    async fn request(&self, queue: &str, request: Bytes, deadline: Duration) -> Result<Bytes, BusError> {
-        self.bus.request(queue, request, deadline).await
-    }
-
-    async fn serve(
-        &self,
-        queue: &str,
-        options: ResponderOptions,
-        responder: Arc<dyn Responder>,
-        stop: CancellationToken,
-    ) -> Result<(), BusError> {
-        self.bus.serve(queue, options, responder, stop).await
-    }
-
-    async fn broadcast(&self, topic: &str, message: Bytes) -> Result<(), BusError> {
-        self.bus.broadcast(topic, message).await
-    }
-
-    async fn listen(&self, _: &str) -> Result<Box<dyn Listener>, BusError> {
-        Ok(Box::new(GapOnce {
-            said: Arc::clone(&self.gaps),
-        }))
-    }
-
-    fn is_connected(&self) -> bool {
-        true
-    }
-}
-
 #[tokio::test]
 async fn a_gap_in_the_broadcasts_makes_tokens_asked_again() {
     let fixture = Fixture::accepting().await;
-    let gaps = Arc::new(Semaphore::new(0));
-    let bus = Arc::new(GappyBus {
-        bus: Arc::clone(&fixture.bus),
-        gaps: Arc::clone(&gaps),
-    });
-    let verifier = Verifier::start(bus, options(&fixture.clock), &fixture.background).await;
+    let bus = FaultyBus::over(Arc::clone(&fixture.bus) as _);
+    let verifier = Verifier::start(
+        Arc::clone(&bus) as _,
+        options(&fixture.clock),
+        &fixture.background,
+    )
+    .await;
     eventually("the keys are known", || async {
         verifier.verify(&token(1)).await.is_ok()
     })
@@ -832,7 +718,7 @@ async fn a_gap_in_the_broadcasts_makes_tokens_asked_again() {
     let asked = fixture.asked();
     verifier.verify(&token(1)).await.unwrap();
     assert_eq!(fixture.asked(), asked, "remembered");
-    gaps.add_permits(1);
+    bus.gaps.add_permits(1);
     eventually("the token is asked about again", || async {
         verifier.verify(&token(1)).await.unwrap();
         fixture.asked() > asked

@@ -1,5 +1,5 @@
-//! What the tests of several crates need: databases of their own, a clock, a store that fails, waiting for a condition. Only
-//! tests depend on it, so it may panic.
+//! What the tests of several crates need: databases of their own, a clock, a store and a bus that fail, waiting for a condition.
+//! Only tests depend on it, so it may panic.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -9,13 +9,17 @@
 mod authority;
 mod clock;
 mod eventually;
+mod faulty_bus;
 mod faulty_store;
 mod subject_keys;
 mod test_database;
+mod test_storage;
 
 pub use authority::{Authority, Issued};
 pub use clock::TestClock;
 pub use eventually::eventually;
+pub use faulty_bus::FaultyBus;
 pub use faulty_store::{Cost, FaultyStore};
 pub use subject_keys::subject_keys;
 pub use test_database::TestDatabase;
+pub use test_storage::{Footing, TestStorage};

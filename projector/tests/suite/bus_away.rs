@@ -1,20 +1,11 @@
 //! A bus that delivers nothing, or the wrong messages: the log is read instead.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
-use async_trait::async_trait;
-use bus::{Bus, BusError, EventConsumer, EventMessage, InProcessBus, Listener, Responder, ResponderOptions};
-use bytes::Bytes;
-use events::{PartitionCount, TaskCompleted};
+use bus::{Bus, InProcessBus};
+use events::TaskCompleted;
 use projector::Tuning;
-use test_support::FaultyStore;
-use tokio_util::sync::CancellationToken;
+use test_support::FaultyBus;
 
 use super::{
     fixture::{Fixture, eventually, pace, readiness},
@@ -22,53 +13,9 @@ use super::{
     writer::{Writer, created, user},
 };
 
-/// A bus without a broker.
-struct NoBus(AtomicU64);
-
-fn gone<T>() -> Result<T, BusError> {
-    Err(BusError::unavailable("the broker is not there"))
-}
-
-#[async_trait]
-impl Bus for NoBus {
-    async fn publish(&self, _: &[EventMessage]) -> Result<(), BusError> {
-        gone()
-    }
-
-    async fn consume(&self, _: PartitionCount, _: u16) -> Result<Box<dyn EventConsumer>, BusError> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        gone()
-    }
-
-    async fn request(&self, _: &str, _: Bytes, _: Duration) -> Result<Bytes, BusError> {
-        gone()
-    }
-
-    async fn serve(
-        &self,
-        _: &str,
-        _: ResponderOptions,
-        _: Arc<dyn Responder>,
-        _: CancellationToken,
-    ) -> Result<(), BusError> {
-        gone()
-    }
-
-    async fn broadcast(&self, _: &str, _: Bytes) -> Result<(), BusError> {
-        gone()
-    }
-
-    async fn listen(&self, _: &str) -> Result<Box<dyn Listener>, BusError> {
-        gone()
-    }
-
-    fn is_connected(&self) -> bool {
-        false
-    }
-}
-
 pub(crate) async fn a_projector_works_from_the_store_alone(fixture: Fixture) {
-    let bus = Arc::new(NoBus(AtomicU64::new(0)));
+    let bus = FaultyBus::new();
+    bus.down.store(true, Ordering::SeqCst);
     let running = fixture.project(4, bus.clone()).await;
     let mut log = Writer::new(&fixture.store);
     for number in 0..40 {
@@ -78,7 +25,7 @@ pub(crate) async fn a_projector_works_from_the_store_alone(fixture: Fixture) {
     let report = fixture.caught_up().await;
     assert_eq!((report.tasks, report.parked), (40, 0));
     eventually("it keeps asking for the bus", async || {
-        bus.0.load(Ordering::Relaxed) > 8
+        bus.consumes.load(Ordering::SeqCst) > 8
     })
     .await;
     running.stop().await;

@@ -22,17 +22,17 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) async fn start(stage: &Stage) -> Self {
-        Self::start_on(stage, stage.store().await).await
+        Self::start_on(stage, stage.storage.event_store().await).await
     }
 
     pub(crate) async fn start_on(stage: &Stage, store: Arc<dyn EventStore>) -> Self {
         let background = Background::new();
-        let operations = stage.operations().await;
-        let read_models = stage.read_models().await;
+        let operations = stage.storage.operations().await;
+        let read_models = stage.storage.read_models().await;
         let dependencies = Dependencies {
             store: Arc::clone(&store),
             log: Arc::clone(&store),
-            bus: Arc::clone(&stage.bus),
+            bus: Arc::clone(&stage.bus) as _,
             operations: operations.clone(),
             read_models: read_models.clone(),
             verifier: Verifier::direct(Arc::new(StubAuth)),

@@ -1,0 +1,67 @@
+//! One relay of several is active, and another takes over from it.
+
+use test_support::{Footing, eventually, on_both_footings};
+
+use super::{publishing::is_log, support::Fixture};
+
+async fn one_of_two_is_active_and_the_other_takes_over(footing: Footing) {
+    let fixture = Fixture::new(footing).await;
+    let one = fixture.start().await;
+    eventually("the first leads", async || one.leads()).await;
+    let two = fixture.start().await;
+    two.append_about(1..13).await;
+    fixture.has_published(12).await;
+    assert!(!two.leads());
+    one.stop().await;
+    eventually("the second leads", async || two.leads()).await;
+    two.append_about(1..13).await;
+    fixture.has_published(24).await;
+    is_log(&fixture.bus.published(), 1, 24);
+}
+
+on_both_footings!(one_of_two_is_active_and_the_other_takes_over);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_a_relay_whose_lock_is_lost_steps_down_and_another_takes_over() {
+    let fixture = Fixture::new(Footing::Postgres).await;
+    let one = fixture.start().await;
+    eventually("the first leads", async || one.leads()).await;
+    let two = fixture.start().await;
+    two.append_about(1..13).await;
+    fixture.has_published(12).await;
+    // The connection that holds the lock dies.
+    one.operations
+        .fetch_all(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 \
+             AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            &[],
+        )
+        .await
+        .unwrap();
+    eventually("one of them leads again", async || {
+        let holders = holders_of_the_lock(&fixture).await;
+        one.leads() != two.leads() && holders == 1
+    })
+    .await;
+    two.append_about(1..13).await;
+    eventually("the whole log is published", async || {
+        fixture.bus.published_positions() == (1..=24).collect::<Vec<_>>()
+    })
+    .await;
+}
+
+async fn holders_of_the_lock(fixture: &Fixture) -> u64 {
+    let operations = fixture.storage.operations().await;
+    let rows = operations
+        .fetch_all(
+            "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             AND classid::bigint << 32 | objid::bigint = 23727814277349721",
+            &[],
+        )
+        .await
+        .unwrap();
+    let holders = rows[0].unsigned("n").unwrap();
+    operations.close().await;
+    holders
+}

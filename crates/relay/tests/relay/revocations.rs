@@ -1,0 +1,86 @@
+//! What has ended is broadcast, also when auth could not do it.
+
+use std::time::Duration;
+
+use auth_client::{REVOCATIONS, Revocation};
+use bus::{Bus as _, Heard};
+use events::{NewEvent, SessionId, StreamName};
+use test_support::Footing;
+use uuid::Uuid;
+
+use super::support::{Fixture, an_event_about, user};
+
+/// What an auth leaves behind that dies after its append.
+#[tokio::test]
+async fn what_has_ended_is_told_though_auth_could_not() {
+    let fixture = Fixture::new(Footing::Sqlite).await;
+    let mut listener = fixture.bus.listen(REVOCATIONS).await.unwrap();
+    let replica = fixture.start().await;
+    let (account, session) = (user(7), SessionId(Uuid::from_u128(8)));
+    let ended: [(StreamName, &str, Revocation); 10] = [
+        (
+            StreamName::session(session),
+            "session.ended",
+            Revocation::Session(session),
+        ),
+        (
+            StreamName::account(account),
+            "account.password_changed",
+            Revocation::Account(account),
+        ),
+        (
+            StreamName::account(account),
+            "account.roles_changed",
+            Revocation::Account(account),
+        ),
+        (
+            StreamName::account(account),
+            "account.disabled",
+            Revocation::Account(account),
+        ),
+        (
+            StreamName::account(account),
+            "account.enabled",
+            Revocation::Account(account),
+        ),
+        (
+            StreamName::account(account),
+            "account.sessions_ended",
+            Revocation::Account(account),
+        ),
+        (
+            StreamName::account(account),
+            "account.token_revoked",
+            Revocation::Account(account),
+        ),
+        (
+            StreamName::account(account),
+            "account.password_reset",
+            Revocation::Account(account),
+        ),
+        (StreamName::admins(), "admins.added", Revocation::Account(account)),
+        (
+            StreamName::admins(),
+            "admins.removed",
+            Revocation::Account(account),
+        ),
+    ];
+    for (stream, kind, revocation) in ended {
+        // What ends nothing is not told.
+        for kind in ["account.renamed", kind] {
+            let head = replica.store.stream_head(&stream).await.unwrap();
+            let version = head.map_or(0, |head| head.version);
+            let event = NewEvent {
+                kind: kind.to_owned(),
+                ..an_event_about(account)
+            };
+            if kind != "account.renamed" || stream == StreamName::account(account) {
+                replica.store.append(&stream, version, vec![event]).await.unwrap();
+            }
+        }
+        let heard = tokio::time::timeout(Duration::from_secs(10), listener.next())
+            .await
+            .unwrap();
+        assert_eq!(heard, Heard::Message(revocation.encode()), "{kind}");
+    }
+}
