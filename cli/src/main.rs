@@ -1,11 +1,12 @@
 //! The `taskledger` binary: every role, all of them in one process, and the operator's tools.
 //!
 //! This is the only place that knows all roles. `settings.rs` reads the configuration, `platform.rs` opens
-//! what the roles need, `up.rs` and `role.rs` run them.
+//! what there is to stand on, `dependencies.rs` says which role needs what of it, `up.rs` and `role.rs` run them.
 
 mod audit;
 mod data_dir;
 mod databases;
+mod dependencies;
 mod events;
 mod graceful_shutdown;
 mod keys;

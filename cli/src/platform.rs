@@ -1,15 +1,14 @@
-//! Opens what the roles need, as configured: the event store, the bus, the databases and the token verifier.
+//! Opens what the roles need, as configured: the event store, the bus and the databases.
 
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, anyhow, bail};
 use audit_tree::AuditTree;
-use auth_client::{Verifier, VerifierOptions};
 use bus::{Bus, InProcessBus, RabbitBus, RabbitOptions};
 use database::{Database, Schema, masked};
 use event_store::{EventStore, SqlStore};
 use projector::AuditKeeping;
-use runtime::{Background, Clock, Metrics, SystemClock};
+use runtime::{Clock, SystemClock};
 use sealing::{MasterKeys, SealedStore, SubjectKeys};
 
 use crate::{
@@ -264,27 +263,6 @@ pub(crate) async fn bus(storage: &Storage, role: &str) -> anyhow::Result<Arc<dyn
         }
         None => Ok(InProcessBus::new()),
     }
-}
-
-/// Opens auth with all that it needs, also for a single command.
-pub(crate) async fn auth(settings: &Settings, role: &str) -> anyhow::Result<auth::Dependencies> {
-    let storage = &settings.storage;
-    let log = event_log(settings).await?;
-    Ok(auth::Dependencies {
-        store: log.opened,
-        keys: log.keys,
-        bus: bus(storage, role).await?,
-        read_models: database(storage, Schema::ReadModels).await?,
-        operations: database(storage, Schema::Operations).await?,
-        partitions: storage.partitions,
-        clock: clock(),
-        metrics: Metrics::new("auth"),
-    })
-}
-
-/// The caching verifier of access tokens that the roles of this process share.
-pub(crate) async fn verifier(bus: Arc<dyn Bus>, background: &Background) -> anyhow::Result<Arc<Verifier>> {
-    Ok(Verifier::start(bus, VerifierOptions::default(), background).await)
 }
 
 /// Fails unless the servers are set that a role in a process of its own needs: a broker, and for all roles but the

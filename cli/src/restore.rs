@@ -12,6 +12,7 @@ use sealing::Comparison;
 use serde_json::json;
 
 use crate::{
+    dependencies::Dependencies,
     operation::{Attribution, Conclusion},
     output, platform, role,
     settings::Settings,
@@ -223,7 +224,7 @@ async fn erase_again(
     people: &BTreeSet<UserId>,
     operation: CorrelationId,
 ) -> anyhow::Result<()> {
-    let dependencies = platform::auth(settings, "restore").await?;
+    let dependencies = Dependencies::new(settings, "restore").auth().await?;
     let erased = async {
         let operator = Operator::new(&role::auth_config(settings), &dependencies)?;
         let mut erased = Ok(());

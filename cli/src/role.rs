@@ -12,7 +12,9 @@ use http_api::Peers;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    databases, graceful_shutdown, platform,
+    databases,
+    dependencies::Dependencies,
+    graceful_shutdown, platform,
     serving::{Listener, Process, Visitors, until_stopped},
     settings::Settings,
 };
@@ -46,8 +48,9 @@ pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
     )
     .await?;
     let process = Process::new(settings)?;
-    let dependencies = platform::auth(settings, "auth").await?;
-    process.close_at_the_end(&dependencies.bus);
+    let dependencies = Dependencies::new(settings, "auth");
+    process.close_at_the_end(&dependencies.bus().await?);
+    let dependencies = dependencies.auth().await?;
     let router = auth::start(auth_config(settings), dependencies, &process.background).await?;
     listeners.serve(router, process).await
 }
@@ -64,18 +67,9 @@ pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
     )
     .await?;
     let process = Process::new(settings)?;
-    let bus = platform::bus(&settings.storage, "command-api").await?;
-    process.close_at_the_end(&bus);
-    let log = platform::event_log(settings).await?;
-    let dependencies = command_api::Dependencies {
-        store: log.opened,
-        log: log.stored,
-        verifier: platform::verifier(bus.clone(), &process.background).await?,
-        bus,
-        operations: platform::database(&settings.storage, Schema::Operations).await?,
-        read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
-        clock: platform::clock(),
-    };
+    let dependencies = Dependencies::new(settings, "command-api");
+    process.close_at_the_end(&dependencies.bus().await?);
+    let dependencies = dependencies.command_api(&process.background).await?;
     let router = command_api::start(command_config(settings), dependencies, &process.background).await?;
     listeners.serve(router, process).await
 }
@@ -92,15 +86,9 @@ pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
     )
     .await?;
     let process = Process::new(settings)?;
-    let bus = platform::bus(&settings.storage, "query-api").await?;
-    process.close_at_the_end(&bus);
-    let dependencies = query_api::Dependencies {
-        read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
-        store: platform::event_store(&settings.storage).await?,
-        verifier: platform::verifier(bus, &process.background).await?,
-        audit_tree: platform::audit_tree(&settings.storage).await?,
-        clock: platform::clock(),
-    };
+    let dependencies = Dependencies::new(settings, "query-api");
+    process.close_at_the_end(&dependencies.bus().await?);
+    let dependencies = dependencies.query_api(&process.background).await?;
     let router = query_api::start(query_config(settings)?, dependencies, &process.background).await?;
     listeners.serve(router, process).await
 }
@@ -117,13 +105,9 @@ pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
     )
     .await?;
     let process = Process::new(settings)?;
-    let dependencies = projector::Dependencies {
-        store: platform::event_log(settings).await?.opened,
-        bus: platform::bus(&settings.storage, "projector").await?,
-        read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
-        audit: Some(platform::audit_keeping(settings).await?),
-    };
-    process.close_at_the_end(&dependencies.bus);
+    let dependencies = Dependencies::new(settings, "projector");
+    process.close_at_the_end(&dependencies.bus().await?);
+    let dependencies = dependencies.projector().await?;
     let router = projector::start(projector_config(settings), dependencies, &process.background).await?;
     listeners.serve(router, process).await
 }
@@ -140,8 +124,8 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
     )
     .await?;
     let process = Process::new(settings)?.with_workers()?;
-    let bus = platform::bus(&settings.storage, "gateway").await?;
-    process.close_at_the_end(&bus);
+    let dependencies = Dependencies::new(settings, "gateway");
+    process.close_at_the_end(&dependencies.bus().await?);
     let urls = &settings.upstreams;
     let config = gateway::Config {
         command_api: Upstream::Http(urls.command_api_url.clone()),
@@ -151,9 +135,7 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
         upstream_ca: settings.tls.upstream_ca.clone(),
         policy: settings.http.gateway_config.clone(),
     };
-    let dependencies = gateway::Dependencies {
-        verifier: platform::verifier(bus, &process.background).await?,
-    };
+    let dependencies = dependencies.gateway(&process.background).await?;
     let router = gateway::start(config, dependencies, &process.background).await?;
     listeners.serve(router, process).await
 }

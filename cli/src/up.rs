@@ -2,11 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use database::Schema;
+use axum::Router;
 use gateway::Upstream;
+use runtime::Background;
 
 use crate::{
-    data_dir, databases, platform, role,
+    data_dir, databases,
+    dependencies::Dependencies,
+    role,
     serving::{Listener, Process, Visitors, until_stopped},
     settings::Settings,
     sole_process,
@@ -21,102 +24,12 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     } else {
         None
     };
-    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listener = Listener::open(
-        settings.http.listen.unwrap_or(loopback(8080)),
-        Visitors::Strangers,
-    )
-    .await?;
-    let admin = Listener::open(
-        settings.http.admin_listen.unwrap_or(loopback(9090)),
-        Visitors::Operators,
-    )
-    .await?;
-
+    let (listener, admin) = listen(settings).await?;
     let process = Process::new(settings)?;
-    let background = &process.background.clone();
-    let log = platform::event_log(settings).await?;
-    let bus = platform::bus(storage, "taskledger").await?;
-    process.close_at_the_end(&bus);
-    let operations = platform::database(storage, Schema::Operations).await?;
-    let read_models = platform::database(storage, Schema::ReadModels).await?;
-    if storage.amqp_url()?.is_none()
-        && let Some(server) = operations.postgres()
-    {
-        let right = sole_process::take(server).await?;
-        background.spawn(
-            "right to be the only process",
-            sole_process::hold(right, background.stop()),
-        );
-    }
-    let clock = platform::clock();
-    let verifier = platform::verifier(bus.clone(), background).await?;
-
-    let auth = auth::start(
-        role::auth_config(settings),
-        auth::Dependencies {
-            store: log.opened.clone(),
-            keys: log.keys.clone(),
-            bus: bus.clone(),
-            read_models: read_models.clone(),
-            operations: operations.clone(),
-            partitions: storage.partitions,
-            clock: clock.clone(),
-            metrics: runtime::Metrics::new("auth"),
-        },
-        background,
-    )
-    .await?;
-    let projector = projector::start(
-        role::projector_config(settings),
-        projector::Dependencies {
-            store: log.opened.clone(),
-            bus: bus.clone(),
-            read_models: read_models.clone(),
-            audit: Some(platform::audit_keeping(settings).await?),
-        },
-        background,
-    )
-    .await?;
-    let query_api = query_api::start(
-        role::query_config(settings)?,
-        query_api::Dependencies {
-            read_models: read_models.clone(),
-            store: log.stored.clone(),
-            verifier: verifier.clone(),
-            audit_tree: platform::audit_tree(storage).await?,
-            clock: clock.clone(),
-        },
-        background,
-    )
-    .await?;
-    let command_api = command_api::start(
-        role::command_config(settings),
-        command_api::Dependencies {
-            store: log.opened,
-            log: log.stored,
-            bus,
-            operations,
-            read_models,
-            verifier: verifier.clone(),
-            clock,
-        },
-        background,
-    )
-    .await?;
-    let router = gateway::start(
-        gateway::Config {
-            command_api: Upstream::InProcess(command_api),
-            query_api: Upstream::InProcess(query_api),
-            auth: Upstream::InProcess(auth),
-            projector: Upstream::InProcess(projector),
-            upstream_ca: None,
-            policy: settings.http.gateway_config.clone(),
-        },
-        gateway::Dependencies { verifier },
-        background,
-    )
-    .await?;
+    let dependencies = Dependencies::new(settings, "taskledger");
+    process.close_at_the_end(&dependencies.bus().await?);
+    be_the_only_process(settings, &dependencies, &process.background).await?;
+    let router = start_roles(settings, &dependencies, &process.background).await?;
 
     let base = format!("{}://{}", process.scheme(), listener.address());
     greet(settings, &base, admin.address(), embedded)?;
@@ -127,6 +40,78 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
         None,
     )
     .await
+}
+
+/// Opens the addresses of the API and of the probes.
+async fn listen(settings: &Settings) -> anyhow::Result<(Listener, Listener)> {
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let api = settings.http.listen.unwrap_or(loopback(8080));
+    let admin = settings.http.admin_listen.unwrap_or(loopback(9090));
+    Ok((
+        Listener::open(api, Visitors::Strangers).await?,
+        Listener::open(admin, Visitors::Operators).await?,
+    ))
+}
+
+/// With a bus within this process nobody else may work on its databases. A server of them lets only one process do so; files are
+/// locked already.
+async fn be_the_only_process(
+    settings: &Settings,
+    dependencies: &Dependencies<'_>,
+    background: &Background,
+) -> anyhow::Result<()> {
+    let operations = dependencies.operations().await?;
+    if settings.storage.amqp_url()?.is_none()
+        && let Some(server) = operations.postgres()
+    {
+        let right = sole_process::take(server).await?;
+        background.spawn(
+            "right to be the only process",
+            sole_process::hold(right, background.stop()),
+        );
+    }
+    Ok(())
+}
+
+/// Starts all roles, and returns what the gateway serves.
+async fn start_roles(
+    settings: &Settings,
+    dependencies: &Dependencies<'_>,
+    background: &Background,
+) -> anyhow::Result<Router> {
+    let auth = auth::start(
+        role::auth_config(settings),
+        dependencies.auth().await?,
+        background,
+    )
+    .await?;
+    let projector = projector::start(
+        role::projector_config(settings),
+        dependencies.projector().await?,
+        background,
+    )
+    .await?;
+    let query_api = query_api::start(
+        role::query_config(settings)?,
+        dependencies.query_api(background).await?,
+        background,
+    )
+    .await?;
+    let command_api = command_api::start(
+        role::command_config(settings),
+        dependencies.command_api(background).await?,
+        background,
+    )
+    .await?;
+    let config = gateway::Config {
+        command_api: Upstream::InProcess(command_api),
+        query_api: Upstream::InProcess(query_api),
+        auth: Upstream::InProcess(auth),
+        projector: Upstream::InProcess(projector),
+        upstream_ca: None,
+        policy: settings.http.gateway_config.clone(),
+    };
+    gateway::start(config, dependencies.gateway(background).await?, background).await
 }
 
 fn greet(settings: &Settings, base: &str, admin: SocketAddr, embedded: bool) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@ use clap::Subcommand;
 use event_store::EventStore;
 
 use crate::{
+    dependencies::Dependencies,
     operation::{Attribution, Conclusion},
     output, platform, role,
     settings::Settings,
@@ -86,7 +87,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         // The command is about an existing account, so it creates no database.
         platform::existing_event_store(&settings.storage).await?;
     }
-    let dependencies = platform::auth(settings, "users").await?;
+    let dependencies = Dependencies::new(settings, "users").auth().await?;
     let users = Users {
         operator: Operator::new(&role::auth_config(settings), &dependencies)?,
         store: Arc::clone(&dependencies.store),
