@@ -1,0 +1,82 @@
+//! After the log was restored from a backup, or a standby without its last events was promoted: what disagrees with the
+//! log that is there, and putting it right.
+
+mod findings;
+mod repair;
+mod report;
+
+use std::process::ExitCode;
+
+use ::events::UserId;
+use clap::Subcommand;
+use findings::{Findings, Places};
+use repair::{Repair, repair};
+use report::Report;
+
+use crate::{operation::Attribution, output, settings::Settings};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compare with the log whatever was derived from it; exit code 1 if something disagrees
+    ///
+    /// Compares the checkpoints of the read models, decisions about parked events, the relay's progress, the audit tree and the
+    /// keys of people: of some the key may be damaged or lost, a backup of the keys may have those of some whom the log has erased
+    /// since, and a backup of the log may have some who are erased, and have no key any more. May run while the system is stopped or at work. Messages in queues, answers kept for idempotency keys and tokens that
+    /// clients hold need no look: whoever uses them asks the log first.
+    Check {
+        /// Put right what disagrees: empty the read models, which are projected again; destroy keys again; erase again who has none; forget the rest
+        #[arg(long)]
+        repair: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        attribution: Attribution,
+    },
+}
+
+pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
+    let Command::Check {
+        repair,
+        json,
+        attribution,
+    } = command;
+    let places = Places::open(settings).await?;
+    let findings = places.compare(settings).await?;
+    let repair = match repair && !findings.agree() {
+        true => Some(recorded_repair(settings, &attribution, &places, &findings).await?),
+        false => None,
+    };
+    let report = Report {
+        findings: &findings,
+        repair: repair.as_ref(),
+    };
+    match json {
+        true => output::json(&report.as_json())?,
+        false => report.write_lines()?,
+    }
+    Ok(match repair {
+        _ if findings.agree() => ExitCode::SUCCESS,
+        Some(repair) if !repair.is_partial => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// Repairs what was found, for the audit trail to know.
+async fn recorded_repair(
+    settings: &Settings,
+    attribution: &Attribution,
+    places: &Places,
+    findings: &Findings,
+) -> anyhow::Result<Repair> {
+    let mut done = Repair::default();
+    let act = async |operation| {
+        done = repair(settings, places, findings, operation).await?;
+        Ok(done.conclusion(findings.head))
+    };
+    let command = "restore check --repair";
+    attribution
+        .record(&*places.store, command, UserId::NOBODY, act)
+        .await?;
+    Ok(done)
+}
