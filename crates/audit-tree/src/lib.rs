@@ -1,8 +1,8 @@
 //! The transparency log of the event log: the Merkle tree in SQL, and the code that extends, reads and verifies it.
 //!
-//! `checkpoint_signer.rs` adds the events of the log in order (`growing_tree.rs`) and signs checkpoints, with the
-//! keys of `key_files.rs` and the records of `last_signed.rs`. `origin.rs` checks that the tree belongs to the log.
-//! `tables.rs` is the SQL. `reading.rs` makes proofs. `verifying.rs` computes the whole tree again from the log and
+//! `checkpoint_signer.rs` adds the events of the log in order (`growing_tree.rs`) and signs checkpoints, with the keys of
+//! `key_files.rs` and the records of `last_signed.rs`. `origin.rs` checks that the tree belongs to the log.
+//! `tables.rs` is the SQL. `reading.rs` makes proofs. `verifying/` computes the whole tree again from the log and
 //! compares it (`comparison.rs`), and checks which payloads may be missing (`dropped_events.rs`). `witness_client.rs`
 //! shows checkpoints to witnesses, `witness.rs` is one. The formats that are hashed and signed are in
 //! `transparency-log` and `events`. This crate knows no protocol and no client.
