@@ -1,7 +1,7 @@
 //! Files that a command is given.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, Read as _},
     path::Path,
 };
@@ -18,4 +18,9 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
         return Ok(text);
     }
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// A file, to be read.
+pub(super) fn open(path: &Path) -> anyhow::Result<File> {
+    File::open(path).with_context(|| format!("cannot read {}", path.display()))
 }

@@ -7,6 +7,7 @@ mod log;
 mod prove;
 mod rotate_key;
 mod verify;
+mod verify_export;
 mod witness;
 
 use std::process::ExitCode;

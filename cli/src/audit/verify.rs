@@ -1,20 +1,24 @@
 //! Computing the whole tree again: from the log, or from an export without a system.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufRead, BufReader},
+    fs,
+    io::BufReader,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::{Context, ensure};
-use audit_tree::{AuditTree, DroppedEvents, EventHeader, Kept, LastSigned, Verification};
+use anyhow::Context;
+use audit_tree::{AuditTree, Kept, LastSigned, Verification};
 use clap::Args;
-use log_transfer::{Line, Reader};
+use log_transfer::Reader;
 use serde_json::json;
-use transparency_log::{Checkpoint, Edge, Note, VerifierKey, entry_hash, leaf_hash};
+use transparency_log::{Checkpoint, Note, VerifierKey, entry_hash};
 
-use super::{input::read, key};
+use super::{
+    input::{open, read},
+    key,
+    verify_export::verify_export,
+};
 use crate::{output, platform, progress::ProgressDisplay, settings::Settings};
 
 #[derive(Debug, Args)]
@@ -54,7 +58,7 @@ impl Verify {
             add_entries(path, &mut kept).with_context(|| path.display().to_string())?;
         }
         let report = match &self.export {
-            Some(export) => of_export(export, kept)?,
+            Some(export) => verify_export(export, kept)?,
             None => {
                 let store = platform::existing_event_store(&settings.storage).await?;
                 let tree = platform::existing_audit_tree(&settings.storage).await?;
@@ -148,110 +152,4 @@ fn add_entries(path: &Path, kept: &mut Kept) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn open(path: &Path) -> anyhow::Result<File> {
-    File::open(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// Hashes the lines of an export and compares with the checkpoints. Every line says its position, so that the first one that
-/// is missing or in another place is named; which of them was changed, only the checkpoints around it tell.
-fn of_export(path: &Path, kept: Kept) -> anyhow::Result<Verification> {
-    let Kept {
-        checkpoints: mut kept,
-        entries,
-        ..
-    } = kept;
-    ensure!(
-        kept.iter().all(|it| it.origin == kept[0].origin),
-        "the checkpoints are of several logs"
-    );
-    kept.sort_by_key(|checkpoint| checkpoint.size);
-    let mut report = Verification {
-        origin: kept[0].origin.clone(),
-        ..Verification::default()
-    };
-    let reader: Box<dyn BufRead> = if path == Path::new("-") {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(BufReader::new(open(path)?))
-    };
-    let (mut edge, mut last_right, mut before, mut jump) = (Edge::default(), 0, None, None);
-    let mut dropped = DroppedEvents::default();
-    let mut next = kept.iter().peekable();
-    let mut compare = |edge: &Edge, report: &mut Verification| {
-        while let Some(checkpoint) = next.next_if(|checkpoint| checkpoint.size == edge.size()) {
-            if checkpoint.root == edge.root() {
-                (report.checkpoints, report.size, last_right) =
-                    (report.checkpoints + 1, edge.size(), edge.size());
-            } else {
-                report.differences.push(format!(
-                    "the export is not the log of the checkpoint of {} events; the last one that fits has {last_right}",
-                    checkpoint.size
-                ));
-            }
-        }
-    };
-    compare(&edge, &mut report);
-    for (number, line) in (1_u64..).zip(reader.lines()) {
-        let line = line.context("cannot read the export")?;
-        let position = match Line::parse(&line) {
-            // It says no more than the checkpoints, and nobody has signed it.
-            Ok(Line::End(_)) => continue,
-            Ok(Line::Event(exported)) => {
-                let entry = entry_hash(&exported.event.canonical());
-                edge.extend([leaf_hash(&entry.0)]);
-                report.withheld += u64::from(exported.is_withheld());
-                report.dropped += u64::from(exported.data_dropped);
-                report.shown += u64::from(exported.data_dropped && entries.contains(&entry));
-                let position = exported.event.position;
-                if let Some(stored) = exported.stored() {
-                    dropped.push(&EventHeader::of(&stored));
-                }
-                position
-            }
-            Err(error) => {
-                differs(&mut report, None, format!("line {number}: {error}"));
-                break;
-            }
-        };
-        report.events += 1;
-        if before.is_some_and(|before| position <= before) || position < 1 {
-            differs(
-                &mut report,
-                Some(position),
-                format!("line {number}: the event at position {position} is not in order"),
-            );
-        }
-        if jump.is_none() && before.map_or(1, |before| before + 1) != position {
-            jump = Some(before.map_or(1, |before| before + 1));
-        }
-        before = Some(position);
-        compare(&edge, &mut report);
-    }
-    if let Some(missing) = kept.iter().find(|checkpoint| checkpoint.size > report.events) {
-        let what = format!(
-            "the export has {} events, the checkpoint {}",
-            report.events, missing.size
-        );
-        report.differences.push(what);
-    }
-    if let Some(jump) = jump.filter(|_| !report.differences.is_empty() && report.first_difference.is_none()) {
-        // In KurrentDB positions always jump.
-        differs(
-            &mut report,
-            Some(jump),
-            format!("no event stands at position {jump}"),
-        );
-    }
-    // An export may end before the log does, and so before what ended a stream.
-    report.add_dropped(dropped, false);
-    Ok(report)
-}
-
-fn differs(report: &mut Verification, position: Option<i64>, what: String) {
-    report.first_difference = report.first_difference.or(position);
-    if report.differences.len() < 10 {
-        report.differences.push(what);
-    }
 }

@@ -1,0 +1,157 @@
+//! Computing the whole tree again from an export, without a system.
+
+use std::{
+    io::{self, BufRead, BufReader},
+    path::Path,
+};
+
+use anyhow::{Context, ensure};
+use audit_tree::{DroppedEvents, EventHeader, Kept, Verification};
+use log_transfer::{ExportedEvent, Line};
+use transparency_log::{Checkpoint, Edge, entry_hash, leaf_hash};
+
+use super::input::open;
+
+/// No more differences are told of than these.
+const MOST_DIFFERENCES: usize = 10;
+
+/// Hashes the lines of an export and compares with the checkpoints. Every line says its position, so that the first one that
+/// is missing or in another place is named; which of them was changed, only the checkpoints around it tell.
+pub(super) fn verify_export(path: &Path, mut kept: Kept) -> anyhow::Result<Verification> {
+    ensure!(
+        kept.checkpoints
+            .iter()
+            .all(|it| it.origin == kept.checkpoints[0].origin),
+        "the checkpoints are of several logs"
+    );
+    kept.checkpoints.sort_by_key(|checkpoint| checkpoint.size);
+    let reader: Box<dyn BufRead> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(BufReader::new(open(path)?))
+    };
+    let mut check = ExportCheck::new(&kept);
+    for (number, line) in (1_u64..).zip(reader.lines()) {
+        let line = line.context("cannot read the export")?;
+        match Line::parse(&line) {
+            // It says no more than the checkpoints, and nobody has signed it.
+            Ok(Line::End(_)) => {}
+            Ok(Line::Event(event)) => check.push(number, *event),
+            Err(error) => {
+                check.differs(None, format!("line {number}: {error}"));
+                break;
+            }
+        }
+    }
+    Ok(check.finish())
+}
+
+/// An export as far as it was read.
+struct ExportCheck<'a> {
+    kept: &'a Kept,
+    /// The checkpoints that come later, the smallest first.
+    next: &'a [Checkpoint],
+    edge: Edge,
+    report: Verification,
+    dropped: DroppedEvents,
+    /// The size of the last checkpoint that fits.
+    last_right: u64,
+    /// The position of the event before.
+    before: Option<i64>,
+    /// The first position at which no event stands.
+    gap: Option<i64>,
+}
+
+impl<'a> ExportCheck<'a> {
+    fn new(kept: &'a Kept) -> Self {
+        let mut check = Self {
+            kept,
+            next: &kept.checkpoints,
+            edge: Edge::default(),
+            report: Verification {
+                origin: kept.checkpoints[0].origin.clone(),
+                ..Verification::default()
+            },
+            dropped: DroppedEvents::default(),
+            last_right: 0,
+            before: None,
+            gap: None,
+        };
+        check.compare_root();
+        check
+    }
+
+    /// Takes the event of a line.
+    fn push(&mut self, line: u64, exported: ExportedEvent) {
+        let entry = entry_hash(&exported.event.canonical());
+        self.edge.extend([leaf_hash(&entry.0)]);
+        let report = &mut self.report;
+        report.events += 1;
+        report.withheld += u64::from(exported.is_withheld());
+        report.dropped += u64::from(exported.data_dropped);
+        report.shown += u64::from(exported.data_dropped && self.kept.entries.contains(&entry));
+        let position = exported.event.position;
+        if let Some(stored) = exported.stored() {
+            self.dropped.push(&EventHeader::of(&stored));
+        }
+        self.check_order(line, position);
+        self.compare_root();
+    }
+
+    fn check_order(&mut self, line: u64, position: i64) {
+        if self.before.is_some_and(|before| position <= before) || position < 1 {
+            let what = format!("line {line}: the event at position {position} is not in order");
+            self.differs(Some(position), what);
+        }
+        let expected = self.before.map_or(1, |before| before + 1);
+        if expected != position {
+            self.gap.get_or_insert(expected);
+        }
+        self.before = Some(position);
+    }
+
+    /// Compares with the checkpoints of as many events as were read.
+    fn compare_root(&mut self) {
+        while let [checkpoint, later @ ..] = self.next
+            && checkpoint.size == self.edge.size()
+        {
+            self.next = later;
+            if checkpoint.root == self.edge.root() {
+                self.report.checkpoints += 1;
+                self.report.size = checkpoint.size;
+                self.last_right = checkpoint.size;
+            } else {
+                self.report.differences.push(format!(
+                    "the export is not the log of the checkpoint of {} events; the last one that fits has {}",
+                    checkpoint.size, self.last_right
+                ));
+            }
+        }
+    }
+
+    fn differs(&mut self, position: Option<i64>, what: String) {
+        let report = &mut self.report;
+        report.first_difference = report.first_difference.or(position);
+        if report.differences.len() < MOST_DIFFERENCES {
+            report.differences.push(what);
+        }
+    }
+
+    fn finish(mut self) -> Verification {
+        let events = self.report.events;
+        if let Some(missing) = self.next.first() {
+            self.report.differences.push(format!(
+                "the export has {events} events, the checkpoint {}",
+                missing.size
+            ));
+        }
+        // In KurrentDB positions always jump.
+        let explains = !self.report.differences.is_empty() && self.report.first_difference.is_none();
+        if let Some(gap) = self.gap.filter(|_| explains) {
+            self.differs(Some(gap), format!("no event stands at position {gap}"));
+        }
+        // An export may end before the log does, and so before what ended a stream.
+        self.report.add_dropped(self.dropped, false);
+        self.report
+    }
+}
