@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs::File,
-    io::{self, BufReader, Seek as _},
+    io::{self, BufRead, BufReader, Seek as _},
 };
 
 use event_store::{
@@ -113,88 +113,144 @@ pub async fn inspect(
         Some(store) => (head_point(store).await?, store.unfinished_import().await?),
         None => (LogPoint::default(), None),
     };
-    let mut log = store.map_or_else(StoredEvents::default, |store| {
-        StoredEvents::new(store, 0, log_end.position)
-    });
-    let (mut present, mut sealed_on_the_way, mut stays_in_clear, mut is_dense) = (0, 0, 0, true);
-    let (mut sealed, mut people, mut erased) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut inspector = Inspector {
+        store,
+        keys,
+        seals,
+        log: store.map_or_else(StoredEvents::default, |store| {
+            StoredEvents::new(store, 0, log_end.position)
+        }),
+        found: Found::default(),
+    };
+    let mut is_dense = true;
     file.rewind()?;
     let mut reader = Reader::new(BufReader::new(file)).checking_versions();
     while let Some(event) = reader.next_stored()? {
         let line = reader.line_number();
         is_dense &= u64::try_from(event.position) == Ok(line);
-        sealed.extend(sealed_person(&event));
-        erased.extend(erased_person(&event));
-        let person = match person_in_clear(&event) {
-            Ok(person) => person,
-            Err(reason) if seals => {
-                let reason = format!("what is personal in it cannot be sealed: {reason}");
-                return Err(ReadError::Line { number: line, reason }.into());
-            }
-            Err(_) => None,
-        };
-        people.extend(person);
-        let is_sealed = match log.next().await? {
-            Some(there) => match compare(&there, &event, keys).await? {
-                Some(is_sealed) => {
-                    present += 1;
-                    is_sealed
-                }
-                None => {
-                    let position = there.position;
-                    return Err(ImportError::Another { position, line });
-                }
-            },
-            None => {
-                // What is sealed on the way is larger.
-                let sealed = (seals && person.is_some())
-                    .then(|| sealed_sample(&event))
-                    .transpose()?;
-                let event = sealed.as_ref().unwrap_or(&event);
-                store.map_or_else(|| check_import(event), |store| store.check_import(event))?;
-                seals
-            }
-        };
-        match is_sealed {
-            true => sealed_on_the_way += u64::from(person.is_some()),
-            false => stays_in_clear += u64::from(person.is_some()),
-        }
+        inspector.look_at(&event, line).await?;
         if line.is_multiple_of(PAGE as u64) {
             progress(line);
         }
     }
-    let end = match reader.end() {
-        Some(end) if end.after == 0 => end.clone(),
-        Some(end) => return Err(ImportError::Partial(end.after)),
-        None => {
-            return Err(ReadError::Unfinished {
-                lines: reader.line_number(),
-            }
-            .into());
-        }
-    };
+    let end = whole_end(&reader)?;
     progress(end.events);
-    people.extend(&sealed);
-    let goes_on = log.next().await?.is_some();
+    let goes_on = inspector.log.next().await?.is_some();
     match &unfinished {
         Some(other) if goes_on && other.root != end.root => {
             return Err(ImportError::OtherUnfinished(other.events));
         }
         _ => {}
     }
+    let mut found = inspector.found;
+    found.people.extend(&found.sealed);
     Ok(Inspection {
         end,
-        present,
+        present: found.present,
         goes_on,
         is_dense,
-        sealed_on_the_way,
-        stays_in_clear,
-        sealed,
-        people,
-        erased,
+        sealed_on_the_way: found.sealed_on_the_way,
+        stays_in_clear: found.stays_in_clear,
+        sealed: found.sealed,
+        people: found.people,
+        erased: found.erased,
         is_unfinished: unfinished.is_some(),
         log_end,
     })
+}
+
+/// The end of an export that has been read, which must be whole.
+fn whole_end(reader: &Reader<impl BufRead>) -> Result<End, ImportError> {
+    match reader.end() {
+        Some(end) if end.after == 0 => Ok(end.clone()),
+        Some(end) => Err(ImportError::Partial(end.after)),
+        None => Err(ReadError::Unfinished {
+            lines: reader.line_number(),
+        }
+        .into()),
+    }
+}
+
+/// Looks at the events of an export one by one, beside those of the store.
+struct Inspector<'a> {
+    store: Option<&'a dyn EventStore>,
+    keys: Option<&'a SubjectKeys>,
+    seals: bool,
+    log: StoredEvents<'a>,
+    found: Found,
+}
+
+/// What the events so far have. The fields are those of [`Inspection`].
+#[derive(Default)]
+struct Found {
+    present: u64,
+    sealed_on_the_way: u64,
+    stays_in_clear: u64,
+    sealed: BTreeSet<UserId>,
+    people: BTreeSet<UserId>,
+    erased: BTreeSet<UserId>,
+}
+
+impl Inspector<'_> {
+    async fn look_at(&mut self, event: &StoredEvent, line: u64) -> Result<(), ImportError> {
+        self.found.sealed.extend(sealed_person(event));
+        self.found.erased.extend(erased_person(event));
+        let person = self.person_in_clear(event, line)?;
+        self.found.people.extend(person);
+        let is_sealed = match self.log.next().await? {
+            Some(there) => self.is_sealed_there(&there, event, line).await?,
+            None => {
+                self.check_missing(event, person.is_some())?;
+                self.seals
+            }
+        };
+        match is_sealed {
+            true => self.found.sealed_on_the_way += u64::from(person.is_some()),
+            false => self.found.stays_in_clear += u64::from(person.is_some()),
+        }
+        Ok(())
+    }
+
+    /// About whom the event says something personal in clear.
+    fn person_in_clear(&self, event: &StoredEvent, line: u64) -> Result<Option<UserId>, ImportError> {
+        match person_in_clear(event) {
+            Ok(person) => Ok(person),
+            Err(reason) if self.seals => {
+                let reason = format!("what is personal in it cannot be sealed: {reason}");
+                Err(ReadError::Line { number: line, reason }.into())
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Whether the event was sealed on its way to the one `there`, which must be the same.
+    async fn is_sealed_there(
+        &mut self,
+        there: &StoredEvent,
+        event: &StoredEvent,
+        line: u64,
+    ) -> Result<bool, ImportError> {
+        let is_sealed = compare(there, event, self.keys).await?;
+        self.found.present += u64::from(is_sealed.is_some());
+        is_sealed.ok_or(ImportError::Another {
+            position: there.position,
+            line,
+        })
+    }
+
+    /// Whether the store takes an event that it does not have.
+    fn check_missing(&self, event: &StoredEvent, is_in_clear: bool) -> Result<(), ImportError> {
+        // What is sealed on the way is larger.
+        let sealed = (self.seals && is_in_clear)
+            .then(|| sealed_sample(event))
+            .transpose()?;
+        let event = sealed.as_ref().unwrap_or(event);
+        match self.store {
+            Some(store) => store.check_import(event)?,
+            None => check_import(event)?,
+        }
+        Ok(())
+    }
 }
 
 /// Writes what `store` lacks of an export that was inspected. `progress` is told how many events of the export are there.
