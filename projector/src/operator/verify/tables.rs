@@ -104,82 +104,103 @@ async fn compare_table(
     };
     let mut digests = [Sha256::new(), Sha256::new()];
     let mut cursors = [Cursor::new(table), Cursor::new(table)];
-    loop {
-        let left = cursors[0].peek(&mut sides[0].tx).await?;
-        let right = cursors[1].peek(&mut sides[1].tx).await?;
-        let order = match (left, right) {
-            (None, None) => break,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(left), Some(right)) => left.cmp(&right),
-        };
-        let rows = [
-            if order.is_le() { cursors[0].pop() } else { None },
-            if order.is_ge() { cursors[1].pop() } else { None },
-        ];
-        let mut values = [None, None];
-        let mut moved = false;
-        for (row, values) in rows.iter().zip(&mut values) {
-            if let Some(row) = row {
-                moved |= row.unsigned("position")? > known(UserId(row.uuid(subject)?));
-                *values = Some(row_values(table, row)?);
-            }
-        }
-        if !moved && let Some((row, missing)) = only_one(&rows) {
-            let subject = UserId(row.uuid(subject)?);
-            moved = sides[missing].has_erased(subject, known(subject)).await?;
-            if !moved && table.name == TASK_HISTORY.name {
-                moved = sides[missing]
-                    .has_purged(row.uuid("task")?, known(subject))
-                    .await?;
-            }
-        }
-        if moved {
+    while let Some(rows) = next_rows(&mut cursors, sides).await? {
+        if has_moved(&rows, sides, table, subject, known).await? {
             compared.moved += 1;
             continue;
         }
         compared.rows += 1;
-        for (values, digest) in values.iter().zip(&mut digests) {
-            if let Some(values) = values {
-                digest.update(format!("{values:?}"));
+        let mut values = [None, None];
+        for side in [0, 1] {
+            if let Some(row) = &rows[side] {
+                let row = row_values(table, row)?;
+                digests[side].update(format!("{row:?}"));
+                values[side] = Some(row);
             }
         }
-        let key = |values: &[Value]| match values.first() {
-            Some(Value::Uuid(Some(id))) => id.to_string(),
-            Some(Value::Integer(Some(number))) => number.to_string(),
-            _ => "?".to_owned(),
-        };
         match values {
             [Some(left), Some(right)] if left == right => {}
-            [Some(left), Some(right)] => {
-                let columns: Vec<&str> = table
-                    .columns
-                    .iter()
-                    .zip(left.iter().zip(&right))
-                    .filter(|(_, (left, right))| left != right)
-                    .map(|((name, _), _)| *name)
-                    .collect();
-                differences.add(format!(
-                    "{} differs in row {}: {}",
-                    table.name,
-                    key(&left),
-                    columns.join(", ")
-                ));
-            }
-            [Some(row), None] | [None, Some(row)] => {
-                let side = &sides[usize::from(order.is_gt())];
-                differences.add(format!(
-                    "only {} have row {} of {}",
-                    side.name,
-                    key(&row),
-                    table.name
-                ));
-            }
+            [Some(left), Some(right)] => differences.add(difference(table, &left, &right)),
+            [Some(row), None] => differences.add(only_there(table, &sides[0], &row)),
+            [None, Some(row)] => differences.add(only_there(table, &sides[1], &row)),
             [None, None] => {}
         }
     }
     compared.digests = digests.map(|digest| hex::encode(digest.finalize()));
     Ok(compared)
+}
+
+/// The rows with the next key, of both sides or of the one that has it.
+async fn next_rows(
+    cursors: &mut [Cursor; 2],
+    sides: &mut [Side; 2],
+) -> Result<Option<[Option<Row>; 2]>, DatabaseError> {
+    let left = cursors[0].peek(&mut sides[0].tx).await?;
+    let right = cursors[1].peek(&mut sides[1].tx).await?;
+    let order = match (left, right) {
+        (None, None) => return Ok(None),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (Some(left), Some(right)) => left.cmp(&right),
+    };
+    Ok(Some([
+        if order.is_le() { cursors[0].pop() } else { None },
+        if order.is_ge() { cursors[1].pop() } else { None },
+    ]))
+}
+
+/// Whether rows cannot be compared, since one side has seen a newer event of theirs than the other.
+async fn has_moved(
+    rows: &[Option<Row>; 2],
+    sides: &mut [Side; 2],
+    table: Table,
+    subject: &str,
+    known: &impl Fn(UserId) -> u64,
+) -> Result<bool, DatabaseError> {
+    for row in rows.iter().flatten() {
+        if row.unsigned("position")? > known(UserId(row.uuid(subject)?)) {
+            return Ok(true);
+        }
+    }
+    let Some((row, missing)) = only_one(rows) else {
+        return Ok(false);
+    };
+    let missing = &mut sides[missing];
+    let subject = UserId(row.uuid(subject)?);
+    if missing.has_erased(subject, known(subject)).await? {
+        return Ok(true);
+    }
+    Ok(table.name == TASK_HISTORY.name && missing.has_purged(row.uuid("task")?, known(subject)).await?)
+}
+
+/// Says in which columns two rows of one key differ.
+fn difference(table: Table, left: &[Value], right: &[Value]) -> String {
+    let columns: Vec<&str> = table
+        .columns
+        .iter()
+        .zip(left.iter().zip(right))
+        .filter(|(_, (left, right))| left != right)
+        .map(|((name, _), _)| *name)
+        .collect();
+    format!(
+        "{} differs in row {}: {}",
+        table.name,
+        key_text(left),
+        columns.join(", ")
+    )
+}
+
+/// Says that only one side has a row.
+fn only_there(table: Table, side: &Side, row: &[Value]) -> String {
+    format!("only {} have row {} of {}", side.name, key_text(row), table.name)
+}
+
+fn key_text(row: &[Value]) -> String {
+    match row.first() {
+        Some(Value::Uuid(Some(id))) => id.to_string(),
+        Some(Value::Integer(Some(number))) => number.to_string(),
+        _ => "?".to_owned(),
+    }
 }
 
 /// The row that only one side has, and the side that lacks it.
