@@ -1,9 +1,6 @@
 //! Lets a request through to its route, or refuses it.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use auth_client::Verifier;
 use axum::{
@@ -11,23 +8,19 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
-use http::Method;
-use http_api::{AccessNotes, ClientAddress, GuardedBody, Problem, ProblemCode, RATE_LIMIT};
+use http_api::{AccessNotes, GuardedBody, Problem, ProblemCode, RATE_LIMIT};
 use http_server::RequestLoad;
 use prometheus::IntCounterVec;
 use rate_limit::{Quota, Refused, Spending, Standing};
 use runtime::Metrics;
 
-use crate::{
-    caller::{Caller, shows_a_program_token, signed_subject},
-    policy::Policies,
-};
+use crate::policy::Policies;
 
 use super::{
-    account::account,
+    admission::admit,
     fields::{self, seconds},
     in_flight::{AtWork, InFlight},
-    limit::{By, Limit},
+    limit::Limit,
     subject::Subject,
 };
 
@@ -61,8 +54,12 @@ impl Limiter {
         }
     }
 
+    pub(super) fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
     /// Spends one from the budget of each, or says which has none left.
-    fn spend<'a>(
+    pub(super) fn spend<'a>(
         &self,
         notes: &AccessNotes,
         counted: Vec<(&'a Limit, Subject)>,
@@ -104,7 +101,7 @@ impl Limiter {
     }
 
     /// Counts a request among those that say nothing about their senders, or refuses it.
-    fn begin_anonymous(&self, notes: &AccessNotes, load: &RequestLoad) -> Result<(), Problem> {
+    pub(super) fn begin_anonymous(&self, notes: &AccessNotes, load: &RequestLoad) -> Result<(), Problem> {
         if load.count_as_anonymous() {
             return Ok(());
         }
@@ -116,7 +113,7 @@ impl Limiter {
     }
 
     /// Counts one more request at work of this caller, or refuses it.
-    fn begin(&self, notes: &AccessNotes, caller: Subject, most: u32) -> Result<AtWork, Problem> {
+    pub(super) fn begin(&self, notes: &AccessNotes, caller: Subject, most: u32) -> Result<AtWork, Problem> {
         self.in_flight.begin(caller, most).ok_or_else(|| {
             self.count(IN_FLIGHT, "refused");
             notes.limit_refused(IN_FLIGHT);
@@ -149,99 +146,6 @@ pub(crate) async fn limit(
         fields::tell(response.headers_mut(), &admitted.standings);
     }
     response
-}
-
-/// A request that may go on, and how its sender stands.
-struct Admitted<'a> {
-    request: Request,
-    standings: Vec<(&'a Limit, Standing)>,
-    at_work: AtWork,
-}
-
-async fn admit<'a>(
-    limiter: &Limiter,
-    limits: &[&'a Limit],
-    in_flight: u32,
-    request: Request,
-) -> Result<Admitted<'a>, Problem> {
-    let address = request
-        .extensions()
-        .get::<ClientAddress>()
-        .map(|address| address.0);
-    let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let network = Subject::network(address);
-    let notes = AccessNotes::of(request.extensions());
-    // Only whom a signature of ours names: what anyone could write would let them spend the budget of others.
-    let signed = signed_subject(&limiter.verifier, request.headers());
-    if let Some(user) = signed {
-        notes.user(user);
-    }
-    let sender = signed.map_or_else(|| network.clone(), Subject::User);
-    let mut at_work = limiter.begin(&notes, sender, in_flight)?;
-    let load = request.extensions().get::<RequestLoad>().cloned();
-    if let (None, Some(load)) = (signed, &load) {
-        limiter.begin_anonymous(&notes, load)?;
-    }
-    let mut is_address_counted = false;
-    let (user, mut standings) = match signed {
-        None if shows_a_program_token(request.headers()) => {
-            // Nobody but auth can tell a made-up one from a good one, and asking costs. So each that is not remembered as good
-            // costs a budget of its address first: that of the limit which is always there, and those which the operator has set.
-            let counted = limits.iter().filter_map(|limit| match limit.by {
-                By::Address => Some((*limit, network.clone())),
-                By::Anonymous => Some((*limit, Subject::unproven(address))),
-                By::User | By::Account => None,
-            });
-            let mut standings = limiter.spend(&notes, counted.collect())?;
-            standings.retain(|(limit, _)| limit.by == By::Address);
-            is_address_counted = true;
-            let caller = Caller::of(&limiter.verifier, request.headers()).await;
-            let user = caller.map(|caller| caller.user_id());
-            if let Some(user) = user {
-                // Until now it was one of the strangers from its address.
-                notes.user(user);
-                at_work = limiter.begin(&notes, Subject::User(user), in_flight)?;
-                if let Some(load) = &load {
-                    load.count_as_known();
-                }
-            }
-            (user, standings)
-        }
-        user => (user, Vec::new()),
-    };
-    if let Some(load) = &load {
-        load.count_for(&at_work.bytes);
-    }
-    let counted = limits.iter().filter_map(|limit| {
-        let subject = match (limit.by, user) {
-            (By::Address, _) if is_address_counted => return None,
-            (By::Address, _) | (By::Anonymous, None) => network.clone(),
-            (By::User, Some(user)) => Subject::User(user),
-            (By::Anonymous, Some(_)) | (By::User, None) | (By::Account, _) => return None,
-        };
-        Some((*limit, subject))
-    });
-    let counted = counted.collect();
-    standings.extend(limiter.spend(&notes, counted)?);
-    let by_account: Vec<_> = limits.iter().filter(|limit| limit.by == By::Account).collect();
-    if by_account.is_empty() || *request.method() == Method::OPTIONS {
-        return Ok(Admitted {
-            request,
-            standings,
-            at_work,
-        });
-    }
-    let (request, email) = account(request).await?;
-    if let Some(email) = email {
-        let account = Subject::account(email, address);
-        let counted = by_account.into_iter().map(|limit| (*limit, account.clone()));
-        standings.extend(limiter.spend(&notes, counted.collect())?);
-    }
-    Ok(Admitted {
-        request,
-        standings,
-        at_work,
-    })
 }
 
 fn refusal(limit: &Limit, standing: Standing) -> Problem {

@@ -1,10 +1,11 @@
 //! Rate limits. Each process counts for itself, so with several gateways a client has several budgets.
 //!
 //! `limit.rs` defines a limit and `subject.rs` whom it counts, `account.rs` finds the account of a login,
-//! `in_flight.rs` counts running requests, `fields.rs` writes the headers, and `middleware.rs` applies the limits to
-//! requests.
+//! `in_flight.rs` counts running requests, `admission.rs` counts one request in all limits, `fields.rs` writes the
+//! headers, and `middleware.rs` applies the limits to requests.
 
 mod account;
+mod admission;
 mod fields;
 mod in_flight;
 mod limit;
