@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use database::Database;
 use event_store::StreamHead;
 use events::{Account, EventId, Timestamp, UserId};
+use runtime::Rounds;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -98,13 +99,10 @@ impl Snapshots<Account> for AccountSnapshots {
 /// cancelled.
 pub(crate) async fn keep_few(operations: Database, stop: CancellationToken) {
     let table = SnapshotTable::new(operations, SQL);
-    loop {
+    let mut rounds = Rounds::every(EVERY, stop);
+    while rounds.next().await {
         if let Err(error) = table.clean_up().await {
             tracing::warn!(%error, "old snapshots of accounts cannot be deleted");
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
         }
     }
 }

@@ -19,8 +19,9 @@ use events::{
     SessionId, UserId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use runtime::{Clock, new_id};
+use runtime::{Clock, Rounds, new_id};
 use sealing::SubjectKeys;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     command_metadata::CommandMetadata,
@@ -305,10 +306,11 @@ impl Auth {
         }
     }
 
-    /// Reads the signing keys again and again, so that what an operator does to them counts without a restart.
-    pub(crate) async fn keep_keys(&self) {
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+    /// Reads the signing keys again and again, until `stop` is cancelled, so that what an operator does to them counts without a
+    /// restart.
+    pub(crate) async fn keep_keys(self: Arc<Self>, stop: CancellationToken) {
+        let mut rounds = Rounds::every(LOOK_EVERY, stop).after_a_pause();
+        while rounds.next().await {
             self.renew_keys().await;
         }
     }

@@ -4,6 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use database::DatabaseError;
+use runtime::Rounds;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::Auth,
@@ -33,10 +35,10 @@ impl Auth {
         Ok(())
     }
 
-    /// Does this repeatedly.
-    pub(crate) async fn keep_recalling_hash_costs(&self) {
-        loop {
-            tokio::time::sleep(RECALL_EVERY).await;
+    /// Does this repeatedly, until `stop` is cancelled.
+    pub(crate) async fn keep_recalling_hash_costs(self: Arc<Self>, stop: CancellationToken) {
+        let mut rounds = Rounds::every(RECALL_EVERY, stop).after_a_pause();
+        while rounds.next().await {
             self.recall_hash_costs().await;
         }
     }

@@ -63,72 +63,78 @@ pub async fn start(
     // Before anybody is answered: the keys, or the log, may come from a backup.
     replay_erasures(&auth).await?;
     auth.recall_hash_costs().await;
-    auth.projection.follow(background);
     let check = Arc::new(TokenCheck(Arc::clone(&auth)));
     let options = ResponderOptions {
         queue_limit: config.check_queue,
         concurrency: config.check_concurrency,
     };
-    let checks = answer(
-        Arc::clone(&dependencies.bus),
-        VERIFY_QUEUE,
-        options,
-        Arc::clone(&check) as _,
-        background.stop(),
-    );
-    background.spawn("token checks", checks);
-    let tidying = keep_bounded(Arc::clone(&auth.throttle), background.stop());
-    background.spawn("old counters of failed logins", tidying);
-    let snapshots = keep_few(dependencies.operations.clone(), background.stop());
-    background.spawn("old snapshots of accounts", snapshots);
-    let finishing = finish_what_has_begun(Arc::clone(&auth), background.stop());
-    background.spawn("erasures that have begun", finishing);
-    let replayer = Arc::clone(&auth);
-    background.spawn_until_stopped("erasures in the log", async move {
-        replay_new_erasures(&replayer).await;
-    });
-    let keys = answer(
-        Arc::clone(&dependencies.bus),
-        KEYS_QUEUE,
-        KEYS_OPTIONS,
-        Arc::new(PublicKeys(Arc::clone(&auth))),
-        background.stop(),
-    );
-    background.spawn("public keys", keys);
-    let keeper = Arc::clone(&auth);
-    background.spawn_until_stopped("signing keys", async move {
-        keeper.keep_keys().await;
-    });
-    let recaller = Arc::clone(&auth);
-    background.spawn_until_stopped("what hashes cost", async move {
-        recaller.keep_recalling_hash_costs().await;
-    });
-    let counter = Arc::clone(&auth);
-    background.spawn_until_stopped("count of the keys of people", async move {
-        count_keys(&counter).await;
-    });
+    answer_requests(&auth, Arc::clone(&check), options, background);
+    keep_tidy(&auth, background);
+    keep_up(&auth, background);
 
     let state = AppState {
         auth,
         verifier: Verifier::direct(check),
     };
+    let metrics = dependencies.metrics.clone();
+    let health = health(dependencies);
+    Ok(http_api::with_middleware(routes(state), "auth", &metrics, health))
+}
+
+/// Answers the other roles, about tokens and with the public keys.
+fn answer_requests(
+    auth: &Arc<Auth>,
+    check: Arc<TokenCheck>,
+    options: ResponderOptions,
+    background: &Background,
+) {
+    let bus = || Arc::clone(&auth.bus);
+    let checks = answer(bus(), VERIFY_QUEUE, options, check, background.stop());
+    background.spawn("token checks", checks);
+    let keys = Arc::new(PublicKeys(Arc::clone(auth)));
+    let keys = answer(bus(), KEYS_QUEUE, KEYS_OPTIONS, keys, background.stop());
+    background.spawn("public keys", keys);
+}
+
+/// Deletes what is not needed any more, and finishes what was broken off.
+fn keep_tidy(auth: &Arc<Auth>, background: &Background) {
+    let tidying = keep_bounded(Arc::clone(&auth.throttle), background.stop());
+    background.spawn("old counters of failed logins", tidying);
+    let snapshots = keep_few(auth.operations.clone(), background.stop());
+    background.spawn("old snapshots of accounts", snapshots);
+    let finishing = finish_what_has_begun(Arc::clone(auth), background.stop());
+    background.spawn_until_stopped("erasures that have begun", finishing);
+    let replaying = replay_new_erasures(Arc::clone(auth), background.stop());
+    background.spawn_until_stopped("erasures in the log", replaying);
+}
+
+/// Learns what operators and other processes have done.
+fn keep_up(auth: &Arc<Auth>, background: &Background) {
+    auth.projection.follow(background);
+    let keys = Arc::clone(auth).keep_keys(background.stop());
+    background.spawn_until_stopped("signing keys", keys);
+    let costs = Arc::clone(auth).keep_recalling_hash_costs(background.stop());
+    background.spawn_until_stopped("what hashes cost", costs);
+    let counting = count_keys(Arc::clone(auth), background.stop());
+    background.spawn_until_stopped("count of the keys of people", counting);
+}
+
+fn health(dependencies: Dependencies) -> Health {
     let Dependencies {
         store,
         bus,
         read_models,
         operations,
-        metrics,
         ..
     } = dependencies;
-    let health = Health::new()
+    Health::new()
         .event_store(store, |store| async move { store.can_append().await })
         .bus(move || bus.is_connected())
         .operations(
             operations,
             |operations| async move { operations.can_write().await },
         )
-        .read_models(read_models, |read_models| async move { read_models.ping().await });
-    Ok(http_api::with_middleware(routes(state), "auth", &metrics, health))
+        .read_models(read_models, |read_models| async move { read_models.ping().await })
 }
 
 impl Auth {

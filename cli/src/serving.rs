@@ -181,8 +181,12 @@ pub(crate) async fn until_stopped(
     let descriptors = runtime::descriptors::raise();
     let pressure = Pressure::default();
     let told = pressure.clone();
-    let watching = runtime::memory::watch(limits.memory_limit(), move |short| told.set(short));
-    background.spawn_until_stopped("memory", watching);
+    let watching = runtime::memory::watch(
+        limits.memory_limit(),
+        move |short| told.set(short),
+        background.stop(),
+    );
+    background.spawn("memory", watching);
     let closing = CancellationToken::new();
     let servers = TaskTracker::new();
     for (listener, router) in listeners {

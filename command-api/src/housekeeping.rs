@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use database::{Database, DatabaseError};
+use runtime::Rounds;
 use tokio_util::sync::CancellationToken;
 
 use crate::{handling::clean_up_snapshots, idempotency::clean_up};
@@ -11,13 +12,10 @@ const EVERY: Duration = Duration::from_secs(3_600);
 
 /// Deletes old keys and surplus snapshots, until `stop` is cancelled.
 pub(crate) async fn keep_house(operations: Database, stop: CancellationToken) {
-    loop {
+    let mut rounds = Rounds::every(EVERY, stop);
+    while rounds.next().await {
         report("idempotency keys", clean_up(&operations).await);
         report("snapshots of tasks", clean_up_snapshots(&operations).await);
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
-        }
     }
 }
 

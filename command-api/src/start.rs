@@ -118,7 +118,7 @@ pub async fn start(
             clock,
             kept_for,
         };
-        background.spawn("trash", trash.empty(background.stop()));
+        background.spawn_until_stopped("trash", trash.empty(background.stop()));
     }
     let forgetting = Arc::clone(&handler);
     background.spawn_until_stopped("watch over the log", async move {

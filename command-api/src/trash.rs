@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use database::{Database, DatabaseError};
 use events::{TaskId, Timestamp};
-use runtime::Clock;
+use runtime::{Clock, Rounds};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -29,23 +29,16 @@ pub(crate) struct Trash {
 }
 
 impl Trash {
-    /// Passes through the trash repeatedly, until `stop` is cancelled.
+    /// Passes through the trash repeatedly, until `stop` is cancelled. A round may be broken off.
     pub(crate) async fn empty(self, stop: CancellationToken) {
-        loop {
-            match stop.run_until_cancelled(self.round()).await {
-                None => return,
-                Some(Ok(0)) => {}
-                Some(Ok(purged)) => tracing::info!(purged, "tasks were taken out of the trash for good"),
-                Some(Err(error)) => {
+        let mut rounds = Rounds::every(EVERY, stop);
+        while rounds.next().await {
+            match self.round().await {
+                Ok(0) => {}
+                Ok(purged) => tracing::info!(purged, "tasks were taken out of the trash for good"),
+                Err(error) => {
                     tracing::warn!(%error, "the trash cannot be looked through, trying again in a minute")
                 }
-            }
-            if stop
-                .run_until_cancelled(tokio::time::sleep(EVERY))
-                .await
-                .is_none()
-            {
-                return;
             }
         }
     }

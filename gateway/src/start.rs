@@ -52,8 +52,7 @@ pub async fn start(
 
     let mut health = Health::new();
     for backend in &backends {
-        let watched = Arc::clone(backend);
-        background.spawn_until_stopped("watch over replicas", async move { watched.watch().await });
+        backend.watch(background);
         let checked = Arc::clone(backend);
         health = health.check(backend.name(), move || {
             let backend = Arc::clone(&checked);

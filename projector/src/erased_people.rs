@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use database::{Database, DatabaseError, Forgetting};
 use events::UserId;
+use runtime::Rounds;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,9 +27,9 @@ const PEOPLE: u64 = 50;
 /// Checks repeatedly, until `stop` is cancelled.
 pub(crate) async fn forget_the_erased(read_models: Database, stop: CancellationToken) {
     let mut forgotten = None;
-    let mut forgetting = Forgetting::of(read_models.clone());
-    loop {
-        match forget(&read_models, &mut forgetting, forgotten).await {
+    let mut rounds = Rounds::every(EVERY, stop);
+    while rounds.next().await {
+        match forget(&read_models, forgotten).await {
             Ok(count) => forgotten = count.or(forgotten),
             Err(error) => {
                 tracing::warn!(
@@ -36,10 +37,6 @@ pub(crate) async fn forget_the_erased(read_models: Database, stop: CancellationT
                     "people who were erased are still in some tables, or in free pages; trying again"
                 );
             }
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
         }
     }
 }

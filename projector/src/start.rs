@@ -10,7 +10,7 @@ use database::{Database, WriteProbe};
 use event_store::EventStore;
 use events::PartitionCount;
 use http_api::{Health, LOG, READ_MODELS};
-use runtime::{Background, Clock, Metrics};
+use runtime::{Background, Clock, Metrics, Rounds};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -116,7 +116,10 @@ pub async fn start_with_tuning(
     {
         let metrics = CheckpointSignerMetrics::new(&metrics);
         for witness in witnesses {
-            background.spawn_until_stopped("witness", audit_tree::push(tree.clone(), witness));
+            background.spawn_until_stopped(
+                "witness",
+                audit_tree::push(tree.clone(), witness, background.stop()),
+            );
         }
         let keeper = CheckpointSigner::new(tree, store.clone(), keys, origin, clock, metrics);
         background.spawn("audit tree", keeper.run(background.stop()));
@@ -162,7 +165,8 @@ pub async fn start_with_tuning(
 /// Updates the number of parked events regularly.
 async fn count_parked(applier: Applier, tuning: Tuning, stop: CancellationToken) {
     const SQL: &str = "SELECT COUNT(*) AS parked FROM parked_events";
-    loop {
+    let mut rounds = Rounds::every(tuning.heartbeat, stop);
+    while rounds.next().await {
         match applier.read_models.fetch_optional(SQL, &[]).await {
             Ok(row) => {
                 if let Some(Ok(parked)) = row.map(|row| row.integer("parked")) {
@@ -171,20 +175,13 @@ async fn count_parked(applier: Applier, tuning: Tuning, stop: CancellationToken)
             }
             Err(error) => tracing::debug!(error = sentence(&error), "cannot count what is parked"),
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(tuning.heartbeat) => {}
-        }
     }
 }
 
 /// Compares a few rows with the log regularly, so that a difference is noticed.
 async fn sample(applier: Applier, store: Arc<dyn EventStore>, tuning: Tuning, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(tuning.sample) => {}
-        }
+    let mut rounds = Rounds::every(tuning.sample, stop).after_a_pause();
+    while rounds.next().await {
         match verify_sample(store.as_ref(), &applier.read_models, SAMPLE).await {
             Ok(report) => {
                 let metrics = &applier.metrics;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use database::Forgetting;
+use runtime::Rounds;
 use tokio_util::sync::CancellationToken;
 
 use super::pending::{self, Pending};
@@ -20,21 +20,13 @@ const STRAGGLERS_SECONDS: i64 = 120;
 /// An erasure that has not happened this long after it was announced is abandoned.
 const ABANDONED_SECONDS: i64 = 600;
 
-/// Finishes pending erasures repeatedly, until `stop` is cancelled.
+/// Finishes pending erasures repeatedly, until `stop` is cancelled. A round may be broken off.
 pub(crate) async fn finish_what_has_begun(auth: Arc<Auth>, stop: CancellationToken) {
     let mut known = Vec::new();
-    let mut forgetting = Forgetting::of(auth.operations.clone());
-    loop {
-        let round = round(&auth, &mut known, &mut forgetting);
-        tokio::select! {
-            () = stop.cancelled() => return,
-            done = round => if let Err(error) = done {
-                tracing::warn!(%error, "the erasures that have begun cannot be read, trying again");
-            }
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
+    let mut rounds = Rounds::every(EVERY, stop);
+    while rounds.next().await {
+        if let Err(error) = round(&auth, &mut known).await {
+            tracing::warn!(%error, "the erasures that have begun cannot be read, trying again");
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Repeats erasures after a backup was restored: an erased person must have no key again, and a person whose key is
 //! destroyed must be erased in the log.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use events::{StreamName, UserId};
+use runtime::Rounds;
+use tokio_util::sync::CancellationToken;
 
 use super::{finishing::finish_all, pending};
 use crate::{auth::Auth, command_metadata::CommandMetadata, error::Failure};
@@ -32,10 +34,10 @@ pub(crate) async fn replay_erasures(auth: &Auth) -> anyhow::Result<()> {
 }
 
 /// Repeats this for keys regularly, so that the next start has little to read.
-pub(crate) async fn replay_new_erasures(auth: &Auth) {
-    loop {
-        tokio::time::sleep(EVERY).await;
-        if let Err(error) = replay(auth).await {
+pub(crate) async fn replay_new_erasures(auth: Arc<Auth>, stop: CancellationToken) {
+    let mut rounds = Rounds::every(EVERY, stop).after_a_pause();
+    while rounds.next().await {
+        if let Err(error) = replay(&auth).await {
             tracing::warn!(%error, "the erasures in the log cannot be followed, trying again");
         }
     }

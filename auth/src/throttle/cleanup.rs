@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use database::{DatabaseError, Value};
+use runtime::Rounds;
 use tokio_util::sync::CancellationToken;
 
 use super::{Throttle, account_delays::MOST_FAILURES};
@@ -27,15 +28,12 @@ const TABLES: [(&str, &str, &str); 3] = [
 
 /// Cleans the tables once a minute, until `stop` is cancelled.
 pub(crate) async fn keep_bounded(throttle: Arc<Throttle>, stop: CancellationToken) {
-    loop {
+    let mut rounds = Rounds::every(EVERY, stop);
+    while rounds.next().await {
         match throttle.tidy(MOST_ROWS).await {
             Ok(0) => {}
             Ok(deleted) => tracing::debug!(deleted, "deleted old counters of failed logins"),
             Err(error) => tracing::warn!(%error, "old counters of failed logins cannot be deleted"),
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
         }
     }
 }

@@ -9,7 +9,9 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use runtime::Rounds;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use transparency_log::{AddCheckpoint, Signature, VerifierKey, cosigned_at};
 use url::Url;
 
@@ -72,8 +74,8 @@ enum PushError {
     Tree(#[from] ReadError),
 }
 
-/// Sends the newest checkpoint to `witness` again and again; never returns.
-pub async fn push(tree: AuditTree, witness: WitnessAddress) {
+/// Sends the newest checkpoint to `witness` again and again, until `stop` is cancelled.
+pub async fn push(tree: AuditTree, witness: WitnessAddress, stop: CancellationToken) {
     let connector =
         HttpsConnectorBuilder::new().with_provider_and_webpki_roots(rustls::crypto::ring::default_provider());
     let connector = match connector {
@@ -85,23 +87,20 @@ pub async fn push(tree: AuditTree, witness: WitnessAddress) {
     };
     let client = Client::builder(TokioExecutor::new()).build(connector);
     let mut seen = Seen::default();
-    loop {
-        let pause = match seen.push(&client, &tree, &witness).await {
-            Ok(()) => PUSH_EVERY,
-            Err(error) => {
-                let said = error.to_string();
-                if seen.complaint.as_ref() != Some(&said) {
-                    tracing::warn!(
-                        witness = witness.key.name(),
-                        error = said,
-                        "a witness does not cosign"
-                    );
-                    seen.complaint = Some(said);
-                }
-                AFTER_A_FAILURE
+    let mut rounds = Rounds::every(PUSH_EVERY, stop);
+    while rounds.next().await {
+        if let Err(error) = seen.push(&client, &tree, &witness).await {
+            let said = error.to_string();
+            if seen.complaint.as_ref() != Some(&said) {
+                tracing::warn!(
+                    witness = witness.key.name(),
+                    error = said,
+                    "a witness does not cosign"
+                );
+                seen.complaint = Some(said);
             }
-        };
-        tokio::time::sleep(pause).await;
+            rounds.set_next_pause(AFTER_A_FAILURE);
+        }
     }
 }
 

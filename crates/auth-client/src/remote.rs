@@ -10,7 +10,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use runtime::Background;
+use runtime::{Background, Rounds};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -89,8 +89,14 @@ impl Remote {
         background.spawn_until_stopped("revocations and keys", async move {
             tokio::select! {
                 () = listening.heed_revocations(first) => {}
-                () = listening.tidy() => {}
                 () = listening.keys.keep_up() => {}
+            }
+        });
+        let tidying = Arc::clone(&remote);
+        let mut rounds = Rounds::every(TIDY_EVERY, background.stop()).after_a_pause();
+        background.spawn("expired answers about tokens", async move {
+            while rounds.next().await {
+                tidying.tidy();
             }
         });
         remote
@@ -304,12 +310,9 @@ impl Remote {
         }
     }
 
-    async fn tidy(&self) {
-        loop {
-            tokio::time::sleep(TIDY_EVERY).await;
-            self.cache.tidy(self.options.clock.now());
-            self.refusals.tidy(self.options.clock.now());
-        }
+    fn tidy(&self) {
+        self.cache.tidy(self.options.clock.now());
+        self.refusals.tidy(self.options.clock.now());
     }
 }
 

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use runtime::Background;
-use tokio::time::{Instant, sleep, timeout};
+use runtime::{Background, Rounds};
+use tokio::time::{Instant, timeout};
 
 use crate::{Database, DatabaseError, StatementTimeout};
 
@@ -40,8 +40,10 @@ impl WriteProbe {
             at: Instant::now(),
             answer: Ok(()),
         })));
-        let asking = probe.clone();
-        background.spawn_until_stopped("write probe", async move { asking.ask(database).await });
+        let asking = probe
+            .clone()
+            .ask(database, Rounds::every(EVERY, background.stop()));
+        background.spawn_until_stopped("write probe", asking);
         probe
     }
 
@@ -61,8 +63,8 @@ impl WriteProbe {
         state.answer.clone()
     }
 
-    async fn ask(&self, database: Database) {
-        loop {
+    async fn ask(self, database: Database, mut rounds: Rounds) {
+        while rounds.next().await {
             let answer = database.can_write().await.map_err(|error| error.to_string());
             {
                 let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +82,6 @@ impl WriteProbe {
                     answer,
                 };
             }
-            sleep(EVERY).await;
         }
     }
 }

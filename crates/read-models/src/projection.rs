@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use database::{Database, DatabaseError};
 use event_store::{EventStore, StoreError};
 use events::{ConsistencyToken, LogPoint, PartitionCount, UserId};
-use runtime::Background;
+use runtime::{Background, Rounds};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{CHECKPOINT_CHANNEL, Step, checkpoints, log_identity::LogIdentity};
@@ -106,12 +106,12 @@ impl Projection {
     /// [compare](Self::compare) before each answer.
     pub fn keep_comparing(self: &Arc<Self>, background: &Background) {
         let here = Arc::clone(self);
+        let mut rounds = Rounds::every(COMPARE_EVERY, background.stop());
         background.spawn_until_stopped("identity of the log", async move {
-            loop {
+            while rounds.next().await {
                 if let Err(error) = here.compare().await {
                     tracing::debug!(%error, "cannot compare the read models with the log");
                 }
-                tokio::time::sleep(COMPARE_EVERY).await;
             }
         });
     }

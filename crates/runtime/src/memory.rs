@@ -2,20 +2,25 @@
 
 use std::{fs, path::Path, time::Duration};
 
-/// How often it is checked.
+use tokio_util::sync::CancellationToken;
+
+use crate::Rounds;
+
+/// How often to look.
 const EVERY: Duration = Duration::from_millis(250);
 /// Memory is short above nine tenths of the limit, until it is below eight tenths.
 const SHORT: (u64, u64) = (9, 8);
 
-/// Calls `short` whenever memory gets short, and whenever it is no longer short; never ends. `limit` is the limit in
-/// bytes; without one, that of the control group (of a container, for example) or of the machine. Ends at once where
-/// none of them is known.
-pub async fn watch(limit: Option<u64>, short: impl Fn(bool) + Send) {
+/// Calls `short` whenever memory gets short, and whenever it is no longer short, until `stop` is cancelled. `limit` is the limit
+/// in bytes; without one, that of the control group (of a container, for example) or of the machine. Ends at once where none of
+/// them is known.
+pub async fn watch(limit: Option<u64>, short: impl Fn(bool) + Send, stop: CancellationToken) {
     let Some(limit) = limit.or_else(of_group).or_else(of_machine) else {
         return;
     };
     let mut is_short = false;
-    loop {
+    let mut rounds = Rounds::every(EVERY, stop);
+    while rounds.next().await {
         let Some(taken) = taken() else { return };
         let tenths = if is_short { SHORT.1 } else { SHORT.0 };
         let now = taken / 10 >= limit / 100 * tenths;
@@ -28,7 +33,6 @@ pub async fn watch(limit: Option<u64>, short: impl Fn(bool) + Send) {
                 false => tracing::info!(taken_mib, limit_mib, "memory is no longer short"),
             }
         }
-        tokio::time::sleep(EVERY).await;
     }
 }
 

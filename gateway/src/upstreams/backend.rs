@@ -1,8 +1,11 @@
 //! One role behind the gateway, in this process or elsewhere.
 
+use std::{sync::Arc, time::Duration};
+
 use axum::{Router, body::Body, response::Response};
 use http::{Request, request::Parts};
 use http_api::Forwarded;
+use runtime::{Background, Rounds};
 use tower::ServiceExt;
 
 use super::{
@@ -13,6 +16,9 @@ use super::{
     replicas::Replicas,
 };
 use crate::{config::Upstream, error::ForwardError};
+
+/// The pause between two probes of readiness.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Backend {
     name: &'static str,
@@ -79,12 +85,18 @@ impl Backend {
         }
     }
 
-    /// Watches its replicas; never returns.
-    pub(crate) async fn watch(&self) {
-        match &self.location {
-            Location::Local(_) => {}
-            Location::Remote(replicas) => replicas.watch().await,
-        }
+    /// Watches its replicas in the `background`.
+    pub(crate) fn watch(self: &Arc<Self>, background: &Background) {
+        let here = Arc::clone(self);
+        let mut rounds = Rounds::every(WATCH_EVERY, background.stop());
+        background.spawn_until_stopped("watch over replicas", async move {
+            let Location::Remote(replicas) = &here.location else {
+                return;
+            };
+            while rounds.next().await {
+                replicas.look().await;
+            }
+        });
     }
 }
 

@@ -200,9 +200,9 @@ impl Replicas {
             .filter_map(|index| self.replicas.get(index))
     }
 
-    /// Probes the readiness of all replicas independently of each other; never returns.
-    pub(super) async fn watch(&self) {
-        join_all(self.replicas.iter().map(Replica::watch)).await;
+    /// Probes the readiness of all replicas.
+    pub(super) async fn look(&self) {
+        join_all(self.replicas.iter().map(Replica::look)).await;
     }
 
     /// Succeeds as soon as one replica is ready. Otherwise says why none is.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use database::{Database, DatabaseError};
+use runtime::Rounds;
 use tokio_util::sync::CancellationToken;
 
 use crate::{projecting::decode::sentence, tuning::Tuning};
@@ -15,21 +16,18 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Searches for such tasks repeatedly, until `stop` is cancelled. An empty index shows that there are none.
 pub(crate) async fn fill_grams(read_models: Database, tuning: Tuning, stop: CancellationToken) {
-    loop {
-        let pause = match fill_batch(&read_models).await {
-            Ok(0) => tuning.sample,
-            Ok(_) => PAUSE,
+    let mut rounds = Rounds::every(tuning.sample, stop);
+    while rounds.next().await {
+        match fill_batch(&read_models).await {
+            Ok(0) => {}
+            Ok(_) => rounds.set_next_pause(PAUSE),
             Err(error) => {
                 tracing::warn!(
                     error = sentence(&error),
                     "cannot make tasks searchable by their grams"
                 );
-                tuning.heartbeat
+                rounds.set_next_pause(tuning.heartbeat);
             }
-        };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
         }
     }
 }
