@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use dashmap::DashMap;
 use events::PartitionCount;
-use futures::future;
+use futures::future::{self, BoxFuture};
 use lapin::{
     BasicProperties, Confirmation, ExchangeKind, PublisherConfirm, options::ConfirmSelectOptions,
     types::ShortString,
@@ -57,7 +57,7 @@ struct Open {
 }
 
 /// The result of sending a batch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Outcome {
     refused: Vec<Refusal>,
     /// Whether some message reached no queue.
@@ -146,59 +146,21 @@ impl Publisher {
             None => self.open(Some(&exchange)).await?,
         };
         guard.channel = Some(channel.clone());
-        let mut outcome = Outcome::default();
-        let mut bytes = 0;
-        let mut ready = Vec::with_capacity(batch.len());
-        for &message in batch {
-            match prepare(message, channel.frame_max()) {
-                Ok(prepared) => {
-                    bytes += message.event.data.len() as u64;
-                    ready.push(prepared);
-                }
-                Err(reason) => outcome.refused.push(Refusal {
-                    position: message.event.position,
-                    reason,
-                }),
-            }
-        }
+        let (ready, refused) = prepare_all(batch, channel.frame_max());
+        let bytes: u64 = ready.iter().map(|it| it.message.event.data.len() as u64).sum();
         let claimed = guard.unclaimed.is_none_or(|since| since.elapsed() > LEFT_ALONE);
         let last = ready.len().saturating_sub(1);
-        let mut positions = Vec::with_capacity(ready.len());
         let mut writes = Vec::with_capacity(ready.len());
-        for (
-            n,
-            Ready {
-                message,
-                key,
-                properties,
-            },
-        ) in ready.into_iter().enumerate()
-        {
-            positions.push(message.event.position);
+        for (n, it) in ready.into_iter().enumerate() {
             // One message is enough to learn whether there is a queue.
             let mandatory = claimed && n == last;
-            writes.push(channel.publish(exchange.clone(), key, mandatory, &message.event.data, properties));
+            let event = &it.message.event;
+            let write = channel.publish(exchange.clone(), it.key, mandatory, &event.data, it.properties);
+            writes.push((event.position, write));
         }
         drop(guard);
         let deadline = BROKER_TIMEOUT + Duration::from_millis(bytes * 1_000 / BYTES_PER_SECOND);
-        let confirming = channel.wait_within(deadline, async {
-            let mut confirms = Vec::with_capacity(writes.len());
-            for write in writes {
-                confirms.push(write.await.map_err(BusError::unavailable)?);
-            }
-            for (confirm, position) in confirms.into_iter().zip(positions) {
-                match confirmation(confirm).await? {
-                    Confirmed::Taken => {}
-                    Confirmed::Returned => outcome.returned = true,
-                    Confirmed::Refused => outcome.refused.push(Refusal {
-                        position,
-                        reason: "its queue does not take it".to_owned(),
-                    }),
-                }
-            }
-            Ok(outcome)
-        });
-        let confirmed = confirming.await;
+        let confirmed = channel.wait_within(deadline, confirm_all(writes, refused)).await;
         if confirmed.is_err() {
             discard(open, &channel).await;
         }
@@ -291,6 +253,47 @@ fn prepare(message: &EventMessage, frame_max: usize) -> Result<Ready<'_>, String
         key: cloud_event::routing_key(message)?,
         properties: cloud_event::properties(message, frame_max)?,
     })
+}
+
+/// The messages that the broker can take, and those that it could not.
+fn prepare_all<'a>(batch: &[&'a EventMessage], frame_max: usize) -> (Vec<Ready<'a>>, Vec<Refusal>) {
+    let (mut ready, mut refused) = (Vec::with_capacity(batch.len()), Vec::new());
+    for &message in batch {
+        match prepare(message, frame_max) {
+            Ok(prepared) => ready.push(prepared),
+            Err(reason) => refused.push(Refusal {
+                position: message.event.position,
+                reason,
+            }),
+        }
+    }
+    (ready, refused)
+}
+
+/// Waits until all messages are written, then for the confirm of each. `refused` are those of the batch that were not sent.
+async fn confirm_all(
+    writes: Vec<(u64, BoxFuture<'_, lapin::Result<PublisherConfirm>>)>,
+    refused: Vec<Refusal>,
+) -> Result<Outcome, BusError> {
+    let mut outcome = Outcome {
+        refused,
+        returned: false,
+    };
+    let mut confirms = Vec::with_capacity(writes.len());
+    for (position, write) in writes {
+        confirms.push((position, write.await.map_err(BusError::unavailable)?));
+    }
+    for (position, confirm) in confirms {
+        match confirmation(confirm).await? {
+            Confirmed::Taken => {}
+            Confirmed::Returned => outcome.returned = true,
+            Confirmed::Refused => outcome.refused.push(Refusal {
+                position,
+                reason: "its queue does not take it".to_owned(),
+            }),
+        }
+    }
+    Ok(outcome)
 }
 
 enum Confirmed {
