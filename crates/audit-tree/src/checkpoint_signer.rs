@@ -9,7 +9,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use event_store::{EventStore, StoredPage, agrees};
 use events::LogPoint;
-use runtime::{Backoff, Clock};
+use runtime::{Backoff, Clock, Rounds};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transparency_log::{Algorithm, Checkpoint, Note, Signer};
@@ -100,43 +100,38 @@ impl CheckpointSigner {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE);
         let mut complaint = None;
-        loop {
+        let mut rounds = Rounds::every(INTERVAL, stop);
+        while rounds.next().await {
             let step = self.step().await;
-            let said = step
-                .as_ref()
-                .err()
-                .filter(|error| error.needs_an_operator())
-                .map(ToString::to_string);
-            self.metrics.stopped.set(said.is_some().into());
-            let pause = match step {
-                Ok(true) => {
-                    backoff.reset();
-                    Duration::ZERO
-                }
-                Ok(false) => {
-                    backoff.reset();
-                    INTERVAL
-                }
-                Err(KeepError::Overtaken) => STANDBY,
-                Err(error) if error.needs_an_operator() => {
-                    if said != complaint {
-                        tracing::error!("{error}");
-                    }
-                    STANDBY
-                }
+            let said = self.complain(&step, complaint.as_deref());
+            if step.is_ok() {
+                backoff.reset();
+            }
+            match step {
+                Ok(true) => rounds.set_next_pause(Duration::ZERO),
+                Ok(false) => {}
+                Err(KeepError::Overtaken) => rounds.set_next_pause(STANDBY),
+                Err(_) if said.is_some() => rounds.set_next_pause(STANDBY),
                 Err(error) => {
                     tracing::warn!(%error, "the audit tree cannot go on: trying again");
-                    backoff.pause()
+                    rounds.set_next_pause(backoff.pause());
                 }
-            };
-            complaint = said;
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep(pause) => {}
             }
+            complaint = said;
         }
         // Records what another process signed last, if the database still answers.
         let _ = tokio::time::timeout(LONGEST_FAREWELL, self.load()).await;
+    }
+
+    /// Tells operators of what only they can put right, unless that is what was told `before`. Returns it.
+    fn complain(&self, step: &Result<bool, KeepError>, before: Option<&str>) -> Option<String> {
+        let error = step.as_ref().err().filter(|error| error.needs_an_operator());
+        self.metrics.stopped.set(error.is_some().into());
+        let said = error?.to_string();
+        if Some(&*said) != before {
+            tracing::error!("{said}");
+        }
+        Some(said)
     }
 
     /// Adds the next events of the log, and signs when it is time. Returns whether there are more events.
@@ -274,32 +269,10 @@ impl CheckpointSigner {
     }
 
     async fn sign(&mut self, at_work: &mut AtWork, more: bool) -> Result<(), KeepError> {
+        if !self.may_be_signed(at_work, more).await? {
+            return Ok(());
+        }
         let tree = &at_work.growing.tree;
-        if at_work.signed.is_none() && at_work.remembered.is_none() {
-            let is_known = self.is_known(&tree.origin).await;
-            if more && matches!(is_known, Err(KeepError::Unannounced { .. })) {
-                // The announcing event is probably near the end of the log.
-                return Ok(());
-            }
-            is_known?;
-        }
-        if let Some(remembered) = &at_work.remembered {
-            if remembered.size > tree.size {
-                // The databases may only be behind the checkpoint.
-                return if more { Ok(()) } else { Err(KeepError::LostEnd) };
-            }
-            self.agrees_with(tree, remembered).await?;
-            at_work.remembered = None;
-        }
-        if let Some(stored) = self.tree.last_checkpoint(tree).await? {
-            require_own(&stored, &at_work.signers, &self.keys)?;
-            if stored.checkpoint.size > tree.size {
-                return Err(KeepError::Overtaken);
-            }
-            if at_work.signed.as_ref() != Some(&stored.checkpoint) {
-                self.agrees_with(tree, &stored.checkpoint).await?;
-            }
-        }
         let checkpoint = Checkpoint {
             origin: tree.origin.clone(),
             size: tree.size,
@@ -318,6 +291,38 @@ impl CheckpointSigner {
             self.tree.forget_checkpoints(tree, KEPT_CHECKPOINTS).await?;
         }
         Ok(())
+    }
+
+    /// Whether the tree can be signed already: not before it has grown as far as what was signed of it. `more` says that the log
+    /// has events which the tree does not have yet.
+    async fn may_be_signed(&mut self, at_work: &mut AtWork, more: bool) -> Result<bool, KeepError> {
+        let tree = &at_work.growing.tree;
+        if at_work.signed.is_none() && at_work.remembered.is_none() {
+            let is_known = self.is_known(&tree.origin).await;
+            if more && matches!(is_known, Err(KeepError::Unannounced { .. })) {
+                // The announcing event is probably near the end of the log.
+                return Ok(false);
+            }
+            is_known?;
+        }
+        if let Some(remembered) = &at_work.remembered {
+            if remembered.size > tree.size {
+                // The databases may only be behind the checkpoint.
+                return if more { Ok(false) } else { Err(KeepError::LostEnd) };
+            }
+            self.agrees_with(tree, remembered).await?;
+            at_work.remembered = None;
+        }
+        if let Some(stored) = self.tree.last_checkpoint(tree).await? {
+            require_own(&stored, &at_work.signers, &self.keys)?;
+            if stored.checkpoint.size > tree.size {
+                return Err(KeepError::Overtaken);
+            }
+            if at_work.signed.as_ref() != Some(&stored.checkpoint) {
+                self.agrees_with(tree, &stored.checkpoint).await?;
+            }
+        }
+        Ok(true)
     }
 
     /// Checks that an origin with no recorded checkpoint may be signed: these keys have never signed anything, or an
