@@ -6,9 +6,11 @@ use std::path::Path;
 
 use event_store::{EventStore, agrees};
 use events::{OperationFinished, StoredEvent};
-use transparency_log::{Algorithm, NoteError, Signer};
+use transparency_log::{Algorithm, Checkpoint, NoteError, Signer};
 
-use crate::{AuditTree, KeepError, LastSigned, SignedCheckpoint, SigningKeys, growing_tree::GrowingTree};
+use crate::{
+    AuditTree, KeepError, LastSigned, SignedCheckpoint, SigningKeys, Tree, growing_tree::GrowingTree,
+};
 
 /// The most events that are read at once.
 const PAGE: usize = 2_000;
@@ -98,62 +100,83 @@ pub async fn disagreement(
             reason: "it is not there, and the keys here have signed it".to_owned(),
         }));
     };
-    let because = |reason: String| {
-        Ok(Some(Disagreement {
-            origin: newest.origin.clone(),
-            reason,
-        }))
+    let reason = match foreign_end(store, &newest).await? {
+        Some(reason) => Some(reason),
+        None => match keys {
+            Some(keys) => disagreement_with_keys(store, tree, &newest, keys).await?,
+            None => None,
+        },
     };
-    if !agrees(store, &[newest.last])
-        .await?
-        .into_iter()
-        .all(|agrees| agrees)
-    {
-        return because(format!(
+    Ok(reason.map(|reason| Disagreement {
+        origin: newest.origin,
+        reason,
+    }))
+}
+
+/// Why the log cannot be the one of the tree.
+async fn foreign_end(store: &dyn EventStore, newest: &Tree) -> Result<Option<String>, KeepError> {
+    let agrees = agrees(store, &[newest.last]).await?;
+    let is_foreign = agrees.into_iter().any(|agrees| !agrees);
+    Ok(is_foreign.then(|| {
+        format!(
             "the audit tree has an event at position {} that the log does not have",
             newest.last.position
-        ));
-    }
-    let Some(keys) = keys else {
-        return Ok(None);
-    };
+        )
+    }))
+}
+
+/// Why the tree is not the one that the keys in this directory have signed.
+async fn disagreement_with_keys(
+    store: &dyn EventStore,
+    tree: &AuditTree,
+    newest: &Tree,
+    keys: &Path,
+) -> Result<Option<String>, KeepError> {
     let signers = SigningKeys::read(keys)?.signers(&newest.origin, Algorithm::Ed25519)?;
     if !signers.is_empty()
-        && let Some(stored) = tree.last_checkpoint(&newest).await?
+        && let Some(stored) = tree.last_checkpoint(newest).await?
         && let Err(KeepError::StrangeKeys { .. }) = require_own(&stored, &signers, keys)
     {
-        return because(format!(
+        return Ok(Some(format!(
             "none of the keys in {} has signed its last checkpoint; copy the ones that did to there, if they are not lost",
             keys.display()
-        ));
+        )));
     }
     let memory = LastSigned::new(keys);
-    let Some(remembered) = memory.checkpoint(&newest.origin)? else {
-        return match memory.any_origin()? {
-            Some(before) if !AnnouncementSearch::of(&newest.origin).finds_it(store).await? => because(
-                format!("no event of the log announces this origin, and the keys here have signed {before}"),
-            ),
-            _ => Ok(None),
-        };
-    };
+    if let Some(remembered) = memory.checkpoint(&newest.origin)? {
+        return disagreement_with(&remembered, store, tree, newest).await;
+    }
+    Ok(match memory.any_origin()? {
+        Some(before) if !AnnouncementSearch::of(&newest.origin).finds_it(store).await? => Some(format!(
+            "no event of the log announces this origin, and the keys here have signed {before}"
+        )),
+        _ => None,
+    })
+}
+
+/// Why the tree is not the one of a checkpoint that is remembered.
+async fn disagreement_with(
+    remembered: &Checkpoint,
+    store: &dyn EventStore,
+    tree: &AuditTree,
+    newest: &Tree,
+) -> Result<Option<String>, KeepError> {
     // The tree may only be behind its checkpoint.
     let root = if remembered.size <= newest.size {
-        tree.root_at(&newest, remembered.size).await?
+        tree.root_at(newest, remembered.size).await?
     } else {
         let mut growing = GrowingTree::load(tree, newest.clone()).await?;
         grow(&mut growing, store, remembered.size).await?;
         if growing.tree.size < remembered.size {
-            return because(format!(
+            return Ok(Some(format!(
                 "a checkpoint of {} events was signed, and the log has {}",
                 remembered.size, growing.tree.size
-            ));
+            )));
         }
         growing.root()
     };
-    if root == remembered.root {
-        return Ok(None);
-    }
-    because(format!("another tree of {} events was signed", remembered.size))
+    let is_same = root == remembered.root;
+    Ok((!is_same).then(|| format!("another tree of {} events was signed", remembered.size)))
 }
 
 /// Begins a tree with a new origin, from the first event on. A first origin begins with `prefix`. Earlier checkpoints

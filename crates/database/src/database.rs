@@ -43,6 +43,55 @@ struct Server {
     signals: Arc<Hub>,
 }
 
+/// Where statements are run.
+struct Places {
+    reads: Connections,
+    writes: Connections,
+    /// The file, if it is in SQLite.
+    file: Option<PathBuf>,
+}
+
+impl Places {
+    fn on_server(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
+        if let Some(name) = unknown_parameter(url) {
+            return Err(refused(url, format!("there is no parameter `{name}`")));
+        }
+        let options = PgConnectOptions::from_str(url).map_err(|error| refused(url, error.to_string()))?;
+        let options = Options::Postgres(Box::new(for_all(options, schema)));
+        let pool = Connections::new("postgres".to_owned(), options, connections)?;
+        Ok(Self {
+            reads: pool.clone(),
+            writes: pool,
+            file: None,
+        })
+    }
+
+    fn in_file(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
+        let options = SqliteConnectOptions::from_str(url).map_err(|error| refused(url, error.to_string()))?;
+        let file = options.get_filename().to_owned();
+        private::database_file(&file).map_err(|error| DatabaseError::Connect {
+            url: masked(url),
+            source: sqlx::Error::Io(error),
+        })?;
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let name = |purpose: &str| format!("{name}, {purpose}");
+        let (readers, writer) = (name("readers"), name("writer"));
+        let options = Options::Sqlite(Box::new(for_file(options, schema)));
+        Ok(Self {
+            reads: Connections::new(readers, options.clone(), connections)?,
+            writes: Connections::new(writer, options, 1)?,
+            file: Some(file),
+        })
+    }
+}
+
+fn refused(url: &str, reason: impl Into<String>) -> DatabaseError {
+    DatabaseError::Url {
+        url: masked(url),
+        reason: reason.into(),
+    }
+}
+
 impl Database {
     /// Connects to `url` (`postgres://…` or `sqlite:path`) with at most `connections` at once, without touching the schema.
     ///
@@ -50,48 +99,15 @@ impl Database {
     /// When the URL is malformed, the server unreachable, or the file not writable. Waits while the server accepts no
     /// more connections.
     pub async fn connect(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
-        let refused = |reason: String| DatabaseError::Url {
-            url: masked(url),
-            reason,
-        };
-        let mut file = None;
-        let (reads, writes) = match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("postgres" | "postgresql") => {
-                if let Some(name) = unknown_parameter(url) {
-                    return Err(refused(format!("there is no parameter `{name}`")));
-                }
-                let options = PgConnectOptions::from_str(url).map_err(|error| refused(error.to_string()))?;
-                let options = Options::Postgres(Box::new(for_all(options, schema)));
-                let pool = Connections::new("postgres".to_owned(), options, connections)?;
-                (pool.clone(), pool)
-            }
-            Some("sqlite") => {
-                let options =
-                    SqliteConnectOptions::from_str(url).map_err(|error| refused(error.to_string()))?;
-                file = Some(options.get_filename().to_owned());
-                private::database_file(options.get_filename()).map_err(|error| DatabaseError::Connect {
-                    url: masked(url),
-                    source: sqlx::Error::Io(error),
-                })?;
-                let name = options
-                    .get_filename()
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy();
-                let name = |purpose: &str| format!("{name}, {purpose}");
-                let (readers, writer) = (name("readers"), name("writer"));
-                let options = Options::Sqlite(Box::new(for_file(options, schema)));
-                (
-                    Connections::new(readers, options.clone(), connections)?,
-                    Connections::new(writer, options, 1)?,
-                )
-            }
+        let places = match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("postgres" | "postgresql") => Places::on_server(url, schema, connections)?,
+            Some("sqlite") => Places::in_file(url, schema, connections)?,
             _ => {
-                return Err(refused(
-                    "expected postgres://user:password@host/database or sqlite:path".to_owned(),
-                ));
+                let expected = "expected postgres://user:password@host/database or sqlite:path";
+                return Err(refused(url, expected));
             }
         };
+        let Places { reads, writes, file } = places;
         // At the start, a server that cannot be reached is an error at once.
         match writes.first_loan().await {
             Ok(loan) => drop(loan),

@@ -3,6 +3,7 @@
 
 use database::{Database, DatabaseError, Transaction, Value};
 use events::{EventId, LogPoint, StoredEvent};
+use uuid::Uuid;
 
 use super::{channel::CHANNEL, record::columns};
 use crate::{ImportError, StoreError, UnfinishedImport, import};
@@ -42,25 +43,7 @@ pub(super) async fn import(
         let mut values: Vec<Value> = Vec::with_capacity(events.len() * COLUMNS);
         for (event, id) in events.iter().zip(ids) {
             position += 1;
-            let metadata = import::metadata(event).unwrap_or_default();
-            let hash = import::kept_hash(event)?.map(Vec::from);
-            values.extend([
-                position.into(),
-                event.version.into(),
-                event.recorded_at.into(),
-                event.schema_version.into(),
-                (*id).into(),
-                event.stream.as_str().into(),
-                event.kind.as_str().into(),
-                event.encoding.as_str().into(),
-                metadata.into(),
-                event
-                    .data
-                    .whole()
-                    .map_or_else(Vec::new, |data| data.to_vec())
-                    .into(),
-                hash.into(),
-            ]);
+            values.extend(row(event, *id, position)?);
         }
         match transaction.execute(&insert(events.len()), &values).await {
             Ok(_) => {}
@@ -71,17 +54,13 @@ pub(super) async fn import(
             Err(error) => return Err(unavailable(error)),
         }
     }
-    let stray = transaction
-        .fetch_optional(OUT_OF_ORDER, &[after.position.into()])
-        .await;
-    if let Some(row) = stray.map_err(unavailable)? {
-        let position = row.unsigned(0).map_err(unavailable)?;
-        let index = usize::try_from(position - after.position - 1).unwrap_or_default();
-        let reason = "the version before it is not there";
-        return Err(ImportError::refused(
-            events.get(index).unwrap_or(&events[0]),
-            reason,
-        ));
+    if let Some(stray) = first_out_of_order(&mut transaction, after)
+        .await
+        .map_err(unavailable)?
+    {
+        let index = usize::try_from(stray - after.position - 1).unwrap_or_default();
+        let stray = events.get(index).unwrap_or(&events[0]);
+        return Err(ImportError::refused(stray, "the version before it is not there"));
     }
     if transaction.is_postgres() {
         transaction.signal(CHANNEL, "", position.to_string());
@@ -91,6 +70,35 @@ pub(super) async fn import(
         position,
         id: Some(EventId(*last)),
     })
+}
+
+/// The columns of an event.
+fn row(event: &StoredEvent, id: Uuid, position: u64) -> Result<[Value; COLUMNS], ImportError> {
+    let data = event.data.whole();
+    Ok([
+        position.into(),
+        event.version.into(),
+        event.recorded_at.into(),
+        event.schema_version.into(),
+        id.into(),
+        event.stream.as_str().into(),
+        event.kind.as_str().into(),
+        event.encoding.as_str().into(),
+        import::metadata(event).unwrap_or_default().into(),
+        data.map_or_else(Vec::new, |data| data.to_vec()).into(),
+        import::kept_hash(event)?.map(Vec::from).into(),
+    ])
+}
+
+/// The position of the first event after `after` whose stream does not have the version before it.
+async fn first_out_of_order(
+    transaction: &mut Transaction,
+    after: LogPoint,
+) -> Result<Option<u64>, DatabaseError> {
+    let row = transaction
+        .fetch_optional(OUT_OF_ORDER, &[after.position.into()])
+        .await?;
+    row.map(|row| row.unsigned(0)).transpose()
 }
 
 /// Records the beginning or the end of an import.

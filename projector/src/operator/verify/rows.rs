@@ -192,3 +192,14 @@ pub(super) fn row_values(table: Table, row: &Row) -> Result<Vec<Value>, Database
         })
         .collect()
 }
+
+/// The columns in which two rows of a table differ.
+pub(super) fn different_columns(table: Table, left: &[Value], right: &[Value]) -> Vec<&'static str> {
+    table
+        .columns
+        .iter()
+        .zip(left.iter().zip(right))
+        .filter(|(_, (left, right))| left != right)
+        .map(|((name, _), _)| *name)
+        .collect()
+}

@@ -18,10 +18,10 @@ use super::{
     exceptions::Exceptions,
     reading::{PAGE, each_of_stream, fold_in},
     report::{Counted, Report},
-    rows::{row_values, slot_values},
+    rows::{different_columns, row_values, slot_values},
 };
 use crate::{
-    models::{ListedModel, Model, for_each_model, table_of},
+    models::{ListedModel, Model, Slot, for_each_model, table_of},
     projecting::checkpoint,
 };
 
@@ -114,43 +114,13 @@ impl Sample<'_> {
         let columns = table.column_list();
         let sql = format!("SELECT {columns} FROM {} WHERE id = $1", table.name);
         let row = self.read_models.fetch_optional(&sql, &[id.into()]).await?;
-        let exceptions = Exceptions::of_stream(self.read_models, stream).await?;
         let version = match &row {
             Some(row) => row.unsigned("version")?,
             None => 0,
         };
-        // One fold up to the projected position, and one up to the version of the row.
-        let (mut due, mut expected) = (exceptions.fold(), exceptions.fold());
-        let (mut events, mut subject, mut was_dropped) = (0, None, false);
-        let reached = self.reached;
-        each_of_stream(self.store, stream, |event| {
-            events += 1;
-            subject.get_or_insert(event.record.metadata.subject);
-            was_dropped |= event.record.is_dropped();
-            if event.record.version <= version {
-                fold_in(&mut expected, event.clone());
-            }
-            if event.record.position <= reached {
-                fold_in(&mut due, event);
-            }
-        })
-        .await?;
-        self.report.events += events;
-        let is_erased = match subject {
-            Some(subject) => {
-                let sql = "SELECT position FROM erased_subjects WHERE subject = $1";
-                let subject = [subject.0.into()];
-                self.read_models.fetch_optional(sql, &subject).await?.is_some()
-            }
-            None => false,
-        };
-        let due = M::slots(&mut due.rows).0.remove(&id);
-        // A task without an owner is not erased with anybody.
-        let is_erased = is_erased
-            && due
-                .as_ref()
-                .is_none_or(|due| due.state.subject() != UserId::NOBODY);
-        let due = due.filter(|_| !is_erased);
+        let mut history = self.fold::<M>(id, stream, version).await?;
+        let is_erased = self.is_erased(&history).await?;
+        let due = history.due.take().filter(|_| !is_erased);
         let Some(row) = row else {
             return Ok(due.map(|_| format!("{} lacks row {id}", table.name)));
         };
@@ -174,8 +144,8 @@ impl Sample<'_> {
                 due.state.version()
             )));
         }
-        let Some(expected) = M::slots(&mut expected.rows).0.remove(&id) else {
-            if was_dropped {
+        let Some(expected) = history.expected else {
+            if history.was_dropped {
                 self.report.left_by_drop += 1;
                 return Ok(None);
             }
@@ -184,17 +154,69 @@ impl Sample<'_> {
                 table.name
             )));
         };
-        let (expected, found) = (slot_values(&expected), row_values(table, &row)?);
-        let columns: Vec<&str> = table
-            .columns
-            .iter()
-            .zip(expected.iter().zip(&found))
-            .filter(|(_, (expected, found))| expected != found)
-            .map(|((name, _), _)| *name)
-            .collect();
+        let columns = different_columns(table, &slot_values(&expected), &row_values(table, &row)?);
         Ok((!columns.is_empty())
             .then(|| format!("{} differs in row {id}: {}", table.name, columns.join(", "))))
     }
+
+    /// Folds the stream of a row that is at `version`.
+    async fn fold<M: ListedModel>(
+        &mut self,
+        id: Uuid,
+        stream: &StreamName,
+        version: u64,
+    ) -> Result<History<M>, VerifyError> {
+        let exceptions = Exceptions::of_stream(self.read_models, stream).await?;
+        let (mut due, mut expected) = (exceptions.fold(), exceptions.fold());
+        let (mut events, mut subject, mut was_dropped) = (0, None, false);
+        let reached = self.reached;
+        each_of_stream(self.store, stream, |event| {
+            events += 1;
+            subject.get_or_insert(event.record.metadata.subject);
+            was_dropped |= event.record.is_dropped();
+            if event.record.version <= version {
+                fold_in(&mut expected, event.clone());
+            }
+            if event.record.position <= reached {
+                fold_in(&mut due, event);
+            }
+        })
+        .await?;
+        self.report.events += events;
+        Ok(History {
+            due: M::slots(&mut due.rows).0.remove(&id),
+            expected: M::slots(&mut expected.rows).0.remove(&id),
+            subject,
+            was_dropped,
+        })
+    }
+
+    /// Whether the read models have erased the person whom a row is about.
+    async fn is_erased<M: ListedModel>(&self, history: &History<M>) -> Result<bool, VerifyError> {
+        let Some(subject) = history.subject else {
+            return Ok(false);
+        };
+        // A task without an owner is not erased with anybody.
+        if let Some(due) = &history.due
+            && due.state.subject() == UserId::NOBODY
+        {
+            return Ok(false);
+        }
+        let sql = "SELECT position FROM erased_subjects WHERE subject = $1";
+        let row = self.read_models.fetch_optional(sql, &[subject.0.into()]).await?;
+        Ok(row.is_some())
+    }
+}
+
+/// What the log has of one row.
+struct History<M> {
+    /// As it should be where everything is projected.
+    due: Option<Slot<M>>,
+    /// As it was when the row was written.
+    expected: Option<Slot<M>>,
+    /// Whom the first event is about.
+    subject: Option<UserId>,
+    was_dropped: bool,
 }
 
 /// Chooses up to `size` streams of each kind: some with events up to `reached`, and some with rows, because the log

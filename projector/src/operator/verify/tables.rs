@@ -8,7 +8,11 @@ use read_models::{CHECKPOINTS, checkpoint_of};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{differences::Differences, reading::PAGE, rows::row_values};
+use super::{
+    differences::Differences,
+    reading::PAGE,
+    rows::{different_columns, row_values},
+};
 use crate::models::{
     AUDIT_LOG, Model as _, PARKED_EVENTS_ALONE, TASK_HISTORY, for_each_model,
     table::{Column, Table},
@@ -175,13 +179,7 @@ async fn has_moved(
 
 /// Says in which columns two rows of one key differ.
 fn difference(table: Table, left: &[Value], right: &[Value]) -> String {
-    let columns: Vec<&str> = table
-        .columns
-        .iter()
-        .zip(left.iter().zip(right))
-        .filter(|(_, (left, right))| left != right)
-        .map(|((name, _), _)| *name)
-        .collect();
+    let columns = different_columns(table, left, right);
     format!(
         "{} differs in row {}: {}",
         table.name,
