@@ -90,17 +90,9 @@ pub async fn start(
         metrics: RelayMetrics::new(&metrics),
     };
     background.spawn("relay", relay.run(background.stop()));
-    let log = Arc::new(LogWatch::new(Arc::clone(&store)));
     background.spawn("housekeeping", keep_house(operations.clone(), background.stop()));
-    let health = Health::new()
-        .event_store(
-            Arc::clone(&store),
-            |store| async move { store.can_append().await },
-        )
-        .bus(move || bus.is_connected())
-        .operations(operations.clone(), |operations| async move {
-            operations.can_write().await
-        });
+    let health = health(&store, bus, &operations);
+    let log = Arc::new(LogWatch::new(Arc::clone(&store)));
     let projection = Projection::new(read_models.clone(), Arc::clone(&store), config.partitions);
     projection.follow(background);
     let metrics_of_commands = CommandMetrics::new(&metrics);
@@ -136,4 +128,13 @@ pub async fn start(
         &metrics,
         health,
     ))
+}
+
+fn health(store: &Arc<dyn EventStore>, bus: Arc<dyn Bus>, operations: &Database) -> Health {
+    Health::new()
+        .event_store(Arc::clone(store), |store| async move { store.can_append().await })
+        .bus(move || bus.is_connected())
+        .operations(operations.clone(), |operations| async move {
+            operations.can_write().await
+        })
 }

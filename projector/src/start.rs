@@ -106,23 +106,8 @@ pub async fn start_with_tuning(
     checkpoint::load_all(&read_models, config.partitions)
         .await
         .context("cannot read the projector's checkpoints")?;
-    if let Some(AuditKeeping {
-        tree,
-        keys,
-        origin,
-        witnesses,
-        clock,
-    }) = audit
-    {
-        let metrics = CheckpointSignerMetrics::new(&metrics);
-        for witness in witnesses {
-            background.spawn_until_stopped(
-                "witness",
-                audit_tree::push(tree.clone(), witness, background.stop()),
-            );
-        }
-        let keeper = CheckpointSigner::new(tree, store.clone(), keys, origin, clock, metrics);
-        background.spawn("audit tree", keeper.run(background.stop()));
+    if let Some(audit) = audit {
+        keep_audit_tree(audit, &store, &metrics, background);
     }
     let identity = LogComparison::new(store.clone(), applier.metrics.clone());
     let readiness = Arc::new(Readiness::new(applier.metrics.clone(), tuning.heartbeat));
@@ -146,20 +131,54 @@ pub async fn start_with_tuning(
     let reader = LogReader::new(context, workers, readiness.clone(), background.stop());
     background.spawn("ownership of partitions", ownership.run());
     background.spawn("log reader", reader.run());
-    background.spawn(
-        "count of parked events",
-        count_parked(applier.clone(), tuning, background.stop()),
-    );
-    let forgetting = forget_the_erased(read_models.clone(), background.stop());
-    background.spawn("what was erased", forgetting);
-    background.spawn("search index", fill_grams(read_models, tuning, background.stop()));
-    background.spawn("sample", sample(applier, store, tuning, background.stop()));
+    look_after_read_models(read_models, applier, store, tuning, background);
     Ok(http_api::with_middleware(
         Router::new(),
         "projector",
         &metrics,
         health(readiness, writing, identity),
     ))
+}
+
+/// Lets the audit tree grow with the log, and shows it to the witnesses.
+fn keep_audit_tree(
+    audit: AuditKeeping,
+    store: &Arc<dyn EventStore>,
+    metrics: &Metrics,
+    background: &Background,
+) {
+    let AuditKeeping {
+        tree,
+        keys,
+        origin,
+        witnesses,
+        clock,
+    } = audit;
+    for witness in witnesses {
+        let pushing = audit_tree::push(tree.clone(), witness, background.stop());
+        background.spawn_until_stopped("witness", pushing);
+    }
+    let metrics = CheckpointSignerMetrics::new(metrics);
+    let signer = CheckpointSigner::new(tree, Arc::clone(store), keys, origin, clock, metrics);
+    background.spawn("audit tree", signer.run(background.stop()));
+}
+
+/// Does what the read models need beside the projection.
+fn look_after_read_models(
+    read_models: Database,
+    applier: Applier,
+    store: Arc<dyn EventStore>,
+    tuning: Tuning,
+    background: &Background,
+) {
+    let stop = || background.stop();
+    background.spawn(
+        "count of parked events",
+        count_parked(applier.clone(), tuning, stop()),
+    );
+    background.spawn("what was erased", forget_the_erased(read_models.clone(), stop()));
+    background.spawn("search index", fill_grams(read_models, tuning, stop()));
+    background.spawn("sample", sample(applier, store, tuning, stop()));
 }
 
 /// Updates the number of parked events regularly.

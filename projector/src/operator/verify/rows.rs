@@ -93,14 +93,7 @@ impl RowVerifier<'_> {
                 .differences
                 .add(format!("{} has row {id}, which should not be there", table.name)),
             Some(slot) => {
-                let expected = slot_values(&slot);
-                let columns: Vec<&str> = table
-                    .columns
-                    .iter()
-                    .zip(expected.iter().zip(&found))
-                    .filter(|(_, (expected, found))| expected != found)
-                    .map(|((name, _), _)| *name)
-                    .collect();
+                let columns = different_columns(table, &slot_values(&slot), &found);
                 if !columns.is_empty() {
                     self.differences.add(format!(
                         "{} differs in row {id}: {}",
