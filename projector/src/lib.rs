@@ -15,7 +15,7 @@ mod start;
 mod tuning;
 
 pub use operator::{
-    parking::{ParkedEvent, ParkingError, Retried, discard, parked, parked_among, retry, retry_position},
+    parking::{ParkedEvent, ParkingError, Retried, discard, parked, parked_among, retry},
     rebuild::{DroppedRows, Progress, Rebuild, RebuildError},
     restore::{ForeignCheckpoint, empty, foreign_checkpoints, foreign_discards},
     status::{PartitionStatus, Status, TableStatus, status, tables},

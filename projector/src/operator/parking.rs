@@ -141,21 +141,6 @@ pub async fn retry(
     Ok(Retried { projected, parked })
 }
 
-/// As [`retry`], for the stream of the event at `position`.
-///
-/// # Errors
-/// As [`retry`].
-pub async fn retry_position(
-    store: &dyn EventStore,
-    read_models: &Database,
-    position: u64,
-) -> Result<Retried, ParkingError> {
-    let sql = format!("SELECT {COLUMNS} FROM parked_events WHERE position = $1");
-    let row = read_models.fetch_optional(&sql, &[position.into()]).await?;
-    let event = from_row(&row.ok_or(ParkingError::NotParked(position))?)?;
-    retry(store, read_models, &event.stream).await
-}
-
 /// Discards the parked event at `position`: the stream continues without it, also when everything is projected again.
 /// It must be the first parked one of its stream; retry the stream for the rest.
 ///

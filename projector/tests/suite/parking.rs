@@ -5,7 +5,7 @@ use std::time::Duration;
 use bus::InProcessBus;
 use bytes::Bytes;
 use events::{StreamName, TaskCompleted, TaskRenamed};
-use projector::{ParkingError, Retried, discard, parked, retry, retry_position};
+use projector::{ParkingError, Retried, discard, parked, retry};
 
 use test_support::FaultyStore;
 
@@ -92,7 +92,7 @@ pub(crate) async fn an_unreadable_event_parks_its_stream_only(fixture: Fixture) 
 
     // Without the bad event the rest of the stream continues.
     discard(&fixture.read_models, poison).await.unwrap();
-    let retried = retry_position(fixture.store.as_ref(), &fixture.read_models, later)
+    let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream)
         .await
         .unwrap();
     assert_eq!(
