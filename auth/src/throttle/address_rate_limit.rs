@@ -1,5 +1,6 @@
 //! Limits each client address over all accounts: the generic cell rate algorithm (ITU-T I.371), with one instant for
-//! each address.
+//! each address. Unlike the budgets of `crates/rate-limit`, these are kept after a restart and are the same for all replicas, so
+//! the arithmetic is in the one SQL statement that checks and spends.
 
 use database::{Database, DatabaseError};
 
