@@ -4,13 +4,10 @@
 //! Each caller has a queue, so that a caller with many queries only delays their own. Queries that wait for the
 //! projection use no connection; their number is limited separately.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use events::UserId;
+use runtime::{KeyedPermit, KeyedSemaphore, NoKeyedPermit};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -47,13 +44,18 @@ pub(crate) struct Admission {
     patience: Duration,
 }
 
+impl From<NoKeyedPermit> for Overloaded {
+    fn from(_: NoKeyedPermit) -> Self {
+        Self
+    }
+}
+
 /// The permits of a running query.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     // Dropped in this order: a query that gets the caller's permit then finds one of the class.
     _of_class: OwnedSemaphorePermit,
-    _of_caller: OwnedSemaphorePermit,
-    _visit: Visit,
+    _of_caller: KeyedPermit<UserId>,
 }
 
 impl Admission {
@@ -76,9 +78,7 @@ impl Admission {
             Cost::Ordinary => &self.ordinary,
             Cost::High => &self.costly,
         };
-        timeout(self.patience, class.admit(caller))
-            .await
-            .map_err(|_| Overloaded)?
+        class.admit(caller, self.patience).await
     }
 
     /// A place for `caller` to wait for the projection, held while waiting. It is given at once or not at all, and is
@@ -95,95 +95,38 @@ impl Admission {
 #[derive(Debug, Clone)]
 struct Class {
     all: Arc<Semaphore>,
-    each: usize,
-    callers: Arc<Callers>,
-}
-
-type Callers = Mutex<HashMap<UserId, Caller>>;
-
-#[derive(Debug)]
-struct Caller {
-    permits: Arc<Semaphore>,
-    in_flight: usize,
+    callers: KeyedSemaphore<UserId>,
 }
 
 impl Class {
     fn new(all: usize, each: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(all.max(1))),
-            each: each.max(1),
-            callers: Arc::default(),
+            callers: KeyedSemaphore::new(each.max(1), MOST_IN_FLIGHT),
         }
     }
 
-    async fn admit(&self, caller: UserId) -> Result<Admitted, Overloaded> {
-        let (visit, permits) = self.visit(caller)?;
-        // Both queues are fair. The semaphores are never closed.
-        let of_caller = permits.acquire_owned().await.map_err(|_| Overloaded)?;
-        let of_class = Arc::clone(&self.all)
-            .acquire_owned()
-            .await
-            .map_err(|_| Overloaded)?;
-        Ok(Admitted {
-            _of_class: of_class,
-            _of_caller: of_caller,
-            _visit: visit,
-        })
+    /// Both queues are fair. The semaphores are never closed.
+    async fn admit(&self, caller: UserId, patience: Duration) -> Result<Admitted, Overloaded> {
+        let admit = async {
+            let of_caller = self.callers.take(caller, patience).await?;
+            let of_class = Arc::clone(&self.all).acquire_owned().await;
+            Ok(Admitted {
+                _of_class: of_class.map_err(|_| Overloaded)?,
+                _of_caller: of_caller,
+            })
+        };
+        timeout(patience, admit).await.map_err(|_| Overloaded)?
     }
 
     fn admit_now(&self, caller: UserId) -> Result<Admitted, Overloaded> {
-        let (visit, permits) = self.visit(caller)?;
-        let of_caller = permits.try_acquire_owned().map_err(|_| Overloaded)?;
-        let of_class = Arc::clone(&self.all)
-            .try_acquire_owned()
-            .map_err(|_| Overloaded)?;
+        let of_caller = self.callers.try_take(caller)?;
+        let of_class = Arc::clone(&self.all).try_acquire_owned();
         Ok(Admitted {
-            _of_class: of_class,
+            _of_class: of_class.map_err(|_| Overloaded)?,
             _of_caller: of_caller,
-            _visit: visit,
         })
     }
-
-    fn visit(&self, id: UserId) -> Result<(Visit, Arc<Semaphore>), Overloaded> {
-        let mut callers = lock(&self.callers);
-        let caller = callers.entry(id).or_insert_with(|| Caller {
-            permits: Arc::new(Semaphore::new(self.each)),
-            in_flight: 0,
-        });
-        if caller.in_flight >= MOST_IN_FLIGHT {
-            return Err(Overloaded);
-        }
-        caller.in_flight += 1;
-        let visit = Visit {
-            callers: Arc::clone(&self.callers),
-            id,
-        };
-        Ok((visit, Arc::clone(&caller.permits)))
-    }
-}
-
-/// Keeps a caller in the map while it exists.
-#[derive(Debug)]
-struct Visit {
-    callers: Arc<Callers>,
-    id: UserId,
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        let mut callers = lock(&self.callers);
-        if let Some(caller) = callers.get_mut(&self.id) {
-            caller.in_flight -= 1;
-            if caller.in_flight == 0 {
-                callers.remove(&self.id);
-            }
-        }
-    }
-}
-
-/// Nothing panics while it holds the lock.
-fn lock(callers: &Callers) -> MutexGuard<'_, HashMap<UserId, Caller>> {
-    callers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -243,7 +186,7 @@ mod tests {
         assert!(waiting.iter().all(Result::is_err));
         assert_eq!(at_once(&admission, HONEST, Cost::High, 1).len(), 1);
         drop(at_work);
-        assert!(lock(&admission.costly.callers).is_empty());
+        assert!(admission.costly.callers.is_unused());
         assert_eq!(at_once(&admission, GREEDY, Cost::High, 1).len(), 1);
     }
 
@@ -266,7 +209,7 @@ mod tests {
         drop(greedy);
         assert_eq!(waiting(HONEST, 1).len(), 1);
         drop(crowd);
-        assert!(lock(&admission.awaiting.callers).is_empty());
+        assert!(admission.awaiting.callers.is_unused());
     }
 
     #[tokio::test]

@@ -8,8 +8,8 @@ use tokio::{
     time::timeout,
 };
 
-/// The semaphores of all keys in use.
-#[derive(Debug)]
+/// The semaphores of all keys in use. Clones share them.
+#[derive(Debug, Clone)]
 pub struct KeyedSemaphore<K: Eq + Hash> {
     queues: Arc<DashMap<K, Queue>>,
     at_once: usize,
@@ -71,6 +71,25 @@ impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
             // These semaphores are never closed.
             Ok(Err(_)) | Err(_) => Err(NoKeyedPermit::Late),
         }
+    }
+
+    /// A turn for `key` at once, without waiting for others.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn try_take(&self, key: K) -> Result<KeyedPermit<K>, NoKeyedPermit> {
+        let (place, turns) = self.enter(key).ok_or(NoKeyedPermit::Full)?;
+        let permit = turns.try_acquire_owned().map_err(|_| NoKeyedPermit::Late)?;
+        Ok(KeyedPermit {
+            _permit: permit,
+            _place: place,
+        })
+    }
+
+    /// Whether nobody has a turn or waits for one, so that no key is remembered.
+    #[must_use]
+    pub fn is_unused(&self) -> bool {
+        self.queues.is_empty()
     }
 
     fn enter(&self, key: K) -> Option<(Place<K>, Arc<Semaphore>)> {
@@ -144,6 +163,20 @@ mod tests {
         }
         drop(first);
         let _ = turns.take(1, Duration::ZERO).await.unwrap();
-        assert!(turns.queues.is_empty());
+        assert!(turns.is_unused());
+    }
+
+    #[test]
+    fn whoever_does_not_wait_is_told_at_once() {
+        let turns = KeyedSemaphore::new(1, 2);
+        let first = turns.try_take("a").unwrap();
+        let _other = turns.try_take("b").unwrap();
+        assert_eq!(turns.try_take("a").unwrap_err(), NoKeyedPermit::Late);
+        drop(first);
+        let _first = turns.try_take("a").unwrap();
+        assert_eq!(
+            KeyedSemaphore::new(1, 0).try_take("a").unwrap_err(),
+            NoKeyedPermit::Full
+        );
     }
 }
