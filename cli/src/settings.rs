@@ -122,7 +122,9 @@ fn variables(command: &clap::Command) -> BTreeSet<String> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use clap::{Command, CommandFactory as _};
+    use clap::{Args as _, Command, CommandFactory as _, Parser as _};
+
+    use super::{Settings, variables};
 
     /// The ids of the arguments of `command` that are global or not, as `global` says.
     fn ids(command: &Command, global: bool) -> BTreeSet<String> {
@@ -139,6 +141,28 @@ mod tests {
         for command in command.get_subcommands() {
             compare(command, everywhere);
         }
+    }
+
+    /// Names of settings stand twice, where they are read and where they are shown.
+    #[test]
+    fn every_setting_is_shown_by_its_name() {
+        let settings = crate::Cli::try_parse_from(["taskledger"]).unwrap().settings;
+        let text = settings.show().unwrap();
+        let shown: BTreeSet<&str> = text
+            .lines()
+            .filter_map(|line| Some(line.split_once('=')?.0))
+            .collect();
+        let known = variables(&Settings::augment_args(Command::new("settings")));
+        let in_a_file = |name: &str| {
+            name.strip_suffix("_FILE")
+                .is_some_and(|name| known.contains(name))
+        };
+        let known: BTreeSet<&str> = known
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !in_a_file(name))
+            .collect();
+        assert_eq!(shown, known);
     }
 
     #[test]
