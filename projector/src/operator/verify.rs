@@ -45,18 +45,10 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Report, VerifyError> {
     let head = store.head().await?;
     let reached = wait_for(read_models, head).await?;
-    let mut differences = Differences::default();
     if reached < head {
-        differences.add(format!(
-            "the projection is at position {reached}, the log at {head}"
-        ));
-        return Ok(Report {
-            position: reached,
-            behind: head - reached,
-            differences: differences.list(),
-            ..Report::default()
-        });
+        return Ok(behind(reached, head));
     }
+    let mut differences = Differences::default();
     let exceptions = Exceptions::load(read_models).await?;
     let mut report = Report {
         position: head,
@@ -107,6 +99,17 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
     report.left_by_drop = verifier.left_by_drop;
     report.differences = verifier.differences.list();
     Ok(report)
+}
+
+/// What is said of a projection that is only at `reached`: whatever else differs may only be late.
+fn behind(reached: u64, head: u64) -> Report {
+    let difference = format!("the projection is at position {reached}, the log at {head}");
+    Report {
+        position: reached,
+        behind: head - reached,
+        differences: vec![difference],
+        ..Report::default()
+    }
 }
 
 async fn wait_for(read_models: &Database, head: u64) -> Result<u64, DatabaseError> {

@@ -71,11 +71,7 @@ pub(crate) async fn changes(
     positions.truncate(limit.into());
     let last = positions.last().copied();
     for rows in [&mut rows, &mut purged] {
-        let mut told = 0;
-        for row in rows.iter() {
-            told += usize::from(last.is_some_and(|last| row.unsigned("position").is_ok_and(|at| at <= last)));
-        }
-        rows.truncate(told);
+        keep_up_to(last, rows);
     }
     let purged: Result<_, _> = purged.iter().map(|row| row.uuid("task").map(TaskId)).collect();
     let seen = match last {
@@ -90,18 +86,14 @@ pub(crate) async fn changes(
         .complete_to
         .min(first_parked.map_or(u64::MAX, |first| first.saturating_sub(1)));
     let after = last.unwrap_or(since.after);
-    let next = if more {
-        ChangeToken {
-            after,
-            complete_to,
-            seen,
-        }
-    } else {
-        ChangeToken {
-            after: after.min(complete_to),
-            complete_to: u64::MAX,
-            seen,
-        }
+    let (after, complete_to) = match more {
+        true => (after, complete_to),
+        false => (after.min(complete_to), u64::MAX),
+    };
+    let next = ChangeToken {
+        after,
+        complete_to,
+        seen,
     };
     Ok(Changes {
         rows,
@@ -109,6 +101,13 @@ pub(crate) async fn changes(
         next,
         more,
     })
+}
+
+/// Takes away the rows after the position `last`, in whose order they are.
+fn keep_up_to(last: Option<u64>, rows: &mut Vec<Row>) {
+    let is_told = |row: &&Row| last.is_some_and(|last| row.unsigned("position").is_ok_and(|at| at <= last));
+    let told = rows.iter().filter(is_told).count();
+    rows.truncate(told);
 }
 
 /// Reads one range of the index of purged tasks, which databases use only if the type is in the text of the
