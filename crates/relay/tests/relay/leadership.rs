@@ -1,6 +1,8 @@
 //! One relay of several is active, and another takes over from it.
 
-use test_support::{Footing, eventually, on_both_footings};
+use std::{sync::atomic::Ordering, time::Duration};
+
+use test_support::{FaultyBus, Footing, eventually, on_both_footings};
 
 use super::{publishing::is_log, support::Fixture};
 
@@ -19,7 +21,32 @@ async fn one_of_two_is_active_and_the_other_takes_over(footing: Footing) {
     is_log(&fixture.bus.published(), 1, 24);
 }
 
-on_both_footings!(one_of_two_is_active_and_the_other_takes_over);
+async fn a_relay_that_is_cut_off_from_the_bus_leaves_it_to_another(footing: Footing) {
+    let mut fixture = Fixture::new(footing).await;
+    let one = fixture.start().await;
+    eventually("the first leads", async || one.leads()).await;
+    let cut_off = std::mem::replace(&mut fixture.bus, FaultyBus::new());
+    let two = fixture.start().await;
+    cut_off.down.store(true, Ordering::SeqCst);
+    one.append_about(1..13).await;
+    eventually("the second leads", async || two.leads()).await;
+    fixture.has_published(12).await;
+    is_log(&fixture.bus.published(), 1, 12);
+    // Whoever is still cut off does not stand when the other goes, and does once it has the bus again.
+    two.stop().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!one.leads());
+    cut_off.down.store(false, Ordering::SeqCst);
+    eventually("the first leads again", async || one.leads()).await;
+    one.append_about(1..5).await;
+    eventually("the rest is published", async || cut_off.published().len() >= 4).await;
+    is_log(&cut_off.published(), 13, 16);
+}
+
+on_both_footings!(
+    one_of_two_is_active_and_the_other_takes_over,
+    a_relay_that_is_cut_off_from_the_bus_leaves_it_to_another,
+);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_a_relay_whose_lock_is_lost_steps_down_and_another_takes_over() {
