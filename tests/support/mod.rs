@@ -8,6 +8,7 @@
 
 mod authenticator;
 mod broker;
+mod deployment;
 mod parking;
 mod person;
 mod proxy;
@@ -15,7 +16,8 @@ mod system;
 mod workload;
 
 pub(crate) use authenticator::totp_code;
+pub(crate) use deployment::{Deployment, Replica, Role, amqp_url, binary, free_port, postgres_url};
 pub(crate) use parking::park_a_later_event;
 pub(crate) use person::{Answer, PASSWORD, Person};
-pub(crate) use system::{Deployment, Replica, Role, System, amqp_url, binary, free_port, postgres_url};
+pub(crate) use system::System;
 pub(crate) use workload::{Workload, until};

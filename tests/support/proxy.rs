@@ -14,6 +14,7 @@ use tokio::{
     sync::watch,
     time::Instant,
 };
+use url::Url;
 
 /// Forwards connections to a server.
 pub(crate) struct Proxy {
@@ -189,4 +190,24 @@ impl Line {
             to.write_all(&buffer[..count]).await?;
         }
     }
+}
+
+/// A proxy in front of the server of `url`, and the URL through it.
+pub(super) async fn in_front_of(url: &str, usual_port: u16) -> (Proxy, String) {
+    let mut url = Url::parse(url).unwrap();
+    let port = url.port().unwrap_or(usual_port);
+    let socket = url
+        .query_pairs()
+        .find(|(name, _)| name == "host")
+        .map(|(_, directory)| format!("{directory}/.s.PGSQL.{port}"));
+    let proxy = match socket {
+        Some(socket) => {
+            url.set_query(None);
+            Proxy::start(socket).await
+        }
+        None => Proxy::start(format!("{}:{port}", url.host_str().unwrap())).await,
+    };
+    url.set_host(Some("127.0.0.1")).unwrap();
+    url.set_port(Some(proxy.address.port())).unwrap();
+    (proxy, url.to_string())
 }

@@ -1,76 +1,26 @@
 //! The system as processes: all roles in one on SQLite files, or every role in processes of its own over PostgreSQL
 //! and RabbitMQ.
 
+mod stores;
+
 use std::{
     collections::BTreeMap,
     fs::File,
-    net::TcpListener,
-    ops::Range,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
-    },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use database::{Database, Schema};
-use event_store::EventStore;
 use kurrentdb_stand_in::{Behaviour, StandIn};
-use runtime::SystemClock;
-use sealing::{MasterKeys, SealedStore, SubjectKeys};
 use tempfile::TempDir;
 use test_support::TestDatabase;
-use url::Url;
 
-use super::{broker::Broker, proxy::Proxy, workload::until};
-
-/// The stores and servers of the system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Deployment {
-    Embedded,
-    Servers,
-    /// PostgreSQL and RabbitMQ, with the log in a stand-in for a cluster of KurrentDB.
-    KurrentDb,
-}
-
-/// A kind of process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Role {
-    Up,
-    Gateway,
-    CommandApi,
-    QueryApi,
-    Auth,
-    Projector,
-}
-
-impl Role {
-    fn command(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Gateway => "gateway",
-            Self::CommandApi => "command-api",
-            Self::QueryApi => "query-api",
-            Self::Auth => "auth",
-            Self::Projector => "projector",
-        }
-    }
-}
-
-/// A process of a role, counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Replica {
-    pub(crate) role: Role,
-    pub(crate) number: usize,
-}
-
-impl From<Role> for Replica {
-    fn from(role: Role) -> Self {
-        Self { role, number: 0 }
-    }
-}
+use super::{
+    broker::Broker,
+    deployment::{Deployment, Replica, Role, amqp_url, binary, binary_with_descriptors, free_port},
+    proxy::{Proxy, in_front_of},
+    workload::until,
+};
 
 pub(crate) struct System {
     /// Base URL of the first gateway.
@@ -98,45 +48,6 @@ struct Process {
     child: Child,
     /// The length of its log file when it was launched.
     log_from: usize,
-}
-
-/// The binary under test.
-pub(crate) fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_taskledger"));
-    command.env_clear().stdin(Stdio::null());
-    command
-}
-
-fn binary_with_descriptors(count: u32) -> Command {
-    let mut command = Command::new("/bin/sh");
-    command.env_clear().stdin(Stdio::null());
-    let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
-    command.args(["-c", &script, env!("CARGO_BIN_EXE_taskledger")]);
-    command
-}
-
-/// A free port that no other test in this process gets. Outgoing connections use ports above 32,768.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    const PORTS: Range<u16> = 20_000..32_000;
-    let first = (std::process::id() % 100) as u16 * 100;
-    loop {
-        let offset = first + NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = PORTS.start + offset % (PORTS.end - PORTS.start);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
-/// The PostgreSQL server to test on, as `./test` names it.
-pub(crate) fn postgres_url() -> String {
-    std::env::var("DATABASE_URL").unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned())
-}
-
-/// The RabbitMQ server to test on, as `./test` names it.
-pub(crate) fn amqp_url() -> String {
-    std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned())
 }
 
 impl System {
@@ -396,53 +307,13 @@ impl System {
         true
     }
 
-    /// The text at `path` of a process's admin address, or `None` if it does not answer.
+    /// The text at `path` of a process's admin address, which is empty if it does not answer.
     pub(crate) async fn admin_text(&self, replica: Replica, path: &str) -> String {
         let url = format!("http://127.0.0.1:{}{path}", self.listen[&replica].1);
         match reqwest::get(&url).await {
             Ok(response) => response.text().await.unwrap_or_default(),
             Err(_) => String::new(),
         }
-    }
-
-    /// Opens the read models beside the running system.
-    pub(crate) async fn read_models(&self) -> Database {
-        let url = self.database_url("read-models.db");
-        Database::connect(&url, Schema::ReadModels, 2).await.unwrap()
-    }
-
-    /// Opens the log with opened events beside the running system.
-    pub(crate) async fn open_log(&self) -> Arc<dyn EventStore> {
-        let stored = event_store::open(&self.store_url(), 4).await.unwrap();
-        let url = self.database_url("subject-keys.db");
-        let database = Database::open(&url, Schema::SubjectKeys, 4).await.unwrap();
-        let master_keys = MasterKeys::from_file(&self.data_dir().join("keys/master-keys")).unwrap();
-        let keys = SubjectKeys::open(database, master_keys, Arc::new(SystemClock)).await;
-        SealedStore::over(stored, keys.unwrap())
-    }
-
-    /// Opens the log and the read models beside the running system and waits until they agree.
-    pub(crate) async fn read_models_equal_the_log(&self) -> projector::Report {
-        let store = self.open_log().await;
-        let read_models = Database::connect(&self.database_url("read-models.db"), Schema::ReadModels, 4)
-            .await
-            .unwrap();
-        let mut last = None;
-        until(
-            "the read models equal a fold of the log",
-            Duration::from_secs(60),
-            async || {
-                let report = projector::verify(store.as_ref(), &read_models).await.unwrap();
-                let equal = report.differences.is_empty();
-                if last.as_ref() != Some(&report.differences) && !equal {
-                    eprintln!("not yet: {:?}", report.differences);
-                }
-                last = Some(report.differences);
-                equal
-            },
-        )
-        .await;
-        projector::verify(store.as_ref(), &read_models).await.unwrap()
     }
 
     /// Stops every process and removes everything from the servers.
@@ -491,19 +362,6 @@ impl System {
         self.directory.path().join("data")
     }
 
-    /// The URL of the log's store.
-    pub(crate) fn store_url(&self) -> String {
-        let elsewhere = self.settings.get("EVENT_STORE_URL").cloned();
-        elsewhere.unwrap_or_else(|| self.database_url("events.db"))
-    }
-
-    pub(crate) fn database_url(&self, file: &str) -> String {
-        match &self.database {
-            Some(database) => database.url().into(),
-            None => Database::file_url(&self.data_dir().join(file)),
-        }
-    }
-
     fn log(&self, Replica { role, number }: Replica) -> PathBuf {
         self.directory
             .path()
@@ -532,24 +390,4 @@ fn print_tail(log: &Path, text: &str) {
     for line in &lines[lines.len().saturating_sub(40)..] {
         eprintln!("{line}");
     }
-}
-
-/// A proxy in front of the server of `url`, and the URL through it.
-async fn in_front_of(url: &str, usual_port: u16) -> (Proxy, String) {
-    let mut url = Url::parse(url).unwrap();
-    let port = url.port().unwrap_or(usual_port);
-    let socket = url
-        .query_pairs()
-        .find(|(name, _)| name == "host")
-        .map(|(_, directory)| format!("{directory}/.s.PGSQL.{port}"));
-    let proxy = match socket {
-        Some(socket) => {
-            url.set_query(None);
-            Proxy::start(socket).await
-        }
-        None => Proxy::start(format!("{}:{port}", url.host_str().unwrap())).await,
-    };
-    url.set_host(Some("127.0.0.1")).unwrap();
-    url.set_port(Some(proxy.address.port())).unwrap();
-    (proxy, url.to_string())
 }
