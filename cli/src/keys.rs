@@ -25,7 +25,7 @@ pub(crate) enum Command {
     ///
     /// Where replicas of auth have directories of their own, copy the file to all of them before you rotate.
     Generate {
-        /// How it signs
+        /// Signature algorithm
         #[arg(long, value_enum, default_value_t = Algorithm::Eddsa)]
         algorithm: Algorithm,
         #[command(flatten)]
@@ -33,18 +33,18 @@ pub(crate) enum Command {
     },
     /// Let the newest published key sign, half a minute from now; make one if there is none
     Rotate {
-        /// How a key signs that is made for it
+        /// Signature algorithm of a key that is created
         #[arg(long, value_enum, default_value_t = Algorithm::Eddsa)]
         algorithm: Algorithm,
         #[command(flatten)]
         attribution: Attribution,
     },
-    /// Remove a key for good, once the tokens that it has signed have run out
+    /// Remove a key for good, after the tokens that it has signed have expired
     Retire {
         /// Its id, as `list` shows it
         #[arg(allow_hyphen_values = true)] // one id of 64 begins with a hyphen
         kid: String,
-        /// Also while its tokens are good: they are refused from then on
+        /// Remove it even while its tokens are valid: they are refused from then on
         #[arg(long)]
         force: bool,
         #[command(flatten)]
@@ -52,8 +52,8 @@ pub(crate) enum Command {
     },
     /// Copy the keys of people from another database, before their events are imported
     ///
-    /// The master keys that wrap them have to be here already. Whoever was erased stays so: both logs are asked, the one here and
-    /// the one of the other place. May be run again.
+    /// The master keys that wrap them have to be here already. People who were erased stay erased: the log here and
+    /// the one of the other place are checked. May be run again.
     Copy {
         /// Where they are: `postgres://…`, or `sqlite:` and the path of a file `subject-keys.db`
         #[arg(long, value_name = "URL")]
@@ -76,8 +76,8 @@ pub(crate) enum MasterCommand {
     List,
     /// Put a new master key first, and wrap the keys of all people by it
     ///
-    /// Can be broken off and run again. A second new key is made only after `retire`. Where TASKLEDGER_MASTER_KEYS gives the
-    /// keys, put the new one before the old in every process first.
+    /// Can be interrupted and run again. A second new key is made only after `retire`. Where TASKLEDGER_MASTER_KEYS
+    /// gives the keys, put the new one before the old in every process first.
     Rotate {
         #[command(flatten)]
         attribution: Attribution,

@@ -86,13 +86,13 @@ enum Command {
     /// Look into the log
     #[command(subcommand)]
     Events(events::Command),
-    /// Take a person's own tasks out, as JSON, CSV or iCalendar, or bring such a file in, over HTTP
+    /// Export or import a person's own tasks as JSON, CSV or iCalendar, over HTTP
     #[command(subcommand)]
     Tasks(tasks::Command),
     /// Deal with events that cannot be projected
     #[command(subcommand)]
     Parked(parked::Command),
-    /// Deal with what was derived from the log after the log itself was restored
+    /// Check and repair derived data after the log was restored
     #[command(subcommand)]
     Restore(restore::Command),
     /// Look after the read models

@@ -24,10 +24,10 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from
 /// The operator who gives a command, and the reason.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Attribution {
-    /// Who you are, for the audit trail; by default the user who called sudo, or the one who runs this
+    /// Your name for the audit trail; by default the user who called sudo, or the one who runs this
     #[arg(long, value_name = "NAME", value_parser = name)]
     by: Option<String>,
-    /// Why, for the audit trail, such as the number of a ticket. It is kept for ever, also when a person is erased
+    /// Reason for the audit trail, such as a ticket number. It is kept for ever, even when a person is erased
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: Option<String>,
 }

@@ -26,7 +26,7 @@ use crate::{
 pub(crate) enum Command {
     /// Give an account a role
     ///
-    /// Shows whose account it is, and asks if there is somebody to ask.
+    /// Shows whose account it is, and asks for confirmation in a terminal.
     Grant {
         /// The account's address
         email: String,
@@ -42,13 +42,13 @@ pub(crate) enum Command {
     Reset {
         /// The account's address
         email: String,
-        /// Give up the second factor, too, for somebody who has lost it
+        /// Also remove the second factor, for somebody who has lost it
         #[arg(long)]
         remove_second_factor: bool,
         #[command(flatten)]
         attribution: Attribution,
     },
-    /// Take all tokens back from the programs of an account, at once and for good
+    /// Revoke all program tokens of an account, at once and for good
     RevokeTokens {
         /// The account's address
         email: String,
@@ -57,8 +57,8 @@ pub(crate) enum Command {
     },
     /// Erase a person: their sessions, their tasks, and the address, which anybody can register again. Cannot be undone
     ///
-    /// Shows whose account it is, and asks. What was broken off is finished when it is run again. Works, too, when the key of the
-    /// person is damaged or lost.
+    /// Shows whose account it is, and asks. If it is interrupted, run it again to finish. Also works when the key of
+    /// the person is damaged or lost.
     Erase {
         /// The account's address, or its id
         person: String,
@@ -70,11 +70,11 @@ pub(crate) enum Command {
     },
     /// Open accounts for the people of the former system
     ///
-    /// Can be broken off and run again: addresses that have an account are left as they are.
+    /// Can be interrupted and run again: addresses that have an account are skipped.
     Import {
         /// CSV with the columns email, password_hash (bcrypt) and, if wanted, display_name
         file: PathBuf,
-        /// Only say what would be done
+        /// Only print what would be done
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]

@@ -80,8 +80,8 @@ impl Auth {
         })
     }
 
-    /// Where the receipt of the erasure of `id` is, whoever was the first to erase them: the last event of their account. They are
-    /// erased, whether it can be told or not.
+    /// The receipt of the erasure of `id`, even if another request erased them first: it is for the last event of
+    /// their account. They are erased, whether it can be told or not.
     async fn receipt(&self, id: UserId) -> Option<Receipt> {
         match self.erased_event(id).await {
             Ok(erased) => erased.map(|erased| Receipt {

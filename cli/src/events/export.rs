@@ -18,8 +18,8 @@ use crate::{complain, output, platform, progress::ProgressDisplay, settings::Set
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
-    /// File to write, readable for its owner alone; one that was broken off, or whose log has grown, is gone on with
-    /// [default: the standard output]
+    /// File to write, readable only by its owner; if it exists from an earlier export, it is continued [default: the
+    /// standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// First position [default: the beginning of the log, which `import` needs]

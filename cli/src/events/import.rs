@@ -21,12 +21,12 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// File that `taskledger events export` has written, whole
+    /// Complete file of `taskledger events export`
     file: PathBuf,
-    /// Check everything and say what would be done, without writing anything
+    /// Check everything and print what would be done, without writing anything
     #[arg(long)]
     dry_run: bool,
-    /// Leave in clear what is in clear in the export, byte for byte
+    /// Import events in clear unchanged, instead of sealing them
     #[arg(long)]
     as_stored: bool,
     #[command(flatten)]

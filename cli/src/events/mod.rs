@@ -27,23 +27,23 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Write the log into a file that any other store takes in with `import`, and audits can check
+    /// Export the log to a file, which another store can import and auditors can check
     ///
-    /// The file has everything that the log has, hashes of passwords among it: keep it as you keep the log. What is personal
-    /// stays sealed; the keys of people are not in it. May run beside a system at work: run it again, and the file goes on with
-    /// what the log has since.
+    /// The file contains everything in the log, including hashes of passwords, so protect it as you protect the log.
+    /// Personal data stays sealed, and the keys of people are not part of the file. May run beside a running system:
+    /// run it again to add the events that were appended since.
     Export(export::Export),
-    /// Bring an export into the log that is configured, which is empty or has the first of these events
+    /// Import an export into the configured log, which must be empty or begin with the same events
     ///
-    /// Stop the system first. Everything is checked before anything is written; broken off, it goes on where it was. Ids,
-    /// versions, times and order stay, and positions where the store can keep them. What is personal and in clear in the export
-    /// is sealed on the way, and the people whom the log has erased stay erased.
+    /// Stop the system first. Everything is checked before anything is written. If it is interrupted, run it again to
+    /// continue. Ids, versions, times and order stay the same, and positions where the store can keep them. Personal
+    /// data in clear is sealed, and people whom the log has erased stay erased.
     Import(import::Import),
-    /// Take the payloads out of the log of what ended long ago, once they are in a file
+    /// Drop payloads of what ended long ago from the log, after writing them to a file
     ///
-    /// Sessions that have ended or run out, tasks that were taken out of the trash for good, and everything of people who were
-    /// erased. Their events stay, with the hash of each payload, so that every proof and every checkpoint still holds. May run
-    /// beside a system at work; broken off, it goes on when it is given again with the same file.
+    /// This is about sessions that have ended or expired, tasks that were purged from the trash, and erased people.
+    /// The events stay with the hash of each payload, so every proof and every checkpoint stays valid. May run beside
+    /// a running system. If it is interrupted, run it again with the same file to continue.
     Drop(drop::Drop),
     /// Count the events of each type and the streams of each kind
     Stats {

@@ -15,7 +15,7 @@ pub(crate) struct Tail {
     /// Begin at this position instead of near the end
     #[arg(long, value_name = "POSITION")]
     from: Option<u64>,
-    /// Without --from: so many events
+    /// Number of events, without --from
     #[arg(
         long,
         short = 'n',
@@ -24,7 +24,7 @@ pub(crate) struct Tail {
         conflicts_with = "from"
     )]
     lines: usize,
-    /// Go on with events as they are appended, until interrupted
+    /// Follow new events until interrupted
     #[arg(long, short)]
     follow: bool,
     /// Only events of this stream

@@ -28,9 +28,9 @@ pub(crate) enum Command {
     },
     /// Compare the read models with a fold of the log; exit code 1 if they differ, 3 if they are behind
     ///
-    /// May run beside a system at work. Without --sample it folds the whole log in memory.
+    /// May run beside a running system. Without --sample it folds the whole log in memory.
     Verify {
-        /// Compare so many tasks, accounts and sessions, chosen at random, with a fold of their streams
+        /// Compare this number of random tasks, accounts and sessions with a fold of their streams
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
         sample: Option<u64>,
         /// One JSON object
@@ -39,9 +39,9 @@ pub(crate) enum Command {
     },
     /// Build the read models again from the log while the live ones serve, then let the new ones take over
     ///
-    /// Can be interrupted and goes on where it was. The tables before are kept for `projection rollback`.
+    /// Can be interrupted and run again to continue. The previous tables are kept for `projection rollback`.
     Rebuild(rebuild::Rebuild),
-    /// Let the tables before the last rebuild take over again, brought up to date
+    /// Bring the tables of before the last rebuild up to date, and use them again
     Rollback(rebuild::Rollback),
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Rebuild {
     /// Do not ask before the new tables take over
     #[arg(long, short)]
     yes: bool,
-    /// Throw away what an interrupted rebuild has left instead of going on with it
+    /// Discard an interrupted rebuild instead of continuing it
     #[arg(long)]
     restart: bool,
     #[command(flatten)]

@@ -17,12 +17,12 @@ pub(crate) struct AccessLog {
         value_name = "FILE"
     )]
     pub(crate) file: Option<PathBuf>,
-    /// Of the requests that succeed in time, one in so many is logged; errors and slow ones always are
+    /// Log one in this number of the requests that succeed in time; errors and slow requests are always logged
     #[arg(id = "access-log-sample",
         long = "access-log-sample", global = true, env = "TASKLEDGER_ACCESS_LOG_SAMPLE", default_value_t = 1,
           value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     one_in: u64,
-    /// From so many milliseconds on, a request is slow
+    /// Milliseconds from which a request counts as slow
     #[arg(id = "access-log-slow-ms",
         long = "access-log-slow-ms", global = true, env = "TASKLEDGER_ACCESS_LOG_SLOW_MS", default_value_t = 1_000,
           value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]

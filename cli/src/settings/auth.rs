@@ -25,7 +25,7 @@ pub(crate) struct Auth {
     /// Directory of the signing keys and the email pepper [default: DATA_DIR/keys]
     #[arg(long, global = true, env = "TASKLEDGER_KEYS_DIR", value_name = "DIR")]
     keys_dir: Option<PathBuf>,
-    /// What the origin of the audit tree begins with: a name under which nobody else signs, best a domain and a path
+    /// Prefix of the origin of the audit tree: a name that only you sign with, preferably a domain and a path
     #[arg(long, global = true, env = "TASKLEDGER_AUDIT_ORIGIN", default_value = "taskledger.local", value_name = "NAME",
           value_parser = parse_origin)]
     pub(crate) audit_origin: String,
@@ -38,11 +38,11 @@ pub(crate) struct Auth {
         value_name = "WITNESSES"
     )]
     pub(crate) audit_witnesses: Vec<WitnessAddress>,
-    /// How long an access token lives, in minutes, 7 to 15
+    /// Lifetime of an access token in minutes, 7 to 15
     #[arg(long, global = true, env = "TASKLEDGER_ACCESS_TOKEN_MINUTES", default_value_t = 15, value_name = "N",
           value_parser = clap::value_parser!(u8).range(7..=15))]
     pub(crate) access_token_minutes: u8,
-    /// After how many hours without a refresh a session ends, 1 to 168
+    /// Hours without a refresh after which a session ends, 1 to 168
     #[arg(long, global = true, env = "TASKLEDGER_SESSION_IDLE_HOURS", default_value_t = 72, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=168))]
     pub(crate) session_idle_hours: u16,

@@ -54,15 +54,16 @@ impl Http {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "How much at once")]
 pub(crate) struct Connections {
-    /// Connections to the API at once, if the descriptors that the system allows suffice
+    /// Concurrent connections to the API, if there are enough file descriptors
     #[arg(long, global = true, env = "TASKLEDGER_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N",
           value_parser = at_least_one)]
     pub(crate) max_connections: usize,
-    /// Those from one address, of IPv6 from one network of 64 bits (gateway)
+    /// Concurrent connections from one address, with IPv6 from one network of 64 bits (gateway)
     #[arg(long, global = true, env = "TASKLEDGER_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N",
           value_parser = at_least_one)]
     pub(crate) max_connections_per_address: usize,
-    /// Memory that this process may take; requests are refused from nine tenths of it [default: that of the control group or the machine]
+    /// Memory limit of this process; requests are refused from nine tenths of it [default: that of the control group
+    /// or the machine]
     #[arg(long, global = true, env = "TASKLEDGER_MEMORY_LIMIT_MIB", value_name = "MIB",
           value_parser = clap::value_parser!(u64).range(64..=1_048_576))]
     memory_limit_mib: Option<u64>,

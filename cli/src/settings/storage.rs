@@ -81,7 +81,7 @@ pub(crate) struct Storage {
         value_name = "NAME"
     )]
     pub(crate) bus_namespace: String,
-    /// Into how many partitions the log is projected, 1 to 256; the same for every role
+    /// Number of partitions of the projection, 1 to 256; the same for every role
     #[arg(long, global = true, env = "TASKLEDGER_PARTITIONS", default_value = "4", value_name = "N",
           value_parser = parse_partitions)]
     pub(crate) partitions: PartitionCount,

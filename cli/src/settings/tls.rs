@@ -15,7 +15,7 @@ pub(crate) struct Tls {
     /// File with the key of that certificate, in PEM form, readable by its owner only
     #[arg(long, global = true, env = "TASKLEDGER_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
-    /// File with the authorities that the gateway believes about roles at https:// addresses, in PEM form
+    /// File with the authorities that the gateway trusts for roles at https:// addresses, in PEM form
     #[arg(long, global = true, env = "TASKLEDGER_UPSTREAM_CA", value_name = "FILE")]
     pub(crate) upstream_ca: Option<PathBuf>,
 }

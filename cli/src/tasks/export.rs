@@ -21,7 +21,7 @@ use crate::{complain, output, settings::Settings};
 pub(crate) struct Export {
     #[command(flatten)]
     account: Account,
-    /// How it is written [default: by the name of the file, JSON on the standard output]
+    /// Format [default: by the extension of the file, JSON on the standard output]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// New file to write [default: the standard output]

@@ -39,13 +39,13 @@ pub(crate) struct Import {
     file: PathBuf,
     #[command(flatten)]
     account: Account,
-    /// How it is written [default: by the name of the file]
+    /// Format [default: by the extension of the file]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Read and check the file, and create nothing
     #[arg(long)]
     dry_run: bool,
-    /// Where times of a calendar are that name no time zone, such as Europe/Berlin
+    /// Time zone of calendar times without one, such as Europe/Berlin
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = zone)]
     time_zone: TimeZone,
 }

@@ -14,13 +14,13 @@ use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write all tasks of a person, but for those in the trash, as JSON, CSV or iCalendar
+    /// Export all tasks of a person except those in the trash, as JSON, CSV or iCalendar
     Export(export::Export),
     /// Create a task for each in a JSON, CSV or iCalendar file
     ///
-    /// The whole file is read first. If anything in it cannot become a task, each such place is named with its line, and nothing is
-    /// created. The same file again within a day creates nothing twice, and goes on where it was broken off; a file that was
-    /// changed is another one.
+    /// The whole file is read first. If an entry cannot become a task, its line is reported and nothing is created.
+    /// Importing the same file again within a day creates nothing twice and continues an interrupted import; a
+    /// changed file counts as another one.
     Import(import::Import),
 }
 

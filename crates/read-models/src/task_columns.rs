@@ -44,7 +44,7 @@ pub fn tags(json: &str) -> Result<Vec<String>, DatabaseError> {
     serde_json::from_str(json).map_err(|_| no_tags())
 }
 
-/// The column `tags` as it is, for whoever passes it on as JSON.
+/// The column `tags` as JSON text, without decoding it.
 ///
 /// # Errors
 /// When it holds no array.

@@ -39,11 +39,11 @@ pub(crate) struct Drop {
     /// Drop what ended before this time, at least eight days ago, such as 2026-01-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     ended_before: Timestamp,
-    /// File to write the events to before their payloads are dropped, readable for its owner alone; one that is there from a
-    /// run that was broken off is gone on with
+    /// File to write the events to before their payloads are dropped, readable only by its owner; an interrupted run
+    /// continues with its file
     #[arg(long, value_name = "FILE", required_unless_present = "dry_run")]
     export: Option<PathBuf>,
-    /// Say what would be dropped, without changing anything
+    /// Print what would be dropped, without changing anything
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]

@@ -72,7 +72,7 @@ impl Responder for TestResponder {
     }
 }
 
-/// A responder at work.
+/// A running responder.
 pub(crate) struct Server {
     pub(crate) stop: CancellationToken,
     pub(crate) task: JoinHandle<Result<(), BusError>>,

@@ -29,7 +29,7 @@ impl Place {
         Self { directory, store }
     }
 
-    /// With tasks of two people, in clear, one of whom is erased at the end if `erases`.
+    /// A log with tasks of two people in clear. If `erases` is true, one of them is erased at the end.
     pub(crate) async fn with_tasks(count: usize, erases: bool) -> (Self, [UserId; 2]) {
         let place = Self::empty().await;
         let people = [UserId(Uuid::now_v7()), UserId(Uuid::now_v7())];

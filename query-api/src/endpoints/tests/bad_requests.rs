@@ -178,7 +178,7 @@ async fn a_role_that_cannot_check_tokens_is_not_ready_until_it_can() {
             })
             .await;
         }
-        // Whoever is remembered is served meanwhile.
+        // Callers with a cached token are served meanwhile.
         role.cut_off(true);
         assert_eq!(role.get(user(), "/tasks").await.status.as_u16(), 200);
     })
