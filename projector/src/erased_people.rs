@@ -27,9 +27,10 @@ const PEOPLE: u64 = 50;
 /// Checks repeatedly, until `stop` is cancelled.
 pub(crate) async fn forget_the_erased(read_models: Database, stop: CancellationToken) {
     let mut forgotten = None;
+    let mut forgetting = Forgetting::of(read_models.clone());
     let mut rounds = Rounds::every(EVERY, stop);
     while rounds.next().await {
-        match forget(&read_models, forgotten).await {
+        match forget(&read_models, &mut forgetting, forgotten).await {
             Ok(count) => forgotten = count.or(forgotten),
             Err(error) => {
                 tracing::warn!(

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use database::Forgetting;
 use runtime::Rounds;
 use tokio_util::sync::CancellationToken;
 
@@ -23,9 +24,10 @@ const ABANDONED_SECONDS: i64 = 600;
 /// Finishes pending erasures repeatedly, until `stop` is cancelled. A round may be broken off.
 pub(crate) async fn finish_what_has_begun(auth: Arc<Auth>, stop: CancellationToken) {
     let mut known = Vec::new();
+    let mut forgetting = Forgetting::of(auth.operations.clone());
     let mut rounds = Rounds::every(EVERY, stop);
     while rounds.next().await {
-        if let Err(error) = round(&auth, &mut known).await {
+        if let Err(error) = round(&auth, &mut known, &mut forgetting).await {
             tracing::warn!(%error, "the erasures that have begun cannot be read, trying again");
         }
     }

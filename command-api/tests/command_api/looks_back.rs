@@ -31,7 +31,7 @@ async fn changed_task(app: &App, person: u128) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_waits_for_the_reverts_of_another_and_none_reads_for_ever() {
     let stage = Stage::sqlite().await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let (slow, mine) = (changed_task(&app, 1).await, changed_task(&app, 2).await);
     let id = slow.strip_prefix("/tasks/").unwrap().parse().unwrap();
@@ -56,7 +56,7 @@ async fn nobody_waits_for_the_reverts_of_another_and_none_reads_for_ever() {
 #[tokio::test]
 async fn what_was_answered_under_a_key_is_answered_again_without_a_look_back() {
     let stage = Stage::sqlite().await;
-    let store = FaultyStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let path = changed_task(&app, 1).await;
     let made = app.post("/tasks").header("x-request-id", "made");

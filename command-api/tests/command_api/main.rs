@@ -6,7 +6,6 @@
 )]
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     reason = "clippy.toml allows these in test functions; here they also stand in what tests share"
 )]

@@ -1,4 +1,4 @@
-//! Accounts: what people send about their own, and what they see of it.
+//! Accounts: requests about the caller's own account, and their answers.
 
 use std::collections::BTreeSet;
 
@@ -11,18 +11,18 @@ use crate::stand_ins;
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct User {
-    /// Which account.
+    /// The id of the account.
     #[schema(value_type = stand_ins::Id)]
     pub id: UserId,
     /// The e-mail address, as the person wrote it.
     pub email: String,
-    /// The name to show.
+    /// The display name.
     #[schema(required = true, max_length = 100)]
     pub display_name: Option<String>,
-    /// What the account may do.
+    /// The roles of the account.
     #[schema(value_type = Vec<stand_ins::Role>)]
     pub roles: BTreeSet<Role>,
-    /// When the account came to be.
+    /// When the account was registered.
     #[schema(value_type = stand_ins::Instant)]
     pub created_at: Timestamp,
 }
@@ -56,58 +56,58 @@ impl From<events::Account> for UserBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
-    /// The e-mail address. Two spellings of one address are one address.
+    /// The e-mail address. Different spellings of one address count as one address.
     #[schema(max_length = 254, format = Email)]
     pub email: String,
     /// The password.
     #[schema(value_type = stand_ins::NewPassword)]
     pub password: String,
-    /// The name to show.
+    /// The display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::DisplayName>)]
     pub display_name: Option<String>,
 }
 
-/// A new name to show.
+/// A new display name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rename {
-    /// The name to show; `null` clears it, absent keeps it.
+    /// The display name; `null` removes it, and without the member it stays.
     #[schema(value_type = Option<stand_ins::DisplayName>)]
     pub display_name: Option<String>,
 }
 
-/// A new password, for whoever knows the present one.
+/// A new password, from a person who knows the current one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
-    /// The present password.
+    /// The current password.
     #[schema(format = Password)]
     pub current_password: String,
-    /// The new one.
+    /// The new password.
     #[schema(value_type = stand_ins::NewPassword)]
     pub new_password: String,
 }
 
-/// A new password, for whoever has the token of a reset.
+/// A new password, from a person with the token of a reset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResetPassword {
-    /// From an operator or an admin. Good for an hour, once.
+    /// The token from an operator or an admin. It can be used once within an hour.
     pub reset_token: String,
     /// The new password.
     #[schema(value_type = stand_ins::NewPassword)]
     pub new_password: String,
 }
 
-/// The wish to be erased.
+/// A request to erase the caller's account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EraseMe {
     /// The password of the account.
     #[schema(format = Password)]
     pub password: String,
-    /// What the authenticator app shows, or a recovery code: for an account with a second factor.
+    /// A code of the authenticator app or a recovery code, if the account has a second factor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }

@@ -12,18 +12,18 @@ pub struct ManagedUsers {
     /// The accounts, the oldest first.
     #[schema(max_items = 200)]
     pub items: Vec<ManagedUser>,
-    /// Send it as `cursor` with the same query to read on; `null` at the end.
+    /// Send it as `cursor` with the same query to get the next page; `null` at the end.
     #[schema(required = true)]
     pub next_cursor: Option<String>,
 }
 
-/// An account, and whether it can be used.
+/// An account and whether it is disabled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ManagedUser {
     /// The account.
     #[serde(flatten)]
     pub user: User,
-    /// Whether an admin has taken it out of use.
+    /// Whether an admin has disabled the account.
     pub disabled: bool,
 }
 
@@ -31,30 +31,30 @@ pub struct ManagedUser {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetRoles {
-    /// All of them; those that are missing are taken away.
+    /// All roles of the account; roles that are not listed are removed.
     #[schema(value_type = Vec<stand_ins::Role>)]
     pub roles: Vec<Role>,
-    /// Why, for the audit trail: one line without an e-mail address.
+    /// The reason for the audit trail: one line without an e-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::AdminReason>)]
     pub reason: Option<String>,
 }
 
-/// Why an admin does something to an account.
+/// The reason for an admin's action on an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdminAct {
-    /// For the audit trail: one line without an e-mail address.
+    /// The reason for the audit trail: one line without an e-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::AdminReason>)]
     pub reason: Option<String>,
 }
 
-/// The roles that count in sessions with a second factor only.
+/// The roles that count only in sessions with a second factor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecondFactorRoles {
-    /// All of them; those that an operator has set are always among them.
+    /// All of them; roles that the operator has configured are always included.
     #[schema(value_type = Vec<stand_ins::Role>)]
     pub roles: Vec<Role>,
 }
@@ -63,21 +63,21 @@ pub struct SecondFactorRoles {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfferReset {
-    /// Whether the second factor is given up with the password; absent: it stays.
+    /// Whether the second factor is removed too; without the member it stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remove_second_factor: Option<bool>,
-    /// Why, for the audit trail: one line without an e-mail address.
+    /// The reason for the audit trail: one line without an e-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::AdminReason>)]
     pub reason: Option<String>,
 }
 
-/// A reset that was offered. It takes the place of any that was offered before.
+/// A password reset that was offered. It replaces any earlier offer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OfferedReset {
-    /// To be handed to whoever forgot the password. Shown this once.
+    /// The token for the person who forgot the password. It is shown only once.
     pub reset_token: String,
-    /// Until when it is good.
+    /// When the token expires.
     #[schema(value_type = stand_ins::Instant)]
     pub expires_at: Timestamp,
 }

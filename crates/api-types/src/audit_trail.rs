@@ -7,58 +7,58 @@ use uuid::Uuid;
 
 use crate::stand_ins;
 
-/// A part of the audit trail.
+/// A page of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditPage {
-    /// What happened, the newest first.
+    /// The events, the newest first.
     #[schema(max_items = 100)]
     pub items: Vec<AuditEvent>,
-    /// Send it as `cursor` with the same filters to read on; `null` at the end.
+    /// Send it as `cursor` with the same filters to get the next page; `null` at the end.
     #[schema(required = true)]
     pub next_cursor: Option<String>,
 }
 
-/// One event of the log, without what it says.
+/// One event of the log, without its payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEvent {
-    /// Its place in the log.
+    /// Its position in the log.
     #[schema(minimum = 1)]
     pub position: u64,
     /// The stream that it belongs to, such as `task-…`.
     pub stream: String,
-    /// Its place in the stream.
+    /// Its version in the stream.
     #[schema(minimum = 1)]
     pub version: u64,
-    /// Which event.
+    /// The id of the event.
     #[schema(value_type = stand_ins::Id)]
     pub id: EventId,
-    /// What happened, such as `task.created`.
+    /// The type of the event, such as `task.created`.
     pub r#type: String,
-    /// Whom it is about; `00000000-0000-0000-0000-000000000000` is nobody.
+    /// The person it is about; `00000000-0000-0000-0000-000000000000` means nobody.
     #[schema(value_type = stand_ins::Id)]
     pub subject: UserId,
-    /// Who caused it: the id of a person, `operator` (who that was, its `operation.started` says) or `system`.
+    /// Who caused it: the id of a person, `operator` (named in the `operation.started` of the command) or `system`.
     pub actor: String,
-    /// The request that caused it, shared by everything that the request did.
+    /// The id of the request that caused it, which all events of that request share.
     pub correlation_id: String,
-    /// The command that it answers, shared by all events of that command.
+    /// The id of the command that caused it, which all events of that command share.
     #[schema(value_type = stand_ins::Id)]
     pub causation_id: Uuid,
-    /// When.
+    /// When it was recorded.
     #[schema(value_type = stand_ins::Instant)]
     pub recorded_at: Timestamp,
-    /// What an operator did, or how it ended: in `operation.started` and `operation.finished`. In what an admin did to an
-    /// account only `reason`, if they said so.
+    /// What an operator did (in `operation.started`) or how it ended (in `operation.finished`). For an admin's action
+    /// on an account it has only the `reason`, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub operation: Option<AuditedOperation>,
 }
 
-/// A command of an operator: `command`, `by` and `reason` when it started, `outcome` and `result` when it finished. Both have
-/// the same `correlation_id` as everything that the command did.
+/// A command of an operator: `command`, `by` and `reason` when it started, `outcome` and `result` when it finished.
+/// Both have the same `correlation_id` as all other events of the command.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditedOperation {
-    /// What, such as `projection rebuild`.
+    /// The command, such as `projection rebuild`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub command: Option<String>,
@@ -66,15 +66,15 @@ pub struct AuditedOperation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub by: Option<String>,
-    /// Why, if they said so.
+    /// The reason, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub reason: Option<String>,
-    /// How it ended. A command that was broken off has not finished.
+    /// How it ended. A command that was interrupted has no such event.
     #[schema(value_type = stand_ins::OperationOutcome)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<OperationOutcome>,
-    /// What came of it, if there is more to say.
+    /// Details of the result, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub result: Option<String>,

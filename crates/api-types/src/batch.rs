@@ -1,4 +1,4 @@
-//! Batches: up to 100 commands in one request, each on its own.
+//! Batches: up to 100 commands in one request, which succeed or fail separately.
 
 use events::{Due, Priority, Status, TaskId};
 use serde::{Deserialize, Serialize};
@@ -6,38 +6,38 @@ use utoipa::ToSchema;
 
 use crate::{Problem, Task, stand_ins};
 
-/// Commands to be carried out in their order, each on its own.
+/// Commands that are carried out in order, each separately.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {
-    /// What is wrong with one of them is told in its place, and does not keep the others back.
+    /// A command that fails has its problem in the result, and does not stop the others.
     #[schema(min_items = 1, max_items = 100)]
     pub commands: Vec<BatchCommand>,
 }
 
-/// One command of a batch: what is to be done, the task, and the fields that a request of its own would have.
+/// One command of a batch: the operation, the task, and the fields that a request of its own would have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchCommand {
-    /// What is to be done.
+    /// The operation.
     pub op: BatchOperation,
-    /// Which task; for every operation but `create`.
+    /// The id of the task; for every operation but `create`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = stand_ins::Id)]
     pub id: Option<TaskId>,
-    /// On which version of the task; not for `create`.
+    /// The expected version of the task; not for `create`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = IfMatch)]
     pub if_match: Option<IfMatch>,
-    /// For `create` and `update`: what is to be done.
+    /// For `create` and `update`: the title.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = stand_ins::Title)]
     pub title: Option<String>,
-    /// For `create` and `update`: more about it.
+    /// For `create` and `update`: the description.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::Description>)]
     pub description: Option<String>,
-    /// For `create` and `update`: how urgent it is.
+    /// For `create` and `update`: the priority.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = stand_ins::Priority)]
     pub priority: Option<Priority>,
@@ -45,18 +45,18 @@ pub struct BatchCommand {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::Due>)]
     pub due: Option<Due>,
-    /// For `create` and `update`: its tags, all of them.
+    /// For `create` and `update`: all tags.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 20, value_type = Option<std::collections::BTreeSet<stand_ins::Tag>>)]
     pub tags: Option<Vec<String>>,
-    /// For `update`: where it is to stand.
+    /// For `update`: the status.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = stand_ins::Status)]
     pub status: Option<Status>,
 }
 
 impl BatchCommand {
-    /// A command without conditions and fields, about the task `id` or, for `create`, about none.
+    /// A command without conditions and fields, about the task `id`, or without a task for `create`.
     #[must_use]
     pub const fn new(op: BatchOperation, id: Option<TaskId>) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl BatchCommand {
     }
 }
 
-/// What is to be done with a task.
+/// An operation on a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchOperation {
@@ -95,7 +95,7 @@ pub enum BatchOperation {
     Restore,
 }
 
-/// A version: as a number, or as `If-Match` would name it.
+/// A version, as a number or as in the header `If-Match`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum IfMatch {
@@ -105,21 +105,21 @@ pub enum IfMatch {
     Tags(String),
 }
 
-/// What became of the commands, in their order.
+/// The results of the commands, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BatchResults {
-    /// One for each command.
+    /// One result for each command.
     #[schema(min_items = 1, max_items = 100)]
     pub results: Vec<BatchResult>,
 }
 
-/// The answer that one command would have had in a request of its own.
+/// The answer that the command would have had in a request of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BatchResult {
     /// The status.
     #[schema(minimum = 200, maximum = 599)]
     pub status: u16,
-    /// The task after the command, unless there is nothing to show.
+    /// The task after the command, if the answer has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Task)]
     pub task: Option<Task>,

@@ -1,4 +1,4 @@
-//! Whether the service can be used, for whoever watches it.
+//! Liveness and readiness of the service, for monitoring.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,7 +10,7 @@ pub struct Liveness {
     pub status: LivenessStatus,
 }
 
-/// That the process answers.
+/// The liveness in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LivenessStatus {
@@ -18,19 +18,19 @@ pub enum LivenessStatus {
     Live,
 }
 
-/// Whether the service can do its work.
+/// Whether the service can work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
-    /// In one word.
+    /// The readiness in one word.
     pub status: ReadinessStatus,
 }
 
-/// Whether the service can do its work, in one word.
+/// The readiness in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadinessStatus {
-    /// It can.
+    /// The service can work.
     Ready,
-    /// Something that it depends on is down.
+    /// A dependency is down.
     Unavailable,
 }

@@ -1,4 +1,4 @@
-//! Tokens that people make for their programs.
+//! Tokens for programs.
 
 use std::collections::BTreeSet;
 
@@ -8,58 +8,58 @@ use utoipa::ToSchema;
 
 use crate::stand_ins;
 
-/// A token to be made.
+/// A new program token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateProgramToken {
-    /// What the person calls it.
+    /// The name that the person gives it.
     #[schema(value_type = stand_ins::DisplayName)]
     pub name: String,
-    /// What it is good for.
+    /// The scopes of the token.
     #[schema(value_type = Vec<stand_ins::Scope>, min_items = 1)]
     pub scopes: Vec<Scope>,
-    /// When it runs out; absent or `null`: never.
+    /// When it expires; absent or `null`: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::Instant>)]
     pub expires_at: Option<Timestamp>,
 }
 
-/// A token as its owner sees it later.
+/// A program token as its owner sees it later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProgramToken {
-    /// Which token.
+    /// The id of the token.
     #[schema(value_type = stand_ins::Id)]
     pub id: TokenId,
-    /// What the person calls it.
+    /// The name that the person gave it.
     pub name: String,
-    /// What it is good for.
+    /// The scopes of the token.
     #[schema(value_type = Vec<stand_ins::Scope>)]
     pub scopes: BTreeSet<Scope>,
     /// When it was made.
     #[schema(value_type = stand_ins::Instant)]
     pub created_at: Timestamp,
-    /// When it runs out; `null`: never.
+    /// When it expires; `null`: never.
     #[schema(value_type = Option<stand_ins::Instant>, required = true)]
     pub expires_at: Option<Timestamp>,
-    /// When it was last used, to the day.
+    /// The day on which it was last used.
     #[schema(value_type = Option<stand_ins::Instant>, required = true)]
     pub last_used_at: Option<Timestamp>,
 }
 
-/// A token that was just made.
+/// A program token that was just created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewProgramToken {
-    /// Sent as `Authorization: Bearer <token>`. It is shown this once.
+    /// The token, which is sent as `Authorization: Bearer <token>`. It is shown only once.
     pub token: String,
-    /// What it is.
+    /// The data of the token.
     #[serde(flatten)]
     pub about: ProgramToken,
 }
 
-/// The tokens of the caller's programs.
+/// The program tokens of the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProgramTokens {
-    /// The newest first, without those that have run out.
+    /// The tokens, the newest first, without expired ones.
     #[schema(max_items = 50)]
     pub items: Vec<ProgramToken>,
 }

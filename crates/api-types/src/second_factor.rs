@@ -3,17 +3,17 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A login that goes on with a code.
+/// The second step of a login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecondFactorLogin {
-    /// From the answer of `/auth/login`. Good for five minutes and a few wrong codes.
+    /// The token from the answer of `/auth/login`. It is valid for five minutes and a few wrong codes.
     pub mfa_token: String,
-    /// What the authenticator app shows, or a recovery code.
+    /// A code of the authenticator app, or a recovery code.
     pub code: String,
 }
 
-/// A wish for a second factor.
+/// A request to set up a second factor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrollTotp {
@@ -22,33 +22,33 @@ pub struct EnrollTotp {
     pub password: String,
 }
 
-/// A second factor that waits to be confirmed. All of it is shown this once.
+/// A second factor that is not confirmed yet. All of it is shown only once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TotpEnrolment {
-    /// The secret in base32, to be typed into an authenticator app.
+    /// The secret in Base32, for an authenticator app.
     pub secret: String,
-    /// The same with everything around it, to be shown as a QR code.
+    /// The secret as a URI, which can be shown as a QR code.
     pub otpauth_uri: String,
-    /// For when the app is gone: each is good for one login.
+    /// Recovery codes for logins without the app. Each can be used once.
     #[schema(min_items = 10, max_items = 10)]
     pub recovery_codes: Vec<String>,
 }
 
-/// The proof that the authenticator app works.
+/// The confirmation that the authenticator app works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmTotp {
-    /// What the app shows.
+    /// A code of the app.
     pub code: String,
 }
 
-/// A wish to give the second factor up.
+/// A request to remove the second factor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveTotp {
     /// The password of the account.
     #[schema(format = Password)]
     pub password: String,
-    /// What the app shows, or a recovery code.
+    /// A code of the app, or a recovery code.
     pub code: String,
 }

@@ -1,4 +1,4 @@
-//! Sessions: how they begin and go on, and what people see of theirs.
+//! Sessions: login, refresh, and the list of a person's sessions.
 
 use events::{SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{User, stand_ins};
 
-/// Who logs in.
+/// The credentials for a login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
@@ -17,25 +17,25 @@ pub struct Login {
     pub password: String,
 }
 
-/// A refresh token, to be exchanged for the next one.
+/// A refresh token to exchange for the next one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
-    /// The newest refresh token of the session. One that was used before ends the session.
+    /// The latest refresh token of the session. If it was used before, the session ends.
     pub refresh_token: String,
 }
 
-/// The tokens of a session, and whose it is.
+/// The tokens of a session, and its account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tokens {
-    /// Sent as `Authorization: Bearer <token>` with every other request.
+    /// The access token, which is sent as `Authorization: Bearer <token>` with every other request.
     pub access_token: String,
     /// How the access token is sent.
     pub token_type: TokenType,
     /// Seconds until the access token expires.
     #[schema(minimum = 0)]
     pub expires_in: i64,
-    /// To be exchanged at `/auth/refresh`, once.
+    /// The refresh token, which can be exchanged once at `/auth/refresh`.
     pub refresh_token: String,
     /// Seconds until the session ends, however often it is refreshed.
     pub refresh_expires_in: i64,
@@ -50,10 +50,10 @@ pub enum TokenType {
     Bearer,
 }
 
-/// Where the caller is logged in.
+/// The open sessions of the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Sessions {
-    /// The open sessions, the newest first.
+    /// The sessions, the newest first.
     #[schema(max_items = 100)]
     pub items: Vec<Session>,
 }
@@ -61,24 +61,24 @@ pub struct Sessions {
 /// One login, kept alive by refresh tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Session {
-    /// Which session.
+    /// The id of the session.
     #[schema(value_type = stand_ins::Id)]
     pub id: SessionId,
     /// When the person logged in.
     #[schema(value_type = stand_ins::Instant)]
     pub started_at: Timestamp,
-    /// When its tokens were exchanged last.
+    /// When its tokens were last refreshed.
     #[schema(value_type = stand_ins::Instant)]
     pub last_refreshed_at: Timestamp,
-    /// When it ends by itself.
+    /// When it expires.
     #[schema(value_type = stand_ins::Instant)]
     pub expires_at: Timestamp,
-    /// The address that the person logged in from.
+    /// The client address of the login.
     #[schema(required = true)]
     pub ip: Option<String>,
-    /// What the client of the login called itself.
+    /// The user agent of the login.
     #[schema(required = true)]
     pub user_agent: Option<String>,
-    /// Whether it is the session of this request.
+    /// Whether this request belongs to the session.
     pub current: bool,
 }

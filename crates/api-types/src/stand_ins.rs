@@ -71,38 +71,38 @@ stand_ins! {
     Instant => |instant| instant
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .examples(["2026-11-22T20:30:50.417526Z"]);
-    /// A title: one line, of which something can be seen, without control characters and direction controls. White space
-    /// around it is dropped.
+    /// A title: one line with a visible character, without control characters and direction controls. White space
+    /// around it is removed.
     Title => |title| title.min_length(Some(1)).max_length(Some(200)).pattern(Some(line())).examples(["Write the report"]);
     /// A description: any number of lines, without other control characters.
     Description => |description| description
         .max_length(Some(10_000))
         .pattern(Some("^[^\\u0000-\\u0008\\u000B\\u000C\\u000E-\\u001F\\u007F-\\u009F]*$"))
         .examples(["Two pages."]);
-    /// A tag: one line, of which something can be seen, without control characters and direction controls. White space
-    /// around it is dropped.
+    /// A tag: one line with a visible character, without control characters and direction controls. White space
+    /// around it is removed.
     Tag => |tag| tag.min_length(Some(1)).max_length(Some(50)).pattern(Some(line())).examples(["work"]);
-    /// The name to show: one line, of which something can be seen, without control characters and direction controls.
-    /// White space around it is dropped.
+    /// A display name: one line with a visible character, without control characters and direction controls. White
+    /// space around it is removed.
     DisplayName => |name| name.min_length(Some(1)).max_length(Some(100)).pattern(Some(line())).examples(["Ada"]);
-    /// Why an admin does something, for the audit trail: one line without an e-mail address.
+    /// The reason for an admin's action, for the audit trail: one line without an e-mail address.
     AdminReason => |reason| reason.min_length(Some(1)).max_length(Some(500)).pattern(Some(line())).examples(["Ticket 4711"]);
-    /// A new password: any characters, counted in Unicode NFC. Not one that is guessed first, not a short pattern or a run
-    /// along the keyboard, and not made of the address.
+    /// A new password: any characters, counted in Unicode NFC. It must not be a common password, a short pattern, a
+    /// run along the keyboard, or made of the address.
     NewPassword => |password| password
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)))
         .min_length(Some(15))
         .max_length(Some(128));
-    /// What a program token is good for. `tasks:read`: read tasks. `tasks:write`: change them. `audit:read`: read the audit
-    /// trail.
+    /// The scope of a program token. `tasks:read`: read tasks. `tasks:write`: change them. `audit:read`: read the
+    /// audit trail.
     Scope => |scope| scope.enum_values(Some(["tasks:read", "tasks:write", "audit:read"]));
     /// How a command of an operator ended.
     OperationOutcome => |outcome| outcome.enum_values(Some(["succeeded", "failed"]));
-    /// Where a task stands.
+    /// The status of a task.
     Status => |status| status.enum_values(Some(["open", "in_progress", "done", "cancelled"]));
-    /// How urgent a task is.
+    /// The priority of a task.
     Priority => |priority| priority.enum_values(Some(["low", "normal", "high", "urgent"]));
-    /// What an account may do. `user`: own tasks. `auditor`: read the whole audit trail. `admin`: manage accounts, and
-    /// everything an auditor may do.
+    /// The role of an account. `user`: own tasks. `auditor`: read the whole audit trail. `admin`: manage accounts,
+    /// and everything an auditor may do.
     Role => |role| role.enum_values(Some(["user", "auditor", "admin"]));
 }

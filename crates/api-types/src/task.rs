@@ -1,4 +1,4 @@
-//! Tasks: what clients send, and what they see. Those of a page may be [borrowed](crate::BorrowedTask) ones.
+//! Tasks in requests and answers. Tasks of a page may be [borrowed](crate::BorrowedTask) ones.
 
 use events::{Due, Priority, Status, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,47 +9,47 @@ use crate::stand_ins;
 /// A task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Task {
-    /// Which task.
+    /// The id of the task.
     #[schema(value_type = stand_ins::Id)]
     pub id: TaskId,
-    /// What is to be done.
+    /// The title.
     #[schema(min_length = 1, max_length = 200)]
     pub title: String,
-    /// More about it.
+    /// The description.
     #[schema(required = true, max_length = 10_000)]
     pub description: Option<String>,
-    /// Where it stands.
+    /// The status.
     #[schema(value_type = stand_ins::Status)]
     pub status: Status,
-    /// How urgent it is.
+    /// The priority.
     #[schema(value_type = stand_ins::Priority)]
     pub priority: Priority,
     /// When it is due.
     #[schema(required = true, value_type = Option<stand_ins::Due>)]
     pub due: Option<Due>,
-    /// In the order given.
+    /// The tags, in the order given.
     #[schema(max_items = 20)]
     pub tags: Vec<String>,
-    /// When it came to be.
+    /// When it was created.
     #[schema(value_type = stand_ins::Instant)]
     pub created_at: Timestamp,
     /// When it last changed.
     #[schema(value_type = stand_ins::Instant)]
     pub updated_at: Timestamp,
-    /// When it was finished, while it is.
+    /// When it was completed, while it is done.
     #[schema(required = true, value_type = Option<stand_ins::Instant>)]
     pub completed_at: Option<Timestamp>,
-    /// When it went into the trash, while it is there.
+    /// When it was moved to the trash, while it is there.
     #[schema(required = true, value_type = Option<stand_ins::Instant>)]
     pub deleted_at: Option<Timestamp>,
-    /// How often it has changed, from 1; also its `ETag`.
+    /// The version, counted from 1; also its `ETag`.
     #[schema(minimum = 1)]
     pub version: u64,
 }
 
 impl From<&events::Task> for Task {
     fn from(task: &events::Task) -> Self {
-        // Taken apart, so that a new field of the state is shown or left out on purpose.
+        // The state is destructured, so that a new field is either shown or left out on purpose.
         let events::Task {
             id,
             owner: _,
@@ -82,16 +82,17 @@ impl From<&events::Task> for Task {
     }
 }
 
-/// A part of a list of tasks.
+/// A page of a list of tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskPage<T = Task> {
-    /// The tasks, in the order asked for.
+    /// The tasks, in the requested order.
     #[schema(max_items = 100, value_type = Vec<Task>)]
     pub items: Vec<T>,
-    /// Send it as `cursor` with the same query to read on; `null` at the end.
+    /// Send it as `cursor` with the same query to get the next page; `null` at the end.
     #[schema(required = true)]
     pub next_cursor: Option<String>,
-    /// How many tasks pass the filter, with `count=true`. It is left out when counting would take too long.
+    /// The number of tasks that match the filter, with `count=true`. It is left out when counting would take too
+    /// long.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u64)]
     pub total: Option<u64>,
@@ -101,14 +102,14 @@ pub struct TaskPage<T = Task> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTask {
-    /// What is to be done.
+    /// The title.
     #[schema(value_type = stand_ins::Title)]
     pub title: String,
-    /// More about it.
+    /// The description.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::Description>)]
     pub description: Option<String>,
-    /// How urgent it is; `normal` when it is left out.
+    /// The priority; `normal` if it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = stand_ins::Priority)]
     pub priority: Option<Priority>,
@@ -116,47 +117,47 @@ pub struct CreateTask {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::Due>)]
     pub due: Option<Due>,
-    /// Its tags, all different, in the order in which they are to be shown.
+    /// The tags, all different, in the order in which they are shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 20, value_type = Option<std::collections::BTreeSet<stand_ins::Tag>>)]
     pub tags: Option<Vec<String>>,
 }
 
-/// Changes of a task (JSON Merge Patch, RFC 7396): a field that is absent stays as it is, `null` clears it.
+/// Changes of a task (JSON Merge Patch, RFC 7396): without a member the field stays, and `null` removes its value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeTask {
-    /// What is to be done.
+    /// The title.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = stand_ins::Title)]
     pub title: Option<String>,
-    /// More about it; `null` clears it.
+    /// The description; `null` removes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::Description>)]
     pub description: Option<Option<String>>,
-    /// How urgent it is.
+    /// The priority.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = stand_ins::Priority)]
     pub priority: Option<Priority>,
-    /// When it is due; `null` clears it.
+    /// When it is due; `null` removes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::Due>)]
     pub due: Option<Option<Due>>,
-    /// Its tags, all of them; `null` clears them.
+    /// All tags; `null` removes them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::BTreeSet<stand_ins::Tag>>, max_items = 20)]
     pub tags: Option<Option<Vec<String>>>,
-    /// Where it is to stand.
+    /// The new status.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = stand_ins::Status)]
     pub status: Option<Status>,
 }
 
-/// Which version to bring a task back to.
+/// The version to revert a task to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevertTask {
-    /// What the task was at this version, it is to be again.
+    /// The task gets the fields and the status that it had at this version.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     pub to_version: u64,
 }
@@ -167,7 +168,7 @@ impl RevertTask {
     pub const LAST_VERSION: u64 = (1 << 53) - 1;
 }
 
-/// Which request to take back.
+/// The request to undo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UndoRequest {
@@ -176,7 +177,7 @@ pub struct UndoRequest {
     pub request_id: String,
 }
 
-/// The body of a command that has nothing to say. It may be left out.
+/// The body of a command without parameters. It may be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}

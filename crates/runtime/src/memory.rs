@@ -98,7 +98,8 @@ mod tests {
         ] {
             let told = Arc::new(Mutex::new(Vec::new()));
             let hears = Arc::clone(&told);
-            let watching = watch(limit, move |short| hears.lock().unwrap().push(short));
+            let hear = move |short| hears.lock().unwrap().push(short);
+            let watching = watch(limit, hear, CancellationToken::new());
             let _ = tokio::time::timeout(EVERY * 10, watching).await;
             assert_eq!(*told.lock().unwrap(), expected, "{limit:?}");
         }

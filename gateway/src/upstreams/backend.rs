@@ -1,11 +1,11 @@
 //! One role behind the gateway, in this process or elsewhere.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{Router, body::Body, response::Response};
 use http::{Request, request::Parts};
 use http_api::Forwarded;
-use runtime::{Background, Rounds};
+use runtime::Background;
 use tower::ServiceExt;
 
 use super::{
@@ -16,9 +16,6 @@ use super::{
     replicas::Replicas,
 };
 use crate::{config::Upstream, error::ForwardError};
-
-/// The pause between two probes of readiness.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Backend {
     name: &'static str,
@@ -88,13 +85,10 @@ impl Backend {
     /// Watches its replicas in the `background`.
     pub(crate) fn watch(self: &Arc<Self>, background: &Background) {
         let here = Arc::clone(self);
-        let mut rounds = Rounds::every(WATCH_EVERY, background.stop());
+        let stop = background.stop();
         background.spawn_until_stopped("watch over replicas", async move {
-            let Location::Remote(replicas) = &here.location else {
-                return;
-            };
-            while rounds.next().await {
-                replicas.look().await;
+            if let Location::Remote(replicas) = &here.location {
+                replicas.watch(&stop).await;
             }
         });
     }

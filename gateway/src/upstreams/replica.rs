@@ -17,7 +17,9 @@ use http::{
 };
 use http_api::GuardedBody;
 use prometheus::IntGauge;
-use tokio::time::{Instant, sleep, timeout};
+use runtime::Rounds;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
@@ -171,11 +173,11 @@ impl Replica {
         }
     }
 
-    /// Probes its readiness once a second; never returns.
-    pub(super) async fn watch(&self) {
-        loop {
+    /// Probes its readiness once a second, until `stop` is cancelled.
+    pub(super) async fn watch(&self, stop: CancellationToken) {
+        let mut rounds = Rounds::every(WATCH_EVERY, stop);
+        while rounds.next().await {
             self.look().await;
-            sleep(WATCH_EVERY).await;
         }
     }
 

@@ -15,6 +15,7 @@ use http::request::Parts;
 use http_api::AtLeast;
 use prometheus::{Histogram, IntCounter};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
@@ -112,12 +113,9 @@ impl Replicas {
                     self.duration.observe(started.elapsed().as_secs_f64());
                     return Ok(response);
                 }
-                Some(Err(error @ ForwardError::Unreachable(_))) => {
-                    // Nothing was sent to this replica. The request to another one may have taken effect.
-                    if !is_sent(&failure) {
-                        failure = error;
-                    }
-                }
+                // Nothing was sent to this replica. The request to another one may have taken effect.
+                Some(Err(error @ ForwardError::Unreachable(_))) if !is_sent(&failure) => failure = error,
+                Some(Err(ForwardError::Unreachable(_))) => {}
                 Some(Err(error @ ForwardError::Lost(_))) if may_repeat() => {
                     failure = error;
                     if !self.may_send_again() {
@@ -200,9 +198,9 @@ impl Replicas {
             .filter_map(|index| self.replicas.get(index))
     }
 
-    /// Probes the readiness of all replicas.
-    pub(super) async fn look(&self) {
-        join_all(self.replicas.iter().map(Replica::look)).await;
+    /// Probes the readiness of all replicas independently of each other, until `stop` is cancelled.
+    pub(super) async fn watch(&self, stop: &CancellationToken) {
+        join_all(self.replicas.iter().map(|replica| replica.watch(stop.clone()))).await;
     }
 
     /// Succeeds as soon as one replica is ready. Otherwise says why none is.

@@ -1,11 +1,14 @@
 //! A bus that delivers nothing, or the wrong messages: the log is read instead.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use bus::{Bus, InProcessBus};
 use events::TaskCompleted;
 use projector::Tuning;
-use test_support::FaultyBus;
+use test_support::{FaultyBus, FaultyStore};
 
 use super::{
     fixture::{Fixture, eventually, pace, readiness},

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use events::{Due, Priority, Status, fold_text, line};
+use events::{Due, fold_text, line};
 use http_api::{BadParameter, Parameters, limit_to};
 use serde::{Deserialize, de::value::StrDeserializer};
 

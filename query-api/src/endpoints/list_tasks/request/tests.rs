@@ -1,6 +1,6 @@
 //! Which parameters of a list are understood.
 
-use events::Timestamp;
+use events::{Priority, Status, Timestamp};
 
 use super::*;
 use crate::tasks::{Sort, SortBy};
