@@ -13,7 +13,7 @@ use super::{
     account::account,
     in_flight::AtWork,
     limit::{By, Limit},
-    middleware::Limiter,
+    limiter::Limiter,
     subject::Subject,
 };
 use crate::caller::{Caller, shows_a_program_token, signed_subject};

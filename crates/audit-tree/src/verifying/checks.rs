@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use transparency_log::{Checkpoint, Hash, NoteError, VerifierKey, cosigned_at};
 
-use super::{Kept, Verification};
+use super::verification::{Kept, Verification};
 use crate::{SignedCheckpoint, comparison::Comparison};
 
 /// The roots of the trees of these sizes; `None` where the log has not so many events.

@@ -7,7 +7,7 @@ use events::StoredEvent;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use transparency_log::{Hash, entry_hash};
 
-use super::Verification;
+use super::verification::Verification;
 use crate::{EventHeader, VerifyError, comparison::Leaf, reading::signed};
 
 /// Positions of which each part of the log consists that is read and hashed at once: whole tiles.
