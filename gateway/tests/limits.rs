@@ -233,6 +233,25 @@ async fn an_account_is_tried_so_often_from_one_address_in_every_spelling() {
 }
 
 #[tokio::test]
+async fn what_the_limit_of_an_account_refuses_costs_its_address_nothing() {
+    let by_account = limit("account", "account", "POST /auth/*", 2);
+    let by_address = "[[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"POST /auth/*\"]\nrequests = 4\nper_seconds = 3600\n";
+    let gateway = GatewayFixture::with(&format!("{by_account}{by_address}")).await;
+    for (email, expected) in [
+        ("ada@example.org", StatusCode::OK),
+        ("ada@example.org", StatusCode::OK),
+        ("ada@example.org", LIMITED),
+        ("ada@example.org", LIMITED),
+        ("ada@example.org", LIMITED),
+        ("bob@example.org", StatusCode::OK),
+        ("eve@example.org", StatusCode::OK),
+        ("kim@example.org", LIMITED),
+    ] {
+        assert_eq!(gateway.login("192.0.2.1", email).await, expected, "{email}");
+    }
+}
+
+#[tokio::test]
 async fn what_auth_counts_itself_passes() {
     let refuses = || async {
         let headers = [

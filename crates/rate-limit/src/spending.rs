@@ -121,7 +121,8 @@ impl Spending {
         Ok(quota.standing(place.due, now))
     }
 
-    fn give_back(&self, quota: Quota, key: impl Hash) {
+    /// Takes one back that was spent from the quota of a key.
+    pub fn give_back(&self, quota: Quota, key: impl Hash) {
         let hash = self.hash(key);
         let mut row = self.row(hash);
         if let Some(place) = row.iter_mut().find(|place| place.key == hash) {

@@ -58,6 +58,8 @@ struct Admission<'a, 'l> {
     user: Option<UserId>,
     at_work: AtWork,
     standings: Vec<(&'a Limit, Standing)>,
+    /// What it has cost so far.
+    spent: Vec<(&'a Limit, Subject)>,
     /// The limits by address have been counted.
     is_address_counted: bool,
 }
@@ -96,6 +98,7 @@ impl<'a, 'l> Admission<'a, 'l> {
             user,
             at_work,
             standings: Vec::new(),
+            spent: Vec::new(),
             is_address_counted: false,
         })
     }
@@ -156,12 +159,17 @@ impl<'a, 'l> Admission<'a, 'l> {
         Ok(request)
     }
 
-    /// Spends one from the budgets that `subject` names, for each limit that it names one for.
+    /// Spends one from the budgets that `subject` names, for each limit that it names one for. A request that one of them
+    /// refuses costs nothing, also not what was spent for it before.
     fn spend(&mut self, subject: impl Fn(&Limit) -> Option<Subject>) -> Result<(), Problem> {
         let counted = self.limits.iter();
-        let counted = counted.filter_map(|limit| Some((*limit, subject(limit)?)));
-        let standings = self.limiter.spend(&self.notes, counted.collect())?;
+        let counted: Vec<_> = counted
+            .filter_map(|limit| Some((*limit, subject(limit)?)))
+            .collect();
+        let standings = self.limiter.spend(&self.notes, counted.clone());
+        let standings = standings.inspect_err(|_| self.limiter.give_back(&self.spent))?;
         self.standings.extend(standings);
+        self.spent.extend(counted);
         Ok(())
     }
 }

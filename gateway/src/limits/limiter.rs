@@ -61,10 +61,9 @@ impl Limiter {
         notes: &AccessNotes,
         counted: Vec<(&'a Limit, Subject)>,
     ) -> Result<Vec<(&'a Limit, Standing)>, Problem> {
-        // With the quota in the key, everyone begins afresh under a limit that an operator has changed.
-        let budgets: Vec<(Quota, (&str, Quota, &Subject))> = counted
+        let budgets: Vec<_> = counted
             .iter()
-            .map(|(limit, subject)| (limit.quota, (limit.name.as_str(), limit.quota, subject)))
+            .map(|(limit, subject)| (limit.quota, budget(limit, subject)))
             .collect();
         let spent = self.spending.spend(&budgets);
         drop(budgets);
@@ -90,6 +89,13 @@ impl Limiter {
                 };
                 Err(refusal(limit, standing))
             }
+        }
+    }
+
+    /// Gives back one to the budget of each: a request that is refused after all costs nothing.
+    pub(super) fn give_back(&self, spent: &[(&Limit, Subject)]) {
+        for (limit, subject) in spent {
+            self.spending.give_back(limit.quota, budget(limit, subject));
         }
     }
 
@@ -119,6 +125,11 @@ impl Limiter {
             ))
         })
     }
+}
+
+/// The key of a budget. It holds the quota, so that everyone begins afresh under a limit that an operator has changed.
+fn budget<'a>(limit: &'a Limit, subject: &'a Subject) -> (&'a str, Quota, &'a Subject) {
+    (limit.name.as_str(), limit.quota, subject)
 }
 
 fn refusal(limit: &Limit, standing: Standing) -> Problem {
