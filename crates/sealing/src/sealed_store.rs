@@ -105,27 +105,36 @@ impl SealedStore {
         subjects: &BTreeSet<UserId>,
     ) -> Result<HashMap<UserId, SubjectKey>, KeyError> {
         let mut keys = self.keys.of(subjects).await?;
-        let missing: Vec<UserId> = subjects
-            .iter()
-            .copied()
-            .filter(|subject| !keys.contains_key(subject))
-            .collect();
-        for subject in &missing {
-            let first = self
-                .inner
-                .stream_page(&StreamName::account(*subject), 0, 1)
-                .await?;
-            // It is unknown whether a dropped payload was encrypted.
-            let may_be_sealed = |event: &RecordedEvent| is_sealed(event) || event.is_dropped();
-            if first.entries.iter().flatten().any(may_be_sealed) {
+        let mut missing = Vec::new();
+        for subject in subjects {
+            if keys.contains_key(subject) {
+                continue;
+            }
+            if !self.has_sealed_events(*subject).await? {
+                missing.push(*subject);
+                continue;
+            }
+            // Another process may have created the key and appended meanwhile. Then the key is here by now.
+            let created = self.keys.of(&BTreeSet::from([*subject])).await?;
+            if created.is_empty() {
                 self.keys.report_lost(*subject);
                 return Err(KeyError::Lost(*subject));
             }
+            keys.extend(created);
         }
         if !missing.is_empty() {
             keys.extend(self.keys.new_for(&missing).await?);
         }
         Ok(keys)
+    }
+
+    /// Whether there are encrypted events about `subject` in the log.
+    async fn has_sealed_events(&self, subject: UserId) -> Result<bool, KeyError> {
+        let account = StreamName::account(subject);
+        let first = self.inner.stream_page(&account, 0, 1).await?;
+        // It is unknown whether a dropped payload was encrypted.
+        let may_be_sealed = |event: &RecordedEvent| is_sealed(event) || event.is_dropped();
+        Ok(first.entries.iter().flatten().any(may_be_sealed))
     }
 }
 

@@ -2,7 +2,10 @@
 
 mod followed_erasures;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use database::{Database, Schema};
 use event_store::{EventStore, Page, StoreError};
@@ -12,6 +15,7 @@ use events::{
 };
 use runtime::SystemClock;
 use sealing::{Comparison, Copied, KeyError, MasterKeys, SealedStore, SubjectKeys, erased_people};
+use test_support::{FaultyStore, eventually};
 use uuid::Uuid;
 
 pub(crate) use followed_erasures::whoever_was_erased_is_found_when_their_key_is_put_back;
@@ -30,7 +34,7 @@ macro_rules! promises {
     ($place:path) => {
         suite::promises!($place,
             the_log_holds_nothing_personal what_is_erased_gives_placeholders processes_agree_on_one_key
-            a_key_is_never_made_again what_was_moved_does_not_open an_unusable_key_is_one_unreadable_record
+            two_first_events_of_a_person_lose_no_key a_key_is_never_made_again what_was_moved_does_not_open an_unusable_key_is_one_unreadable_record
             a_lost_key_is_not_replaced readiness_asks_whether_keys_can_be_made rotation_wraps_every_key_again another_master_key_is_refused what_comes_sealed_over_the_bus_is_opened
             without_the_keys_nothing_is_appended clear_events_of_before_are_read
             whoever_was_erased_is_found_when_their_key_is_put_back
@@ -291,6 +295,33 @@ pub(crate) async fn an_unusable_key_is_one_unreadable_record(place: Place) {
     let new = place.keys_with(&["cd"]).await.unwrap();
     let page = place.sealed(&new).log_page(0, 1).await.unwrap();
     assert_eq!(page.entries[0].as_ref().unwrap().metadata.subject, well);
+}
+
+/// One process has found no key, and before it looks into the log, another has created one and used it.
+pub(crate) async fn two_first_events_of_a_person_lose_no_key(place: Place) {
+    let subject = UserId(Uuid::now_v7());
+    let account = StreamName::account(subject);
+    let log = FaultyStore::over(Arc::clone(&place.log));
+    let slow = SealedStore::over(log.clone(), place.keys().await);
+    let fast = place.sealed(&place.keys().await);
+    let reading = log.reading.write().await;
+    let late = slow.append(&account, 0, vec![renamed(subject)]);
+    let first = async {
+        // By now the other one has asked for the key.
+        eventually("the first looks into the log", async || {
+            log.reads.load(Ordering::SeqCst) > 0
+        })
+        .await;
+        fast.append(&account, 0, vec![renamed(subject)]).await.unwrap();
+        drop(reading);
+    };
+    let (late, ()) = tokio::join!(late, first);
+    assert!(
+        matches!(late, Err(StoreError::Conflict { actual: 1, .. })),
+        "{late:?}"
+    );
+    let appended = slow.append(&account, 1, vec![renamed(subject)]).await;
+    assert_eq!(appended.unwrap().version, 2);
 }
 
 pub(crate) async fn a_lost_key_is_not_replaced(place: Place) {
