@@ -174,9 +174,8 @@ mod tests {
         assert_eq!(turns.try_take("a").unwrap_err(), NoKeyedPermit::Late);
         drop(first);
         let _first = turns.try_take("a").unwrap();
-        assert_eq!(
-            KeyedSemaphore::new(1, 0).try_take("a").unwrap_err(),
-            NoKeyedPermit::Full
-        );
+        let without_queue = KeyedSemaphore::new(1, 1);
+        let _only = without_queue.try_take("a").unwrap();
+        assert_eq!(without_queue.try_take("a").unwrap_err(), NoKeyedPermit::Full);
     }
 }

@@ -115,6 +115,8 @@ impl<'a, 'l> Admission<'a, 'l> {
             By::User | By::Account => None,
         })?;
         self.standings.retain(|(limit, _)| limit.by == By::Address);
+        // Auth is asked for that, so it is not given back.
+        self.spent.clear();
         self.is_address_counted = true;
         let caller = Caller::of(self.limiter.verifier(), headers).await;
         self.user = caller.map(|caller| caller.user_id());

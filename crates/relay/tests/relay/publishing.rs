@@ -174,8 +174,9 @@ async fn fill(store: &dyn EventStore, count: u128) {
 
 async fn keeps_the_order_while_the_bus_is_down(footing: Footing) {
     let fixture = Fixture::new(footing).await;
-    fixture.bus.down.store(true, Ordering::SeqCst);
     let replica = fixture.start().await;
+    eventually("it leads", async || replica.leads()).await;
+    fixture.bus.down.store(true, Ordering::SeqCst);
     replica.append_about(1..13).await;
     eventually("publishing failed", async || {
         replica.metric("taskledger_relay_publish_failures_total") >= 2.0

@@ -181,6 +181,10 @@ impl Lock {
         if let Some(server) = live.postgres() {
             // The session holds the lock, so it must not be in the pool.
             let mut connection = server.connect().await?;
+            // A rebuild may take hours, in which nothing is sent on this connection.
+            sqlx::query("SET idle_session_timeout = 0")
+                .execute(&mut connection)
+                .await?;
             let free: bool =
                 sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('taskledger.rebuild', 0))")
                     .fetch_one(&mut connection)
@@ -192,5 +196,31 @@ impl Lock {
             };
         }
         places.lock_files()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use test_support::TestDatabase;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn postgres_does_not_end_the_session_that_holds_the_lock() {
+        let server = TestDatabase::create().await;
+        let sql = format!(
+            "ALTER DATABASE {} SET idle_session_timeout = '200ms'",
+            server.name()
+        );
+        server.run_outside(&sql).await;
+        let url = server.url();
+        let live = Database::open(url.as_str(), Schema::ReadModels, 2).await.unwrap();
+        let places = Generations::new(url.as_str());
+        let _lock = Lock::take(&places, &live).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let second = Lock::take(&places, &live).await;
+        assert!(matches!(second, Err(RebuildError::AtWork)));
     }
 }
