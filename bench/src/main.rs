@@ -160,8 +160,9 @@ fn remember(system: &system::System, when: &str, at_most: Option<f64>) -> anyhow
         None => String::new(),
     };
     print(&format!(
-        "resident memory {when}: {all:.1} MiB ({}){verdict}",
-        each.join(", ")
+        "resident memory {when}: {all:.1} MiB ({}){verdict}; {:.1} MiB if what processes share is counted once",
+        each.join(", "),
+        system.memory_in_all()?
     ));
     Ok(())
 }

@@ -42,10 +42,19 @@ impl Role {
         self.memory_in("VmRSS:")
     }
 
+    /// Its share in MiB of the memory that all processes take: of a page that several processes share, its part.
+    pub(crate) fn share_of_memory(&self) -> anyhow::Result<f64> {
+        self.read("smaps_rollup", "Pss:")
+    }
+
     /// The value in MiB of a field of `/proc/PID/status`.
     pub(crate) fn memory_in(&self, figure: &str) -> anyhow::Result<f64> {
+        self.read("status", figure)
+    }
+
+    fn read(&self, file: &str, figure: &str) -> anyhow::Result<f64> {
         let process = self.process.as_ref().context("not running")?;
-        let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/{file}", process.id()))?;
         let kibibytes: f64 = status
             .lines()
             .find_map(|line| line.strip_prefix(figure)?.trim().split(' ').next())

@@ -206,6 +206,11 @@ impl System {
             .collect()
     }
 
+    /// The memory in MiB of all processes together, with each page that several of them share counted once.
+    pub(crate) fn memory_in_all(&self) -> anyhow::Result<f64> {
+        self.roles.iter().map(Role::share_of_memory).sum()
+    }
+
     /// The sum of all samples of a metric, over all replicas of a role.
     pub(crate) async fn metric(&self, role: &str, metric: &str) -> anyhow::Result<f64> {
         let mut samples: Vec<f64> = Vec::new();
