@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use database::{Database, DatabaseError, Schema, WriteProbe};
+use database::{Database, DatabaseError, Forgetting, Schema, WriteProbe};
 use runtime::Background;
 use tempfile::TempDir;
 use test_support::eventually;
@@ -296,6 +296,17 @@ async fn who_reads_in_a_transaction_holds_up_nobody_when_deleted_rows_are_to_be_
     })
     .await;
     assert_eq!(count(&database).await, 1);
+}
+
+/// Each try holds up whoever wants to write.
+#[tokio::test]
+async fn after_a_failure_it_is_not_tried_at_once_to_write_the_file_again() {
+    let directory = TempDir::new().unwrap();
+    let database = open(&directory).await;
+    let mut forgetting = Forgetting::of(database.clone());
+    database.close().await;
+    forgetting.forget_deleted().await.unwrap_err();
+    assert!(!forgetting.forget_deleted().await.unwrap(), "that was no try");
 }
 
 /// There is no moment in which nobody reads, so that SQLite alone does not begin the -wal again.
