@@ -181,7 +181,15 @@ async fn readers_that_do_not_read_take_no_more_memory_than_allowed() {
         assert!(metrics.contains(&counted), "{counted} in {metrics}");
     }
     assert_eq!(status(&server, "/").await, 200, "a small answer");
-    drop(slow);
+    // The result of a command is always sent.
+    let mut command = server.connect().await;
+    command.send(get_of("/endless").replace("GET", "POST")).await;
+    let mut head = [0; 12];
+    tokio::io::AsyncReadExt::read_exact(&mut command.0, &mut head)
+        .await
+        .unwrap();
+    assert_eq!(&head[9..], b"200");
+    drop((slow, command));
     let mut answer = 503;
     while answer == 503 {
         // Only its head: the server notices that the client has gone.

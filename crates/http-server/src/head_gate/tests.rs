@@ -122,11 +122,7 @@ proptest! {
 #[test]
 fn a_lone_line_feed_ends_no_body() {
     for chunks in ["0\r\n\n", "0\n\r\n", "0\r\na: b\n\r\n", "1\r\na\n0\r\n\r\n"] {
-        let end = end_for_the_gate(chunks.as_bytes());
-        assert!(
-            end.is_none_or(|end| chunks == "0\r\na: b\n\r\n" && end == chunks.len()),
-            "{chunks:?}: {end:?}"
-        );
+        assert_eq!(end_for_the_gate(chunks.as_bytes()), None, "{chunks:?}");
     }
 }
 

@@ -16,7 +16,7 @@ use axum::{
     Router,
     body::{Body, HttpBody},
     extract::{ConnectInfo, Path},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -127,7 +127,7 @@ impl Server {
                     serde_json::to_string(&object.fields).unwrap().len().to_string()
                 }),
             )
-            .route("/endless", get(|| async { "x".repeat(64 * 1024 * 1024) }))
+            .route("/endless", any(|| async { "x".repeat(64 * 1024 * 1024) }))
             .route("/stream/{kind}", get(stream))
             .route("/gate", get(gated.clone()).post(gated));
         let metrics = Metrics::new("test");
