@@ -168,7 +168,7 @@ impl<'a, 'l> Admission<'a, 'l> {
         let counted: Vec<_> = counted
             .filter_map(|limit| Some((*limit, subject(limit)?)))
             .collect();
-        let standings = self.limiter.spend(&self.notes, counted.clone());
+        let standings = self.limiter.spend(&self.notes, &counted);
         let standings = standings.inspect_err(|_| self.limiter.give_back(&self.spent))?;
         self.standings.extend(standings);
         self.spent.extend(counted);

@@ -59,15 +59,14 @@ impl Limiter {
     pub(super) fn spend<'a>(
         &self,
         notes: &AccessNotes,
-        counted: Vec<(&'a Limit, Subject)>,
+        counted: &[(&'a Limit, Subject)],
     ) -> Result<Vec<(&'a Limit, Standing)>, Problem> {
         let budgets: Vec<_> = counted
             .iter()
             .map(|(limit, subject)| (limit.quota, budget(limit, subject)))
             .collect();
         let spent = self.spending.spend(&budgets);
-        drop(budgets);
-        let limits = counted.into_iter().map(|(limit, _)| limit);
+        let mut limits = counted.iter().map(|(limit, _)| *limit);
         match spent {
             Ok(standings) => {
                 let standings: Vec<_> = limits.zip(standings).collect();
@@ -78,7 +77,7 @@ impl Limiter {
                 Ok(standings)
             }
             Err(Refused { index, wait }) => {
-                let Some(limit) = limits.into_iter().nth(index) else {
+                let Some(limit) = limits.nth(index) else {
                     return Err(Problem::internal());
                 };
                 self.count(limit.name.as_str(), "refused");
