@@ -15,9 +15,9 @@ use crate::{
 const LARGEST: u64 = 64 << 20;
 /// How often its size is looked at.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long it may take until nobody reads from it any more; whoever wants to write waits meanwhile,
+/// How long a try waits until nobody reads from it any more. Nobody can write meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// and after a try without success for so long they do not.
+/// The pause after a try without success.
 const PAUSE: Duration = Duration::from_secs(20);
 
 /// For what can be done another time.
