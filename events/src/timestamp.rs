@@ -86,6 +86,10 @@ impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // The parser of `time` skips any byte between date and time.
+        if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
+            return Err(ParseTimestampError);
+        }
         let instant = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| ParseTimestampError)?;
         let utc = instant
             .checked_to_offset(UtcOffset::UTC)

@@ -151,6 +151,7 @@ async fn every_bound_holds() {
         ("due", json!("2026-02-30"), "/due", "malformed"),
         ("due", json!("10000-01-01"), "/due", "malformed"),
         ("due", json!("2026-12-01T09:00:00"), "/due", "malformed"),
+        ("due", json!("2026-12-01x09:00:00Z"), "/due", "malformed"),
         ("due", json!(20261201), "/due", "wrong-type"),
         ("tags", json!(tags(21)), "/tags", "too-many"),
         ("tags", json!("a"), "/tags", "wrong-type"),
