@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use http::{Method, Uri};
 
 /// How large the head of a request may be.
@@ -31,8 +31,11 @@ impl HeadLimits {
 /// The request target may take this many bytes: 8 KiB of a query string, and a path. RFC 9110, section 4.1, asks for
 /// 8,000 at least.
 const MAX_TARGET: usize = 9 * 1024;
-/// What a refused head is replaced by keeps these, so that answer and log name the request as its client does.
-const KEPT: [&str; 3] = ["x-request-id", "traceparent", "user-agent"];
+/// The stand-in for a refused head keeps these fields, so that answer and log name the request as its client does, and a
+/// page in a browser may read the answer.
+const KEPT: [&str; 4] = ["x-request-id", "traceparent", "user-agent", "origin"];
+/// As many fields of one name are kept: a second one shows that the name is repeated.
+const MOST_OF_ONE_NAME: usize = 2;
 
 /// Why a request is refused before all of it was read. The server passes on a stand-in request with this among its
 /// extensions; the router answers it and the connection ends.
@@ -63,24 +66,6 @@ pub(crate) enum Framing {
     Chunked,
 }
 
-/// A head that is not served.
-#[derive(Debug)]
-pub(crate) struct RefusedHead {
-    pub(crate) refusal: Refusal,
-    /// A valid head for hyper, of the request that is answered with the refusal.
-    pub(crate) stand_in: Bytes,
-}
-
-impl Refusal {
-    /// The refused head of a request that cannot be read.
-    pub(crate) fn unread(self) -> RefusedHead {
-        RefusedHead {
-            refusal: self,
-            stand_in: Bytes::from_static(b"BAD / HTTP/1.1\r\nhost: -\r\nconnection: close\r\n\r\n"),
-        }
-    }
-}
-
 /// The reason, in a sentence for the sender.
 impl Display for Refusal {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
@@ -105,23 +90,20 @@ impl Display for Refusal {
 }
 
 /// Judges what has come of a head. `None` while it is not complete; then its length and the framing of the body.
-pub(crate) fn look(bytes: &[u8], limits: HeadLimits) -> Result<Option<(usize, Framing)>, RefusedHead> {
-    if target_length(bytes) > MAX_TARGET {
-        return Err(Refusal::TargetTooLong.unread());
-    }
+pub(crate) fn look(bytes: &[u8], limits: HeadLimits) -> Result<Option<(usize, Framing)>, Refusal> {
     let mut fields = [httparse::EMPTY_HEADER; HeadLimits::OF_GATEWAYS.fields];
     let count = limits.fields.min(fields.len());
     let mut head = httparse::Request::new(&mut fields[..count]);
     match head.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) if length <= limits.bytes => match judge(&head) {
-            Ok(framing) => Ok(Some((length, framing))),
-            Err(refusal) => Err(RefusedHead {
-                refusal,
-                stand_in: stand_in(&head),
-            }),
-        },
+        // A long target is refused once the whole head has come, because the fields after it name the request.
         Ok(httparse::Status::Partial) if bytes.len() < limits.bytes => Ok(None),
-        Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(Refusal::TooLarge.unread()),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) if target_length(bytes) > MAX_TARGET => {
+            Err(Refusal::TargetTooLong)
+        }
+        Ok(httparse::Status::Complete(length)) if length <= limits.bytes => {
+            judge(&head).map(|framing| Some((length, framing)))
+        }
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(Refusal::TooLarge),
         Err(error) => Err(Refusal::Malformed(match error {
             httparse::Error::HeaderName => "the name of a header is malformed",
             httparse::Error::HeaderValue => "the value of a header is malformed",
@@ -130,8 +112,7 @@ pub(crate) fn look(bytes: &[u8], limits: HeadLimits) -> Result<Option<(usize, Fr
             httparse::Error::Status | httparse::Error::Token | httparse::Error::TooManyHeaders => {
                 "the first line is malformed"
             }
-        })
-        .unread()),
+        })),
     }
 }
 
@@ -251,10 +232,18 @@ fn framing(head: &httparse::Request<'_, '_>) -> Result<Framing, Refusal> {
     }
 }
 
-/// A valid head for hyper, with the usable parts of the request.
-fn stand_in(head: &httparse::Request<'_, '_>) -> Bytes {
-    let method = head.method.filter(|method| *method != "CONNECT");
-    let target = head.path.filter(|target| target.parse::<Uri>().is_ok());
+/// A valid head for hyper, with the usable parts of a refused head, or of what has come of it: it answers the refusal.
+pub(crate) fn stand_in(bytes: &[u8]) -> BytesMut {
+    let mut fields = [httparse::EMPTY_HEADER; HeadLimits::OF_GATEWAYS.fields];
+    let mut head = httparse::Request::new(&mut fields);
+    // Where the parser stops, it leaves what it has read before.
+    let _ = head.parse(bytes);
+    let method = head
+        .method
+        .filter(|method| *method != "CONNECT" && Method::from_bytes(method.as_bytes()).is_ok());
+    let target = head
+        .path
+        .filter(|target| target.len() <= MAX_TARGET && target.parse::<Uri>().is_ok());
     let mut text = BytesMut::new();
     text.put_slice(method.unwrap_or("BAD").as_bytes());
     text.put_u8(b' ');
@@ -264,7 +253,7 @@ fn stand_in(head: &httparse::Request<'_, '_>) -> Bytes {
         _ => b" HTTP/1.1\r\n",
     });
     for name in KEPT {
-        for value in values(head, name) {
+        for value in values(&head, name).take(MOST_OF_ONE_NAME) {
             text.put_slice(name.as_bytes());
             text.put_slice(b": ");
             text.put_slice(value);
@@ -272,7 +261,7 @@ fn stand_in(head: &httparse::Request<'_, '_>) -> Bytes {
         }
     }
     text.put_slice(b"host: -\r\nconnection: close\r\n\r\n");
-    text.freeze()
+    text
 }
 
 #[cfg(test)]

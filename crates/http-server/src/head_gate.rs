@@ -4,7 +4,7 @@
 use bytes::{Buf, BytesMut};
 use tokio::io::ReadBuf;
 
-use crate::head::{Framing, HeadLimits, Refusal, RefusedHead, look};
+use crate::head::{Framing, HeadLimits, Refusal, look, stand_in};
 
 /// A head that grows without a line break is checked again after this many bytes.
 const LOOK_AGAIN: usize = 1024;
@@ -104,16 +104,18 @@ impl HeadGate {
                 };
                 None
             }
-            Err(refused) => Some(self.refuse(refused)),
+            Err(refusal) => {
+                self.refuse();
+                Some(refusal)
+            }
         }
     }
 
     /// Passes on a stand-in for the head that has begun, and nothing after it.
-    pub(crate) fn refuse(&mut self, RefusedHead { refusal, stand_in }: RefusedHead) -> Refusal {
-        self.held = BytesMut::from(&stand_in[..]);
+    pub(crate) fn refuse(&mut self) {
+        self.held = stand_in(&self.held);
         self.passed = self.held.len();
         self.next = Next::Nothing;
-        refusal
     }
 
     /// How many bytes of a body may be read directly at once.

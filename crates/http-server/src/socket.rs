@@ -195,7 +195,8 @@ impl Socket {
                     Refusal::TimedOut
                 }
             };
-            self.activity.refuse(self.gate.refuse(refusal.unread()));
+            self.gate.refuse();
+            self.activity.refuse(refusal);
         }
         self.waited = Duration::ZERO;
         Poll::Ready(Ok(()))

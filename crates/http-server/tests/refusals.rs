@@ -137,19 +137,49 @@ async fn what_is_not_served_gets_a_problem_with_all_headers() {
     }
 }
 
+/// Whatever of a head was read names the request in the answer and in the metrics.
 #[tokio::test]
 async fn a_refusal_is_counted_and_keeps_the_clients_own_id() {
+    let server = Server::start(short()).await;
+    let named = |target: &str, rest: &str| {
+        format!("DELETE {target} HTTP/1.1\r\nX-Request-Id: mine\r\nHost: a\r\n{rest}")
+    };
+    for (request, code, status) in [
+        (named("/x", "Host: b\r\n\r\n"), "bad-request", 400),
+        (named("/x", "A : b\r\n\r\n"), "bad-request", 400),
+        (named("/x", "A: b"), "request-timeout", 408),
+        (
+            named(&format!("/{}", "x".repeat(10_000)), "\r\n"),
+            "uri-too-long",
+            414,
+        ),
+        (
+            named("/x", &format!("{}\r\n", "a: b\r\n".repeat(110))),
+            "headers-too-large",
+            431,
+        ),
+        (
+            named("/x", &format!("a: {}\r\n\r\n", "b".repeat(70_000))),
+            "headers-too-large",
+            431,
+        ),
+    ] {
+        let answer = refused(&server, request.as_bytes()).await;
+        assert_whole(&answer, code);
+        assert_eq!(answer.2["request_id"], "mine", "{code}");
+        let counted = format!(
+            r#"taskledger_http_requests_total{{method="DELETE",route="unmatched",status="{status}",role="test"}}"#
+        );
+        let metrics = server.metrics.encode();
+        assert!(metrics.contains(&counted), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn repeated_fields_do_not_make_an_answer_bare() {
     let server = Server::start(ServerOptions::default()).await;
-    let answer = refused(&server, b"DELETE /x HTTP/1.1\r\nX-Request-Id: mine\r\n\r\n").await;
-    assert_whole(&answer, "bad-request");
-    assert_eq!(answer.2["request_id"], "mine");
-    let counted =
-        r#"taskledger_http_requests_total{method="DELETE",route="unmatched",status="400",role="test"} 1"#;
-    assert!(
-        server.metrics.encode().contains(counted),
-        "{}",
-        server.metrics.encode()
-    );
+    let request = format!("GET / HTTP/1.1\r\n{}\r\n", "User-Agent: me\r\n".repeat(100));
+    assert_whole(&refused(&server, request.as_bytes()).await, "bad-request");
 }
 
 #[tokio::test]

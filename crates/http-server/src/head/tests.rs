@@ -4,15 +4,13 @@ use super::*;
 
 fn refused(head: &str) -> Refusal {
     match look(head.as_bytes(), HeadLimits::OF_CLIENTS) {
-        Err(refused) => {
+        Err(refusal) => {
+            let stand_in = stand_in(head.as_bytes());
             assert_eq!(
-                look(&refused.stand_in, HeadLimits::OF_CLIENTS)
-                    .unwrap()
-                    .unwrap()
-                    .1,
-                Framing::Length(0)
+                look(&stand_in, HeadLimits::OF_CLIENTS),
+                Ok(Some((stand_in.len(), Framing::Length(0))))
             );
-            refused.refusal
+            refusal
         }
         Ok(other) => panic!("{other:?} for {head}"),
     }
@@ -178,12 +176,54 @@ fn sizes_hold_to_the_byte() {
 
 #[test]
 fn what_is_refused_keeps_its_name() {
-    let head =
-        b"PATCH /tasks?a=b HTTP/1.1\r\nX-Request-Id: mine\r\nUser-Agent: me\r\nAuthorization: x\r\n\r\n";
-    let stand_in = look(head, HeadLimits::OF_CLIENTS).unwrap_err().stand_in;
+    let names = "X-Request-Id: mine\r\nUser-Agent: me\r\nOrigin: https://a\r\n";
+    let kept =
+        "x-request-id: mine\r\nuser-agent: me\r\norigin: https://a\r\nhost: -\r\nconnection: close\r\n\r\n";
+    let long = "x".repeat(HeadLimits::OF_CLIENTS.bytes);
+    for (head, first_line) in [
+        (
+            format!("PATCH /tasks?a=b HTTP/1.1\r\n{names}Authorization: x\r\n\r\n"),
+            "PATCH /tasks?a=b HTTP/1.1",
+        ),
+        // Too many fields.
+        (
+            format!(
+                "PUT /tasks HTTP/1.1\r\nHost: a\r\n{names}{}\r\n",
+                "a: b\r\n".repeat(120)
+            ),
+            "PUT /tasks HTTP/1.1",
+        ),
+        // Too large, whole and in part.
+        (
+            format!("GET /tasks HTTP/1.0\r\n{names}a: {long}\r\n\r\n"),
+            "GET /tasks HTTP/1.0",
+        ),
+        (
+            format!("GET /tasks HTTP/1.1\r\n{names}a: {long}"),
+            "GET /tasks HTTP/1.1",
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\n{names}\r\n", &long[..MAX_TARGET]),
+            "GET / HTTP/1.1",
+        ),
+        (
+            format!("GET /tasks HTTP/1.1\r\n{names}Host : a\r\nUser-Agent: other\r\n\r\n"),
+            "GET /tasks HTTP/1.1",
+        ),
+    ] {
+        refused(&head);
+        assert_eq!(stand_in(head.as_bytes()), format!("{first_line}\r\n{kept}"));
+    }
+}
+
+#[test]
+fn a_stand_in_stays_small_whatever_is_repeated() {
+    let head = format!("GET / HTTP/1.1\r\n{}\r\n", "User-Agent: me\r\n".repeat(100));
+    refused(&head);
+    let stand_in = stand_in(head.as_bytes());
     assert_eq!(
         stand_in,
-        "PATCH /tasks?a=b HTTP/1.1\r\nx-request-id: mine\r\nuser-agent: me\r\nhost: -\r\nconnection: close\r\n\r\n"
+        "GET / HTTP/1.1\r\nuser-agent: me\r\nuser-agent: me\r\nhost: -\r\nconnection: close\r\n\r\n"
     );
 }
 
