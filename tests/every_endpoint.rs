@@ -101,6 +101,8 @@ async fn embedded_endpoints_know_ids_in_their_hyphenated_form_only() {
             there.urn().to_string(),
             format!("%7B{there}%7D"),
             "1".to_owned(),
+            // No text at all.
+            "%FF".to_owned(),
         ] {
             let about = format!("{} {} {id}", operation.method, operation.path);
             problem(&operation.ask(&root, &id, "").await, 404, "not-found", &about);

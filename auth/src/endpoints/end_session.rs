@@ -3,24 +3,21 @@
 use std::sync::Arc;
 
 use auth_client::Caller;
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use events::{Actor, EndReason, SessionId};
-use http_api::{NoFields, RequestContext};
+use http_api::{NoFields, PathId, RequestContext};
 
 use super::answer;
-use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError};
+use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError};
 
 pub(crate) async fn end_session(
     State(auth): State<Arc<Auth>>,
     caller: Caller,
     context: RequestContext,
-    Path(id): Path<String>,
+    session: PathId<SessionId>,
     _: NoFields,
 ) -> Result<Response, ApiError> {
-    let session: SessionId = id.parse().map_err(|_| Refusal::SessionIsUnknown)?;
+    let session = session.or_not_found()?;
     let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context);
     let position = auth
         .end_session(session, caller.user_id(), EndReason::Logout, &metadata)

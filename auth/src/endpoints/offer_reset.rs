@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use api_types::OfferedReset;
 use auth_client::Caller;
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use events::{AdminReason, Role, UserId};
 use http::StatusCode;
-use http_api::{FieldError, Form, OptionalJsonObject, Problem, RequestContext};
+use http_api::{FieldError, Form, OptionalJsonObject, PathId, Problem, RequestContext};
 use serde_json::{Map, Value};
 
 use super::{answer, fields};
-use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, reset_offer};
+use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError, reset_offer};
 
 /// Reads whether the reset removes the second factor, and the reason.
 fn read(body: Map<String, Value>) -> Result<(bool, Option<AdminReason>), Problem> {
@@ -31,12 +28,12 @@ pub(crate) async fn offer_reset(
     State(auth): State<Arc<Auth>>,
     caller: Caller,
     context: RequestContext,
-    Path(id): Path<String>,
+    id: PathId<UserId>,
     body: OptionalJsonObject,
 ) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
     let (removes_second_factor, reason) = read(body.fields)?;
-    let id: UserId = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
+    let id = id.or_not_found()?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let (offered, changed) = reset_offer::offer(&auth, id, &metadata, removes_second_factor, reason).await?;
     let body = OfferedReset {

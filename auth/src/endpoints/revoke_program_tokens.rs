@@ -4,17 +4,12 @@
 use std::sync::Arc;
 
 use auth_client::Caller;
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use events::{Role, UserId};
-use http_api::{NoFields, RequestContext};
+use http_api::{NoFields, PathId, RequestContext};
 
 use super::answer;
-use crate::{
-    auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, revoke_program_tokens,
-};
+use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError, revoke_program_tokens};
 
 pub(crate) async fn of_the_caller(
     State(auth): State<Arc<Auth>>,
@@ -32,11 +27,11 @@ pub(crate) async fn of_somebody(
     State(auth): State<Arc<Auth>>,
     caller: Caller,
     context: RequestContext,
-    Path(id): Path<String>,
+    id: PathId<UserId>,
     _: NoFields,
 ) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
-    let id: UserId = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
+    let id = id.or_not_found()?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let (changed, _) = revoke_program_tokens::revoke_all(&auth, id, &metadata).await?;
     Ok(answer::no_content(id, changed.position))

@@ -4,26 +4,23 @@ use std::sync::Arc;
 
 use api_types::UserBody;
 use auth_client::Caller;
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use events::{Actor, AdminReason, EndReason, Role, UserId};
 use http::StatusCode;
-use http_api::{Form, OptionalJsonObject, RequestContext};
+use http_api::{Form, OptionalJsonObject, PathId, RequestContext};
 use serde_json::{Map, Value};
 
 use super::{answer, fields};
-use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, last_admin};
+use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError, last_admin};
 
 pub(crate) async fn disable(
     State(auth): State<Arc<Auth>>,
     caller: Caller,
     context: RequestContext,
-    Path(id): Path<String>,
+    id: PathId<UserId>,
     body: OptionalJsonObject,
 ) -> Result<Response, ApiError> {
-    let (id, metadata, reason) = read(&caller, &context, &id, body.fields)?;
+    let (id, metadata, reason) = read(&caller, &context, id, body.fields)?;
     let changed = last_admin::disable(&auth, id, &metadata, reason.as_ref()).await?;
     let position = auth
         .end_closed_sessions(&changed, EndReason::Disabled, &metadata)
@@ -40,10 +37,10 @@ pub(crate) async fn enable(
     State(auth): State<Arc<Auth>>,
     caller: Caller,
     context: RequestContext,
-    Path(id): Path<String>,
+    id: PathId<UserId>,
     body: OptionalJsonObject,
 ) -> Result<Response, ApiError> {
-    let (id, metadata, reason) = read(&caller, &context, &id, body.fields)?;
+    let (id, metadata, reason) = read(&caller, &context, id, body.fields)?;
     let changed = last_admin::enable(&auth, id, &metadata, reason.as_ref()).await?;
     Ok(answer::json(
         StatusCode::OK,
@@ -58,14 +55,14 @@ type Command = (UserId, CommandMetadata, Option<AdminReason>);
 fn read(
     caller: &Caller,
     context: &RequestContext,
-    id: &str,
+    id: PathId<UserId>,
     body: Map<String, Value>,
 ) -> Result<Command, ApiError> {
     caller.require(Role::Admin)?;
     let mut form = Form::new(body);
     let reason = form.optional("reason", fields::reason).into_value();
     form.finish()?;
-    let id = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
+    let id = id.or_not_found()?;
     let metadata = CommandMetadata::new(Actor::User(caller.user_id()), context);
     Ok((id, metadata, reason))
 }

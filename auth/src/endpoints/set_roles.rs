@@ -4,17 +4,14 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use api_types::UserBody;
 use auth_client::Caller;
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use events::{Actor, AdminReason, Role, UserId};
 use http::StatusCode;
-use http_api::{FieldError, FieldErrors, Form, JsonObject, Problem, RequestContext, items, text};
+use http_api::{FieldError, FieldErrors, Form, JsonObject, PathId, Problem, RequestContext, items, text};
 use serde_json::{Map, Value};
 
 use super::{answer, fields};
-use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, last_admin};
+use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError, last_admin};
 
 fn read(body: Map<String, Value>) -> Result<(BTreeSet<Role>, Option<AdminReason>), Problem> {
     let mut form = Form::new(body);
@@ -37,12 +34,12 @@ pub(crate) async fn set_roles(
     State(auth): State<Arc<Auth>>,
     caller: Caller,
     context: RequestContext,
-    Path(id): Path<String>,
+    id: PathId<UserId>,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
     let (roles, reason) = read(body.fields)?;
-    let id: UserId = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
+    let id = id.or_not_found()?;
     let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context);
     let changed = last_admin::set_roles(&auth, id, &metadata, &roles, reason.as_ref()).await?;
     Ok(answer::json(

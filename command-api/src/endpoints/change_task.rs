@@ -2,9 +2,10 @@
 
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
-use http_api::{Form, JsonObject, Presence};
+use events::TaskId;
+use http_api::{Form, JsonObject, PathId, Presence};
 
-use super::{app_state::Api, command_headers::CommandHeaders, fields, task_path::TaskPath};
+use super::{app_state::Api, command_headers::CommandHeaders, fields};
 use crate::{domain::ChangeTask, error::ApiError};
 
 /// `200` with the task; if nothing changes, `200` with the same version.
@@ -12,14 +13,14 @@ pub(crate) async fn change_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
     headers: CommandHeaders,
-    TaskPath(id): TaskPath,
+    id: PathId<TaskId>,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let keyed = headers.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let command = read(&mut form);
     form.finish()?;
-    api.run(&caller, &headers, keyed, id.ok_or(ApiError::NotFound)?, command)
+    api.run(&caller, &headers, keyed, id.or_not_found()?, command)
         .await
 }
 

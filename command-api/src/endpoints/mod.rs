@@ -20,7 +20,6 @@ pub(crate) mod revert_task;
 mod run_command;
 mod single_command;
 pub(crate) mod start_task;
-mod task_path;
 pub(crate) mod undo_request;
 
 pub(crate) use app_state::Api;

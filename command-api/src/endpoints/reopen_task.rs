@@ -2,9 +2,10 @@
 
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
-use http_api::NoFields;
+use events::TaskId;
+use http_api::{NoFields, PathId};
 
-use super::{app_state::Api, command_headers::CommandHeaders, task_path::TaskPath};
+use super::{app_state::Api, command_headers::CommandHeaders};
 use crate::{domain::ReopenTask, error::ApiError};
 
 /// `200` with the task; if it is open already, `200` with the same version.
@@ -12,9 +13,9 @@ pub(crate) async fn reopen_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
     headers: CommandHeaders,
-    TaskPath(id): TaskPath,
+    id: PathId<TaskId>,
     _: NoFields,
 ) -> Result<Response, ApiError> {
-    api.run_bare(&caller, &headers, id.ok_or(ApiError::NotFound)?, ReopenTask)
+    api.run_bare(&caller, &headers, id.or_not_found()?, ReopenTask)
         .await
 }

@@ -2,12 +2,13 @@
 
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
-use http_api::{FieldError, Form, JsonObject};
+use events::TaskId;
+use http_api::{FieldError, Form, JsonObject, PathId};
 use serde_json::Value;
 
 use super::{
     app_state::Api, command_headers::CommandHeaders, concurrency_limits::turn,
-    idempotent_request::given_before, single_command::respond, task_path::TaskPath,
+    idempotent_request::given_before, single_command::respond,
 };
 use crate::{
     domain::{Command, RevertTask},
@@ -19,14 +20,14 @@ pub(crate) async fn revert_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
     headers: CommandHeaders,
-    TaskPath(id): TaskPath,
+    id: PathId<TaskId>,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let keyed = headers.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let to_version = form.required("to_version", version);
     form.finish()?;
-    let id = id.ok_or(ApiError::NotFound)?;
+    let id = id.or_not_found()?;
     // It has a value, because there were no errors.
     let to_version = to_version.unwrap_or_default();
     let person = caller.user_id();

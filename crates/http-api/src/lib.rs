@@ -27,6 +27,7 @@ mod no_fields;
 mod optional_json;
 mod page_limit;
 mod parameters;
+mod path_id;
 mod path;
 mod problem;
 mod rate_limit_fields;
@@ -57,6 +58,7 @@ pub use middleware::{Asker, admin_of, public_of, with_middleware, with_middlewar
 pub use no_fields::NoFields;
 pub use optional_json::OptionalJsonObject;
 pub use page_limit::limit_to;
+pub use path_id::PathId;
 pub use parameters::{BadParameter, Parameters, refuse_parameters};
 pub use problem::Problem;
 pub use rate_limit_fields::{RATE_LIMIT, RATE_LIMIT_POLICY, RateLimitPolicy, RateLimitStanding};
