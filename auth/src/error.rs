@@ -154,9 +154,7 @@ fn refused(refusal: &Refusal) -> Problem {
         Refusal::AttemptsAreTooMany { seconds } => too_many_attempts(*seconds),
         Refusal::AccountIsDisabled => Problem::new(ProblemCode::AccountDisabled)
             .detail("This account has been disabled. Ask an administrator."),
-        Refusal::AccountIsUnknown | Refusal::SessionIsUnknown | Refusal::ProgramTokenIsUnknown => {
-            Problem::not_found()
-        }
+        Refusal::AccountIsUnknown | Refusal::SessionIsUnknown => Problem::not_found(),
         Refusal::SecondFactorIsRequired => unauthorized(
             ProblemCode::SecondFactorRequired,
             "The password is right. Send a code of the second factor to /auth/login/second-factor.",

@@ -50,9 +50,6 @@ pub(crate) enum Refusal {
     /// The account has as many program tokens as it may have.
     #[error("the account has too many program tokens")]
     TooManyProgramTokens,
-    /// The account has no such program token.
-    #[error("there is no such program token")]
-    ProgramTokenIsUnknown,
     /// The password was right, and a code is needed.
     #[error("a second factor is required")]
     SecondFactorIsRequired,
