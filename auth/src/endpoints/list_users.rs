@@ -84,15 +84,15 @@ impl Request {
     fn read(query: &str) -> Result<Self, BadParameter> {
         let mut parameters = Parameters::parse(query)?;
         let role = parameters.single("role", |value| value.parse::<Role>())?;
-        let email = parameters.single("email", |value| Ok(fold_part_of_address(value)))?;
-        let limit = parameters.single("limit", limit_to(LONGEST_LIMIT))?;
+        let email = parameters.single("email", |value| match fold_part_of_address(value) {
+            folded if folded.is_empty() => Err("it is blank: leave it out instead".to_owned()),
+            folded => Ok(folded),
+        })?;
+        let limit = parameters.single("limit", whole_number(1..=LONGEST_LIMIT))?;
         let cursor = parameters.single("cursor", |value| Ok(value.to_owned()))?;
         parameters.finish()?;
         Ok(Self {
-            filter: Filter {
-                role,
-                email: email.filter(|text| !text.is_empty()),
-            },
+            filter: Filter { role, email },
             limit: limit.unwrap_or(DEFAULT_LIMIT),
             cursor,
         })
@@ -211,6 +211,8 @@ mod tests {
             "email=%00",
             "email=%FF",
             "email=",
+            "email=%20",
+            "email=%E3%80%80%09",
         ] {
             let name = bad.split('=').next().unwrap_or_default();
             assert_eq!(read(bad), Err(name.to_owned()), "{bad:?}");

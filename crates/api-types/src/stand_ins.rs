@@ -16,6 +16,11 @@ pub(crate) fn line() -> String {
     format!("^[^{SPACE}{REFUSED}]([^{REFUSED}]*[^{SPACE}{REFUSED}])?$")
 }
 
+/// Anything but white space alone.
+pub(crate) fn not_blank() -> String {
+    format!("[^{SPACE}]")
+}
+
 /// When a task is due: a day (taken in UTC) or an instant, in the years 1970 to 9999.
 #[derive(Debug)]
 pub(crate) enum Due {}

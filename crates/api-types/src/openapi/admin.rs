@@ -11,7 +11,7 @@ use super::{
     endpoint::{Builder, Endpoint, endpoint},
     queries::{SHOWN, STATE},
 };
-use crate::{NoFields, ProblemCode::*};
+use crate::{NoFields, ProblemCode::*, stand_ins::not_blank};
 
 const TAG: &str = "Administration";
 const TOKEN: [&str; 1] = ["Consistency-Token"];
@@ -137,6 +137,7 @@ fn filters() -> Vec<Parameter> {
             "Part of the address, in any case.",
             text()
                 .min_length(Some(1))
+                .pattern(Some(not_blank()))
                 .examples(["@example.org"])
                 .build()
                 .into(),
