@@ -24,8 +24,9 @@ use tokio::{sync::Mutex, time::Instant};
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// The results of the checks are reused for this long.
 const FRESH: Duration = Duration::from_millis(500);
-/// The maximum age of results that the public address shows while the checks run. Longer than [`FRESH`] and [`TIMEOUT`] together.
-const RECENT: Duration = Duration::from_secs(2);
+/// The maximum age of results that the public address shows. While a check hangs, they become older than this before
+/// it is given up: then requests wait for it. A shorter [`TIMEOUT`] would report slow dependencies as failed.
+const RECENT: Duration = Duration::from_secs(1);
 
 /// The event log accepts appends.
 pub const EVENT_STORE: &str = "event-store";
@@ -171,7 +172,8 @@ impl Health {
         readiness
     }
 
-    /// Results that are at most two seconds old. While the checks run, only one of the requests waits for them.
+    /// Results that are at most a second old. While the checks run, only one of the requests waits for them, unless the
+    /// last results are older.
     pub(crate) async fn recently_ready(&self) -> Readiness {
         if self.running.try_lock().is_err()
             && let Some(readiness) = self.found_within(RECENT)
@@ -239,12 +241,15 @@ impl Readiness {
     }
 
     fn answer(&self, body: impl Serialize) -> Response {
-        let status = match self.is_ready() {
-            true => StatusCode::OK,
-            false => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        (status, headers, Json(body)).into_response()
+        let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        match self.is_ready() {
+            true => (no_store, Json(body)).into_response(),
+            false => {
+                let retry_after = [(header::RETRY_AFTER, HeaderValue::from(RECENT.as_secs()))];
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                (status, no_store, retry_after, Json(body)).into_response()
+            }
+        }
     }
 }
 
@@ -304,5 +309,34 @@ mod tests {
         // The results are too old.
         tokio::time::advance(RECENT).await;
         assert_eq!(tokio::join!(asked(), asked()), (waits, waits));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_see_after_a_second_that_a_check_hangs() {
+        let hangs = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&hangs);
+        let health = Health::new().check("log", move || {
+            let hangs = asked.load(Ordering::Relaxed);
+            async move {
+                match hangs {
+                    true => std::future::pending().await,
+                    false => Ok(()),
+                }
+            }
+        });
+        assert!(health.recently_ready().await.is_ready());
+        hangs.store(true, Ordering::Relaxed);
+        let asked_after = async |milliseconds| {
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            health.recently_ready().await.is_ready()
+        };
+        // The second request begins the checks, and waits for them.
+        let found = tokio::join!(
+            asked_after(400),
+            asked_after(500),
+            asked_after(900),
+            asked_after(1_000)
+        );
+        assert_eq!(found, (true, false, true, false));
     }
 }

@@ -291,6 +291,7 @@ async fn readiness_says_what_is_wrong() {
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()[header::RETRY_AFTER], "1");
     let document: Value = serde_json::from_slice(&bytes(response).await).unwrap();
     let expected =
         json!({"status": "unavailable", "checks": {"bus": "ok", "database": "connection refused"}});
@@ -346,6 +347,7 @@ async fn the_public_address_gives_no_reasons_and_no_metrics() {
         .await
         .unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ready.headers()[header::RETRY_AFTER], "1");
     let document: Value = serde_json::from_slice(&bytes(ready).await).unwrap();
     assert_eq!(document, json!({"status": "unavailable"}));
     let live = router

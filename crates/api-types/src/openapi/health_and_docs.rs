@@ -48,9 +48,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "getReadiness",
             "Ask whether the service can do its work",
         )
-        .about("The answer is two seconds old at most. It gives no reasons; those are on the admin address.")
+        .about("The answer is a second old at most. It gives no reasons; those are on the admin address.")
         .answer(200, "It can.", &[], &readiness(ReadinessStatus::Ready))
-        .answer(503, "It cannot.", &[], &readiness(ReadinessStatus::Unavailable))
+        .answer(
+            503,
+            "It cannot.",
+            &["Retry-After"],
+            &readiness(ReadinessStatus::Unavailable),
+        )
         .build(),
         endpoint(
             HttpMethod::Get,
