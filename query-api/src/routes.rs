@@ -1,6 +1,7 @@
 //! The paths of the query API, and the endpoint behind each.
 
-use axum::{Router, routing::get};
+use axum::{Router, middleware, routing::get};
+use http_api::refuse_parameters;
 
 use crate::{
     app_state::App,
@@ -11,14 +12,16 @@ use crate::{
 
 pub(crate) fn router(app: App) -> Router {
     Router::new()
-        .route("/tasks", get(list_tasks::list_tasks))
         .route("/tasks/summary", get(task_summary::task_summary))
-        .route("/tasks/changes", get(task_changes::task_changes))
         .route("/tasks/events", get(task_events::task_events))
-        .route("/tasks/{id}", get(get_task::get_task))
-        .route("/tasks/{id}/history", get(task_history::task_history))
         .route("/audit/checkpoint", get(audit::checkpoint::checkpoint))
         .route("/audit/tile/{*path}", get(audit::tile::tile))
+        .route_layer(middleware::from_fn(refuse_parameters))
+        // Routes after that layer read their parameters themselves.
+        .route("/tasks", get(list_tasks::list_tasks))
+        .route("/tasks/changes", get(task_changes::task_changes))
+        .route("/tasks/{id}", get(get_task::get_task))
+        .route("/tasks/{id}/history", get(task_history::task_history))
         .route("/audit/proof", get(audit::proof::proof))
         .route("/audit/consistency", get(audit::consistency::consistency))
         .route("/audit/export", get(audit::export::export))

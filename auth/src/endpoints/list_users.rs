@@ -12,7 +12,7 @@ use axum::{
 use database::{DatabaseError, Row, Value};
 use events::{Role, Timestamp, UserId, fold_part_of_address};
 use http::HeaderMap;
-use http_api::{AtLeast, BadCursor, BadParameter, CursorKey, Parameters, Problem, limit_to};
+use http_api::{AtLeast, BadCursor, BadParameter, CursorKey, Parameters, Problem, whole_number};
 use read_models::{AccountRow, Dialect, in_role_list};
 use serde::Serialize;
 use uuid::Uuid;

@@ -8,7 +8,7 @@ use axum::{
 };
 use events::{Actor, Due, Role, Timestamp, UserId};
 use http::HeaderMap;
-use http_api::{AtLeast, BadParameter, Parameters, limit_to, request_id_of};
+use http_api::{AtLeast, BadParameter, Parameters, request_id_of, whole_number};
 
 use super::{LONGEST_LIMIT, consistency::reached};
 use crate::{
@@ -33,7 +33,7 @@ pub(crate) async fn audit_events(
     let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let mut filter = filter(&mut parameters)?;
     let limit = parameters
-        .single("limit", limit_to(LONGEST_LIMIT))?
+        .single("limit", whole_number(1..=LONGEST_LIMIT))?
         .unwrap_or(DEFAULT_LIMIT);
     let cursor = parameters.single("cursor", |text| Ok(text.to_owned()))?;
     parameters.finish()?;

@@ -1,6 +1,7 @@
 //! Reading one's own writes: a request with a `Consistency-Token` waits until the read models have that state, for at
 //! most the time of `Prefer: wait`. Every answer has a token.
 
+use axum::response::{IntoResponse, Response};
 use events::{ConsistencyToken, UserId};
 use http::{HeaderMap, header};
 use http_api::{AtLeast, PRIVATE};
@@ -58,6 +59,19 @@ impl Shown {
     /// The position up to which everything about the caller is included.
     pub(crate) const fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Names the state in the answer to a query, also where the answer is that the task is not there, or at another version.
+    pub(crate) fn mark(self, answer: Result<Response, ApiError>) -> Response {
+        let mut response = answer.into_response();
+        for (name, value) in &self.headers() {
+            // A problem is not stored at all.
+            response
+                .headers_mut()
+                .entry(name)
+                .or_insert_with(|| value.clone());
+        }
+        response
     }
 
     /// The headers of every answer to a query.

@@ -3,12 +3,12 @@
 use auth_client::TaskOwner;
 use axum::{
     Json,
-    extract::{Path, RawQuery, State, rejection::PathRejection},
+    extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
-use events::{TaskId, Timestamp};
+use events::{TaskId, Timestamp, UserId};
 use http::{HeaderMap, StatusCode, header};
-use http_api::{AtLeast, BadParameter, Parameters, Preconditions, ReadOutcome};
+use http_api::{AtLeast, BadParameter, Parameters, PathId, Preconditions, ReadOutcome, whole_number};
 use serde::Serialize;
 
 use super::consistency::reached;
@@ -24,53 +24,54 @@ use crate::{
 pub(crate) async fn get_task(
     State(app): State<App>,
     TaskOwner(caller): TaskOwner,
-    id: Result<Path<String>, PathRejection>,
+    id: PathId<TaskId>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let moment = moment(Parameters::parse(query.as_deref().unwrap_or_default())?)?;
     let conditions = Preconditions::of(&headers)?;
     let at_least = AtLeast::of(&headers)?;
-    let id = task_id(id)?;
+    let (owner, id) = (caller.user_id(), id.or_not_found()?);
 
-    let shown = reached(&app, caller.user_id(), &at_least).await?;
-    let _admitted = app.admission.admit(caller.user_id(), Cost::Ordinary).await?;
-    let headers = shown.headers();
+    let shown = reached(&app, owner, &at_least).await?;
+    Ok(shown.mark(show(&app, owner, id, moment, &conditions).await))
+}
+
+async fn show(
+    app: &App,
+    owner: UserId,
+    id: TaskId,
+    moment: Option<Moment>,
+    conditions: &Preconditions,
+) -> Result<Response, ApiError> {
+    let _admitted = app.admission.admit(owner, Cost::Ordinary).await?;
     match moment {
         None => {
-            let row = tasks::find(&app.read_models, caller.user_id(), id)
+            let row = tasks::find(&app.read_models, owner, id)
                 .await?
                 .ok_or(ApiError::TaskNotFound)?;
             let task = tasks::task_of(&row)?;
-            answer(&conditions, headers, task.version, &task)
+            answer(conditions, task.version, &task)
         }
         Some(moment) => {
-            let task = tasks::past_task(&app.read_models, caller.user_id(), id, moment).await?;
-            answer(&conditions, headers, task.version, &task)
+            let task = tasks::past_task(&app.read_models, owner, id, moment).await?;
+            answer(conditions, task.version, &task)
         }
     }
 }
 
-fn answer(
-    conditions: &Preconditions,
-    mut headers: HeaderMap,
-    version: u64,
-    task: &impl Serialize,
-) -> Result<Response, ApiError> {
-    headers.insert(header::ETAG, http_api::etag(version));
+fn answer(conditions: &Preconditions, version: u64, task: &impl Serialize) -> Result<Response, ApiError> {
+    let etag = [(header::ETAG, http_api::etag(version))];
     match conditions.of_read(version) {
-        ReadOutcome::Show => Ok((headers, Json(task)).into_response()),
-        ReadOutcome::NotModified => Ok((StatusCode::NOT_MODIFIED, headers).into_response()),
+        ReadOutcome::Show => Ok((etag, Json(task)).into_response()),
+        ReadOutcome::NotModified => Ok((StatusCode::NOT_MODIFIED, etag).into_response()),
         ReadOutcome::Mismatch => Err(ApiError::VersionMismatch { actual: version }),
     }
 }
 
 /// The requested state; `None` for the present one.
 fn moment(mut parameters: Parameters) -> Result<Option<Moment>, BadParameter> {
-    let version = parameters.single("version", |text| match text.parse() {
-        Ok(version @ 1..) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(version),
-        _ => Err("expected a version, a whole number from 1".to_owned()),
-    })?;
+    let version = parameters.single("version", whole_number(1..=u64::MAX))?;
     let as_of = parameters.single("as_of", |text| {
         text.parse::<Timestamp>().map_err(|error| error.to_string())
     })?;
@@ -84,11 +85,4 @@ fn moment(mut parameters: Parameters) -> Result<Option<Moment>, BadParameter> {
         (None, Some(instant)) => Ok(Some(Moment::AsOf(instant))),
         (None, None) => Ok(None),
     }
-}
-
-/// The task in a path. An id that is not even text does not exist either.
-pub(super) fn task_id(id: Result<Path<String>, PathRejection>) -> Result<TaskId, ApiError> {
-    id.ok()
-        .and_then(|Path(id)| id.parse().ok())
-        .ok_or(ApiError::TaskNotFound)
 }

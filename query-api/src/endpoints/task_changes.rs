@@ -9,7 +9,7 @@ use axum::{
 use database::Row;
 use events::TaskId;
 use http::{HeaderMap, header};
-use http_api::{AtLeast, Parameters, limit_to};
+use http_api::{AtLeast, Parameters, whole_number};
 
 use super::{JSON, LONGEST_LIMIT, consistency::reached, json};
 use crate::{
@@ -31,7 +31,7 @@ pub(crate) async fn task_changes(
     let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let token = parameters.single("since", |text| Ok(text.to_owned()))?;
     let limit = parameters
-        .single("limit", limit_to(LONGEST_LIMIT))?
+        .single("limit", whole_number(1..=LONGEST_LIMIT))?
         .unwrap_or(DEFAULT_LIMIT);
     parameters.finish()?;
     let owner = caller.user_id();

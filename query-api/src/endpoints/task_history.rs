@@ -3,14 +3,15 @@
 use api_types::{BorrowedHistoryItem, TaskHistory};
 use auth_client::TaskOwner;
 use axum::{
-    extract::{Path, RawQuery, State, rejection::PathRejection},
+    extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
 use database::Row;
+use events::{TaskId, UserId};
 use http::{HeaderMap, header};
-use http_api::{AtLeast, Parameters, limit_to};
+use http_api::{AtLeast, Parameters, PathId, whole_number};
 
-use super::{JSON, LONGEST_LIMIT, consistency::reached, get_task::task_id, json};
+use super::{JSON, LONGEST_LIMIT, consistency::reached, json};
 use crate::{
     admission::Cost,
     app_state::App,
@@ -24,34 +25,42 @@ const DEFAULT_LIMIT: u16 = 50;
 pub(crate) async fn task_history(
     State(app): State<App>,
     TaskOwner(caller): TaskOwner,
-    id: Result<Path<String>, PathRejection>,
+    id: PathId<TaskId>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let limit = parameters
-        .single("limit", limit_to(LONGEST_LIMIT))?
+        .single("limit", whole_number(1..=LONGEST_LIMIT))?
         .unwrap_or(DEFAULT_LIMIT);
     let cursor = parameters.single("cursor", |text| Ok(text.to_owned()))?;
     parameters.finish()?;
     let at_least = AtLeast::of(&headers)?;
-    let (owner, task) = (caller.user_id(), task_id(id)?);
+    let (owner, task) = (caller.user_id(), id.or_not_found()?);
     let after = cursor
         .map(|cursor| HistoryPlace::read(&app.cursor_key, &cursor, owner, task))
         .transpose()?;
 
     let shown = reached(&app, owner, &at_least).await?;
+    Ok(shown.mark(show(&app, owner, task, after, limit).await))
+}
+
+async fn show(
+    app: &App,
+    owner: UserId,
+    task: TaskId,
+    after: Option<HistoryPlace>,
+    limit: u16,
+) -> Result<Response, ApiError> {
     let admitted = app.admission.admit(owner, Cost::Ordinary).await?;
     let page = tasks::history(&app.read_models, &app.cursor_key, owner, task, after, limit).await?;
     drop(admitted);
 
     let body = TaskHistory {
-        items: page.rows.iter().filter_map(|row| readable(&app, row)).collect(),
+        items: page.rows.iter().filter_map(|row| readable(app, row)).collect(),
         next_cursor: page.next_cursor,
     };
-    let mut answer = shown.headers();
-    answer.insert(header::CONTENT_TYPE, JSON);
-    Ok((answer, json(&body)?).into_response())
+    Ok(([(header::CONTENT_TYPE, JSON)], json(&body)?).into_response())
 }
 
 /// The event of a row; `None` when a newer release or damage made it unreadable. Then the others are shown.

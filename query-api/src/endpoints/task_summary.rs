@@ -3,11 +3,11 @@
 use auth_client::TaskOwner;
 use axum::{
     Json,
-    extract::{RawQuery, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::HeaderMap;
-use http_api::{AtLeast, Parameters};
+use http_api::AtLeast;
 
 use super::consistency::reached;
 use crate::{admission::Cost, app_state::App, error::ApiError, tasks};
@@ -16,10 +16,8 @@ use crate::{admission::Cost, app_state::App, error::ApiError, tasks};
 pub(crate) async fn task_summary(
     State(app): State<App>,
     TaskOwner(caller): TaskOwner,
-    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    Parameters::parse(query.as_deref().unwrap_or_default())?.finish()?;
     let shown = reached(&app, caller.user_id(), &AtLeast::of(&headers)?).await?;
     let _admitted = app.admission.admit(caller.user_id(), Cost::High).await?;
     let counting = tasks::summary(&app.read_models, caller.user_id(), app.clock.now());

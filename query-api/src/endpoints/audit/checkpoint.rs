@@ -1,21 +1,16 @@
 //! `GET /audit/checkpoint`: the head of the tree, signed (C2SP `tlog-checkpoint`), with the cosignatures of witnesses.
 
 use axum::{
-    extract::{RawQuery, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::header;
-use http_api::Parameters;
 
 use super::{FOR_A_MOMENT, TEXT, admit_anyone, newest};
 use crate::{app_state::App, error::ApiError};
 
 /// Answers with the note.
-pub(crate) async fn checkpoint(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    Parameters::parse(query.as_deref().unwrap_or_default())?.finish()?;
+pub(crate) async fn checkpoint(State(app): State<App>) -> Result<Response, ApiError> {
     let _admitted = admit_anyone(&app).await?;
     let tree = newest(&app).await?;
     let signed = app

@@ -9,6 +9,7 @@ pub(crate) mod tile;
 use audit_tree::Tree;
 use events::UserId;
 use http::HeaderValue;
+use http_api::whole_number;
 use uuid::Uuid;
 
 use crate::{
@@ -36,8 +37,5 @@ async fn newest(app: &App) -> Result<Tree, ApiError> {
 
 /// Parses a number of a query string.
 fn number(text: &str) -> Result<u64, String> {
-    text.parse()
-        .ok()
-        .filter(|number| i64::try_from(*number).is_ok())
-        .ok_or_else(|| "expected a number from 0 to 9223372036854775807".to_owned())
+    whole_number(0..=i64::MAX.unsigned_abs())(text)
 }

@@ -10,6 +10,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use database::Row;
+use events::UserId;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_api::{AtLeast, Parameters, Problem, ReadOutcome, outcome_of_read};
 use sha2::{Digest, Sha256};
@@ -34,30 +35,40 @@ pub(crate) async fn list_tasks(
 ) -> Result<Response, ApiError> {
     let parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let listing = request::parse(parameters.clone())?;
-    let shown = reached(&app, caller.user_id(), &AtLeast::of(&headers)?).await?;
+    let owner = caller.user_id();
+    let shown = reached(&app, owner, &AtLeast::of(&headers)?).await?;
+    Ok(shown.mark(show(&app, owner, &parameters, &listing, &headers).await))
+}
 
+async fn show(
+    app: &App,
+    owner: UserId,
+    parameters: &Parameters,
+    listing: &Listing,
+    conditions: &HeaderMap,
+) -> Result<Response, ApiError> {
     let now = app.clock.now();
-    let admitted = app.admission.admit(caller.user_id(), cost(&listing)).await?;
-    let page = tasks::list(&app.read_models, &app.cursor_key, caller.user_id(), &listing, now).await?;
+    let admitted = app.admission.admit(owner, cost(listing)).await?;
+    let page = tasks::list(&app.read_models, &app.cursor_key, owner, listing, now).await?;
     drop(admitted);
 
-    let mut answer = shown.headers();
+    let mut answer = HeaderMap::new();
     if let Some(next) = page
         .next_cursor
         .as_deref()
-        .and_then(|cursor| next_link(&parameters, cursor))
+        .and_then(|cursor| next_link(parameters, cursor))
     {
         answer.insert(header::LINK, next);
     }
     let body = TaskPage {
-        items: page.rows.iter().filter_map(|row| view(&app, row)).collect(),
+        items: page.rows.iter().filter_map(|row| view(app, row)).collect(),
         next_cursor: page.next_cursor,
         total: page.total,
     };
     let json = super::json(&body)?;
     let etag = etag_of(&json);
     answer.insert(header::ETAG, etag.clone());
-    match outcome_of_read(&headers, &etag)? {
+    match outcome_of_read(conditions, &etag)? {
         ReadOutcome::Show => {
             answer.insert(header::CONTENT_TYPE, super::JSON);
             Ok((answer, json).into_response())

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use events::{Due, fold_text, line};
-use http_api::{BadParameter, Parameters, limit_to};
+use http_api::{BadParameter, Parameters, whole_number};
 use serde::{Deserialize, de::value::StrDeserializer};
 
 use crate::{
@@ -39,7 +39,7 @@ pub(super) fn parse(mut parameters: Parameters) -> Result<Listing, BadParameter>
         .single("sort", |text| text.parse().map_err(str::to_owned))?
         .unwrap_or_default();
     let limit = given
-        .single("limit", limit_to(LONGEST_LIMIT))?
+        .single("limit", whole_number(1..=LONGEST_LIMIT))?
         .unwrap_or(DEFAULT_LIMIT);
     let cursor = given.single("cursor", |text| Ok(text.to_owned()))?;
     let count = flag(given, "count")?;

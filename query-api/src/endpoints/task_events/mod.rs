@@ -6,11 +6,11 @@ mod stream;
 use auth_client::{TaskOwner, bearer_token};
 use axum::{
     body::Body,
-    extract::{RawQuery, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_api::{AtLeast, BadParameter, Parameters};
+use http_api::{AtLeast, BadParameter};
 
 use super::consistency::reached;
 use crate::{app_state::App, error::ApiError, tasks::ChangeToken};
@@ -24,10 +24,8 @@ const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 pub(crate) async fn task_events(
     State(app): State<App>,
     TaskOwner(caller): TaskOwner,
-    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    Parameters::parse(query.as_deref().unwrap_or_default())?.finish()?;
     let owner = caller.user_id();
     let token = bearer_token(&headers)?.to_owned();
     let resumed = match headers.get(LAST_EVENT_ID) {

@@ -87,6 +87,42 @@ async fn bad_parameters_are_named() {
 }
 
 #[tokio::test]
+async fn endpoints_without_parameters_refuse_them_before_they_ask_for_a_token() {
+    on_sqlite(async |database| {
+        let role = TestRole::start(&database).await;
+        for path in [
+            "/tasks/summary",
+            "/tasks/events",
+            "/audit/checkpoint",
+            "/audit/tile/0/000",
+        ] {
+            let request = Request::get(format!("{path}?colour=red"));
+            let answer = role.send(request.body(Body::empty()).unwrap()).await;
+            answer.assert_problem(400, "bad-parameter");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn numbers_of_the_audit_are_digits() {
+    on_sqlite(async |database| {
+        let role = TestRole::start(&database).await;
+        for query in [
+            "proof?position=%2B1",
+            "proof?position=-1",
+            "proof?position=9223372036854775808",
+            "consistency?from=%2B1",
+            "consistency?from=1&to=%2B1",
+        ] {
+            let answer = role.get(user(), &format!("/audit/{query}")).await;
+            answer.assert_problem(400, "bad-parameter");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn other_methods_and_paths_are_problems() {
     on_sqlite(async |database| {
         let role = TestRole::start(&database).await;

@@ -66,6 +66,7 @@ mod test {
                 .await;
             answer.assert_problem(412, "version-mismatch");
             assert_eq!(answer.header("etag"), Some("\"3\""));
+            assert!(answer.header("consistency-token").is_some());
         }
         for name in ["if-match", "if-none-match"] {
             role.get_with(me, &path, &[(name, "zzz")])
@@ -89,9 +90,17 @@ mod test {
         role.get_with(other, &format!("/tasks/{}", mine.id), &[("if-none-match", "*")])
             .await
             .assert_problem(404, "not-found");
-        role.get(me, &format!("/tasks/{}", deleted.id))
-            .await
-            .assert_problem(404, "not-found");
+        // What is not there names the state in which it is not, and is not stored.
+        for path in [
+            format!("/tasks/{}", deleted.id),
+            format!("/tasks/{}?version=9", mine.id),
+            format!("/tasks/{}/history", user()),
+        ] {
+            let answer = role.get(me, &path).await;
+            answer.assert_problem(404, "not-found");
+            assert!(answer.header("consistency-token").is_some(), "{path}");
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+        }
         let malformed = [
             "1",
             "none",
