@@ -155,7 +155,7 @@ fn headers() -> Vec<(&'static str, Header)> {
         ),
         sometimes(
             "Link",
-            "The next page, with `rel=\"next\"` (RFC 8288), when there is one.",
+            "The next page, with `rel=\"next\"` (RFC 8288), when there is one, unless the link would be longer than 4 KiB.",
             text(),
         ),
         sometimes(

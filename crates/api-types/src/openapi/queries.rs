@@ -252,7 +252,8 @@ fn filters() -> Vec<Parameter> {
         ),
         query(
             "q",
-            "Words that must all occur in title, description or tags, in any case.",
+            "Words that must all occur in title, description or tags, in any case: up to 16 different ones, not counting \
+             those that are parts of others.",
             text()
                 .min_length(Some(1))
                 .max_length(Some(256))

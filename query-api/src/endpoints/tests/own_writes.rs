@@ -15,6 +15,7 @@ super::on_both! {
     a_query_waits_until_the_projection_has_come_far_enough;
     a_state_that_does_not_come_in_time_is_behind;
     a_state_that_the_log_does_not_have_is_not_waited_for;
+    what_is_projected_is_not_compared_with_the_event_that_a_token_names;
     whoever_waits_for_too_much_at_once_is_told_so_and_nobody_else_is;
     a_lost_signal_costs_a_moment_and_nothing_else;
     malformed_tokens_are_refused_and_malformed_preferences_ignored;
@@ -146,6 +147,27 @@ mod test {
             let detail = answer.json()["detail"].as_str().unwrap().to_owned();
             assert!(detail.contains("The log does not have it"), "{detail}");
             assert!(asked.elapsed() < Duration::from_secs(9), "it did not wait");
+        }
+    }
+
+    /// Whether the log was restored since is asked only for what is not projected: otherwise each read after a write
+    /// would ask the log.
+    pub(super) async fn what_is_projected_is_not_compared_with_the_event_that_a_token_names(
+        database: Database,
+    ) {
+        let me = user();
+        project(&database, me, 7, false).await;
+        let role = TestRole::start(&database).await;
+        for (position, status) in [(7, 200), (8, 503)] {
+            let elsewhere = LogPoint {
+                position,
+                id: Some(EventId(Uuid::from_u128(1))),
+            };
+            let token = ConsistencyToken::at(me, elsewhere).to_string();
+            let answer = role
+                .get_with(me, "/tasks", &[("consistency-token", &token)])
+                .await;
+            assert_eq!(answer.status.as_u16(), status, "{position}");
         }
     }
 
