@@ -215,6 +215,8 @@ fn refused(refusal: &Refusal) -> Problem {
             "The refresh token is malformed, or was not issued here.",
             r#"Bearer error="invalid_token", error_description="The refresh token is malformed""#,
         ),
+        Refusal::ActorIsNoAdmin => Problem::new(ProblemCode::Forbidden)
+            .detail("Your account does not have the role that this needs."),
         Refusal::AccountIsLastAdmin(_) => Problem::new(ProblemCode::LastAdmin)
             .detail("This is the last admin. Make someone else an admin first."),
     }

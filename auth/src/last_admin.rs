@@ -1,12 +1,13 @@
 //! Changes that add or remove an admin. An account that loses the role, or is disabled, first leaves the stream
 //! `admins`, with an append that is refused for the last one. An account that gains the role enters that stream last.
-//! An interrupted change is completed by repeating the command.
+//! An interrupted removal is completed by repeating the command, and an interrupted addition by giving the role.
 
 use std::collections::BTreeSet;
 
-use aggregate::Loaded;
+use aggregate::{ExecuteError, Loaded};
 use auth_client::Revocation;
 use events::{Account, AccountEvent, AdminReason, Admins, Role, UserId};
+use http_api::SecurityEvent;
 
 use crate::{
     auth::{Auth, Changed},
@@ -14,6 +15,9 @@ use crate::{
     domain::{self, Refusal},
     error::CommandError,
 };
+
+/// How often the two streams are compared after a change, while other commands change the same account.
+const ROUNDS: usize = 4;
 
 /// Replaces the roles of an account, unless this would remove the last admin.
 pub(crate) async fn set_roles(
@@ -32,7 +36,7 @@ pub(crate) async fn set_roles(
         domain::account::set_roles(account, roles, reason)
     })
     .await?;
-    conclude(auth, metadata, changed, removed).await
+    conclude(auth, metadata, changed, removed, roles.contains(&Role::Admin)).await
 }
 
 /// Adds a role to an account.
@@ -42,11 +46,12 @@ pub(crate) async fn grant(
     metadata: &CommandMetadata,
     role: Role,
 ) -> Result<Changed, CommandError> {
+    let admins = auth.admins.load(&()).await?.state;
     let changed = change(auth, id, metadata, |account| {
-        domain::account::grant(account, role)
+        domain::account::grant(account, admins.as_ref(), role)
     })
     .await?;
-    conclude(auth, metadata, changed, None).await
+    conclude(auth, metadata, changed, None, role == Role::Admin).await
 }
 
 /// Disables an account, unless it is the last admin.
@@ -61,10 +66,11 @@ pub(crate) async fn disable(
         domain::account::disable(account, reason)
     })
     .await?;
-    conclude(auth, metadata, changed, removed).await
+    conclude(auth, metadata, changed, removed, false).await
 }
 
-/// Enables an account, as an admin if it was one.
+/// Enables an account, as an admin if it was one. One that is enabled already may be about to lose the role, so it
+/// does not get it again.
 pub(crate) async fn enable(
     auth: &Auth,
     id: UserId,
@@ -75,7 +81,8 @@ pub(crate) async fn enable(
         domain::account::enable(account, reason)
     })
     .await?;
-    conclude(auth, metadata, changed, None).await
+    let was_disabled = changed.happened;
+    conclude(auth, metadata, changed, None, was_disabled).await
 }
 
 /// Erases the person of an account as `decide` says, unless it is the last admin.
@@ -91,12 +98,13 @@ pub(crate) async fn erase(
         other => other?,
     };
     match change(auth, id, metadata, decide).await {
-        Ok(changed) => conclude(auth, metadata, changed, removed).await,
+        Ok(changed) => conclude(auth, metadata, changed, removed, false).await,
         Err(CommandError::Refused(refusal)) => {
             if removed.is_some() {
-                // The account and its role stay.
-                let unchanged = change(auth, id, metadata, |_| Ok(Vec::new())).await?;
-                conclude(auth, metadata, unchanged, removed).await?;
+                // The account and its role stay. Its person, who is no admin at this moment, cannot give it back.
+                let metadata = metadata.by_system();
+                let unchanged = change(auth, id, &metadata, |_| Ok(Vec::new())).await?;
+                conclude(auth, &metadata, unchanged, removed, true).await?;
             }
             Err(refusal.into())
         }
@@ -169,25 +177,35 @@ async fn change(
     })
 }
 
-/// Adds the account to the admins if its own stream says so, broadcasts that, and returns the effective account.
+/// Lets the admins follow the account's own stream, broadcasts that, and returns the effective account. A command that
+/// `gives` the role adds the account.
 async fn conclude(
     auth: &Auth,
     metadata: &CommandMetadata,
     mut changed: Changed,
     removed: Option<u64>,
+    mut gives: bool,
 ) -> Result<Changed, CommandError> {
     let id = changed.account.id;
-    let admins = if changed.account.is_live() && changed.account.roles.contains(&Role::Admin) {
-        let decide = |admins: Option<&Admins>, _| Ok::<_, Refusal>(domain::admins::add(admins, id));
-        let done = auth.admins.execute(&(), &metadata.about(id), decide).await?;
-        if done.changed {
-            changed.happened = true;
-            changed.position = changed.position.max(done.position);
+    let (mut admins, mut metadata) = (None, metadata.clone());
+    for _ in 0..ROUNDS {
+        let account = &changed.account;
+        let decide =
+            |admins: Option<&Admins>, _| domain::admins::follow(admins, account, gives, metadata.actor());
+        let done = auth.admins.execute(&(), &metadata.about(id), decide).await;
+        let done = done.inspect_err(|error| record_denial(error, &metadata))?;
+        admins = done.state;
+        if !done.changed {
+            break;
         }
-        done.state
-    } else {
-        auth.admins.load(&()).await?.state
-    };
+        changed.happened = true;
+        changed.position = changed.position.max(done.position);
+        // No append expects something of both streams, so another command may have changed the account meanwhile. What
+        // this one has added or removed is then put right, whoever has made it.
+        let account = auth.accounts.load(&id).await?;
+        changed.account = account.state.ok_or(Refusal::AccountIsUnknown)?;
+        (gives, metadata) = (true, metadata.by_system());
+    }
     changed.happened |= removed.is_some();
     changed.position = match changed.happened {
         true => changed.position.max(removed.unwrap_or_default()),
@@ -197,4 +215,15 @@ async fn conclude(
     // Also when nothing changed: an earlier process may have ended before it broadcast this.
     auth.revoke(Revocation::Account(id)).await;
     Ok(changed)
+}
+
+/// Tells the security log when the person who gives the role has lost it since the request was admitted.
+fn record_denial(error: &ExecuteError<Refusal>, metadata: &CommandMetadata) {
+    if let ExecuteError::Refused(Refusal::ActorIsNoAdmin) = error
+        && let Some(actor) = metadata.actor().person()
+    {
+        SecurityEvent::denied("role", Role::Admin.name())
+            .actor(actor)
+            .record();
+    }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use events::{
     Account, AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
-    AccountSessionOpened, AccountSessionsEnded, AdminReason, MAX_OPEN_SESSIONS, PasswordChanged,
+    AccountSessionOpened, AccountSessionsEnded, AdminReason, Admins, MAX_OPEN_SESSIONS, PasswordChanged,
     PasswordRehashed, ProgramTokenRevoked, Role, RolesChanged, SecretHash, SessionId,
 };
 
-use super::Refusal;
+use super::{Refusal, admins::contains};
 
 /// The result of a decision about an account.
 pub(crate) type Decided = Result<Vec<AccountEvent>, Refusal>;
@@ -113,11 +113,16 @@ pub(crate) fn end_sessions(account: Option<&Account>) -> Decided {
     })
 }
 
-/// Adds a role.
-pub(crate) fn grant(account: Option<&Account>, role: Role) -> Decided {
-    let mut roles = existing(account)?.roles.clone();
+/// Adds a role. An account that was removed from the `admins` does not get that role back with another one.
+pub(crate) fn grant(account: Option<&Account>, admins: Option<&Admins>, role: Role) -> Decided {
+    let account = existing(account)?;
+    let mut roles = account.roles.clone();
+    // A disabled admin is not among the admins, but becomes one again when it is enabled.
+    if account.is_live() && !contains(admins, account.id) {
+        roles.remove(&Role::Admin);
+    }
     roles.insert(role);
-    set_roles(account, &roles, None)
+    set_roles(Some(account), &roles, None)
 }
 
 /// Checks that the account exists.

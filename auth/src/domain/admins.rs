@@ -1,23 +1,43 @@
 //! Decisions about who the admins are, what this means for an account, and which roles need a second factor.
 //!
-//! The stream `admins` is authoritative: an account in it is an admin and enabled, even while the following events in
-//! the account's own stream are missing. So there is always an admin, because the last account in that stream cannot
-//! be removed.
+//! The stream `admins` is authoritative: an account in it is an admin and enabled, even while the account's own stream
+//! says otherwise. So there is always an admin, because the last account in that stream cannot be removed. Each change
+//! ends with [`follow`], so that the two streams agree.
 
 use std::collections::BTreeSet;
 
 use events::{
-    Account, AdminAdded, AdminRemoved, Admins, AdminsEvent, Role, SecondFactorRolesChanged, UserId,
+    Account, Actor, AdminAdded, AdminRemoved, Admins, AdminsEvent, Role, SecondFactorRolesChanged, UserId,
 };
 
 use super::Refusal;
 
-/// Adds an account, unless it is among the admins.
-pub(crate) fn add(admins: Option<&Admins>, account: UserId) -> Vec<AdminsEvent> {
+/// Brings the admins in line with the own stream of `account`. If that says that the account is an admin, only a
+/// command that `gives` the role adds it: a removal that has not come to its end looks the same.
+pub(crate) fn follow(
+    admins: Option<&Admins>,
+    account: &Account,
+    gives: bool,
+    actor: Actor,
+) -> Result<Vec<AdminsEvent>, Refusal> {
+    let is_admin = account.is_live() && account.roles.contains(&Role::Admin);
+    match is_admin {
+        _ if account.erased => Ok(remove_erased(admins, account.id)),
+        true if gives => add(admins, account.id, actor),
+        true => Ok(Vec::new()),
+        false => remove(admins, account.id),
+    }
+}
+
+/// Adds an account, unless it is among the admins. A person who adds another must be an admin at this very version of
+/// the stream, so that somebody who is being removed cannot come back.
+fn add(admins: Option<&Admins>, account: UserId, actor: Actor) -> Result<Vec<AdminsEvent>, Refusal> {
     if contains(admins, account) {
-        Vec::new()
-    } else {
-        vec![AdminAdded { account }.into()]
+        return Ok(Vec::new());
+    }
+    match actor.person() {
+        Some(person) if !contains(admins, person) => Err(Refusal::ActorIsNoAdmin),
+        _ => Ok(vec![AdminAdded { account }.into()]),
     }
 }
 
@@ -65,14 +85,14 @@ pub(crate) fn effective(mut account: Account, admins: Option<&Admins>) -> Accoun
     account
 }
 
-fn contains(admins: Option<&Admins>, account: UserId) -> bool {
+pub(super) fn contains(admins: Option<&Admins>, account: UserId) -> bool {
     admins.is_some_and(|admins| admins.accounts.contains(&account))
 }
 
 #[cfg(test)]
 mod tests {
     use aggregate::testing::{Given, given};
-    use events::{AccountDisabled, AccountEvent, AccountRegistered, RolesChanged};
+    use events::{AccountDisabled, AccountErased, AccountEvent, AccountRegistered, RolesChanged};
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -87,7 +107,14 @@ mod tests {
     }
 
     fn add_user(number: u128) -> impl FnOnce(Option<&Admins>) -> Result<Vec<AdminsEvent>, Refusal> {
-        move |admins| Ok(add(admins, user(number)))
+        add_user_by(Actor::Operator, number)
+    }
+
+    fn add_user_by(
+        actor: Actor,
+        number: u128,
+    ) -> impl FnOnce(Option<&Admins>) -> Result<Vec<AdminsEvent>, Refusal> {
+        move |admins| add(admins, user(number), actor)
     }
 
     fn remove_user(number: u128) -> impl FnOnce(Option<&Admins>) -> Result<Vec<AdminsEvent>, Refusal> {
@@ -115,6 +142,40 @@ mod tests {
         admins([added(1), added(2), removed(1)])
             .when(add_user(1))
             .then([added(1)]);
+    }
+
+    #[test]
+    fn only_an_admin_or_an_operator_adds_one() {
+        admins([added(1)])
+            .when(add_user_by(Actor::User(user(1)), 2))
+            .then([added(2)]);
+        for who in [1, 2] {
+            admins([added(1), added(3), removed(1)])
+                .when(add_user_by(Actor::User(user(who)), 2))
+                .then_refused(Refusal::ActorIsNoAdmin);
+        }
+    }
+
+    #[test]
+    fn the_admins_follow_the_accounts_own_stream() {
+        let admin = account(&[roles(&[Role::Admin])]);
+        let disabled = account(&[roles(&[Role::Admin]), AccountDisabled::default().into()]);
+        let erased = account(&[roles(&[Role::Admin]), AccountErased {}.into()]);
+        let by = |account: &Account, gives| {
+            let account = account.clone();
+            move |admins: Option<&Admins>| follow(admins, &account, gives, Actor::Operator)
+        };
+        admins([added(2)]).when(by(&admin, true)).then([added(1)]);
+        admins([added(2)]).when(by(&admin, false)).then_nothing();
+        for gives in [false, true] {
+            for no_admin in [&account(&[]), &disabled] {
+                admins([added(2)]).when(by(no_admin, gives)).then_nothing();
+                admins([added(1), added(2)])
+                    .when(by(no_admin, gives))
+                    .then([removed(1)]);
+            }
+            admins([added(1)]).when(by(&erased, gives)).then([removed(1)]);
+        }
     }
 
     #[test]
@@ -162,14 +223,17 @@ mod tests {
         given::<Account>(user(1), history).state().unwrap().clone()
     }
 
+    fn roles(roles: &[Role]) -> AccountEvent {
+        RolesChanged {
+            roles: roles.iter().copied().collect(),
+            ..RolesChanged::default()
+        }
+        .into()
+    }
+
     #[test]
     fn the_admins_stream_outweighs_the_accounts_own() {
-        let roles = BTreeSet::from([Role::User, Role::Admin]);
-        let changed = RolesChanged {
-            roles,
-            ..RolesChanged::default()
-        };
-        let claimed = account(&[changed.into()]);
+        let claimed = account(&[roles(&[Role::User, Role::Admin])]);
         assert!(
             !effective(claimed.clone(), admins([added(2)]).state())
                 .roles

@@ -77,6 +77,9 @@ pub(crate) enum Refusal {
     /// The reset was not used in time.
     #[error("the reset has expired")]
     ResetHasExpired,
+    /// Whoever makes an admin is none, or no longer.
+    #[error("only an admin makes others admins")]
+    ActorIsNoAdmin,
     /// The account is the last admin.
     #[error("{0} is the last admin")]
     AccountIsLastAdmin(UserId),

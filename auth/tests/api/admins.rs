@@ -1,7 +1,12 @@
 //! `GET /auth/users`, `PUT /auth/users/{id}/roles`, `POST /auth/users/{id}/disable` and `/enable`
 
+use std::collections::BTreeSet;
+
+use events::{Admins, Event, UserId};
 use http::Method;
 use serde_json::{Value, json};
+use test_support::{FaultyStore, eventually};
+use tokio::sync::oneshot;
 
 use crate::support::{Answer, App, PASSWORD};
 
@@ -91,6 +96,137 @@ async fn two_admins_who_drop_each_other_leave_one() {
             .count();
         assert!(count >= 1, "{admins:?}");
     }
+}
+
+/// Does `meanwhile` between the next append of `command` and whatever that does then.
+async fn interrupted<T>(
+    faults: &FaultyStore,
+    command: impl Future<Output = T>,
+    meanwhile: impl Future<Output = ()>,
+) -> T {
+    let (release, held) = oneshot::channel();
+    *faults.hold_next_answer.lock().unwrap() = Some(held);
+    let meanwhile = async {
+        eventually("the command appends", async || {
+            faults.hold_next_answer.lock().unwrap().is_none()
+        })
+        .await;
+        meanwhile.await;
+        release.send(()).unwrap();
+    };
+    tokio::join!(command, meanwhile).0
+}
+
+/// The admins, who must be the same in their stream and in those of the accounts.
+async fn admins(app: &App, token: &str) -> BTreeSet<UserId> {
+    let log = app.log().await;
+    let named = log.iter().map(|recorded| recorded.try_into().unwrap());
+    let named = named.fold(Admins::default(), |admins, event| match event {
+        Event::Admins(event) => admins.evolve(&event),
+        _ => admins,
+    });
+    app.project(log.len() as u64).await;
+    let listed = app.get("/auth/users?role=admin").token(token).send().await;
+    let listed = listed.expect(200, "");
+    let listed = listed.body["items"].as_array().unwrap().iter();
+    let listed = listed.filter(|item| item["disabled"] == false);
+    let listed: BTreeSet<UserId> = listed
+        .map(|item| item["id"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(named.accounts, listed);
+    listed
+}
+
+/// The tokens and ids of three admins.
+async fn three_admins(app: &App) -> ([String; 3], [String; 3]) {
+    let emails = ["one@example.com", "two@example.com", "three@example.com"];
+    let (mut tokens, mut ids) = (Vec::new(), Vec::new());
+    for email in emails {
+        let token = app.sign_in_admin(email).await;
+        ids.push(app.me(&token).await.text("/user/id"));
+        tokens.push(token);
+    }
+    (tokens.try_into().unwrap(), ids.try_into().unwrap())
+}
+
+#[tokio::test]
+async fn an_admin_who_is_being_removed_does_not_come_back() {
+    for is_disabled in [false, true] {
+        for meanwhile in ["enable", "disable and enable", "give the role"] {
+            let (app, faults) = App::start_faulty().await;
+            let ([one, _, three], [_, id, _]) = three_admins(&app).await;
+            let removal = async {
+                match is_disabled {
+                    true => act(&app, &one, &id, "disable").await,
+                    false => set_roles(&app, &one, &id, json!(["user"])).await,
+                }
+            };
+            let other = async {
+                if meanwhile == "give the role" {
+                    let given = set_roles(&app, &three, &id, json!(["user", "admin"])).await;
+                    given.expect(200, "");
+                    return;
+                }
+                for action in meanwhile.split(" and ") {
+                    act(&app, &three, &id, action).await.expect(200, "");
+                }
+            };
+            let removed = interrupted(&faults, removal, other).await.expect(200, "");
+            assert!(
+                !removed.body["user"]["roles"].to_string().contains("admin"),
+                "{meanwhile}: {removed:?}"
+            );
+            assert_eq!(admins(&app, &one).await.len(), 2, "{meanwhile}");
+            let login = app.login("two@example.com", PASSWORD).await;
+            match is_disabled {
+                true => drop(login.expect(403, "account-disabled")),
+                false => assert_eq!(login.expect(200, "").body["user"]["roles"], json!(["user"])),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_admin_who_is_removed_while_somebody_enables_them_stays_removed() {
+    let (app, faults) = App::start_faulty().await;
+    let ([one, _, three], [_, id, _]) = three_admins(&app).await;
+    act(&app, &three, &id, "disable").await.expect(200, "");
+    let enabled = interrupted(&faults, act(&app, &three, &id, "enable"), async {
+        set_roles(&app, &one, &id, json!(["user"])).await.expect(200, "");
+    });
+    let enabled = enabled.await.expect(200, "");
+    assert_eq!(enabled.body["user"]["roles"], json!(["user"]));
+    assert_eq!(admins(&app, &one).await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_admin_who_is_made_while_somebody_sets_other_roles_stays_one() {
+    let (app, faults) = App::start_faulty().await;
+    let ([one, _, three], _) = three_admins(&app).await;
+    let ada = app.register("ada@example.com").await.text("/user/id");
+    let changed = interrupted(&faults, set_roles(&app, &one, &ada, json!(["auditor"])), async {
+        let given = set_roles(&app, &three, &ada, json!(["user", "admin"])).await;
+        given.expect(200, "");
+    });
+    changed.await.expect(200, "");
+    assert_eq!(admins(&app, &one).await.len(), 4);
+}
+
+#[tokio::test]
+async fn whoever_is_removed_meanwhile_makes_nobody_an_admin() {
+    let (app, faults) = App::start_faulty().await;
+    let ([one, two, _], [_, id, _]) = three_admins(&app).await;
+    let ada = app.register("ada@example.com").await.text("/user/id");
+    let given = interrupted(
+        &faults,
+        set_roles(&app, &two, &ada, json!(["user", "admin"])),
+        async {
+            set_roles(&app, &one, &id, json!(["user"])).await.expect(200, "");
+        },
+    );
+    given.await.expect(403, "forbidden");
+    let login = app.login("ada@example.com", PASSWORD).await.expect(200, "");
+    assert_eq!(login.body["user"]["roles"], json!(["user"]));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use auth_client::{REVOCATIONS, Revocation};
 use bus::{Heard, Listener};
-use events::{Encoded, Encoding, MAX_OPEN_SESSIONS, SessionId, StreamName, UserId};
+use events::{Encoded, Encoding, MAX_OPEN_SESSIONS, Role, SessionId, StreamName, UserId};
 use http::Method;
 use serde_json::json;
 
@@ -154,7 +154,9 @@ async fn the_last_admin_survives_a_crash_between_any_two_appends() {
         .await
         .expect(409, "last-admin");
     faults.accounts.store(false, Ordering::SeqCst);
-    // The role is removed by one append, and the repeated request completes the rest.
+    // The role is removed by one append, another role does not bring it back, and the repeated request completes the rest.
+    let granted = app.grant("two@example.com", Role::Auditor).await;
+    assert_eq!(granted.roles, [Role::User, Role::Auditor].into());
     drop_role(&two, &ids.1).await.expect(403, "forbidden");
     drop_role(&one, &ids.1).await.expect(200, "");
     drop_role(&one, &ids.0).await.expect(409, "last-admin");

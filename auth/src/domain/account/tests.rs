@@ -190,11 +190,33 @@ fn a_session_from_before_disabling_does_not_come_back() {
 #[test]
 fn a_role_is_granted_once() {
     account([])
-        .when(|account| grant(account, Role::Admin))
+        .when(|account| grant(account, None, Role::Admin))
         .then([roles(&[Role::User, Role::Admin])]);
     account([roles(&[Role::User, Role::Admin])])
-        .when(|account| grant(account, Role::Admin))
+        .when(|account| grant(account, None, Role::Admin))
         .then_nothing();
+}
+
+#[test]
+fn another_role_makes_nobody_an_admin_again() {
+    let listed = roles(&[Role::User, Role::Admin]);
+    let auditor = |admins: Option<Admins>| {
+        move |account: Option<&Account>| grant(account, admins.as_ref(), Role::Auditor)
+    };
+    account([listed.clone()])
+        .when(auditor(None))
+        .then([roles(&[Role::User, Role::Auditor])]);
+    let every_role = [roles(&[Role::User, Role::Auditor, Role::Admin])];
+    let admins = Admins {
+        accounts: BTreeSet::from([UserId(Uuid::from_u128(1))]),
+        ..Admins::default()
+    };
+    account([listed.clone()])
+        .when(auditor(Some(admins)))
+        .then(every_role.clone());
+    account([listed, AccountDisabled::default().into()])
+        .when(auditor(None))
+        .then(every_role);
 }
 
 #[test]
@@ -318,7 +340,7 @@ fn nothing_happens_to_an_account_that_is_not_there() {
         |account| rename(account, None),
         |account| change("hash-1", "hash-2", 1)(account),
         end_sessions,
-        |account| grant(account, Role::Admin),
+        |account| grant(account, None, Role::Admin),
         |account| set_roles(account, &BTreeSet::new(), None),
         disabling,
         enabling,
