@@ -21,6 +21,9 @@ use crate::{
 };
 
 /// Begins the session `id`, which `account` has opened, for a person who authenticated with `methods`.
+///
+/// # Errors
+/// [`Refusal::LoginIsOver`] when another request of the same login has begun it, and has its tokens.
 pub(crate) async fn start(
     auth: &Auth,
     context: &RequestContext,
@@ -30,12 +33,13 @@ pub(crate) async fn start(
     metadata: &CommandMetadata,
 ) -> Result<Response, ApiError> {
     let refresh_token = RefreshToken::generate(id, 0, &auth.pepper);
+    let refresh_hash = refresh_token.hash();
     let started = auth
         .sessions
         .execute(&id, &metadata.about(account.id), |session, now| {
             let started = SessionStarted {
                 account: account.id,
-                refresh_hash: refresh_token.hash(),
+                refresh_hash: refresh_hash.clone(),
                 expires_at: now.plus_seconds(auth.refresh_ttl_seconds),
                 ip: context.client_ip.clone(),
                 user_agent: context.user_agent.clone().map(String::from),
@@ -46,6 +50,13 @@ pub(crate) async fn start(
         })
         .await?;
     let session = started.state.ok_or(Refusal::SessionIsUnknown)?;
+    if session
+        .refresh_tokens
+        .iter()
+        .all(|token| token.hash != refresh_hash)
+    {
+        return Err(Refusal::LoginIsOver.into());
+    }
     SecurityEvent::success("login")
         .actor(account.id)
         .subject(account.id)

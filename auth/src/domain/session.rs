@@ -97,7 +97,7 @@ fn came_of(token: &GoodRefreshToken, presented: Presented<'_>, now: Timestamp) -
 
 /// Begins the session.
 pub(crate) fn start(session: Option<&Session>, started: &SessionStarted) -> Vec<SessionEvent> {
-    // The id is new, so the session exists only if an answer of the store was lost.
+    // It exists only if an answer of the store was lost, or if another request of the same login was faster.
     if session.is_some() {
         Vec::new()
     } else {

@@ -88,7 +88,8 @@ async fn go_on(auth: &Auth, context: &RequestContext, request: Request) -> Resul
     }
     let ended = session_start::ended_sessions(auth, &account).await?;
     let now = auth.clock.now();
-    // The append that counts the code also opens the session.
+    // The append that counts the code also opens the session. If it was opened by a request that failed before the
+    // session began, this one begins it.
     let opened = auth
         .change_with_code(EVENT, account.id, &metadata, |account| {
             domain::second_factor::go_on_with_login(

@@ -1,6 +1,6 @@
 //! `POST /auth/me/totp`, `/confirm`, `DELETE /auth/me/totp` and `POST /auth/login/second-factor`.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
 use auth_client::{REVOCATIONS, Revocation};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
@@ -159,6 +159,33 @@ async fn a_login_goes_on_once() {
         .expect(401, "token-invalid");
     for made_up in ["", "nonsense", &"A".repeat(139)] {
         go_on(&app, made_up, &codes[1]).await.expect(401, "token-invalid");
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_failed_between_its_two_appends_goes_on_with_the_same_request() {
+    let (app, faults) = App::start_faulty().await;
+    let (_, secret, codes) = enrolled(&app).await;
+    for code in [&code(&app, &secret, 0), &codes[0]] {
+        let token = mfa_token(&app).await;
+        faults.sessions.store(true, Ordering::SeqCst);
+        go_on(&app, &token, code).await.expect(503, "unavailable");
+        faults.sessions.store(false, Ordering::SeqCst);
+        let answers = futures::future::join_all((0..3).map(|_| go_on(&app, &token, code))).await;
+        let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 401, 401], "{answers:?}");
+        for answer in &answers {
+            if answer.status == 200 {
+                app.me(&answer.text("/access_token")).await.expect(200, "");
+                app.refresh(&answer.text("/refresh_token")).await.expect(200, "");
+            } else {
+                assert_eq!(answer.code(), "token-invalid");
+            }
+        }
+        let other = mfa_token(&app).await;
+        go_on(&app, &other, code).await.expect(401, "bad-credentials");
+        app.clock.advance(30);
     }
 }
 

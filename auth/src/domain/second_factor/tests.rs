@@ -195,11 +195,19 @@ fn sessions_that_have_ended_make_room_for_that_of_a_login() {
 }
 
 #[test]
+fn a_login_that_has_opened_its_session_needs_no_other_code() {
+    for code in [None, Some(UsedCode::Totp(8))] {
+        registered(confirmed().into_iter().chain([opened(1, &[])]))
+            .when(go_on(&[], code))
+            .then_nothing();
+    }
+}
+
+#[test]
 fn a_login_that_is_over_does_not_go_on() {
     let code = Some(UsedCode::Totp(8));
-    // Its session was opened before; the factor was removed, or never confirmed.
-    let histories: [Vec<AccountEvent>; 3] = [
-        confirmed().into_iter().chain([opened(1, &[])]).collect(),
+    // The factor was removed, or never confirmed.
+    let histories: [Vec<AccountEvent>; 2] = [
         confirmed().into_iter().chain([removed()]).collect(),
         vec![enrolled().into()],
     ];
