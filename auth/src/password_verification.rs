@@ -105,12 +105,31 @@ impl Auth {
         Err(Refusal::CredentialsAreWrong.into())
     }
 
-    /// Compares `passwords` with that of `id`, who is signed in with `session`, and counts a success.
+    /// Compares `password` with that of `id`, who is signed in with `session`, and counts a success. The right to hash is
+    /// free again when this returns.
+    ///
+    /// # Errors
+    /// Those of [`Self::prove_own_passwords`].
+    pub(crate) async fn prove_own_password(
+        &self,
+        id: UserId,
+        session: SessionId,
+        password: &Arc<Password>,
+        context: &RequestContext,
+    ) -> Result<Account, ApiError> {
+        let proven = self
+            .prove_own_passwords(id, session, &[password], context)
+            .await?;
+        Ok(proven.account)
+    }
+
+    /// Compares `passwords` with that of `id`, who is signed in with `session`, and counts a success. The caller holds the
+    /// right to hash, and must not wait for anything but a hash meanwhile.
     ///
     /// # Errors
     /// Those of [`Self::prove_password`], and [`Refusal::SessionHasEnded`] when the session has ended since the token
     /// was checked: then the password is not compared.
-    pub(crate) async fn prove_own_password(
+    pub(crate) async fn prove_own_passwords(
         &self,
         id: UserId,
         session: SessionId,

@@ -15,7 +15,7 @@ use crate::{
     domain,
     error::ApiError,
     password::{Password, Policy},
-    password_verification::refused_after_proof,
+    password_verification::{VerifiedPassword, refused_after_proof},
     throttle::Attempt,
 };
 
@@ -54,11 +54,14 @@ pub(crate) async fn change_password(
     let request = Request::read(body.fields, &auth.password_policy, email.as_ref())?;
     fields::check_not_breached("/new_password", &auth.password_policy, &request.new).await?;
     let shown = auth.account(id).await?.position();
-    let proven = auth
-        .prove_own_password(id, session, &[&request.current, &request.new], &context)
+    let VerifiedPassword {
+        account, which, slot, ..
+    } = auth
+        .prove_own_passwords(id, session, &[&request.current, &request.new], &context)
         .await?;
     let attempt = email.map(|email| Attempt::at_email(&auth.pepper, &email, &context));
-    if proven.which == 1 {
+    if which == 1 {
+        drop(slot);
         // A repeated change, whose first answer was lost, finds the new password in place.
         SecurityEvent::success("password_change_repeated")
             .actor(id)
@@ -70,9 +73,8 @@ pub(crate) async fn change_password(
         auth.revoke(Revocation::Account(id)).await;
         return Ok(answer::no_content(id, shown));
     }
-    let account = proven.account;
-    let hash: SecretHash = auth.hasher.hash(&proven.slot, &request.new).await?.into();
-    drop(proven.slot);
+    let hash: SecretHash = auth.hasher.hash(&slot, &request.new).await?.into();
+    drop(slot);
     let metadata = CommandMetadata::new(Actor::User(id), &context);
     let changed = auth
         .change_account(id, &metadata, |now| {

@@ -33,10 +33,7 @@ pub(crate) async fn enroll_totp(
 ) -> Result<Response, ApiError> {
     let password = read(body.fields)?;
     let id = caller.user_id();
-    let proven = auth
-        .prove_own_password(id, session, &[&password], &context)
-        .await?;
-    let account = proven.account;
+    let account = auth.prove_own_password(id, session, &password, &context).await?;
     let enrolment = Enrolment::generate(id, &auth.sealing).ok_or_else(Problem::internal)?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let changed = auth

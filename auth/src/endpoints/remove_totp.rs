@@ -43,10 +43,9 @@ pub(crate) async fn remove_totp(
 ) -> Result<Response, ApiError> {
     let request = Request::read(body.fields)?;
     let id = caller.user_id();
-    let proven = auth
-        .prove_own_password(id, session, &[&request.password], &context)
+    let account = auth
+        .prove_own_password(id, session, &request.password, &context)
         .await?;
-    let account = proven.account;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let now = auth.clock.now();
     let changed = auth

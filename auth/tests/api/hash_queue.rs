@@ -6,9 +6,13 @@ use std::{
 };
 
 use auth::Argon2Parameters;
+use http::Method;
 use serde_json::json;
 
-use crate::support::{Answer, App, CHEAP, PASSWORD};
+use crate::{
+    second_factor::{code, enrolled},
+    support::{Answer, App, CHEAP, PASSWORD},
+};
 
 const PLACES: usize = 8;
 /// Together they need twice as many places as there are.
@@ -91,4 +95,41 @@ async fn a_crowd_of_strangers_keeps_nobody_out() {
             .expect(204, "");
     };
     beside_a_crowd(&app, honest).await;
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_store_keeps_nobody_from_hashing() {
+    for (method, path) in [
+        (Method::POST, "/auth/me/totp"),
+        (Method::DELETE, "/auth/me/totp"),
+        (Method::DELETE, "/auth/me"),
+    ] {
+        let (app, faults) = App::start_faulty().await;
+        let (one, _) = app.sign_in("ada@example.com").await;
+        let (mut other, _) = app.sign_in("ada@example.com").await;
+        let mut body = json!({"password": PASSWORD});
+        if (&method, path) == (&Method::DELETE, "/auth/me/totp") {
+            let secret;
+            (other, secret, _) = enrolled(&app).await;
+            body["code"] = json!(code(&app, &secret, 0));
+        }
+        let app = with_a_short_queue(&app).await;
+        let stalled = faults.appending.write().await;
+        // With one thread, two passwords are admitted at once.
+        faults.appends_left.store(2, Ordering::SeqCst);
+        let waiting = [&one, &other].map(|token| {
+            let call = app.call(method.clone(), path).token(token);
+            call.json(&body).send()
+        });
+        let guess = async {
+            test_support::eventually("both wait for the store", async || {
+                faults.appends_left.load(Ordering::SeqCst) == 0
+            })
+            .await;
+            let guess = app.login("nobody@example.com", PASSWORD).await;
+            guess.expect(401, "bad-credentials");
+            drop(stalled);
+        };
+        tokio::join!(futures::future::join_all(waiting), guess);
+    }
 }
