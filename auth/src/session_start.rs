@@ -85,8 +85,8 @@ pub(crate) async fn start(
 pub(crate) async fn end_crowded_out(auth: &Auth, opened: &Changed, metadata: &CommandMetadata) {
     auth.end_closed_sessions(opened, EndReason::Logout, &metadata.by_system())
         .await;
-    for closed in &opened.closed {
-        auth.revoke(Revocation::Session(*closed)).await;
+    if !opened.closed.is_empty() {
+        auth.revoke(Revocation::Account(opened.account.id)).await;
     }
 }
 

@@ -249,6 +249,33 @@ async fn events_of_a_later_build_hide_nothing_but_their_own_session() {
     assert_ne!(app.me(&other.0).await.status, 200);
 }
 
+async fn hear(listener: &mut dyn Listener) -> Revocation {
+    let heard = tokio::time::timeout(std::time::Duration::from_secs(10), listener.next());
+    match heard.await.unwrap() {
+        Heard::Message(bytes) => Revocation::decode(&bytes).unwrap(),
+        Heard::Gap => panic!("a gap on a bus that never breaks"),
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_makes_room_is_broadcast_once_for_all_that_it_closes() {
+    let app = App::start().await;
+    for _ in 0..MAX_OPEN_SESSIONS {
+        app.sign_in("ada@example.com").await;
+    }
+    app.clock.advance(30 * 24 * 3_600);
+    let mut listener = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let id: UserId = user_id(&app, &access).await.parse().unwrap();
+    assert_eq!(hear(&mut *listener).await, Revocation::Account(id));
+    let listed = app.get("/auth/sessions").token(&access).send().await;
+    let listed = listed.expect(200, "").body["items"].as_array().unwrap().clone();
+    assert_eq!(listed.len(), 1);
+    act(&app, &access, "/auth/logout").await.expect(204, "");
+    let session = listed[0]["id"].as_str().unwrap().parse().unwrap();
+    assert_eq!(hear(&mut *listener).await, Revocation::Session(session));
+}
+
 #[tokio::test]
 async fn every_change_that_ends_something_is_broadcast() {
     let app = App::start().await;
@@ -256,13 +283,6 @@ async fn every_change_that_ends_something_is_broadcast() {
     let (own, _) = app.sign_in("ada@example.com").await;
     let id: UserId = user_id(&app, &own).await.parse().unwrap();
     let mut listener = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
-    let hear = async |listener: &mut dyn Listener| {
-        let heard = tokio::time::timeout(std::time::Duration::from_secs(10), listener.next());
-        match heard.await.unwrap() {
-            Heard::Message(bytes) => Revocation::decode(&bytes).unwrap(),
-            Heard::Gap => panic!("a gap on a bus that never breaks"),
-        }
-    };
     change_password(&app, &own).await.expect(204, "");
     assert_eq!(hear(&mut *listener).await, Revocation::Account(id));
     app.call(Method::PUT, &format!("/auth/users/{id}/roles"))
