@@ -180,7 +180,7 @@ pub(crate) fn erase(account: Option<&Account>) -> Decided {
 
 /// Erases the person of the account, who showed the password of the hash `verified`. Refused when that is no longer
 /// the password, and when the account is disabled.
-pub(crate) fn erase_own(account: Option<&Account>, verified: &SecretHash) -> Decided {
+pub(super) fn erase_own(account: Option<&Account>, verified: &SecretHash) -> Decided {
     if account.is_some_and(|account| account.erased) {
         return Ok(Vec::new());
     }

@@ -7,7 +7,7 @@ use events::{
 
 use super::{
     Refusal,
-    account::{Decided, opening, usable},
+    account::{Decided, erase_own, opening, usable},
 };
 
 /// The result of checking a code: the events, and whether it was right.
@@ -140,8 +140,44 @@ pub(crate) fn remove(
     Ok(judged)
 }
 
+/// Checks the code of an erasure before that begins, because a wrong code counts whatever comes of the erasure. A right
+/// one is used up by [`erase`] alone.
+pub(crate) fn check_before_erasure(
+    account: Option<&Account>,
+    verified: &SecretHash,
+    now: Timestamp,
+    code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
+) -> Result<CheckedCode, Refusal> {
+    let mut judged = show(account, verified, now, code)?;
+    if judged.is_right {
+        judged.events.clear();
+    }
+    Ok(judged)
+}
+
+/// Erases the person of an account, who showed the password of the hash `verified`, and a code if there is a second
+/// factor.
+pub(crate) fn erase(
+    account: Option<&Account>,
+    verified: &SecretHash,
+    now: Timestamp,
+    code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
+) -> Decided {
+    let erased = erase_own(account, verified)?;
+    match account.filter(|account| account.confirmed_second_factor().is_some()) {
+        None => Ok(erased),
+        Some(account) => match judge(account, now, code)? {
+            CheckedCode {
+                events,
+                is_right: true,
+            } => Ok(events.into_iter().chain(erased).collect()),
+            _ => Err(Refusal::CodeIsWrong),
+        },
+    }
+}
+
 /// Checks the code of a request that needs the second factor besides the password.
-pub(crate) fn show(
+fn show(
     account: Option<&Account>,
     verified: &SecretHash,
     now: Timestamp,

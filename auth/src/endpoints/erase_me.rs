@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use auth_client::SignedIn;
 use axum::{extract::State, response::Response};
-use events::Account;
+use events::{Account, SecondFactor};
 use http::{HeaderName, HeaderValue};
 use http_api::{FieldError, Form, JsonObject, Problem, RequestContext, SecurityEvent};
 use serde_json::{Map, Value};
@@ -48,12 +48,26 @@ pub(crate) async fn erase_me(
     let account = auth
         .prove_own_password(id, session, &request.password, &context)
         .await?;
-    let account = proven.account;
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    show_code(&auth, &account, request.code.as_ref(), &metadata)
+    let now = auth.clock.now();
+    let matches = |account: &Account, factor: &SecondFactor| {
+        let code = request.code.as_ref()?;
+        matching(&auth.sealing, account, factor, code, now)
+    };
+    if account.confirmed_second_factor().is_some() {
+        if request.code.is_none() {
+            let missing = FieldError::new("required", "the account has a second factor: send a code of it");
+            return Err(Problem::validation(vec![missing.at("/code")]).into());
+        }
+        auth.change_with_code("erasure", id, &metadata, |current| {
+            domain::second_factor::check_before_erasure(current, &account.password_hash, now, matches)
+        })
         .await
         .map_err(|error| refused_after_proof(id, error))?;
-    let decide = |now: Option<&Account>| domain::account::erase_own(now, &account.password_hash);
+    }
+    let decide = |current: Option<&Account>| {
+        domain::second_factor::erase(current, &account.password_hash, now, matches)
+    };
     let erasure = auth.erase(id, &metadata, decide).await;
     let erasure = erasure.map_err(|error| refused_after_proof(id, error))?;
     SecurityEvent::success("erasure").actor(id).subject(id).record();
@@ -66,29 +80,4 @@ pub(crate) async fn erase_me(
         response.headers_mut().insert(RECEIPT, receipt);
     }
     Ok(response)
-}
-
-/// Requires a code if the account has a second factor. The code is used by a separate append: the check for the last
-/// admin comes later, and wrong codes must count in any case.
-async fn show_code(
-    auth: &Auth,
-    account: &Account,
-    code: Option<&Zeroizing<String>>,
-    metadata: &CommandMetadata,
-) -> Result<(), ApiError> {
-    if account.confirmed_second_factor().is_none() {
-        return Ok(());
-    }
-    let Some(code) = code else {
-        let missing = FieldError::new("required", "the account has a second factor: send a code of it");
-        return Err(Problem::validation(vec![missing.at("/code")]).into());
-    };
-    let now = auth.clock.now();
-    auth.change_with_code("erasure", account.id, metadata, |current| {
-        domain::second_factor::show(current, &account.password_hash, now, |account, factor| {
-            matching(&auth.sealing, account, factor, code, now)
-        })
-    })
-    .await?;
-    Ok(())
 }

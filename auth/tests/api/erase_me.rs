@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::atomic::Ordering};
 use auth_client::{REVOCATIONS, Revocation};
 use bus::Heard;
 use events::{
-    AccountEvent, Actor, Event, Metadata, OperationEvent, OperationId, OperationStarted, StreamName, UserId,
+    AccountErased, AccountEvent, Actor, Encoded, Encoding, Event, Metadata, OperationEvent, OperationId,
+    OperationStarted, Role, StreamName, UserId,
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -199,12 +200,38 @@ async fn two_admins_who_erase_themselves_at_once_leave_one() {
 
 #[tokio::test]
 async fn wherever_an_erasure_is_broken_off_it_comes_to_its_end() {
+    broken_off_at_any_append(async |app| (app.sign_in_admin(ADA).await, json!({ "password": PASSWORD })))
+        .await;
+}
+
+#[tokio::test]
+async fn an_erasure_that_is_broken_off_uses_no_code_up() {
+    broken_off_at_any_append(async |app| {
+        let (access, secret, _) = enrolled(app).await;
+        app.grant(ADA, Role::Admin).await;
+        (
+            access,
+            json!({"password": PASSWORD, "code": code(app, &secret, 0)}),
+        )
+    })
+    .await;
+    broken_off_at_any_append(async |app| {
+        let (access, _, recovery) = enrolled(app).await;
+        app.grant(ADA, Role::Admin).await;
+        (access, json!({"password": PASSWORD, "code": recovery[0]}))
+    })
+    .await;
+}
+
+/// Lets the erasure of an admin fail after each number of appends. `begin` returns their token, and the body of the
+/// request, which is sent again while nobody is erased.
+async fn broken_off_at_any_append(begin: impl AsyncFn(&App) -> (String, Value)) {
     for appends in 0.. {
         let (app, faults) = App::start_faulty().await;
         app.sign_in_admin("root@example.com").await;
-        let access = app.sign_in_admin(ADA).await;
+        let (access, body) = begin(&app).await;
         faults.appends_left.store(appends, Ordering::SeqCst);
-        let answer = erase_with(&app, &access, PASSWORD).await;
+        let answer = erase(&app, &access, body.clone()).await;
         faults.appends_left.store(usize::MAX, Ordering::SeqCst);
         let is_erased = app.kinds().await.iter().any(|kind| kind == "account.erased");
         if answer.status == 204 {
@@ -214,7 +241,7 @@ async fn wherever_an_erasure_is_broken_off_it_comes_to_its_end() {
         }
         answer.expect(503, "unavailable");
         if !is_erased {
-            erase_with(&app, &access, PASSWORD).await.expect(204, "");
+            erase(&app, &access, body).await.expect(204, "");
             continue;
         }
         // What a process that ended did not complete, another one does.
@@ -222,6 +249,17 @@ async fn wherever_an_erasure_is_broken_off_it_comes_to_its_end() {
         eventually("the address is released", async || is_released(&other).await).await;
         other.register(ADA).await.expect(201, "");
     }
+}
+
+#[tokio::test]
+async fn an_erasure_that_is_refused_uses_no_code_up() {
+    let app = App::start().await;
+    let (access, _, recovery) = enrolled(&app).await;
+    app.grant(ADA, Role::Admin).await;
+    let body = json!({"password": PASSWORD, "code": recovery[0]});
+    erase(&app, &access, body.clone()).await.expect(409, "last-admin");
+    app.sign_in_admin("deputy@example.com").await;
+    erase(&app, &access, body).await.expect(204, "");
 }
 
 #[tokio::test]

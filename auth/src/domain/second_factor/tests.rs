@@ -67,8 +67,15 @@ fn remove_with(password_hash: &'static str, code: Option<UsedCode>) -> Decision 
     Box::new(move |account| events(remove(account, &password_hash.into(), NOW, |_, _| code)))
 }
 
-fn show_with(password_hash: &'static str, code: Option<UsedCode>) -> Decision {
-    Box::new(move |account| events(show(account, &password_hash.into(), NOW, |_, _| code)))
+fn check_before_erasure_with(password_hash: &'static str, code: Option<UsedCode>) -> Decision {
+    Box::new(move |account| {
+        let hash = password_hash.into();
+        events(check_before_erasure(account, &hash, NOW, |_, _| code))
+    })
+}
+
+fn erase_with(password_hash: &'static str, code: Option<UsedCode>) -> Decision {
+    Box::new(move |account| erase(account, &password_hash.into(), NOW, |_, _| code))
 }
 
 /// Continues a login that is still valid, in session 1; the sessions in `ended` have ended.
@@ -244,16 +251,34 @@ fn a_factor_is_given_up_for_a_right_code_only() {
 }
 
 #[test]
-fn a_code_is_shown_with_the_password_that_counts() {
+fn an_erasure_uses_its_code_up_and_a_wrong_one_is_counted_before() {
     let account = registered(confirmed());
     let code = UsedCode::Recovery(1);
     account
-        .when(show_with(PASSWORD_HASH, Some(code)))
-        .then([passed(code)]);
-    account.when(show_with(PASSWORD_HASH, None)).then([refused()]);
+        .when(check_before_erasure_with(PASSWORD_HASH, Some(code)))
+        .then_nothing();
     account
-        .when(show_with("other", Some(code)))
-        .then_refused(Refusal::PasswordHasChanged);
+        .when(check_before_erasure_with(PASSWORD_HASH, None))
+        .then([refused()]);
+    account
+        .when(erase_with(PASSWORD_HASH, Some(code)))
+        .then([passed(code), AccountErased {}.into()]);
+    account
+        .when(erase_with(PASSWORD_HASH, None))
+        .then_refused(Refusal::CodeIsWrong);
+    for decision in [check_before_erasure_with, erase_with] {
+        account
+            .when(decision("other", Some(code)))
+            .then_refused(Refusal::PasswordHasChanged);
+    }
+    for history in [vec![], vec![enrolled().into()]] {
+        registered(history)
+            .when(erase_with(PASSWORD_HASH, None))
+            .then([AccountErased {}.into()]);
+    }
+    registered(confirmed().into_iter().chain([AccountErased {}.into()]))
+        .when(erase_with(PASSWORD_HASH, None))
+        .then_nothing();
 }
 
 #[test]
@@ -270,7 +295,7 @@ fn an_account_that_may_not_be_used_has_no_use_of_a_factor() {
             confirm_at(NOW, code),
             go_on(&[], code),
             remove_with(PASSWORD_HASH, code),
-            show_with(PASSWORD_HASH, code),
+            check_before_erasure_with(PASSWORD_HASH, code),
         ] {
             account.when(decision).then_refused(refusal.clone());
         }
