@@ -15,6 +15,13 @@ pub(super) struct Pending {
     pub(super) operation: Option<CorrelationId>,
 }
 
+impl Pending {
+    /// Whether it was begun at least this many seconds before `now`.
+    pub(super) fn is_older_than(&self, seconds: i64, now: Timestamp) -> bool {
+        self.begun_at.plus_seconds(seconds) <= now
+    }
+}
+
 /// Records that `subject` is about to be erased, with the command of an operator, if it is one.
 pub(super) async fn begin(
     operations: &Database,

@@ -76,7 +76,7 @@ async fn erase_whose_keys_are_destroyed(auth: &Auth) -> Result<(), Failure> {
         }
     }
     // A failed part is tried again later.
-    finish_all(auth).await.map(drop)
+    finish_all(auth, &[]).await.map(drop)
 }
 
 /// Whether the log has an account of `person` that is not erased.

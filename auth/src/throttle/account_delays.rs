@@ -24,18 +24,13 @@ const FAMILIAR_ADDRESSES: u64 = 20;
 
 const LOOK_UP: &str = "SELECT 'familiar' AS counter, used_at AS instant, days AS number \
          FROM familiar_addresses WHERE account = $1 AND address = $2 \
-     UNION ALL SELECT 'account', blocked_until, failures FROM authentication_failures WHERE key = $1 \
-     UNION ALL SELECT 'account from address', blocked_until, failures FROM authentication_failures WHERE key = $3 \
-     UNION ALL SELECT 'all sessions', blocked_until, failures FROM authentication_failures WHERE key = $4 \
+     UNION ALL SELECT key, blocked_until, failures FROM authentication_failures WHERE key >= $1 AND key < $1 || '.' \
+     UNION ALL SELECT 'all sessions', blocked_until, failures FROM authentication_failures WHERE key = $3 \
      UNION ALL SELECT 'address', full_at, 0 FROM address_allowances WHERE key = $2";
 const FAILURES: &str = "SELECT failures FROM authentication_failures WHERE key = $1";
-const FORGET: &str = "DELETE FROM authentication_failures WHERE key = $1";
-/// The failures of an account from each familiar address.
-const FAILURES_FROM_FAMILIAR: &str = "SELECT address, COALESCE((SELECT failures FROM authentication_failures \
-         WHERE key = account || '-' || address), 0) AS failures \
-     FROM familiar_addresses WHERE account = $1";
-/// Deletes all failures of an account. Keys are hexadecimal, so they contain no pattern characters.
-const FORGET_ALL: &str = "DELETE FROM authentication_failures WHERE key = $1 OR key LIKE $1 || '-%'";
+/// Deletes all failures of an account: under its key, which is hexadecimal, and under keys that go on with a hyphen. The
+/// full stop is the next character after the hyphen, and a range of keys is found in the index.
+const FORGET_ALL: &str = "DELETE FROM authentication_failures WHERE key >= $1 AND key < $1 || '.'";
 /// $4 is 1 for a login and 0 for a registration. A use after $5 was on the same day, so that several logins at once
 /// count as one.
 const REMEMBER: &str = "INSERT INTO familiar_addresses (account, address, used_at, days) VALUES ($1, $2, $3, $4) \
@@ -46,7 +41,7 @@ const FORGET_OLD_ADDRESSES: &str = "DELETE FROM familiar_addresses WHERE account
      (SELECT address FROM familiar_addresses WHERE account = $1 ORDER BY used_at DESC, address LIMIT $2)";
 
 /// For an account, and for its sessions, which earlier releases stored as well.
-const FORGET_FAMILIAR: &str = "DELETE FROM familiar_addresses WHERE account = $1 OR account LIKE $1 || '-%'";
+const FORGET_FAMILIAR: &str = "DELETE FROM familiar_addresses WHERE account >= $1 AND account < $1 || '.'";
 const FORGET_OTHER_ADDRESSES: &str = "DELETE FROM familiar_addresses WHERE account = $1 AND address <> $2";
 
 /// One row of failures.
@@ -75,6 +70,8 @@ pub(crate) struct Standing {
     /// The counter of all strangers, or of the session.
     strangers: Counter,
     familiar: Counter,
+    /// Whether there were failures from other familiar addresses.
+    failed_elsewhere: bool,
     /// The failures of all sessions of the person together, for an attempt within one.
     in_all_sessions: u64,
     /// When the address's allowance of failures will be whole.
@@ -83,10 +80,9 @@ pub(crate) struct Standing {
 
 impl Standing {
     pub(super) async fn look_up(operations: &Database, attempt: &Attempt) -> Result<Self, DatabaseError> {
-        let values: [Value; 4] = [
+        let values: [Value; 3] = [
             attempt.account.as_str().into(),
             attempt.address.as_str().into(),
-            attempt.account_from_address.as_str().into(),
             // An empty key has no counter.
             attempt.all_sessions.as_deref().unwrap_or_default().into(),
         ];
@@ -103,10 +99,11 @@ impl Standing {
             };
             match row.str("counter")? {
                 "familiar" => standing.familiar_since = Some((instant, number)),
-                "account" => standing.strangers = counter,
-                "account from address" => standing.familiar = counter,
                 "all sessions" => standing.in_all_sessions = counter.failures,
-                _ => standing.allowance_full_at = instant,
+                "address" => standing.allowance_full_at = instant,
+                key if key == attempt.account => standing.strangers = counter,
+                key if key == attempt.account_from_address => standing.familiar = counter,
+                _ => standing.failed_elsewhere = true,
             }
         }
         Ok(standing)
@@ -135,6 +132,12 @@ impl Standing {
         } else {
             &attempt.account
         }
+    }
+
+    /// Whether there are failures that a success clears.
+    const fn has_failures(&self) -> bool {
+        let failures = self.strangers.failures + self.familiar.failures + self.in_all_sessions;
+        failures > 0 || self.failed_elsewhere
     }
 
     fn counter(&self) -> Counter {
@@ -239,38 +242,14 @@ pub(super) async fn keep_success(
     standing: &Standing,
     now: i64,
 ) -> Result<(), DatabaseError> {
-    if let Some(person) = &attempt.all_sessions {
-        if standing.strangers.failures + standing.in_all_sessions > 0 {
-            operations.execute(FORGET_ALL, &[person.as_str().into()]).await?;
-        }
-        return Ok(());
-    }
-    let account = attempt.account.as_str();
-    let mut failed = Vec::new();
-    for row in operations
-        .fetch_all(FAILURES_FROM_FAMILIAR, &[account.into()])
-        .await?
-    {
-        if row.unsigned("failures")? > 0 {
-            failed.push(format!("{account}-{}", row.str("address")?));
-        }
-    }
-    for (counter, key) in [
-        (standing.strangers, &attempt.account),
-        // For an address that was familiar before.
-        (standing.familiar, &attempt.account_from_address),
-    ] {
-        if counter.failures > 0 {
-            failed.push(key.clone());
-        }
-    }
-    for key in failed {
-        operations.execute(FORGET, &[key.into()]).await?;
+    let failed = attempt.all_sessions.as_ref().unwrap_or(&attempt.account);
+    if standing.has_failures() {
+        operations.execute(FORGET_ALL, &[failed.as_str().into()]).await?;
     }
     let is_written_down = standing
         .familiar_since
         .is_some_and(|(since, days)| days > 0 && now - since < REMEMBER_AGAIN);
-    if is_written_down {
+    if standing.in_session || is_written_down {
         return Ok(());
     }
     remember(operations, attempt, 1, now).await
@@ -303,7 +282,96 @@ pub(super) async fn remember(
 
 #[cfg(test)]
 mod tests {
+    use database::Schema;
+    use http_api::RequestContext;
+    use test_support::TestDatabase;
+
     use super::*;
+    use crate::keys::Pepper;
+
+    async fn sqlite(directory: &tempfile::TempDir) -> Database {
+        let url = Database::file_url(&directory.path().join("operations.db"));
+        Database::open(&url, Schema::Operations, 1).await.unwrap()
+    }
+
+    /// Keys that begin with `aa` and a hyphen go with it, and no others.
+    async fn a_key_is_erased_with_those_below_it(operations: &Database) {
+        let keys = ["a9-bb", "aa", "aa-00", "aa-ff", "aa0", "aab-00", "ab"];
+        for key in keys {
+            for sql in [
+                "INSERT INTO authentication_failures VALUES ($1, 1, 0, 0)",
+                "INSERT INTO familiar_addresses (account, address, used_at) VALUES ($1, 'address', 0)",
+            ] {
+                operations.execute(sql, &[key.into()]).await.unwrap();
+            }
+        }
+        erase(operations, "aa").await.unwrap();
+        for sql in [
+            "SELECT key FROM authentication_failures ORDER BY key",
+            "SELECT account AS key FROM familiar_addresses ORDER BY account",
+        ] {
+            let rows = operations.fetch_all(sql, &[]).await.unwrap();
+            let left: Vec<_> = rows.iter().map(|row| row.text("key").unwrap()).collect();
+            assert_eq!(left, ["a9-bb", "aa0", "aab-00", "ab"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_are_erased_by_a_range_of_the_index() {
+        let directory = tempfile::tempdir().unwrap();
+        let operations = sqlite(&directory).await;
+        a_key_is_erased_with_those_below_it(&operations).await;
+        for sql in [FORGET_ALL, FORGET_FAMILIAR] {
+            let explain = format!("EXPLAIN QUERY PLAN {sql}");
+            let rows = operations.fetch_all(&explain, &["aa".into()]).await.unwrap();
+            let plan: Vec<_> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
+            assert!(plan.len() == 1 && plan[0].starts_with("SEARCH"), "{plan:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_are_erased_by_a_range_of_the_index_in_postgres() {
+        let server = TestDatabase::create().await;
+        let operations = Database::open(server.url().as_str(), Schema::Operations, 1)
+            .await
+            .unwrap();
+        a_key_is_erased_with_those_below_it(&operations).await;
+        let mut tx = operations.begin().await.unwrap();
+        tx.execute("SET LOCAL enable_seqscan = off", &[]).await.unwrap();
+        for sql in [FORGET_ALL, FORGET_FAMILIAR] {
+            let explain = format!("EXPLAIN {sql}");
+            let rows = tx.fetch_all(&explain, &["aa".into()]).await.unwrap();
+            let plan: Vec<_> = rows.iter().map(|row| row.text("QUERY PLAN").unwrap()).collect();
+            let plan = plan.join("\n");
+            assert!(
+                plan.contains("Index Cond") && !plan.contains("Seq Scan"),
+                "{plan}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_success_without_failures_before_it_asks_and_writes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let operations = sqlite(&directory).await;
+        for table in ["authentication_failures", "familiar_addresses"] {
+            let drop = format!("DROP TABLE {table}");
+            operations.execute(&drop, &[]).await.unwrap();
+        }
+        let pepper = Pepper::parse(&"ab".repeat(32)).unwrap();
+        let context = RequestContext {
+            request_id: "request".into(),
+            traceparent: None,
+            client_ip: Some("192.0.2.1".into()),
+            user_agent: None,
+        };
+        let attempt = Attempt::new(&pepper, "login", "ada", &context);
+        let standing = Standing {
+            familiar_since: Some((0, 1)),
+            ..Standing::default()
+        };
+        keep_success(&operations, &attempt, &standing, 1).await.unwrap();
+    }
 
     #[test]
     fn the_waits_double_up_to_a_quarter_of_an_hour() {

@@ -359,6 +359,42 @@ async fn an_operator_sees_who_it_is_and_can_finish_what_was_broken_off() {
     assert_eq!(by("email.released"), Actor::System);
 }
 
+#[tokio::test]
+async fn a_record_that_this_build_cannot_read_keeps_no_erasure_from_its_end() {
+    for is_erased in [false, true] {
+        let app = App::start().await;
+        let (access, _) = app.sign_in(ADA).await;
+        let id = user_id(&app, &access).await;
+        let exploded = Encoded {
+            kind: "account.exploded",
+            schema_version: 1,
+            encoding: Encoding::Json,
+            data: "{}".into(),
+        };
+        let erased = is_erased.then(|| AccountEvent::from(AccountErased {}).encode());
+        app.append(
+            &StreamName::account(id),
+            id,
+            std::iter::once(exploded).chain(erased),
+        )
+        .await;
+        let begun = "INSERT INTO pending_erasures (subject, begun_at) VALUES ($1, $2)";
+        let now = app.dependencies.clock.now().as_micros();
+        let values = [id.0.into(), now.into()];
+        app.dependencies.operations.execute(begun, &values).await.unwrap();
+        let app = app.restarted().await;
+        if is_erased {
+            eventually("the address is released", async || is_released(&app).await).await;
+        }
+        app.clock.advance(600);
+        eventually("the erasure is not pending any more", async || {
+            count(&app, "pending_erasures").await == 0
+        })
+        .await;
+        assert_eq!(is_released(&app).await, is_erased);
+    }
+}
+
 /// An operator has begun to erase the person `id`; returns the stream of the operation.
 pub(crate) async fn operation_begun(app: &App, id: UserId) -> StreamName {
     let operation = StreamName::operation(OperationId(OPERATION.parse().unwrap()));

@@ -128,6 +128,22 @@ async fn a_familiar_address_has_to_wait_as_well() {
 }
 
 #[tokio::test]
+async fn a_login_from_anywhere_clears_the_failures_of_every_familiar_address() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    for _ in 0..2 {
+        for _ in 0..4 {
+            login_from(&app, HOME, "ada@example.com", WRONG)
+                .await
+                .expect(401, "bad-credentials");
+        }
+        login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD)
+            .await
+            .expect(200, "");
+    }
+}
+
+#[tokio::test]
 async fn a_new_password_ends_the_waits_of_every_address() {
     let app = quick(&App::start().await, |_| {}).await;
     register_from(&app, HOME, "ada@example.com").await;
