@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 use axum::Router;
 use bus::Bus;
 use http_server::{HeadLimits, Pressure, ServerOptions, Workers, bind, serve};
@@ -197,12 +197,12 @@ pub(crate) async fn until_stopped(
         servers.spawn(serve(listener.socket, router, options, closing.clone()));
     }
     servers.close();
-    let failed = tokio::select! {
-        asked = wait_for_signal() => asked.map(|()| false)?,
-        () = background.stop().cancelled_owned() => true,
-    };
+    tokio::select! {
+        asked = wait_for_signal() => asked?,
+        () = background.stop().cancelled_owned() => {}
+    }
     tracing::info!("stopping: finishing what was accepted");
-    if let Some(leaving) = leaving.filter(|_| !failed) {
+    if let Some(leaving) = leaving.filter(|_| background.failure().is_none()) {
         leaving.cancel();
         tokio::time::sleep(NOTICE).await;
     }
@@ -219,8 +219,10 @@ pub(crate) async fn until_stopped(
     }
     databases::close_all().await;
     tracing::info!("stopped");
-    ensure!(!failed, "background work has panicked");
-    Ok(())
+    match background.failure() {
+        Some(reason) => bail!("{reason}"),
+        None => Ok(()),
+    }
 }
 
 /// Waits until this process is asked to stop.

@@ -64,11 +64,7 @@ async fn be_the_only_process(
     if settings.storage.amqp_url()?.is_none()
         && let Some(server) = operations.postgres()
     {
-        let right = sole_process::take(server).await?;
-        background.spawn(
-            "right to be the only process",
-            sole_process::hold(right, background.stop()),
-        );
+        sole_process::hold(sole_process::take(server).await?, background);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{DatabaseError, PostgresServer};
 
@@ -11,6 +11,11 @@ use crate::{DatabaseError, PostgresServer};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A holder that gets no answer within this time treats its connection as lost.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long the lock must be refused until another process has it. The server needs up to 10 seconds to notice that a
+/// client is gone, and until then the lock may belong to the session of a dead process, or to a lost one of our own.
+const REFUSED_FOR: Duration = Duration::from_secs(15);
+/// The pause between two attempts.
+const TRY_EVERY: Duration = Duration::from_millis(100);
 
 /// A lock that a process holds until it ends, or until its connection does. Released when dropped.
 #[derive(Debug)]
@@ -21,25 +26,14 @@ pub struct ProcessLock {
 }
 
 impl ProcessLock {
-    /// Takes the lock called `name`, unless another process has it.
+    /// Takes the lock called `name`, unless another process has it. To tell that process from one that has just died
+    /// takes 15 seconds.
     ///
     /// # Errors
     /// When the server does not answer.
     pub async fn take(server: &PostgresServer, name: &'static str) -> Result<Option<Self>, DatabaseError> {
-        // A connection outside the pool, so that the lock ends with this process and no other statement runs on it.
-        let taking = timeout(ANSWER_WITHIN, async {
-            let mut connection = server.connect().await?;
-            let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
-                .bind(name)
-                .fetch_one(&mut connection)
-                .await?;
-            Ok((connection, free))
-        });
-        let (connection, free) = taking
-            .await
-            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
-            .map_err(DatabaseError::Sql)?;
-        Ok(free.then(|| Self {
+        let connection = take(server, name).await?;
+        Ok(connection.map(|connection| Self {
             server: server.clone(),
             name,
             connection,
@@ -47,18 +41,52 @@ impl ProcessLock {
     }
 
     /// Keeps the lock, and takes it again when the connection was lost. Returns when another process has it.
-    pub async fn hold(mut self) {
+    pub async fn hold(self) {
+        let Self {
+            server,
+            name,
+            mut connection,
+        } = self;
         loop {
-            sleep(LOOK_EVERY).await;
-            if matches!(timeout(ANSWER_WITHIN, self.connection.ping()).await, Ok(Ok(()))) {
-                continue;
+            while let Ok(Ok(())) = timeout(ANSWER_WITHIN, connection.ping()).await {
+                sleep(LOOK_EVERY).await;
             }
-            match Self::take(&self.server, self.name).await {
-                Ok(Some(again)) => self = again,
-                Ok(None) => return,
-                // Without the server no process can have it.
-                Err(error) => tracing::debug!(%error, name = self.name, "cannot take a right again yet"),
-            }
+            // As long as it is open, its session may keep the lock from the next one.
+            drop(connection);
+            connection = loop {
+                match take(&server, name).await {
+                    Ok(Some(connection)) => break connection,
+                    Ok(None) => return,
+                    // Without the server no process can have it.
+                    Err(error) => tracing::debug!(%error, name, "cannot take a lock again yet"),
+                }
+                sleep(LOOK_EVERY).await;
+            };
         }
     }
+}
+
+/// The connection of a session that has the lock, or `None` when it was refused for long enough.
+async fn take(server: &PostgresServer, name: &str) -> Result<Option<PgConnection>, DatabaseError> {
+    let begun = Instant::now();
+    loop {
+        let attempt = timeout(ANSWER_WITHIN, try_take(server, name)).await;
+        let taken = attempt
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            .map_err(DatabaseError::Sql)?;
+        if taken.is_some() || begun.elapsed() >= REFUSED_FOR {
+            return Ok(taken);
+        }
+        sleep(TRY_EVERY).await;
+    }
+}
+
+async fn try_take(server: &PostgresServer, name: &str) -> Result<Option<PgConnection>, sqlx::Error> {
+    // A connection outside the pool, so that the lock ends with this process and no other statement runs on it.
+    let mut connection = server.connect().await?;
+    let is_free: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
+        .bind(name)
+        .fetch_one(&mut connection)
+        .await?;
+    Ok(is_free.then_some(connection))
 }

@@ -7,6 +7,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[expect(dead_code, reason = "the connections here stay frozen")]
 mod proxy;
 
 use std::{

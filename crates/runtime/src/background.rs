@@ -1,6 +1,10 @@
 //! Background work of the process. Only this file starts tasks.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures::FutureExt as _;
 use tokio::{task::JoinHandle, time::timeout};
@@ -11,6 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Background {
     tasks: TaskTracker,
     stop: CancellationToken,
+    failure: Arc<OnceLock<String>>,
 }
 
 impl Background {
@@ -24,12 +29,11 @@ impl Background {
     /// process stop, so that a supervisor starts it again: a process without one of its tasks would look alive but
     /// not work.
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.stop.clone();
+        let background = self.clone();
         self.tasks.spawn(async move {
             // Nothing uses its data after a panic.
             if AssertUnwindSafe(work).catch_unwind().await.is_err() {
-                tracing::error!(task = name, "background work has panicked: this process stops");
-                stop.cancel();
+                background.fail(&format!("background work has panicked: {name}"));
             }
         });
     }
@@ -40,6 +44,20 @@ impl Background {
         self.spawn(name, async move {
             stop.run_until_cancelled_owned(work).await;
         });
+    }
+
+    /// Stops all work and the process, which has failed because of `reason`.
+    pub fn fail(&self, reason: &str) {
+        tracing::error!(reason, "this process stops");
+        // The first reason is the cause of others.
+        let _ = self.failure.set(reason.to_owned());
+        self.stop.cancel();
+    }
+
+    /// Why the process has failed, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
     }
 
     /// Cancelled when it is time to stop.
@@ -90,10 +108,22 @@ mod tests {
                 .await
                 .is_err()
         );
+        assert_eq!(background.failure(), None);
         background.spawn("one that panics", async { panic!("a bug") });
         timeout(Duration::from_secs(20), background.stop().cancelled())
             .await
             .unwrap();
+        let failure = background.failure();
+        assert_eq!(failure, Some("background work has panicked: one that panics"));
+    }
+
+    #[tokio::test]
+    async fn a_process_that_fails_on_purpose_says_why() {
+        let background = Background::new();
+        background.fail("another has its place");
+        background.fail("nothing works any more");
+        assert!(background.stop().is_cancelled());
+        assert_eq!(background.failure(), Some("another has its place"));
     }
 
     #[tokio::test]
