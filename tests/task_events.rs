@@ -6,7 +6,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::{Deployment, Person, System};
+use crate::support::{Deployment, Person, Role, System};
 
 const TIMEOUT: Duration = Duration::from_secs(40);
 /// Less than the fifteen seconds between two heartbeats.
@@ -112,5 +112,31 @@ async fn stream_of_events(deployment: Deployment) {
 
     ada.send(Method::POST, "/auth/logout", None).await.expect(204);
     assert!(stream.event().await.is_none(), "the stream ends with the session");
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn embedded_streams_end_whole_and_at_once_when_the_process_stops() {
+    streams_end_when_processes_stop(Deployment::Embedded, &[Role::Up]).await;
+}
+
+#[tokio::test]
+async fn streams_end_whole_and_at_once_when_a_process_stops_on_postgres_and_rabbitmq() {
+    streams_end_when_processes_stop(Deployment::Servers, &[Role::QueryApi, Role::Gateway]).await;
+}
+
+async fn streams_end_when_processes_stop(deployment: Deployment, roles: &[Role]) {
+    let mut system = System::start(deployment).await;
+    let ada = Person::join(&system.base, "ada").await;
+    for role in roles {
+        let mut stream = Stream::open(&ada, None).await;
+        assert_eq!(system.terminate(*role), Some(0));
+        // A stream that is cut off is an error here.
+        assert!(stream.event().await.is_none());
+        let log = system.log_text((*role).into());
+        assert!(!log.contains("did not finish in time"), "{log}");
+        system.launch(*role);
+        system.ready().await;
+    }
     system.stop().await;
 }

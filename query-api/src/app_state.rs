@@ -10,7 +10,6 @@ use event_store::EventStore;
 use http_api::CursorKey;
 use read_models::Projection;
 use runtime::Clock;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     admission::Admission,
@@ -38,8 +37,6 @@ pub(crate) struct App {
     pub(crate) waiting: Waiting,
     pub(crate) unreadable_rows: UnreadableRows,
     pub(crate) event_streams: StreamLimits,
-    /// Cancelled when the process is to stop.
-    pub(crate) stop: CancellationToken,
 }
 
 impl FromRef<App> for Arc<Verifier> {

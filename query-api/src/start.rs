@@ -107,7 +107,6 @@ pub async fn start(
         waiting,
         unreadable_rows: UnreadableRows::new(&metrics),
         event_streams: StreamLimits::new(event_streams(&metrics)),
-        stop: background.stop(),
     });
     Ok(http_api::with_middleware(router, ROLE, &metrics, health))
 }

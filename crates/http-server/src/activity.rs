@@ -216,13 +216,14 @@ impl Drop for Busy {
 /// The most bytes of an answer that are passed on at once, so that memory is released as the client takes them.
 const PIECE: usize = 64 * 1024;
 
-/// Ends when the client has gone, so that the next part of an answer need not be waited for.
-pub(crate) type Gone = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Ends when the next part of an answer is not to be waited for. Without an error, the answer is whole as it is.
+pub(crate) type EndOfWait = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
-/// The body of an answer. The request is being served until the body has been taken, or its client has gone.
+/// The body of an answer. The request is being served until the body has been taken, its client has gone, or the server
+/// ends it.
 pub(crate) struct BusyBody {
     body: Body,
-    gone: Gone,
+    end_of_wait: EndOfWait,
     /// The rest of the last part, which was not passed on yet.
     rest: Bytes,
     _busy: Busy,
@@ -230,10 +231,10 @@ pub(crate) struct BusyBody {
 }
 
 impl BusyBody {
-    pub(crate) fn new(body: Body, gone: Gone, busy: Busy, at_work: Arc<AtWork>) -> Self {
+    pub(crate) fn new(body: Body, end_of_wait: EndOfWait, busy: Busy, at_work: Arc<AtWork>) -> Self {
         Self {
             body,
-            gone,
+            end_of_wait,
             rest: Bytes::new(),
             _busy: busy,
             _at_work: at_work,
@@ -259,9 +260,8 @@ impl HttpBody for BusyBody {
                 Poll::Ready(Some(Ok(frame))) => frame,
                 Poll::Ready(ended) => return Poll::Ready(ended),
                 Poll::Pending => {
-                    ready!(self.gone.as_mut().poll(context));
-                    let gone = io::Error::from(io::ErrorKind::ConnectionReset);
-                    return Poll::Ready(Some(Err(axum::Error::new(gone))));
+                    let ended = ready!(self.end_of_wait.as_mut().poll(context));
+                    return Poll::Ready(ended.err().map(|error| Err(axum::Error::new(error))));
                 }
             };
             match frame.into_data() {

@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use crate::{
-    activity::{Activity, BusyBody, Gone, Timeouts},
+    activity::{Activity, BusyBody, EndOfWait, Timeouts},
     body::TimedBody,
     head::Refusal,
     load::Load,
@@ -112,8 +112,10 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
-            let gone = gone(client, &response);
-            Ok::<Response<BusyBody>, HungUp>(response.map(|body| BusyBody::new(body, gone, busy, at_work)))
+            let end_of_wait = end_of_wait(client, &response, shared.stop.clone());
+            Ok::<Response<BusyBody>, HungUp>(
+                response.map(|body| BusyBody::new(body, end_of_wait, busy, at_work)),
+            )
         }
     });
     // Boxed, so that a connection has no place for it while it waits.
@@ -138,14 +140,20 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
 }
 
 /// Ends when nobody waits for the next part of an answer. Who follows a stream of events has no reason to close their side
-/// before its end; of other answers a client may take the rest after that.
-fn gone(client: Peer, response: &Response<Body>) -> Gone {
+/// before its end, and it ends when the server stops; of other answers a client may take the rest after that.
+fn end_of_wait(client: Peer, response: &Response<Body>, stop: CancellationToken) -> EndOfWait {
     let is_event_stream = is_event_stream(response);
     Box::pin(async move {
-        client.closed().await;
-        if !is_event_stream {
+        if is_event_stream {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = client.closed() => {}
+            }
+        } else {
+            client.closed().await;
             client.reset().await;
         }
+        Err(io::ErrorKind::ConnectionReset.into())
     })
 }
 

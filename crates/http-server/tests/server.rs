@@ -340,6 +340,24 @@ async fn stopping_finishes_what_has_begun_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn stopping_ends_a_stream_of_events_whole_and_at_once() {
+    let server = Server::start(ServerOptions {
+        grace: DEADLINE * 10,
+        ..ServerOptions::default()
+    })
+    .await;
+    let mut client = server.connect().await;
+    client.send(get_of("/stream/text_event-stream")).await;
+    client.until("first\r\n").await;
+    server.stop.cancel();
+    assert_eq!(client.rest().await, "0\r\n\r\n");
+    timeout(DEADLINE, server.task)
+        .await
+        .expect("the server ends")
+        .unwrap();
+}
+
+#[tokio::test]
 async fn stopping_does_not_wait_for_ever() {
     let server = Server::start(ServerOptions {
         grace: SHORT,

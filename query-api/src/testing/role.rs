@@ -110,11 +110,6 @@ impl TestRole {
         self.revoked.store(true, Ordering::SeqCst);
     }
 
-    /// Stops the role.
-    pub(crate) fn stop(&self) {
-        self.background.stop().cancel();
-    }
-
     /// The answer to a `GET`, whose body is still to be read.
     pub(crate) async fn open(
         &self,

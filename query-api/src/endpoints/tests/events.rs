@@ -6,7 +6,6 @@ super::on_both! {
     what_was_parked_is_told_when_it_is_projected;
     a_stream_ends_with_its_session;
     a_stream_ends_with_its_token;
-    a_stream_ends_when_the_process_stops;
     one_person_has_a_few_streams_at_once;
     a_place_in_another_log_is_refused;
 }
@@ -185,13 +184,6 @@ mod test {
         let role = TestRole::start(&database).await;
         let stream = Stream::open(&role, user(), None).await;
         role.set_clock(EXPIRES_AT);
-        assert_ends(stream).await;
-    }
-
-    pub(super) async fn a_stream_ends_when_the_process_stops(database: Database) {
-        let role = TestRole::start(&database).await;
-        let stream = Stream::open(&role, user(), None).await;
-        role.stop();
         assert_ends(stream).await;
     }
 
