@@ -28,6 +28,7 @@ mod hang_up;
 mod history;
 #[cfg(target_os = "linux")]
 mod hostile;
+mod interrupting;
 mod isolation;
 mod keys;
 mod least_privilege;

@@ -4,6 +4,7 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
     sync::Arc,
+    thread,
 };
 
 use ::events::UserId;
@@ -11,7 +12,8 @@ use anyhow::Context;
 use clap::Args;
 use database::Schema;
 use event_store::EventStore;
-use projector::{Progress, Tuning};
+use projector::{Progress, RebuildError, Tuning};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -96,22 +98,43 @@ impl Rebuild {
             ));
             return Ok(Conclusion::failed());
         }
-        if self.verify && !compare(rebuild).await? {
-            crate::complain(
-                "the new tables differ from the live ones, which are as they were; without --verify the new ones take over",
-            );
-            return Ok(Conclusion::failed());
+        let Some(refused) = stop.run_until_cancelled(self.refused(rebuild)).await else {
+            return Ok(interrupted());
+        };
+        if let Some(refused) = refused? {
+            return Ok(refused);
         }
-        if !self.yes && !agreed("The new tables are complete. Let them take over?")? {
-            output::line("the live tables are as they were; run it again to bring the new ones up to date")?;
-            return Ok(Conclusion::failed().with_result("not wanted"));
-        }
-        let position = rebuild.swap().await?;
+        let position = match rebuild.swap(&stop).await {
+            Err(RebuildError::Interrupted) => return Ok(interrupted()),
+            swapped => swapped?,
+        };
         output::line(&format!(
             "the rebuilt tables are in use, at position {position}; `taskledger projection rollback` goes back"
         ))?;
         Ok(Conclusion::succeeded().with_result(format!("at position {position}")))
     }
+
+    /// Why the new tables must not take over, if they must not.
+    async fn refused(&self, rebuild: &projector::Rebuild) -> anyhow::Result<Option<Conclusion>> {
+        if self.verify && !compare(rebuild).await? {
+            crate::complain(
+                "the new tables differ from the live ones, which are as they were; without --verify the new ones take over",
+            );
+            return Ok(Some(Conclusion::failed()));
+        }
+        if !self.yes && !agreed("The new tables are complete. Let them take over?").await? {
+            output::line("the live tables are as they were; run it again to bring the new ones up to date")?;
+            return Ok(Some(Conclusion::failed().with_result("not wanted")));
+        }
+        Ok(None)
+    }
+}
+
+fn interrupted() -> Conclusion {
+    crate::complain(
+        "interrupted: the live tables are as they were; run it again to bring the new ones up to date",
+    );
+    Conclusion::failed()
 }
 
 impl Rollback {
@@ -123,7 +146,7 @@ impl Rollback {
                 );
                 return Ok(ExitCode::from(2));
             }
-            if !agreed("Let the previous tables take over again?")? {
+            if !agreed("Let the previous tables take over again?").await? {
                 return Ok(ExitCode::FAILURE);
             }
         }
@@ -177,13 +200,18 @@ async fn compare(rebuild: &projector::Rebuild) -> anyhow::Result<bool> {
     Ok(comparison.differences.is_empty())
 }
 
-fn agreed(question: &str) -> anyhow::Result<bool> {
-    let mut out = io::stderr().lock();
+async fn agreed(question: &str) -> anyhow::Result<bool> {
+    let mut out = io::stderr();
     write!(out, "{question} [y/N] ")?;
     out.flush()?;
-    let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .context("cannot read the answer")?;
+    let (sender, receiver) = oneshot::channel();
+    // A thread of its own, because the process does not wait for it at its end.
+    thread::spawn(move || {
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer);
+        // After an interrupt nobody waits for the answer.
+        let _ = sender.send(read.map(|_| answer));
+    });
+    let answer = receiver.await?.context("cannot read the answer")?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

@@ -180,12 +180,12 @@ impl Rebuild {
     }
 
     /// Replaces the live tables by the shadow tables, and keeps the old ones as the previous tables. Returns the
-    /// position of the new ones.
+    /// position of the new ones. From when they have caught up with the log, it cannot be stopped.
     ///
     /// # Errors
-    /// When it fails. Then nothing has changed, except that files may be left.
-    pub async fn swap(&self) -> Result<u64, RebuildError> {
-        self.take_over(Generation::Shadow).await
+    /// When it fails or was stopped. Then nothing has changed, except that files may be left.
+    pub async fn swap(&self, stop: &CancellationToken) -> Result<u64, RebuildError> {
+        self.take_over(Generation::Shadow, stop).await
     }
 
     /// Makes the previous tables live again, after bringing them up to the state of the live ones, which become the
@@ -197,7 +197,8 @@ impl Rebuild {
         if !self.places.exists(&self.live, Generation::Previous).await? {
             return Err(RebuildError::NoPrevious);
         }
-        self.take_over(Generation::Previous).await
+        self.take_over(Generation::Previous, &CancellationToken::new())
+            .await
     }
 
     /// Closes the live tables, at the end of a rebuild.
@@ -205,25 +206,17 @@ impl Rebuild {
         self.live.close().await;
     }
 
-    async fn take_over(&self, generation: Generation) -> Result<u64, RebuildError> {
+    async fn take_over(&self, generation: Generation, stop: &CancellationToken) -> Result<u64, RebuildError> {
         let next = self.places.open(generation).await?;
         if !self.is_of_this_log(&next).await? {
             return Err(RebuildError::OtherLog);
         }
         operator_state::discarded(&self.live, &next, self.store.as_ref()).await?;
-        let applier = self.applier(&next);
         // Most of the work is done while the projectors still run.
-        catch_up(
-            &applier,
-            &self.store,
-            &self.identity(&applier),
-            self.tuning,
-            &CancellationToken::new(),
-        )
-        .await;
+        self.catch_up(&next, stop).await?;
         let final_catch_up = async {
             // The time counts from when the projectors are blocked.
-            match tokio::time::timeout(LONGEST_FINAL_CATCH_UP, self.finish_catch_up(&next)).await {
+            match tokio::time::timeout(LONGEST_FINAL_CATCH_UP, self.finish_catch_up(&next, stop)).await {
                 Ok(result) => result,
                 Err(_) => Err(RebuildError::Behind {
                     position: checkpoint::completed(&next).await?,
@@ -252,16 +245,8 @@ impl Rebuild {
     }
 
     /// Brings `next` up to the state of the live tables, which do not change meanwhile.
-    async fn finish_catch_up(&self, next: &Database) -> Result<u64, RebuildError> {
-        let applier = self.applier(next);
-        catch_up(
-            &applier,
-            &self.store,
-            &self.identity(&applier),
-            self.tuning,
-            &CancellationToken::new(),
-        )
-        .await;
+    async fn finish_catch_up(&self, next: &Database, stop: &CancellationToken) -> Result<u64, RebuildError> {
+        self.catch_up(next, stop).await?;
         let reached = checkpoint::completed_point(next).await?;
         let position = reached.position;
         // Live tables that are ahead of a restored log must not prevent the rebuild that repairs them.
@@ -273,6 +258,15 @@ impl Rebuild {
         operator_state::attempts(&self.live, next).await?;
         operator_state::checkpoints(&self.live, next, reached).await?;
         Ok(position)
+    }
+
+    async fn catch_up(&self, next: &Database, stop: &CancellationToken) -> Result<(), RebuildError> {
+        let applier = self.applier(next);
+        catch_up(&applier, &self.store, &self.identity(&applier), self.tuning, stop).await;
+        match stop.is_cancelled() {
+            true => Err(RebuildError::Interrupted),
+            false => Ok(()),
+        }
     }
 
     /// Whether all checkpoints of `read_models` name events of the log.

@@ -141,7 +141,7 @@ pub(crate) async fn rows_that_are_kept_aside_go_with_the_others(fixture: Fixture
     };
     let rebuild = open().await;
     assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
-    rebuild.swap().await.unwrap();
+    rebuild.swap(&CancellationToken::new()).await.unwrap();
     assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
     rebuild.close().await;
     drop(rebuild);

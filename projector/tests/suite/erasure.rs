@@ -273,7 +273,7 @@ pub(crate) async fn nothing_of_an_erased_person_is_left_aside(fixture: Fixture) 
     };
     let first = rebuild().await;
     assert!(first.build(&CancellationToken::new(), |_| {}).await.unwrap());
-    first.swap().await.unwrap();
+    first.swap(&CancellationToken::new()).await.unwrap();
     first.close().await;
     drop(first);
     let aside = format!("SELECT COUNT(*) AS rows FROM read_models_previous.tasks WHERE owner = '{person}'");

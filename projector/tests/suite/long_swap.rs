@@ -25,7 +25,7 @@ async fn a_swap_that_takes_too_long_changes_nothing_and_lets_go() {
     fixture.read_models.execute(endless, &[]).await.unwrap();
     let rebuild = open(&fixture).await.with_longest_hold(Duration::from_secs(1));
     assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
-    let swapped = rebuild.swap().await;
+    let swapped = rebuild.swap(&CancellationToken::new()).await;
     assert!(matches!(swapped, Err(RebuildError::TooLarge(_))), "{swapped:?}");
     assert_eq!(dump(&fixture).await, before);
     let url = fixture.url();
@@ -39,6 +39,10 @@ async fn a_swap_that_takes_too_long_changes_nothing_and_lets_go() {
         .unwrap();
     rebuild.close().await;
     drop(rebuild);
-    open(&fixture).await.swap().await.unwrap();
+    open(&fixture)
+        .await
+        .swap(&CancellationToken::new())
+        .await
+        .unwrap();
     assert_eq!(fixture.caught_up().await.differences, Vec::<String>::new());
 }

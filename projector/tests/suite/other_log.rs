@@ -148,7 +148,7 @@ pub(crate) async fn a_rebuild_starts_over_when_the_log_is_another(fixture: Fixtu
     tasks(&mut Writer::new(&fixture.store), 200, 30, "New").await;
 
     assert!(rebuild.build(&run, |_| {}).await.unwrap());
-    assert_eq!(rebuild.swap().await.unwrap(), 40);
+    assert_eq!(rebuild.swap(&CancellationToken::new()).await.unwrap(), 40);
     let report = fixture.caught_up().await;
     assert_eq!((report.tasks, titled(&fixture, "New").await), (40, 30));
     // The old tables are from the other history, so a rollback is refused.

@@ -131,7 +131,7 @@ pub(crate) async fn a_rebuild_gives_the_same_rows_and_can_be_undone(fixture: Fix
     assert!(!comparison.differences.is_empty());
     let tampered = dump(&fixture).await;
 
-    rebuild.swap().await.unwrap();
+    rebuild.swap(&CancellationToken::new()).await.unwrap();
     assert_eq!(dump(&fixture).await, before);
     assert_eq!(parked(&fixture.read_models).await.unwrap()[0].position, other);
     assert_eq!(fixture.caught_up().await.differences, Vec::<String>::new());
@@ -166,7 +166,10 @@ pub(crate) async fn an_interrupted_rebuild_goes_on_where_it_was(fixture: Fixture
         .await;
     assert!(complete.unwrap());
     assert_eq!(first, Some(reached));
-    rebuild.swap().await.unwrap();
+    let interrupted = rebuild.swap(&stop).await;
+    assert!(matches!(interrupted, Err(RebuildError::Interrupted)));
+    assert!(matches!(rebuild.rollback().await, Err(RebuildError::NoPrevious)));
+    rebuild.swap(&CancellationToken::new()).await.unwrap();
     assert_eq!(dump(&fixture).await, before);
 
     // Restarted on request.
@@ -243,7 +246,7 @@ pub(crate) async fn projectors_work_and_readers_read_through_swaps(fixture: Fixt
         assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
         let comparison = rebuild.compare().await.unwrap();
         assert_eq!(comparison.differences, Vec::<String>::new());
-        swapped(async || rebuild.swap().await).await;
+        swapped(async || rebuild.swap(&CancellationToken::new()).await).await;
         let head = fixture.store.head().await.unwrap();
         eventually("the projection goes on", async || {
             fixture.count("audit_log").await > head
@@ -301,7 +304,7 @@ pub(crate) async fn what_is_discarded_during_a_rebuild_stays_discarded(fixture: 
         .await
         .unwrap();
     let before = dump(&fixture).await;
-    rebuild.swap().await.unwrap();
+    rebuild.swap(&CancellationToken::new()).await.unwrap();
     assert_eq!(dump(&fixture).await, before);
     assert_eq!(fixture.caught_up().await.parked, 0);
 }

@@ -266,7 +266,7 @@ pub(crate) async fn readers_do_not_hold_up_a_swap(fixture: Fixture) {
             }
         }
         let since = Instant::now();
-        rebuild.swap().await.unwrap();
+        rebuild.swap(&CancellationToken::new()).await.unwrap();
         assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
     }
     assert_eq!(readers.len(), 5, "the first time there are no previous tables");
@@ -278,7 +278,7 @@ pub(crate) async fn readers_do_not_hold_up_a_swap(fixture: Fixture) {
         .await
         .unwrap();
     assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
-    rebuild.swap().await.unwrap();
+    rebuild.swap(&CancellationToken::new()).await.unwrap();
     assert!(fixture.rows(old).await.is_empty(), "nobody does any more");
     running.stop().await;
 }

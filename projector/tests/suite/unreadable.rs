@@ -141,7 +141,7 @@ async fn rebuild(fixture: &Fixture) {
         .unwrap();
     assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
     assert_eq!(rebuild.compare().await.unwrap().differences, Vec::<String>::new());
-    rebuild.swap().await.unwrap();
+    rebuild.swap(&CancellationToken::new()).await.unwrap();
 }
 
 /// An unreadable first event of a stream, without a subject, still has a partition.
@@ -215,7 +215,7 @@ pub(crate) async fn an_unreadable_row_parks_its_stream_only(fixture: Fixture) {
             .await
             .unwrap();
         assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
-        rebuild.swap().await.unwrap();
+        rebuild.swap(&CancellationToken::new()).await.unwrap();
         assert_eq!(fixture.caught_up().await.parked, 0, "{damage}");
     }
 }

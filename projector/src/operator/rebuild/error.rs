@@ -24,6 +24,9 @@ pub enum RebuildError {
         /// The position of the tables.
         position: u64,
     },
+    /// It was stopped.
+    #[error("interrupted: nothing was changed")]
+    Interrupted,
     /// An event was discarded after the shadow tables had projected it.
     #[error(
         "the event at position {0} was discarded after these tables had taken it in: nothing was changed; build them again with --restart"
