@@ -33,6 +33,7 @@ mod isolation;
 mod keys;
 mod least_privilege;
 mod limits;
+mod looking;
 mod monitoring;
 mod moving;
 mod moving_tasks;

@@ -192,7 +192,7 @@ async fn rotate(system: &mut System, ada: &Person, path: &str) {
 
     // Nothing starts without any keys either, since it would create others.
     let elsewhere = system.directory().join("other-keys.db");
-    let mut lost = system.tool(&["keys", "master", "list"]);
+    let mut lost = system.tool(&["keys", "master", "rotate"]);
     let refused = lost
         .env("KEYS_DATABASE_URL", format!("sqlite://{}", elsewhere.display()))
         .output()

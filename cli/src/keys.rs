@@ -13,7 +13,8 @@ use sealing::{SubjectKeys, erased_people};
 
 use crate::{
     operation::{Attribution, Conclusion},
-    output, platform,
+    output,
+    platform::{self, EventLog},
     settings::Settings,
 };
 
@@ -233,36 +234,36 @@ async fn log_of(keys: &str, log: Option<&str>) -> anyhow::Result<Option<Arc<dyn 
 }
 
 async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<ExitCode> {
-    let log = platform::event_log(settings).await?;
-    let (store, keys) = (&*log.stored, log.keys);
-    let master_keys = keys.master_keys();
     match command {
-        MasterCommand::List => {
-            for (number, id) in master_keys.ids().iter().enumerate() {
-                let used = if number == 0 { "wraps" } else { "unwraps" };
-                output::line(&format!("{id}  {used}  {}", master_keys.place()))?;
-            }
-            Ok(ExitCode::SUCCESS)
-        }
+        MasterCommand::List => list_master(settings).await,
         MasterCommand::Rotate { attribution } => {
+            let EventLog { stored, keys, .. } = platform::existing_event_log(settings).await?;
             let rotate = async |_| rotate_master(&keys).await;
             let command = "keys master rotate";
-            attribution.record(store, command, UserId::NOBODY, rotate).await
+            attribution
+                .record(&*stored, command, UserId::NOBODY, rotate)
+                .await
         }
         MasterCommand::Retire { attribution } => {
-            let retire = async |_| {
-                let kept = master_keys.ids().into_iter().next().unwrap_or_default();
-                keys.forget_old_master_keys().await?;
-                output::line(&format!(
-                    "nothing is wrapped by another master key than {kept}, the only one that is needed in {}",
-                    master_keys.place()
-                ))?;
-                Ok(Conclusion::succeeded().with_result(format!("{kept} is left")))
-            };
+            let EventLog { stored, keys, .. } = platform::existing_event_log(settings).await?;
+            let retire = async |_| retire_master(&keys).await;
             let command = "keys master retire";
-            attribution.record(store, command, UserId::NOBODY, retire).await
+            attribution
+                .record(&*stored, command, UserId::NOBODY, retire)
+                .await
         }
     }
+}
+
+async fn list_master(settings: &Settings) -> anyhow::Result<ExitCode> {
+    // Those of another system are an error.
+    platform::existing_subject_keys(settings).await?;
+    let master_keys = settings.master_keys(false)?;
+    for (number, id) in master_keys.ids().iter().enumerate() {
+        let used = if number == 0 { "wraps" } else { "unwraps" };
+        output::line(&format!("{id}  {used}  {}", master_keys.place()))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn rotate_master(keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
@@ -288,6 +289,17 @@ async fn rotate_master(keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
         "{first} wraps, {} keys of people wrapped again",
         rewrapped.keys
     )))
+}
+
+async fn retire_master(keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
+    let master_keys = keys.master_keys();
+    let kept = master_keys.ids().into_iter().next().unwrap_or_default();
+    keys.forget_old_master_keys().await?;
+    output::line(&format!(
+        "nothing is wrapped by another master key than {kept}, the only one that is needed in {}",
+        master_keys.place()
+    ))?;
+    Ok(Conclusion::succeeded().with_result(format!("{kept} is left")))
 }
 
 /// Prints a key that was created or changed.

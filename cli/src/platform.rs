@@ -38,9 +38,9 @@ pub(crate) struct EventLog {
     pub(crate) keys: SubjectKeys,
 }
 
-/// Opens the log in both forms.
-pub(crate) async fn event_log(settings: &Settings) -> anyhow::Result<EventLog> {
-    event_log_of(settings, event_store(&settings.storage).await?).await
+/// Opens an existing log in both forms.
+pub(crate) async fn existing_event_log(settings: &Settings) -> anyhow::Result<EventLog> {
+    event_log_of(settings, existing_event_store(&settings.storage).await?).await
 }
 
 /// Opens both forms of the log `stored`.
@@ -64,13 +64,21 @@ pub(crate) async fn subject_keys(
 ) -> anyhow::Result<SubjectKeys> {
     let database = database(&settings.storage, Schema::SubjectKeys).await?;
     let are_in_use = SubjectKeys::are_in_use(&database).await?;
-    if SubjectKeys::are_none(&database).await? && is_sealed(stored).await? {
-        bail!(
-            "the log holds sealed events, and no keys of people are at {}: restore them from their backup, or let KEYS_DATABASE_URL name where they are",
-            masked(&database_url(&settings.storage, Schema::SubjectKeys)?)
-        );
+    if SubjectKeys::are_none(&database).await? {
+        require_unsealed(&settings.storage, stored).await?;
     }
     Ok(SubjectKeys::open(database, settings.master_keys(!are_in_use)?, clock()).await?)
+}
+
+/// Fails if events of the log are sealed, for which there are no keys.
+async fn require_unsealed(storage: &Storage, stored: &dyn EventStore) -> anyhow::Result<()> {
+    if is_sealed(stored).await? {
+        bail!(
+            "the log holds sealed events, and no keys of people are at {}: restore them from their backup, or let KEYS_DATABASE_URL name where they are",
+            masked(&database_url(storage, Schema::SubjectKeys)?)
+        );
+    }
+    Ok(())
 }
 
 /// Returns whether there is a sealed event among the first or the last thousand of the log. The last are looked at too,
@@ -109,6 +117,19 @@ pub(crate) async fn existing_subject_keys(settings: &Settings) -> anyhow::Result
         false => MasterKeys::none(),
     };
     Ok(Some(SubjectKeys::open(database, master_keys, clock()).await?))
+}
+
+/// Opens the keys of people for the log `stored`, if they have a database. Nothing is created or migrated. Fails if
+/// there is none and events of the log are sealed.
+pub(crate) async fn existing_subject_keys_of(
+    settings: &Settings,
+    stored: &dyn EventStore,
+) -> anyhow::Result<Option<SubjectKeys>> {
+    let keys = existing_subject_keys(settings).await?;
+    if keys.is_none() {
+        require_unsealed(&settings.storage, stored).await?;
+    }
+    Ok(keys)
 }
 
 /// Opens and migrates the log with sealed events. A log whose import has not ended is refused.

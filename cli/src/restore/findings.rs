@@ -12,16 +12,17 @@ use sealing::{Comparison, SubjectKeys};
 
 use crate::{platform, settings::Settings};
 
-/// The log, and the places where something is kept that comes from it.
+/// The log, and the places where something is kept that comes from it. Nothing was derived where there is none.
 pub(super) struct Places {
     pub(super) store: Arc<dyn EventStore>,
-    pub(super) read_models: Database,
-    pub(super) operations: Database,
-    pub(super) tree: AuditTree,
-    pub(super) keys: SubjectKeys,
+    pub(super) read_models: Option<Database>,
+    pub(super) operations: Option<Database>,
+    pub(super) tree: Option<AuditTree>,
+    pub(super) keys: Option<SubjectKeys>,
 }
 
 /// What is of another history of the log than the one that is there.
+#[derive(Default)]
 pub(super) struct Findings {
     /// Where the log ends.
     pub(super) head: u64,
@@ -35,14 +36,29 @@ pub(super) struct Findings {
 }
 
 impl Places {
+    /// Opens what is there, to compare it. Nothing is created or migrated.
+    pub(super) async fn find(settings: &Settings) -> anyhow::Result<Self> {
+        let storage = &settings.storage;
+        let store = platform::existing_event_store(storage).await?;
+        let tree = platform::find(storage, Schema::AuditTree).await?;
+        Ok(Self {
+            read_models: platform::find(storage, Schema::ReadModels).await?,
+            operations: platform::find(storage, Schema::Operations).await?,
+            tree: tree.map(AuditTree::new),
+            keys: platform::existing_subject_keys_of(settings, &*store).await?,
+            store,
+        })
+    }
+
+    /// Opens and migrates all of them, to repair them.
     pub(super) async fn open(settings: &Settings) -> anyhow::Result<Self> {
         let storage = &settings.storage;
         let store = platform::existing_event_store(storage).await?;
         Ok(Self {
-            read_models: platform::database(storage, Schema::ReadModels).await?,
-            operations: platform::database(storage, Schema::Operations).await?,
-            tree: platform::audit_tree(storage).await?,
-            keys: platform::subject_keys(settings, &*store).await?,
+            read_models: Some(platform::database(storage, Schema::ReadModels).await?),
+            operations: Some(platform::database(storage, Schema::Operations).await?),
+            tree: Some(platform::audit_tree(storage).await?),
+            keys: Some(platform::subject_keys(settings, &*store).await?),
             store,
         })
     }
@@ -50,14 +66,25 @@ impl Places {
     /// Compares all of them with the log.
     pub(super) async fn compare(&self, settings: &Settings) -> anyhow::Result<Findings> {
         let store = &*self.store;
-        Ok(Findings {
+        let mut findings = Findings {
             head: store.head().await?,
-            checkpoints: projector::foreign_checkpoints(store, &self.read_models).await?,
-            discards: projector::foreign_discards(store, &self.read_models).await?,
-            relay: foreign_relay_progress(store, &self.operations).await?,
-            audit: audit_tree::disagreement(store, &self.tree, Some(&settings.audit_keys_dir())).await?,
-            keys: self.keys.compare(store).await?,
-        })
+            ..Findings::default()
+        };
+        if let Some(read_models) = &self.read_models {
+            findings.checkpoints = projector::foreign_checkpoints(store, read_models).await?;
+            findings.discards = projector::foreign_discards(store, read_models).await?;
+        }
+        if let Some(operations) = &self.operations {
+            findings.relay = foreign_relay_progress(store, operations).await?;
+        }
+        if let Some(tree) = &self.tree {
+            let keys = settings.audit_keys_dir();
+            findings.audit = audit_tree::disagreement(store, tree, Some(&keys)).await?;
+        }
+        if let Some(keys) = &self.keys {
+            findings.keys = keys.compare(store).await?;
+        }
+        Ok(findings)
     }
 }
 

@@ -41,7 +41,10 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         json,
         attribution,
     } = command;
-    let places = Places::open(settings).await?;
+    let places = match repair {
+        true => Places::open(settings).await?,
+        false => Places::find(settings).await?,
+    };
     let findings = places.compare(settings).await?;
     let repair = match repair && !findings.agree() {
         true => Some(recorded_repair(settings, &attribution, &places, &findings).await?),

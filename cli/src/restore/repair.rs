@@ -27,14 +27,20 @@ pub(super) async fn repair(
     findings: &Findings,
     operation: CorrelationId,
 ) -> anyhow::Result<Repair> {
-    if !findings.read_models_agree() {
-        projector::empty(&places.read_models, &findings.discards).await?;
+    if let Some(read_models) = &places.read_models
+        && !findings.read_models_agree()
+    {
+        projector::empty(read_models, &findings.discards).await?;
     }
-    for (partitions, _) in &findings.relay {
-        forget_relay_progress(&places.operations, *partitions).await?;
+    if let Some(operations) = &places.operations {
+        for (partitions, _) in &findings.relay {
+            forget_relay_progress(operations, *partitions).await?;
+        }
     }
-    for subject in &findings.keys.revived {
-        places.keys.destroy(*subject).await?;
+    if let Some(keys) = &places.keys {
+        for subject in &findings.keys.revived {
+            keys.destroy(*subject).await?;
+        }
     }
     let not_erased = match findings.keys.unerased.is_empty() {
         true => None,
@@ -42,9 +48,11 @@ pub(super) async fn repair(
             .await
             .err(),
     };
-    let new_origin = match &findings.audit {
-        Some(_) => audit_tree::renew_origin(&places.tree, &settings.auth.audit_origin).await?,
-        None => None,
+    let new_origin = match &places.tree {
+        Some(tree) if findings.audit.is_some() => {
+            audit_tree::renew_origin(tree, &settings.auth.audit_origin).await?
+        }
+        _ => None,
     };
     Ok(Repair {
         new_origin,

@@ -1,0 +1,115 @@
+//! Commands that only look create nothing and migrate nothing: a mistyped directory stays empty, and the command of the
+//! next release can be tried beside a running system.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use sqlx::{Connection as _, PgConnection};
+
+use crate::support::{Deployment, Person, System};
+
+const LOOKING: [&[&str]; 14] = [
+    &["audit", "key"],
+    &["audit", "log"],
+    &["audit", "verify"],
+    &["events", "export"],
+    &["events", "show", "1"],
+    &["events", "stats"],
+    &["events", "tail"],
+    &["keys", "list"],
+    &["keys", "master", "list"],
+    &["parked", "list"],
+    &["projection", "list"],
+    &["projection", "status"],
+    &["projection", "verify"],
+    &["restore", "check"],
+];
+
+/// The files below a directory.
+fn files(directory: &Path) -> BTreeSet<String> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return BTreeSet::new();
+    };
+    entries
+        .map(|entry| entry.unwrap().path())
+        .flat_map(|path| {
+            let below = files(&path);
+            below.into_iter().chain([path.display().to_string()])
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn embedded_looking_creates_nothing() {
+    let mut system = System::start(Deployment::Embedded).await;
+    Person::join(&system.base, "ada").await;
+    system.terminate_all();
+    let (log_alone, mistyped) = (
+        system.directory().join("log-alone"),
+        system.directory().join("mistyped"),
+    );
+    fs::create_dir(&log_alone).unwrap();
+    fs::copy(system.data_dir().join("events.db"), log_alone.join("events.db")).unwrap();
+    for place in [&system.data_dir(), &log_alone, &mistyped] {
+        let before = files(place);
+        for arguments in LOOKING {
+            let mut command = system.tool(arguments);
+            let output = command.env("TASKLEDGER_DATA_DIR", place).output().unwrap();
+            let after = files(place);
+            assert_eq!(after, before, "{arguments:?}: {output:?}");
+            // Keys that are nowhere are not taken for keys that agree.
+            if arguments == ["restore", "check"] {
+                assert_eq!(output.status.success(), *place == system.data_dir(), "{output:?}");
+            }
+        }
+    }
+    assert!(!mistyped.exists());
+    system.stop().await;
+}
+
+/// Every migration that has been applied.
+async fn migrations(connection: &mut PgConnection) -> Vec<String> {
+    let mut applied = Vec::new();
+    for schema in schemas(connection).await {
+        let sql = format!("SELECT version::text FROM {schema}._sqlx_migrations ORDER BY version");
+        let versions: Vec<String> = sqlx::query_scalar(&sql)
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+        applied.extend(versions.iter().map(|version| format!("{schema} {version}")));
+    }
+    applied
+}
+
+async fn schemas(connection: &mut PgConnection) -> Vec<String> {
+    let sql = "SELECT schemaname::text FROM pg_tables WHERE tablename = '_sqlx_migrations' ORDER BY 1";
+    sqlx::query_scalar(sql).fetch_all(connection).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_at_schemas_of_an_earlier_release_migrates_nothing_on_postgres() {
+    let mut system = System::start(Deployment::Servers).await;
+    Person::join(&system.base, "ada").await;
+    system.read_models_equal_the_log().await;
+    system.terminate_all();
+    let url = system.database_url("events.db");
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    // To the commands, the newest migration of each schema that has several is one that is missing.
+    for schema in schemas(&mut connection).await {
+        let sql = format!(
+            "DELETE FROM {schema}._sqlx_migrations
+             WHERE version = (SELECT max(version) FROM {schema}._sqlx_migrations)
+                AND version > (SELECT min(version) FROM {schema}._sqlx_migrations)"
+        );
+        sqlx::query(&sql).execute(&mut connection).await.unwrap();
+    }
+    let before = (schemas(&mut connection).await, migrations(&mut connection).await);
+    for arguments in LOOKING {
+        let output = system.tool(arguments).output().unwrap();
+        // A command that migrates would fail here.
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let after = (schemas(&mut connection).await, migrations(&mut connection).await);
+        assert_eq!(after, before, "{arguments:?}");
+    }
+    connection.close().await.unwrap();
+    system.stop().await;
+}
