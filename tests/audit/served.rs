@@ -201,6 +201,14 @@ async fn tools(audited: &Audited, note: &str, export: &str, lines: &[&str]) {
         assert_eq!(code, 1, "{name}: {said}");
     }
 
+    // A line that is longer than any is not read to its end.
+    let endless = audited.file("endless", "");
+    let file = std::fs::File::options().write(true).open(&endless).unwrap();
+    file.set_len(65 << 20).unwrap();
+    let (code, said) = offline(&endless);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("longer than"), "{said}");
+
     // An event is changed in the database.
     let database = Database::connect(&audited.system.database_url("events.db"), Schema::EventStore, 1)
         .await

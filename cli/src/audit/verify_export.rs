@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use audit_tree::{DroppedEvents, EventHeader, Kept, Verification};
-use log_transfer::{ExportedEvent, Line};
+use log_transfer::{ExportedEvent, Line, read_line};
 use transparency_log::{Checkpoint, Edge, entry_hash, leaf_hash};
 
 use super::input::open;
@@ -25,15 +25,20 @@ pub(super) fn verify_export(path: &Path, mut kept: Kept) -> anyhow::Result<Verif
         "the checkpoints are of several logs"
     );
     kept.checkpoints.sort_by_key(|checkpoint| checkpoint.size);
-    let reader: Box<dyn BufRead> = if path == Path::new("-") {
+    let mut reader: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
         Box::new(BufReader::new(open(path)?))
     };
     let mut check = ExportCheck::new(&kept);
-    for (number, line) in (1_u64..).zip(reader.lines()) {
-        let line = line.context("cannot read the export")?;
-        match Line::parse(&line) {
+    let mut line = Vec::new();
+    for number in 1.. {
+        read_line(&mut reader, number, &mut line)?;
+        if line.is_empty() {
+            break;
+        }
+        let text = std::str::from_utf8(&line).with_context(|| format!("line {number} of the export"))?;
+        match Line::parse(text.trim_end_matches(['\r', '\n'])) {
             // It says no more than the checkpoints, and nobody has signed it.
             Ok(Line::End(_)) => {}
             Ok(Line::Event(event)) => check.push(number, *event),

@@ -20,5 +20,5 @@ pub use export::{Export, ExportError};
 pub use exported_event::{ExportedEvent, LineError};
 pub use import::{ImportError, Inspection, import, inspect};
 pub use line::{End, Line};
-pub use reading::{ReadError, Reader};
+pub use reading::{MOST_LINE_BYTES, ReadError, Reader, read_line};
 pub use stored_events::StoredEvents;

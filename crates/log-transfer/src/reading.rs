@@ -12,7 +12,7 @@ use transparency_log::entry_hash;
 use crate::{End, ExportedEvent, Line, LineError, summary::Summary};
 
 /// The longest line, in bytes: more than an append may have in any encoding.
-const MOST_LINE_BYTES: u64 = 64 << 20;
+pub const MOST_LINE_BYTES: u64 = 64 << 20;
 
 /// Why an export cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,22 @@ pub enum ReadError {
         /// The number of complete lines.
         lines: u64,
     },
+}
+
+/// Reads the line `number` of an export into `line`, with its line feed, if there is one. At the end it is empty.
+///
+/// # Errors
+/// When it cannot be read, or is longer than any line of an export.
+pub fn read_line(input: &mut impl BufRead, number: u64, line: &mut Vec<u8>) -> Result<(), ReadError> {
+    line.clear();
+    input.take(MOST_LINE_BYTES).read_until(b'\n', line)?;
+    if line.len() as u64 == MOST_LINE_BYTES {
+        return Err(ReadError::Line {
+            number,
+            reason: format!("it is longer than {MOST_LINE_BYTES} bytes"),
+        });
+    }
+    Ok(())
 }
 
 /// An export that is being read.
@@ -133,15 +149,7 @@ impl<R: BufRead> Reader<R> {
 
     /// Reads a line with its line feed. Text without a line feed at the end of the file is not a line.
     fn read_line(&mut self) -> Result<bool, ReadError> {
-        self.line.clear();
-        let mut bounded = (&mut self.input).take(MOST_LINE_BYTES);
-        bounded.read_until(b'\n', &mut self.line)?;
-        if self.line.len() as u64 == MOST_LINE_BYTES {
-            return Err(ReadError::Line {
-                number: self.lines + 1,
-                reason: format!("it is longer than {MOST_LINE_BYTES} bytes"),
-            });
-        }
+        read_line(&mut self.input, self.lines + 1, &mut self.line)?;
         Ok(self.line.ends_with(b"\n"))
     }
 
