@@ -142,6 +142,18 @@ async fn dropped(deployment: Deployment) {
     assert_eq!(old.dropped().await, expected);
     let said = old.run_drop("dropped");
     assert!(said.contains("dropped 0 payloads"), "{said}");
+    let earlier = [
+        "events",
+        "drop",
+        "--ended-before",
+        "2001-01-01T00:00:00Z",
+        "--export",
+    ];
+    let (code, said) = old.tool(&[&earlier[..], &[&old.path("dropped")]].concat());
+    assert!(
+        code != 0 && said.contains("a run with a later --ended-before"),
+        "{said}"
+    );
     let said = old.run_drop("nothing");
     assert!(said.contains("nothing has ended by then"), "{said}");
     assert!(!Path::new(&old.path("nothing")).exists());

@@ -94,7 +94,8 @@ impl Plan {
             let is_whole = event.data.whole().is_some();
             match decision {
                 DropDecision::Stays if *is_exported => bail!(
-                    "version {} of the stream {} is still needed, so that this is another export",
+                    "version {} of the stream {} is in the file and is still needed: the file is of a run with a later \
+                     --ended-before, or another export",
                     event.version,
                     event.stream
                 ),
