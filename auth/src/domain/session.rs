@@ -7,9 +7,11 @@ use events::{
 
 use super::Refusal;
 
-/// For this long after a refresh, the client may repeat the same token, because the answer was lost or another tab
-/// was faster. Longer than a client takes to retry, and too short to help someone who finds an old token.
-const REPEAT_WITHIN_SECONDS: i64 = 5;
+/// For this long after a refresh was decided, the client may repeat the same token, because the answer was lost or
+/// another tab was faster. While the log stands still, the append may take 20 seconds and the search for it two more
+/// before the answer is `503`; then the client needs a moment to ask again. Too short to help someone who finds an old
+/// token.
+const REPEAT_WITHIN_SECONDS: i64 = 30;
 /// A session with this many events is not refreshed any more, so that its stream stays short enough for a replica
 /// that has not read it yet. It allows one refresh every 148 seconds for seven days.
 pub(crate) const MAX_EVENTS: u64 = 4_096;

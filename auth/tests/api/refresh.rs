@@ -1,7 +1,10 @@
 //! `POST /auth/refresh`
 
+use std::sync::atomic::Ordering;
+
 use events::{EndReason, Event, SessionEvent};
 use serde_json::json;
+use test_support::eventually;
 
 use crate::support::App;
 
@@ -41,7 +44,7 @@ async fn a_used_token_ends_the_session() {
     let app = App::start().await;
     let (_, first) = app.sign_in("ada@example.com").await;
     let answer = app.refresh(&first).await.expect(200, "");
-    app.clock.advance(5);
+    app.clock.advance(30);
     let refused = app.refresh(&first).await.expect(401, "session-ended");
     assert!(
         refused
@@ -110,7 +113,7 @@ async fn a_refresh_whose_answer_was_lost_can_be_repeated_also_elsewhere_and_afte
     let app = App::start().await;
     let (_, first) = app.sign_in("ada@example.com").await;
     app.refresh(&first).await.expect(200, "");
-    app.clock.advance(4);
+    app.clock.advance(29);
     let restarted = app.replica(|_, _| {}).await;
     let repeated = restarted.refresh(&first).await.expect(200, "");
     restarted
@@ -121,6 +124,48 @@ async fn a_refresh_whose_answer_was_lost_can_be_repeated_also_elsewhere_and_afte
     app.refresh(&repeated.text("/refresh_token"))
         .await
         .expect(200, "");
+    assert!(end_reasons(&app).await.is_empty());
+}
+
+/// A client that waited for some seconds sends the same token again, while the first exchange is still being appended.
+#[tokio::test]
+async fn a_refresh_that_is_repeated_while_the_log_stands_still_logs_nobody_out() {
+    let (app, faults) = App::start_faulty().await;
+    let (_, token) = app.sign_in("ada@example.com").await;
+    let appends_left = faults.appends_left.load(Ordering::SeqCst);
+    let appending = async |count: usize| {
+        eventually("the appends have begun", async || {
+            faults.appends_left.load(Ordering::SeqCst) == appends_left - count
+        })
+        .await;
+    };
+    let log_stands_still = faults.appending.write().await;
+    let repeated = async {
+        appending(1).await;
+        app.clock.advance(8);
+        app.refresh(&token).await
+    };
+    let log_goes_on = async {
+        appending(2).await;
+        drop(log_stands_still);
+    };
+    let (first, second, ()) = tokio::join!(app.refresh(&token), repeated, log_goes_on);
+    for answer in [first, second] {
+        let successor = answer.expect(200, "").text("/refresh_token");
+        app.refresh(&successor).await.expect(200, "");
+    }
+    assert!(end_reasons(&app).await.is_empty());
+}
+
+/// The answer of the store was lost, and so was that of the search: the `503` comes after all their deadlines.
+#[tokio::test]
+async fn after_503_a_refresh_can_be_repeated_as_it_was() {
+    let (app, faults) = App::start_faulty().await;
+    let (_, token) = app.sign_in("ada@example.com").await;
+    faults.lose_next_answer.store(true, Ordering::SeqCst);
+    app.refresh(&token).await.expect(503, "unavailable");
+    app.clock.advance(22);
+    app.refresh(&token).await.expect(200, "");
     assert!(end_reasons(&app).await.is_empty());
 }
 

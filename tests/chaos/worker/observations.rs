@@ -1,6 +1,9 @@
 //! What a worker reads and checks, and its sessions.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use api_types::Task;
 use rand::seq::IteratorRandom as _;
@@ -9,6 +12,9 @@ use serde_json::json;
 
 use super::{Request, Worker, task_in};
 use crate::{command::alike, support::Answer};
+
+/// Time within which a client may send a refresh token again.
+const REPEAT_WITHIN: Duration = Duration::from_secs(30);
 
 impl Worker {
     pub(super) async fn look_at_own(&mut self) {
@@ -104,12 +110,16 @@ impl Worker {
             body: Some(json!({"refresh_token": self.person.refresh_token})),
             headers: Vec::new(),
         };
+        let begun = Instant::now();
         let (answer, attempts) = self.answered(&request).await;
-        if attempts > 1 {
-            // An earlier attempt may have used the token, or may still do so, which ends the session.
-            return self.log_in().await;
+        // Whatever an earlier attempt did, the token is exchanged again for so long.
+        if begun.elapsed() < REPEAT_WITHIN {
+            self.take_tokens(&answer.expect(200));
         }
-        self.take_tokens(&answer.expect(200));
+        if attempts > 1 {
+            // An earlier attempt may still be under way. If it arrives when the successor is used, the session ends.
+            self.log_in().await;
+        }
     }
 
     pub(super) async fn leave_and_return(&mut self) {
