@@ -315,8 +315,7 @@ impl EventStore for KurrentDbStore {
     }
 
     async fn head(&self) -> Result<u64, StoreError> {
-        let end = self.end.find().await.map_err(unavailable)?;
-        Ok(end.position)
+        self.end.wait().await.map_err(unavailable)
     }
 
     async fn can_append(&self) -> Result<(), StoreError> {

@@ -126,7 +126,10 @@ pub trait EventStore: Send + Sync + 'static {
         }
     }
 
-    /// The position of the last event, 0 in an empty log.
+    /// The position of the last event, 0 in an empty log. No event that was acknowledged before the call is after it.
+    ///
+    /// # Errors
+    /// When the log cannot be reached, or its end is not found in time.
     async fn head(&self) -> Result<u64, StoreError>;
 
     /// Checks that the log accepts appends now, as far as possible without one. For readiness.

@@ -16,18 +16,22 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Mutex, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::Mutex,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use self::{
-    place::{Gap, Place, Seen},
+    place::{Gap, Place},
     search::{OurEvents, leave_mark},
 };
 use super::{connection::Connection, failure::Failure, read::Read, writer::Writer};
 
-pub(super) use place::End;
-
-/// How long a caller waits. After that it gets the previous result.
+/// How long [`LogEnd::find`] waits for a search.
 const TIMEOUT: Duration = Duration::from_millis(800);
+/// The pause before somebody who waits for the end looks again.
+const PAUSE: Duration = Duration::from_millis(50);
 /// The time limit of a search.
 const LOOK_DEADLINE: Duration = Duration::from_secs(60);
 /// The most searches that wait for each other.
@@ -42,8 +46,6 @@ struct Known {
     /// The end of the server when nothing was known.
     begun_at: Place,
     last: Option<Place>,
-    /// The place in the newest mark, until the first search has ended.
-    hint: Option<Place>,
     /// The largest gap before it.
     gap: Gap,
     marked: u64,
@@ -57,8 +59,8 @@ pub(super) struct LogEnd {
     events: OurEvents,
     writer: Arc<Writer>,
     known: Mutex<Option<Known>>,
-    /// The result of the last search, which can be read without waiting.
-    seen: SyncMutex<Seen>,
+    /// The gaps that the last search found, which can be read without waiting.
+    gaps: SyncMutex<[Gap; 2]>,
     looks: AtomicUsize,
     /// Whether a search is running and the server has answered it.
     is_examining: AtomicBool,
@@ -71,18 +73,35 @@ impl LogEnd {
             connection,
             writer,
             known: Mutex::default(),
-            seen: SyncMutex::default(),
+            gaps: SyncMutex::default(),
             looks: AtomicUsize::default(),
             is_examining: AtomicBool::default(),
         })
     }
 
-    /// Finds the end of the log. It takes a few small reads, and a read of everything that was written since the last
-    /// search. If that takes too long, it returns the previous result.
-    pub(super) async fn find(self: &Arc<Self>) -> Result<End, Failure> {
+    /// The end of the log: the position of our last event, 0 if there is none. Waits for the search until the deadline
+    /// of the connection, because an earlier position would hide events that were acknowledged.
+    pub(super) async fn wait(self: &Arc<Self>) -> Result<u64, Failure> {
+        let found = async {
+            loop {
+                match self.find().await {
+                    Ok(Some(end)) => return Ok(end),
+                    Ok(None) | Err(Failure::Late) => sleep(PAUSE).await,
+                    Err(failure) => return Err(failure),
+                }
+            }
+        };
+        timeout(self.connection.settings.deadline, found)
+            .await
+            .unwrap_or(Err(Failure::Late))
+    }
+
+    /// The same, but `None` if the search takes long. It takes a few small reads, and a read of everything that was
+    /// written since the last search.
+    pub(super) async fn find(self: &Arc<Self>) -> Result<Option<u64>, Failure> {
         if self.looks.fetch_add(1, Ordering::Relaxed) >= MOST_LOOKS {
             self.looks.fetch_sub(1, Ordering::Relaxed);
-            return self.known_before();
+            return self.still_searching();
         }
         // In a separate task, so that the result is kept even if nobody waits for it any more.
         let mut look = runtime::spawn("look for the end of the log", {
@@ -98,8 +117,8 @@ impl LogEnd {
         });
         let found = match timeout(TIMEOUT, &mut look).await {
             Ok(found) => Ok(found),
-            Err(_) => match self.known_before() {
-                Ok(end) => return Ok(end),
+            Err(_) => match self.still_searching() {
+                Ok(unknown) => return Ok(unknown),
                 Err(_) => timeout(self.connection.settings.deadline, look).await,
             },
         };
@@ -110,46 +129,36 @@ impl LogEnd {
         }
     }
 
-    /// The result from before the running search. An error if the server does not answer.
-    fn known_before(&self) -> Result<End, Failure> {
-        if !self.is_examining.load(Ordering::Relaxed) {
-            return Err(Failure::Late);
+    /// The answer of [`Self::find`] during a search. An error if the server does not answer.
+    fn still_searching(&self) -> Result<Option<u64>, Failure> {
+        if self.is_examining.load(Ordering::Relaxed) {
+            Ok(None)
+        } else {
+            Err(Failure::Late)
         }
-        Ok(End {
-            is_certain: false,
-            ..self.seen().end
-        })
     }
 
     /// The position from which a read of the events after `position` may begin: all between them are events of
     /// others.
     pub(super) fn skip(&self, position: u64) -> u64 {
-        let gap = self
-            .seen()
-            .gaps
+        // They are written as a whole, so a poisoned lock can be used.
+        let gaps = *self.gaps.lock().unwrap_or_else(PoisonError::into_inner);
+        let gap = gaps
             .into_iter()
             .find(|gap| (gap.from..gap.to).contains(&position));
         gap.map_or(position, |gap| gap.to)
     }
 
-    fn seen(&self) -> Seen {
-        // It is written as a whole, so a poisoned lock can be used.
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn keep(&self, gaps: [Gap; 2]) {
+        *self.gaps.lock().unwrap_or_else(PoisonError::into_inner) = gaps;
     }
 
-    fn found(&self, end: End, gaps: [Gap; 2]) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen { end, gaps };
-    }
-
-    async fn look(self: &Arc<Self>) -> Result<End, Failure> {
+    async fn look(self: &Arc<Self>) -> Result<Option<u64>, Failure> {
         let mut known = self.known.lock().await;
         let Some(end) = self.events.server_end().await? else {
             *known = None;
-            self.found(End::default(), Default::default());
-            return Ok(End {
-                position: 0,
-                is_certain: true,
-            });
+            self.keep(Default::default());
+            return Ok(Some(0));
         };
         let is_same_log = match &*known {
             Some(known) => self.events.has(known.examined).await? && self.events.has_last(known.last).await?,
@@ -157,29 +166,21 @@ impl LogEnd {
         };
         self.is_examining.store(true, Ordering::Relaxed);
         if !is_same_log {
-            let mut new = Known::new(end, self);
-            new.hint = self.events.newest_mark().await?;
-            let position = new.hint.map_or(0, |hint| hint.position);
-            let is_certain = false;
-            self.found(End { position, is_certain }, Default::default());
-            *known = Some(new);
+            self.keep(Default::default());
+            *known = Some(Known::new(end, self));
         }
         let known = known.get_or_insert_with(|| Known::new(end, self));
         self.join_search(known, !is_same_log).await?;
         if end.position > known.examined.position {
             self.advance(known, end).await?;
         }
-        let found = End {
-            position: known.last.or(known.hint).map_or(0, |last| last.position),
-            is_certain: known.search.is_none(),
-        };
-        let gap = if found.is_certain {
-            Gap::after(known.last, known.examined)
-        } else {
-            Gap::default()
-        };
-        self.found(found, [gap, known.gap]);
-        if found.is_certain && known.examined.position > known.marked.max(found.position) + MARK_EVERY {
+        if known.last.is_none() && known.search.is_some() {
+            self.keep([Gap::default(), known.gap]);
+            return Ok(None);
+        }
+        let found = known.last.map_or(0, |last| last.position);
+        self.keep([Gap::after(known.last, known.examined), known.gap]);
+        if known.examined.position > known.marked.max(found) + MARK_EVERY {
             known.marked = known.examined.position;
             let mark = leave_mark(
                 Arc::clone(&self.writer),
@@ -189,7 +190,7 @@ impl LogEnd {
             );
             runtime::spawn("mark of the end of the log", mark);
         }
-        Ok(found)
+        Ok(Some(found))
     }
 
     /// Takes the result of the first search, if it has ended or ends soon.
@@ -204,7 +205,7 @@ impl LogEnd {
         let Ok(joined) = timeout(TIMEOUT / 2, search).await else {
             return Ok(());
         };
-        (known.search, known.hint) = (None, None);
+        known.search = None;
         let found = joined.unwrap_or_else(|panicked| Err(Failure::Other(panicked.to_string())));
         match found {
             Ok(found) => {
@@ -259,7 +260,6 @@ impl Known {
             examined: end,
             begun_at: end,
             last: None,
-            hint: None,
             gap: Gap::default(),
             marked: 0,
             search: Some(runtime::spawn(

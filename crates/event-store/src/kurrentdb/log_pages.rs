@@ -13,7 +13,6 @@ use super::{
     bounds::{CHUNK, LAST},
     connection::Node,
     failure::{Failure, unavailable},
-    log_end::End,
     read::Read,
     record,
 };
@@ -60,7 +59,7 @@ impl KurrentDbStore {
         // others.
         let find = self.end.find();
         tokio::pin!(find);
-        let mut end = None;
+        let (mut end, mut is_searching) = (None, true);
         while entries.len() < limit && bytes < PAGE_BYTES {
             let count = (limit - entries.len())
                 .min(CHUNK)
@@ -71,7 +70,7 @@ impl KurrentDbStore {
             tokio::pin!(reading);
             let mut open = None;
             loop {
-                if end.is_some_and(|end: End| end.is_certain && from.max(after) >= end.position) {
+                if end.is_some_and(|end| from.max(after) >= end) {
                     return Ok((entries, false));
                 }
                 let next = async {
@@ -82,8 +81,8 @@ impl KurrentDbStore {
                     open.next_event().await
                 };
                 let event = tokio::select! {
-                    found = &mut find, if end.is_none() => {
-                        end = Some(found?);
+                    found = &mut find, if is_searching => {
+                        (end, is_searching) = (found?, false);
                         continue;
                     }
                     event = next => event?,

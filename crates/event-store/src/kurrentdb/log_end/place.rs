@@ -31,15 +31,6 @@ pub(super) struct Mark {
     pub(super) last: Option<Place>,
 }
 
-/// The end of the log, as far as known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::kurrentdb) struct End {
-    /// The position of our last event, 0 if there is none.
-    pub(in crate::kurrentdb) position: u64,
-    /// Whether everything after this event was searched. If not, there may be a later event.
-    pub(in crate::kurrentdb) is_certain: bool,
-}
-
 /// A gap: no event of ours is after `from` and up to `to`.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Gap {
@@ -62,10 +53,4 @@ impl Gap {
             self
         }
     }
-}
-
-#[derive(Clone, Copy, Default)]
-pub(super) struct Seen {
-    pub(super) end: End,
-    pub(super) gaps: [Gap; 2],
 }

@@ -117,18 +117,6 @@ impl OurEvents {
         }
     }
 
-    /// Our last event according to the newest mark.
-    pub(super) async fn newest_mark(&self) -> Result<Option<Place>, Failure> {
-        let deadline = self.connection.settings.deadline;
-        let event = self.connection.run(deadline, move |node| async move {
-            let read = Read::stream_end(&self.marks());
-            read.start(&node, &self.connection).await?.next_event().await
-        });
-        let mark = event.await?.and_then(|event| self.mark(&event));
-        let last = mark.and_then(|mark| mark.last);
-        Ok(if self.has_last(last).await? { last } else { None })
-    }
-
     pub(super) async fn has(&self, place: Place) -> Result<bool, Failure> {
         Ok(self
             .at(place.position)
