@@ -97,6 +97,19 @@ impl Database {
         writer.execute("VACUUM", &[]).await?;
         empty(&mut writer, A_MOMENT).await
     }
+
+    /// Empties the -wal of a SQLite file, and returns whether it is empty: `false` if a reading transaction prevents
+    /// this. It does not wait for it, so that writers are not delayed. PostgreSQL has none.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn empty_wal(&self) -> Result<bool, DatabaseError> {
+        if self.is_postgres() {
+            return Ok(true);
+        }
+        let mut writer = self.writes().loan(StatementTimeout::Request).await?;
+        empty(&mut writer, A_MOMENT).await
+    }
 }
 
 /// A try that fails fills the disk on its way, and everybody else finds it full.

@@ -19,6 +19,7 @@ use database::{Database, Row, Value};
 use events::UserId;
 use moka::sync::Cache;
 use runtime::Clock;
+use tokio::{sync::Mutex, time::sleep};
 
 pub use comparison::{Comparison, erased_people};
 pub use copying::Copied;
@@ -37,6 +38,10 @@ const CACHED: u64 = 20_000;
 const CACHED_FOR: Duration = Duration::from_secs(3);
 /// The most keys in one statement.
 const AT_ONCE: usize = 500;
+/// How often it is tried to empty the -wal while somebody reads from it. During a try nobody can make a key.
+const TRIES: u32 = 20;
+/// The pause after a try, in which others can write.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// The state of a person's key.
 #[derive(Debug, Clone)]
@@ -82,6 +87,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     cache: Cache<UserId, SubjectKey>,
     counters: Counters,
+    /// Whether a destroyed key may still be in the -wal. An earlier process may have left one.
+    may_linger: Mutex<bool>,
 }
 
 impl SubjectKeys {
@@ -104,6 +111,7 @@ impl SubjectKeys {
             clock,
             cache,
             counters: Counters::of_this_process(),
+            may_linger: Mutex::new(true),
         }));
         keys.check_master_keys().await?;
         Ok(keys)
@@ -138,10 +146,17 @@ impl SubjectKeys {
              WHERE data_keys.destroyed_at IS NULL OR data_keys.wrapped IS NOT NULL";
         let now = self.0.clock.now().as_micros();
         let database = &self.0.database;
+        // It stays true if this is broken off.
+        let mut may_linger = self.0.may_linger.lock().await;
+        let lingered = std::mem::replace(&mut *may_linger, true);
         let destroyed = database.execute(SQL, &[subject.0.into(), now.into()]).await?;
         self.0.counters.destroyed.inc_by(destroyed);
         self.0.cache.insert(subject, SubjectKey::Destroyed);
-        self.empty_the_write_ahead_log().await
+        if destroyed > 0 || lingered {
+            self.empty_the_write_ahead_log().await?;
+        }
+        *may_linger = false;
+        Ok(())
     }
 
     /// The `subjects` who never had a key here.
@@ -313,15 +328,13 @@ impl SubjectKeys {
     /// Makes SQLite overwrite deleted data in the file, and empty its -wal. PostgreSQL does this later: until then
     /// the old data is wrapped, and its backups are kept separately.
     async fn empty_the_write_ahead_log(&self) -> Result<(), KeyError> {
-        if self.0.database.is_postgres() {
-            return Ok(());
+        for _ in 0..TRIES {
+            if self.0.database.empty_wal().await? {
+                return Ok(());
+            }
+            sleep(BETWEEN_TRIES).await;
         }
-        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
-        let row = self.0.database.fetch_optional(sql, &[]).await?;
-        match row.map_or(Ok(0), |row| row.integer(0))? {
-            0 => Ok(()),
-            _ => Err(KeyError::Lingers),
-        }
+        Err(KeyError::Lingers)
     }
 
     fn other_master_key(&self, id: String) -> KeyError {

@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use conformance::{TestLog, conformance};
 use database::{Database, Schema};
 use event_store::EventStore;
-use sealing::SealedStore;
+use sealing::{KeyError, SealedStore};
 use suite::{Place, promises};
 use tempfile::TempDir;
 use test_support::subject_keys;
@@ -72,6 +72,44 @@ async fn place() -> (Place, TempDir) {
 }
 
 promises!(place);
+
+/// Whoever reads from the file, as a backup does, keeps a copy in its -wal.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_the_keys_keeps_nobody_from_registering_while_a_key_is_destroyed() {
+    let (place, directory) = place().await;
+    let keys = place.keys().await;
+    let subject = place.person(&keys).await;
+    let read = async || {
+        let mut reader = place.database.snapshot().await.unwrap();
+        reader.fetch_all("SELECT * FROM data_keys", &[]).await.unwrap();
+        reader
+    };
+    let reader = read().await;
+    let mut destroying = std::pin::pin!(keys.destroy(subject));
+    let registering = async {
+        for _ in 0..5 {
+            place.person(&keys).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        ended = &mut destroying => panic!("nobody could register before {ended:?}"),
+        () = registering => {}
+    }
+    let refused = destroying.await.unwrap_err();
+    assert!(matches!(refused, KeyError::Lingers), "{refused}");
+    let refused = keys.destroy(subject).await.unwrap_err();
+    assert!(matches!(refused, KeyError::Lingers), "{refused}");
+
+    drop(reader);
+    keys.destroy(subject).await.unwrap();
+    let wal = directory.path().join("subject-keys.db-wal");
+    assert_eq!(std::fs::metadata(wal).unwrap().len(), 0);
+    // There is nothing to do any more.
+    place.person(&keys).await;
+    let _reader = read().await;
+    keys.destroy(subject).await.unwrap();
+}
 
 #[tokio::test]
 async fn a_destroyed_key_is_in_no_file() {
