@@ -1,10 +1,19 @@
 //! `GET /.well-known/jwks.json`
 
-use auth_client::{REVOCATIONS, Revocation};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::Command,
+    time::Duration,
+};
+
+use auth_client::{KEYS_QUEUE, REVOCATIONS, Revocation};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use bus::Heard;
+use bytes::Bytes;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
+use test_support::eventually;
 
 use crate::support::App;
 
@@ -56,10 +65,10 @@ async fn a_key_that_is_put_beside_the_others_needs_no_restart() {
     let app = App::start().await;
     let other = App::start().await;
     let newer = app.keys().join(format!("{}.pem", uuid::Uuid::now_v7()));
-    std::fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
+    fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
     let restarted = app.replica(|_, _| {}).await;
     let (new, _) = restarted.sign_in("ada@example.com").await;
-    test_support::eventually("the new key is read", || async {
+    eventually("the new key is read", || async {
         app.me(&new).await.status == 200
     })
     .await;
@@ -70,10 +79,10 @@ async fn a_key_that_is_taken_away_is_told_to_those_who_remember_its_tokens() {
     let app = App::start().await;
     let other = App::start().await;
     let newer = app.keys().join(format!("{}.pem", uuid::Uuid::now_v7()));
-    std::fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
+    fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
     let app = app.replica(|_, _| {}).await;
     let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
-    std::fs::remove_file(app.keys().join("0-first.pem")).unwrap();
+    fs::remove_file(app.keys().join("0-first.pem")).unwrap();
     let heard = async {
         while let Heard::Message(bytes) = revocations.next().await {
             if Revocation::decode(&bytes).unwrap() == Revocation::Keys {
@@ -86,13 +95,65 @@ async fn a_key_that_is_taken_away_is_told_to_those_who_remember_its_tokens() {
         .unwrap();
 }
 
+/// A named pipe among the keys. Whoever reads it waits until this is dropped, as for a file system of the network that
+/// has gone.
+struct Unanswering {
+    path: PathBuf,
+    /// While it is open the pipe does not end.
+    _writer: File,
+}
+
+impl Unanswering {
+    fn make(path: PathBuf) -> Self {
+        let made = Command::new("mkfifo").args(["-m", "600"]).arg(&path).status();
+        assert!(made.unwrap().success());
+        let writer = File::options().read(true).write(true).open(&path).unwrap();
+        Self {
+            path,
+            _writer: writer,
+        }
+    }
+
+    /// Whether somebody besides this has opened it.
+    fn is_being_read(&self) -> bool {
+        let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let open = open.filter(|file| fs::read_link(file.path()).is_ok_and(|path| path == self.path));
+        open.count() > 1
+    }
+}
+
+impl Drop for Unanswering {
+    fn drop(&mut self) {
+        fs::remove_file(&self.path).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_directory_of_keys_that_does_not_answer_keeps_nobody_from_the_known_keys() {
+    let app = App::start().await;
+    let other = App::start().await;
+    let unanswering = Unanswering::make(app.keys().join("x.pem"));
+    let published = async || {
+        let bus = &app.dependencies.bus;
+        let keys = bus.request(KEYS_QUEUE, Bytes::new(), Duration::from_secs(10));
+        let keys: Value = serde_json::from_slice(&keys.await.unwrap()).unwrap();
+        keys["keys"].as_array().unwrap().len()
+    };
+    eventually("the directory is read", async || unanswering.is_being_read()).await;
+    assert_eq!(published().await, 1);
+    let newer = app.keys().join(format!("{}.pem", uuid::Uuid::now_v7()));
+    fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
+    drop(unanswering);
+    eventually("the directory is read again", async || published().await == 2).await;
+}
+
 #[tokio::test]
 async fn a_new_key_signs_and_the_old_one_still_verifies() {
     let app = App::start().await;
     let (old, _) = app.sign_in("ada@example.com").await;
     let other = App::start().await;
     let newer = app.keys().join(format!("{}.pem", uuid::Uuid::now_v7()));
-    std::fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
+    fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
 
     let rotated = app.replica(|_, _| {}).await;
     let (new, _) = rotated.sign_in("ada@example.com").await;
