@@ -1,7 +1,7 @@
 //! The log is restored from a backup, or fails over to a standby without its last events, so that positions name
 //! other events. The system notices and reports it, projects nothing over it, and is repaired by one command.
 
-use std::time::Duration;
+use std::{fs, process::Command, time::Duration};
 
 use database::{Database, Schema};
 use serde_json::json;
@@ -9,6 +9,13 @@ use serde_json::json;
 use crate::support::{Deployment, Person, Replica, Role, System, until};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// What a backup of an embedded system has.
+const DATABASES: [(&str, Schema); 4] = [
+    ("audit-tree", Schema::AuditTree),
+    ("operations", Schema::Operations),
+    ("events", Schema::EventStore),
+    ("subject-keys", Schema::SubjectKeys),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_restore_of_an_older_log() {
@@ -146,6 +153,54 @@ async fn create(person: &Person, title: &str, count: usize) -> Vec<String> {
         ids.push(created.body["id"].as_str().unwrap().to_owned());
     }
     ids
+}
+
+/// After a kill, changes since the backup are in files beside the databases. They must not get into what is restored.
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_restore_by_the_documented_steps_gives_exactly_the_backup() {
+    let mut system = System::start(Deployment::Embedded).await;
+    let ada = Person::join(&system.base, "ada").await;
+    create(&ada, "Kept", 3).await;
+    for (name, schema) in DATABASES {
+        let url = system.database_url(&format!("{name}.db"));
+        let database = Database::connect(&url, schema, 1).await.unwrap();
+        let copy = system.directory().join(format!("{name}.bak"));
+        let copy = copy.to_str().unwrap().into();
+        database.execute("VACUUM INTO $1", &[copy]).await.unwrap();
+        database.close().await;
+    }
+    let backup = head(&system).await;
+    create(&ada, "Lost", 30).await;
+    Person::join(&system.base, "bob").await;
+    system.kill(Role::Up);
+    for name in ["events", "subject-keys"] {
+        let wal = system.data_dir().join(format!("{name}.db-wal"));
+        assert!(fs::metadata(wal).unwrap().len() > 0, "{name}");
+    }
+
+    let page = include_str!("../docs/operations.md");
+    let steps = page.split("```\n").find(|block| block.contains("db-wal\""));
+    let status = Command::new("sh")
+        .args(["-euc", steps.unwrap()])
+        .current_dir(system.directory())
+        .status();
+    assert!(status.unwrap().success());
+    for (name, schema) in DATABASES {
+        let url = system.database_url(&format!("{name}.db"));
+        let database = Database::connect(&url, schema, 1).await.unwrap();
+        let checked = database.fetch_all("PRAGMA integrity_check", &[]).await.unwrap();
+        assert_eq!(checked[0].text("integrity_check").unwrap(), "ok", "{name}");
+        database.close().await;
+    }
+    assert_eq!(head(&system).await, backup);
+
+    assert_eq!(run(&system, &["restore", "check", "--repair"]), 0);
+    system.launch(Role::Up);
+    system.ready().await;
+    create(&ada, "New", 2).await;
+    is_whole(&mut system, &ada, 3, 2).await;
+    assert_eq!(run(&system, &["projection", "verify"]), 0);
+    system.stop().await;
 }
 
 fn projector(deployment: Deployment) -> Replica {
