@@ -5,6 +5,7 @@ pub(crate) mod audit_events;
 mod consistency;
 pub(crate) mod get_task;
 pub(crate) mod list_tasks;
+mod tagged;
 pub(crate) mod task_changes;
 pub(crate) mod task_events;
 pub(crate) mod task_history;

@@ -87,15 +87,20 @@ fn tile() -> Endpoint {
         "getTile",
         "Show hashes of the tree",
     )
-    .about("A tile of the tree, or of its entries (C2SP tlog-tiles). It never changes.")
+    .about(
+        "A tile of the tree, or of its entries (C2SP tlog-tiles), if the last checkpoint covers it. It never changes, unless \
+         a tree of another origin begins.",
+    )
     .parameters(vec![path])
+    .shared(&["If-Match", "If-None-Match"])
     .answer_of(
         200,
         "The hashes.",
-        &[],
+        &["ETag"],
         Some(("application/octet-stream", bytes("tile", audit_examples::TILE))),
     )
-    .problems(&[NotFound, Overloaded, Unavailable])
+    .nothing(304, "The tile is the one that `If-None-Match` names.", &["ETag"])
+    .problems(&[NotFound, VersionMismatch, Overloaded, Unavailable])
     .build()
 }
 

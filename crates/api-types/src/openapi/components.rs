@@ -113,7 +113,7 @@ fn headers() -> Vec<(&'static str, Header)> {
         ),
         always(
             "ETag",
-            "The version of the task, or a hash of the page, as a strong entity tag.",
+            "The version of the task, or a hash of the page or tile, as a strong entity tag.",
             text().pattern(Some(ENTITY_TAG)),
         ),
         always(

@@ -6,16 +6,14 @@ use api_types::{BorrowedTask, TaskPage};
 use auth_client::TaskOwner;
 use axum::{
     extract::{RawQuery, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use database::Row;
 use events::UserId;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_api::{AtLeast, Parameters, Problem, ReadOutcome, outcome_of_read};
-use sha2::{Digest, Sha256};
+use http::{HeaderMap, HeaderValue, header};
+use http_api::{AtLeast, Parameters};
 
-use super::consistency::reached;
+use super::{consistency::reached, tagged::tagged};
 use crate::{
     admission::Cost,
     app_state::App,
@@ -65,26 +63,8 @@ async fn show(
         next_cursor: page.next_cursor,
         total: page.total,
     };
-    let json = super::json(&body)?;
-    let etag = etag_of(&json);
-    answer.insert(header::ETAG, etag.clone());
-    match outcome_of_read(conditions, &etag)? {
-        ReadOutcome::Show => {
-            answer.insert(header::CONTENT_TYPE, super::JSON);
-            Ok((answer, json).into_response())
-        }
-        ReadOutcome::NotModified => Ok((StatusCode::NOT_MODIFIED, answer).into_response()),
-        ReadOutcome::Mismatch => Err(Problem::etag_mismatch(etag).into()),
-    }
-}
-
-/// The entity tag of a page: a hash of its bytes, 132 bits of it. It is strong, since two pages with the same tag are
-/// the same byte for byte. A version would be cheaper, but a list has none: its content depends on the query.
-fn etag_of(json: &[u8]) -> HeaderValue {
-    let hash = BASE64URL.encode(Sha256::digest(json));
-    // Letters, digits, `-` and `_` between quotes are always a header value.
-    HeaderValue::try_from(format!("\"{}\"", hash.get(..22).unwrap_or_default()))
-        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    // A version would be a cheaper entity tag, but a list has none: its content depends on the query.
+    tagged(conditions, answer, super::JSON, super::json(&body)?)
 }
 
 /// The cost of a query: high if it reads all tasks of the caller.

@@ -1,4 +1,4 @@
-//! `GET /audit/proof` while the tree grows.
+//! `GET /audit/proof` and `GET /audit/tile/…` while the tree grows.
 
 use std::time::Duration;
 
@@ -91,6 +91,37 @@ async fn what_a_checkpoint_has_is_proved_at_once_however_the_tree_grows() {
         sign(&database, 3).await;
     };
     tokio::join!(proof(3), signed);
+}
+
+#[tokio::test]
+async fn a_tile_is_shown_as_soon_as_a_checkpoint_covers_it() {
+    let (role, database, _directory) = started().await;
+    let path = format!("/audit/tile/0/000.p/{POSITIONS}");
+    assert_eq!(role.get(user(), "/audit/tile/0/000.p/2").await.status, 200);
+    assert_eq!(role.get(user(), &path).await.status, 404);
+    sign(&database, 3).await;
+    assert_eq!(role.get(user(), &path).await.status, 200);
+}
+
+/// After a repair the same path is of another tree.
+#[tokio::test]
+async fn a_tile_is_not_kept_when_a_tree_of_another_origin_has_another() {
+    let (role, database, _directory) = started().await;
+    let path = "/audit/tile/0/000.p/2";
+    let tile = role.get(user(), path).await;
+    assert_eq!(tile.header("cache-control"), Some("public, max-age=3600"));
+    let tag = tile.header("etag").unwrap();
+    let known = [("if-none-match", tag)];
+    let again = role.get_with(user(), path, &known).await;
+    assert_eq!((again.status.as_u16(), again.bytes.len()), (304, 0));
+    assert_eq!(again.header("cache-control"), tile.header("cache-control"));
+
+    let other: Vec<u8> = leaves().iter().rev().flat_map(|leaf| leaf.0).collect();
+    let sql = "UPDATE tree_tiles SET hashes = $1";
+    database.execute(sql, &[other.into()]).await.unwrap();
+    let changed = role.get_with(user(), path, &known).await;
+    assert_eq!(changed.status.as_u16(), 200);
+    assert_ne!(changed.header("etag"), Some(tag));
 }
 
 #[tokio::test]
