@@ -149,7 +149,8 @@ async fn a_refresh_that_is_repeated_while_the_log_stands_still_logs_nobody_out()
         appending(2).await;
         drop(log_stands_still);
     };
-    let (first, second, ()) = tokio::join!(app.refresh(&token), repeated, log_goes_on);
+    // It polls them in this order, so that the first one is appended first.
+    let (first, second, ()) = futures::join!(app.refresh(&token), repeated, log_goes_on);
     for answer in [first, second] {
         let successor = answer.expect(200, "").text("/refresh_token");
         app.refresh(&successor).await.expect(200, "");
