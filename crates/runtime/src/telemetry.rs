@@ -14,7 +14,7 @@ use std::{
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{FilterExt as _, LevelFilter, Targets, combinator::And},
-    layer::SubscriberExt,
+    layer::{Identity, SubscriberExt},
     util::SubscriberInitExt,
 };
 
@@ -159,9 +159,12 @@ fn read_filter<S>(filter: &str, rest: &str) -> Result<And<EnvFilter, Targets, S>
 /// When the filter cannot be read, a file cannot be written, or when called twice.
 pub fn init(options: LogOptions<'_>, extra: Option<ExtraLayer>) -> Result<Logs, StartError> {
     let without_access = format!(",{ACCESS}=off");
+    // `None` in place of a layer would count as one that wants everything, and every span and line would be made.
     let extra = match extra {
-        Some(extra) => Some(extra.with_filter(read_filter(options.filter, &without_access)?)),
-        None => None,
+        Some(extra) => extra
+            .with_filter(read_filter(options.filter, &without_access)?)
+            .boxed(),
+        None => Identity::new().with_filter(LevelFilter::OFF).boxed(),
     };
     let logs = Logs::start(&options)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(logs.lines.clone());

@@ -1,4 +1,4 @@
-//! Which lines of the logs are written when a process ends.
+//! What is logged: only what somebody wants, and when a process ends, all of it.
 
 use std::{fs, panic, time::Duration};
 
@@ -22,6 +22,11 @@ fn a_panic_loses_no_line() {
         },
     };
     let logs = telemetry::init(options, None).unwrap();
+    assert!(!tracing::info_span!("request").is_disabled());
+    assert!(
+        tracing::debug_span!("request").is_disabled(),
+        "nobody looks at it"
+    );
     let ended = panic::catch_unwind(move || {
         let _logs = logs;
         for _ in 0..1_000 {
