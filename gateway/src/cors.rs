@@ -3,13 +3,12 @@
 //! clients can send any request.
 
 use axum::{
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-use crate::policy::Policies;
+use crate::policy::{Origins, Policies};
 
 /// Every method of the API. The roles refuse methods that a path does not have.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
@@ -25,10 +24,16 @@ const RESPONSE_HEADERS: &str = "Accept-Patch, Accept-Post, Allow, Cache-Status, 
 const MAX_AGE: &str = "600";
 
 /// Adds the CORS headers to every answer, including those that the gateway itself gives.
-pub(crate) async fn mark(State(policies): State<Policies>, request: Request, next: Next) -> Response {
-    let origins = policies.current().origins.clone();
+pub(crate) async fn mark<Answering>(
+    origins: &Origins,
+    request: Request,
+    answer: impl FnOnce(Request) -> Answering,
+) -> Response
+where
+    Answering: Future<Output = Response>,
+{
     let allowed = origins.of(request.headers()).cloned();
-    let mut response = next.run(request).await;
+    let mut response = answer(request).await;
     let headers = response.headers_mut();
     if !origins.is_empty() {
         // Caches must not give the answer to a page of another origin.

@@ -38,14 +38,18 @@ pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
         // The length belongs to the message, even if the client lists it.
         .filter(|name| name != header::CONTENT_LENGTH)
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
+    drop_all(headers, |name| HOP_BY_HOP.contains(name) || named.contains(name));
 }
 
 /// Removes headers about the client's origin.
 pub(crate) fn drop_forwarding(headers: &mut HeaderMap) {
-    for name in &FORWARDING {
+    drop_all(headers, |name| FORWARDING.contains(name));
+}
+
+/// Removes the headers whose names are `dropped`.
+fn drop_all(headers: &mut HeaderMap, dropped: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<_> = headers.keys().filter(|name| dropped(name)).cloned().collect();
+    for name in names {
         headers.remove(name);
     }
 }

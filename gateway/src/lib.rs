@@ -3,7 +3,7 @@
 //! A request passes these layers, outermost first. Each is one module; a new layer takes its place here.
 //!
 //! 1. `client_address` — whose request it is, and away with headers that end at this hop.
-//! 2. `http_api::with_middleware` — request id, trace context, access log, HTTP metrics, problems, security headers.
+//! 2. `http_api::Edge` — request id, trace context, access log, HTTP metrics, problems, security headers.
 //! 3. `guard` — `limits`: how often whom may ask for what, as `policy` says. Inside it, `cors` answers browsers that ask what a page
 //!    may do; what it says about answers is said around all of this.
 //! 4. `routes` — the public paths. Unknown ones end here with `404`, wrong methods with `405`. `reference` answers for

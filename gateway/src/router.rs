@@ -1,23 +1,62 @@
-//! Forwards every public path, past the guard.
+//! Finds who answers a request: a role for a public path, past the guard, or the gateway itself.
 
 use std::sync::Arc;
 
-use axum::{Router, extract::Request, routing::any};
+use anyhow::Context as _;
+use axum::{Router, extract::Request, response::Response};
+use http_api::AccessNotes;
+use tower::Service as _;
 
 use crate::{
     forward::{self, Gateway},
     guard::Guard,
     routes::ROUTES,
+    target::Target,
 };
 
-/// Forwards every public path, past the guard.
-pub(crate) fn router(gateway: &Arc<Gateway>, guard: &Guard) -> Router {
-    ROUTES.iter().fold(Router::new(), |router, (path, target)| {
-        let (gateway, guard) = (Arc::clone(gateway), guard.clone());
-        let handler = move |request: Request| async move {
-            let forwarding = |request| forward::forward(&gateway, *target, request);
-            guard.admit(Some(path), request, forwarding).await
+/// The public paths of the roles, and the routes of the gateway itself. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct FrontDoor(Arc<Parts>);
+
+struct Parts {
+    targets: matchit::Router<(&'static str, Target)>,
+    gateway: Gateway,
+    guard: Guard,
+    own: Router,
+}
+
+impl FrontDoor {
+    /// `own` answers all that is no public path of a role.
+    ///
+    /// # Errors
+    /// When two public paths are the same.
+    pub(crate) fn new(gateway: Gateway, guard: Guard, own: Router) -> anyhow::Result<Self> {
+        let mut targets = matchit::Router::new();
+        for (path, target) in ROUTES {
+            targets.insert(*path, (*path, *target)).context(*path)?;
+        }
+        Ok(Self(Arc::new(Parts {
+            targets,
+            gateway,
+            guard,
+            own,
+        })))
+    }
+
+    pub(crate) async fn answer(&self, request: Request) -> Response {
+        let Parts {
+            targets,
+            gateway,
+            guard,
+            own,
+        } = &*self.0;
+        let Ok(found) = targets.at(request.uri().path()) else {
+            let Ok(response) = own.clone().call(request).await;
+            return response;
         };
-        router.route(path, any(handler))
-    })
+        let (path, target) = *found.value;
+        AccessNotes::of(request.extensions()).route(path);
+        let forwarding = |request| forward::forward(gateway, target, request);
+        guard.admit(Some(path), request, forwarding).await
+    }
 }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::{Router, extract::Request, middleware};
-use http_api::{Health, Problem};
+use http_api::{Edge, Health, Problem};
 use runtime::{Background, Metrics};
-use tower::util::MapRequestLayer;
 
 use crate::{
     client_address,
@@ -18,7 +17,8 @@ use crate::{
     limits::Limiter,
     merged_metrics::MergedMetrics,
     policy::{self, Policies},
-    reference, router,
+    reference,
+    router::FrontDoor,
     upstreams::{Backend, COMMAND_API, Client, UpstreamMetrics},
 };
 
@@ -59,26 +59,34 @@ pub async fn start(
             async move { backend.ready().await }
         });
     }
-    let gateway = Arc::new(Gateway::new(
+    let gateway = Gateway::new(
         command_api,
         query_api,
         auth,
         dependencies.verifier,
         LatestTokens::new(),
         &metrics,
-    ));
+    );
     let merged = MergedMetrics::new(metrics.clone(), backends);
     let guard = Guard::new(policies.clone(), limiter);
     // Also for unknown paths.
-    let others = reference::router()
+    let own = reference::router()
         .fallback(|| async { Problem::not_found() })
         .layer(middleware::from_fn_with_state(guard.clone(), guard::guard));
-    let routes = router::router(&gateway, &guard).merge(others);
-    let served = http_api::with_middleware_and_metrics(routes, ROLE, &metrics, health, move |asker| {
+    let own = http_api::with_probes(own, health, move |asker| {
         let merged = merged.clone();
         async move { merged.text(asker).await }
     });
-    let mark = middleware::from_fn_with_state(policies.clone(), cors::mark);
-    let arrive = move |request: Request| client_address::arrive(&policies.current(), request);
-    Ok(served.layer(mark).layer(MapRequestLayer::new(arrive)))
+    let front_door = FrontDoor::new(gateway, guard, own)?;
+    let edge = Edge::new(ROLE, &metrics);
+    Ok(http_api::service(move |request: Request| {
+        let (policies, edge, front_door) = (policies.clone(), edge.clone(), front_door.clone());
+        async move {
+            let policy = policies.current();
+            let request = client_address::arrive(&policy, request);
+            let answering =
+                |request| edge.answer(request, |request| async move { front_door.answer(request).await });
+            cors::mark(&policy.origins, request, answering).await
+        }
+    }))
 }

@@ -1,6 +1,7 @@
 //! Writes one line in the access log, and updates the metrics, for every request.
 
 use std::{
+    borrow::Cow,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -8,7 +9,7 @@ use std::{
 use api_types::ProblemCode;
 use axum::{
     body::{Body, HttpBody as _},
-    extract::{MatchedPath, Request},
+    extract::Request,
     response::Response,
 };
 use events::Traceparent;
@@ -184,13 +185,13 @@ impl Drop for Entry {
 /// The logged parts of an answer's head.
 struct Answer {
     status: u16,
-    route: Option<MatchedPath>,
+    route: Option<Cow<'static, str>>,
     problem: Option<&'static str>,
     head_after: Duration,
 }
 
 impl Answer {
-    fn of(response: &Response, route: Option<MatchedPath>, head_after: Duration) -> Self {
+    fn of(response: &Response, route: Option<Cow<'static, str>>, head_after: Duration) -> Self {
         let problem = response.extensions().get::<ProblemCode>();
         Self {
             status: response.status().as_u16(),
@@ -211,7 +212,7 @@ impl Answer {
     }
 
     fn route(&self) -> &str {
-        self.route.as_ref().map_or("unmatched", MatchedPath::as_str)
+        self.route.as_deref().unwrap_or("unmatched")
     }
 }
 

@@ -1,12 +1,12 @@
 //! Facts about a request that its handlers add to its line in the access log.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use axum::extract::MatchedPath;
 use events::UserId;
 use http::Extensions;
 
@@ -17,7 +17,7 @@ pub struct AccessNotes(Arc<Mutex<Noted>>);
 /// The facts so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Noted {
-    pub(crate) route: Option<MatchedPath>,
+    pub(crate) route: Option<Cow<'static, str>>,
     pub(crate) user: Option<UserId>,
     pub(crate) cache: Option<&'static str>,
     pub(crate) limit: Option<&'static str>,
@@ -32,9 +32,9 @@ impl AccessNotes {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
-    /// Records the route.
-    pub(crate) fn route(&self, route: MatchedPath) {
-        self.noted().route = Some(route);
+    /// Records the route, with the names of its parameters.
+    pub fn route(&self, route: impl Into<Cow<'static, str>>) {
+        self.noted().route = Some(route.into());
     }
 
     /// Records the account, from a token with a verified signature.
@@ -65,7 +65,7 @@ impl AccessNotes {
     }
 
     /// The route that answered it, if one did.
-    pub(crate) fn take_route(&self) -> Option<MatchedPath> {
+    pub(crate) fn take_route(&self) -> Option<Cow<'static, str>> {
         self.noted().route.take()
     }
 

@@ -54,7 +54,7 @@ pub use headers::{
 };
 pub use health::{BUS, EVENT_STORE, Health, LOG, Leaving, OPERATIONS, READ_MODELS, Readiness};
 pub use json::{BodyLimit, JsonObject, read_body};
-pub use middleware::{Asker, admin_of, public_of, with_middleware, with_middleware_and_metrics};
+pub use middleware::{Asker, Edge, admin_of, public_of, service, with_middleware, with_probes};
 pub use no_fields::NoFields;
 pub use optional_json::OptionalJsonObject;
 pub use parameters::{BadParameter, Parameters, refuse_parameters};

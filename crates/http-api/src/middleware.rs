@@ -1,13 +1,13 @@
 //! Turns a role's bare router into a served one: everything that the contract (`docs/api.md`) promises for every
 //! answer is done here.
 
-use std::{any::Any, panic::AssertUnwindSafe};
+use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe};
 
 use api_types::{Liveness, LivenessStatus, ProblemCode};
 use axum::{
     Extension, Json, Router,
-    extract::{Request, State},
-    middleware::{self, Next},
+    extract::Request,
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -15,7 +15,7 @@ use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_server::{OverTls, Refusal, RequestLoad};
 use runtime::{Metrics, encode_process_metrics};
-use tower::{Layer, util::MapRequestLayer};
+use tower::{Service as _, service_fn, util::MapRequestLayer};
 use tracing::Instrument;
 
 use crate::{
@@ -59,28 +59,47 @@ const STRICT_TRANSPORT_SECURITY: HeaderValue =
 /// wrong methods, `500` for panics, probes and `/metrics`.
 pub fn with_middleware(router: Router, role: &'static str, metrics: &Metrics, health: Health) -> Router {
     let own = metrics.clone();
-    with_middleware_and_metrics(router, role, metrics, health, move |asker| {
+    let routes = with_probes(router, health, move |asker| {
         let mut page = own.encode();
         if asker == Asker::Outside {
             page.push_str(&encode_process_metrics(role));
         }
         std::future::ready(page)
+    });
+    let edge = Edge::new(role, metrics);
+    service(move |request| {
+        let (edge, mut routes) = (edge.clone(), routes.clone());
+        async move {
+            // Around the whole router, not each route: `Allow` and the answer to HEAD are complete only out here.
+            let answer = |request| async move {
+                let Ok(response) = routes.call(request).await;
+                response
+            };
+            edge.answer(request, answer).await
+        }
     })
 }
 
-/// As [`with_middleware`], for a role whose `/metrics` shows more than its own: `page` makes the text.
-pub fn with_middleware_and_metrics<F, Fut>(
-    router: Router,
-    role: &'static str,
-    metrics: &Metrics,
-    health: Health,
-    page: F,
-) -> Router
+/// A router that answers each request with `answer`. Layers of axum would do the same, but each of them copies all that it
+/// surrounds for every request.
+pub fn service<F, Fut>(answer: F) -> Router
+where
+    F: Fn(Request) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Response> + Send + 'static,
+{
+    Router::new().fallback_service(service_fn(move |request| {
+        let answering = answer(request);
+        async move { Ok::<_, Infallible>(answering.await) }
+    }))
+}
+
+/// Adds probes and `/metrics` to a router, and notes the route of each request for the access log. `page` makes the text of
+/// `/metrics`.
+pub fn with_probes<F, Fut>(router: Router, health: Health, page: F) -> Router
 where
     F: Fn(Asker) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = String> + Send,
 {
-    let log = AccessLog::new(role, metrics);
     let starting = health.clone();
     let probes = Router::new()
         .route("/health/live", get(live))
@@ -116,13 +135,11 @@ where
             }),
         )
         .route_layer(middleware::from_fn(refuse_parameters));
-    let routes = router
+    router
         .merge(probes)
         .layer(MapRequestLayer::new(note_route))
         // Otherwise each request would build the routes from their handlers.
-        .with_state::<()>(());
-    // Around the whole router, not each route: `Allow` and the answer to HEAD are complete only out there.
-    Router::new().fallback_service(middleware::from_fn_with_state(log, at_the_edge).layer(routes))
+        .with_state::<()>(())
 }
 
 /// The client that reads the metrics of a role.
@@ -182,65 +199,88 @@ fn prometheus_text(text: String) -> Response {
     (headers, text).into_response()
 }
 
-async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: Next) -> Response {
-    let (id, id_header) = request_id::of_request(request.headers());
-    let traceparent = trace_context::continue_or_begin(request.headers_mut());
-    let span = tracing::info_span!(
-        "request",
-        request.id = id,
-        trace.id = trace_id_of(&traceparent),
-        trace.parent = parent_id_of(&traceparent)
-    );
-    if let Some(uri) = path::normalized(request.uri()) {
-        *request.uri_mut() = uri;
-    }
-    request.headers_mut().insert(&X_REQUEST_ID, id_header.clone());
+/// What a role does for every request and answer.
+#[derive(Clone)]
+pub struct Edge(AccessLog);
 
-    let client = RequestContext::client(request.headers(), request.extensions());
-    let entry = log.begin(&mut request, id_header.clone(), traceparent.clone(), client);
-    let refused = request.extensions_mut().remove::<Refusal>();
-    let load = request.extensions().get::<RequestLoad>().cloned();
-    let is_read = request.method().is_safe();
-    let listener = request.extensions().get::<Listener>().copied();
-    let is_over_tls = request.extensions().get::<OverTls>().is_some();
-    let is_elsewhere = listener.is_some_and(|listener| !listener.leads_to(request.uri().path()));
-    let answering = async {
-        let stopped = match refused {
-            Some(refusal) => Some(refused_problem(refusal)),
-            None if is_elsewhere => Some(Problem::not_found()),
-            None => None,
-        };
-        if let Some(problem) = stopped {
-            return entry.end(problem.into_response());
+impl Edge {
+    /// The edge of this role.
+    #[must_use]
+    pub fn new(role: &'static str, metrics: &Metrics) -> Self {
+        Self(AccessLog::new(role, metrics))
+    }
+
+    /// Answers a request with `next`: adds request id, trace context, security headers, access log and HTTP metrics, and turns
+    /// panics and errors without a body into problems.
+    pub async fn answer<Answering>(
+        &self,
+        mut request: Request,
+        next: impl FnOnce(Request) -> Answering,
+    ) -> Response
+    where
+        Answering: Future<Output = Response>,
+    {
+        let (id, id_header) = request_id::of_request(request.headers());
+        let traceparent = trace_context::continue_or_begin(request.headers_mut());
+        let span = tracing::info_span!(
+            "request",
+            request.id = id,
+            trace.id = trace_id_of(&traceparent),
+            trace.parent = parent_id_of(&traceparent)
+        );
+        if let Some(uri) = path::normalized(request.uri()) {
+            *request.uri_mut() = uri;
         }
-        let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-            Ok(response) => as_problem(response),
-            Err(panic) => {
-                tracing::error!(panic = panic_message(panic.as_ref()), "a handler panicked");
-                Problem::internal().into_response()
+        request.headers_mut().insert(&X_REQUEST_ID, id_header.clone());
+
+        let client = RequestContext::client(request.headers(), request.extensions());
+        let entry = self
+            .0
+            .begin(&mut request, id_header.clone(), traceparent.clone(), client);
+        let refused = request.extensions_mut().remove::<Refusal>();
+        let load = request.extensions().get::<RequestLoad>().cloned();
+        let is_read = request.method().is_safe();
+        let listener = request.extensions().get::<Listener>().copied();
+        let is_over_tls = request.extensions().get::<OverTls>().is_some();
+        let is_elsewhere = listener.is_some_and(|listener| !listener.leads_to(request.uri().path()));
+        let answering = async {
+            let stopped = match refused {
+                Some(refusal) => Some(refused_problem(refusal)),
+                None if is_elsewhere => Some(Problem::not_found()),
+                None => None,
+            };
+            if let Some(problem) = stopped {
+                return entry.end(problem.into_response());
+            }
+            let response = match AssertUnwindSafe(next(request)).catch_unwind().await {
+                Ok(response) => as_problem(response),
+                Err(panic) => {
+                    tracing::error!(panic = panic_message(panic.as_ref()), "a handler panicked");
+                    Problem::internal().into_response()
+                }
+            };
+            if load.is_none_or(|load| load.admits(&response, !is_read)) {
+                entry.end(response)
+            } else {
+                entry.end(refused_problem(Refusal::Overloaded).into_response())
             }
         };
-        if load.is_none_or(|load| load.admits(&response, !is_read)) {
-            entry.end(response)
-        } else {
-            entry.end(refused_problem(Refusal::Overloaded).into_response())
-        }
-    };
-    let answering = security_log::CLIENT.scope(client, answering.instrument(span));
-    let answering = request_id::CURRENT.scope(id, answering);
-    let mut response = trace_context::CURRENT.scope(traceparent, answering).await;
+        let answering = security_log::CLIENT.scope(client, answering.instrument(span));
+        let answering = request_id::CURRENT.scope(id, answering);
+        let mut response = trace_context::CURRENT.scope(traceparent, answering).await;
 
-    let headers = response.headers_mut();
-    headers.reserve(2 + SECURITY_HEADERS.len());
-    headers.insert(X_REQUEST_ID.clone(), id_header);
-    // Only the public address sends it: what a role sends to the gateway also reaches clients.
-    if is_over_tls && listener == Some(Listener::Public) {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+        let headers = response.headers_mut();
+        headers.reserve(2 + SECURITY_HEADERS.len());
+        headers.insert(X_REQUEST_ID.clone(), id_header);
+        // Only the public address sends it: what a role sends to the gateway also reaches clients.
+        if is_over_tls && listener == Some(Listener::Public) {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+        }
+        for (name, value) in SECURITY_HEADERS {
+            headers.entry(name).or_insert(value);
+        }
+        response
     }
-    for (name, value) in SECURITY_HEADERS {
-        headers.entry(name).or_insert(value);
-    }
-    response
 }
 
 /// The answer to a request that the server refused before reading all of it.

@@ -13,7 +13,7 @@ pub(crate) const STARTUP: &str = "/health/startup";
 /// Records the route that answers a request.
 pub(crate) fn note_route(request: Request) -> Request {
     if let Some(path) = request.extensions().get::<MatchedPath>() {
-        AccessNotes::of(request.extensions()).route(path.clone());
+        AccessNotes::of(request.extensions()).route(path.as_str().to_owned());
     }
     request
 }

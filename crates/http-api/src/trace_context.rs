@@ -36,10 +36,9 @@ pub(crate) fn valid(headers: &HeaderMap) -> Option<Traceparent> {
 pub(crate) fn continue_or_begin(headers: &mut HeaderMap) -> Traceparent {
     let traceparent = valid(headers).unwrap_or_else(|| {
         headers.remove(&TRACESTATE);
-        let trace = new_id().simple().to_string();
-        let span = new_id().simple().to_string();
         // A UUIDv7 ends with 62 random bits, as the standard requires for both ids.
-        format!("00-{trace}-{}-01", span.get(16..).unwrap_or("0000000000000001")).into()
+        let (_, span) = new_id().as_u64_pair();
+        format!("00-{}-{span:016x}-01", new_id().simple()).into()
     });
     // A valid traceparent is always valid in a header.
     if let Ok(value) = HeaderValue::from_str(&traceparent) {

@@ -1,8 +1,9 @@
 //! One limit: whom it counts, on which routes, and how much it allows.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::Method;
+use http_api::RateLimitPolicy;
 use rate_limit::Quota;
 
 /// Whom a limit counts separately.
@@ -71,15 +72,38 @@ impl RoutePattern {
     }
 }
 
+/// Whole seconds, rounded up, so that a client that waits for this time is let through.
+pub(super) fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) name: Name,
     pub(crate) by: By,
     pub(crate) routes: Vec<RoutePattern>,
     pub(crate) quota: Quota,
+    /// Its member of `RateLimit-Policy`.
+    pub(crate) policy: String,
 }
 
 impl Limit {
+    pub(crate) fn new(name: Name, by: By, routes: Vec<RoutePattern>, quota: Quota) -> Self {
+        let policy = RateLimitPolicy {
+            name: name.as_str(),
+            quota: quota.burst().into(),
+            unit: None,
+            window: Some(seconds(quota.window()).max(1)),
+        };
+        Self {
+            policy: policy.to_string(),
+            name,
+            by,
+            routes,
+            quota,
+        }
+    }
+
     fn counts(&self, method: &Method, path: Option<&str>) -> bool {
         self.routes.iter().any(|route| route.counts(method, path))
     }

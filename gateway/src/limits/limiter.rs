@@ -10,9 +10,9 @@ use rate_limit::{Quota, Refused, Spending, Standing};
 use runtime::Metrics;
 
 use super::{
-    fields::{self, seconds},
+    fields,
     in_flight::{AtWork, InFlight},
-    limit::Limit,
+    limit::{Limit, seconds},
     subject::Subject,
 };
 use crate::policy::Policies;

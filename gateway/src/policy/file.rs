@@ -136,12 +136,7 @@ fn anonymous(rate: Rate) -> Result<Limit, InvalidPolicy> {
             a_second * seconds
         )));
     }
-    Ok(Limit {
-        name: name(NAME)?,
-        by: By::Anonymous,
-        routes: vec![route("*")?],
-        quota,
-    })
+    Ok(Limit::new(name(NAME)?, By::Anonymous, vec![route("*")?], quota))
 }
 
 impl Rate {
@@ -167,20 +162,14 @@ impl LimitOf {
         if self.routes.is_empty() {
             return Err(InvalidPolicy(format!("{}: routes names no route", self.name)));
         }
-        Ok(Limit {
-            name: name(&self.name)?,
-            by: match self.by {
-                Who::Address => By::Address,
-                Who::User => By::User,
-                Who::Account => By::Account,
-            },
-            routes: self
-                .routes
-                .iter()
-                .map(|text| route(text))
-                .collect::<Result<_, _>>()?,
-            quota: rate.quota(&self.name)?,
-        })
+        let by = match self.by {
+            Who::Address => By::Address,
+            Who::User => By::User,
+            Who::Account => By::Account,
+        };
+        let routes = self.routes.iter().map(|text| route(text));
+        let routes = routes.collect::<Result<_, _>>()?;
+        Ok(Limit::new(name(&self.name)?, by, routes, rate.quota(&self.name)?))
     }
 }
 

@@ -8,11 +8,11 @@ mod reload;
 
 use http_api::Peers;
 
+pub(crate) use origins::Origins;
 pub(crate) use policies::Policies;
 pub(crate) use reload::reload_on_hangup;
 
 use crate::limits::Limits;
-use origins::Origins;
 
 /// The operator's decisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
