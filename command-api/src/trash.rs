@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Dialect};
 use events::{TaskId, Timestamp};
 use runtime::{Clock, Rounds};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{handling::CommandHandler, idempotency::database_now};
+use crate::handling::CommandHandler;
 
 /// The pause between two passes through the whole trash.
 const EVERY: Duration = Duration::from_secs(60);
@@ -70,7 +70,7 @@ impl Trash {
     /// The time by this process's clock or the database's, whichever is behind: one that is ahead would take away for good what
     /// may still be restored, and one that is behind only keeps it for longer.
     async fn now(&self) -> Result<Timestamp, DatabaseError> {
-        let sql = format!("SELECT {} AS now", database_now(&self.read_models));
+        let sql = format!("SELECT {} AS now", Dialect::of(&self.read_models).now());
         let row = self.read_models.fetch_optional(&sql, &[]).await?;
         let ours = self.clock.now();
         let theirs = row.map_or(Ok(ours.as_micros()), |row| row.integer("now"))?;

@@ -9,11 +9,11 @@ use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
-use database::{DatabaseError, Row, Value};
+use database::{DatabaseError, Dialect, Row, Value};
 use events::{Role, Timestamp, UserId, fold_part_of_address};
 use http::HeaderMap;
 use http_api::{AtLeast, BadCursor, BadParameter, CursorKey, Parameters, Problem, whole_number};
-use read_models::{AccountRow, Dialect, in_role_list};
+use read_models::{AccountRow, in_role_list};
 use serde::Serialize;
 use uuid::Uuid;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Dialect};
 
-use super::statements::{micros, now};
+use super::statements::micros;
 
 /// The contract says at least 24 hours.
 const KEEP: Duration = Duration::from_secs(36 * 3_600);
@@ -19,7 +19,7 @@ pub async fn clean_up(operations: &Database) -> Result<u64, DatabaseError> {
     let sql = format!(
         "DELETE FROM idempotency_keys WHERE (owner, key) IN \
          (SELECT owner, key FROM idempotency_keys WHERE created_at < {} - $1 ORDER BY created_at LIMIT $2)",
-        now(operations)
+        Dialect::of(operations).now()
     );
     let mut total = 0;
     loop {

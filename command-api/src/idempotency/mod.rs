@@ -21,4 +21,3 @@ pub use error::IdempotencyError;
 pub use keys::{Claim, IdempotencyKeys, Keyed, Lease, Stored};
 pub(crate) use quota::KEYS_PER_PERSON;
 pub use request_hash::RequestHash;
-pub(crate) use statements::now as database_now;

@@ -9,14 +9,11 @@ use std::{
     time::Duration,
 };
 
-use database::Database;
+use database::{Database, Dialect};
 use events::UserId;
 use moka::{policy::EvictionPolicy, sync::Cache};
 
-use super::{
-    IdempotencyError,
-    statements::{micros, now},
-};
+use super::{IdempotencyError, statements::micros};
 use crate::handling::IdempotencyKey;
 
 /// The quota of one person for keys and answers, in bytes. Enough for about 50,000 commands a day.
@@ -58,7 +55,7 @@ impl Quota {
         let delete_old = format!(
             "DELETE FROM idempotency_keys WHERE owner = $1 AND key IN \
              (SELECT key FROM idempotency_keys WHERE owner = $1 AND created_at < {} - $2 LIMIT $3)",
-            now(&operations)
+            Dialect::of(&operations).now()
         );
         Self {
             operations,

@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use database::Database;
-
-/// Microseconds since 1970 by PostgreSQL's clock, which also advances within a transaction.
-const POSTGRES_NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-/// Microseconds since 1970 by the machine's clock, because SQLite has none.
-const SQLITE_NOW: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
+use database::{Database, Dialect};
 
 #[derive(Debug)]
 pub(super) struct Statements {
@@ -23,7 +18,7 @@ pub(super) struct Statements {
 
 impl Statements {
     pub(super) fn new(operations: &Database) -> Self {
-        let now = now(operations);
+        let now = Dialect::of(operations).now();
         Self {
             insert: format!(
                 "INSERT INTO idempotency_keys \
@@ -48,15 +43,6 @@ impl Statements {
             release_all: "UPDATE idempotency_keys SET leased_until = 0 WHERE response IS NULL".to_owned(),
             forget: "DELETE FROM idempotency_keys WHERE owner = $1 AND key = $2 AND response = $3".to_owned(),
         }
-    }
-}
-
-/// The SQL expression for the database's time.
-pub(crate) fn now(operations: &Database) -> &'static str {
-    if operations.is_postgres() {
-        POSTGRES_NOW
-    } else {
-        SQLITE_NOW
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tables of the tree: reading and writing their rows.
 
-use database::{Database, DatabaseError, Row, Transaction, Value};
+use database::{Database, DatabaseError, Row, Transaction, Value, placeholders};
 use events::{EventId, LogPoint, Timestamp};
 use transparency_log::{Checkpoint, HASH_BYTES, Hash, Note, Signature, TileKind};
 
@@ -202,9 +202,8 @@ impl AuditTree {
 async fn write(tx: &mut Transaction, tree: u64, tiles: &[ChangedTile]) -> Result<(), DatabaseError> {
     let (mut rows, mut values) = (Vec::new(), Vec::new());
     for tile in tiles {
-        let first = values.len();
-        let places: Vec<_> = (1..=5).map(|place| format!("${}", first + place)).collect();
-        rows.push(format!("({})", places.join(", ")));
+        let first = values.len() + 1;
+        rows.push(format!("({})", placeholders(first..first + 5)));
         let bytes: Vec<u8> = tile.hashes.iter().flat_map(|hash| hash.0).collect();
         values.extend([
             tree.into(),

@@ -4,12 +4,14 @@
 //! name. This crate knows nothing of the stored data. No operation waits without a deadline.
 
 mod database;
+mod dialect;
 mod embedded_migrations;
 mod error;
 mod forgetting;
 mod manager;
 mod masked;
 mod migrations;
+mod parameters;
 mod pool;
 mod pool_metrics;
 mod pooled_connection;
@@ -27,9 +29,11 @@ mod value;
 mod wal;
 
 pub use database::Database;
+pub use dialect::Dialect;
 pub use error::{DatabaseError, refuses_data};
 pub use forgetting::Forgetting;
 pub use masked::masked;
+pub use parameters::{list_parameter, placeholders};
 pub use pool::PostgresServer;
 pub use pooled_connection::PooledConnection;
 pub use probe::WriteProbe;

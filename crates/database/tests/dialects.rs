@@ -1,11 +1,11 @@
-//! The migrations of PostgreSQL and those of SQLite make the same tables. Needs a server: `DATABASE_URL`, or
+//! The same tables and the same results of statements in PostgreSQL and in SQLite. Needs a server: `DATABASE_URL`, or
 //! postgres@127.0.0.1:5432 without a password.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeSet;
 
-use database::{Database, Schema, Value};
+use database::{Database, Dialect, Schema, Value, list_parameter};
 use test_support::TestDatabase;
 
 /// Tables that only PostgreSQL has, and why.
@@ -99,4 +99,49 @@ async fn postgres_and_sqlite_have_the_same_tables_with_the_same_columns_and_keys
         sqlite.close().await;
     }
     assert!(exceptions.is_empty(), "PostgreSQL has no {exceptions:?} any more");
+}
+
+/// The numbers in `numbers` whose `column` is one of the `listed`.
+async fn numbers(database: &Database, column: &str, column_type: &str, listed: Value) -> Vec<i64> {
+    let one_of = Dialect::of(database).one_of(column, column_type, 1);
+    let sql = format!("SELECT number FROM numbers WHERE {one_of} ORDER BY number");
+    let rows = database.fetch_all(&sql, &[listed]).await.unwrap();
+    rows.iter().map(|row| row.integer("number").unwrap()).collect()
+}
+
+async fn lists_work(database: &Database) {
+    let id = |number: i64| uuid::Uuid::from_u128(number.unsigned_abs().into());
+    let type_of_ids = match Dialect::of(database) {
+        Dialect::Postgres => "UUID",
+        Dialect::Sqlite => "TEXT",
+    };
+    let create = format!("CREATE TABLE numbers (number BIGINT PRIMARY KEY, id {type_of_ids}, name TEXT)");
+    database.execute(&create, &[]).await.unwrap();
+    let names = ["a", "b\"]", "c,{d}", "é\\n", ""];
+    let [first, second] = [i64::MAX - 5, i64::MAX - 4];
+    for (name, number) in names.into_iter().zip(first..) {
+        let values = [number.into(), id(number).into(), name.into()];
+        let insert = "INSERT INTO numbers VALUES ($1, $2, $3)";
+        database.execute(insert, &values).await.unwrap();
+    }
+    let some = list_parameter([first, second, 7]);
+    assert_eq!(numbers(database, "number", "bigint", some).await, [first, second]);
+    let some = list_parameter([first, second, 7].map(|number| id(number).to_string()));
+    assert_eq!(numbers(database, "id", "uuid", some).await, [first, second]);
+    let all = list_parameter(names);
+    assert_eq!(numbers(database, "name", "text", all).await.len(), 5);
+    let none = list_parameter(Vec::<String>::new());
+    assert!(numbers(database, "name", "text", none).await.is_empty());
+}
+
+#[tokio::test]
+async fn lists_work_in_postgres_and_in_sqlite() {
+    let server = TestDatabase::create().await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = Database::file_url(&directory.path().join("numbers.db"));
+    for url in [server.url().as_str(), &file] {
+        let database = Database::open(url, Schema::Operations, 2).await.unwrap();
+        lists_work(&database).await;
+        database.close().await;
+    }
 }

@@ -4,7 +4,6 @@
 mod channel;
 mod dropping;
 mod import;
-mod position_list;
 mod postgres;
 mod record;
 mod sqlite;
@@ -16,14 +15,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use database::{Database, DatabaseError, Row, StatementTimeout};
+use database::{Database, DatabaseError, Dialect, Row, StatementTimeout, list_parameter};
 use events::{EventDigest, EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::{sync::watch, task::AbortHandle};
 
 use self::{
     channel::CHANNEL,
-    position_list::{list, one_of},
     record::{bytes_of, columns, corrupt, limit, recorded, signed, size, stored},
 };
 use crate::{
@@ -222,10 +220,10 @@ impl Log {
 
     async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {
         let sql = format!(
-            "SELECT position, id FROM events WHERE position {}",
-            one_of(&self.database)
+            "SELECT position, id FROM events WHERE {}",
+            Dialect::of(&self.database).one_of("position", "bigint", 1)
         );
-        let list = list(&self.database, positions.iter().map(|position| signed(*position)));
+        let list = list_parameter(positions.iter().map(|position| signed(*position)));
         let rows = self.database.fetch_all(&sql, &[list]).await;
         let found = rows
             .map_err(StoreError::unavailable)?

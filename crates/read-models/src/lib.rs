@@ -1,11 +1,10 @@
 //! What the projector and the readers of the read models share: the encoding of texts, tags, roles and changes, the
-//! checkpoints and how to wait for them, and the differences between the two databases.
+//! checkpoints and how to wait for them.
 //!
 //! Knows neither how events become rows, nor the queries.
 
 mod account_row;
 mod checkpoints;
-mod dialect;
 mod grams;
 mod log_identity;
 mod projection;
@@ -19,7 +18,6 @@ pub use account_row::AccountRow;
 pub use checkpoints::{
     CHECKPOINT_CHANNEL, CHECKPOINTS, NotAStep, Step, checkpoint_of, checkpoints, log_point,
 };
-pub use dialect::Dialect;
 pub use grams::{Bit, bits_of_word, signature};
 pub use log_identity::LogIdentity;
 pub use projection::{CompareError, Projection, Reached, Waited};

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use database::{Database, Row, Value};
+use database::{Database, Dialect, Row, Value, list_parameter};
 use events::UserId;
 use moka::sync::Cache;
 use runtime::Clock;
@@ -251,16 +251,12 @@ impl SubjectKeys {
     }
 
     async fn load(&self, subjects: &[UserId]) -> Result<Vec<(UserId, SubjectKey)>, KeyError> {
-        // The list is one parameter, so that one statement serves any number of people.
-        const POSTGRES: &str = "SELECT subject, master_key, wrapped, destroyed_at FROM data_keys WHERE subject = ANY ($1::text::uuid[])";
-        const SQLITE: &str = "SELECT subject, master_key, wrapped, destroyed_at FROM data_keys
-             WHERE subject IN (SELECT value FROM json_each($1))";
-        let (sql, list) = if self.0.database.is_postgres() {
-            (POSTGRES, list(subjects, "{", "", "}"))
-        } else {
-            (SQLITE, list(subjects, "[", "\"", "]"))
-        };
-        let rows = self.0.database.fetch_all(sql, &[list.into()]).await?;
+        let sql = format!(
+            "SELECT subject, master_key, wrapped, destroyed_at FROM data_keys WHERE {}",
+            Dialect::of(&self.0.database).one_of("subject", "uuid", 1)
+        );
+        let subjects = list_parameter(subjects.iter().map(UserId::to_string));
+        let rows = self.0.database.fetch_all(&sql, &[subjects]).await?;
         let mut keys = Vec::with_capacity(rows.len());
         for row in rows {
             keys.push(self.read(&row).await?);
@@ -343,12 +339,6 @@ impl SubjectKeys {
             place: self.0.master_keys.place().to_owned(),
         }
     }
-}
-
-/// The ids as a list in a text, each between two `quote`s.
-fn list(subjects: &[UserId], begin: &str, quote: &str, end: &str) -> String {
-    let ids: Vec<String> = subjects.iter().map(|id| format!("{quote}{id}{quote}")).collect();
-    format!("{begin}{}{end}", ids.join(","))
 }
 
 impl fmt::Debug for SubjectKeys {

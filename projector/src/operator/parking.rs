@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use database::{Database, DatabaseError, Row, Transaction};
+use database::{Database, DatabaseError, Dialect, Row, Transaction, list_parameter};
 use event_store::{EventStore, StoreError};
 use events::{StreamName, UserId};
 
@@ -16,9 +16,6 @@ use crate::{
         loading, writing,
     },
 };
-
-/// The most streams in one statement.
-const MOST_AT_ONCE: usize = 200;
 
 /// An event that could not be projected, or a later one of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,17 +96,15 @@ pub async fn parked_among(
     read_models: &Database,
     streams: &[&StreamName],
 ) -> Result<HashSet<StreamName>, DatabaseError> {
-    let mut parked = HashSet::new();
-    for some in streams.chunks(MOST_AT_ONCE) {
-        let places: Vec<String> = (1..=some.len()).map(|number| format!("${number}")).collect();
-        let places = places.join(", ");
-        let sql = format!("SELECT DISTINCT stream FROM parked_events WHERE stream IN ({places})");
-        let values: Vec<_> = some.iter().map(|stream| stream.as_str().into()).collect();
-        for row in read_models.fetch_all(&sql, &values).await? {
-            parked.insert(StreamName::raw(row.text("stream")?));
-        }
-    }
-    Ok(parked)
+    let sql = format!(
+        "SELECT DISTINCT stream FROM parked_events WHERE {}",
+        Dialect::of(read_models).one_of("stream", "text", 1)
+    );
+    let names = list_parameter(streams.iter().map(|stream| stream.as_str()));
+    let rows = read_models.fetch_all(&sql, &[names]).await?;
+    rows.iter()
+        .map(|row| Ok(StreamName::raw(row.text("stream")?)))
+        .collect()
 }
 
 /// Projects the parked events of `stream` in order, as far as possible.

@@ -2,10 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use database::{Database, DatabaseError, Transaction};
+use database::{Database, DatabaseError, Dialect, Transaction, list_parameter};
 use events::{StreamKind, StreamName, UserId};
-use read_models::Dialect;
-use uuid::Uuid;
 
 use crate::{
     models::{ListedModel, Slot, for_each_model, storable},
@@ -18,21 +16,18 @@ use crate::{
 /// Selects the parked, discarded and erased entries of the streams and people of a batch, in one round trip. The cost
 /// does not depend on other entries.
 fn exceptions(database: &Database) -> String {
-    let (streams, among_them) = if database.is_postgres() {
-        (
-            "jsonb_array_elements_text(CAST(CAST($2 AS TEXT) AS JSONB))",
-            // As an array, so that the index is used for any number of streams.
-            "= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST(CAST($2 AS TEXT) AS JSONB))))",
-        )
-    } else {
-        ("json_each($2)", "IN (SELECT value FROM json_each($2))")
+    let dialect = Dialect::of(database);
+    let streams = match dialect {
+        Dialect::Postgres => "jsonb_array_elements_text($2::text::jsonb)",
+        Dialect::Sqlite => "json_each($2)",
     };
-    let erased = Dialect::of(database).one_of("subject", 1);
+    let among_them = dialect.one_of("stream", "text", 2);
+    let erased = dialect.one_of("subject", "uuid", 1);
     format!(
         "SELECT 'parked' AS kind, stream.value AS name,
              (SELECT MIN(version) FROM parked_events WHERE parked_events.stream = stream.value) AS number
          FROM {streams} AS stream
-         UNION ALL SELECT 'discarded', stream, version FROM discarded_events WHERE stream {among_them}
+         UNION ALL SELECT 'discarded', stream, version FROM discarded_events WHERE {among_them}
          UNION ALL SELECT 'erased', CAST(subject AS TEXT), position FROM erased_subjects WHERE {erased}"
     )
 }
@@ -63,17 +58,19 @@ async fn load_exceptions(
     events: &[Decoded],
     fold: &mut Fold,
 ) -> Result<(), DatabaseError> {
-    let subjects: HashSet<Uuid> = events
+    let subjects: HashSet<String> = events
         .iter()
-        .map(|event| event.record.metadata.subject.0)
+        .map(|event| event.record.metadata.subject.to_string())
         .collect();
     // The names as they are stored: see `storable`.
     let streams: HashMap<String, &StreamName> = events
         .iter()
         .map(|event| (storable(event.record.stream.as_str()), &event.record.stream))
         .collect();
-    let names = serde_json::Value::from(streams.keys().map(String::as_str).collect::<Vec<_>>());
-    let values = [Dialect::of(database).id_list(subjects), names.to_string().into()];
+    let values = [
+        list_parameter(subjects),
+        list_parameter(streams.keys().map(String::as_str)),
+    ];
     for row in tx.fetch_all(&exceptions(database), &values).await? {
         if row.optional_integer("number")?.is_none() {
             continue;
@@ -112,18 +109,21 @@ async fn load_rows<M: ListedModel>(
     streams: &[StreamKind],
     fold: &mut Fold,
 ) -> Result<(), DatabaseError> {
-    let ids: Vec<Uuid> = streams.iter().filter_map(M::row_of).collect();
+    let ids: Vec<String> = streams
+        .iter()
+        .filter_map(M::row_of)
+        .map(|id| id.to_string())
+        .collect();
     if ids.is_empty() {
         return Ok(());
     }
-    let dialect = Dialect::of(database);
     let sql = format!(
         "SELECT {} FROM {} WHERE {}",
         M::TABLE.column_list(),
         M::TABLE.name,
-        dialect.one_of("id", 1)
+        Dialect::of(database).one_of("id", "uuid", 1)
     );
-    let rows = tx.fetch_all(&sql, &[dialect.id_list(ids)]).await?;
+    let rows = tx.fetch_all(&sql, &[list_parameter(ids)]).await?;
     for row in rows {
         let read = M::from_row(&row).and_then(|state| Ok((state, row.unsigned("position")?)));
         match read {

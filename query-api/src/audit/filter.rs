@@ -3,7 +3,7 @@
 //! The newest comes first, by the time at which it was recorded and then by position. Each column that can be filtered by has an
 //! index in that order, so that a page is one range of one index.
 
-use database::Value;
+use database::{Value, placeholders};
 use events::{Actor, Timestamp, UserId};
 use http_api::{BadCursor, CursorKey};
 use serde::Serialize;
@@ -154,8 +154,7 @@ impl Statement {
     fn and(&mut self, comparison: &str, values: &[Value]) {
         let first = self.values.len() + 1;
         self.values.extend_from_slice(values);
-        let placeholders: Vec<_> = (first..=self.values.len()).map(|n| format!("${n}")).collect();
-        let placeholders = placeholders.join(", ");
+        let placeholders = placeholders(first..self.values.len() + 1);
         self.conditions.push(match values.len() {
             1 => format!("{comparison} {placeholders}"),
             _ => format!("{comparison} ({placeholders})"),

@@ -1,8 +1,7 @@
 //! The cost of histories, changes and counts: the plans of both databases, and the rows that PostgreSQL reads.
 
-use database::{Database, StatementTimeout, Value};
+use database::{Database, Dialect, StatementTimeout, Value};
 use events::{TaskId, Timestamp, UserId};
-use read_models::Dialect;
 use uuid::Uuid;
 
 use super::{changes, follow, history, summary, tests::explain_sql};

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use database::{Database, DatabaseError, Row};
+use database::{Database, DatabaseError, Dialect, Row};
 use events::{TaskId, Timestamp, UserId};
 use http_api::{BadCursor, CursorKey};
-use read_models::Dialect;
 use tokio::time::timeout;
 use uuid::Uuid;
 

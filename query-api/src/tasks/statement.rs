@@ -10,9 +10,9 @@
 //! The cost of a word is limited: `grams` rules out nearly every task without it, and the text of at most
 //! [`MOST_CANDIDATES`] others is read (docs/adr/0012).
 
-use database::Value;
+use database::{Dialect, Value, list_parameter};
 use events::{Timestamp, UserId};
-use read_models::{Dialect, bits_of_word, in_tag_list};
+use read_models::{bits_of_word, in_tag_list};
 use uuid::Uuid;
 
 use super::{
@@ -119,7 +119,7 @@ impl Statement {
     /// when there are more.
     pub(crate) fn candidates(dialect: Dialect, owner: UserId, filter: &Filter) -> Self {
         let mut statement = Self::of(dialect);
-        statement.text = format!("SELECT id FROM tasks{}", dialect.index_of_grams(filter.deleted));
+        statement.text = format!("SELECT id FROM tasks{}", index_of_grams(dialect, filter.deleted));
         statement.owned(owner, filter);
         statement.grams(filter);
         statement.text += &format!(" LIMIT {}", MOST_CANDIDATES + 1);
@@ -199,8 +199,8 @@ impl Statement {
     /// The tasks of `ids` that pass `filter`. The owner is compared in a way that no index supports: otherwise a
     /// database that expects an average owner would read all of their tasks with their texts.
     fn among(&mut self, owner: UserId, filter: &Filter, now: Timestamp, ids: &[Uuid]) {
-        self.values.push(self.dialect.id_list(ids.iter().copied()));
-        let few = self.dialect.one_of("id", self.values.len());
+        self.values.push(list_parameter(ids.iter().map(Uuid::to_string)));
+        let few = self.dialect.one_of("id", "uuid", self.values.len());
         let owner = self.bind(owner.0.into());
         let deleted = deleted(filter);
         self.text += &format!(" WHERE {few} AND CAST(owner AS TEXT) = CAST({owner} AS TEXT) AND {deleted}");
@@ -274,7 +274,7 @@ impl Statement {
         for bit in bits {
             let hash = self.bind(i64::from(bit.hash).into());
             let mask = self.bind(i64::from(bit.mask).into());
-            let condition = self.dialect.has_bit(&hash, &mask);
+            let condition = has_bit(self.dialect, &hash, &mask);
             self.and(&condition);
         }
     }
@@ -325,5 +325,29 @@ const fn deleted(filter: &Filter) -> &'static str {
         "deleted_at IS NOT NULL"
     } else {
         "deleted_at IS NULL"
+    }
+}
+
+/// The condition that `grams` has a [`read_models::Bit`], given as two parameters. A row without `grams` may have them all.
+fn has_bit(dialect: Dialect, hash: &str, mask: &str) -> String {
+    match dialect {
+        Dialect::Postgres => {
+            format!("COALESCE(get_byte(grams, ({hash} % octet_length(grams))::int) & {mask}, 1) <> 0")
+        }
+        // SQLite can read a byte of a value only as a character.
+        Dialect::Sqlite => {
+            format!("COALESCE(unicode(substr(grams, 1 + {hash} % length(grams), 1)) & {mask}, 1) <> 0")
+        }
+    }
+}
+
+/// The index hint after the table name `tasks`, for statements that read the `grams` of all tasks of an owner, in
+/// the trash or outside. SQLite needs it, because it ignores the length of rows; PostgreSQL stores long texts
+/// outside of them.
+const fn index_of_grams(dialect: Dialect, deleted: bool) -> &'static str {
+    match (dialect, deleted) {
+        (Dialect::Postgres, _) => "",
+        (Dialect::Sqlite, false) => " INDEXED BY tasks_by_created_at",
+        (Dialect::Sqlite, true) => " INDEXED BY trash_by_created_at",
     }
 }

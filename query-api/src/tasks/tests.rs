@@ -1,8 +1,7 @@
 //! The cost of a page: the plans of both databases, and the rows that PostgreSQL reads.
 
-use database::{Database, StatementTimeout, Value};
+use database::{Database, Dialect, StatementTimeout, Value};
 use events::{TaskId, Timestamp, UserId};
-use read_models::Dialect;
 use sqlx::Row as _;
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! Tasks as rows, as the projector writes them.
 
-use database::{Database, Value};
+use database::{Database, Value, placeholders};
 use events::{Due, Priority, Status, Task, TaskId, Timestamp, UserId, fold_text};
 use uuid::Uuid;
 
@@ -65,10 +65,9 @@ pub(crate) async fn insert_at(database: &Database, tasks: &[(Task, u64)]) {
         let rows: Vec<String> = tasks
             .iter()
             .map(|(task, position)| {
-                let first = values.len();
+                let first = values.len() + 1;
                 values.extend(row(task, *position));
-                let placeholders: Vec<_> = (first + 1..=values.len()).map(|n| format!("${n}")).collect();
-                format!("({})", placeholders.join(", "))
+                format!("({})", placeholders(first..values.len() + 1))
             })
             .collect();
         let updates: Vec<_> = COLUMNS

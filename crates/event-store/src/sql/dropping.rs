@@ -2,13 +2,10 @@
 
 use std::collections::HashMap;
 
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Dialect, list_parameter};
 use events::{EventDigest, StoredPayload};
 
-use super::{
-    position_list::{list, one_of},
-    record::{columns, stored},
-};
+use super::record::{columns, stored};
 use crate::{DropError, StoreError};
 
 pub(super) async fn drop_payloads(database: &Database, events: &[EventDigest]) -> Result<u64, DropError> {
@@ -16,10 +13,10 @@ pub(super) async fn drop_payloads(database: &Database, events: &[EventDigest]) -
     let unavailable = |error: DatabaseError| DropError::Store(StoreError::unavailable(error));
     let mut transaction = database.begin().await.map_err(unavailable)?;
     let select = format!(
-        concat!("SELECT ", columns!(), " FROM events WHERE position {}"),
-        one_of(database)
+        concat!("SELECT ", columns!(), " FROM events WHERE {}"),
+        Dialect::of(database).one_of("position", "bigint", 1)
     );
-    let positions = list(database, events.iter().map(|event| event.position));
+    let positions = list_parameter(events.iter().map(|event| event.position));
     let rows = transaction.fetch_all(&select, &[positions]).await;
     let found = rows
         .map_err(unavailable)?

@@ -1,7 +1,7 @@
 //! Writes events of another log, byte for byte, at the next positions. Everything happens in one transaction that
 //! holds the lock of appends, so appends wait meanwhile.
 
-use database::{Database, DatabaseError, Transaction, Value};
+use database::{Database, DatabaseError, Transaction, Value, placeholders};
 use events::{EventId, LogPoint, StoredEvent};
 use uuid::Uuid;
 
@@ -160,10 +160,8 @@ impl Head {
 fn insert(rows: usize) -> String {
     let places: Vec<String> = (0..rows)
         .map(|row| {
-            let places: Vec<String> = (1..=COLUMNS)
-                .map(|column| format!("${}", row * COLUMNS + column))
-                .collect();
-            format!("({})", places.join(", "))
+            let first = row * COLUMNS + 1;
+            format!("({})", placeholders(first..first + COLUMNS))
         })
         .collect();
     format!(

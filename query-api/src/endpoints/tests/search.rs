@@ -10,11 +10,10 @@ super::on_both! {
 mod test {
     use std::collections::BTreeSet;
 
-    use database::Database;
+    use database::{Database, Dialect};
     use events::{Task, Timestamp, UserId};
     use http::StatusCode;
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-    use read_models::Dialect;
     use serde_json::Value;
 
     use crate::{

@@ -1,0 +1,57 @@
+//! The few expressions that differ between PostgreSQL and SQLite.
+
+use crate::Database;
+
+/// The SQL dialect of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// PostgreSQL's.
+    Postgres,
+    /// SQLite's.
+    Sqlite,
+}
+
+impl Dialect {
+    /// The dialect of `database`.
+    #[must_use]
+    pub fn of(database: &Database) -> Self {
+        if database.is_postgres() {
+            Self::Postgres
+        } else {
+            Self::Sqlite
+        }
+    }
+
+    /// Microseconds since 1970 by the clock of PostgreSQL, which also advances within a transaction, or by the clock of the machine,
+    /// because SQLite has none.
+    #[must_use]
+    pub const fn now(self) -> &'static str {
+        match self {
+            Self::Postgres => "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+            Self::Sqlite => "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+        }
+    }
+
+    /// The condition that `column` contains the text `part`, a parameter. Unlike a pattern of `LIKE` the text needs no
+    /// escape character.
+    #[must_use]
+    pub fn contains(self, column: &str, part: &str) -> String {
+        match self {
+            Self::Postgres => format!("strpos({column}, {part}) > 0"),
+            Self::Sqlite => format!("instr({column}, {part}) > 0"),
+        }
+    }
+
+    /// The condition that `column` is in the [`crate::list_parameter`] `$number`. `column_type` is the type of the column in
+    /// PostgreSQL.
+    #[must_use]
+    pub fn one_of(self, column: &str, column_type: &str, number: usize) -> String {
+        match self {
+            // An array, so that the list is read once and not for each row, and an index is used for any number of values.
+            Self::Postgres => format!(
+                "{column} = ANY (ARRAY(SELECT jsonb_array_elements_text(${number}::text::jsonb)::{column_type}))"
+            ),
+            Self::Sqlite => format!("{column} IN (SELECT value FROM json_each(${number}))"),
+        }
+    }
+}
