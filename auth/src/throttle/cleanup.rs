@@ -11,8 +11,6 @@ use super::{Throttle, account_delays::MOST_FAILURES};
 const EVERY: Duration = Duration::from_secs(60);
 /// The most rows of one table, about 30 MB. Each row took a password hash to make.
 const MOST_ROWS: u64 = 200_000;
-/// The most rows that one statement deletes, so that nobody waits long for a lock.
-const ROWS: u64 = 2_000;
 const DAY: i64 = 24 * 3_600 * 1_000_000;
 /// Failures are forgotten after this time without one, unless a reset is needed.
 const FAILURES_COUNT_FOR: i64 = 30 * DAY;
@@ -47,7 +45,7 @@ impl Throttle {
                 "authentication_failures",
                 "key",
                 &format!(
-                    "WHERE failures < {MOST_FAILURES} AND updated_at < $1 ORDER BY failures, updated_at"
+                    "WHERE failures < {MOST_FAILURES} AND updated_at < $2 ORDER BY failures, updated_at"
                 ),
                 Some(now - FAILURES_COUNT_FOR),
                 u64::MAX,
@@ -57,7 +55,7 @@ impl Throttle {
             .delete(
                 "familiar_addresses",
                 "account, address",
-                "WHERE used_at < $1 ORDER BY used_at",
+                "WHERE used_at < $2 ORDER BY used_at",
                 Some(now - FAMILIAR_FOR),
                 u64::MAX,
             )
@@ -66,7 +64,7 @@ impl Throttle {
             .delete(
                 "address_allowances",
                 "key",
-                "WHERE full_at < $1 ORDER BY full_at",
+                "WHERE full_at < $2 ORDER BY full_at",
                 Some(now),
                 u64::MAX,
             )
@@ -90,7 +88,7 @@ impl Throttle {
         Ok(deleted)
     }
 
-    /// Deletes at most `most` of the rows that `which` selects, some at a time.
+    /// Deletes at most `most` of the rows that `which` selects, those from before `before`, which is `$2`.
     async fn delete(
         &self,
         table: &str,
@@ -99,20 +97,10 @@ impl Throttle {
         before: Option<i64>,
         most: u64,
     ) -> Result<u64, DatabaseError> {
-        let mut total = 0;
-        while total < most {
-            let limit = ROWS.min(most - total);
-            let sql = format!(
-                "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} {which} LIMIT {limit})"
-            );
-            let values: Vec<Value> = before.map(Value::from).into_iter().collect();
-            let deleted = self.operations.execute(&sql, &values).await?;
-            total += deleted;
-            if deleted < limit {
-                break;
-            }
-        }
-        Ok(total)
+        let sql =
+            format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} {which} LIMIT $1)");
+        let values: Vec<Value> = before.map(Value::from).into_iter().collect();
+        self.operations.delete_in_batches(&sql, &values, most).await
     }
 }
 

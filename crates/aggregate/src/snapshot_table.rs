@@ -8,8 +8,6 @@ use tokio::time::timeout;
 
 /// How long a caller waits for a snapshot.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// The most rows that one statement deletes, so that nobody waits long for a lock.
-const ROWS: u64 = 1_000;
 
 /// A table with the columns `fold`, `version` and `state`, and the statement that writes a row.
 #[derive(Debug, Clone, Copy)]
@@ -93,15 +91,12 @@ impl SnapshotTable {
             "DELETE FROM {table} WHERE {key} IN \
              (SELECT {key} FROM {table} ORDER BY version DESC LIMIT $1 OFFSET $2)"
         );
-        let mut total = self.database.execute(&delete_old, &[fold.into()]).await?;
-        loop {
-            let values = [ROWS.into(), most.into()];
-            let deleted = self.database.execute(&delete_shortest, &values).await?;
-            total += deleted;
-            if deleted < ROWS {
-                return Ok(total);
-            }
-        }
+        let old = self.database.execute(&delete_old, &[fold.into()]).await?;
+        let shortest = self
+            .database
+            .delete_in_batches(&delete_shortest, &[most.into()], u64::MAX)
+            .await?;
+        Ok(old + shortest)
     }
 }
 

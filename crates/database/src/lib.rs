@@ -4,6 +4,7 @@
 //! name. This crate knows nothing of the stored data. No operation waits without a deadline.
 
 mod database;
+mod deletion;
 mod dialect;
 mod embedded_migrations;
 mod error;

@@ -109,7 +109,7 @@ async fn numbers(database: &Database, column: &str, column_type: &str, listed: V
     rows.iter().map(|row| row.integer("number").unwrap()).collect()
 }
 
-async fn lists_work(database: &Database) {
+async fn lists_and_batches_work(database: &Database) {
     let id = |number: i64| uuid::Uuid::from_u128(number.unsigned_abs().into());
     let type_of_ids = match Dialect::of(database) {
         Dialect::Postgres => "UUID",
@@ -132,16 +132,32 @@ async fn lists_work(database: &Database) {
     assert_eq!(numbers(database, "name", "text", all).await.len(), 5);
     let none = list_parameter(Vec::<String>::new());
     assert!(numbers(database, "name", "text", none).await.is_empty());
+
+    let many = "INSERT INTO numbers (number) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
+         SELECT i FROM n";
+    database.execute(many, &[]).await.unwrap();
+    let delete = "DELETE FROM numbers WHERE number IN
+         (SELECT number FROM numbers WHERE number <= $2 ORDER BY number LIMIT $1)";
+    for (up_to, most, deleted) in [
+        (2_500, 1_200, 1_200),
+        (2_400, u64::MAX, 1_200),
+        (2_400, u64::MAX, 0),
+    ] {
+        let batches = database
+            .delete_in_batches(delete, &[Value::from(up_to)], most)
+            .await;
+        assert_eq!(batches.unwrap(), deleted);
+    }
 }
 
 #[tokio::test]
-async fn lists_work_in_postgres_and_in_sqlite() {
+async fn lists_and_batches_work_in_postgres_and_in_sqlite() {
     let server = TestDatabase::create().await;
     let directory = tempfile::tempdir().unwrap();
     let file = Database::file_url(&directory.path().join("numbers.db"));
     for url in [server.url().as_str(), &file] {
         let database = Database::open(url, Schema::Operations, 2).await.unwrap();
-        lists_work(&database).await;
+        lists_and_batches_work(&database).await;
         database.close().await;
     }
 }
