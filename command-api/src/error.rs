@@ -3,8 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use event_store::StoreError;
 use events::ConsistencyToken;
-use http::HeaderValue;
-use http_api::{Allowance, CONSISTENCY_TOKEN, FieldError, Problem, ProblemCode, RateLimitPolicy};
+use http_api::{
+    Allowance, CONSISTENCY_TOKEN, FieldError, Problem, ProblemCode, RateLimitPolicy, consistency_token,
+};
 
 use crate::{
     changed_tasks::RequestsError,
@@ -186,9 +187,9 @@ fn refused(refusal: Refusal) -> Problem {
 }
 
 fn seen_at(problem: Problem, seen: Option<ConsistencyToken>) -> Problem {
-    match seen.map(|token| HeaderValue::try_from(token.to_string())) {
-        Some(Ok(token)) => problem.header(CONSISTENCY_TOKEN.clone(), token),
-        Some(Err(_)) | None => problem,
+    match seen {
+        Some(token) => problem.header(CONSISTENCY_TOKEN.clone(), consistency_token(token)),
+        None => problem,
     }
 }
 

@@ -119,15 +119,13 @@ pub(crate) fn token_in(headers: &HeaderMap) -> Option<ConsistencyToken> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use http_api::consistency_token;
     use uuid::Uuid;
 
     use super::*;
 
     fn answer(token: ConsistencyToken) -> HeaderMap {
-        HeaderMap::from_iter([(
-            CONSISTENCY_TOKEN.clone(),
-            HeaderValue::from_str(&token.to_string()).unwrap(),
-        )])
+        HeaderMap::from_iter([(CONSISTENCY_TOKEN.clone(), consistency_token(token))])
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The headers that are not forwarded.
 
 use http::{HeaderMap, HeaderName, header};
-use http_api::header_members;
+use http_api::{X_FORWARDED_FOR, header_members};
 
 /// Headers about one connection (RFC 9110, section 7.6.1), and those that some clients treat so. `Expect` is not
 /// among them: the gateway asks for the body only when the role does (section 10.1.1).
@@ -17,10 +17,9 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Headers that only a trusted proxy may send.
-const FORWARDING: [HeaderName; 7] = [
+/// Headers that only a trusted proxy may send, as [`X_FORWARDED_FOR`].
+const FORWARDING: [HeaderName; 6] = [
     header::FORWARDED,
-    HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-forwarded-proto"),
@@ -43,7 +42,9 @@ pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Removes headers about the client's origin.
 pub(crate) fn drop_forwarding(headers: &mut HeaderMap) {
-    drop_all(headers, |name| FORWARDING.contains(name));
+    drop_all(headers, |name| {
+        FORWARDING.contains(name) || *name == X_FORWARDED_FOR
+    });
 }
 
 /// Removes the headers whose names are `dropped`.

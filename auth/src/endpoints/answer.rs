@@ -5,8 +5,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use events::UserId;
-use http::{HeaderValue, StatusCode};
-use http_api::CONSISTENCY_TOKEN;
+use http::StatusCode;
+use http_api::{CONSISTENCY_TOKEN, consistency_token};
 use serde::Serialize;
 
 use crate::auth::consistency;
@@ -22,8 +22,7 @@ pub(crate) fn no_content(subject: UserId, position: u64) -> Response {
 }
 
 fn with_token(mut response: Response, subject: UserId, position: u64) -> Response {
-    if let Ok(token) = HeaderValue::from_str(&consistency(subject, position).to_string()) {
-        response.headers_mut().insert(CONSISTENCY_TOKEN.clone(), token);
-    }
+    let token = consistency_token(consistency(subject, position));
+    response.headers_mut().insert(&CONSISTENCY_TOKEN, token);
     response
 }

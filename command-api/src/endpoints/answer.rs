@@ -9,7 +9,7 @@ use http::{
     HeaderValue, StatusCode,
     header::{CACHE_CONTROL, ETAG, LOCATION},
 };
-use http_api::{CONSISTENCY_TOKEN, PRIVATE, Problem, etag};
+use http_api::{CONSISTENCY_TOKEN, PRIVATE, consistency_token, etag};
 
 use crate::{domain::Command, handling::TaskState};
 
@@ -48,11 +48,8 @@ pub(crate) fn answer(command: &Command, state: &TaskState) -> Response {
         ResponseKind::Task => Json(Task::from(&*state.task)).into_response(),
         ResponseKind::Nothing => StatusCode::NO_CONTENT.into_response(),
     };
-    let Ok(token) = HeaderValue::try_from(state.token().to_string()) else {
-        return Problem::internal().into_response();
-    };
     let headers = response.headers_mut();
-    headers.insert(CONSISTENCY_TOKEN.clone(), token);
+    headers.insert(&CONSISTENCY_TOKEN, consistency_token(state.token()));
     headers.insert(CACHE_CONTROL, PRIVATE);
     if kind != ResponseKind::Nothing {
         headers.insert(ETAG, etag(state.task.version));

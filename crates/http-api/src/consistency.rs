@@ -23,6 +23,13 @@ const LONGEST_WAIT_SECONDS: u64 = 10;
 /// of its own is enough.
 const MOST_TOKENS: usize = 16;
 
+/// The value of the header `Consistency-Token`.
+#[must_use]
+pub fn consistency_token(token: ConsistencyToken) -> HeaderValue {
+    // Digits, letters and hyphens are always a valid header value.
+    HeaderValue::try_from(token.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
 /// The states that a request wants to see, and how long it will wait for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AtLeast {
@@ -92,10 +99,7 @@ impl AtLeast {
     #[must_use]
     pub fn shown(&self, state: ConsistencyToken) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        // Digits and letters are always a header value.
-        if let Ok(token) = HeaderValue::try_from(state.to_string()) {
-            headers.insert(CONSISTENCY_TOKEN.clone(), token);
-        }
+        headers.insert(&CONSISTENCY_TOKEN, consistency_token(state));
         if let Some(applied) = self.preference_applied() {
             headers.insert(PREFERENCE_APPLIED, applied);
         }

@@ -41,7 +41,7 @@ pub use access_notes::AccessNotes;
 pub use allowance::Allowance;
 pub use api_types::{FieldError, ProblemCode};
 pub use client_address::{ClientAddress, Peers, believing_only};
-pub use consistency::AtLeast;
+pub use consistency::{AtLeast, consistency_token};
 pub use context::{RequestContext, UserAgent};
 pub use cursor_key::{BadCursor, CursorKey};
 pub use error_list::ErrorRoom;

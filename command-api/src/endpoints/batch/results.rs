@@ -8,8 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use events::ConsistencyToken;
-use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
-use http_api::{CONSISTENCY_TOKEN, PRIVATE, Problem};
+use http::{StatusCode, header::CACHE_CONTROL};
+use http_api::{CONSISTENCY_TOKEN, PRIVATE, Problem, consistency_token};
 
 use super::command::BatchCommand;
 use crate::{
@@ -40,10 +40,7 @@ pub(super) fn answer(
         .filter_map(token)
         .max_by_key(|token| token.position)
     {
-        let Ok(token) = HeaderValue::try_from(token.to_string()) else {
-            return Problem::internal().into_response();
-        };
-        headers.insert(CONSISTENCY_TOKEN.clone(), token);
+        headers.insert(&CONSISTENCY_TOKEN, consistency_token(token));
     }
     response
 }
