@@ -14,10 +14,6 @@ use crate::{
     idempotency::{IdempotencyError, KEYS_PER_PERSON},
 };
 
-/// The limit of commands of one person at the same time.
-pub(crate) const COMMANDS: Allowance = Allowance::at_once("commands", 64);
-/// The limit of batches of one person at the same time.
-pub(crate) const BATCHES: Allowance = Allowance::at_once("batches", 2);
 /// The limit of idempotency keys of one person.
 const KEYS: Allowance = Allowance {
     policy: RateLimitPolicy {
@@ -32,7 +28,7 @@ const KEYS: Allowance = Allowance {
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum ApiError {
-    /// The request is malformed.
+    /// The request is malformed, or beyond a limit of its caller.
     Request(Problem),
     /// The path leads to nothing.
     NotFound,
@@ -42,10 +38,6 @@ pub(crate) enum ApiError {
     Idempotency(IdempotencyError),
     /// The tasks of an earlier request cannot be found.
     Requests(RequestsError),
-    /// The caller has used up an allowance.
-    TooMany(Allowance),
-    /// The caller's other commands take too long.
-    Late,
 }
 
 impl From<Problem> for ApiError {
@@ -88,9 +80,6 @@ impl ApiError {
             Self::Command(error) => command(error),
             Self::Idempotency(error) => idempotency(error),
             Self::Requests(error) => requests(error),
-            Self::TooMany(allowance) => Problem::used_up(allowance)
-                .detail("Wait for the answers to your other requests before sending more."),
-            Self::Late => Problem::overloaded("Your other commands take too long. Try again."),
         }
     }
 }

@@ -4,16 +4,12 @@ use audit_tree::ReadError;
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use event_store::StoreError;
-use http_api::{Allowance, BadCursor, BadParameter, Problem, ProblemCode};
+use http_api::{BadCursor, BadParameter, Problem, ProblemCode};
 
 use crate::{
     admission::Overloaded,
-    stream_limits::TooManyStreams,
     tasks::{ChangesError, HistoryError, ListError},
 };
-
-/// The limit of event streams of one person at the same time.
-const STREAMS: Allowance = Allowance::at_once("streams", 8);
 
 /// Why a query failed.
 #[derive(Debug)]
@@ -24,8 +20,8 @@ pub(crate) enum ApiError {
     BadCursor(BadCursor),
     /// The token is from another log.
     OtherLog,
-    /// A precondition cannot be read.
-    Precondition(Problem),
+    /// The request is refused before anything is read.
+    Request(Problem),
     /// The task is at another version than `If-Match` names.
     VersionMismatch {
         /// The version of the task.
@@ -37,8 +33,6 @@ pub(crate) enum ApiError {
     ProjectionBehind(Problem),
     /// The caller has too many queries at the same time, or all callers have.
     Overloaded,
-    /// The person has the most streams already.
-    TooManyStreams,
     /// The query took too long and was cancelled.
     TooSlow,
     /// The read models failed.
@@ -85,7 +79,7 @@ impl From<BadParameter> for ApiError {
 
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
-        Self::Precondition(problem)
+        Self::Request(problem)
     }
 }
 
@@ -108,12 +102,6 @@ impl From<ListError> for ApiError {
 impl From<BadCursor> for ApiError {
     fn from(error: BadCursor) -> Self {
         Self::BadCursor(error)
-    }
-}
-
-impl From<TooManyStreams> for ApiError {
-    fn from(TooManyStreams: TooManyStreams) -> Self {
-        Self::TooManyStreams
     }
 }
 
@@ -156,9 +144,6 @@ impl ApiError {
             Self::Overloaded => Problem::overloaded(
                 "Too many of your queries are in flight. Wait for their answers, then ask again.",
             ),
-            Self::TooManyStreams => {
-                Problem::used_up(STREAMS).detail("You have too many streams of events. Close one of them.")
-            }
             Self::TooSlow => {
                 tracing::warn!("a query took too long and was given up");
                 Problem::overloaded("The query took too long. Ask again, or for less at a time.")
@@ -199,7 +184,7 @@ impl ApiError {
                 tracing::error!(error, "the audit tree is damaged: run `taskledger audit verify`");
                 Problem::internal()
             }
-            Self::Precondition(problem) | Self::ProjectionBehind(problem) => problem,
+            Self::Request(problem) | Self::ProjectionBehind(problem) => problem,
             Self::Json(error) => {
                 tracing::error!(%error, "an answer could not be written");
                 Problem::internal()

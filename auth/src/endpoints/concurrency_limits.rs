@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use events::UserId;
-use http_api::{Allowance, Problem};
-use runtime::{KeyedPermit, KeyedSemaphore, NoKeyedPermit};
+use http_api::{ConcurrencyLimit, Problem};
+use runtime::KeyedPermit;
 use tokio::time::timeout;
 
 use crate::error::{ApiError, Failure};
@@ -14,26 +14,22 @@ use crate::error::{ApiError, Failure};
 const REQUESTS_AT_ONCE: usize = 2;
 /// The most requests of one person, including those that wait.
 const MOST_REQUESTS: usize = 64;
-/// The same limit as an allowance for clients.
-const REQUESTS: Allowance = Allowance::at_once("accounts", MOST_REQUESTS as u64);
 /// The most lists of one person that are read at the same time.
 const LISTS_AT_ONCE: usize = 1;
-/// The longest wait of a request for the same person's others.
-const TIMEOUT: Duration = Duration::from_secs(5);
 /// The time limit of a list. A query that is given up is also cancelled in the database.
 const LONGEST_LIST: Duration = Duration::from_secs(3);
 
 /// The limits of one person in this process.
 pub(crate) struct ConcurrencyLimits {
-    requests: KeyedSemaphore<UserId>,
-    lists: KeyedSemaphore<UserId>,
+    requests: ConcurrencyLimit,
+    lists: ConcurrencyLimit,
 }
 
 impl ConcurrencyLimits {
     pub(crate) fn new() -> Self {
         Self {
-            requests: KeyedSemaphore::new(REQUESTS_AT_ONCE, MOST_REQUESTS),
-            lists: KeyedSemaphore::new(LISTS_AT_ONCE, REQUESTS_AT_ONCE),
+            requests: ConcurrencyLimit::new("accounts", REQUESTS_AT_ONCE, MOST_REQUESTS),
+            lists: ConcurrencyLimit::new("lists", LISTS_AT_ONCE, REQUESTS_AT_ONCE),
         }
     }
 
@@ -42,7 +38,7 @@ impl ConcurrencyLimits {
     /// # Errors
     /// When too many of their requests wait, or it takes too long.
     pub(crate) async fn request(&self, person: UserId) -> Result<KeyedPermit<UserId>, Problem> {
-        turn(&self.requests, person).await
+        self.requests.acquire(person).await
     }
 
     /// Waits for a permit of `person`, and runs `reading` within the time limit.
@@ -54,17 +50,9 @@ impl ConcurrencyLimits {
         person: UserId,
         reading: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, ApiError> {
-        let _turn = turn(&self.lists, person).await?;
+        let _turn = self.lists.acquire(person).await?;
         Ok(timeout(LONGEST_LIST, reading).await.map_err(|_| too_slow())??)
     }
-}
-
-async fn turn(turns: &KeyedSemaphore<UserId>, person: UserId) -> Result<KeyedPermit<UserId>, Problem> {
-    turns.take(person, TIMEOUT).await.map_err(|none| match none {
-        NoKeyedPermit::Full => Problem::used_up(REQUESTS)
-            .detail("Wait for the answers to your other requests before sending more."),
-        NoKeyedPermit::Late => Problem::overloaded("Your other requests take too long. Try again."),
-    })
 }
 
 fn too_slow() -> Problem {

@@ -7,12 +7,12 @@ use http_api::{FieldError, Form, JsonObject, PathId};
 use serde_json::Value;
 
 use super::{
-    app_state::Api, command_headers::CommandHeaders, concurrency_limits::turn,
-    idempotent_request::given_before, single_command::respond,
+    app_state::Api, command_headers::CommandHeaders, idempotent_request::given_before,
+    single_command::respond,
 };
 use crate::{
     domain::{Command, RevertTask},
-    error::{ApiError, COMMANDS},
+    error::ApiError,
 };
 
 /// `200` with the task; if nothing changes, `200` with the same version.
@@ -41,7 +41,7 @@ pub(crate) async fn revert_task(
         return Ok(response);
     }
     {
-        let _turn = turn(&api.shares.past_reads, person, COMMANDS).await?;
+        let _turn = api.shares.past_reads.acquire(person).await?;
         revert.was = api.handler.past(person, id, to_version).await?.map(Box::new);
     }
     api.run(&caller, &headers, keyed, id, revert).await

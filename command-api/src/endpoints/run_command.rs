@@ -6,12 +6,12 @@ use events::TaskId;
 use serde_json::Map;
 
 use super::{
-    answer::answer, app_state::Api, command_headers::CommandHeaders, concurrency_limits::turn,
-    idempotent_request::once, single_command::Single,
+    answer::answer, app_state::Api, command_headers::CommandHeaders, idempotent_request::once,
+    single_command::Single,
 };
 use crate::{
     domain::{Command, ExpectedVersion},
-    error::{ApiError, COMMANDS},
+    error::ApiError,
     handling::{CommandRequest, IdempotencyKey, Tries},
     idempotency::RequestHash,
 };
@@ -38,7 +38,7 @@ impl Api {
         task: TaskId,
         command: impl Into<Command>,
     ) -> Result<Response, ApiError> {
-        let _turn = turn(&self.shares.commands, caller.user_id(), COMMANDS).await?;
+        let _turn = self.shares.commands.acquire(caller.user_id()).await?;
         let command = command.into();
         let request = CommandRequest {
             task,

@@ -14,13 +14,13 @@ use super::{
     app_state::Api,
     batch::{BatchCommand, carry_out, respond},
     command_headers::CommandHeaders,
-    concurrency_limits::{turn, until_taken},
+    concurrency_limits::until_taken,
     idempotent_request::given_before,
 };
 use crate::{
     changed_tasks::RequestsError,
     domain::{ExpectedVersion, UndoTask},
-    error::{ApiError, BATCHES, COMMANDS},
+    error::ApiError,
 };
 
 /// How long it may take to find the changes of the request.
@@ -34,7 +34,7 @@ pub(crate) async fn undo_request(
     headers: CommandHeaders,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let held = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
+    let held = api.shares.batches.acquire(caller.user_id()).await?;
     let keyed = headers.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let request = form.required("request_id", request_id);
@@ -50,7 +50,7 @@ pub(crate) async fn undo_request(
     }
     let commands = match request {
         Some(request) => {
-            let _reading = turn(&api.shares.past_reads, person, COMMANDS).await?;
+            let _reading = api.shares.past_reads.acquire(person).await?;
             let found = timeout(TIMEOUT, commands(&api, &caller, &request)).await;
             found.map_err(|_| RequestsError::Slow)??
         }

@@ -19,8 +19,7 @@ pub struct Allowance {
 
 impl Allowance {
     /// An allowance of `quota` requests of one person at the same time.
-    #[must_use]
-    pub const fn at_once(name: &'static str, quota: u64) -> Self {
+    pub(crate) const fn at_once(name: &'static str, quota: u64) -> Self {
         Self {
             policy: RateLimitPolicy {
                 name,

@@ -25,11 +25,11 @@ pub(super) use command::BatchCommand;
 use super::{
     app_state::Api,
     command_headers::CommandHeaders,
-    concurrency_limits::{turn, until_taken},
+    concurrency_limits::until_taken,
     idempotent_request::{Attempt, Attempted, Work, once},
 };
 use crate::{
-    error::{ApiError, BATCHES},
+    error::ApiError,
     handling::{
         CommandError, CommandHandler, CommandMetadata, CommandRequest, CommandResult, Executed,
         IdempotencyKey,
@@ -48,7 +48,7 @@ pub(crate) async fn run_batch(
     headers: CommandHeaders,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let turn = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
+    let turn = api.shares.batches.acquire(caller.user_id()).await?;
     let keyed = headers.keyed(&body.fields);
     let commands = envelope::read(body.fields)?;
     // There is no representation at this path.

@@ -40,7 +40,7 @@ pub(crate) async fn task_events(
                 .transpose()?
         }
     };
-    let place = app.event_streams.take(owner)?;
+    let place = app.event_streams.take(owner).await?;
     let shown = reached(&app, owner, &AtLeast::of(&headers)?).await?;
     let since = match resumed {
         Some(since) if !app.projection.log_has(since.seen).await? => return Err(ApiError::OtherLog),
