@@ -13,7 +13,7 @@ use database::{DatabaseError, Dialect, Row, Value};
 use events::{Role, Timestamp, UserId, fold_part_of_address};
 use http::HeaderMap;
 use http_api::{AtLeast, BadCursor, BadParameter, CursorKey, Parameters, Problem, whole_number};
-use read_models::{AccountRow, in_role_list};
+use read_models::{AccountRow, cut_page, in_role_list};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -147,10 +147,8 @@ pub(crate) async fn list_users(
     let (sql, values) = request.sql(after, Dialect::of(&auth.read_models));
     let reading = async { Ok(auth.read_models.fetch_all(&sql, &values).await?) };
     let mut rows = auth.shares.list(viewer, reading).await?;
-    let more = rows.len() > usize::from(request.limit);
-    rows.truncate(request.limit.into());
     // Taken from the last row, even if that is unreadable: the next page must not repeat rows.
-    let end = rows.last().filter(|_| more).map(Place::of).transpose();
+    let end = cut_page(&mut rows, request.limit).map(Place::of).transpose();
     let next_cursor = end
         .map_err(Failure::from)?
         .map(|end| end.write(&key, viewer, &request.filter));

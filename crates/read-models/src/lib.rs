@@ -7,6 +7,7 @@ mod account_row;
 mod checkpoints;
 mod grams;
 mod log_identity;
+mod page;
 mod projection;
 mod roles;
 pub mod task_columns;
@@ -20,6 +21,7 @@ pub use checkpoints::{
 };
 pub use grams::{Bit, bits_of_word, signature};
 pub use log_identity::LogIdentity;
+pub use page::cut_page;
 pub use projection::{CompareError, Projection, Reached, Waited};
 pub use roles::{in_role_list, role_list, roles_of_list};
 pub use task_history::{PastTask, TaskChange};

@@ -3,6 +3,7 @@
 use api_types::AuditEvent;
 use database::{Database, DatabaseError, Row};
 use events::{EventId, Timestamp, UserId};
+use read_models::cut_page;
 
 use super::{AuditFilter, AuditPlace};
 use crate::metrics::UnreadableRows;
@@ -20,14 +21,12 @@ pub(crate) async fn page(
 ) -> Result<(Vec<AuditEvent>, Option<AuditPlace>), DatabaseError> {
     let (sql, values) = filter.page(after, u32::from(limit) + 1);
     let mut rows = database.fetch_all(&sql, &values).await?;
-    let more = rows.len() > usize::from(limit);
-    rows.truncate(limit.into());
-    let end = match rows.last() {
-        Some(last) if more => Some(AuditPlace {
+    let end = match cut_page(&mut rows, limit) {
+        Some(last) => Some(AuditPlace {
             recorded_at: last.integer("recorded_at")?,
             position: last.integer("position")?,
         }),
-        _ => None,
+        None => None,
     };
     let entries = readable(&rows, |error| unreadable.leave_out("audit_log", error));
     Ok((entries, end))

@@ -7,7 +7,7 @@
 use database::{Database, DatabaseError, Row};
 use event_store::StoreError;
 use events::{LogPoint, TaskId, TaskPurged, UserId};
-use read_models::Projection;
+use read_models::{Projection, cut_page};
 
 use super::{
     change_token::{ChangeToken, event_at, first_parked},
@@ -67,8 +67,7 @@ pub(crate) async fn changes(
         positions.push(row.unsigned("position")?);
     }
     positions.sort_unstable();
-    let more = positions.len() > usize::from(limit);
-    positions.truncate(limit.into());
+    let more = cut_page(&mut positions, limit).is_some();
     let last = positions.last().copied();
     for rows in [&mut rows, &mut purged] {
         keep_up_to(last, rows);

@@ -5,7 +5,7 @@ use api_types::{BorrowedHistoryItem, Task};
 use database::{Database, DatabaseError, Row};
 use events::{TaskId, Timestamp, UserId};
 use http_api::{BadCursor, CursorKey};
-use read_models::PastTask;
+use read_models::{PastTask, cut_page};
 use serde::{Serialize, de::DeserializeOwned};
 
 const PURPOSE: &str = "task history";
@@ -96,17 +96,10 @@ pub(crate) async fn history(
     if after.is_none() && rows.first().map(|row| row.unsigned("version")).transpose()? != Some(1) {
         return Err(HistoryError::Incomplete);
     }
-    let more = rows.len() > usize::from(limit);
-    rows.truncate(limit.into());
-    let next_cursor = match rows.last() {
-        Some(last) if more => {
-            let place = HistoryPlace {
-                version: last.unsigned("version")?,
-            };
-            Some(place.write(key, owner, task))
-        }
-        _ => None,
-    };
+    let end = cut_page(&mut rows, limit).map(|last| last.unsigned("version"));
+    let next_cursor = end
+        .transpose()?
+        .map(|version| HistoryPlace { version }.write(key, owner, task));
     Ok(History { rows, next_cursor })
 }
 

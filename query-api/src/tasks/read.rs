@@ -5,6 +5,7 @@ use std::time::Duration;
 use database::{Database, DatabaseError, Dialect, Row};
 use events::{TaskId, Timestamp, UserId};
 use http_api::{BadCursor, CursorKey};
+use read_models::cut_page;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -100,9 +101,8 @@ pub(crate) async fn list(
     let reading = async {
         let candidates = candidates(database, owner, filter).await?;
         let (mut rows, mut end) = read(database, page, &candidates).await?;
-        if rows.len() > usize::from(*limit) {
-            rows.truncate((*limit).into());
-            end = rows.last().map(|last| row::place(last, *sort)).transpose()?;
+        if let Some(last) = cut_page(&mut rows, *limit) {
+            end = Some(row::place(last, *sort)?);
         }
         Ok::<_, DatabaseError>((candidates, rows, end))
     };
