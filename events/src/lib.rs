@@ -15,6 +15,7 @@ mod closed_streams;
 mod codec;
 mod codec_error;
 mod consistency_token;
+mod description;
 mod drop_command;
 mod due;
 mod email;
@@ -35,9 +36,11 @@ mod secrets;
 mod session;
 mod stored;
 mod subject_hash;
+mod tags;
 mod task;
 mod text;
 mod timestamp;
+mod title;
 mod upcast;
 
 pub use account::{
@@ -53,6 +56,7 @@ pub use catalog::Event;
 pub use closed_streams::{ClosedStream, Closing, Droppable};
 pub use codec_error::CodecError;
 pub use consistency_token::{ConsistencyToken, ParseConsistencyTokenError};
+pub use description::Description;
 pub use drop_command::{DropCommand, ExportedPayloads};
 pub use due::{Due, ParseDueError};
 pub use email::{EmailClaimed, EmailEvent, EmailReleased};
@@ -89,6 +93,7 @@ pub use session::{
     SessionEnded, SessionEvent, SessionRefreshRepeated, SessionRefreshed, SessionStarted,
 };
 pub use stored::{EventDigest, StoredEvent, StoredPayload, sha256, sha256_bytes};
+pub use tags::{InvalidTag, Tags};
 pub use task::{
     Priority, Status, Task, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent,
     TaskPrioritized, TaskPurged, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted,
@@ -96,3 +101,4 @@ pub use task::{
 };
 pub use text::{InvalidText, fold_text, line, paragraphs};
 pub use timestamp::{ParseTimestampError, Timestamp};
+pub use title::Title;

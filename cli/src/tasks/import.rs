@@ -11,8 +11,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use api_types::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults};
 use clap::Args;
-use command_api::domain::{Description, Tags, Title};
-use events::{Status, sha256};
+use events::{Description, Status, Tags, Title, sha256};
 use runtime::Backoff;
 use task_files::{Content, FileTask, Found, TimeZone};
 

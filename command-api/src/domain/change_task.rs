@@ -1,11 +1,11 @@
 //! Changes some fields of a task at once.
 
 use events::{
-    Due, Priority, Status, Task, TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed, TaskScheduled,
-    TaskTagged,
+    Description, Due, Priority, Status, Tags, Task, TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed,
+    TaskScheduled, TaskTagged, Title,
 };
 
-use super::{Description, Refusal, Tags, Title, transition::transition};
+use super::{Refusal, transition::transition};
 
 /// Change the given fields. Fields that already have the wanted value leave no event. If the wanted status is not
 /// allowed, nothing changes.

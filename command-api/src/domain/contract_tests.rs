@@ -1,13 +1,14 @@
 //! Every row of "Tasks: commands" in the HTTP contract (`docs/api.md`), as decisions.
 
 use events::{
-    Priority, Status, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent,
-    TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged,
+    Description, Priority, Status, Tags, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted,
+    TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled,
+    TaskStarted, TaskTagged,
 };
 
 use super::{
-    CancelTask, ChangeTask, Command, CompleteTask, CreateTask, DeleteTask, Description, Refusal, ReopenTask,
-    RestoreTask, RevertTask, StartTask, Tags, UndoTask,
+    CancelTask, ChangeTask, Command, CompleteTask, CreateTask, DeleteTask, Refusal, ReopenTask, RestoreTask,
+    RevertTask, StartTask, UndoTask,
     scenario::{OWNER, STRANGER, TASK, created, fold, given, history_to, title},
 };
 

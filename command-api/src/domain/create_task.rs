@@ -1,8 +1,8 @@
 //! Creates a task.
 
-use events::{Due, Priority, Task, TaskCreated, TaskEvent};
+use events::{Description, Due, Priority, Tags, Task, TaskCreated, TaskEvent, Title};
 
-use super::{Context, Description, Refusal, Tags, Title};
+use super::{Context, Refusal};
 
 /// Create a task that belongs to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,15 +11,12 @@ mod complete_task;
 mod context;
 mod create_task;
 mod delete_task;
-mod description;
 mod purge_task;
 mod refusal;
 mod reopen_task;
 mod restore_task;
 mod revert_task;
 mod start_task;
-mod tags;
-mod title;
 mod transition;
 mod undo_task;
 
@@ -37,7 +34,6 @@ pub use complete_task::CompleteTask;
 pub use context::{Context, ExpectedVersion};
 pub use create_task::CreateTask;
 pub use delete_task::DeleteTask;
-pub use description::Description;
 use events::{Task, TaskEvent};
 pub use purge_task::purge;
 pub use refusal::Refusal;
@@ -45,8 +41,6 @@ pub use reopen_task::ReopenTask;
 pub use restore_task::RestoreTask;
 pub use revert_task::RevertTask;
 pub use start_task::StartTask;
-pub use tags::{InvalidTag, Tags};
-pub use title::Title;
 pub use undo_task::UndoTask;
 
 /// The events of `command` for a task in `state` (`None`: there is no such task). An empty list means that the task

@@ -1,15 +1,15 @@
 //! Laws of decisions, for any history and any command.
 
 use events::{
-    Due, Priority, Status, Task, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed,
-    TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted,
-    TaskTagged, Timestamp,
+    Description, Due, Priority, Status, Tags, Task, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted,
+    TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled,
+    TaskStarted, TaskTagged, Timestamp, Title,
 };
 use proptest::{option, prelude::*, sample::select};
 
 use super::{
-    CancelTask, ChangeTask, Command, CompleteTask, Context, CreateTask, DeleteTask, Description,
-    ExpectedVersion, ReopenTask, RestoreTask, RevertTask, StartTask, Tags, Title, UndoTask, decide,
+    CancelTask, ChangeTask, Command, CompleteTask, Context, CreateTask, DeleteTask, ExpectedVersion,
+    ReopenTask, RestoreTask, RevertTask, StartTask, UndoTask, decide,
     scenario::{OWNER, STRANGER, TASK, created, fold},
 };
 

@@ -1,10 +1,10 @@
 //! Tests of decisions in the form `given([events]).when(command).then([events])`.
 
 use aggregate::testing::{self, When};
-use events::{Priority, Status, Task, TaskCreated, TaskEvent, TaskId, UserId};
+use events::{Priority, Status, Task, TaskCreated, TaskEvent, TaskId, Title, UserId};
 use uuid::Uuid;
 
-use super::{Command, Context, ExpectedVersion, Refusal, Title, decide};
+use super::{Command, Context, ExpectedVersion, Refusal, decide};
 
 pub(super) const TASK: TaskId = TaskId(Uuid::from_u128(1));
 pub(super) const OWNER: UserId = UserId(Uuid::from_u128(2));

@@ -1,11 +1,9 @@
 //! The fields of a task in a request body: from JSON to the domain's values, every error at its pointer.
 
-use events::{Due, InvalidText, Priority, Status};
+use events::{Description, Due, InvalidTag, InvalidText, Priority, Status, Tags, Title};
 use http_api::{FieldError, FieldErrors, Form, Presence, text};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-
-use crate::domain::{Description, InvalidTag, Tags, Title};
 
 pub(crate) fn title(value: &Value) -> Result<Title, FieldError> {
     Title::parse(text(value)?).map_err(invalid)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use events::{Due, fold_text, line};
+use events::{Due, Tags, fold_text, line};
 use http_api::{BadParameter, Parameters, whole_number};
 use serde::{Deserialize, de::value::StrDeserializer};
 
@@ -12,9 +12,6 @@ use crate::{
 };
 
 const DEFAULT_LIMIT: u16 = 50;
-/// The most tags in a filter, which is the most that a task can have.
-const MOST_TAGS: usize = 20;
-const LONGEST_TAG: usize = 50;
 /// The longest search text in characters, longer than any title.
 const LONGEST_SEARCH: usize = 256;
 /// The most words, not counting parts of other words.
@@ -71,12 +68,12 @@ fn any_of<T: for<'de> Deserialize<'de> + Ord>(
 fn tags(parameters: &mut Parameters) -> Result<BTreeSet<String>, BadParameter> {
     let tags: BTreeSet<String> = parameters.list("tag", |text| {
         // As tags are stored.
-        line(text, LONGEST_TAG).map_err(|error| format!("a tag {error}"))
+        line(text, Tags::MAX_CHARACTERS).map_err(|error| format!("a tag {error}"))
     })?;
-    if tags.len() > MOST_TAGS {
+    if tags.len() > Tags::MAX {
         return Err(BadParameter::new(
             "tag",
-            format!("a task has at most {MOST_TAGS} tags"),
+            format!("a task has at most {} tags", Tags::MAX),
         ));
     }
     Ok(tags)

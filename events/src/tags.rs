@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use events::{InvalidText, line};
+use crate::{InvalidText, line};
 
 /// Up to 20 tags of 1 to 50 characters on one line each, see [`line()`], all different (`Home` and `home` are
 /// different), in the order given.

@@ -1,6 +1,6 @@
 //! The description of a task.
 
-use events::{InvalidText, paragraphs};
+use crate::{InvalidText, paragraphs};
 
 /// Up to 10,000 characters in any number of lines, see [`paragraphs`]. It is not trimmed, and an empty description
 /// differs from none.
@@ -11,6 +11,8 @@ impl Description {
     /// The most characters that a description may have.
     pub const MAX: usize = 10_000;
 
+    /// Checks the text.
+    ///
     /// # Errors
     /// When it is too long or has a control character other than a tab or a line break.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {

@@ -1,6 +1,6 @@
 //! The title of a task.
 
-use events::{InvalidText, line};
+use crate::{InvalidText, line};
 
 /// 1 to 200 characters on one line, see [`line()`].
 #[derive(Debug, Clone, PartialEq, Eq)]
