@@ -10,7 +10,7 @@ use http_server::network_of;
 use crate::{client_address::peer, headers::X_FORWARDED_FOR, request_id, trace_context};
 
 /// The client's `User-Agent`.
-pub type UserAgent = BoundedText<512>;
+pub(crate) type UserAgent = BoundedText<512>;
 
 /// Facts about the request that are not in its path or body.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,15 +29,15 @@ const FRESH: Duration = Duration::from_millis(500);
 const RECENT: Duration = Duration::from_secs(1);
 
 /// The event log accepts appends.
-pub const EVENT_STORE: &str = "event-store";
+const EVENT_STORE: &str = "event-store";
 /// The read models belong to the log.
 pub const LOG: &str = "log";
 /// The database of the read models.
 pub const READ_MODELS: &str = "read-models";
 /// The database of idempotency keys, snapshots and the relay's progress.
-pub const OPERATIONS: &str = "operations";
+const OPERATIONS: &str = "operations";
 /// The message bus.
-pub const BUS: &str = "bus";
+const BUS: &str = "bus";
 
 type Outcome = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type Check = Arc<dyn Fn() -> Outcome + Send + Sync>;

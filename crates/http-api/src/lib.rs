@@ -44,7 +44,7 @@ pub use api_types::{FieldError, ProblemCode};
 pub use client_address::{ClientAddress, Peers, believing_only};
 pub use concurrency_limit::ConcurrencyLimit;
 pub use consistency::{AtLeast, consistency_token};
-pub use context::{RequestContext, UserAgent};
+pub use context::RequestContext;
 pub use cursor_key::{BadCursor, CursorKey};
 pub use error_list::ErrorRoom;
 pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match, outcome_of_read};
@@ -54,7 +54,7 @@ pub use headers::{
     CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, PRIVATE, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID,
     list as header_list, members as header_members,
 };
-pub use health::{BUS, EVENT_STORE, Health, LOG, Leaving, OPERATIONS, READ_MODELS, Readiness};
+pub use health::{Health, LOG, Leaving, READ_MODELS, Readiness};
 pub use json::{BodyLimit, JsonObject, read_body};
 pub use middleware::{Asker, Edge, admin_of, public_of, service, with_middleware, with_probes};
 pub use no_fields::NoFields;

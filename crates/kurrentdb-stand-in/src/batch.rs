@@ -150,7 +150,6 @@ fn start(node: &Node, request: BatchAppendReq) -> Started {
             position,
             indexed_at,
         } => {
-            node.faults.appended(events.len());
             return Started::Wait(indexed_at, success(revision, position));
         }
         Outcome::There { revision, position } => success(revision, position),

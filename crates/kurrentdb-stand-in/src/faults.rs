@@ -22,7 +22,6 @@ pub(crate) struct Faults {
     pub(crate) denied_reads: AtomicBool,
     /// Changes when the existing subscriptions have to fail.
     pub(crate) subscriptions: watch::Sender<u64>,
-    appended: AtomicU64,
     examined: AtomicU64,
     pub(crate) open: Arc<AtomicUsize>,
 }
@@ -59,20 +58,12 @@ impl Faults {
         self.denied_reads.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn appended(&self, events: usize) {
-        self.appended.fetch_add(events as u64, Ordering::SeqCst);
-    }
-
     pub(crate) fn examined(&self, events: usize) {
         self.examined.fetch_add(events as u64, Ordering::SeqCst);
     }
 
     pub(crate) fn events_examined(&self) -> u64 {
         self.examined.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn events_appended(&self) -> u64 {
-        self.appended.load(Ordering::SeqCst)
     }
 }
 

@@ -278,12 +278,6 @@ impl StandIn {
         self.faults.events_examined()
     }
 
-    /// The number of events that were appended through the protocol so far.
-    #[must_use]
-    pub fn events_appended(&self) -> u64 {
-        self.faults.events_appended()
-    }
-
     fn members(&self, change: impl FnOnce(&mut Vec<Member>)) {
         change(&mut self.cluster.members.lock().expect("no panic under the lock"));
     }

@@ -3,7 +3,6 @@
 use events::PartitionCount;
 use lapin::types::ShortString;
 
-use super::options::RabbitOptions;
 use crate::BusError;
 
 /// The names of one installation.
@@ -52,9 +51,7 @@ impl Names {
 
 /// The name without the product's prefix, which the namespace replaces.
 fn local(name: &str) -> &str {
-    name.strip_prefix(RabbitOptions::NAMESPACE)
-        .and_then(|rest| rest.strip_prefix('.'))
-        .unwrap_or(name)
+    name.strip_prefix("taskledger.").unwrap_or(name)
 }
 
 /// AMQP names are at most 255 bytes.

@@ -9,8 +9,3 @@ pub struct RabbitOptions {
     /// digits, `.`, `_` and `-`, at most 64.
     pub namespace: String,
 }
-
-impl RabbitOptions {
-    /// The default namespace.
-    pub const NAMESPACE: &'static str = "taskledger";
-}
