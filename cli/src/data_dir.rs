@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use database::private;
+use runtime::private_files;
 
 /// Exclusive lock on a data directory, so that only one server uses it. It ends when this value is dropped, also by
 /// `kill -9`.
@@ -19,7 +19,7 @@ const LOCK: &str = "taskledger.lock";
 /// Creates `directory` if it does not exist, for its owner alone, and locks it. If it is a data directory that others
 /// can enter, which an older release made so, access is taken from them.
 pub(crate) fn lock(directory: &Path) -> anyhow::Result<DataDirLock> {
-    private::directory(directory, || is_data_directory(directory))
+    private_files::directory(directory, || is_data_directory(directory))
         .with_context(|| format!("cannot use the data directory {}", directory.display()))?;
     let path = directory.join(LOCK);
     let file = File::options()

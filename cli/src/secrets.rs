@@ -3,21 +3,21 @@
 use std::{fs, io::ErrorKind, path::Path};
 
 use anyhow::{Context, bail};
-use database::private;
+use runtime::private_files;
 
 /// Returns the secret `name` in `directory`, 32 bytes stored as hex. The first call creates it, and two processes
 /// that do so at the same time get the same one.
 pub(crate) fn read_or_create(directory: &Path, name: &str) -> anyhow::Result<String> {
     let path = directory.join(name);
-    match private::require(&path) {
+    match private_files::require(&path) {
         Ok(()) => return read(&path),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot use {}", path.display())),
     }
-    private::create_directory(directory)
+    private_files::create_directory(directory)
         .with_context(|| format!("cannot create the directory {}", directory.display()))?;
     let secret = hex::encode(runtime::random_bytes::<32>());
-    private::create_whole(&path, secret.as_bytes())
+    private_files::create_whole(&path, secret.as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))?;
     read(&path)
 }

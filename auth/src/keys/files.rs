@@ -9,8 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use database::private;
 use events::Timestamp;
+use runtime::private_files;
 
 use super::{Keyring, Keys, Pepper, SigningAlgorithm, SigningKey};
 
@@ -131,7 +131,7 @@ fn changed_at(path: &Path) -> Result<Timestamp, KeysUnusable> {
 
 /// The files of signing keys, the oldest first, and keys that do not sign yet last.
 pub(super) fn key_files(directory: &Path) -> Result<Vec<PathBuf>, KeysUnusable> {
-    let mut files = private::key_files(directory).map_err(|source| KeysUnusable::File {
+    let mut files = private_files::key_files(directory).map_err(|source| KeysUnusable::File {
         action: "read",
         path: directory.to_owned(),
         source,
@@ -150,7 +150,7 @@ fn exists(path: &Path) -> Result<bool, KeysUnusable> {
 }
 
 fn read_file(path: &Path) -> Result<zeroize::Zeroizing<String>, KeysUnusable> {
-    let text = private::read_key(path).map_err(|source| KeysUnusable::File {
+    let text = private_files::read_key(path).map_err(|source| KeysUnusable::File {
         action: "read",
         path: path.to_owned(),
         source,
@@ -159,7 +159,7 @@ fn read_file(path: &Path) -> Result<zeroize::Zeroizing<String>, KeysUnusable> {
 }
 
 fn create_directory(directory: &Path) -> Result<(), KeysUnusable> {
-    private::create_directory(directory).map_err(|source| KeysUnusable::File {
+    private_files::create_directory(directory).map_err(|source| KeysUnusable::File {
         action: "create",
         path: directory.to_owned(),
         source,
@@ -169,7 +169,7 @@ fn create_directory(directory: &Path) -> Result<(), KeysUnusable> {
 /// Creates the file of a key before the first event depends on it. When several processes try at once, one succeeds
 /// and the others find its file.
 pub(super) fn create(path: &Path, content: &str) -> Result<(), KeysUnusable> {
-    private::create_whole(path, content.as_bytes()).map_err(|source| KeysUnusable::File {
+    private_files::create_whole(path, content.as_bytes()).map_err(|source| KeysUnusable::File {
         action: "create",
         path: path.to_owned(),
         source,

@@ -10,9 +10,9 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
-use database::private;
 use event_store::describe_gap;
 use log_transfer::{End, Export as Exporting, ExportError};
+use runtime::private_files;
 
 use crate::{complain, output, platform, progress::ProgressDisplay, settings::Settings};
 
@@ -90,7 +90,7 @@ impl Export {
 /// Opens the output file, and locks it against another export.
 fn open(path: &Path) -> anyhow::Result<File> {
     let here = || format!("cannot write {}", path.display());
-    private::create_or_accept(path).with_context(here)?;
+    private_files::create_or_accept(path).with_context(here)?;
     let file = File::options()
         .read(true)
         .write(true)

@@ -8,11 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use database::private;
 use ed25519_dalek::{
     SigningKey,
     pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes, spki::der::pem::LineEnding},
 };
+use runtime::private_files;
 use transparency_log::{Algorithm, NoteError, Signer};
 use zeroize::Zeroizing;
 
@@ -54,13 +54,13 @@ impl SigningKeys {
     /// # Errors
     /// As [`Self::open`].
     pub fn read(directory: &Path) -> Result<Self, KeysUnusable> {
-        let files = match private::key_files(directory) {
+        let files = match private_files::key_files(directory) {
             Ok(files) => files,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(failed(directory)(error)),
         };
         let keys = files.iter().map(|path| {
-            let pem = Zeroizing::new(private::read_key(path).map_err(failed(path))?);
+            let pem = Zeroizing::new(private_files::read_key(path).map_err(failed(path))?);
             SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeysUnusable {
                 path: path.clone(),
                 reason: "expected an Ed25519 private key in PKCS#8 PEM".to_owned(),
@@ -129,7 +129,7 @@ impl fmt::Debug for SigningKeys {
 /// Creates a key in the file `path`, unless there is one.
 fn create(path: &Path) -> io::Result<()> {
     if let Some(directory) = path.parent() {
-        private::create_directory(directory)?;
+        private_files::create_directory(directory)?;
     }
     let pair = KeypairBytes {
         secret_key: runtime::random_bytes(),
@@ -138,7 +138,7 @@ fn create(path: &Path) -> io::Result<()> {
     let pem = pair
         .to_pkcs8_pem(LineEnding::LF)
         .map_err(|error| io::Error::other(error.to_string()))?;
-    private::create_whole(path, pem.as_bytes())
+    private_files::create_whole(path, pem.as_bytes())
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> KeysUnusable {

@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use database::private;
 use events::sha256;
+use runtime::private_files;
 use transparency_log::{Checkpoint, Note};
 
 use crate::KeepError;
@@ -82,7 +82,7 @@ impl LastSigned {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, origin: &str, note: &Note) -> io::Result<()> {
-        private::replace(&self.path(origin), note.to_string().as_bytes())
+        private_files::replace(&self.path(origin), note.to_string().as_bytes())
     }
 
     /// The file of an origin. Its name is a hash, because origins may contain slashes.

@@ -10,11 +10,11 @@ use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
 use crate::{
     DatabaseError, PooledConnection, PostgresServer, Row, Schema, Signals, StatementTimeout, Value,
+    database_file::create_private,
     error::is_lost,
     manager::Options,
     masked,
     pool::Connections,
-    private,
     settings::{for_all, for_file, unknown_parameter},
     signal::Hub,
     wal::keep_small,
@@ -69,7 +69,7 @@ impl Places {
     fn in_file(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
         let options = SqliteConnectOptions::from_str(url).map_err(|error| refused(url, error.to_string()))?;
         let file = options.get_filename().to_owned();
-        private::database_file(&file).map_err(|error| DatabaseError::Connect {
+        create_private(&file).map_err(|error| DatabaseError::Connect {
             url: masked(url),
             source: sqlx::Error::Io(error),
         })?;

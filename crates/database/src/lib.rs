@@ -4,6 +4,7 @@
 //! name. This crate knows nothing of the stored data. No operation waits without a deadline.
 
 mod database;
+mod database_file;
 mod deletion;
 mod dialect;
 mod embedded_migrations;
@@ -16,7 +17,6 @@ mod parameters;
 mod pool;
 mod pool_metrics;
 mod pooled_connection;
-pub mod private;
 mod probe;
 mod process_lock;
 mod row;

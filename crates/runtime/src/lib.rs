@@ -10,7 +10,7 @@ mod keyed_semaphore;
 mod line_writer;
 pub mod memory;
 mod metrics;
-pub mod private;
+pub mod private_files;
 mod process_metrics;
 mod random;
 mod rounds;

@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use database::private;
 use ring::digest;
+use runtime::private_files;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -87,12 +87,12 @@ impl MasterKeys {
     /// When it cannot be used, others can read it, or it is missing and must not be created.
     pub fn open_or_create(path: &Path, may_create: bool) -> Result<Self, KeyError> {
         let failed = |source| file_error(path, source);
-        match private::require(path) {
+        match private_files::require(path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && may_create => {
                 let directory = path.parent().unwrap_or(path);
-                private::create_directory(directory).map_err(failed)?;
-                private::create_whole(path, line(&generate()).as_bytes()).map_err(failed)?;
+                private_files::create_directory(directory).map_err(failed)?;
+                private_files::create_whole(path, line(&generate()).as_bytes()).map_err(failed)?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(KeyError::Missing(path.display().to_string()));
@@ -168,7 +168,7 @@ impl MasterKeys {
         };
         let text = read(path)?;
         let new = Zeroizing::new(format!("{}{}", *line(&generate()), text.trim_start()));
-        private::replace(path, new.as_bytes()).map_err(|source| file_error(path, source))?;
+        private_files::replace(path, new.as_bytes()).map_err(|source| file_error(path, source))?;
         Ok(self.renewed().await.first().map(|key| key.id.clone()))
     }
 
@@ -192,7 +192,7 @@ impl MasterKeys {
         }
         let text = read(path)?;
         let first = text.split_whitespace().next().unwrap_or_default();
-        private::replace(path, Zeroizing::new(format!("{first}\n")).as_bytes()).map_err(failed)?;
+        private_files::replace(path, Zeroizing::new(format!("{first}\n")).as_bytes()).map_err(failed)?;
         self.renewed().await;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use runtime::private;
+use runtime::private_files;
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject},
@@ -19,7 +19,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 pub(crate) fn read_private(path: &Path) -> Result<Vec<u8>, TlsError> {
     // A missing file is reported like any other unreadable one.
     let bytes = read(path)?;
-    private::require(path).map_err(TlsError::NotPrivate)?;
+    private_files::require(path).map_err(TlsError::NotPrivate)?;
     Ok(bytes)
 }
 

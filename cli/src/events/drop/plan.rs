@@ -8,9 +8,10 @@ use std::{
 
 use ::events::{EventDigest, StoredEvent};
 use anyhow::{Context, bail, ensure};
-use database::{Database, private};
+use database::Database;
 use event_store::{EventStore, MissingPositions, describe_gap};
 use log_transfer::{Excerpt, ExcerptWriter, ReadError, Reader, StoredEvents};
+use runtime::private_files;
 
 use super::ended::{DropDecision, Ended};
 use crate::{output, progress::ProgressDisplay};
@@ -242,7 +243,7 @@ fn open(export: &Path) -> anyhow::Result<Option<Excerpt>> {
     }
     let in_file = || export.display().to_string();
     let file = File::open(export).with_context(in_file)?;
-    private::require(export)?;
+    private_files::require(export)?;
     match Excerpt::open(file) {
         Err(ReadError::Unfinished { .. }) => bail!(
             "{} is no whole export, and this command gives a file its name only when it is whole: name another file",
@@ -275,7 +276,7 @@ async fn write(
 ) -> anyhow::Result<Plan> {
     let partial = free_partial(export)?;
     let here = || format!("cannot write {}", partial.display());
-    private::write_new(&partial, &[]).with_context(here)?;
+    private_files::write_new(&partial, &[]).with_context(here)?;
     let written = async {
         let file = File::options().write(true).open(&partial).with_context(here)?;
         let mut out = ExcerptWriter::new(BufWriter::new(file));

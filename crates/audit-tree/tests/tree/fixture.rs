@@ -179,7 +179,7 @@ impl Fixture {
     }
 
     pub(crate) fn copy_keys_to(&self, keys: &Path) {
-        database::private::create_directory(keys).unwrap();
+        runtime::private_files::create_directory(keys).unwrap();
         for file in std::fs::read_dir(&self.keys).unwrap() {
             let path = file.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "pem") {

@@ -2,8 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use database::{Database, DatabaseError, Schema, Transaction, private};
+use database::{Database, DatabaseError, Schema, Transaction};
 use events::{LogPoint, PartitionCount};
+use runtime::private_files;
 use sqlx::{Connection as _, SqliteConnection};
 
 use super::{
@@ -188,7 +189,7 @@ async fn rows(
     final_catch_up: impl Future<Output = Result<u64, RebuildError>>,
 ) -> Result<u64, RebuildError> {
     // SQLite would create a file that everybody can read, but uses an empty one.
-    private::file(copy).map_err(failed("create", copy))?;
+    private_files::file(copy).map_err(failed("create", copy))?;
     live.execute("VACUUM INTO $1", &[copy.display().to_string().into()])
         .await?;
     // This connection must not return to the pool with another file attached.

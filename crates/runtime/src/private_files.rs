@@ -4,31 +4,79 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use runtime::private::OF_OTHERS;
-pub use runtime::private::{key_files, read_key, require};
+/// The permissions of the group and of others.
+const OF_OTHERS: u32 = 0o077;
 
 /// The sticky bit. A directory with it, such as `/tmp`, holds files of all users.
 const STICKY: u32 = 0o1000;
 
-/// Creates an empty database file that only its owner can read and write, or removes the permissions of other users
-/// on an existing one and on SQLite's files beside it. Files that SQLite creates later get the same permissions.
+/// Checks that other users have no permissions on a secret file.
 ///
 /// # Errors
-/// When it cannot be created, or belongs to another user and others have permissions on it.
-pub(crate) fn database_file(path: &Path) -> io::Result<()> {
-    file(path)?;
-    for suffix in ["-wal", "-shm"] {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(suffix);
-        match tighten(Path::new(&beside), 0o600) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
+/// When they have, with a sentence that says what to do, or when the file does not exist.
+pub fn require(path: &Path) -> io::Result<()> {
+    let mode = fs::metadata(path)?.mode();
+    if mode & OF_OTHERS == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        ErrorKind::PermissionDenied,
+        format!(
+            "others than its owner have rights to the secret file {path} (mode {:04o}): run `chmod 600 {path}`",
+            mode & 0o7777,
+            path = path.display(),
+        ),
+    ))
+}
+
+/// Checks that the user of this process or root owns a file. In a directory where others can create files, private
+/// permissions alone do not prove that a file is ours.
+fn require_own(path: &Path) -> io::Result<()> {
+    require_owner(path, rustix::process::geteuid().as_raw())
+}
+
+fn require_owner(path: &Path, user: u32) -> io::Result<()> {
+    let owner = fs::metadata(path)?.uid();
+    if owner == user || owner == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        ErrorKind::PermissionDenied,
+        format!(
+            "{} belongs to user {owner}, and is believed only if it belongs to user {user} or root: look who put it there",
+            path.display()
+        ),
+    ))
+}
+
+/// The files of private keys in `directory`, which are those whose names end with `.pem`, in the order of their names.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn key_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "pem") {
+            files.push(path);
         }
     }
-    Ok(())
+    files.sort();
+    Ok(files)
+}
+
+/// Reads a private key, or another secret beside it. The owner is checked, because another user's key must not be
+/// used for signing.
+///
+/// # Errors
+/// When others have permissions on it, when another user owns it, or when it cannot be read.
+pub fn read_key(path: &Path) -> io::Result<String> {
+    require(path)?;
+    require_own(path)?;
+    fs::read_to_string(path)
 }
 
 /// Creates an empty file that only its owner can read and write, or removes the permissions of other users on an
@@ -124,7 +172,7 @@ pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
 /// # Errors
 /// When it cannot be written. An existing file is not an error.
 pub fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension(format!("{}.draft", runtime::new_id()));
+    let draft = path.with_extension(format!("{}.draft", crate::new_id()));
     let written = write_new(&draft, content).and_then(|()| match fs::hard_link(&draft, path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         linked => linked,
@@ -139,7 +187,7 @@ pub fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
 /// # Errors
 /// When it cannot be written. Then the old file is still there.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension(format!("{}.draft", runtime::new_id()));
+    let draft = path.with_extension(format!("{}.draft", crate::new_id()));
     let written = write_new(&draft, content).and_then(|()| fs::rename(&draft, path));
     if written.is_err() {
         // The temporary file may not exist.
@@ -156,7 +204,11 @@ fn sync_directory_of(path: &Path) -> io::Result<()> {
     }
 }
 
-fn tighten(path: &Path, wanted: u32) -> io::Result<()> {
+/// Removes the permissions of other users on a file or a directory. It has the permissions `wanted` then.
+///
+/// # Errors
+/// When there are some, and they cannot be removed, as on what belongs to another user.
+pub fn tighten(path: &Path, wanted: u32) -> io::Result<()> {
     let mode = fs::metadata(path)?.mode();
     if mode & OF_OTHERS == 0 {
         return Ok(());
@@ -178,4 +230,21 @@ fn tighten(path: &Path, wanted: u32) -> io::Result<()> {
         "others had rights to this: they have been taken away"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_somebody_else_is_refused() {
+        let file = std::env::current_exe().unwrap();
+        assert!(require_own(&file).is_ok());
+        let owner = fs::metadata(&file).unwrap().uid();
+        let refused = require_owner(&file, owner + 1)
+            .err()
+            .map(|error| error.to_string());
+        let is_of_root = owner == 0;
+        assert_eq!(refused.is_none(), is_of_root, "{refused:?}");
+    }
 }
