@@ -26,6 +26,8 @@ mod contract_tests;
 mod property_tests;
 #[cfg(test)]
 mod scenario;
+#[cfg(test)]
+mod taking_back_tests;
 
 pub use cancel_task::CancelTask;
 pub use change_task::ChangeTask;

@@ -4,11 +4,12 @@ use aggregate::testing::{self, When};
 use events::{Priority, Status, Task, TaskCreated, TaskEvent, TaskId, Title, UserId};
 use uuid::Uuid;
 
-use super::{Command, Context, ExpectedVersion, Refusal, decide};
+use super::{Command, Context, ExpectedVersion, Refusal, RevertTask, decide};
 
 pub(super) const TASK: TaskId = TaskId(Uuid::from_u128(1));
 pub(super) const OWNER: UserId = UserId(Uuid::from_u128(2));
 pub(super) const STRANGER: UserId = UserId(Uuid::from_u128(3));
+pub(super) const STATUSES: [Status; 4] = [Status::Open, Status::InProgress, Status::Done, Status::Cancelled];
 
 /// A simple creation.
 pub(super) fn created() -> TaskEvent {
@@ -80,5 +81,13 @@ impl Given {
         let command = command.into();
         testing::given::<Task>(TASK, self.history)
             .when(|task: Option<&Task>| decide(task, &command, &context))
+    }
+}
+
+/// A command to bring the task back to the end of this history.
+pub(super) fn revert_to(history: &[TaskEvent]) -> RevertTask {
+    RevertTask {
+        to_version: history.len() as u64,
+        was: fold(history).map(Box::new),
     }
 }

@@ -1,24 +1,30 @@
 //! The promises about encrypted events and the keys of people, for any database.
 
 mod followed_erasures;
+mod revived_keys;
+mod unusable_keys;
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
-use database::{Database, Schema};
-use event_store::{EventStore, Page, StoreError};
+use database::Database;
+use event_store::{EventStore, StoreError};
 use events::{
     Actor, ERASED, Encoding, Event, EventId, Metadata, NewEvent, RecordedEvent, StreamName, TaskEvent,
     TaskRenamed, Timestamp, UserId,
 };
 use runtime::SystemClock;
-use sealing::{Comparison, Copied, KeyError, MasterKeys, SealedStore, SubjectKeys, erased_people};
+use sealing::{KeyError, MasterKeys, SealedStore, SubjectKeys};
 use test_support::{FaultyStore, eventually};
 use uuid::Uuid;
 
 pub(crate) use followed_erasures::whoever_was_erased_is_found_when_their_key_is_put_back;
+pub(crate) use revived_keys::{
+    who_was_erased_and_has_a_key_again_is_found, who_was_erased_gets_no_key_by_a_copy,
+};
+pub(crate) use unusable_keys::{
+    a_lost_key_is_not_replaced, an_unusable_key_is_one_unreadable_record,
+    readiness_asks_whether_keys_can_be_made, without_the_keys_nothing_is_appended,
+};
 
 const TITLE: &str = "Call Dr. Ames about the results";
 const REQUEST: &str = "ada@example.org";
@@ -237,66 +243,6 @@ pub(crate) async fn what_was_moved_does_not_open(place: Place) {
     }
 }
 
-/// Damages of the row of a key. `$1` is its person.
-const DAMAGES: [&str; 4] = [
-    "UPDATE data_keys SET wrapped = (SELECT wrapped FROM data_keys WHERE subject <> $1 AND wrapped IS NOT NULL LIMIT 1) \
-     WHERE subject = $1",
-    "UPDATE data_keys SET wrapped = NULL WHERE subject = $1",
-    "UPDATE data_keys SET master_key = NULL WHERE subject = $1",
-    "UPDATE data_keys SET master_key = 'of nobody' WHERE subject = $1",
-];
-const LOSS: &str = "DELETE FROM data_keys WHERE subject = $1";
-
-pub(crate) async fn an_unusable_key_is_one_unreadable_record(place: Place) {
-    let keys = place.keys().await;
-    let well = place.person(&keys).await;
-    let mut people = Vec::new();
-    for damage in DAMAGES.into_iter().chain([LOSS]) {
-        let person = place.person(&keys).await;
-        place.strike(damage, person).await;
-        people.push(person);
-    }
-    let lost = BTreeSet::from([people.pop().unwrap()]);
-    let damaged: BTreeSet<UserId> = people.into_iter().collect();
-    let again = place.keys().await;
-    let page: Page = place.sealed(&again).log_page(0, 10).await.unwrap();
-    assert_eq!(title(page.entries[0].as_ref().unwrap()), TITLE);
-    let (mut of_damaged, mut of_lost) = (BTreeSet::new(), BTreeSet::new());
-    for entry in &page.entries[1..] {
-        let unreadable = entry.as_ref().unwrap_err();
-        let people = if unreadable.reason.contains("damaged") {
-            &mut of_damaged
-        } else {
-            assert!(unreadable.reason.contains("missing"), "{unreadable}");
-            &mut of_lost
-        };
-        people.insert(unreadable.subject.unwrap());
-        // Everything but the personal data is there.
-        let impersonal = unreadable.impersonal.as_ref().unwrap();
-        assert_eq!(title(impersonal), ERASED);
-        assert_eq!(&*impersonal.metadata.correlation_id, ERASED);
-        assert_eq!(impersonal.position, unreadable.position);
-    }
-    assert_eq!((&of_damaged, &of_lost), (&damaged, &lost));
-    let strict = place.sealed(&again).read_all(0, 10).await.unwrap_err();
-    assert!(matches!(strict, StoreError::KeyUnusable(_)), "{strict}");
-    let compared = again.compare(&*place.log).await.unwrap();
-    let expected = Comparison {
-        damaged: damaged.clone(),
-        lost,
-        ..Comparison::default()
-    };
-    assert_eq!(compared, expected);
-    // Rotation does not change them, reports them, and continues with the others.
-    let both = place.keys_with(&["cd", "ab"]).await.unwrap();
-    let rewrapped = both.rewrap().await.unwrap();
-    assert_eq!(rewrapped.keys, 1);
-    assert_eq!(rewrapped.damaged.into_iter().collect::<BTreeSet<_>>(), damaged);
-    let new = place.keys_with(&["cd"]).await.unwrap();
-    let page = place.sealed(&new).log_page(0, 1).await.unwrap();
-    assert_eq!(page.entries[0].as_ref().unwrap().metadata.subject, well);
-}
-
 /// One process has found no key, and before it looks into the log, another has created one and used it.
 pub(crate) async fn two_first_events_of_a_person_lose_no_key(place: Place) {
     let subject = UserId(Uuid::now_v7());
@@ -322,52 +268,6 @@ pub(crate) async fn two_first_events_of_a_person_lose_no_key(place: Place) {
     );
     let appended = slow.append(&account, 1, vec![renamed(subject)]).await;
     assert_eq!(appended.unwrap().version, 2);
-}
-
-pub(crate) async fn a_lost_key_is_not_replaced(place: Place) {
-    let keys = place.keys().await;
-    let store = place.sealed(&keys);
-    let (lost, damaged) = (UserId(Uuid::now_v7()), UserId(Uuid::now_v7()));
-    for person in [lost, damaged] {
-        let account = StreamName::account(person);
-        store.append(&account, 0, vec![renamed(person)]).await.unwrap();
-    }
-    let backup = place.wrapped(lost).await.unwrap();
-    place.strike(LOSS, lost).await;
-    place.strike(DAMAGES[0], damaged).await;
-    let store = place.sealed(&place.keys().await);
-    for person in [lost, damaged] {
-        let refused = store
-            .append(&stream(), 0, vec![renamed(person)])
-            .await
-            .unwrap_err();
-        assert!(matches!(refused, StoreError::KeyUnusable(_)), "{refused}");
-        assert!(refused.to_string().contains(&person.to_string()), "{refused}");
-    }
-    assert_eq!(place.wrapped(lost).await, None);
-    // After they were restored from a backup, everything works.
-    let restore = "INSERT INTO data_keys (subject, master_key, wrapped, created_at) \
-         VALUES ($1, (SELECT id FROM master_keys), $2, 1)";
-    place
-        .database
-        .execute(restore, &[lost.0.into(), backup.into()])
-        .await
-        .unwrap();
-    store.append(&stream(), 0, vec![renamed(lost)]).await.unwrap();
-    let read = store.read_stream(&stream(), 0, 10).await.unwrap();
-    assert_eq!(title(&read[0]), TITLE);
-}
-
-/// A role that cannot create keys cannot register anybody, whatever it has in its cache.
-pub(crate) async fn readiness_asks_whether_keys_can_be_made(place: Place) {
-    let keys = place.keys().await;
-    let store = place.sealed(&keys);
-    place.person(&keys).await;
-    store.can_append().await.unwrap();
-    let sql = "ALTER TABLE data_keys RENAME TO data_keys_away";
-    place.database.execute(sql, &[]).await.unwrap();
-    let refused = store.can_append().await;
-    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
 }
 
 pub(crate) async fn rotation_wraps_every_key_again(place: Place) {
@@ -422,98 +322,6 @@ pub(crate) async fn what_comes_sealed_over_the_bus_is_opened(place: Place) {
     assert_eq!(title(opened[0].as_ref().unwrap()), TITLE);
     let as_it_was = place.log.opened(sent.clone()).await.unwrap();
     assert_eq!(as_it_was[0].as_ref().unwrap(), &sent[0]);
-}
-
-pub(crate) async fn without_the_keys_nothing_is_appended(place: Place) {
-    let keys = place.keys().await;
-    place.person(&keys).await;
-    let sql = "ALTER TABLE data_keys RENAME TO data_keys_away";
-    place.database.execute(sql, &[]).await.unwrap();
-    let store = place.sealed(&place.keys().await);
-    let result = store
-        .append(&stream(), 1, vec![renamed(UserId(Uuid::now_v7()))])
-        .await;
-    assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
-    let result = store.log_page(0, 10).await;
-    assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
-    assert_eq!(place.log.head().await.unwrap(), 1);
-}
-
-pub(crate) async fn who_was_erased_and_has_a_key_again_is_found(place: Place) {
-    let keys = place.keys().await;
-    let mut people = Vec::new();
-    for _ in 0..3 {
-        people.push(place.person(&keys).await);
-    }
-    for person in &people[1..] {
-        let erased = NewEvent {
-            kind: "account.erased".to_owned(),
-            data: "{}".into(),
-            ..renamed(*person)
-        };
-        let stream = StreamName::account(*person);
-        place
-            .sealed(&keys)
-            .append(&stream, 0, vec![erased])
-            .await
-            .unwrap();
-        assert_eq!(
-            keys.compare(&*place.log).await.unwrap().revived,
-            BTreeSet::from([*person]),
-            "not yet destroyed"
-        );
-        keys.destroy(*person).await.unwrap();
-        assert_eq!(keys.compare(&*place.log).await.unwrap(), Comparison::default());
-    }
-    // A backup from before a registration does not have the person's key at all.
-    let sql = "DELETE FROM data_keys WHERE subject = $1";
-    place.database.execute(sql, &[people[2].0.into()]).await.unwrap();
-    let compared = keys.compare(&*place.log).await.unwrap();
-    let revived = BTreeSet::from([people[2]]);
-    assert_eq!(
-        compared,
-        Comparison {
-            revived,
-            ..Comparison::default()
-        }
-    );
-}
-
-/// Copies keys from before the erasure into a database that knows nothing of it.
-pub(crate) async fn who_was_erased_gets_no_key_by_a_copy(place: Place) {
-    let keys = place.keys().await;
-    let (erased, stays) = (place.person(&keys).await, place.person(&keys).await);
-    let event = NewEvent {
-        kind: "account.erased".to_owned(),
-        data: "{}".into(),
-        ..renamed(erased)
-    };
-    let stream = StreamName::account(erased);
-    place.sealed(&keys).append(&stream, 0, vec![event]).await.unwrap();
-    let (_kept, other) = empty_keys().await;
-    let here = SubjectKeys::open(other, master_keys(&["ab"]), Arc::new(SystemClock))
-        .await
-        .unwrap();
-    let of_log = erased_people(&*place.log).await.unwrap();
-    assert_eq!(of_log, BTreeSet::from([erased]));
-    for again in [false, true] {
-        let copied = here.copy_from(&place.database, &of_log).await.unwrap();
-        let first = Copied {
-            keys: 1,
-            destroyed: 1,
-        };
-        assert_eq!(copied, if again { Copied::default() } else { first });
-        let people = BTreeSet::from([erased, stays]);
-        assert_eq!(here.destroyed(&people).await.unwrap(), of_log);
-    }
-}
-
-/// A database of keys in its own file.
-async fn empty_keys() -> (tempfile::TempDir, Database) {
-    let directory = tempfile::tempdir().unwrap();
-    let url = Database::file_url(&directory.path().join("subject-keys.db"));
-    let database = Database::open(&url, Schema::SubjectKeys, 2).await.unwrap();
-    (directory, database)
 }
 
 pub(crate) async fn clear_events_of_before_are_read(place: Place) {

@@ -1,0 +1,78 @@
+//! A bus that refuses, forgets and panics.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use auth_client::{KEYS_QUEUE, VERIFY_QUEUE, Verifier, VerifierOptions, VerifyError};
+use events::Timestamp;
+use futures::future::join_all;
+use runtime::Background;
+use test_support::{FaultyBus, TestClock, eventually};
+
+use crate::{
+    fixture::{FakeKeys, START, options, serve, token},
+    signer::Signer,
+};
+
+/// A verifier whose checks may take little time, and a bus that gives it the keys and lets it listen at the third try only.
+async fn over_faulty_bus() -> (Arc<Verifier>, Arc<FaultyBus>) {
+    let bus = FaultyBus::new();
+    bus.listens_to_refuse.store(2, Ordering::SeqCst);
+    let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(START)));
+    let background = Background::new();
+    let keys = FakeKeys {
+        signer: Mutex::new(Signer::new(1)),
+        asked: AtomicUsize::new(0),
+    };
+    serve(&bus, KEYS_QUEUE, Arc::new(keys), &background);
+    let hasty = VerifierOptions {
+        deadline: Duration::from_millis(100),
+        ..options(&clock)
+    };
+    let verifier = Verifier::start(Arc::clone(&bus) as _, hasty, &background).await;
+    eventually("the keys are known", || async {
+        verifier.subject(&token(1)).is_some()
+    })
+    .await;
+    (verifier, bus)
+}
+
+#[tokio::test]
+async fn a_check_that_panics_leaves_nobody_waiting() {
+    let (verifier, bus) = over_faulty_bus().await;
+    *bus.panicking_queue.lock().unwrap() = Some(VERIFY_QUEUE);
+    for _ in 0..2 {
+        let token = token(1);
+        for answer in join_all((0..8).map(|_| verifier.verify(&token))).await {
+            assert!(matches!(answer, Err(VerifyError::Unavailable(_))), "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bus_that_forgets_a_request_leaves_nobody_waiting() {
+    let (verifier, bus) = over_faulty_bus().await;
+    *bus.silent_queue.lock().unwrap() = Some(VERIFY_QUEUE);
+    let unavailable = verifier.verify(&token(1)).await;
+    assert!(
+        matches!(unavailable, Err(VerifyError::Unavailable(_))),
+        "{unavailable:?}"
+    );
+    bus.down.store(true, Ordering::SeqCst);
+    assert!(!verifier.is_connected(), "it knows that nobody can be asked");
+}
+
+#[tokio::test]
+async fn a_bus_that_cannot_be_listened_to_yet_is_tried_again() {
+    let (_verifier, bus) = over_faulty_bus().await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while bus.listens.load(Ordering::SeqCst) < 3 {
+        assert!(tokio::time::Instant::now() < deadline, "it keeps trying");
+        tokio::task::yield_now().await;
+    }
+}
