@@ -9,7 +9,7 @@ use events::{Role, UserId};
 use http_api::{NoFields, PathId, RequestContext};
 
 use super::answer;
-use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError, revoke_program_tokens};
+use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError, program_tokens};
 
 pub(crate) async fn of_the_caller(
     State(auth): State<Arc<Auth>>,
@@ -19,7 +19,7 @@ pub(crate) async fn of_the_caller(
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let (changed, _) = revoke_program_tokens::revoke_all(&auth, id, &metadata).await?;
+    let (changed, _) = program_tokens::revoke_all(&auth, id, &metadata).await?;
     Ok(answer::no_content(id, changed.position))
 }
 
@@ -33,6 +33,6 @@ pub(crate) async fn of_somebody(
     caller.require(Role::Admin)?;
     let id = id.or_not_found()?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let (changed, _) = revoke_program_tokens::revoke_all(&auth, id, &metadata).await?;
+    let (changed, _) = program_tokens::revoke_all(&auth, id, &metadata).await?;
     Ok(answer::no_content(id, changed.position))
 }

@@ -5,7 +5,7 @@ mod account_holder;
 mod erase;
 mod grant_role;
 mod import;
-mod reset_password;
+mod offer_reset;
 mod revoke_program_tokens;
 
 use std::fmt;

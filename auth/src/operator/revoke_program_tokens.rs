@@ -3,7 +3,7 @@
 use events::{CorrelationId, UserId};
 
 use super::Operator;
-use crate::{command_metadata::CommandMetadata, revoke_program_tokens::revoke_all};
+use crate::{command_metadata::CommandMetadata, program_tokens::revoke_all};
 
 impl Operator {
     /// Revokes all program tokens of the account `id`, and returns how many there were. Sessions stay.
