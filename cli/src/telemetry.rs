@@ -36,7 +36,7 @@ impl Telemetry {
     pub(crate) fn start(
         settings: &Settings,
         format: LogFormat,
-        role: &str,
+        role: &'static str,
         runtime: &Handle,
     ) -> anyhow::Result<Self> {
         let (layer, exporting) = match &settings.log.otlp_endpoint {
