@@ -11,7 +11,7 @@
 #![expect(missing_docs, reason = "only the program itself uses a role")]
 
 mod changed_tasks;
-pub mod domain;
+mod domain;
 mod endpoints;
 mod error;
 pub mod handling;

@@ -28,7 +28,7 @@ impl ExpectedVersion {
 
 /// The facts for a decision besides the task's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Context {
+pub(crate) struct Context {
     /// The task that the command is about.
     pub task: TaskId,
     pub caller: UserId,

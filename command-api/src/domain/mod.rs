@@ -29,21 +29,21 @@ mod scenario;
 #[cfg(test)]
 mod taking_back_tests;
 
-pub use cancel_task::CancelTask;
-pub use change_task::ChangeTask;
-pub use command::Command;
-pub use complete_task::CompleteTask;
-pub use context::{Context, ExpectedVersion};
-pub use create_task::CreateTask;
-pub use delete_task::DeleteTask;
+pub(crate) use cancel_task::CancelTask;
+pub(crate) use change_task::ChangeTask;
+pub(crate) use command::Command;
+pub(crate) use complete_task::CompleteTask;
+pub(crate) use context::{Context, ExpectedVersion};
+pub(crate) use create_task::CreateTask;
+pub(crate) use delete_task::DeleteTask;
 use events::{Task, TaskEvent};
-pub use purge_task::purge;
-pub use refusal::Refusal;
-pub use reopen_task::ReopenTask;
-pub use restore_task::RestoreTask;
-pub use revert_task::RevertTask;
-pub use start_task::StartTask;
-pub use undo_task::UndoTask;
+pub(crate) use purge_task::purge;
+pub(crate) use refusal::Refusal;
+pub(crate) use reopen_task::ReopenTask;
+pub(crate) use restore_task::RestoreTask;
+pub(crate) use revert_task::RevertTask;
+pub(crate) use start_task::StartTask;
+pub(crate) use undo_task::UndoTask;
 
 /// The events of `command` for a task in `state` (`None`: there is no such task). An empty list means that the task
 /// already is as wanted.
@@ -53,7 +53,11 @@ pub use undo_task::UndoTask;
 ///
 /// # Errors
 /// The [`Refusal`]. Then nothing happens, even if only one part of the command is refused.
-pub fn decide(state: Option<&Task>, command: &Command, context: &Context) -> Result<Vec<TaskEvent>, Refusal> {
+pub(crate) fn decide(
+    state: Option<&Task>,
+    command: &Command,
+    context: &Context,
+) -> Result<Vec<TaskEvent>, Refusal> {
     match command {
         Command::Create(create) => create.decide(state, context),
         Command::Change(change) => change.decide(live_task(state, context)?),

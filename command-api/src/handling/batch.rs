@@ -12,7 +12,7 @@ impl CommandHandler {
     ///
     /// Commands on one task run one after another. Commands on different tasks run concurrently, so that the store
     /// can append their events together. If the result of a command is unknown, later ones on its task are not tried:
-    /// they are [`CommandError::HeldUp`].
+    /// they are `CommandError::HeldUp`.
     pub async fn handle_all(&self, requests: &[CommandRequest]) -> Vec<Result<Executed, CommandError>> {
         let chains = chains(requests);
         let done = join_all(chains.iter().map(|chain| self.handle_chain(requests, chain))).await;

@@ -114,7 +114,7 @@ impl CommandHandler {
     /// Runs `request`, once.
     ///
     /// # Errors
-    /// [`CommandError::Refused`] when it is refused. After any other error it may still take effect; repeating it
+    /// `CommandError::Refused` when it is refused. After any other error it may still take effect; repeating it
     /// with the same idempotency key is safe.
     pub async fn handle(&self, request: &CommandRequest) -> Result<Executed, CommandError> {
         let result = self.run(request).await;

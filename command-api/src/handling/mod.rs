@@ -20,12 +20,13 @@ mod task_snapshot;
 mod task_state;
 mod task_states;
 
-pub use error::CommandError;
 pub use handler::CommandHandler;
-pub use idempotency_key::{IdempotencyKey, InvalidKey};
-pub use kept_answer::{CommandResult, KeptAnswer};
+pub use idempotency_key::IdempotencyKey;
 pub use metrics::CommandMetrics;
-pub use request::{CommandMetadata, CommandRequest, Executed, Tries};
-pub use snapshots::clean_up_snapshots;
-pub use task_snapshot::KeptTask;
-pub use task_state::TaskState;
+
+pub(crate) use error::CommandError;
+pub(crate) use kept_answer::{CommandResult, KeptAnswer};
+pub(crate) use request::{CommandMetadata, CommandRequest, Executed, Tries};
+pub(crate) use snapshots::clean_up_snapshots;
+pub(crate) use task_snapshot::KeptTask;
+pub(crate) use task_state::TaskState;

@@ -69,6 +69,6 @@ impl Snapshots<FoldedTask> for TaskSnapshots {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn clean_up_snapshots(operations: &Database) -> Result<u64, DatabaseError> {
+pub(crate) async fn clean_up_snapshots(operations: &Database) -> Result<u64, DatabaseError> {
     SnapshotTable::new(operations.clone(), SQL).clean_up().await
 }
