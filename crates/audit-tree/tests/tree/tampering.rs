@@ -142,7 +142,7 @@ async fn changed_tiles_and_checkpoints_are_found(fixture: Fixture) {
     fixture.in_tree("DELETE FROM tree_tiles WHERE level = 1").await;
     assert_upper_tile_differs(&fixture.verify(&[]).await);
     fixture
-        .in_tree("UPDATE tree_checkpoints SET note = replace(note, '300', '299')")
+        .in_tree("UPDATE tree_checkpoints SET note = replace(note, '\n300\n', '\n299\n')")
         .await;
     let report = fixture.verify(&[]).await;
     assert!(!report.differences.is_empty());
