@@ -56,7 +56,8 @@ impl FrontDoor {
         };
         let (path, target) = *found.value;
         AccessNotes::of(request.extensions()).route(path);
-        let forwarding = |request| forward::forward(gateway, target, request);
+        // Boxed, because what surrounds it is moved several times for each request.
+        let forwarding = |request| Box::pin(forward::forward(gateway, target, request));
         guard.admit(Some(path), request, forwarding).await
     }
 }

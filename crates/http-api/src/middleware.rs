@@ -87,9 +87,9 @@ where
     F: Fn(Request) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Response> + Send + 'static,
 {
+    // Boxed here, and not moved again.
     Router::new().fallback_service(service_fn(move |request| {
-        let answering = answer(request);
-        async move { Ok::<_, Infallible>(answering.await) }
+        Box::pin(answer(request)).map(Ok::<_, Infallible>)
     }))
 }
 
