@@ -2,16 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use tokio::{
-    sync::Mutex,
-    task::JoinHandle,
-    time::{Instant, timeout},
-};
+use runtime::BlockingCalls;
+use tokio::{sync::Mutex, time::Instant};
 
-use crate::{
-    keys::{self, Keys, KeysUnusable},
-    token::AccessTokens,
-};
+use crate::{keys, token::AccessTokens};
 
 /// The pause between two reads because of unknown key ids, which clients can invent.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -25,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct KeyFiles {
     directory: PathBuf,
+    reads: BlockingCalls,
     looked: Mutex<Look>,
 }
 
@@ -34,8 +29,6 @@ struct Look {
     at: Instant,
     /// The error, so that it is logged once.
     problem: Option<String>,
-    /// A read that has not ended. Another one would take another thread.
-    reading: Option<JoinHandle<Result<Keys, KeysUnusable>>>,
 }
 
 impl KeyFiles {
@@ -43,10 +36,10 @@ impl KeyFiles {
     pub(crate) fn new(directory: PathBuf) -> Self {
         Self {
             directory,
+            reads: BlockingCalls::new(1, PATIENCE),
             looked: Mutex::new(Look {
                 at: Instant::now(),
                 problem: None,
-                reading: None,
             }),
         }
     }
@@ -55,23 +48,15 @@ impl KeyFiles {
     /// stay the same, and while the directory does not answer. Returns whether a key was removed.
     pub(crate) async fn renew(&self, tokens: &AccessTokens) -> bool {
         let mut looked = self.looked.lock().await;
-        let is_late = looked.reading.as_ref().is_some_and(|read| !read.is_finished());
-        if is_late || looked.at.elapsed() < LOOK_AGAIN {
+        if looked.at.elapsed() < LOOK_AGAIN {
             return false;
         }
-        let reading = looked.reading.get_or_insert_with(|| {
-            let directory = self.directory.clone();
-            tokio::task::spawn_blocking(move || keys::read(&directory))
-        });
-        let read = timeout(PATIENCE, reading).await;
-        if read.is_ok() {
-            looked.reading = None;
-        }
+        let directory = self.directory.clone();
+        let read = self.reads.run(move || keys::read(&directory)).await;
         looked.at = Instant::now();
         let mut is_one_gone = false;
         let problem = match read {
-            Err(_) => Some("the directory does not answer".to_owned()),
-            Ok(Ok(Ok(keys))) => {
+            Ok(Ok(keys)) => {
                 let earlier = tokens.keyring();
                 if keys.keyring.kids() != earlier.kids() {
                     tracing::info!(keys = ?keys.keyring.kids(), "the signing keys have changed");
@@ -80,8 +65,8 @@ impl KeyFiles {
                 tokens.replace_keyring(keys.keyring);
                 None
             }
-            Ok(Ok(Err(error))) => Some(error.to_string()),
             Ok(Err(error)) => Some(error.to_string()),
+            Err(error) => Some(error.to_string()),
         };
         if problem != looked.problem
             && let Some(error) = &problem

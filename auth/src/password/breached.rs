@@ -8,8 +8,10 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
+use runtime::BlockingCalls;
 use sha1::{Digest, Sha1};
 
 use super::Password;
@@ -18,6 +20,10 @@ use super::Password;
 const DIGITS: usize = 40;
 /// The longest line: a hash, a colon, a number and the end of the line.
 const LONGEST_LINE: usize = 64;
+
+/// The most searches at the same time, and how long each may take, including the wait for its turn.
+const SEARCHES: usize = 8;
+const SEARCH_WITHIN: Duration = Duration::from_secs(5);
 
 /// The file of breached passwords cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +39,7 @@ pub(crate) struct BreachedPasswords {
     path: PathBuf,
     file: File,
     bytes: u64,
+    searches: BlockingCalls,
 }
 
 impl BreachedPasswords {
@@ -51,6 +58,7 @@ impl BreachedPasswords {
             path: path.to_owned(),
             file,
             bytes,
+            searches: BlockingCalls::new(SEARCHES, SEARCH_WITHIN),
         };
         breached.line_at(0).map_err(unusable)?;
         Ok(breached)
@@ -66,13 +74,14 @@ impl BreachedPasswords {
             path: self.path.clone(),
             source,
         };
-        tokio::task::spawn_blocking(move || {
+        let search = move || {
             let hash = hex::encode_upper(Sha1::digest(password.normalized().as_bytes()));
             breached.find(hash.as_bytes())
-        })
-        .await
-        .map_err(|_| unusable(io::Error::other("the reading thread broke off")))?
-        .map_err(unusable)
+        };
+        let found = self.searches.run(search).await;
+        found
+            .map_err(|error| unusable(io::Error::other(error)))?
+            .map_err(unusable)
     }
 
     /// Finds a hash by binary search: about 35 short reads in a file of a thousand million lines.

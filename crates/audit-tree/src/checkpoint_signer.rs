@@ -10,7 +10,7 @@ mod signing_checks;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use event_store::{EventStore, StoredPage};
-use runtime::{Backoff, Clock, Rounds};
+use runtime::{Backoff, BlockingCalls, Clock, Rounds};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transparency_log::{Algorithm, Checkpoint, Note, Signer};
@@ -36,6 +36,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a signer that stops tries to record what was signed last.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
+/// How long it may take to write beside the keys what was signed.
+const WRITE_WITHIN: Duration = Duration::from_secs(2);
 /// The number of checkpoints of a tree that are kept. Older ones are deleted each time this many have been added.
 const KEPT_CHECKPOINTS: i64 = 10_000;
 const CHECKPOINTS_PER_CLEANING: u32 = 100;
@@ -53,6 +55,7 @@ pub struct CheckpointSigner {
     overtaken_at: Option<u64>,
     checkpoints: u32,
     forgetful: bool,
+    writes: BlockingCalls,
     /// The search in the log for the origin of the tree, while nothing was signed under it and checkpoints of other
     /// origins are recorded.
     announcement: Option<AnnouncementSearch>,
@@ -93,6 +96,7 @@ impl CheckpointSigner {
             overtaken_at: None,
             checkpoints: 0,
             forgetful: false,
+            writes: BlockingCalls::new(1, WRITE_WITHIN),
             announcement: None,
         }
     }
@@ -297,7 +301,7 @@ impl CheckpointSigner {
     /// Records a signed checkpoint beside the keys. A failure is logged once and ignored.
     async fn remember(&mut self, origin: &str, note: &Note) {
         let (memory, origin, note) = (LastSigned::new(&self.keys), origin.to_owned(), note.clone());
-        let written = tokio::task::spawn_blocking(move || memory.write(&origin, &note)).await;
+        let written = self.writes.run(move || memory.write(&origin, &note)).await;
         let failed = match written {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),

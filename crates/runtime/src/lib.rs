@@ -4,6 +4,7 @@
 mod access_sampling;
 mod background;
 mod backoff;
+mod blocking;
 mod clock;
 pub mod descriptors;
 mod keyed_semaphore;
@@ -20,6 +21,7 @@ pub mod telemetry;
 
 pub use background::{Background, spawn};
 pub use backoff::{Backoff, jittered};
+pub use blocking::{BlockingCalls, NoAnswer};
 pub use clock::{Clock, SystemClock, new_id};
 pub use keyed_semaphore::{KeyedPermit, KeyedSemaphore, NoKeyedPermit};
 pub use metrics::Metrics;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use ring::digest;
-use runtime::private_files;
+use runtime::{BlockingCalls, private_files};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -21,6 +21,8 @@ use crate::{
 
 /// The pause between two reads of the file because of an unknown key.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a read of the file is waited for. Whoever registers waits for it.
+const READ_WITHIN: Duration = Duration::from_secs(1);
 /// How old the first key of the file must be before the others are removed: longer than a process that has read the
 /// old file may take to write what it wrapped.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -39,6 +41,7 @@ pub struct MasterKeys {
     file: Option<PathBuf>,
     /// The origin of the keys, for messages.
     place: String,
+    reads: BlockingCalls,
     known: Mutex<Known>,
 }
 
@@ -55,6 +58,7 @@ impl MasterKeys {
         Self {
             file: None,
             place: "none".to_owned(),
+            reads: BlockingCalls::new(1, READ_WITHIN),
             known: Mutex::new(Known {
                 keys: Arc::default(),
                 looked: Instant::now(),
@@ -107,6 +111,7 @@ impl MasterKeys {
         Ok(Self {
             file,
             place,
+            reads: BlockingCalls::new(1, READ_WITHIN),
             known: Mutex::new(Known {
                 keys: Arc::new(keys),
                 looked: Instant::now(),
@@ -131,11 +136,11 @@ impl MasterKeys {
         Arc::clone(&self.lock().keys)
     }
 
-    /// Reads the file again, so that a new first key is used from now on. Without a file, or when it cannot be read,
-    /// nothing changes.
+    /// Reads the file again, so that a new first key is used from now on. Without a file, or when it cannot be read in
+    /// time, nothing changes.
     pub(crate) async fn renewed(&self) -> Arc<Vec<MasterKey>> {
         if let Some(path) = self.file.clone() {
-            let read = tokio::task::spawn_blocking(move || read(&path)).await;
+            let read = self.reads.run(move || read(&path)).await;
             match read.map(|text| text.ok().and_then(|text| parse(&text))) {
                 Ok(Some(keys)) => {
                     let mut known = self.lock();

@@ -64,3 +64,21 @@ async fn a_key_that_another_process_adds_is_found_and_the_old_one_is_not_taken_o
     theirs.forget_old().await.unwrap();
     assert_eq!(MasterKeys::from_file(&path).unwrap().ids(), [new]);
 }
+
+#[tokio::test]
+async fn a_file_that_does_not_answer_keeps_nobody_from_the_known_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("master-keys");
+    let keys = MasterKeys::open_or_create(&path, true).unwrap();
+    let known = keys.ids();
+    fs::remove_file(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    // Whoever reads a pipe waits as long as somebody may write.
+    let writer = fs::File::options().read(true).write(true).open(&path).unwrap();
+    for _ in 0..2 {
+        let renewed = keys.renewed().await;
+        assert_eq!(renewed.iter().map(|key| &key.id).collect::<Vec<_>>(), [&known[0]]);
+    }
+    drop(writer);
+}
