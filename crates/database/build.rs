@@ -25,6 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             write_folder(&mut text, &name, &root.join(schema).join(dialect))?;
         }
     }
+    // Otherwise a new file is noticed only when this crate changes.
+    println!("cargo::rerun-if-changed={}", root.display());
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("migrations.rs"), text)?;
     Ok(())
 }
