@@ -210,8 +210,11 @@ impl Builder {
         for (status, codes) in by_status {
             let names: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
             let mut name = names.join(".");
-            if status == 415 {
-                name.extend([".", self.accepted.unwrap_or_default()]);
+            // The headers of these differ among endpoints.
+            match status {
+                412 if self.has_entity_tag() => name.push_str(".ETag"),
+                415 => name.extend([".", self.accepted.unwrap_or_default()]),
+                _ => {}
             }
             let response = RefOr::Ref(reference("responses", &name));
             responses.responses.insert(status.to_string(), response);
@@ -231,13 +234,16 @@ impl Builder {
         }
     }
 
+    /// Whether there is an entity tag: what is made, or concerns several tasks, has no version yet, or none.
+    fn has_entity_tag(&self) -> bool {
+        !matches!(self.method, HttpMethod::Post) || self.path.contains('{')
+    }
+
     /// The answer with one of these problems, which all have this status.
     fn problem(&self, status: u16, codes: &[ProblemCode]) -> Response {
         let headers: &[&str] = match (status, &self.accepted) {
             (401, _) => &["WWW-Authenticate"],
-            // What is made, or concerns several tasks, has no version yet, or none.
-            (412, _) if matches!(self.method, HttpMethod::Post) && !self.path.contains('{') => &[],
-            (412, _) => &["ETag"],
+            (412, _) if self.has_entity_tag() => &["ETag"],
             (415, Some(accepted)) => &[accepted],
             (429, _) => &["Retry-After", "RateLimit", "RateLimit-Policy"],
             (503, _) => &["Retry-After"],
