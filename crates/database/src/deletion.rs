@@ -18,14 +18,15 @@ impl Database {
         most: u64,
     ) -> Result<u64, DatabaseError> {
         let mut total = 0;
-        loop {
+        while total < most {
             let limit = BATCH.min(most - total);
             let all = [&[Value::from(limit)][..], values].concat();
             let deleted = self.execute(delete, &all).await?;
             total += deleted;
-            if deleted < BATCH {
-                return Ok(total);
+            if deleted < limit {
+                break;
             }
         }
+        Ok(total)
     }
 }
