@@ -13,12 +13,12 @@ use crate::{
     consistency::LatestTokens,
     cors,
     forward::Gateway,
+    front_door::FrontDoor,
     guard::{self, Guard},
     limits::Limiter,
     merged_metrics::MergedMetrics,
     policy::{self, Policies},
     reference,
-    router::FrontDoor,
     upstreams::{Backend, COMMAND_API, Client, UpstreamMetrics},
 };
 
@@ -84,8 +84,7 @@ pub async fn start(
         async move {
             let policy = policies.current();
             let request = client_address::arrive(&policy, request);
-            let answering =
-                |request| edge.answer(request, |request| async move { front_door.answer(request).await });
+            let answering = |request| edge.answer(request, |request| front_door.answer(request));
             cors::mark(&policy.origins, request, answering).await
         }
     }))
