@@ -72,6 +72,17 @@ can_make_users() {
     return 1
 }
 
+# Whether there are programs of PostgreSQL with which a test can start a server of its own.
+find_postgres_programs() {
+    local program
+    for program in /usr/lib/postgresql/*/bin/initdb; do
+        [[ -x $program ]] && return
+    done
+    can_install && install_packages postgresql && return
+    echo "no PostgreSQL server can be started: connections to one over TLS are not tried" >&2
+    return 1
+}
+
 # Whether a small disk can be mounted, to be filled.
 can_mount() {
     local disk mounted=1

@@ -13,7 +13,7 @@ const AT_ONCE: usize = 32;
 const PEOPLE: usize = 4;
 const BODY: usize = 1 << 20;
 /// Maximum growth of all processes together in bytes: the bodies, and twice their size.
-const MOST_GROWTH: u64 = 100 * 1024 * 1024;
+const MAX_GROWTH: u64 = 100 * 1024 * 1024;
 
 #[tokio::test]
 async fn embedded_batches_of_tiny_values_take_little_memory() {
@@ -47,7 +47,7 @@ async fn batches_of_tiny_values_take_little_memory(deployment: Deployment) {
     assert!(answers.iter().all(|status| *status == 400), "{answers:?}");
     let growth = system.memory("VmHWM").saturating_sub(before);
     eprintln!("{AT_ONCE} bodies took {} KiB at most", growth / 1024);
-    assert!(growth < MOST_GROWTH, "{growth} bytes");
+    assert!(growth < MAX_GROWTH, "{growth} bytes");
     until("it serves", Duration::from_secs(20), async || {
         people[0].get("/tasks").await.status == 200
     })

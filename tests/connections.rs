@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::support::{Deployment, Person, System};
 
 /// Maximum connections. PostgreSQL accepts 100, some of which are for superusers and operators.
-const MOST: i64 = 80;
+const MAX_CONNECTIONS: i64 = 80;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_of_every_role_share_postgres_and_rabbitmq_under_load() {
@@ -38,7 +38,7 @@ async fn two_replicas_of_every_role_share_postgres_and_rabbitmq_under_load() {
         }
     }
     assert!(most > 10, "{most} connections: did anybody do anything?");
-    assert!(most <= MOST, "{most} connections");
+    assert!(most <= MAX_CONNECTIONS, "{most} connections");
     observer.close().await.unwrap();
     system.stop().await;
 }

@@ -45,13 +45,8 @@ async fn embedded_system_keeps_the_contract_says_schemathesis() {
         system.launch(replica);
     }
     system.ready().await;
-    let root = Person::join(&system.base, "root").await;
+    let root = system.join_admin().await;
     let other = Person::join(&system.base, "other").await;
-    let granted = system
-        .tool(&["users", "grant", &root.email, "admin"])
-        .status()
-        .unwrap();
-    assert!(granted.success());
     let other_id = other.get("/auth/me").await.expect(200).body["user"]["id"]
         .as_str()
         .unwrap()

@@ -40,14 +40,6 @@ impl Operation {
     }
 }
 
-async fn admin(system: &System) -> Person {
-    let mut root = Person::join(&system.base, "root").await;
-    let granted = system.tool(&["users", "grant", &root.email, "admin"]).output();
-    assert!(granted.unwrap().status.success());
-    root.log_in().await;
-    root
-}
-
 #[track_caller]
 fn problem(answer: &Answer, status: u16, code: &str, about: &str) {
     assert_eq!(
@@ -63,7 +55,7 @@ fn problem(answer: &Answer, status: u16, code: &str, about: &str) {
 #[tokio::test]
 async fn embedded_endpoints_refuse_parameters_that_they_do_not_know() {
     let system = System::start(Deployment::Embedded).await;
-    let root = admin(&system).await;
+    let root = system.join_admin().await;
     let id = Uuid::now_v7().to_string();
     for operation in Operation::all() {
         let about = format!("{} {}", operation.method, operation.path);
@@ -82,7 +74,7 @@ async fn embedded_endpoints_refuse_parameters_that_they_do_not_know() {
 #[tokio::test]
 async fn embedded_endpoints_know_ids_in_their_hyphenated_form_only() {
     let system = System::start(Deployment::Embedded).await;
-    let root = admin(&system).await;
+    let root = system.join_admin().await;
     let me = root.get("/auth/me").await.expect(200).body["user"]["id"].clone();
     let me: Uuid = me.as_str().unwrap().parse().unwrap();
     let task = root.post("/tasks", serde_json::json!({"title": "one"})).await;

@@ -17,7 +17,7 @@ use crate::support::{Deployment, PASSWORD, Person, System, until};
 /// Number of times that every command is abandoned, each time after another delay.
 const ROUNDS: usize = 6;
 /// Maximum time from sending a request to hanging up, which is the duration of the slowest commands.
-const LONGEST_MOMENT: Duration = Duration::from_millis(120);
+const MAX_MOMENT: Duration = Duration::from_millis(120);
 const TIMEOUT: Duration = Duration::from_secs(30);
 const NEW_PASSWORD: &str = "another long passphrase";
 
@@ -38,14 +38,7 @@ async fn commands_run_to_their_end(deployment: Deployment) {
     eprintln!("HANG_UP_SEED={seed}");
     let moments = Moments(RefCell::new(StdRng::seed_from_u64(seed)));
     let system = System::start(deployment).await;
-    let root = Person::join(&system.base, "root").await;
-    let grant = system.tool(&["users", "grant", &root.email, "admin"]).output();
-    let grant = grant.unwrap();
-    assert!(
-        grant.status.success(),
-        "{}",
-        String::from_utf8_lossy(&grant.stderr)
-    );
+    let root = system.join_admin().await;
     for round in 0..ROUNDS {
         let ada = Person::join(&system.base, &format!("ada{round}")).await;
         tasks(&ada, &moments).await;
@@ -64,7 +57,7 @@ struct Moments(RefCell<StdRng>);
 impl Moments {
     fn next(&self) -> Duration {
         let mut random = self.0.borrow_mut();
-        LONGEST_MOMENT.mul_f64(random.random::<f64>() * random.random::<f64>())
+        MAX_MOMENT.mul_f64(random.random::<f64>() * random.random::<f64>())
     }
 
     /// Returns whether the connection is reset (RFC 9293, section 3.6) instead of closed.

@@ -412,3 +412,26 @@ fn a_file_of_somebody_else_keeps_its_rights() {
     place.run(&["events", "export", "--output", &file]);
     assert_eq!(mode(), 0o600);
 }
+
+#[tokio::test]
+async fn embedded_export_of_a_log_that_lacks_an_event_does_not_succeed() {
+    let mut system = System::start(Deployment::Embedded).await;
+    Person::join(&system.base, "ada").await;
+    system.terminate_all();
+    let log = Database::connect(&system.database_url("events.db"), Schema::EventStore, 1)
+        .await
+        .unwrap();
+    let remove = "DELETE FROM events WHERE position = 2";
+    assert_eq!(log.execute(remove, &[]).await.unwrap(), 1);
+    log.close().await;
+    let file = system.directory().join("log.ndjson");
+    // The second time it goes on with the file.
+    for _ in 0..2 {
+        let mut export = system.tool(&["events", "export", "--output", file.to_str().unwrap()]);
+        let output = export.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("no event at position 2"), "{said}");
+    }
+    system.stop().await;
+}

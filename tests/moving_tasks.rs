@@ -1,10 +1,16 @@
 //! A person's tasks are exported to a file and imported into another account without a difference.
 
-use std::{fs, process::Output};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
-use crate::support::{Deployment, Person, System};
+use crate::support::{Deployment, Person, System, binary};
 
 /// The fields of a task that a file contains.
 const KEPT: [&str; 6] = ["title", "description", "status", "priority", "due", "tags"];
@@ -99,11 +105,17 @@ async fn embedded_tasks_move_into_another_account_in_every_format() {
         let said = run(&system, &bob, &["import", "--dry-run", &file]);
         assert!(said.contains("101 tasks can be imported"), "{said}");
         assert_eq!(tasks(&bob).await, Vec::<Value>::new());
-        for _ in 0..2 {
+        for expected in ["imported 101 tasks", "0 created, 101 were imported before"] {
             let said = run(&system, &bob, &["import", &file]);
-            assert!(said.contains("imported 101 tasks"), "{said}");
+            assert!(said.contains(expected), "{said}");
             assert_eq!(tasks(&bob).await, of_ada, "{name}");
         }
+    }
+    let eve = Person::join(&system.base, "eve").await;
+    for number in [1, 2] {
+        let said = run(&system, &eve, &["import", "--again", &file("tasks.csv")]);
+        assert!(said.contains("imported 101 tasks"), "{said}");
+        assert_eq!(tasks(&eve).await.len(), 101 * number);
     }
     let text = fs::read_to_string(file("tasks.csv")).unwrap();
     assert!(
@@ -170,5 +182,58 @@ async fn embedded_tasks_move_into_another_account_in_every_format() {
     let output = file("nothing.json");
     assert!(refused(&system, &stranger, &["export", "--output", &output]).contains("401"));
     assert!(!fs::exists(&output).unwrap());
+    assert!(!fs::exists(output + ".partial").unwrap());
     system.stop().await;
+}
+
+#[test]
+fn embedded_export_that_is_interrupted_leaves_no_file_that_looks_complete() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("tasks.csv");
+    let api = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", api.local_addr().unwrap());
+    let export = || {
+        let mut command = binary();
+        command
+            .args(["tasks", "export", "--url", &url, "--output"])
+            .arg(&output);
+        command.env("TASKLEDGER_TOKEN", "a").stderr(Stdio::piped());
+        command
+    };
+    let running = export().spawn().unwrap();
+    // The first page is answered, the second is not.
+    let page = json!({"items": [], "next_cursor": "second"}).to_string();
+    let (mut first, _) = api.accept().unwrap();
+    assert!(first.read(&mut [0; 4_096]).unwrap() > 0);
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+    write!(first, "{head}\r\ncontent-length: {}\r\n\r\n{page}", page.len()).unwrap();
+    drop(first);
+    let (_second, _) = api.accept().unwrap();
+    let pid = running.id().to_string();
+    let signalled = Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap();
+    assert!(signalled.success());
+    let interrupted = running.wait_with_output().unwrap();
+    assert!(!interrupted.status.success(), "{interrupted:?}");
+    assert!(!fs::exists(&output).unwrap());
+    let again = export().output().unwrap();
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(
+        said.contains("tasks.csv.partial") && said.contains("delete it"),
+        "{said}"
+    );
+}
+
+#[test]
+fn embedded_export_from_an_address_where_nothing_listens_fails_at_once_and_writes_nothing() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let began = Instant::now();
+    let url = format!("http://{free}");
+    let mut command = binary();
+    command.args(["tasks", "export", "--url", &url]);
+    let output = command.env("TASKLEDGER_TOKEN", "a").output().unwrap();
+    assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("does not answer"), "{said}");
+    // Ten attempts take more than half a minute.
+    assert!(began.elapsed() < Duration::from_secs(15));
 }

@@ -43,25 +43,11 @@ async fn keys_that_are_put_back_open_nothing(deployment: Deployment) {
     let mut system = System::start(deployment).await;
     let ada = leave_traces(&system).await;
     let id = id_of(&ada).await;
-    let keys = Database::connect(&system.database_url("subject-keys.db"), Schema::SubjectKeys, 1)
-        .await
-        .unwrap();
-    let row = "SELECT master_key, wrapped FROM data_keys WHERE subject = $1";
-    let subject: Value = id.parse::<uuid::Uuid>().unwrap().into();
-    let row = keys
-        .fetch_optional(row, std::slice::from_ref(&subject))
-        .await
-        .unwrap()
-        .unwrap();
-    let (master_key, wrapped) = (row.text(0).unwrap(), row.optional_bytes(1).unwrap().unwrap());
+    let key = key_of(&system, &id).await;
 
     erase(&ada).await;
     system.terminate_all();
-    let put_back =
-        "UPDATE data_keys SET master_key = $2, wrapped = $3, destroyed_at = NULL WHERE subject = $1";
-    let values = [subject, master_key.into(), wrapped.into()];
-    assert_eq!(keys.execute(put_back, &values).await.unwrap(), 1);
-    keys.close().await;
+    put_key_back(&system, &id, key).await;
     let operations = Database::connect(&system.database_url("operations.db"), Schema::Operations, 1)
         .await
         .unwrap();
@@ -162,6 +148,74 @@ async fn last_admin_of_a_log_that_is_put_back_stays_erased(checks: bool) {
     carol.get("/auth/users").await.expect(200);
     system.read_models_equal_the_log().await;
     system.stop().await;
+}
+
+/// Each thing that disagrees is repaired by itself.
+#[tokio::test]
+async fn embedded_keys_are_destroyed_again_where_the_read_models_cannot_be_emptied() {
+    let mut system = System::start(Deployment::Embedded).await;
+    let ada = Person::join(&system.base, "ada").await;
+    let id = id_of(&ada).await;
+    let key = key_of(&system, &id).await;
+    erase(&ada).await;
+    system.read_models_equal_the_log().await;
+    system.terminate_all();
+    put_key_back(&system, &id, key).await;
+    let read_models = system.read_models().await;
+    for sql in [
+        "UPDATE checkpoints SET event_id = '00000000-0000-4000-8000-000000000000'",
+        "CREATE TRIGGER refuse BEFORE DELETE ON audit_log BEGIN SELECT RAISE(ABORT, 'not now'); END",
+    ] {
+        read_models.execute(sql, &[]).await.unwrap();
+    }
+    let repair = ["restore", "check", "--repair", "--json"];
+    let output = system.tool(&repair).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["revived_keys"], json!([id]), "{said}");
+    let failed = said["not_repaired"].as_array().unwrap();
+    assert!(failed.len() == 1 && failed[0]["what"] == "read_models", "{said}");
+    assert_eq!(
+        key_of(&system, &id).await,
+        [Value::from(None::<String>), Value::from(None::<Vec<u8>>)]
+    );
+
+    read_models.execute("DROP TRIGGER refuse", &[]).await.unwrap();
+    read_models.close().await;
+    assert_eq!(check(&system, &["--repair"]), (Some(0), json!([])));
+    launch(&mut system).await;
+    system.read_models_equal_the_log().await;
+    system.stop().await;
+}
+
+async fn keys(system: &System) -> Database {
+    Database::connect(&system.database_url("subject-keys.db"), Schema::SubjectKeys, 1)
+        .await
+        .unwrap()
+}
+
+fn subject(id: &str) -> Value {
+    id.parse::<uuid::Uuid>().unwrap().into()
+}
+
+/// The wrapped key of a person, after the id of its master key.
+async fn key_of(system: &System, id: &str) -> [Value; 2] {
+    let keys = keys(system).await;
+    let sql = "SELECT master_key, wrapped FROM data_keys WHERE subject = $1";
+    let row = keys.fetch_optional(sql, &[subject(id)]).await.unwrap().unwrap();
+    keys.close().await;
+    [
+        row.optional_text(0).unwrap().into(),
+        row.optional_bytes(1).unwrap().into(),
+    ]
+}
+
+async fn put_key_back(system: &System, id: &str, [master_key, wrapped]: [Value; 2]) {
+    let keys = keys(system).await;
+    let sql = "UPDATE data_keys SET master_key = $2, wrapped = $3, destroyed_at = NULL WHERE subject = $1";
+    let values = [subject(id), master_key, wrapped];
+    assert_eq!(keys.execute(sql, &values).await.unwrap(), 1);
+    keys.close().await;
 }
 
 /// Copies everything but the keys, while nothing runs.

@@ -164,14 +164,29 @@ async fn embedded_restore_by_the_documented_steps_gives_exactly_the_backup() {
     for (name, schema) in DATABASES {
         let url = system.database_url(&format!("{name}.db"));
         let database = Database::connect(&url, schema, 1).await.unwrap();
-        let copy = system.directory().join(format!("{name}.bak"));
+        let part = if name == "subject-keys" { "keys" } else { "log" };
+        let directory = system.directory().join("backup").join(part);
+        fs::create_dir_all(&directory).unwrap();
+        let copy = directory.join(format!("{name}.bak"));
         let copy = copy.to_str().unwrap().into();
         database.execute("VACUUM INTO $1", &[copy]).await.unwrap();
         database.close().await;
     }
+    let copied = Command::new("cp")
+        .args(["-R", "data/keys", "backup/keys/"])
+        .current_dir(system.directory())
+        .status();
+    assert!(copied.unwrap().success());
     let backup = head(&system).await;
     create(&ada, "Lost", 30).await;
     Person::join(&system.base, "bob").await;
+    let mut origin = String::new();
+    until("the audit tree is ahead of the backup", TIMEOUT, async || {
+        let (name, size) = audit_tree(&system).await;
+        origin = name;
+        size > backup
+    })
+    .await;
     system.kill(Role::Up);
     for name in ["events", "subject-keys"] {
         let wal = system.data_dir().join(format!("{name}.db-wal"));
@@ -179,9 +194,13 @@ async fn embedded_restore_by_the_documented_steps_gives_exactly_the_backup() {
     }
 
     let page = include_str!("../docs/operations.md");
-    let steps = page.split("```\n").find(|block| block.contains("db-wal\""));
+    let blocks = page
+        .split("```\n")
+        .filter(|block| block.contains("\"$file-wal\""));
+    let steps: String = blocks.collect();
+    assert!(steps.contains("backup/log/") && steps.contains("backup/keys/"));
     let status = Command::new("sh")
-        .args(["-euc", steps.unwrap()])
+        .args(["-euc", &steps])
         .current_dir(system.directory())
         .status();
     assert!(status.unwrap().success());
@@ -200,7 +219,26 @@ async fn embedded_restore_by_the_documented_steps_gives_exactly_the_backup() {
     create(&ada, "New", 2).await;
     is_whole(&mut system, &ada, 3, 2).await;
     assert_eq!(run(&system, &["projection", "verify"]), 0);
+    until("the audit tree goes on", TIMEOUT, async || {
+        audit_tree(&system).await.1 > backup
+    })
+    .await;
+    assert_ne!(
+        audit_tree(&system).await.0,
+        origin,
+        "other events are signed under the same origin"
+    );
     system.stop().await;
+}
+
+/// The origin of the audit tree and its size, by its checkpoint.
+async fn audit_tree(system: &System) -> (String, u64) {
+    let answer = reqwest::get(format!("{}/audit/checkpoint", system.base)).await;
+    let note = answer.unwrap().text().await.unwrap();
+    let mut lines = note.lines();
+    let origin = lines.next().unwrap_or_default().to_owned();
+    let size = lines.next().and_then(|size| size.parse().ok());
+    (origin, size.unwrap_or_default())
 }
 
 fn projector(deployment: Deployment) -> Replica {

@@ -42,8 +42,16 @@ async fn replicas_are_replaced_without_a_failed_request_on_postgres_and_rabbitmq
             assert_eq!(system.terminate(replica), Some(0), "{replica:?}");
             system.launch(replica);
             system.ready().await;
-            // The gateway checks readiness once a second, and the other replica stops next.
-            tokio::time::sleep(Duration::from_millis(1_200)).await;
+            // The other replica stops next, so the gateway has to know of this one.
+            until("the gateway uses both", Duration::from_secs(30), async || {
+                let page = system.admin_text(Role::Gateway.into(), "/metrics").await;
+                let mut replicas = page
+                    .lines()
+                    .filter(|line| line.starts_with("taskledger_gateway_upstream_ready{"))
+                    .peekable();
+                replicas.peek().is_some() && replicas.all(|line| line.ends_with(" 1"))
+            })
+            .await;
             until("people went on working", Duration::from_secs(30), async || {
                 done.load(Ordering::Relaxed) >= before + 20
             })

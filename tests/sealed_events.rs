@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use database::{Database, Schema};
 use reqwest::Method;
 use serde_json::json;
 
@@ -140,16 +141,64 @@ async fn nothing_personal_in_clear(deployment: Deployment) {
     system.stop().await;
 }
 
+/// Without the keys every sealed event would be parked, and tables without people would take over.
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_nothing_is_projected_again_without_the_keys_of_people() {
+    let mut system = System::start(Deployment::Embedded).await;
+    let ada = Person::join(&system.base, "ada").await;
+    ada.post("/tasks", json!({"title": TITLE})).await.expect(201);
+    system.read_models_equal_the_log().await;
+    said(&system, &["projection", "rebuild", "--yes"]);
+    system.terminate_all();
+    let elsewhere = Database::file_url(&system.directory().join("other-keys.db"));
+    for place in ["absent", "empty"] {
+        for command in [
+            &["projection", "rebuild", "--yes"][..],
+            &["projection", "rollback", "--yes"],
+            &["projection", "verify"],
+        ] {
+            let mut tool = system.tool(command);
+            let refused = tool.env("KEYS_DATABASE_URL", &elsewhere).output().unwrap();
+            let sentence = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert_eq!(refused.status.code(), Some(1), "{place}: {command:?}: {sentence}");
+            assert!(
+                sentence.contains("no keys of people are at"),
+                "{place}: {command:?}: {sentence}"
+            );
+        }
+        said(&system, &["projection", "verify"]);
+        let keys = Database::open(&elsewhere, Schema::SubjectKeys, 1).await.unwrap();
+        keys.close().await;
+    }
+    system.stop().await;
+}
+
 fn said(system: &System, arguments: &[&str]) -> String {
     let output = system.tool(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// While another command has the lock, the commands that change the file are refused.
+fn one_command_at_a_time_changes_the_master_keys(system: &System) {
+    let path = system.data_dir().join("keys/master-keys.lock");
+    let other = std::fs::File::create(path).unwrap();
+    other.lock().unwrap();
+    for command in ["rotate", "retire"] {
+        let refused = system.tool(&["keys", "master", command]).output().unwrap();
+        let sentence = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            !refused.status.success() && sentence.contains("at work on"),
+            "{command}: {sentence}"
+        );
+    }
+}
+
 /// Rotates the master key under load.
 async fn rotate(system: &mut System, ada: &Person, path: &str) {
     let file = system.data_dir().join("keys/master-keys");
     let before = std::fs::read_to_string(&file).unwrap();
+    one_command_at_a_time_changes_the_master_keys(system);
     said(system, &["keys", "master", "rotate"]);
     said(system, &["keys", "master", "rotate"]);
     let after = std::fs::read_to_string(&file).unwrap();

@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use test_support::make_pipe;
+
 use crate::support::{Deployment, Person, Role, System, binary, free_port, until};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -18,7 +20,7 @@ const O_NONBLOCK: i32 = 0o4000;
 
 /// Creates a pipe at `path`. Only the test holds its other end, and does not read.
 fn unread_pipe(path: &Path) -> File {
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    make_pipe(path);
     // It is opened for reading too, since opening it for writing alone would wait for a reader.
     let mut options = OpenOptions::new();
     options.read(true).write(true).custom_flags(O_NONBLOCK);

@@ -11,7 +11,7 @@ use runtime::Rounds;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::second_factor::Sealing;
+use crate::keys::AccountCipher;
 
 /// Each has up to about 30 KB.
 const SQL: SnapshotSql = SnapshotSql {
@@ -24,17 +24,17 @@ const SQL: SnapshotSql = SnapshotSql {
          ON CONFLICT (owner) DO UPDATE SET fold = excluded.fold, version = excluded.version, state = excluded.state",
 };
 /// The pause between two cleanups.
-const EVERY: Duration = Duration::from_secs(3_600);
+const INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// The table of snapshots.
 pub(crate) struct AccountSnapshots {
     table: SnapshotTable,
-    sealing: Sealing,
+    cipher: AccountCipher,
 }
 
 /// The stored form of an account.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredAccount {
     account: Account,
     recorded_at: Timestamp,
     version: u64,
@@ -43,10 +43,10 @@ struct Kept {
 }
 
 impl AccountSnapshots {
-    pub(crate) const fn new(operations: Database, sealing: Sealing) -> Self {
+    pub(crate) const fn new(operations: Database, cipher: AccountCipher) -> Self {
         Self {
             table: SnapshotTable::new(operations, SQL),
-            sealing,
+            cipher,
         }
     }
 }
@@ -54,18 +54,18 @@ impl AccountSnapshots {
 #[async_trait]
 impl Snapshots<Account> for AccountSnapshots {
     async fn find(&self, id: &UserId) -> Option<Loaded<Account>> {
-        let sealed = self.table.find(id.0).await?;
+        let encrypted = self.table.find(id.0).await?;
         // A snapshot that cannot be decrypted is damaged, or from before the pepper changed, and counts as none.
-        let opened = self.sealing.open_snapshot(*id, &sealed.into())?;
-        let kept: Kept = serde_json::from_slice(&opened).ok()?;
+        let decrypted = self.cipher.decrypt_snapshot(*id, &encrypted.into())?;
+        let stored: StoredAccount = serde_json::from_slice(&decrypted).ok()?;
         Some(Loaded {
             end: Some(StreamHead {
-                version: kept.version,
-                position: kept.position,
-                id: kept.event,
+                version: stored.version,
+                position: stored.position,
+                id: stored.event,
             }),
-            state: Some(kept.account),
-            recorded_at: kept.recorded_at,
+            state: Some(stored.account),
+            recorded_at: stored.recorded_at,
         })
     }
 
@@ -77,29 +77,29 @@ impl Snapshots<Account> for AccountSnapshots {
         ) else {
             return;
         };
-        let kept = Kept {
+        let stored = StoredAccount {
             account: account.clone(),
             recorded_at: loaded.recorded_at,
             version: end.version,
             position: end.position,
             event: end.id,
         };
-        let json = serde_json::to_vec(&kept).ok();
-        let sealed = json.and_then(|json| self.sealing.seal_snapshot(*id, &json));
-        let Some(sealed) = sealed else {
-            tracing::warn!(account.id = %id, "a snapshot of an account cannot be sealed");
+        let json = serde_json::to_vec(&stored).ok();
+        let encrypted = json.and_then(|json| self.cipher.encrypt_snapshot(*id, &json));
+        let Some(encrypted) = encrypted else {
+            tracing::warn!(account.id = %id, "a snapshot of an account cannot be encrypted");
             return;
         };
-        let values = [id.0.into(), kept.version.into(), (*sealed).into()];
+        let values = [id.0.into(), stored.version.into(), (*encrypted).into()];
         self.table.put(id, values).await;
     }
 }
 
 /// Deletes snapshots of an older fold, and surplus ones of the shortest streams, once an hour until `stop` is
 /// cancelled.
-pub(crate) async fn keep_few(operations: Database, stop: CancellationToken) {
+pub(crate) async fn keep_cleaning_up(operations: Database, stop: CancellationToken) {
     let table = SnapshotTable::new(operations, SQL);
-    let mut rounds = Rounds::every(EVERY, stop);
+    let mut rounds = Rounds::every(INTERVAL, stop);
     while rounds.next().await {
         if let Err(error) = table.clean_up().await {
             tracing::warn!(%error, "old snapshots of accounts cannot be deleted");

@@ -10,7 +10,7 @@ use runtime::Clock;
 use crate::{domain::Claim, keys::EmailKey};
 
 /// The approximate memory for the cached aggregates of one kind, in bytes.
-const MOST_BYTES: u64 = 4 << 20;
+const MAX_BYTES: u64 = 4 << 20;
 
 /// An aggregate with a known size in memory.
 pub(crate) trait InMemory {
@@ -23,7 +23,7 @@ pub(crate) fn repository<A: Aggregate + InMemory>(
     store: &Arc<dyn EventStore>,
     clock: &Arc<dyn Clock>,
 ) -> Repository<A> {
-    Repository::new(Arc::clone(store), Arc::clone(clock), MOST_BYTES, A::bytes)
+    Repository::new(Arc::clone(store), Arc::clone(clock), MAX_BYTES, A::bytes)
 }
 
 impl Aggregate for Claim {
@@ -35,7 +35,9 @@ impl Aggregate for Claim {
     }
 
     fn evolve(_: Option<Self>, _: &EmailKey, event: &EmailEvent, _: u64, _: Timestamp) -> Option<Self> {
-        Some(Self::evolve(event))
+        Some(Self {
+            holder: event.holder(),
+        })
     }
 }
 
@@ -47,7 +49,9 @@ impl InMemory for Claim {
 
 impl InMemory for Admins {
     fn bytes(&self) -> usize {
-        self.accounts.len() * size_of::<UserId>()
+        let known = self.since_unreadable.as_ref();
+        let accounts = self.accounts.len() + known.map_or(0, |known| known.accounts.len());
+        accounts * size_of::<UserId>()
     }
 }
 

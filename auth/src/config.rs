@@ -6,7 +6,7 @@ use bus::Bus;
 use database::Database;
 use event_store::EventStore;
 use events::{PartitionCount, Role};
-use runtime::{Clock, Metrics};
+use runtime::Clock;
 use sealing::SubjectKeys;
 
 use crate::password::{Argon2Parameters, DEFAULT_MIN_CHARACTERS, MIN_CHARACTERS_RANGE};
@@ -26,10 +26,7 @@ pub struct Dependencies {
     pub operations: Database,
     /// The number of partitions of the projection.
     pub partitions: PartitionCount,
-    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// The metrics of the role.
-    pub metrics: Metrics,
 }
 
 /// The configuration of auth.

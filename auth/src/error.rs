@@ -27,6 +27,9 @@ pub(crate) enum Failure {
     /// The counters of failed attempts.
     #[error(transparent)]
     Operations(DatabaseError),
+    /// A moment ago, a failed attempt could not be counted.
+    #[error("failed attempts cannot be counted at the moment")]
+    Uncounted,
     /// The keys that encrypt personal data.
     #[error(transparent)]
     SubjectKeys(#[from] KeyError),
@@ -42,6 +45,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Whether a stream of the log has a record that cannot be read. Trying again does not help.
+    pub(crate) const fn is_unreadable(&self) -> bool {
+        matches!(
+            self,
+            Self::Repository(RepositoryError::Unreadable(_) | RepositoryError::Store(StoreError::Corrupt(_)))
+        )
+    }
+
     /// Whether the key of one person is damaged or lost.
     pub(crate) const fn is_unusable_key(&self) -> bool {
         matches!(
@@ -151,10 +162,13 @@ fn refused(refusal: &Refusal) -> Problem {
             "The e-mail address or the password is wrong.",
             "Bearer",
         ),
+        Refusal::OwnPasswordIsWrong => {
+            unauthorized(ProblemCode::BadCredentials, "The password is wrong.", "Bearer")
+        }
         Refusal::AttemptsAreTooMany { seconds } => too_many_attempts(*seconds),
         Refusal::AccountIsDisabled => Problem::new(ProblemCode::AccountDisabled)
             .detail("This account has been disabled. Ask an administrator."),
-        Refusal::AccountIsUnknown | Refusal::SessionIsUnknown => Problem::not_found(),
+        Refusal::AccountIsUnknown | Refusal::SessionIsUnknown | Refusal::ProgramTokenIsUnknown => Problem::not_found(),
         Refusal::SecondFactorIsRequired => unauthorized(
             ProblemCode::SecondFactorRequired,
             "The password is right. Send a code of the second factor to /auth/login/second-factor.",
@@ -216,7 +230,7 @@ fn refused(refusal: &Refusal) -> Problem {
             r#"Bearer error="invalid_token", error_description="The refresh token is malformed""#,
         ),
         Refusal::ActorIsNoAdmin => Problem::new(ProblemCode::Forbidden)
-            .detail("Your account does not have the role that this needs."),
+            .detail("Your account does not have the role that this needs, or this login does not: a role may need a login with a second factor."),
         Refusal::AccountIsLastAdmin(_) => Problem::new(ProblemCode::LastAdmin)
             .detail("This is the last admin. Make someone else an admin first."),
     }
@@ -274,7 +288,7 @@ fn failed(failure: &Failure) -> Problem {
             tracing::warn!(error = %failure, "a request could not be served");
             Problem::unavailable("The read models cannot be used at the moment. Try again shortly.")
         }
-        Failure::Operations(_) => {
+        Failure::Operations(_) | Failure::Uncounted => {
             tracing::warn!(error = %failure, "a request could not be served");
             Problem::unavailable("Passwords cannot be checked at the moment. Try again shortly.")
         }

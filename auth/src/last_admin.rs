@@ -4,13 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use aggregate::{ExecuteError, Loaded};
+use aggregate::ExecuteError;
 use auth_client::Revocation;
-use events::{Account, AccountEvent, AdminReason, Admins, Role, UserId};
+use events::{Account, AccountEvent, AdminReason, Admins, AdminsEvent, Role, UserId};
 use http_api::SecurityEvent;
 
 use crate::{
-    auth::{Auth, Changed},
+    accounts::Changed,
+    app_state::App,
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::CommandError,
@@ -21,7 +22,7 @@ const ROUNDS: usize = 4;
 
 /// Replaces the roles of an account, unless this would remove the last admin.
 pub(crate) async fn set_roles(
-    auth: &Auth,
+    app: &App,
     id: UserId,
     metadata: &CommandMetadata,
     roles: &BTreeSet<Role>,
@@ -30,81 +31,89 @@ pub(crate) async fn set_roles(
     let removed = if roles.contains(&Role::Admin) {
         None
     } else {
-        remove(auth, id, metadata).await?
+        remove(app, id, metadata, domain::admins::revoke).await?
     };
-    let changed = change(auth, id, metadata, |account| {
-        domain::account::set_roles(account, roles, reason)
-    })
-    .await?;
-    conclude(auth, metadata, changed, removed, roles.contains(&Role::Admin)).await
+    let changed = app
+        .accounts
+        .change_own_stream(id, metadata, |account| {
+            domain::account::set_roles(account, roles, reason)
+        })
+        .await?;
+    conclude(app, metadata, changed, removed, roles.contains(&Role::Admin)).await
 }
 
 /// Adds a role to an account.
 pub(crate) async fn grant(
-    auth: &Auth,
+    app: &App,
     id: UserId,
     metadata: &CommandMetadata,
     role: Role,
 ) -> Result<Changed, CommandError> {
-    let admins = auth.admins.load(&()).await?.state;
-    let changed = change(auth, id, metadata, |account| {
-        domain::account::grant(account, admins.as_ref(), role)
-    })
-    .await?;
-    conclude(auth, metadata, changed, None, role == Role::Admin).await
+    let admins = app.accounts.admins().await?;
+    let changed = app
+        .accounts
+        .change_own_stream(id, metadata, |account| {
+            domain::account::grant(account, Some(&admins), role)
+        })
+        .await?;
+    conclude(app, metadata, changed, None, role == Role::Admin).await
 }
 
 /// Disables an account, unless it is the last admin.
 pub(crate) async fn disable(
-    auth: &Auth,
+    app: &App,
     id: UserId,
     metadata: &CommandMetadata,
     reason: Option<&AdminReason>,
 ) -> Result<Changed, CommandError> {
-    let removed = remove(auth, id, metadata).await?;
-    let changed = change(auth, id, metadata, |account| {
-        domain::account::disable(account, reason)
-    })
-    .await?;
-    conclude(auth, metadata, changed, removed, false).await
+    let removed = remove(app, id, metadata, domain::admins::revoke).await?;
+    let changed = app
+        .accounts
+        .change_own_stream(id, metadata, |account| domain::account::disable(account, reason))
+        .await?;
+    conclude(app, metadata, changed, removed, false).await
 }
 
 /// Enables an account, as an admin if it was one. One that is enabled already may be about to lose the role, so it
 /// does not get it again.
 pub(crate) async fn enable(
-    auth: &Auth,
+    app: &App,
     id: UserId,
     metadata: &CommandMetadata,
     reason: Option<&AdminReason>,
 ) -> Result<Changed, CommandError> {
-    let changed = change(auth, id, metadata, |account| {
-        domain::account::enable(account, reason)
-    })
-    .await?;
+    let changed = app
+        .accounts
+        .change_own_stream(id, metadata, |account| domain::account::enable(account, reason))
+        .await?;
     let was_disabled = changed.happened;
-    conclude(auth, metadata, changed, None, was_disabled).await
+    conclude(app, metadata, changed, None, was_disabled).await
 }
 
 /// Erases the person of an account as `decide` says, unless it is the last admin.
 pub(crate) async fn erase(
-    auth: &Auth,
+    app: &App,
     id: UserId,
     metadata: &CommandMetadata,
     decide: impl Fn(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
 ) -> Result<Changed, CommandError> {
-    let removed = match remove(auth, id, metadata).await {
+    let leave = |admins: Option<&Admins>, account: &Account| domain::admins::remove(admins, account.id);
+    let removed = match remove(app, id, metadata, leave).await {
         // Another request was faster: then `decide` finds nothing to do.
         Err(CommandError::Refused(Refusal::AccountIsUnknown)) => None,
         other => other?,
     };
-    match change(auth, id, metadata, decide).await {
-        Ok(changed) => conclude(auth, metadata, changed, removed, false).await,
+    match app.accounts.change_own_stream(id, metadata, decide).await {
+        Ok(changed) => conclude(app, metadata, changed, removed, false).await,
         Err(CommandError::Refused(refusal)) => {
             if removed.is_some() {
                 // The account and its role stay. Its person, who is no admin at this moment, cannot give it back.
                 let metadata = metadata.by_system();
-                let unchanged = change(auth, id, &metadata, |_| Ok(Vec::new())).await?;
-                conclude(auth, &metadata, unchanged, removed, true).await?;
+                let unchanged = app
+                    .accounts
+                    .change_own_stream(id, &metadata, |_| Ok(Vec::new()))
+                    .await?;
+                conclude(app, &metadata, unchanged, removed, true).await?;
             }
             Err(refusal.into())
         }
@@ -113,21 +122,28 @@ pub(crate) async fn erase(
 }
 
 /// Removes the account of a person who is about to be erased from the admins, unless it is the last.
-pub(crate) async fn leave(auth: &Auth, id: UserId, metadata: &CommandMetadata) -> Result<(), CommandError> {
+pub(crate) async fn leave(app: &App, id: UserId, metadata: &CommandMetadata) -> Result<(), CommandError> {
     let decide = |admins: Option<&Admins>, _| domain::admins::remove(admins, id);
-    auth.admins.execute(&(), &metadata.about(id), decide).await?;
+    app.accounts
+        .admins
+        .execute(&(), &metadata.about(id), decide)
+        .await?;
     Ok(())
 }
 
 /// Removes the account of an erased person from the admins, even if it is the last: the erasure matters more, and an
 /// operator can name a new admin at any time. Returns the position in the log if there was something to remove.
 pub(crate) async fn leave_erased(
-    auth: &Auth,
+    app: &App,
     id: UserId,
     metadata: &CommandMetadata,
 ) -> Result<Option<u64>, CommandError> {
     let decide = |admins: Option<&Admins>, _| Ok::<_, Refusal>(domain::admins::remove_erased(admins, id));
-    let done = auth.admins.execute(&(), &metadata.about(id), decide).await?;
+    let done = app
+        .accounts
+        .admins
+        .execute(&(), &metadata.about(id), decide)
+        .await?;
     if done.changed && done.state.is_none_or(|admins| admins.accounts.is_empty()) {
         tracing::warn!(
             account.id = %id,
@@ -139,48 +155,30 @@ pub(crate) async fn leave_erased(
 
 /// Removes the account from the admins, and broadcasts that. Returns the position in the log if there was something
 /// to remove.
-async fn remove(auth: &Auth, id: UserId, metadata: &CommandMetadata) -> Result<Option<u64>, CommandError> {
-    let account: Loaded<Account> = auth.accounts.load(&id).await?;
-    domain::account::exists(account.state.as_ref())?;
-    let decide = |admins: Option<&Admins>, _| domain::admins::remove(admins, id);
-    let done = auth.admins.execute(&(), &metadata.about(id), decide).await?;
-    if done.changed {
-        auth.revoke(Revocation::Account(id)).await;
-    }
-    Ok(done.changed.then_some(done.position))
-}
-
-/// Changes the account in its own stream.
-async fn change(
-    auth: &Auth,
+async fn remove(
+    app: &App,
     id: UserId,
     metadata: &CommandMetadata,
-    decide: impl Fn(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
-) -> Result<Changed, CommandError> {
-    let mut open = Vec::new();
-    let done = auth
+    decide: impl Fn(Option<&Admins>, &Account) -> Result<Vec<AdminsEvent>, Refusal>,
+) -> Result<Option<u64>, CommandError> {
+    let account = app.accounts.load_own_stream(id).await?;
+    let account = domain::account::existing(account.as_ref())?;
+    let decide = |admins: Option<&Admins>, _| decide(admins, account);
+    let done = app
         .accounts
-        .execute(&id, &metadata.about(id), |account, _| {
-            open = account
-                .map(|account| account.open_sessions.clone())
-                .unwrap_or_default();
-            decide(account)
-        })
+        .admins
+        .execute(&(), &metadata.about(id), decide)
         .await?;
-    let account = done.state.ok_or(Refusal::AccountIsUnknown)?;
-    open.retain(|session| !account.open_sessions.contains(session));
-    Ok(Changed {
-        account,
-        position: done.position,
-        happened: done.changed,
-        closed: open,
-    })
+    if done.changed {
+        app.revocations.broadcast(Revocation::Account(id)).await;
+    }
+    Ok(done.changed.then_some(done.position))
 }
 
 /// Lets the admins follow the account's own stream, broadcasts that, and returns the effective account. A command that
 /// `gives` the role adds the account.
 async fn conclude(
-    auth: &Auth,
+    app: &App,
     metadata: &CommandMetadata,
     mut changed: Changed,
     removed: Option<u64>,
@@ -192,7 +190,11 @@ async fn conclude(
         let account = &changed.account;
         let decide =
             |admins: Option<&Admins>, _| domain::admins::follow(admins, account, gives, metadata.actor());
-        let done = auth.admins.execute(&(), &metadata.about(id), decide).await;
+        let done = app
+            .accounts
+            .admins
+            .execute(&(), &metadata.about(id), decide)
+            .await;
         let done = done.inspect_err(|error| record_denial(error, &metadata))?;
         admins = done.state;
         if !done.changed {
@@ -202,22 +204,22 @@ async fn conclude(
         changed.position = changed.position.max(done.position);
         // No append expects something of both streams, so another command may have changed the account meanwhile. What
         // this one has added or removed is then put right, whoever has made it.
-        let account = auth.accounts.load(&id).await?;
-        changed.account = account.state.ok_or(Refusal::AccountIsUnknown)?;
+        let account = app.accounts.load_own_stream(id).await?;
+        changed.account = account.ok_or(Refusal::AccountIsUnknown)?;
         (gives, metadata) = (true, metadata.by_system());
     }
     changed.happened |= removed.is_some();
     changed.position = match changed.happened {
         true => changed.position.max(removed.unwrap_or_default()),
-        false => auth.newest_position().await?,
+        false => app.accounts.newest_position().await?,
     };
     changed.account = domain::admins::effective(changed.account, admins.as_ref());
     // Also when nothing changed: an earlier process may have ended before it broadcast this.
-    auth.revoke(Revocation::Account(id)).await;
+    app.revocations.broadcast(Revocation::Account(id)).await;
     Ok(changed)
 }
 
-/// Tells the security log when the person who gives the role has lost it since the request was admitted.
+/// Writes to the security log when the person who gives the role has lost it since the request was admitted.
 fn record_denial(error: &ExecuteError<Refusal>, metadata: &CommandMetadata) {
     if let ExecuteError::Refused(Refusal::ActorIsNoAdmin) = error
         && let Some(actor) = metadata.actor().person()

@@ -9,6 +9,7 @@ pub(crate) struct Counters {
     checks: IntCounterVec,
     pub(crate) ended_sessions: IntCounterVec,
     pub(crate) unreadable_rows: IntCounter,
+    pub(crate) admins_to_name: IntGauge,
     pub(crate) subject_keys: IntGaugeVec,
     pub(crate) erasures_pending: IntGauge,
     pub(crate) oldest_erasure: IntGauge,
@@ -32,6 +33,11 @@ impl Counters {
             unreadable_rows: metrics.counter(
                 "taskledger_auth_unreadable_rows_total",
                 "Rows of accounts left out of a page because this release cannot read them.",
+            ),
+            admins_to_name: metrics.gauge(
+                "taskledger_auth_admins_to_name",
+                "1 while a record of the stream of the admins cannot be read, and the admins or the roles that need a \
+                 second factor have not been named since.",
             ),
             subject_keys: metrics.gauge_vec(
                 "taskledger_auth_subject_keys",

@@ -7,11 +7,11 @@ use events::{Account, EndReason, SessionId, UserId};
 use http_api::{RequestContext, SecurityEvent};
 
 use crate::{
-    auth::Auth,
+    app_state::App,
     domain::Refusal,
     error::{ApiError, CommandError, Failure},
-    password::{Asker, Password, Slot},
-    throttle::{Attempt, Standing},
+    password::{Password, Requester, Slot},
+    throttle::{Attempt, FailureCounters},
 };
 
 /// The name in the security log of a password that is shown within a session.
@@ -28,7 +28,7 @@ pub(crate) struct VerifiedPassword {
     /// The right to hash, which is still held.
     pub(crate) slot: Slot,
     /// The state of the counters before; for [`Throttle::succeeded`](crate::throttle::Throttle::succeeded).
-    pub(crate) standing: Standing,
+    pub(crate) counters: FailureCounters,
 }
 
 /// The error of a request whose password was right when it was compared. If it is no longer valid at the append, the
@@ -43,13 +43,13 @@ pub(crate) fn refused_after_proof(id: UserId, error: impl Into<ApiError>) -> Api
     error
 }
 
-impl Auth {
+impl App {
     /// Compares `passwords` with that of the account from `find`. They need one slot together, and each counts as a
     /// failure if none is right. `whose` is the expected account, if it is known before.
     ///
     /// # Errors
-    /// Those of `find`, [`Refusal::AttemptsAreTooMany`] when it is too early, [`Refusal::CredentialsAreWrong`] when there is no
-    /// such account or none of the passwords is the right one.
+    /// Those of `find`, [`Refusal::AttemptsAreTooMany`] when it is too early, and [`Refusal::CredentialsAreWrong`] when
+    /// there is no such account or none of the passwords is the right one.
     pub(crate) async fn prove_password(
         &self,
         attempt: &Attempt,
@@ -57,15 +57,15 @@ impl Auth {
         passwords: &[&Arc<Password>],
         find: impl AsyncFnOnce() -> Result<Option<Account>, ApiError>,
     ) -> Result<VerifiedPassword, ApiError> {
-        let standing = self.may_try(attempt, whose).await?;
-        let asker = Asker {
+        let counters = self.may_try(attempt, whose).await?;
+        let requester = Requester {
             address: attempt.source(),
-            is_familiar: standing.is_familiar(),
-            counter: Some(standing.counted_under(attempt)),
+            is_familiar: counters.is_familiar(),
+            counter: Some(counters.counted_under(attempt)),
         };
-        let slot = self.hasher.admit(asker).await?;
+        let slot = self.hasher.admit(requester).await?;
         // Others may have failed while this one waited.
-        let standing = self.may_try(attempt, whose).await?;
+        let counters = self.may_try(attempt, whose).await?;
         let account = find().await?;
         let hash = account.as_ref().map(|account| &*account.password_hash);
         for (which, password) in passwords.iter().enumerate() {
@@ -81,15 +81,15 @@ impl Auth {
                     which,
                     is_outdated: verified.is_outdated,
                     slot,
-                    standing,
+                    counters,
                 });
             }
         }
         // Counted before the slot is free, because then the next guess with the same counter is admitted. Each of the
         // passwords is a guess.
-        let mut failures = standing.failures();
+        let mut failures = counters.failures();
         for _ in passwords {
-            self.throttle.failed(attempt, &standing).await?;
+            self.throttle.failed(attempt, &counters).await?;
             failures += 1;
         }
         let event = SecurityEvent::failure(attempt.event, "bad_credentials")
@@ -105,8 +105,8 @@ impl Auth {
         Err(Refusal::CredentialsAreWrong.into())
     }
 
-    /// Compares `password` with that of `id`, who is signed in with `session`, and counts a success. The right to hash is
-    /// free again when this returns.
+    /// Compares `password` with that of `id`, who is signed in with `session`, and counts a success. The right to hash
+    /// is free again when this returns.
     ///
     /// # Errors
     /// Those of [`Self::prove_own_passwords`].
@@ -123,12 +123,13 @@ impl Auth {
         Ok(proven.account)
     }
 
-    /// Compares `passwords` with that of `id`, who is signed in with `session`, and counts a success. The caller holds the
-    /// right to hash, and must not wait for anything but a hash meanwhile.
+    /// Compares `passwords` with that of `id`, who is signed in with `session`, and counts a success. The caller holds
+    /// the right to hash, and must not wait for anything but a hash meanwhile.
     ///
     /// # Errors
-    /// Those of [`Self::prove_password`], and [`Refusal::SessionHasEnded`] when the session has ended since the token
-    /// was checked: then the password is not compared.
+    /// Those of [`Self::prove_password`], with [`Refusal::OwnPasswordIsWrong`] for a wrong one, and
+    /// [`Refusal::SessionHasEnded`] when the session has ended since the token was checked: then the password is not
+    /// compared.
     pub(crate) async fn prove_own_passwords(
         &self,
         id: UserId,
@@ -137,7 +138,7 @@ impl Auth {
         context: &RequestContext,
     ) -> Result<VerifiedPassword, ApiError> {
         let find = async || {
-            let account = self.impersonal_account(id).await?.state;
+            let account = self.accounts.load_impersonal(id).await?.state;
             match account {
                 Some(account) if account.has_open(session) => Ok(Some(account)),
                 Some(account) if account.erased => Err(Refusal::SessionHasEnded(EndReason::Erased).into()),
@@ -145,12 +146,21 @@ impl Auth {
             }
         };
         let attempt = Attempt::in_session(&self.pepper, id, session, context);
-        let proven = self.prove_password(&attempt, Some(id), passwords, find).await?;
-        self.throttle.succeeded(&attempt, &proven.standing).await;
+        let proven = self.prove_password(&attempt, Some(id), passwords, find).await;
+        let proven = proven.map_err(|error| match error {
+            // The address is known.
+            ApiError::Refused(Refusal::CredentialsAreWrong) => Refusal::OwnPasswordIsWrong.into(),
+            other => other,
+        })?;
+        self.throttle.succeeded(&attempt, &proven.counters).await;
         Ok(proven)
     }
 
-    async fn may_try(&self, attempt: &Attempt, whose: Option<UserId>) -> Result<Standing, CommandError> {
+    async fn may_try(
+        &self,
+        attempt: &Attempt,
+        whose: Option<UserId>,
+    ) -> Result<FailureCounters, CommandError> {
         let checked = self.throttle.check(attempt).await;
         if matches!(
             checked,

@@ -5,18 +5,23 @@ use std::time::Duration;
 use auth_client::{Credential, Identity, Rejection, messages::Verdict};
 use events::{Account, Actor, ProgramToken, Timestamp};
 
-use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::Failure, token::ProgramTokenName};
+use crate::{
+    app_state::App, command_metadata::CommandMetadata, domain, error::Failure, token::ProgramTokenName,
+};
 
 /// How long a check waits until a use is recorded.
 const NOTE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Checks the token with this name and the hex SHA-256 `hash`.
-pub(crate) async fn judge(auth: &Auth, name: &str, hash: &str) -> Result<Verdict, Failure> {
-    let Some(shown) = ProgramTokenName::parse(name, &auth.pepper) else {
+pub(crate) async fn judge(app: &App, name: &str, hash: &str) -> Result<Verdict, Failure> {
+    let Some(shown) = ProgramTokenName::parse(name, &app.pepper) else {
         return Ok(Verdict::Rejected(Rejection::Malformed));
     };
-    let now = auth.clock.now();
-    let (account, admins) = auth.account_and_admins(shown.account).await?;
+    let now = app.clock.now();
+    let (account, admins) = match app.accounts.load_impersonal_with_admins(shown.account).await {
+        Ok(loaded) => loaded,
+        Err(failure) => return app.unless_erased(shown.account, failure).await,
+    };
     let Some(account) = account.state.filter(Account::is_live) else {
         return Ok(Verdict::Rejected(Rejection::SessionEnded));
     };
@@ -28,7 +33,7 @@ pub(crate) async fn judge(auth: &Auth, name: &str, hash: &str) -> Result<Verdict
         return Ok(Verdict::Rejected(Rejection::Expired));
     }
     if domain::program_token::is_use_to_be_noted(known, now) {
-        note_use(auth, &account, known, now).await;
+        note_use(app, &account, known, now).await;
     }
     Ok(Verdict::Accepted(Identity {
         user_id: account.id,
@@ -37,18 +42,18 @@ pub(crate) async fn judge(auth: &Auth, name: &str, hash: &str) -> Result<Verdict
             scopes: known.scopes.clone(),
         },
         email: account.email.clone(),
-        roles: auth.roles_of_program(&account, known, &admins),
+        roles: app.roles.of_program(&account, known, &admins),
         expires_at: known.expires_at.unwrap_or(Timestamp::MAX),
     }))
 }
 
 /// Records a use. If that fails, the program still works.
-async fn note_use(auth: &Auth, account: &Account, token: &ProgramToken, now: Timestamp) {
+async fn note_use(app: &App, account: &Account, token: &ProgramToken, now: Timestamp) {
     let metadata = CommandMetadata::system().by(Actor::Program {
         user: account.id,
         token: token.id,
     });
-    let noted = auth.change_account(account.id, &metadata, |account| {
+    let noted = app.accounts.change_impersonal(account.id, &metadata, |account| {
         domain::program_token::note_use(account, token.id, now)
     });
     match tokio::time::timeout(NOTE_TIMEOUT, noted).await {

@@ -4,15 +4,12 @@ use auth_client::Revocation;
 use events::{Account, UserId};
 
 use crate::{
-    auth::{Auth, Changed},
-    command_metadata::CommandMetadata,
-    domain,
-    error::CommandError,
+    accounts::Changed, app_state::App, command_metadata::CommandMetadata, domain, error::CommandError,
 };
 
 /// Revokes all program tokens of the account `id`, and broadcasts that. Also returns how many there were.
 pub(crate) async fn revoke_all(
-    auth: &Auth,
+    app: &App,
     id: UserId,
     metadata: &CommandMetadata,
 ) -> Result<(Changed, usize), CommandError> {
@@ -22,9 +19,9 @@ pub(crate) async fn revoke_all(
         revoked = events.len();
         Ok(events)
     };
-    let changed = auth.change_account(id, metadata, decide).await?;
+    let changed = app.accounts.change(id, metadata, decide).await?;
     // Also when there was none: an earlier process may have ended before it broadcast this.
-    auth.revoke(Revocation::Account(id)).await;
+    app.revocations.broadcast(Revocation::Account(id)).await;
     tracing::info!(account.id = %id, "the tokens of programs were taken back");
     Ok((changed, revoked))
 }

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::error::{ApiError, Failure};
 
 /// The most requests that wait at the same time. More are refused at once.
-const MOST_AWAITING: usize = 64;
+const MAX_AWAITING: usize = 64;
 
 /// The checkpoints of the read models, and the places for waiting.
 pub(crate) struct AwaitedProjection {
@@ -26,7 +26,7 @@ impl AwaitedProjection {
     pub(crate) fn new(read_models: Database, store: Arc<dyn EventStore>, partitions: PartitionCount) -> Self {
         Self {
             projection: Projection::new(read_models, store, partitions),
-            places: Semaphore::new(MOST_AWAITING),
+            places: Semaphore::new(MAX_AWAITING),
         }
     }
 
@@ -39,7 +39,8 @@ impl AwaitedProjection {
     /// partitions, because it is about all accounts.
     ///
     /// # Errors
-    /// When that is not there in time, or too many wait already.
+    /// When that is not there in time, or too many wait already, or while the read models are filled for the first
+    /// time.
     pub(crate) async fn reached(&self, caller: UserId, at_least: &AtLeast) -> Result<HeaderMap, ApiError> {
         let projection = &self.projection;
         // This is used so rarely that there is no regular comparison.
@@ -60,6 +61,9 @@ impl AwaitedProjection {
             }
             // The wait was for one partition, and the answer is about all.
             projection.look().await.map_err(Failure::from)?;
+        }
+        if let Some(percent) = projection.any_catching_up() {
+            return Err(AtLeast::catching_up(percent).into());
         }
         Ok(at_least.shown(ConsistencyToken::new(caller, projection.least())))
     }

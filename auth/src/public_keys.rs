@@ -6,16 +6,16 @@ use async_trait::async_trait;
 use bus::Responder;
 use bytes::Bytes;
 
-use crate::auth::Auth;
+use crate::app_state::App;
 
 /// Answers with the public keys.
-pub(crate) struct PublicKeys(pub(crate) Arc<Auth>);
+pub(crate) struct PublicKeys(pub(crate) Arc<App>);
 
 #[async_trait]
 impl Responder for PublicKeys {
     async fn respond(&self, _request: Bytes) -> Bytes {
-        let Self(auth) = self;
-        auth.renew_keys().await;
-        auth.tokens.keyring().jwks().encode().into()
+        let Self(app) = self;
+        app.key_reload.renew().await;
+        app.tokens.keyring().jwks().encode().into()
     }
 }

@@ -4,15 +4,12 @@ use events::{AdminReason, ResetOffered, Timestamp, UserId};
 use zeroize::Zeroizing;
 
 use crate::{
-    auth::{Auth, Changed},
-    command_metadata::CommandMetadata,
-    domain,
-    error::CommandError,
+    accounts::Changed, app_state::App, command_metadata::CommandMetadata, domain, error::CommandError,
     token::ResetToken,
 };
 
 /// How long a reset can be used.
-const GOOD_FOR_SECONDS: i64 = 60 * 60;
+const TTL_SECONDS: i64 = 60 * 60;
 
 /// A reset that was offered.
 #[derive(Debug)]
@@ -25,21 +22,22 @@ pub struct Reset {
 
 /// Offers a reset of the password of the account `id`.
 pub(crate) async fn offer(
-    auth: &Auth,
+    app: &App,
     id: UserId,
     metadata: &CommandMetadata,
     removes_second_factor: bool,
     admin_reason: Option<AdminReason>,
 ) -> Result<(Reset, Changed), CommandError> {
-    let token = ResetToken::generate(id, &auth.pepper);
+    let token = ResetToken::generate(id, &app.pepper);
     let offered = ResetOffered {
         reset_hash: token.hash(),
-        expires_at: auth.clock.now().plus_seconds(GOOD_FOR_SECONDS),
+        expires_at: app.clock.now().plus_seconds(TTL_SECONDS),
         removes_second_factor,
         admin_reason,
     };
-    let changed = auth
-        .change_account(id, metadata, |account| domain::reset::offer(account, &offered))
+    let changed = app
+        .accounts
+        .change(id, metadata, |account| domain::reset::offer(account, &offered))
         .await?;
     tracing::info!(account.id = %id, "a reset of the password was offered");
     let reset = Reset {

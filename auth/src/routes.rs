@@ -1,20 +1,19 @@
 //! The paths of auth, and the endpoint behind each.
 
-use std::sync::Arc;
-
-use auth_client::{Verifier, presented_token};
+use auth_client::{presented_token, program_token_name};
 use axum::{
     Router,
-    extract::{FromRef, Request, State},
+    body::Body,
+    extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
 use http::{HeaderValue, header};
-use http_api::refuse_parameters;
+use http_api::{BodyLimit, Problem, read_body, refuse_parameters};
 
 use crate::{
-    auth::Auth,
+    app_state::AppState,
     endpoints::{
         change_password, confirm_totp, create_program_token, end_session, enroll_totp, erase_me, jwks,
         list_program_tokens, list_sessions, list_users, login, login_second_factor, logout, logout_all, me,
@@ -22,25 +21,6 @@ use crate::{
         revoke_program_tokens, second_factor_roles, set_disabled, set_roles,
     },
 };
-
-/// The state of all handlers.
-#[derive(Clone)]
-pub(crate) struct AppState {
-    pub(crate) auth: Arc<Auth>,
-    pub(crate) verifier: Arc<Verifier>,
-}
-
-impl FromRef<AppState> for Arc<Auth> {
-    fn from_ref(state: &AppState) -> Self {
-        Self::clone(&state.auth)
-    }
-}
-
-impl FromRef<AppState> for Arc<Verifier> {
-    fn from_ref(state: &AppState) -> Self {
-        Self::clone(&state.verifier)
-    }
-}
 
 /// Every endpoint of auth.
 pub(crate) fn routes(state: AppState) -> Router {
@@ -107,14 +87,27 @@ async fn forbid_storing(mut response: Response) -> Response {
 }
 
 /// Limits requests with a token for each person. The token itself names the person; whether its session is live is
-/// checked afterwards, because that needs connections, too.
+/// checked afterwards, because that needs connections, too. The body is received before, so that nobody with a stolen
+/// token keeps the permits of its owner by sending slowly.
 async fn share(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let person = presented_token(request.headers()).and_then(|token| state.verifier.subject(token));
-    let Some(person) = person else {
+    let token = presented_token(request.headers());
+    let named = token.and_then(|token| Some((token, state.verifier.subject(token)?)));
+    let Some((token, person)) = named else {
         return next.run(request).await;
     };
-    match state.auth.shares.request(person).await {
-        Ok(_turn) => next.run(request).await,
-        Err(error) => error.into_response(),
+    let is_program = program_token_name(token).is_some();
+    let (parts, body) = request.into_parts();
+    let admitted = async {
+        let body = read_body(body, BodyLimit::default()).await?;
+        let limits = &state.app.limits;
+        let permit = match is_program {
+            true => limits.program(person).await?,
+            false => limits.request(person).await?,
+        };
+        Ok::<_, Problem>((body, permit))
+    };
+    match admitted.await {
+        Ok((body, _permit)) => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Err(problem) => problem.into_response(),
     }
 }

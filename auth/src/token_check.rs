@@ -15,31 +15,35 @@ use events::UserId;
 use sha2::{Digest, Sha256};
 use tracing::Instrument as _;
 
-use crate::{auth::Auth, error::Failure, program_token_check, token::ProgramTokenName};
+use crate::{app_state::App, error::Failure, program_token_check, token::ProgramTokenName};
 
 /// The time limit of a check, which is also how long callers over the bus wait.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-pub(crate) struct TokenCheck(pub(crate) Arc<Auth>);
+pub(crate) struct TokenCheck(pub(crate) Arc<App>);
 
 impl TokenCheck {
     async fn judge(&self, token: &str) -> Result<Verdict, Failure> {
-        let Self(auth) = self;
+        let Self(app) = self;
         if let Some(name) = program_token_name(token) {
-            return program_token_check::judge(auth, name, &hex::encode(Sha256::digest(token))).await;
+            return program_token_check::judge(app, name, &hex::encode(Sha256::digest(token))).await;
         }
-        if auth.tokens.misses_key_of(token) {
-            auth.renew_keys().await;
+        if app.tokens.misses_key_of(token) {
+            app.key_reload.renew().await;
         }
-        let now = auth.clock.now();
-        let claims = match auth.tokens.verify(token, now) {
+        let now = app.clock.now();
+        let claims = match app.tokens.verify(token, now) {
             Ok(claims) => claims,
             Err(rejection) => return Ok(Verdict::Rejected(rejection)),
         };
-        let (session, (account, admins)) = futures::try_join!(
-            auth.impersonal_session(claims.sid),
-            auth.impersonal_account_and_admins(claims.sub)
-        )?;
+        let loaded = futures::try_join!(
+            app.sessions.load_impersonal(claims.sid),
+            app.accounts.load_impersonal_with_admins(claims.sub)
+        );
+        let (session, (account, admins)) = match loaded {
+            Ok(loaded) => loaded,
+            Err(failure) => return app.unless_erased(claims.sub, failure).await,
+        };
         let session = session
             .state
             .filter(|session| session.account == claims.sub && session.is_live(now));
@@ -52,7 +56,7 @@ impl TokenCheck {
             email: account.email.clone(),
             credential: Credential::Session(session.id),
             // The present roles, not those at the time of issue.
-            roles: auth.roles_in(&account, &session, &admins),
+            roles: app.roles.in_session(&account, &session, &admins),
             expires_at: claims.expires_at().min(session.ends_at()),
         }))
     }
@@ -60,6 +64,10 @@ impl TokenCheck {
     async fn verdict(&self, judged: impl Future<Output = Result<Verdict, Failure>>) -> Verdict {
         let verdict = match tokio::time::timeout(DEADLINE, judged).await {
             Ok(Ok(verdict)) => verdict,
+            Ok(Err(error)) if error.is_unreadable() => {
+                tracing::error!(%error, "a token cannot be checked");
+                Verdict::Failed
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a token could not be checked");
                 Verdict::Unavailable
@@ -75,6 +83,7 @@ impl TokenCheck {
             Verdict::Rejected(Rejection::Expired) => "expired",
             Verdict::Rejected(Rejection::SessionEnded) => "session_ended",
             Verdict::Unavailable => "unavailable",
+            Verdict::Failed => "failed",
         });
         verdict
     }
@@ -89,6 +98,7 @@ impl Check for TokenCheck {
             Verdict::Unavailable => Err(VerifyError::Unavailable(
                 "the event store is unavailable".to_owned(),
             )),
+            Verdict::Failed => Err(VerifyError::Failed),
         }
     }
 

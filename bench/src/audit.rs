@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use audit_tree::{AuditTree, CheckpointSigner, CheckpointSignerMetrics, SigningKeys};
 use clap::Args;
 use database::{Database, Schema};
-use event_store::EventStore;
+use event_store::{EventStore, StoredEvents};
 use projector::AuditKeeping;
 use runtime::{Metrics, SystemClock};
 use tempfile::TempDir;
@@ -17,9 +17,6 @@ use crate::{
     limits::{Ratio, Wanted},
     log, print, servers,
 };
-
-/// Number of records read at once, as in the verification.
-const PAGE: usize = 2_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Audit {
@@ -106,7 +103,7 @@ impl Audit {
                 &tree,
                 &verifiers,
                 &[],
-                &audit_tree::Kept::default(),
+                &audit_tree::KeptRecords::default(),
                 |_, _| (),
             )
             .await?;
@@ -136,13 +133,10 @@ async fn keeping(url: &str, keys: PathBuf) -> anyhow::Result<AuditKeeping> {
 
 /// Reads the log from beginning to end page by page, and counts the events.
 async fn read_all(store: &Arc<dyn EventStore>) -> anyhow::Result<u64> {
-    let (mut after, mut count) = (i64::MIN, 0);
-    loop {
-        let page = store.stored_page(after, PAGE).await?;
-        count += page.events.len() as u64;
-        match page.events.last() {
-            Some(last) if page.more => after = last.position,
-            _ => return Ok(count),
-        }
+    let mut log = StoredEvents::new(&**store, i64::MIN, i64::MAX);
+    let mut count = 0;
+    while let Some(page) = log.next_page().await? {
+        count += page.len() as u64;
     }
+    Ok(count)
 }

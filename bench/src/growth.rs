@@ -8,15 +8,14 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use http::Method;
-use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::{
     client::Person,
     limits::median,
     load::{self, Kind},
-    log, print,
+    log,
+    output::{print, verdict},
     system::{Deployment, System},
 };
 
@@ -48,17 +47,7 @@ impl Growth {
         let mut system = System::start(Deployment::Servers, binary).await?;
         let mut postgres = PgConnection::connect(system.database_url().context("no database")?).await?;
         let people = load::join(&system.front(), PEOPLE).await?;
-        for person in &people {
-            for number in 0..TASKS {
-                let task = json!({"title": format!("Task {number}"), "due": "2030-01-01"});
-                let answer = person.send(Method::POST, "/tasks", Some(&task), &[]).await?;
-                let id = answer.member("/id")?;
-                let change = json!({"status": "in_progress"});
-                person
-                    .send(Method::PATCH, &format!("/tasks/{id}"), Some(&change), &[])
-                    .await?;
-            }
-        }
+        load::give_tasks(&people, TASKS).await?;
         let short = self
             .measure(&mut system, &mut postgres, &people, self.from)
             .await?;
@@ -72,7 +61,7 @@ impl Growth {
         ));
         for ((name, short), (_, long)) in short.iter().zip(&long) {
             let growth = long / short;
-            let verdict = if growth <= FLAT { "" } else { "  MISSED" };
+            let verdict = verdict(growth <= FLAT);
             print(&format!(
                 "{name:<40} {short:>12.2} {long:>12.2} {growth:>8.2}{verdict}"
             ));

@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use hdrhistogram::Histogram;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::client::Person;
+use crate::client::{Answer, Person};
 
 /// The latencies and number of requests.
 pub(crate) struct Figure {
@@ -39,7 +39,7 @@ impl Figure {
         let rate = self.rate();
         let at = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1_000.0;
         format!(
-            "{name:<30} {rate:>10.0} {:>10.2} {:>10.2} {:>10.2} {:>10.2}",
+            "{name:<34} {rate:>10.0} {:>10.2} {:>10.2} {:>10.2} {:>10.2}",
             at(0.5),
             at(0.95),
             at(0.99),
@@ -66,13 +66,43 @@ pub(crate) async fn at(people: &[Arc<Person>], address: &str) -> anyhow::Result<
     Ok(moved)
 }
 
+/// The page that [`Kind::Lists`] reads.
+const LIST: &str = "/tasks?status=in_progress&sort=due&limit=50";
+/// With this header the gateway does not answer from its cache.
+pub(crate) const NOT_CACHED: (&str, &str) = ("Cache-Control", "no-cache");
+
+/// Gives each person `count` tasks in progress, and checks that their list has these tasks, or 50 of them.
+pub(crate) async fn give_tasks(people: &[Arc<Person>], count: usize) -> anyhow::Result<()> {
+    for person in people {
+        for number in 0..count {
+            let task = json!({"title": format!("Task {number}"), "due": "2030-01-01"});
+            let answer = person.send(Method::POST, "/tasks", Some(&task), &[]).await?;
+            let path = format!("/tasks/{}", answer.member("/id")?);
+            let change = json!({"status": "in_progress"});
+            person.send(Method::PATCH, &path, Some(&change), &[]).await?;
+        }
+        let list = person.send(Method::GET, LIST, None, &[NOT_CACHED]).await?;
+        let length = items(&list)?;
+        ensure!(length >= count.min(50), "a list has only {length} tasks");
+    }
+    Ok(())
+}
+
+/// Number of tasks of a page.
+pub(crate) fn items(page: &Answer) -> anyhow::Result<usize> {
+    let page: Value = serde_json::from_slice(&page.body)?;
+    Ok(page["items"].as_array().context("no page")?.len())
+}
+
 /// The requests that each person sends repeatedly.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     /// Creations and changes, in equal numbers.
     Commands,
-    /// The first page of a person's tasks in progress, by due date.
+    /// The first page of a person's tasks in progress, by due date, which the gateway must not take from its cache.
     Lists,
+    /// The same page, from the gateway's cache if it is there.
+    CachedLists,
     /// Further logins of each person.
     Logins,
     /// Creations with a pause between them. The latency is the time from the answer to the answer of a read that
@@ -98,16 +128,13 @@ impl Kind {
                     .await?;
                 latencies.record(micros(started))?;
             }
-            Self::Lists => {
+            Self::Lists | Self::CachedLists => {
+                let headers: &[_] = match self {
+                    Self::CachedLists => &[],
+                    _ => &[NOT_CACHED],
+                };
                 let started = Instant::now();
-                person
-                    .send(
-                        Method::GET,
-                        "/tasks?status=in_progress&sort=due&limit=50",
-                        None,
-                        &[],
-                    )
-                    .await?;
+                person.send(Method::GET, LIST, None, headers).await?;
                 latencies.record(micros(started))?;
             }
             Self::Logins => {

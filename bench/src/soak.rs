@@ -16,7 +16,8 @@ use tokio::task::JoinSet;
 
 use crate::{
     client::Person,
-    load, print,
+    load,
+    output::{print, verdict},
     system::{Deployment, System},
 };
 
@@ -36,7 +37,7 @@ pub(crate) struct Soak {
 const PEOPLE: usize = 8;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Interval at which new accounts register.
-const SIGN_UP_EVERY: Duration = Duration::from_millis(500);
+const SIGN_UP_INTERVAL: Duration = Duration::from_millis(500);
 /// Maximum number of tasks of a person. Beyond that each creation is followed by a deletion.
 const TASKS: usize = 200;
 /// Maximum ratio of the latency in the last minute to that in the second.
@@ -178,7 +179,7 @@ impl Soak {
                     row += &format!("{:>8.2}", at(minute));
                 }
                 let growth = at(self.minutes - 1) / at(1);
-                let verdict = if growth <= FLAT { "" } else { "  MISSED" };
+                let verdict = verdict(growth <= FLAT);
                 print(&format!("{row}   {growth:.2}{verdict}"));
             }
             print("");
@@ -201,7 +202,7 @@ impl Soak {
         let after = then.map_or_else(
             || format!("{} requests were not reached", self.requests),
             |mib| {
-                let verdict = if mib <= MEMORY { "" } else { "  MISSED" };
+                let verdict = verdict(mib <= MEMORY);
                 format!(
                     "{mib:.1} MiB after {} requests (at most {MEMORY}){verdict}",
                     self.requests
@@ -291,7 +292,7 @@ async fn work(
 
 /// Registers a new account every half second.
 async fn sign_up(address: String, minutes: Arc<Minutes>, begin: Instant, end: Instant) -> Result<()> {
-    let mut ticks = tokio::time::interval(SIGN_UP_EVERY);
+    let mut ticks = tokio::time::interval(SIGN_UP_INTERVAL);
     while Instant::now() < end {
         ticks.tick().await;
         let (minute, started) = (minute(begin), Instant::now());

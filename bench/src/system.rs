@@ -92,14 +92,13 @@ impl System {
                 (Some(Database::create().await?), names)
             }
         };
-        let namespace = format!("bench-{}", uuid::Uuid::now_v7().simple());
         let ports = names
             .iter()
             .map(|name| Ok((*name, free_port()?, free_port()?)))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let mut system = Self {
             started_in: Duration::ZERO,
-            namespace: namespace.clone(),
+            namespace: format!("bench-{}", uuid::Uuid::now_v7().simple()),
             roles: Vec::new(),
             beside: None,
             database,
@@ -112,43 +111,13 @@ impl System {
             let mut command = Command::new(binary);
             command
                 .arg(name)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .env("TASKLEDGER_LOG", "warn")
-                .env(
-                    "TASKLEDGER_SECURITY_LOG",
-                    system.directory.path().join("security.log"),
-                )
-                .env("TASKLEDGER_DATA_DIR", system.directory().join("data"))
-                .env("TASKLEDGER_BUS_NAMESPACE", &namespace)
                 .env("TASKLEDGER_SEAL_EVENTS", plan.seal_events.to_string())
                 .env("TASKLEDGER_GATEWAY_CONFIG", &policy)
                 .env("TASKLEDGER_ADMIN_LISTEN", format!("127.0.0.1:{admin}"));
             if *name != "projector" {
                 command.env("TASKLEDGER_LISTEN", format!("127.0.0.1:{api}"));
             }
-            if let Some(database) = &system.database {
-                command
-                    .env("DATABASE_URL", &database.url)
-                    .env("AMQP_URL", amqp_url());
-                if let Some(event_store) = plan.event_store {
-                    command.env("EVENT_STORE_URL", event_store);
-                }
-                for name in ["auth", "command-api", "query-api", "projector"] {
-                    let variable = format!("TASKLEDGER_{}_URL", name.replace('-', "_").to_uppercase());
-                    let replicas = ports.iter().filter(|(replica, ..)| *replica == name);
-                    let urls: Vec<String> = replicas
-                        .map(|(_, api, admin)| if name == "projector" { admin } else { api })
-                        .map(|port| format!("http://127.0.0.1:{port}"))
-                        .collect();
-                    command.env(variable, urls.join(","));
-                }
-            } else {
-                command
-                    .env_remove("DATABASE_URL")
-                    .env_remove("AMQP_URL")
-                    .env_remove("EVENT_STORE_URL");
-            }
+            system.configure(&mut command, plan.event_store, &ports);
             system.roles.push(Role::new(
                 name,
                 format!("127.0.0.1:{api}"),
@@ -163,6 +132,42 @@ impl System {
         system.ready().await?;
         system.started_in = started.elapsed();
         Ok(system)
+    }
+
+    /// Sets the variables that are the same for every role. `ports` has the name of each role, with its ports for the
+    /// API and for probes.
+    fn configure(&self, command: &mut Command, event_store: Option<&str>, ports: &[(&str, u16, u16)]) {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .env("TASKLEDGER_LOG", "warn")
+            .env(
+                "TASKLEDGER_SECURITY_LOG",
+                self.directory.path().join("security.log"),
+            )
+            .env("TASKLEDGER_DATA_DIR", self.directory().join("data"))
+            .env("TASKLEDGER_BUS_NAMESPACE", &self.namespace);
+        let Some(database) = &self.database else {
+            for variable in ["DATABASE_URL", "AMQP_URL", "EVENT_STORE_URL"] {
+                command.env_remove(variable);
+            }
+            return;
+        };
+        command
+            .env("DATABASE_URL", &database.url)
+            .env("AMQP_URL", amqp_url());
+        if let Some(event_store) = event_store {
+            command.env("EVENT_STORE_URL", event_store);
+        }
+        for name in ["auth", "command-api", "query-api", "projector"] {
+            let variable = format!("TASKLEDGER_{}_URL", name.replace('-', "_").to_uppercase());
+            let replicas = ports.iter().filter(|(replica, ..)| *replica == name);
+            let urls: Vec<String> = replicas
+                .map(|(_, api, admin)| if name == "projector" { admin } else { api })
+                .map(|port| format!("http://127.0.0.1:{port}"))
+                .collect();
+            command.env(variable, urls.join(","));
+        }
     }
 
     /// Waits until the gateway says that every role is ready.

@@ -1,12 +1,11 @@
 //! The directory of the embedded databases: made at the first start, used by one server at a time.
 
 use std::{
-    fs::{self, File, TryLockError},
-    os::unix::fs::OpenOptionsExt as _,
+    fs::{self, File},
     path::Path,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use runtime::private_files;
 
 /// Exclusive lock on a data directory, so that only one server uses it. It ends when this value is dropped, also by
@@ -21,26 +20,15 @@ const LOCK: &str = "taskledger.lock";
 pub(crate) fn lock(directory: &Path) -> anyhow::Result<DataDirLock> {
     private_files::directory(directory, || is_data_directory(directory))
         .with_context(|| format!("cannot use the data directory {}", directory.display()))?;
-    let path = directory.join(LOCK);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
+    let file = private_files::open_locked(&directory.join(LOCK))
         .with_context(|| format!("the data directory {} is not writable", directory.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(DataDirLock(file)),
-        Err(TryLockError::WouldBlock) => {
-            bail!(
-                "another taskledger is running on the data directory {}: stop it, or set TASKLEDGER_DATA_DIR",
-                directory.display()
-            )
-        }
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", path.display()))
-        }
-    }
+    let file = file.with_context(|| {
+        format!(
+            "another taskledger is running on the data directory {}: stop it, or set TASKLEDGER_DATA_DIR",
+            directory.display()
+        )
+    })?;
+    Ok(DataDirLock(file))
 }
 
 /// Returns whether a server has used the directory before, or the directory is empty.

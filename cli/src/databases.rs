@@ -1,10 +1,11 @@
-//! The databases that this process has opened. Schemas of one PostgreSQL server share its connections, and the end of
-//! the process closes all of them.
+//! The databases that this process has opened. Schemas of one PostgreSQL server share its connections, a file is opened
+//! once, and the end of the process closes all of them.
 
 use std::sync::OnceLock;
 
 use anyhow::anyhow;
 use database::{Database, Schema};
+use futures::future::join_all;
 use tokio::sync::Mutex;
 
 /// Connections to one PostgreSQL server that a process shares among all its tasks. Three more serve one purpose each:
@@ -64,10 +65,9 @@ pub(crate) async fn connect(url: &str, schema: Schema) -> anyhow::Result<Databas
     Ok(database)
 }
 
-/// Closes all databases, the last opened first.
+/// Closes all databases at the same time, so that one which others use does not hold up the rest. Each file is opened
+/// once: of two closings of one file at the same moment, neither would be the last, which removes the -wal.
 pub(crate) async fn close_all() {
     let opened = std::mem::take(&mut *OPENED.lock().await);
-    for opened in opened.iter().rev() {
-        opened.database.close().await;
-    }
+    join_all(opened.iter().map(|opened| opened.database.close())).await;
 }

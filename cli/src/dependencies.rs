@@ -1,4 +1,5 @@
-//! What each role stands on, opened when the first role of the process asks for it and shared by all.
+//! The stores, databases and connections that roles use. Each is opened when a role of the process first needs it, and
+//! is shared by all roles.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use auth_client::{Verifier, VerifierOptions};
 use bus::Bus;
 use database::{Database, Schema};
 use event_store::EventStore;
-use runtime::{Background, Metrics};
+use runtime::Background;
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -14,10 +15,10 @@ use crate::{
     settings::Settings,
 };
 
-/// What the roles of one process stand on.
+/// The dependencies of the roles of one process.
 pub(crate) struct Dependencies<'a> {
     settings: &'a Settings,
-    /// What the process is called on the bus.
+    /// The name of the process on the bus.
     name: &'static str,
     stored_log: OnceCell<Arc<dyn EventStore>>,
     log: OnceCell<EventLog>,
@@ -28,7 +29,7 @@ pub(crate) struct Dependencies<'a> {
 }
 
 impl<'a> Dependencies<'a> {
-    /// With nothing opened yet.
+    /// Opens nothing yet.
     pub(crate) fn new(settings: &'a Settings, name: &'static str) -> Self {
         Self {
             settings,
@@ -52,7 +53,6 @@ impl<'a> Dependencies<'a> {
             operations: self.operations().await?,
             partitions: self.settings.storage.partitions,
             clock: platform::clock(),
-            metrics: Metrics::new("auth"),
         })
     }
 
@@ -72,7 +72,7 @@ impl<'a> Dependencies<'a> {
         })
     }
 
-    /// The query API needs no keys of people, so it opens no event.
+    /// The query API gets no keys of people, since it decrypts no event.
     pub(crate) async fn query_api(&self, background: &Background) -> anyhow::Result<query_api::Dependencies> {
         Ok(query_api::Dependencies {
             store: self.stored_log().await?,
@@ -104,7 +104,7 @@ impl<'a> Dependencies<'a> {
         self.bus.get_or_try_init(open).await.cloned()
     }
 
-    /// What the roles must remember.
+    /// The database with the records of the roles.
     pub(crate) async fn operations(&self) -> anyhow::Result<Database> {
         let open = async || platform::database(&self.settings.storage, Schema::Operations).await;
         self.operations.get_or_try_init(open).await.cloned()

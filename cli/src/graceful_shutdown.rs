@@ -1,23 +1,22 @@
-//! Announces that a role is about to stop before it stops. The gateway asks once a second who is ready, and load balancers
-//! ask the gateways. Without the notice they could send a request on a connection that is being closed, and could not
-//! tell whether the request took effect.
+//! Announces that a role is about to stop before it stops. The gateway asks once a second who is ready, and load
+//! balancers ask the gateways. Without the notice they could send a request on a connection that is being closed, and
+//! could not tell whether the request took effect.
 
 use std::time::Duration;
 
-use axum::{Router, extract::Request, middleware};
 use http_api::Leaving;
+use http_server::HttpService;
 use tokio_util::sync::CancellationToken;
 
 /// Time between the notice and the end of accepting requests. It is longer than the interval of the gateway's
 /// readiness checks.
 pub(crate) const NOTICE: Duration = Duration::from_millis(1_600);
 
-/// Makes `router` report that it is not ready once `leaving` is cancelled.
-pub(crate) fn announced(router: Router, leaving: CancellationToken) -> Router {
-    router.layer(middleware::map_request(move |mut request: Request| {
+/// Makes `service` report that it is not ready once `leaving` is cancelled.
+pub(crate) fn announced(service: HttpService, leaving: CancellationToken) -> HttpService {
+    service.preparing(move |request| {
         if leaving.is_cancelled() {
             request.extensions_mut().insert(Leaving);
         }
-        std::future::ready(request)
-    }))
+    })
 }

@@ -15,7 +15,9 @@ use crate::{
     operation::{Attribution, Conclusion},
     output,
     platform::{self, EventLog},
+    progress::{ProgressDisplay, watch},
     settings::Settings,
+    watched_log::WatchedLog,
 };
 
 #[derive(Debug, Subcommand)]
@@ -59,8 +61,8 @@ pub(crate) enum Command {
         /// Where they are: `postgres://…`, or `sqlite:` and the path of a file `subject-keys.db`
         #[arg(long, value_name = "URL")]
         from: String,
-        /// Where the log of that place is, if it is not beside the keys: as EVENT_STORE_URL, or `sqlite:` and the path of a file
-        /// `events.db`
+        /// Where the log of that place is, if it is not beside the keys: as EVENT_STORE_URL, or `sqlite:` and the path
+        /// of a file `events.db`
         #[arg(long, value_name = "URL")]
         from_log: Option<String>,
         #[command(flatten)]
@@ -113,7 +115,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     match command {
         Command::List => {
             for key in keys::list(directory, now)? {
-                line(&key)?;
+                output::line(&shown(&key))?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -139,7 +141,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             let seconds = i64::try_from(settings.access_token_lifetime().as_secs())?;
             let retire = async |_| {
                 let retired = keys::retire(directory, &kid, force, seconds, now)?;
-                output::line(&format!("{} is removed", retired.kid))?;
+                output::say(&format!("{} is removed", retired.kid));
                 Ok(Conclusion::succeeded().with_result(retired.kid))
             };
             let mut command = "keys retire".to_owned();
@@ -186,25 +188,30 @@ async fn copy(
         .with_context(|| format!("there are no keys of people at {}", masked(from)))?;
     let mut erased = BTreeSet::new();
     match log_of(from, log).await? {
-        Some(log) => erased.extend(erased_people(&*log).await?),
+        Some(log) => erased.extend(erased_of(log).await?),
         None => crate::complain(
             "the log of these keys is not beside them, so it was not asked who was erased: say with --from-log where it is, if there is one",
         ),
     }
     let here = platform::find_event_store(storage).await?;
     if let Some(here) = &here {
-        erased.extend(erased_people(&**here).await?);
+        erased.extend(erased_of(Arc::clone(here)).await?);
     }
     let database = platform::database(storage, Schema::SubjectKeys).await?;
     let keys = SubjectKeys::open(database, settings.master_keys(false)?, platform::clock()).await?;
     let act = async |_| {
-        let copied = keys.copy_from(&source, &erased).await?;
+        let mut display = ProgressDisplay::of_a_number();
+        let copied = keys
+            .copy_from(&source, &erased, |keys| display.count(keys, "keys"))
+            .await;
+        display.end();
+        let copied = copied?;
         let result = format!(
             "{} copied, {} destroyed, since their people were erased",
             output::counted(copied.keys, "key"),
             output::counted(copied.destroyed, "key")
         );
-        output::line(&result)?;
+        output::say(&result);
         Ok(Conclusion::succeeded().with_result(result))
     };
     match here {
@@ -215,6 +222,11 @@ async fn copy(
         }
         None => Ok(act(CorrelationId::default()).await?.exit_code()),
     }
+}
+
+async fn erased_of(log: Arc<dyn EventStore>) -> anyhow::Result<BTreeSet<UserId>> {
+    let log = WatchedLog::over(log);
+    Ok(watch(&log, erased_people(&*log)).await?)
 }
 
 /// The log of the system whose keys are at `keys`. It is at `log`, or by default beside the keys.
@@ -268,15 +280,16 @@ async fn list_master(settings: &Settings) -> anyhow::Result<ExitCode> {
 
 async fn rotate_master(keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
     let master_keys = keys.master_keys();
+    let lock = master_keys.lock_file().await?;
     if let [first, old, ..] = master_keys.ids().as_slice() {
-        output::line(&format!(
+        output::say(&format!(
             "no key is made, since there is {first} beside {old} already, which `keys master retire` takes away"
-        ))?;
-    } else if let Some(id) = master_keys.add().await? {
-        output::line(&format!("{id} is first in {}", master_keys.place()))?;
+        ));
+    } else if let Some(id) = master_keys.add(&lock).await? {
+        output::say(&format!("{id} is first in {}", master_keys.place()));
     }
     let rewrapped = keys.rewrap().await?;
-    output::line(&format!("{} keys of people are wrapped again", rewrapped.keys))?;
+    output::say(&format!("{} keys of people are wrapped again", rewrapped.keys));
     for subject in &rewrapped.damaged {
         crate::complain(&format!("the key of {subject} is damaged, and left as it is"));
     }
@@ -293,22 +306,23 @@ async fn rotate_master(keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
 
 async fn retire_master(keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
     let master_keys = keys.master_keys();
+    let lock = master_keys.lock_file().await?;
     let kept = master_keys.ids().into_iter().next().unwrap_or_default();
-    keys.forget_old_master_keys().await?;
-    output::line(&format!(
+    keys.forget_old_master_keys(&lock).await?;
+    output::say(&format!(
         "nothing is wrapped by another master key than {kept}, the only one that is needed in {}",
         master_keys.place()
-    ))?;
+    ));
     Ok(Conclusion::succeeded().with_result(format!("{kept} is left")))
 }
 
 /// Prints a key that was created or changed.
 fn made(key: &KeyState) -> anyhow::Result<Conclusion> {
-    line(key)?;
+    output::say(&shown(key));
     Ok(Conclusion::succeeded().with_result(key.kid.to_string()))
 }
 
-fn line(key: &KeyState) -> anyhow::Result<()> {
+fn shown(key: &KeyState) -> String {
     let from = |from: Timestamp| format!("signs from {from} on");
     let used = match key.used {
         KeyUse::Next => "published".to_owned(),
@@ -317,5 +331,5 @@ fn line(key: &KeyState) -> anyhow::Result<()> {
         KeyUse::Verifies => "verifies".to_owned(),
     };
     let (kid, algorithm, path) = (&key.kid, key.algorithm.name(), key.path.display());
-    output::line(&format!("{kid}  {algorithm}  {used}  {path}"))
+    format!("{kid}  {algorithm}  {used}  {path}")
 }

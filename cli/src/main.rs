@@ -1,6 +1,6 @@
 //! The `taskledger` binary: every role, all of them in one process, and the operator's tools.
 //!
-//! This is the only place that knows all roles. `settings.rs` reads the configuration, `platform.rs` opens
+//! This is the only place that knows all roles. `settings/` reads the configuration, `platform.rs` opens
 //! what there is to stand on, `dependencies.rs` says which role needs what of it, `up.rs` and `role.rs` run them.
 
 mod audit;
@@ -29,8 +29,9 @@ mod tasks;
 mod telemetry;
 mod up;
 mod users;
+mod watched_log;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{
     CommandFactory, FromArgMatches, Parser, Subcommand,
@@ -42,6 +43,9 @@ use telemetry::Telemetry;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long the end of the process waits for blocking calls.
+const FOR_BLOCKING_CALLS: Duration = Duration::from_secs(1);
 
 /// Event-sourced task management: commands append events, queries read what is projected from them.
 ///
@@ -116,36 +120,26 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    let cli = match parse() {
-        Ok(cli) => cli,
-        Err(code) => return code,
+    // On a thread of its own, which gives back the memory for the description of the command line.
+    let cli = match std::thread::spawn(parse).join() {
+        Ok(Ok(cli)) => cli,
+        Ok(Err(code)) => return code,
+        Err(_) => return ExitCode::FAILURE,
     };
     match run(cli) {
-        Ok(code) => code,
-        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&sentence(&error));
+        Ok(code) => output::exit_code(code),
+        Err(error) => output::exit_code_of_broken_pipe(&error).unwrap_or_else(|| {
+            complain(&runtime::with_causes(&*error));
             ExitCode::FAILURE
-        }
+        }),
     }
-}
-
-/// The error and its causes in one sentence, without a cause that its predecessor has already repeated.
-fn sentence(error: &anyhow::Error) -> String {
-    let causes = error.chain().map(ToString::to_string);
-    let joined = causes.reduce(|said, cause| match said.ends_with(&cause) {
-        true => said,
-        false => format!("{said}: {cause}"),
-    });
-    joined.unwrap_or_default()
 }
 
 /// Parses the command line. An error is reported in one sentence that names the variable or argument.
 fn parse() -> Result<Cli, ExitCode> {
-    let command = Cli::command();
+    let mut command = Cli::command();
     let parsed = command
-        .clone()
-        .try_get_matches()
+        .try_get_matches_from_mut(std::env::args_os())
         .and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         Ok(cli) => match Settings::refuse_unknown_variables(&command) {
@@ -200,7 +194,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let settings = cli.settings;
     let command = cli.command.unwrap_or(Command::Up);
     if matches!(command, Command::Config) {
-        print(&settings.show()?);
+        // What was given was valid a moment ago.
+        output::text(&settings.show(&Cli::command().get_matches())?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let format = match settings.log.format {
@@ -222,6 +217,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         code
     });
     telemetry.end();
+    // A call to a file system that does not answer would be waited for without an end.
+    runtime.shutdown_timeout(FOR_BLOCKING_CALLS);
     code
 }
 

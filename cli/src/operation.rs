@@ -15,8 +15,8 @@ use runtime::{Backoff, new_id, system_user};
 use crate::platform;
 
 /// Maximum length of a name in characters.
-const LONGEST_NAME: usize = 100;
-const LONGEST_REASON: usize = 500;
+const MAX_NAME: usize = 100;
+const MAX_REASON: usize = 500;
 /// Number of attempts to record the end of a command.
 const TRIES: u32 = 5;
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
@@ -33,12 +33,12 @@ pub(crate) struct Attribution {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    without_address(line(text, LONGEST_NAME).map_err(|error| error.to_string())?)
+    without_address(line(text, MAX_NAME).map_err(|error| error.to_string())?)
         .ok_or_else(|| of_address("say the name that you are known by"))
 }
 
 fn reason(text: &str) -> Result<String, String> {
-    without_address(line(text, LONGEST_REASON).map_err(|error| error.to_string())?)
+    without_address(line(text, MAX_REASON).map_err(|error| error.to_string())?)
         .ok_or_else(|| of_address("name a ticket instead"))
 }
 
@@ -251,7 +251,7 @@ mod tests {
             "asked by <ada@example.com>.",
             "ada\u{ff20}example.com",
             "ada\u{fe6b}example.com asked",
-            &"x".repeat(LONGEST_REASON + 1),
+            &"x".repeat(MAX_REASON + 1),
         ] {
             assert!(reason(bad).is_err() && name(bad).is_err(), "{bad}");
         }

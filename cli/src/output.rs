@@ -1,15 +1,72 @@
 //! Output of the operator's commands on the standard output: lines, tables or JSON.
+//!
+//! Commands that only show something end at the first line that cannot be written. Commands that do something go on.
+//! Neither succeeds then.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::OnceLock,
+};
 
 use serde_json::Value;
 use task_files::text_for_spreadsheets;
 
+/// The exit code after the reader of the output has gone: that of a program which ends by SIGPIPE.
+const BROKEN_PIPE: u8 = 141;
+
+/// The error of the first answer that could not be written.
+static NOT_WRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Writes a text as it is.
+pub(crate) fn text(text: &str) -> anyhow::Result<()> {
+    Ok(write(text)?)
+}
+
 /// Writes one line.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
-    Ok(())
+    Ok(write(&format!("{text}\n"))?)
+}
+
+/// Writes a text about what a command does or has done. When that is not possible the command goes on, and its exit
+/// code tells it.
+pub(crate) fn print(text: &str) {
+    if let Err(error) = write(text) {
+        NOT_WRITTEN.get_or_init(|| error);
+    }
+}
+
+/// Does what [`print()`] does with one line.
+pub(crate) fn say(line: &str) {
+    print(&format!("{line}\n"));
+}
+
+/// The exit code of the process after a command has ended with `code`.
+pub(crate) fn exit_code(code: ExitCode) -> ExitCode {
+    match NOT_WRITTEN.get() {
+        Some(error) if code == ExitCode::SUCCESS => not_written(error),
+        _ => code,
+    }
+}
+
+/// The exit code of the process after a command has failed, if that is because its output cannot be written to a pipe.
+pub(crate) fn exit_code_of_broken_pipe(error: &anyhow::Error) -> Option<ExitCode> {
+    let error: &io::Error = error.downcast_ref()?;
+    (error.kind() == io::ErrorKind::BrokenPipe).then(|| not_written(error))
+}
+
+fn not_written(error: &io::Error) -> ExitCode {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return ExitCode::from(BROKEN_PIPE);
+    }
+    complain(&format!("the answer could not be written: {error}"));
+    ExitCode::FAILURE
 }
 
 /// Writes one JSON document in one line.
@@ -17,8 +74,13 @@ pub(crate) fn json(value: &Value) -> anyhow::Result<()> {
     line(&value.to_string())
 }
 
-/// Writes rows in aligned columns. Numbers are aligned to the right.
+/// Writes rows in aligned columns.
 pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
+    text(&aligned(heads, rows))
+}
+
+/// Lines of rows in aligned columns. Numbers are aligned to the right.
+pub(crate) fn aligned(heads: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells
@@ -34,7 +96,8 @@ pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> 
                 .all(|row| row[column].bytes().all(|byte| byte.is_ascii_digit()))
         })
         .collect();
-    let write = |cells: &[&str]| {
+    let mut lines = String::new();
+    let mut add = |cells: &[&str]| {
         let mut text = String::new();
         for ((cell, width), numeric) in cells.iter().zip(&widths).zip(&numeric) {
             if !text.is_empty() {
@@ -47,13 +110,14 @@ pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> 
             };
             text.push_str(&cell);
         }
-        line(text.trim_end())
+        lines.push_str(text.trim_end());
+        lines.push('\n');
     };
-    write(heads)?;
+    add(heads);
     for row in rows {
-        write(&row.iter().map(String::as_str).collect::<Vec<_>>())?;
+        add(&row.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    Ok(())
+    lines
 }
 
 /// Writes one line of comma-separated values (RFC 4180). Cells that a spreadsheet would take for a formula are
@@ -72,13 +136,6 @@ fn csv_cell(text: &str) -> String {
     }
 }
 
-/// Returns whether the reader of the output has closed the pipe, as `head` does.
-pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
 /// A number with its noun in the right form, such as `1 event` or `2 events`.
 pub(crate) fn counted(number: u64, what: &str) -> String {
     if number == 1 {
@@ -88,20 +145,10 @@ pub(crate) fn counted(number: u64, what: &str) -> String {
     }
 }
 
-/// What a command says beside its answer, above all why it failed.
-#[expect(
-    clippy::print_stderr,
-    reason = "the one place where a command says why it failed"
-)]
+/// Says something beside the answer of a command, above all why it failed.
 pub(crate) fn complain(sentence: &str) {
-    eprintln!("taskledger: {sentence}");
-}
-
-/// What a command answers, as opposed to what it logs.
-#[expect(clippy::print_stdout, reason = "the one place where a command answers")]
-pub(crate) fn print(text: &str) {
-    print!("{text}");
-    let _ = io::stdout().flush();
+    // There is no other place to say that this is not possible.
+    let _ = writeln!(io::stderr(), "taskledger: {sentence}");
 }
 
 #[cfg(test)]

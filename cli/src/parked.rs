@@ -1,12 +1,12 @@
 //! Shows, retries and discards events that cannot be projected.
 
-use std::process::ExitCode;
+use std::{collections::HashSet, process::ExitCode};
 
 use ::events::{StreamName, UserId};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use database::Database;
-use projector::{ParkedEvent, ParkingError};
+use projector::{Discarded, ParkedEvent, ParkingError, Retried};
 use serde_json::{Value, json};
 
 use crate::{
@@ -68,16 +68,12 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     let storage = &settings.storage;
     let read_models = platform::existing_read_models(storage).await?;
     match command {
-        Command::List { json } => {
-            let parked = projector::parked(&read_models).await?;
-            list(&parked, json)?;
-        }
+        Command::List { json } => list(&read_models, json).await?,
         Command::Show { position, json } => {
-            let parked = projector::parked(&read_models).await?;
-            let event = parked.iter().find(|event| event.position == position);
+            let event = projector::parked_at(&read_models, position).await?;
             let event = event.with_context(|| format!("no parked event at position {position}"))?;
             if json {
-                output::json(&to_json(event))?;
+                output::json(&to_json(&event))?;
             } else {
                 output::line(&format!(
                     "reason    {}\nattempts  {}\n",
@@ -108,68 +104,144 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
 
 async fn retry(settings: &Settings, read_models: &Database, command: Retry) -> anyhow::Result<ExitCode> {
     let Retry { which, attribution } = command;
-    let parked = streams(projector::parked(read_models).await?);
-    let (name, streams) = match which.stream.map(StreamName::raw) {
-        Some(stream) if !parked.contains(&stream) => bail!(ParkingError::StreamNotParked(stream)),
-        Some(stream) => (format!("parked retry {stream}"), vec![stream]),
-        None => ("parked retry --all".to_owned(), parked),
+    let stream = which.stream.map(StreamName::raw);
+    let is_parked = match &stream {
+        Some(stream) => !projector::parked_among(read_models, &[stream]).await?.is_empty(),
+        None => !projector::parked(read_models, 0).await?.is_empty(),
     };
-    if streams.is_empty() {
-        output::line("nothing is parked")?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let store = platform::existing_opened_event_store(settings).await?;
-    let retry = async |_| {
-        let (mut projected, mut still) = (0, 0);
-        for stream in &streams {
-            let retried = projector::retry(store.as_ref(), read_models, stream).await?;
-            projected += retried.projected;
-            still += retried.parked;
-            output::line(&format!(
-                "{stream}: {} projected, {} still parked",
-                retried.projected, retried.parked
-            ))?;
+    let name = match (is_parked, &stream) {
+        (true, Some(stream)) => format!("parked retry {stream}"),
+        (true, None) => "parked retry --all".to_owned(),
+        (false, Some(stream)) => bail!(ParkingError::StreamNotParked(stream.clone())),
+        (false, None) => {
+            output::line("nothing is parked")?;
+            return Ok(ExitCode::SUCCESS);
         }
-        let conclusion = match still {
-            0 => Conclusion::succeeded(),
-            _ => Conclusion::failed(),
-        };
-        Ok(conclusion.with_result(format!("{projected} projected, {still} still parked")))
+    };
+    let store = platform::existing_opened_event_store(settings).await?;
+    let one = async |stream: &StreamName| projector::retry(store.as_ref(), read_models, stream).await;
+    let retry = async |_| match &stream {
+        Some(stream) => {
+            let mut results = Results::default();
+            results.retry(stream, &one).await;
+            Ok(results.conclusion())
+        }
+        None => {
+            let page = async |after| Ok(projector::parked(read_models, after).await?);
+            retry_all(page, &one).await
+        }
     };
     attribution.record(&*store, &name, UserId::NOBODY, retry).await
 }
 
-async fn discard(read_models: &Database, position: u64) -> anyhow::Result<Conclusion> {
-    let parked = projector::parked(read_models).await?;
-    projector::discard(read_models, position).await?;
-    output::line(&format!(
-        "the event at position {position} is passed over from now on"
-    ))?;
-    let Some(discarded) = parked.iter().find(|event| event.position == position) else {
-        return Ok(Conclusion::succeeded());
-    };
-    let later = parked
-        .iter()
-        .filter(|event| event.stream == discarded.stream && event.position > position)
-        .count();
-    if later > 0 {
-        output::line(&format!(
-            "{} of its stream: `taskledger parked retry {}` projects the rest",
-            output::counted(later as u64, "later parked event"),
-            discarded.stream
-        ))?;
+/// Retries every parked stream, in the order of their first parked events, which `page` returns after a position.
+async fn retry_all(
+    page: impl AsyncFn(u64) -> anyhow::Result<Vec<ParkedEvent>>,
+    retry: &impl AsyncFn(&StreamName) -> Result<Retried, ParkingError>,
+) -> anyhow::Result<Conclusion> {
+    let (mut results, mut after) = (Results::default(), 0);
+    loop {
+        let parked = page(after).await?;
+        let Some(last) = parked.last() else {
+            return Ok(results.conclusion());
+        };
+        after = last.position;
+        for event in parked.iter().filter(|event| event.is_first) {
+            results.retry(&event.stream, retry).await;
+        }
     }
-    let result = format!("version {} of {}", discarded.version, discarded.stream);
+}
+
+/// What became of the retried streams.
+#[derive(Default)]
+struct Results {
+    projected: u64,
+    still: u64,
+    failed: u64,
+    /// The streams of which a part was projected: their first parked event is a later one now.
+    moved: HashSet<StreamName>,
+}
+
+impl Results {
+    /// Retries one stream, unless it was retried before. One that cannot be retried keeps no other from it.
+    async fn retry(
+        &mut self,
+        stream: &StreamName,
+        retry: &impl AsyncFn(&StreamName) -> Result<Retried, ParkingError>,
+    ) {
+        if self.moved.contains(stream) {
+            return;
+        }
+        match retry(stream).await {
+            Ok(Retried { projected, parked }) => {
+                self.projected += projected;
+                self.still += parked;
+                if projected > 0 && parked > 0 {
+                    self.moved.insert(stream.clone());
+                }
+                output::say(&format!("{stream}: {projected} projected, {parked} still parked"));
+            }
+            // Another command was faster.
+            Err(ParkingError::StreamNotParked(_)) => output::say(&format!("{stream}: no longer parked")),
+            Err(error) => {
+                self.failed += 1;
+                crate::complain(&format!("{stream}: {error}"));
+            }
+        }
+    }
+
+    fn conclusion(&self) -> Conclusion {
+        let conclusion = match (self.still, self.failed) {
+            (0, 0) => Conclusion::succeeded(),
+            _ => Conclusion::failed(),
+        };
+        let mut result = format!("{} projected, {} still parked", self.projected, self.still);
+        if self.failed > 0 {
+            result.push_str(&format!(", {} failed", output::counted(self.failed, "stream")));
+        }
+        conclusion.with_result(result)
+    }
+}
+
+async fn discard(read_models: &Database, position: u64) -> anyhow::Result<Conclusion> {
+    let Discarded { event, later } = projector::discard(read_models, position).await?;
+    output::say(&format!(
+        "the event at position {position} is passed over from now on"
+    ));
+    if later > 0 {
+        output::say(&format!(
+            "{} of its stream: `taskledger parked retry {}` projects the rest",
+            output::counted(later, "later parked event"),
+            event.stream
+        ));
+    }
+    let result = format!("version {} of {}", event.version, event.stream);
     Ok(Conclusion::succeeded().with_result(result))
 }
 
-fn list(parked: &[ParkedEvent], json: bool) -> anyhow::Result<()> {
-    if json {
-        return parked.iter().try_for_each(|event| output::json(&to_json(event)));
+/// Writes the parked events page by page, each page as a table of its own.
+async fn list(read_models: &Database, json: bool) -> anyhow::Result<()> {
+    let mut after = 0;
+    loop {
+        let parked = projector::parked(read_models, after).await?;
+        let Some(last) = parked.last() else {
+            return match (after, json) {
+                (0, false) => output::line("nothing is parked"),
+                _ => Ok(()),
+            };
+        };
+        after = last.position;
+        if json {
+            parked
+                .iter()
+                .try_for_each(|event| output::json(&to_json(event)))?;
+        } else {
+            table(&parked)?;
+        }
     }
-    if parked.is_empty() {
-        return output::line("nothing is parked");
-    }
+}
+
+fn table(parked: &[ParkedEvent]) -> anyhow::Result<()> {
     let rows: Vec<Vec<String>> = parked
         .iter()
         .map(|event| {
@@ -200,13 +272,72 @@ fn to_json(event: &ParkedEvent) -> Value {
     })
 }
 
-/// Each stream once, in the order of its first parked event.
-fn streams(parked: Vec<ParkedEvent>) -> Vec<StreamName> {
-    let mut streams = Vec::new();
-    for event in parked {
-        if !streams.contains(&event.stream) {
-            streams.push(event.stream);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parked(position: u64, stream: &str, is_first: bool) -> ParkedEvent {
+        ParkedEvent {
+            position,
+            stream: StreamName::raw(stream),
+            version: position,
+            kind: "task.created".to_owned(),
+            reason: "test".to_owned(),
+            attempts: 1,
+            is_first,
         }
     }
-    streams
+
+    #[tokio::test]
+    async fn a_stream_that_cannot_be_retried_keeps_no_other_from_it() {
+        let retry = async |stream: &StreamName| match stream.as_str() {
+            "gone" => Err(ParkingError::StreamNotParked(stream.clone())),
+            "absent" => Err(ParkingError::NotInLog {
+                stream: stream.clone(),
+                version: 1,
+            }),
+            _ => Ok(Retried {
+                projected: 1,
+                parked: 0,
+            }),
+        };
+        let told = async |streams: &[&str]| {
+            let page = async |after: u64| {
+                let streams = (1..)
+                    .zip(streams)
+                    .map(|(position, stream)| parked(position, stream, true));
+                Ok(streams.filter(|event| event.position > after).take(2).collect())
+            };
+            format!("{:?}", retry_all(page, &retry).await.unwrap())
+        };
+        let all = told(&["a", "gone", "absent", "b"]).await;
+        assert!(
+            all.contains("Failed") && all.contains("2 projected, 0 still parked"),
+            "{all}"
+        );
+        let some = told(&["a", "gone"]).await;
+        assert!(
+            some.contains("Succeeded") && some.contains("1 projected"),
+            "{some}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_stream_of_which_a_part_was_projected_is_not_retried_again_on_a_later_page() {
+        let retry = async |_: &StreamName| {
+            Ok(Retried {
+                projected: 1,
+                parked: 1,
+            })
+        };
+        let page = async |after: u64| {
+            Ok(match after {
+                0 => vec![parked(1, "a", true), parked(2, "a", false)],
+                2 => vec![parked(3, "a", true)],
+                _ => Vec::new(),
+            })
+        };
+        let told = format!("{:?}", retry_all(page, &retry).await.unwrap());
+        assert!(told.contains("1 projected, 1 still parked"), "{told}");
+    }
 }

@@ -63,16 +63,22 @@ pub(crate) async fn subject_keys(
     stored: &dyn EventStore,
 ) -> anyhow::Result<SubjectKeys> {
     let database = database(&settings.storage, Schema::SubjectKeys).await?;
+    require_keys_if_sealed(&settings.storage, Some(&database), stored).await?;
     let are_in_use = SubjectKeys::are_in_use(&database).await?;
-    if SubjectKeys::are_none(&database).await? {
-        require_unsealed(&settings.storage, stored).await?;
-    }
     Ok(SubjectKeys::open(database, settings.master_keys(!are_in_use)?, clock()).await?)
 }
 
-/// Fails if events of the log are sealed, for which there are no keys.
-async fn require_unsealed(storage: &Storage, stored: &dyn EventStore) -> anyhow::Result<()> {
-    if is_sealed(stored).await? {
+/// Fails if events of the log are sealed and `database` holds no keys, or does not exist.
+async fn require_keys_if_sealed(
+    storage: &Storage,
+    database: Option<&Database>,
+    stored: &dyn EventStore,
+) -> anyhow::Result<()> {
+    let are_none = match database {
+        Some(database) => SubjectKeys::are_none(database).await?,
+        None => true,
+    };
+    if are_none && is_sealed(stored).await? {
         bail!(
             "the log holds sealed events, and no keys of people are at {}: restore them from their backup, or let KEYS_DATABASE_URL name where they are",
             masked(&database_url(storage, Schema::SubjectKeys)?)
@@ -97,13 +103,25 @@ async fn is_sealed(stored: &dyn EventStore) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// Opens the log with opened events for reading. Nothing is created or migrated.
+/// Opens the log with opened events for reading. Nothing is created or migrated. Fails if events of the log are sealed
+/// and there are no keys, since every sealed event would be taken for one that cannot be read.
 pub(crate) async fn existing_opened_event_store(settings: &Settings) -> anyhow::Result<Arc<dyn EventStore>> {
     let stored = existing_event_store(&settings.storage).await?;
-    Ok(match existing_subject_keys(settings).await? {
+    let keys = existing_subject_keys_of(settings, &*stored).await?;
+    Ok(opened(stored, keys))
+}
+
+/// Does the same for commands that only show events. Without keys they show what can be read.
+pub(crate) async fn event_store_to_show(settings: &Settings) -> anyhow::Result<Arc<dyn EventStore>> {
+    let stored = existing_event_store(&settings.storage).await?;
+    Ok(opened(stored, existing_subject_keys(settings).await?))
+}
+
+fn opened(stored: Arc<dyn EventStore>, keys: Option<SubjectKeys>) -> Arc<dyn EventStore> {
+    match keys {
         Some(keys) => SealedStore::over(stored, keys),
         None => stored,
-    })
+    }
 }
 
 /// Opens the keys of people if they have a database. Nothing is created or migrated. If it holds no key in use,
@@ -120,16 +138,15 @@ pub(crate) async fn existing_subject_keys(settings: &Settings) -> anyhow::Result
 }
 
 /// Opens the keys of people for the log `stored`, if they have a database. Nothing is created or migrated. Fails if
-/// there is none and events of the log are sealed.
+/// there are none and events of the log are sealed.
 pub(crate) async fn existing_subject_keys_of(
     settings: &Settings,
     stored: &dyn EventStore,
 ) -> anyhow::Result<Option<SubjectKeys>> {
-    let keys = existing_subject_keys(settings).await?;
-    if keys.is_none() {
-        require_unsealed(&settings.storage, stored).await?;
-    }
-    Ok(keys)
+    let storage = &settings.storage;
+    let database = find(storage, Schema::SubjectKeys).await?;
+    require_keys_if_sealed(storage, database.as_ref(), stored).await?;
+    existing_subject_keys(settings).await
 }
 
 /// Opens and migrates the log with sealed events. A log whose import has not ended is refused.

@@ -5,17 +5,18 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use database::Schema;
 use gateway::Upstream;
 use http_api::Peers;
+use http_server::HttpService;
+use runtime::Background;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     databases,
     dependencies::Dependencies,
     graceful_shutdown, platform,
-    serving::{Listener, Process, Visitors, until_stopped},
+    serving::{ClientKind, Listener, Process, until_stopped},
     settings::Settings,
 };
 
@@ -37,95 +38,71 @@ enum Kind {
 }
 
 pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
-    let listeners = Listeners::open(
-        settings,
-        &Defaults {
-            role: "auth",
-            port: Some(8083),
-            admin_port: 9093,
-            kind: Kind::Internal,
-        },
-    )
-    .await?;
-    let process = Process::new(settings)?;
-    let dependencies = Dependencies::new(settings, "auth");
-    process.close_at_the_end(&dependencies.bus().await?);
-    let dependencies = dependencies.auth().await?;
-    let router = auth::start(auth_config(settings), dependencies, &process.background).await?;
-    listeners.serve(router, process).await
+    let defaults = Defaults {
+        role: "auth",
+        port: Some(8083),
+        admin_port: 9093,
+        kind: Kind::Internal,
+    };
+    run(settings, &defaults, async |dependencies, background| {
+        auth::start(auth_config(settings), dependencies.auth().await?, background).await
+    })
+    .await
 }
 
 pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
-    let listeners = Listeners::open(
-        settings,
-        &Defaults {
-            role: "command-api",
-            port: Some(8081),
-            admin_port: 9091,
-            kind: Kind::Internal,
-        },
-    )
-    .await?;
-    let process = Process::new(settings)?;
-    let dependencies = Dependencies::new(settings, "command-api");
-    process.close_at_the_end(&dependencies.bus().await?);
-    let dependencies = dependencies.command_api(&process.background).await?;
-    let router = command_api::start(command_config(settings), dependencies, &process.background).await?;
-    listeners.serve(router, process).await
+    let defaults = Defaults {
+        role: "command-api",
+        port: Some(8081),
+        admin_port: 9091,
+        kind: Kind::Internal,
+    };
+    run(settings, &defaults, async |dependencies, background| {
+        let dependencies = dependencies.command_api(background).await?;
+        command_api::start(command_config(settings), dependencies, background).await
+    })
+    .await
 }
 
 pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
-    let listeners = Listeners::open(
-        settings,
-        &Defaults {
-            role: "query-api",
-            port: Some(8082),
-            admin_port: 9092,
-            kind: Kind::Internal,
-        },
-    )
-    .await?;
-    let process = Process::new(settings)?;
-    let dependencies = Dependencies::new(settings, "query-api");
-    process.close_at_the_end(&dependencies.bus().await?);
-    let dependencies = dependencies.query_api(&process.background).await?;
-    let router = query_api::start(query_config(settings)?, dependencies, &process.background).await?;
-    listeners.serve(router, process).await
+    let defaults = Defaults {
+        role: "query-api",
+        port: Some(8082),
+        admin_port: 9092,
+        kind: Kind::Internal,
+    };
+    run(settings, &defaults, async |dependencies, background| {
+        let dependencies = dependencies.query_api(background).await?;
+        query_api::start(query_config(settings)?, dependencies, background).await
+    })
+    .await
 }
 
 pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
-    let listeners = Listeners::open(
-        settings,
-        &Defaults {
-            role: "projector",
-            port: None,
-            admin_port: 9094,
-            kind: Kind::Internal,
-        },
-    )
-    .await?;
-    let process = Process::new(settings)?;
-    let dependencies = Dependencies::new(settings, "projector");
-    process.close_at_the_end(&dependencies.bus().await?);
-    let dependencies = dependencies.projector().await?;
-    let router = projector::start(projector_config(settings), dependencies, &process.background).await?;
-    listeners.serve(router, process).await
+    let defaults = Defaults {
+        role: "projector",
+        port: None,
+        admin_port: 9094,
+        kind: Kind::Internal,
+    };
+    run(settings, &defaults, async |dependencies, background| {
+        projector::start(
+            projector_config(settings),
+            dependencies.projector().await?,
+            background,
+        )
+        .await
+    })
+    .await
 }
 
 pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
-    let listeners = Listeners::open(
-        settings,
-        &Defaults {
-            role: "gateway",
-            port: Some(8080),
-            admin_port: 9090,
-            kind: Kind::Public,
-        },
-    )
-    .await?;
-    let process = Process::new(settings)?.with_workers()?;
-    let dependencies = Dependencies::new(settings, "gateway");
-    process.close_at_the_end(&dependencies.bus().await?);
+    let defaults = Defaults {
+        role: "gateway",
+        port: Some(8080),
+        admin_port: 9090,
+        kind: Kind::Public,
+    };
     let urls = &settings.upstreams;
     let config = gateway::Config {
         command_api: Upstream::Http(urls.command_api_url.clone()),
@@ -135,9 +112,31 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
         upstream_ca: settings.tls.upstream_ca.clone(),
         policy: settings.http.gateway_config.clone(),
     };
-    let dependencies = dependencies.gateway(&process.background).await?;
-    let router = gateway::start(config, dependencies, &process.background).await?;
-    listeners.serve(router, process).await
+    run(settings, &defaults, async |dependencies, background| {
+        let dependencies = dependencies.gateway(background).await?;
+        gateway::start(config, dependencies, background).await
+    })
+    .await
+}
+
+/// Runs a role until the process is asked to stop.
+async fn run(
+    settings: &Settings,
+    defaults: &Defaults,
+    start: impl AsyncFnOnce(&Dependencies<'_>, &Background) -> anyhow::Result<HttpService>,
+) -> anyhow::Result<()> {
+    let listeners = Listeners::open(settings, defaults).await?;
+    let process = match defaults.kind {
+        Kind::Public => {
+            gateway::check(settings.http.gateway_config.as_deref())?;
+            Process::new(settings)?.with_workers()?
+        }
+        Kind::Internal => Process::new(settings)?,
+    };
+    let dependencies = Dependencies::new(settings, defaults.role);
+    process.close_at_the_end(&dependencies.bus().await?);
+    let service = start(&dependencies, &process.background).await?;
+    listeners.serve(service, process).await
 }
 
 pub(crate) fn auth_config(settings: &Settings) -> auth::Config {
@@ -197,11 +196,11 @@ impl Listeners {
         let api = match defaults.port {
             Some(port) => {
                 let address = settings.http.listen.unwrap_or(loopback(port));
-                let visitors = match defaults.kind {
-                    Kind::Public => Visitors::Strangers,
-                    Kind::Internal => Visitors::Gateways,
+                let clients = match defaults.kind {
+                    Kind::Public => ClientKind::Anyone,
+                    Kind::Internal => ClientKind::Gateways,
                 };
-                Some(Listener::open(address, visitors).await?)
+                Some(Listener::open(address, clients).await?)
             }
             None => None,
         };
@@ -210,7 +209,7 @@ impl Listeners {
                 .http
                 .admin_listen
                 .unwrap_or(loopback(defaults.admin_port)),
-            Visitors::Operators,
+            ClientKind::Operators,
         )
         .await?;
         Ok(Self {
@@ -222,22 +221,22 @@ impl Listeners {
         })
     }
 
-    async fn serve(self, router: Router, process: Process) -> anyhow::Result<()> {
+    async fn serve(self, service: HttpService, process: Process) -> anyhow::Result<()> {
         let api = self.api.as_ref().map(|listener| listener.address().to_string());
         tracing::info!(role = self.role, listen = api, admin.listen = %self.admin.address(), "ready");
         let leaving = self.api.is_some().then(CancellationToken::new);
-        let router = match &leaving {
-            Some(leaving) => graceful_shutdown::announced(router, leaving.clone()),
-            None => router,
+        let service = match &leaving {
+            Some(leaving) => graceful_shutdown::announced(service, leaving.clone()),
+            None => service,
         };
-        let admin = (self.admin, http_api::admin_of(router.clone()));
-        let router = match self.kind {
-            Kind::Public => http_api::public_of(router),
-            Kind::Internal => http_api::believing_only(self.gateways, router),
+        let admin = (self.admin, http_api::admin_of(service.clone()));
+        let service = match self.kind {
+            Kind::Public => http_api::public_of(service),
+            Kind::Internal => http_api::believing_only(self.gateways, service),
         };
         let listeners = self
             .api
-            .map(|listener| (listener, router))
+            .map(|listener| (listener, service))
             .into_iter()
             .chain([admin])
             .collect();

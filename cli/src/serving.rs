@@ -8,9 +8,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use axum::Router;
 use bus::Bus;
-use http_server::{HeadLimits, Pressure, ServerOptions, Workers, bind, serve};
+use http_server::{HeadLimits, HttpService, Pressure, ServerOptions, Workers, bind, serve};
 use runtime::Background;
 use tls::ServerTls;
 use tokio::signal::unix::{SignalKind, signal};
@@ -93,14 +92,14 @@ impl Process {
 pub(crate) struct Listener {
     socket: tokio::net::TcpListener,
     address: SocketAddr,
-    visitors: Visitors,
+    clients: ClientKind,
 }
 
-/// Who comes to a listener.
+/// The clients of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Visitors {
+pub(crate) enum ClientKind {
     /// Anyone.
-    Strangers,
+    Anyone,
     /// The gateways, which have already limited anonymous clients.
     Gateways,
     /// Probes and metrics collectors, which are served even when the process is overloaded.
@@ -109,7 +108,7 @@ pub(crate) enum Visitors {
 
 impl Listener {
     /// Binds a socket to `address`.
-    pub(crate) async fn open(address: SocketAddr, visitors: Visitors) -> anyhow::Result<Self> {
+    pub(crate) async fn open(address: SocketAddr, clients: ClientKind) -> anyhow::Result<Self> {
         let socket = bind(address).await?;
         let address = socket
             .local_addr()
@@ -117,7 +116,7 @@ impl Listener {
         Ok(Self {
             socket,
             address,
-            visitors,
+            clients,
         })
     }
 
@@ -133,8 +132,8 @@ impl Listener {
         // The gateway needs a second descriptor for each active request, for its connection to a role.
         let max_connections = limits.max_connections.min(descriptors / 4 * 3);
         let max_requests = usual.max_requests.min(descriptors / 4);
-        match self.visitors {
-            Visitors::Strangers => ServerOptions {
+        match self.clients {
+            ClientKind::Anyone => ServerOptions {
                 tls: tls.clone(),
                 max_connections,
                 max_connections_per_address: limits.max_connections_per_address,
@@ -142,7 +141,7 @@ impl Listener {
                 pressure: Some(pressure.clone()),
                 ..usual
             },
-            Visitors::Gateways => ServerOptions {
+            ClientKind::Gateways => ServerOptions {
                 tls: tls.clone(),
                 head_limits: HeadLimits::OF_GATEWAYS,
                 max_connections,
@@ -150,7 +149,7 @@ impl Listener {
                 pressure: Some(pressure.clone()),
                 ..usual
             },
-            Visitors::Operators => ServerOptions {
+            ClientKind::Operators => ServerOptions {
                 max_connections: OPERATORS,
                 max_requests: OPERATORS,
                 ..usual
@@ -167,7 +166,7 @@ impl Listener {
 /// Serves every listener until SIGINT or SIGTERM, or until background work has failed, then stops in order. With
 /// `leaving`, the process first reports that it is not ready, and accepts requests for a moment longer.
 pub(crate) async fn until_stopped(
-    listeners: Vec<(Listener, Router)>,
+    listeners: Vec<(Listener, HttpService)>,
     process: Process,
     leaving: Option<CancellationToken>,
 ) -> anyhow::Result<()> {
@@ -189,12 +188,12 @@ pub(crate) async fn until_stopped(
     background.spawn("memory", watching);
     let closing = CancellationToken::new();
     let servers = TaskTracker::new();
-    for (listener, router) in listeners {
+    for (listener, service) in listeners {
         let mut options = listener.options(&limits, &tls, descriptors, &pressure);
-        if listener.visitors != Visitors::Operators {
+        if listener.clients != ClientKind::Operators {
             options.workers.clone_from(&workers);
         }
-        servers.spawn(serve(listener.socket, router, options, closing.clone()));
+        servers.spawn(serve(listener.socket, service, options, closing.clone()));
     }
     servers.close();
     tokio::select! {

@@ -2,20 +2,22 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use axum::Router;
 use gateway::Upstream;
+use http_server::HttpService;
 use runtime::Background;
 
 use crate::{
     data_dir, databases,
     dependencies::Dependencies,
-    role,
-    serving::{Listener, Process, Visitors, until_stopped},
+    output, role,
+    serving::{ClientKind, Listener, Process, until_stopped},
     settings::Settings,
     sole_process,
 };
 
 pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
+    // Its mistakes are told before anything has started.
+    gateway::check(settings.http.gateway_config.as_deref())?;
     databases::serve_all_roles()?;
     let storage = &settings.storage;
     let embedded = storage.database_url()?.is_none();
@@ -28,14 +30,14 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let process = Process::new(settings)?;
     let dependencies = Dependencies::new(settings, "taskledger");
     process.close_at_the_end(&dependencies.bus().await?);
-    be_the_only_process(settings, &dependencies, &process.background).await?;
-    let router = start_roles(settings, &dependencies, &process.background).await?;
+    lock_databases(settings, &dependencies, &process.background).await?;
+    let service = start_roles(settings, &dependencies, &process.background).await?;
 
     let base = format!("{}://{}", process.scheme(), listener.address());
     greet(settings, &base, admin.address(), embedded)?;
-    let probes = http_api::admin_of(router.clone());
+    let probes = http_api::admin_of(service.clone());
     until_stopped(
-        vec![(listener, http_api::public_of(router)), (admin, probes)],
+        vec![(listener, http_api::public_of(service)), (admin, probes)],
         process,
         None,
     )
@@ -48,14 +50,14 @@ async fn listen(settings: &Settings) -> anyhow::Result<(Listener, Listener)> {
     let api = settings.http.listen.unwrap_or(loopback(8080));
     let admin = settings.http.admin_listen.unwrap_or(loopback(9090));
     Ok((
-        Listener::open(api, Visitors::Strangers).await?,
-        Listener::open(admin, Visitors::Operators).await?,
+        Listener::open(api, ClientKind::Anyone).await?,
+        Listener::open(admin, ClientKind::Operators).await?,
     ))
 }
 
-/// With a bus within this process nobody else may work on its databases. A server of them lets only one process do so; files are
-/// locked already.
-async fn be_the_only_process(
+/// Takes the lock of the only process, if the bus is within this process and the databases are on a server. Files have
+/// a lock of their own.
+async fn lock_databases(
     settings: &Settings,
     dependencies: &Dependencies<'_>,
     background: &Background,
@@ -74,7 +76,7 @@ async fn start_roles(
     settings: &Settings,
     dependencies: &Dependencies<'_>,
     background: &Background,
-) -> anyhow::Result<Router> {
+) -> anyhow::Result<HttpService> {
     let auth = auth::start(
         role::auth_config(settings),
         dependencies.auth().await?,
@@ -117,7 +119,8 @@ fn greet(settings: &Settings, base: &str, admin: SocketAddr, embedded: bool) -> 
     } else {
         "data in the servers that DATABASE_URL and EVENT_STORE_URL name".to_owned()
     };
-    crate::print(&format!(
+    // Nobody has to read it.
+    let _ = output::text(&format!(
         "Taskledger {version} is ready on {base}  ({place}; probes and metrics on http://{admin})\n\
          \n\
          Register, log in, create a task:\n\

@@ -89,7 +89,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     }
     let dependencies = Dependencies::new(settings, "users").auth().await?;
     let users = Users {
-        operator: Operator::new(&role::auth_config(settings), &dependencies)?,
+        operator: Operator::new(&role::auth_config(settings), &dependencies).await?,
         store: Arc::clone(&dependencies.store),
     };
     let done = users.carry_out(command).await;
@@ -280,20 +280,26 @@ fn show(holder: &AccountHolder) {
     let last_login = holder
         .last_login_at
         .map_or_else(|| "never".to_owned(), |at| at.to_string());
+    let (known, without_address) = match holder.registered_at {
+        Some(at) => (
+            format!("registered {at}, last login {last_login}"),
+            "the key is damaged or lost, so the address cannot be read",
+        ),
+        None => (
+            "of which not every record can be read".to_owned(),
+            "the address cannot be read",
+        ),
+    };
     crate::print(&format!(
-        "{email}: account {id}, registered {registered}, last login {last_login}\n",
-        email = holder
-            .email
-            .as_deref()
-            .unwrap_or("the key is damaged or lost, so the address cannot be read"),
+        "{email}: account {id}, {known}\n",
+        email = holder.email.as_deref().unwrap_or(without_address),
         id = holder.user_id,
-        registered = holder.registered_at,
     ));
 }
 
 /// Asks for confirmation on the terminal. Everything but a yes counts as a no.
 fn ask(question: &str) -> anyhow::Result<()> {
-    crate::print(&format!("{question} [y/N] "));
+    output::text(&format!("{question} [y/N] "))?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {

@@ -13,27 +13,27 @@ use tokio::{sync::Semaphore, time::timeout};
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The most requests of all callers that wait for the projection or read the audit trail at the same time. More are
 /// refused at once.
-const MOST_AT_ONCE: usize = 64;
+const MAX_AT_ONCE: usize = 64;
 /// How long reading the audit trail may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most events that are examined. A request with 100 commands has a few hundred.
-const MOST_EVENTS: usize = 2_000;
+const MAX_EVENTS: usize = 2_000;
 /// The most tasks that one request can change.
-const MOST_TASKS: usize = 100;
+const MAX_TASKS: usize = 100;
 
 /// Finds the tasks that requests have changed.
 #[derive(Clone)]
-pub(crate) struct Requests {
+pub(crate) struct ChangedTasks {
     read_models: Database,
     projection: Arc<Projection>,
-    places: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     /// The audit trail is read by one caller at a time, so that commands keep their connections.
     reading: Arc<Semaphore>,
 }
 
 /// A task that a request has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Changed {
+pub(crate) struct ChangedTask {
     pub(crate) task: TaskId,
     /// The version of the task after the last change.
     pub(crate) last: u64,
@@ -41,20 +41,15 @@ pub(crate) struct Changed {
 
 /// Why the tasks of a request cannot be found.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RequestsError {
-    /// The events in the log are not projected yet.
+pub(crate) enum ChangedTasksError {
     #[error("the read models are behind")]
     Behind,
-    /// Too many callers ask at the same time.
     #[error("too many wait for the read models")]
     Crowded,
-    /// The read models took too long.
     #[error("the audit trail could not be read in time")]
     Slow,
-    /// There are more tasks than one request can change.
     #[error("more tasks than one request can have changed")]
     TooMany,
-    /// The read models did not answer.
     #[error(transparent)]
     ReadModels(#[from] DatabaseError),
     /// The log could not be compared with the read models.
@@ -62,7 +57,7 @@ pub(crate) enum RequestsError {
     Log(StoreError),
 }
 
-impl From<CompareError> for RequestsError {
+impl From<CompareError> for ChangedTasksError {
     fn from(error: CompareError) -> Self {
         match error {
             CompareError::ReadModels(error) => Self::ReadModels(error),
@@ -71,62 +66,65 @@ impl From<CompareError> for RequestsError {
     }
 }
 
-impl Requests {
+impl ChangedTasks {
     pub(crate) fn new(read_models: Database, projection: Arc<Projection>) -> Self {
         Self {
             read_models,
             projection,
-            places: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+            waiting: Arc::new(Semaphore::new(MAX_AT_ONCE)),
             reading: Arc::new(Semaphore::new(1)),
         }
     }
 
     /// The tasks that `caller` changed in the request with this id, in the order of their first change. Includes
     /// everything in the log up to `head`.
-    pub(crate) async fn changed(
+    pub(crate) async fn of_request(
         &self,
         caller: UserId,
         request: &CorrelationId,
         head: u64,
-    ) -> Result<Vec<Changed>, RequestsError> {
-        let _place = self.places.try_acquire().map_err(|_| RequestsError::Crowded)?;
+    ) -> Result<Vec<ChangedTask>, ChangedTasksError> {
+        let _permit = self
+            .waiting
+            .try_acquire()
+            .map_err(|_| ChangedTasksError::Crowded)?;
         let token = ConsistencyToken::new(caller, head);
         // This is used so rarely that there is no regular comparison.
         self.projection.compare().await?;
         if self.projection.reach(token, TIMEOUT).await? != Reached::There {
-            return Err(RequestsError::Behind);
+            return Err(ChangedTasksError::Behind);
         }
         let rows = self.read(caller, request).await?;
-        if rows.len() > MOST_EVENTS {
-            return Err(RequestsError::TooMany);
+        if rows.len() > MAX_EVENTS {
+            return Err(ChangedTasksError::TooMany);
         }
-        let (mut changed, mut places) = (Vec::new(), BTreeMap::new());
+        let (mut changed, mut indexes) = (Vec::new(), BTreeMap::new());
         for row in &rows {
             let Ok(StreamKind::Task(task)) = StreamName::raw(row.str("stream")?).kind() else {
                 continue;
             };
             let last = row.unsigned("version")?;
-            let place = *places.entry(task).or_insert_with(|| {
-                changed.push(Changed { task, last });
+            let index = *indexes.entry(task).or_insert_with(|| {
+                changed.push(ChangedTask { task, last });
                 changed.len() - 1
             });
-            if let Some(known) = changed.get_mut(place) {
+            if let Some(known) = changed.get_mut(index) {
                 known.last = known.last.max(last);
             }
         }
         match changed.len() {
-            0..=MOST_TASKS => Ok(changed),
-            _ => Err(RequestsError::TooMany),
+            0..=MAX_TASKS => Ok(changed),
+            _ => Err(ChangedTasksError::TooMany),
         }
     }
 
-    async fn read(&self, caller: UserId, request: &CorrelationId) -> Result<Vec<Row>, RequestsError> {
+    async fn read(&self, caller: UserId, request: &CorrelationId) -> Result<Vec<Row>, ChangedTasksError> {
         let Ok(Ok(_turn)) = timeout(TIMEOUT, self.reading.acquire()).await else {
-            return Err(RequestsError::Crowded);
+            return Err(ChangedTasksError::Crowded);
         };
         let values = [caller.0.into(), String::from(request.clone()).into()];
         let rows = timeout(READ_TIMEOUT, self.read_models.fetch_all(&statement(), &values)).await;
-        Ok(rows.map_err(|_| RequestsError::Slow)??)
+        Ok(rows.map_err(|_| ChangedTasksError::Slow)??)
     }
 }
 
@@ -135,7 +133,7 @@ fn statement() -> String {
     format!(
         "SELECT stream, version FROM audit_log WHERE subject = $1 AND correlation_id = $2 AND type LIKE 'task.%' \
          ORDER BY recorded_at, position LIMIT {}",
-        MOST_EVENTS + 1
+        MAX_EVENTS + 1
     )
 }
 

@@ -8,7 +8,7 @@ use http_api::{
 };
 
 use crate::{
-    changed_tasks::RequestsError,
+    changed_tasks::ChangedTasksError,
     domain::Refusal,
     handling::CommandError,
     idempotency::{IdempotencyError, KEYS_PER_PERSON},
@@ -37,7 +37,7 @@ pub(crate) enum ApiError {
     /// The idempotency key prevents it.
     Idempotency(IdempotencyError),
     /// The tasks of an earlier request cannot be found.
-    Requests(RequestsError),
+    ChangedTasks(ChangedTasksError),
 }
 
 impl From<Problem> for ApiError {
@@ -52,9 +52,9 @@ impl From<CommandError> for ApiError {
     }
 }
 
-impl From<RequestsError> for ApiError {
-    fn from(error: RequestsError) -> Self {
-        Self::Requests(error)
+impl From<ChangedTasksError> for ApiError {
+    fn from(error: ChangedTasksError) -> Self {
+        Self::ChangedTasks(error)
     }
 }
 
@@ -79,7 +79,7 @@ impl ApiError {
             Self::NotFound => Problem::not_found(),
             Self::Command(error) => command(error),
             Self::Idempotency(error) => idempotency(error),
-            Self::Requests(error) => requests(error),
+            Self::ChangedTasks(error) => changed_tasks(error),
         }
     }
 }
@@ -127,27 +127,27 @@ fn command(error: CommandError) -> Problem {
     }
 }
 
-fn requests(error: RequestsError) -> Problem {
+fn changed_tasks(error: ChangedTasksError) -> Problem {
     match error {
-        RequestsError::Behind => Problem::new(ProblemCode::ProjectionBehind)
+        ChangedTasksError::Behind => Problem::new(ProblemCode::ProjectionBehind)
             .detail("What that request did is not known yet. Nothing was undone: ask again.")
             .retry_after(1),
-        RequestsError::Crowded => {
+        ChangedTasksError::Crowded => {
             Problem::overloaded("Too many requests wait for what is to be undone. Try again.")
         }
-        RequestsError::Slow => {
+        ChangedTasksError::Slow => {
             Problem::overloaded("It takes too long to find what is to be undone. Try again.")
         }
-        RequestsError::TooMany => {
+        ChangedTasksError::TooMany => {
             let detail = "names more than one request: more than 100 tasks were changed under it";
             Problem::validation(vec![FieldError::new("too-many", detail).at("/request_id")])
         }
-        RequestsError::Log(error) => command(CommandError::Store(error)),
-        RequestsError::ReadModels(error) if error.is_unavailable() => {
+        ChangedTasksError::Log(error) => command(CommandError::Store(error)),
+        ChangedTasksError::ReadModels(error) if error.is_unavailable() => {
             tracing::warn!(%error, "the read models do not answer");
             Problem::unavailable("The read models do not answer at the moment. Nothing was undone.")
         }
-        RequestsError::ReadModels(error) => {
+        ChangedTasksError::ReadModels(error) => {
             tracing::error!(%error, "the tasks of a request cannot be read");
             Problem::internal()
         }

@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{handling::clean_up_snapshots, idempotency::clean_up};
 
-const EVERY: Duration = Duration::from_secs(3_600);
+const INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// Deletes old keys and surplus snapshots, until `stop` is cancelled.
 pub(crate) async fn keep_house(operations: Database, stop: CancellationToken) {
-    let mut rounds = Rounds::every(EVERY, stop);
+    let mut rounds = Rounds::every(INTERVAL, stop);
     while rounds.next().await {
         report("idempotency keys", clean_up(&operations).await);
         report("snapshots of tasks", clean_up_snapshots(&operations).await);

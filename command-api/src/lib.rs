@@ -10,7 +10,9 @@
 
 #![expect(missing_docs, reason = "only the program itself uses a role")]
 
+mod app_state;
 mod changed_tasks;
+mod config;
 mod domain;
 mod endpoints;
 mod error;
@@ -21,4 +23,5 @@ mod routes;
 mod start;
 mod trash;
 
-pub use start::{Config, Dependencies, start};
+pub use config::{Config, Dependencies};
+pub use start::start;

@@ -6,18 +6,21 @@ use axum::{
 };
 use http_api::{BodyLimit, refuse_parameters};
 
-use crate::endpoints::{
-    Api, batch, cancel_task, change_task, complete_task, create_task, delete_task, reopen_task, restore_task,
-    revert_task, start_task, undo_request,
+use crate::{
+    app_state::AppState,
+    endpoints::{
+        batch, cancel_task, change_task, complete_task, create_task, delete_task, reopen_task, restore_task,
+        revert_task, start_task, undo_request,
+    },
 };
 
 /// Every command endpoint, bare.
-pub(crate) fn router(api: Api) -> Router {
+pub(crate) fn router(state: AppState) -> Router {
     Router::new()
         .route("/tasks", post(create_task::create_task))
         .route(
             "/tasks/batch",
-            post(batch::run_batch).layer(Extension(BodyLimit(batch::MOST_BYTES))),
+            post(batch::run_batch).layer(Extension(BodyLimit(batch::MAX_BYTES))),
         )
         .route("/tasks/undo", post(undo_request::undo_request))
         .route(
@@ -31,5 +34,5 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/tasks/{id}/restore", post(restore_task::restore_task))
         .route("/tasks/{id}/revert", post(revert_task::revert_task))
         .route_layer(middleware::from_fn(refuse_parameters))
-        .with_state(api)
+        .with_state(state)
 }

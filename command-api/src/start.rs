@@ -1,22 +1,21 @@
 //! Assembles the role and starts its background work.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use auth_client::Verifier;
-use axum::Router;
 use bus::{Bus, BusCollector};
 use database::Database;
 use event_store::{EventStore, LogWatch};
-use events::PartitionCount;
-use http_api::{Health, with_middleware};
+use http_api::{Health, HttpService, Server, with_middleware};
 use read_models::Projection;
 use relay::{Election, Relay, RelayMetrics, RelayProgress};
-use runtime::{Background, Clock, Metrics};
+use runtime::{Background, Metrics};
 
 use crate::{
-    changed_tasks::Requests,
-    endpoints::{Api, ConcurrencyLimits},
+    app_state::AppState,
+    changed_tasks::ChangedTasks,
+    config::{Config, Dependencies},
+    endpoints::concurrency_limits::ConcurrencyLimits,
     handling::{CommandHandler, CommandMetrics},
     housekeeping::keep_house,
     idempotency::{IdempotencyKeys, KEYS_PER_PERSON},
@@ -27,33 +26,6 @@ use crate::{
 /// The role's name in metrics and logs.
 const ROLE: &str = "command-api";
 
-/// The configuration of the role.
-#[derive(Debug, Clone, Copy)]
-pub struct Config {
-    /// The number of partitions of the log. The same for every role.
-    pub partitions: PartitionCount,
-    /// How long a task stays in the trash before it is purged; `None` means for ever.
-    pub trash_kept_for: Option<Duration>,
-}
-
-/// The dependencies of the role.
-#[derive(Clone)]
-pub struct Dependencies {
-    /// The log, with decrypted events.
-    pub store: Arc<dyn EventStore>,
-    /// The log as it is stored, which the relay publishes without decrypting it.
-    pub log: Arc<dyn EventStore>,
-    /// The bus on which the relay publishes.
-    pub bus: Arc<dyn Bus>,
-    /// Idempotency keys, snapshots of tasks and the relay's progress.
-    pub operations: Database,
-    /// The read models, in which an undo finds the tasks of a request. Nothing else needs them.
-    pub read_models: Database,
-    /// Checks the tokens of callers.
-    pub verifier: Arc<Verifier>,
-    pub clock: Arc<dyn Clock>,
-}
-
 /// Starts the relay and the cleaning up in the `background`, and returns the role's router.
 ///
 /// # Errors
@@ -62,7 +34,7 @@ pub async fn start(
     config: Config,
     dependencies: Dependencies,
     background: &Background,
-) -> anyhow::Result<Router> {
+) -> anyhow::Result<HttpService> {
     let Dependencies {
         store,
         log: stored,
@@ -117,12 +89,12 @@ pub async fn start(
         log.run(|| forgetting.forget_all()).await;
     });
     Ok(with_middleware(
-        router(Api {
+        router(AppState {
             handler,
             keys: Arc::new(keys),
             verifier,
             shares: Arc::new(ConcurrencyLimits::new()),
-            requests: Requests::new(read_models, projection),
+            changed_tasks: ChangedTasks::new(read_models, projection),
         }),
         ROLE,
         &metrics,
@@ -132,9 +104,11 @@ pub async fn start(
 
 fn health(store: &Arc<dyn EventStore>, bus: Arc<dyn Bus>, operations: &Database) -> Health {
     Health::new()
-        .event_store(Arc::clone(store), |store| async move { store.can_append().await })
+        .server(Server::EventStore, Arc::clone(store), async |store| {
+            store.can_append().await
+        })
         .bus(move || bus.is_connected())
-        .operations(operations.clone(), |operations| async move {
+        .server(Server::Operations, operations.clone(), async |operations| {
             operations.can_write().await
         })
 }

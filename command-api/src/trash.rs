@@ -1,8 +1,8 @@
-//! Purges tasks that have been in the trash for too long. Any number of replicas may do this.
+//! Purges tasks that have been in the trash for too long. Several replicas may do this at the same time.
 
 use std::{sync::Arc, time::Duration};
 
-use database::{Database, DatabaseError, Dialect};
+use database::{Database, DatabaseError, Dialect, readable};
 use events::{TaskId, Timestamp};
 use runtime::{Clock, Rounds};
 use tokio_util::sync::CancellationToken;
@@ -11,17 +11,18 @@ use uuid::Uuid;
 use crate::handling::CommandHandler;
 
 /// The pause between two passes through the whole trash.
-const EVERY: Duration = Duration::from_secs(60);
-/// The number of tasks that are purged one after the other before a pause, so that people are not held up.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// The number of tasks that are purged before a pause, so that the commands of people are not delayed.
 const PAGE: usize = 100;
-const REST: Duration = Duration::from_secs(1);
-/// Clocks that differ by more are reported.
-const MOST_APART: Duration = Duration::from_secs(60);
+/// The pause after each page.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A larger difference between two clocks is logged.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
 /// The dependencies of emptying the trash.
 pub(crate) struct Trash {
     pub(crate) handler: Arc<CommandHandler>,
-    /// Where candidates are looked up. The task's own stream decides.
+    /// The read models, in which candidates are found. The stream of the task decides.
     pub(crate) read_models: Database,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long a task stays in the trash.
@@ -29,9 +30,9 @@ pub(crate) struct Trash {
 }
 
 impl Trash {
-    /// Passes through the trash repeatedly, until `stop` is cancelled. A round may be broken off.
+    /// Passes through the trash repeatedly, until `stop` is cancelled. This may be interrupted at any time.
     pub(crate) async fn empty(self, stop: CancellationToken) {
-        let mut rounds = Rounds::every(EVERY, stop);
+        let mut rounds = Rounds::every(INTERVAL, stop);
         while rounds.next().await {
             match self.round().await {
                 Ok(0) => {}
@@ -63,21 +64,21 @@ impl Trash {
                     }
                 }
             }
-            tokio::time::sleep(REST).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// The time by this process's clock or the database's, whichever is behind: one that is ahead would take away for good what
-    /// may still be restored, and one that is behind only keeps it for longer.
+    /// The earlier of the times of this process and of the database. A clock that is ahead would purge tasks too early;
+    /// a clock that is behind only keeps them longer.
     async fn now(&self) -> Result<Timestamp, DatabaseError> {
         let sql = format!("SELECT {} AS now", Dialect::of(&self.read_models).now());
         let row = self.read_models.fetch_optional(&sql, &[]).await?;
         let ours = self.clock.now();
         let theirs = row.map_or(Ok(ours.as_micros()), |row| row.integer("now"))?;
-        let apart = Duration::from_micros(ours.as_micros().abs_diff(theirs));
-        if apart > MOST_APART {
+        let difference = Duration::from_micros(ours.as_micros().abs_diff(theirs));
+        if difference > MAX_CLOCK_DIFFERENCE {
             tracing::warn!(
-                seconds = apart.as_secs(),
+                seconds = difference.as_secs(),
                 "this clock and the database's differ: the trash is emptied by the one that is behind"
             );
         }
@@ -95,9 +96,9 @@ impl Trash {
         );
         let values = [deleted_before.as_micros().into(), after.0.into(), after.1.into()];
         let rows = self.read_models.fetch_all(&sql, &values).await?;
-        rows.iter()
-            .map(|row| Ok((row.integer("deleted_at")?, row.uuid("id")?)))
-            .collect()
+        Ok(readable("tasks", "id", &rows, |row| {
+            Ok((row.integer("deleted_at")?, row.uuid("id")?))
+        }))
     }
 }
 
@@ -128,7 +129,7 @@ mod tests {
         event.into().encode().into_event(EventId(new_id()), metadata, at)
     }
 
-    /// A task that was deleted so many days ago.
+    /// Creates a task that was deleted this number of days ago.
     async fn deleted(store: &dyn EventStore, read_models: &Database, clock: &dyn Clock, days: i64) {
         let (id, owner) = (TaskId(new_id()), UserId(new_id()));
         let at = clock.now().plus_seconds(-days * DAY);

@@ -1,6 +1,6 @@
 //! An account: its events, its state, and the fold from one to the other.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ use crate::{
     ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, SecondFactor,
     SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused,
     SecondFactorRemoved, SecretHash, SessionId, StreamName, Timestamp, UsedCode, UserId, codec::catalog,
+    named::named,
 };
 
 /// How many sessions of one account can be open at once. One more closes the oldest.
@@ -40,33 +41,15 @@ catalog! {
     }
 }
 
-/// What an account may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Can have tasks.
-    User,
-    /// Can read the whole audit trail.
-    Auditor,
-    /// Can manage accounts, and do everything that an auditor can do.
-    Admin,
-}
-
-impl Role {
-    /// The name in JSON, tokens, tables and metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Auditor => "auditor",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+named! {
+    /// What an account may do.
+    Role {
+        /// Can have tasks.
+        User = "user";
+        /// Can read the whole audit trail.
+        Auditor = "auditor";
+        /// Can manage accounts, and do everything that an auditor can do.
+        Admin = "admin";
     }
 }
 
@@ -74,14 +57,7 @@ impl FromStr for Role {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "user" => Ok(Self::User),
-            "auditor" => Ok(Self::Auditor),
-            "admin" => Ok(Self::Admin),
-            other => Err(format!(
-                "`{other}` is not a role: expected user, auditor or admin"
-            )),
-        }
+        Self::named(text).ok_or_else(|| format!("`{text}` is not a role: expected user, auditor or admin"))
     }
 }
 
@@ -217,25 +193,28 @@ pub struct Account {
     pub version: u64,
 }
 
-impl Account {
-    /// The state after `event`, which is version `version` of the stream of account `id`, accepted at `at`.
-    ///
-    /// Defined for every event: one that does not fit changes nothing but the version.
-    #[must_use]
-    pub fn evolve(
+impl Aggregate for Account {
+    type Id = UserId;
+    type Event = AccountEvent;
+
+    fn stream(id: &UserId) -> StreamName {
+        StreamName::account(*id)
+    }
+
+    fn evolve(
         state: Option<Self>,
-        id: UserId,
+        id: &UserId,
         event: &AccountEvent,
         version: u64,
         at: Timestamp,
     ) -> Option<Self> {
         let mut account = match (state, event) {
             (None, AccountEvent::Registered(registered)) => {
-                return Some(Self::registered(id, registered, version, at));
+                return Some(Self::registered(*id, registered, version, at));
             }
             // The events before it may have been dropped from the log. An erasure keeps nothing of them.
             (None, AccountEvent::Erased(_)) => {
-                Self::registered(id, &AccountRegistered::default(), version, at)
+                Self::registered(*id, &AccountRegistered::default(), version, at)
             }
             (None, _) => return None,
             (Some(account), _) => account,
@@ -323,7 +302,9 @@ impl Account {
         account.version = version;
         Some(account)
     }
+}
 
+impl Account {
     /// Whether its sessions can be valid: it is neither disabled nor erased.
     #[must_use]
     pub const fn is_live(&self) -> bool {
@@ -376,24 +357,5 @@ impl Account {
             updated_at: at,
             version,
         }
-    }
-}
-
-impl Aggregate for Account {
-    type Id = UserId;
-    type Event = AccountEvent;
-
-    fn stream(id: &UserId) -> StreamName {
-        StreamName::account(*id)
-    }
-
-    fn evolve(
-        state: Option<Self>,
-        id: &UserId,
-        event: &AccountEvent,
-        version: u64,
-        at: Timestamp,
-    ) -> Option<Self> {
-        Self::evolve(state, *id, event, version, at)
     }
 }

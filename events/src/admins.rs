@@ -44,24 +44,56 @@ pub struct Admins {
     pub accounts: BTreeSet<UserId>,
     /// The roles that are valid only in sessions with a second factor.
     pub second_factor_roles: BTreeSet<Role>,
+    /// What is known again since the last record that cannot be read; `None` without such a record.
+    pub since_unreadable: Option<KnownAgain>,
+}
+
+/// What the events after a record that cannot be read say. A newer release may read that record, and then has what
+/// these events do not replace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownAgain {
+    /// The accounts that were added or removed since.
+    pub accounts: BTreeSet<UserId>,
+    /// Whether the roles that need a second factor were set since.
+    pub second_factor_roles: bool,
 }
 
 impl Admins {
-    /// The state after `event`. Defined for every event.
+    /// The state after a record that cannot be read, in which nobody has a right that it may have taken: it may have
+    /// removed any admin, so nobody is one until they are added again, and it may have demanded a second factor of
+    /// the roles that see what belongs to others. The role `user` stays as it was, so that people keep their tasks.
     #[must_use]
-    pub fn evolve(mut self, event: &AdminsEvent) -> Self {
-        match event {
-            AdminsEvent::Added(added) => {
-                self.accounts.insert(added.account);
-            }
-            AdminsEvent::Removed(removed) => {
-                self.accounts.remove(&removed.account);
-            }
-            AdminsEvent::SecondFactorRolesChanged(changed) => {
-                self.second_factor_roles.clone_from(&changed.roles);
-            }
-        }
+    pub fn after_unreadable(mut self) -> Self {
+        self.accounts.clear();
+        self.second_factor_roles.extend([Role::Auditor, Role::Admin]);
+        self.since_unreadable = Some(KnownAgain::default());
         self
+    }
+
+    /// Whether a record that cannot be read may say something else of `account` than this state does.
+    #[must_use]
+    pub fn is_unknown(&self, account: UserId) -> bool {
+        let known = self.since_unreadable.as_ref();
+        known.is_some_and(|known| !known.accounts.contains(&account))
+    }
+
+    /// Whether a record that cannot be read has left the system without an admin, or with roles that need a second
+    /// factor although nobody may have demanded it.
+    #[must_use]
+    pub fn are_to_be_named_again(&self) -> bool {
+        let known = self.since_unreadable.as_ref();
+        known.is_some_and(|known| self.accounts.is_empty() || !known.second_factor_roles)
+    }
+}
+
+impl KnownAgain {
+    fn learn(&mut self, event: &AdminsEvent) {
+        match event {
+            AdminsEvent::Added(AdminAdded { account }) | AdminsEvent::Removed(AdminRemoved { account }) => {
+                self.accounts.insert(*account);
+            }
+            AdminsEvent::SecondFactorRolesChanged(_) => self.second_factor_roles = true,
+        }
     }
 }
 
@@ -74,6 +106,21 @@ impl Aggregate for Admins {
     }
 
     fn evolve(state: Option<Self>, (): &(), event: &AdminsEvent, _: u64, _: Timestamp) -> Option<Self> {
-        Some(state.unwrap_or_default().evolve(event))
+        let mut admins = state.unwrap_or_default();
+        match event {
+            AdminsEvent::Added(added) => {
+                admins.accounts.insert(added.account);
+            }
+            AdminsEvent::Removed(removed) => {
+                admins.accounts.remove(&removed.account);
+            }
+            AdminsEvent::SecondFactorRolesChanged(changed) => {
+                admins.second_factor_roles.clone_from(&changed.roles);
+            }
+        }
+        if let Some(known) = &mut admins.since_unreadable {
+            known.learn(event);
+        }
+        Some(admins)
     }
 }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[serde(transparent)]
 pub struct BoundedText<const MAX: usize>(String);
 
+/// Why an admin does something to an account. It is about the person, and sealed under their key.
+pub type AdminReason = BoundedText<2_000>;
+
 impl<const MAX: usize> From<&str> for BoundedText<MAX> {
     fn from(text: &str) -> Self {
         Self(text[..text.floor_char_boundary(MAX)].to_owned())

@@ -26,6 +26,14 @@ pub enum Due {
 pub struct ParseDueError;
 
 impl Due {
+    /// Where a filter begins that was given as a day, which is from its beginning in UTC, or as an instant.
+    ///
+    /// # Errors
+    /// When the text is neither.
+    pub fn parse_start(text: &str) -> Result<Timestamp, ParseDueError> {
+        text.parse::<Self>().map(Self::starts_at)
+    }
+
     /// The time that sorting and filters use: the instant, or the first microsecond of the day.
     #[must_use]
     pub fn starts_at(self) -> Timestamp {

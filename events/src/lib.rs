@@ -2,11 +2,10 @@
 //!
 //! Everything here is pure. There is no I/O, no clock and no random number: time and ids come in from
 //! the roles. To add an event, add its payload beside its siblings (`task.rs`, `account.rs`,
-//! `session.rs`, `email.rs`, `admins.rs`, `operation.rs`), a line to that file's table, an arm to the fold, and a golden file.
-//! To change one, never edit it: raise its version in the table and add a step to `upcast.rs`.
+//! `session.rs`, `email.rs`, `admins.rs`, `operation.rs`), a line to that file's table, an arm to the fold, and a
+//! golden file. To change one, never edit it: raise its version in the table and add a step to `upcast.rs`.
 
 mod account;
-mod admin_reason;
 mod admins;
 mod aggregate;
 mod bounded_text;
@@ -25,6 +24,7 @@ mod envelope;
 mod ids;
 mod invisible;
 mod log_point;
+mod named;
 mod operation;
 mod partition;
 mod password_reset;
@@ -48,10 +48,9 @@ pub use account::{
     AccountSessionOpened, AccountSessionsEnded, MAX_OPEN_SESSIONS, PasswordChanged, PasswordRehashed, Role,
     RolesChanged,
 };
-pub use admin_reason::AdminReason;
-pub use admins::{AdminAdded, AdminRemoved, Admins, AdminsEvent, SecondFactorRolesChanged};
+pub use admins::{AdminAdded, AdminRemoved, Admins, AdminsEvent, KnownAgain, SecondFactorRolesChanged};
 pub use aggregate::{Aggregate, StreamEvent};
-pub use bounded_text::BoundedText;
+pub use bounded_text::{AdminReason, BoundedText};
 pub use catalog::Event;
 pub use closed_streams::{ClosedStream, Closing, Droppable};
 pub use codec_error::CodecError;
@@ -76,8 +75,8 @@ pub use operation::{
 pub use partition::PartitionCount;
 pub use password_reset::{PasswordReset, PendingReset, ResetOffered};
 pub use personal::{
-    DividedPayload, ERASED, PERSONAL_MEMBERS, SEALED_MEMBER, divide_payload, erased_payload, sealed_part,
-    unite_payload,
+    DividedPayload, ERASED, ERASED_EMAIL, PERSONAL_MEMBERS, SEALED_MEMBER, divide_payload, erased_payload,
+    sealed_part, unite_payload,
 };
 pub use program_token::{
     MAX_PROGRAM_TOKENS, ProgramToken, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Scope,

@@ -12,6 +12,9 @@ pub const SEALED_MEMBER: &str = "sealed";
 /// The placeholder for a text about an erased person.
 pub const ERASED: &str = "erased";
 
+/// The placeholder for the address of an erased person.
+pub const ERASED_EMAIL: &str = "erased@erased.invalid";
+
 /// The personal members of all payloads, each with the JSON that replaces it when its key is destroyed. With it
 /// events of every version can still be read. A test makes sure that every member of every event is either here or
 /// known to say nothing about a person.
@@ -92,8 +95,8 @@ pub fn unite_payload(data: &[u8], personal: &[u8]) -> Option<Bytes> {
     serde_json::to_vec(&members).ok().map(Bytes::from)
 }
 
-/// The sealed payload `data` with the placeholders of all personal members; `None` when it is no JSON object. Readers pass over
-/// those that the event does not have.
+/// The sealed payload `data` with placeholders for all personal members; `None` when it is no JSON object. Readers
+/// ignore placeholders for members that the event does not have.
 #[must_use]
 pub fn erased_payload(data: &[u8]) -> Option<Bytes> {
     let placeholders: Vec<String> = PERSONAL_MEMBERS

@@ -1,43 +1,23 @@
 //! Tokens that people make for their programs: what happens to them, and what the account knows of each.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{SecretHash, Timestamp, TokenId};
+use crate::{SecretHash, Timestamp, TokenId, named::named};
 
 /// How many program tokens an account can have at once.
 pub const MAX_PROGRAM_TOKENS: usize = 50;
 
-/// What a program may do with its token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Scope {
-    /// Read the tasks of the account.
-    #[serde(rename = "tasks:read")]
-    TasksRead,
-    /// Change the tasks of the account.
-    #[serde(rename = "tasks:write")]
-    TasksWrite,
-    /// Read as much of the audit trail as the account may.
-    #[serde(rename = "audit:read")]
-    AuditRead,
-}
-
-impl Scope {
-    /// The name, as people and tokens write it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TasksRead => "tasks:read",
-            Self::TasksWrite => "tasks:write",
-            Self::AuditRead => "audit:read",
-        }
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+named! {
+    /// What a program may do with its token.
+    Scope {
+        /// Read the tasks of the account.
+        TasksRead = "tasks:read";
+        /// Change the tasks of the account.
+        TasksWrite = "tasks:write";
+        /// Read as much of the audit trail as the account may.
+        AuditRead = "audit:read";
     }
 }
 
@@ -45,9 +25,7 @@ impl FromStr for Scope {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::TasksRead, Self::TasksWrite, Self::AuditRead]
-            .into_iter()
-            .find(|scope| scope.as_str() == text)
+        Self::named(text)
             .ok_or_else(|| format!("`{text}` is not a scope: expected tasks:read, tasks:write or audit:read"))
     }
 }

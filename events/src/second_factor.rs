@@ -1,5 +1,5 @@
-//! The second factor of an account: a secret for time-based codes (TOTP, RFC 6238) and recovery codes, and what happens to
-//! them.
+//! The second factor of an account: a secret for time-based codes (TOTP, RFC 6238), recovery codes, and the events
+//! about them.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,11 +9,11 @@ use crate::{SecretHash, Timestamp};
 pub const FREE_WRONG_CODES: u32 = 5;
 /// After this many wrong codes in a row, codes of the app are refused until a recovery code is right or the factor is
 /// set up again (NIST SP 800-63B-4, section 3.2.2).
-const MOST_WRONG_CODES: u32 = 100;
+const MAX_WRONG_CODES: u32 = 100;
 /// How long the first wait is; each further wrong code doubles it.
 const FIRST_WAIT_SECONDS: i64 = 30;
 /// The longest wait that ends by itself.
-const LONGEST_WAIT_SECONDS: i64 = 60 * 60;
+const MAX_WAIT_SECONDS: i64 = 60 * 60;
 /// The wait that is reported while codes of the app are refused without an end.
 const WAIT_OF_THE_LOCKED_SECONDS: i64 = 24 * 60 * 60;
 
@@ -100,7 +100,7 @@ impl SecondFactor {
     /// Whether codes of the app are refused after too many wrong ones in a row.
     #[must_use]
     pub const fn is_locked(&self) -> bool {
-        self.refused_in_row >= MOST_WRONG_CODES
+        self.refused_in_row >= MAX_WRONG_CODES
     }
 
     /// The number of seconds from `now` during which codes of the app are refused; 0 when they are accepted.
@@ -115,10 +115,12 @@ impl SecondFactor {
         ) else {
             return 0;
         };
-        let wait = (FIRST_WAIT_SECONDS << doublings.min(16)).min(LONGEST_WAIT_SECONDS);
+        let wait = (FIRST_WAIT_SECONDS << doublings.min(16)).min(MAX_WAIT_SECONDS);
         let left = last.plus_seconds(wait).as_micros() - now.as_micros();
-        // Rounded up, so that a client that waits this many seconds is accepted.
-        left.max(0).saturating_add(999_999).div_euclid(1_000_000)
+        // Rounded up, so that a client that waits this many seconds is accepted. It is longer than the wait only when
+        // the process that recorded the code had another clock.
+        let left = left.max(0).saturating_add(999_999).div_euclid(1_000_000);
+        left.min(wait)
     }
 
     pub(crate) fn pass(&mut self, code: UsedCode) {
@@ -168,6 +170,19 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_from_a_clock_that_is_ahead_is_no_longer_than_any_other() {
+        let start = Timestamp::from_micros(1_800_000_000_000_000);
+        let mut factor = SecondFactor::enrolled(&SecondFactorEnrolled {
+            totp_secret: "sealed".into(),
+            recovery_hashes: Vec::new(),
+        });
+        for _ in 0..FREE_WRONG_CODES {
+            factor.refuse(start.plus_seconds(86_400));
+        }
+        assert_eq!(factor.wait_seconds(start), FIRST_WAIT_SECONDS);
+    }
+
+    #[test]
     fn a_hundred_wrong_codes_in_a_row_end_the_attempts_until_a_recovery_code_is_right() {
         let start = Timestamp::from_micros(1_800_000_000_000_000);
         let mut factor = SecondFactor::enrolled(&SecondFactorEnrolled {
@@ -175,7 +190,7 @@ mod tests {
             recovery_hashes: vec!["a".into()],
         });
         let years_later = start.plus_seconds(100_000_000);
-        for _ in 1..MOST_WRONG_CODES {
+        for _ in 1..MAX_WRONG_CODES {
             factor.refuse(start);
         }
         assert_eq!(factor.wait_seconds(years_later), 0);

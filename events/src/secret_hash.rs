@@ -4,7 +4,8 @@ use std::{fmt, ops::Deref};
 
 use serde::{Deserialize, Serialize};
 
-/// The hash of a password, a token or a code, or a secret that is sealed. `Debug` does not show it, so that no log line can.
+/// The hash of a password, a token or a code, or a sealed secret. `Debug` does not show it, so that no log line
+/// contains it.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SecretHash(String);

@@ -37,9 +37,10 @@ pub fn may_hold_secrets(kind: &str) -> bool {
     KINDS_WITH_SECRETS.contains(&kind) || Event::catalog().all(|(known, _)| known != kind)
 }
 
-/// The payload `data` without its secret members: what may be sent to others. All other payloads come back byte for byte.
+/// The payload `data` without its secret members, so that it can be sent to others. A payload without secrets stays the
+/// same, byte for byte.
 ///
-/// A payload with a secret that cannot be taken out of it is withheld as a whole: it becomes empty, which no event is.
+/// If a secret cannot be removed from a payload, the result is empty. No event has an empty payload.
 #[must_use]
 pub fn public_payload(data: &Bytes) -> Bytes {
     if !SECRET_MEMBERS.iter().any(|name| contains(data, name.as_bytes())) {

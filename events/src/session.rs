@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregate, SecretHash, SessionId, StreamName, Timestamp, UserId, codec::catalog};
+use crate::{Aggregate, SecretHash, SessionId, StreamName, Timestamp, UserId, codec::catalog, named::named};
 
 /// How many refresh tokens of one session are good at once.
 pub const MAX_REFRESH_TOKENS: usize = 32;
@@ -22,80 +22,35 @@ catalog! {
     }
 }
 
-/// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EndReason {
-    /// The person ended it.
-    Logout,
-    /// The person ended all of theirs.
-    LogoutAll,
-    /// A refresh token was presented a second time.
-    ReuseDetected,
-    /// The password changed elsewhere.
-    PasswordChanged,
-    /// The account was disabled.
-    Disabled,
-    /// Its refresh token ran out.
-    Expired,
-    /// The person was erased.
-    Erased,
-}
-
-impl EndReason {
-    /// Every reason.
-    pub const ALL: [Self; 7] = [
-        Self::Logout,
-        Self::LogoutAll,
-        Self::ReuseDetected,
-        Self::PasswordChanged,
-        Self::Disabled,
-        Self::Expired,
-        Self::Erased,
-    ];
-
-    /// Its name in events, tables and metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Logout => "logout",
-            Self::LogoutAll => "logout_all",
-            Self::ReuseDetected => "reuse_detected",
-            Self::PasswordChanged => "password_changed",
-            Self::Disabled => "disabled",
-            Self::Expired => "expired",
-            Self::Erased => "erased",
-        }
-    }
-
-    /// The reason with this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.name() == name)
+named! {
+    /// Why a session ended.
+    EndReason {
+        /// The person ended it.
+        Logout = "logout";
+        /// The person ended all of theirs.
+        LogoutAll = "logout_all";
+        /// A refresh token was presented a second time.
+        ReuseDetected = "reuse_detected";
+        /// The password changed elsewhere.
+        PasswordChanged = "password_changed";
+        /// The account was disabled.
+        Disabled = "disabled";
+        /// Its refresh token ran out.
+        Expired = "expired";
+        /// The person was erased.
+        Erased = "erased";
     }
 }
 
-/// How the person of a login was authenticated (RFC 8176).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthenticationMethod {
-    /// By a password.
-    Pwd,
-    /// By a one-time code.
-    Otp,
-    /// By more than one factor.
-    Mfa,
-}
-
-impl AuthenticationMethod {
-    /// Its name in tokens and logs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pwd => "pwd",
-            Self::Otp => "otp",
-            Self::Mfa => "mfa",
-        }
+named! {
+    /// How the person of a login was authenticated (RFC 8176).
+    AuthenticationMethod {
+        /// By a password.
+        Pwd = "pwd";
+        /// By a one-time code.
+        Otp = "otp";
+        /// By more than one factor.
+        Mfa = "mfa";
     }
 }
 
@@ -216,20 +171,23 @@ pub struct Session {
     pub version: u64,
 }
 
-impl Session {
-    /// The state after `event`, which is version `version` of the stream of session `id`, accepted at `at`.
-    ///
-    /// Total: an event that does not fit changes nothing but the version.
-    #[must_use]
-    pub fn evolve(
+impl Aggregate for Session {
+    type Id = SessionId;
+    type Event = SessionEvent;
+
+    fn stream(id: &SessionId) -> StreamName {
+        StreamName::session(*id)
+    }
+
+    fn evolve(
         state: Option<Self>,
-        id: SessionId,
+        id: &SessionId,
         event: &SessionEvent,
         version: u64,
         at: Timestamp,
     ) -> Option<Self> {
         let mut session = match (state, event) {
-            (None, SessionEvent::Started(started)) => return Some(Self::started(id, started, version, at)),
+            (None, SessionEvent::Started(started)) => return Some(Self::started(*id, started, version, at)),
             (None, _) => return None,
             (Some(session), _) => session,
         };
@@ -242,7 +200,9 @@ impl Session {
         session.version = version;
         Some(session)
     }
+}
 
+impl Session {
     /// Whether it began with a second factor.
     #[must_use]
     pub fn has_second_factor(&self) -> bool {
@@ -332,45 +292,6 @@ impl Session {
             methods: started.methods.clone(),
             ended: None,
             version,
-        }
-    }
-}
-
-impl Aggregate for Session {
-    type Id = SessionId;
-    type Event = SessionEvent;
-
-    fn stream(id: &SessionId) -> StreamName {
-        StreamName::session(*id)
-    }
-
-    fn evolve(
-        state: Option<Self>,
-        id: &SessionId,
-        event: &SessionEvent,
-        version: u64,
-        at: Timestamp,
-    ) -> Option<Self> {
-        Self::evolve(state, *id, event, version, at)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_lead_back_and_agree_with_json() {
-        for reason in EndReason::ALL {
-            assert_eq!(EndReason::named(reason.name()), Some(reason));
-            assert_eq!(serde_json::json!(reason), reason.name());
-        }
-        for method in [
-            AuthenticationMethod::Pwd,
-            AuthenticationMethod::Otp,
-            AuthenticationMethod::Mfa,
-        ] {
-            assert_eq!(serde_json::json!(method), method.name());
         }
     }
 }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// A record of the log, column by column. Nothing in it is interpreted, so that a record which this build cannot read has
-/// the same canonical bytes as for one that can.
+/// A record of the log, column by column. Nothing in it is interpreted, so that a build that cannot read the record
+/// makes the same canonical bytes as a build that can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
     /// Place in the whole log.

@@ -11,8 +11,8 @@ pub struct Tags(Vec<String>);
 
 /// What is wrong with one tag, or with the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum InvalidTag {
-    /// More tags than allowed.
     #[error("must have at most {max} tags, has {found}")]
     TooMany {
         /// How many are allowed.
@@ -20,13 +20,11 @@ pub enum InvalidTag {
         /// How many there are.
         found: usize,
     },
-    /// A tag is not a string.
     #[error("expected a string")]
     NotText {
         /// Its index, from 0.
         index: usize,
     },
-    /// A tag is an invalid text.
     #[error("{error}")]
     Text {
         /// Its index, from 0.
@@ -34,7 +32,6 @@ pub enum InvalidTag {
         /// The reason.
         error: InvalidText,
     },
-    /// A tag occurs twice.
     #[error("is the same as tag {first}")]
     Repeated {
         /// Its index, from 0.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregate, Due, StreamName, TaskId, Timestamp, UserId, codec::catalog};
+use crate::{Aggregate, Due, StreamName, TaskId, Timestamp, UserId, codec::catalog, named::named};
 
 catalog! {
     /// An event of a task.
@@ -23,38 +23,17 @@ catalog! {
     }
 }
 
-/// The state of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Work has not begun.
-    Open,
-    /// Work has begun.
-    InProgress,
-    /// It is finished.
-    Done,
-    /// It was given up.
-    Cancelled,
-}
-
-impl Status {
-    const ALL: [Self; 4] = [Self::Open, Self::InProgress, Self::Done, Self::Cancelled];
-
-    /// Its name, as in JSON and in read models.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::InProgress => "in_progress",
-            Self::Done => "done",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// The state of this name, if there is one.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.name() == name)
+named! {
+    /// The state of a task.
+    Status {
+        /// Work has not begun.
+        Open = "open";
+        /// Work has begun.
+        InProgress = "in_progress";
+        /// It is finished.
+        Done = "done";
+        /// It was given up.
+        Cancelled = "cancelled";
     }
 }
 
@@ -174,12 +153,14 @@ pub struct TaskRestored {}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskPurged {}
 
-/// The state of one task after some version of its stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The state of one task after some version of its stream. Rows of its history hold it as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     /// The id of the task.
     pub id: TaskId,
-    /// The owner, who is never shown because only the owner can see the task. [`UserId::NOBODY`] once it was purged.
+    /// The owner, who is never shown because only the owner can see the task. [`UserId::NOBODY`] once it was purged,
+    /// and in a state that was read from JSON, which does not have it.
+    #[serde(skip, default = "nobody")]
     pub owner: UserId,
     /// What is to be done.
     pub title: String,
@@ -205,22 +186,29 @@ pub struct Task {
     pub version: u64,
 }
 
-impl Task {
-    /// The state after `event`, which is version `version` of the stream of task `id`, accepted at `at`.
-    ///
-    /// Defined for every event: one that does not fit changes nothing but the version, and there is no task before
-    /// its creation. A purge is the exception, because the events before it may have been dropped from the log.
-    #[must_use]
-    pub fn evolve(
+const fn nobody() -> UserId {
+    UserId::NOBODY
+}
+
+impl Aggregate for Task {
+    type Id = TaskId;
+    type Event = TaskEvent;
+
+    fn stream(id: &TaskId) -> StreamName {
+        StreamName::task(*id)
+    }
+
+    fn evolve(
         state: Option<Self>,
-        id: TaskId,
+        id: &TaskId,
         event: &TaskEvent,
         version: u64,
         at: Timestamp,
     ) -> Option<Self> {
         let mut task = match (state, event) {
-            (_, TaskEvent::Purged(_)) => return Some(Self::purged(id, version, at)),
-            (None, TaskEvent::Created(created)) => return Some(Self::created(id, created, version, at)),
+            // The events before it may have been dropped from the log.
+            (_, TaskEvent::Purged(_)) => return Some(Self::purged(*id, version, at)),
+            (None, TaskEvent::Created(created)) => return Some(Self::created(*id, created, version, at)),
             (None, _) => return None,
             (Some(task), _) => task,
         };
@@ -242,42 +230,49 @@ impl Task {
         task.version = version;
         Some(task)
     }
+}
+
+impl Task {
+    /// The task before its first version, which is recorded at `created_at`.
+    #[must_use]
+    pub const fn blank(id: TaskId, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            owner: UserId::NOBODY,
+            title: String::new(),
+            description: None,
+            status: Status::Open,
+            priority: Priority::Normal,
+            due: None,
+            tags: Vec::new(),
+            created_at,
+            updated_at: created_at,
+            completed_at: None,
+            deleted_at: None,
+            version: 0,
+        }
+    }
 
     fn created(id: TaskId, created: &TaskCreated, version: u64, at: Timestamp) -> Self {
         Self {
-            id,
             owner: created.owner,
             title: created.title.clone(),
             description: created.description.clone(),
-            status: Status::Open,
             priority: created.priority,
             due: created.due,
             tags: created.tags.clone(),
-            created_at: at,
-            updated_at: at,
-            completed_at: None,
-            deleted_at: None,
             version,
+            ..Self::blank(id, at)
         }
     }
 
     /// Keeps nothing of the earlier state, so that it does not matter whether the log still has it.
     fn purged(id: TaskId, version: u64, at: Timestamp) -> Self {
         Self {
-            id,
-            owner: UserId::NOBODY,
-            title: String::new(),
-            description: None,
             // Counts of unfinished tasks leave it out.
             status: Status::Cancelled,
-            priority: Priority::default(),
-            due: None,
-            tags: Vec::new(),
-            created_at: at,
-            updated_at: at,
-            completed_at: None,
-            deleted_at: None,
             version,
+            ..Self::blank(id, at)
         }
     }
 
@@ -293,40 +288,16 @@ impl Task {
     }
 }
 
-impl Aggregate for Task {
-    type Id = TaskId;
-    type Event = TaskEvent;
-
-    fn stream(id: &TaskId) -> StreamName {
-        StreamName::task(*id)
-    }
-
-    fn evolve(
-        state: Option<Self>,
-        id: &TaskId,
-        event: &TaskEvent,
-        version: u64,
-        at: Timestamp,
-    ) -> Option<Self> {
-        Self::evolve(state, *id, event, version, at)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_and_ranks_lead_back_and_agree_with_json_and_order() {
-        for status in Status::ALL {
-            assert_eq!(Status::named(status.name()), Some(status));
-            assert_eq!(serde_json::json!(status), status.name());
-        }
+    fn ranks_lead_back_and_agree_with_the_order() {
         for priority in Priority::ALL {
             assert_eq!(Priority::ranked(priority.rank()), Some(priority));
         }
         assert!(Priority::ALL.is_sorted_by(|one, next| one < next && one.rank() < next.rank()));
-        assert_eq!(Status::named("Open"), None);
         assert_eq!(Priority::ranked(4), None);
     }
 }

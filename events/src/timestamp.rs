@@ -10,7 +10,7 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 pub struct Timestamp(i64);
 
 /// The bytes of the longest text, such as 2026-12-01T09:00:00.000001Z.
-const LONGEST: usize = 27;
+const MAX_CHARACTERS: usize = 27;
 
 /// The text is not an RFC 3339 instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -57,14 +57,14 @@ impl Timestamp {
     }
 
     /// Writes the text into `space` without an allocation, because a page of tasks has a hundred instants.
-    fn write(self, space: &mut [u8; LONGEST]) -> Option<&str> {
+    fn write(self, space: &mut [u8; MAX_CHARACTERS]) -> Option<&str> {
         let micros = u32::try_from(self.0.rem_euclid(1_000_000)).ok()?;
         let instant = OffsetDateTime::from_unix_timestamp(self.as_seconds()).ok()?;
         let instant = instant.replace_microsecond(micros).ok()?;
         let mut rest = space.as_mut_slice();
         instant.format_into(&mut rest, &Rfc3339).ok()?;
         // The returned length cannot be used: it leaves out digits of the fraction (time 0.3).
-        let length = LONGEST - rest.len();
+        let length = MAX_CHARACTERS - rest.len();
         str::from_utf8(space.get(..length)?).ok()
     }
 }
@@ -78,7 +78,7 @@ impl From<OffsetDateTime> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.write(&mut [0; LONGEST]).ok_or(fmt::Error)?)
+        f.write_str(self.write(&mut [0; MAX_CHARACTERS]).ok_or(fmt::Error)?)
     }
 }
 
@@ -104,7 +104,7 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.write(&mut [0; LONGEST]) {
+        match self.write(&mut [0; MAX_CHARACTERS]) {
             Some(text) => serializer.serialize_str(text),
             None => Err(ser::Error::custom("an instant that RFC 3339 cannot write")),
         }

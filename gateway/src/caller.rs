@@ -24,7 +24,9 @@ impl Caller {
         match verifier.verify(token).await {
             Ok(identity) => Some(Self::Verified(identity)),
             Err(VerifyError::Rejected(_)) => None,
-            Err(VerifyError::Unavailable(_)) => verifier.subject(token).map(Self::Signed),
+            Err(VerifyError::Unavailable(_) | VerifyError::Failed) => {
+                verifier.subject(token).map(Self::Signed)
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! The outermost layer: finds the address of the client, and removes the headers with which a client could claim another.
+//! The outermost layer: finds the address of the client, and removes the headers with which a client could claim
+//! another.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use auth_client::Verifier;
-use axum::Router;
+use http_server::HttpService;
 use url::Url;
 
 /// The addresses of the other roles, and the file with the policy.
@@ -25,7 +25,7 @@ pub struct Config {
 /// The way to reach a role.
 pub enum Upstream {
     /// In this process.
-    InProcess(Router),
+    InProcess(HttpService),
     /// At these base URLs, one for each replica.
     Http(Vec<Url>),
 }

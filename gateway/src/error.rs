@@ -1,7 +1,5 @@
 //! The errors of upstreams, and the problems that clients see.
 
-use std::{error::Error, iter::successors};
-
 use http_api::{Problem, ProblemCode};
 
 /// Why an upstream did not answer.
@@ -19,19 +17,18 @@ pub(crate) enum ForwardError {
     /// There was no answer in time. The request may have taken effect.
     #[error("no answer in time")]
     TimedOut,
-    /// The answer was interrupted.
     #[error("the answer broke off")]
     BrokenOff,
-    /// The client stopped sending the body.
     #[error("the client stopped sending the body")]
     ClientStalled,
     /// There is no memory left for more of the client's body.
     #[error("there is too much to do to receive the body")]
     Overloaded,
-    /// The client's connection broke while it sent the body.
+    /// Half of all requests wait for this role already; nothing was sent.
+    #[error("too many requests wait for it")]
+    TooManyWaiting,
     #[error("the client broke off while sending the body")]
     ClientGone,
-    /// The request cannot be sent in the form of the upstream.
     #[error("the request cannot be forwarded")]
     Unforwardable(#[from] http::Error),
 }
@@ -47,17 +44,10 @@ impl ForwardError {
             Self::BrokenOff => "broken_off",
             Self::ClientStalled | Self::ClientGone => "client",
             Self::Overloaded => "overloaded",
+            Self::TooManyWaiting => "too_many_waiting",
             Self::Unforwardable(_) => "unforwardable",
         }
     }
-}
-
-/// The causes of `error`, the nearest first.
-pub(crate) fn causes(error: &dyn Error) -> String {
-    let causes: Vec<String> = successors(error.source(), |cause: &&dyn Error| (*cause).source())
-        .map(ToString::to_string)
-        .collect();
-    causes.join(": ")
 }
 
 impl From<ForwardError> for Problem {
@@ -71,7 +61,9 @@ impl From<ForwardError> for Problem {
                  if it had one.",
             ),
             ForwardError::ClientStalled => Self::request_timeout(),
-            ForwardError::Overloaded => Self::overloaded("The request was not carried out."),
+            ForwardError::Overloaded | ForwardError::TooManyWaiting => {
+                Self::overloaded("The request was not carried out.")
+            }
             ForwardError::ClientGone | ForwardError::Unforwardable(_) => Self::new(ProblemCode::BadRequest),
         }
     }

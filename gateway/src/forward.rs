@@ -11,18 +11,19 @@ use events::UserId;
 use futures::future::{Either, select};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_api::{AccessNotes, CONSISTENCY_TOKEN, Problem};
+use http_server::RequestLoad;
 use prometheus::IntCounterVec;
-use runtime::Metrics;
+use runtime::{Metrics, with_causes};
 use tokio::time::Instant;
 
 use crate::{
-    cache::{Answers, CacheMetrics, Lookup, Reader, Status, TokenKey},
+    cache::{self, Answers, CacheMetrics, Lookup, Reader, Status, TokenKey},
     caller::Caller,
     consistency::{self, CallerTokens, LatestTokens},
-    error::{ForwardError, causes},
+    error::ForwardError,
     headers,
     target::Target,
-    upstreams::Backend,
+    upstreams::{Backend, ReadWhole},
 };
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -101,7 +102,13 @@ impl Gateway {
         };
         match lookup {
             Some(lookup) => {
-                let ask = |request| self.ask(backend, request, states);
+                let ask = |mut request: Request| {
+                    // Others may wait for the same answer, and nothing of it is sent before all of it is there.
+                    request.extensions_mut().insert(ReadWhole {
+                        up_to: cache::MAX_BYTES,
+                    });
+                    self.ask(backend, request, states)
+                };
                 self.reader.read(&lookup, request, ask).await
             }
             None if is_about_tasks => {
@@ -203,7 +210,11 @@ pub(crate) async fn forward(gateway: &Gateway, target: Target, request: Request)
                 .failures
                 .with_label_values(&[backend.name(), error.reason()])
                 .inc();
-            tracing::warn!(upstream = backend.name(), error = %error, source = causes(&error), "an upstream did not answer");
+            tracing::warn!(
+                upstream = backend.name(),
+                error = with_causes(&error),
+                "an upstream did not answer"
+            );
             Problem::from(error).into_response()
         }
     }
@@ -213,6 +224,12 @@ pub(crate) async fn forward(gateway: &Gateway, target: Target, request: Request)
 async fn send(backend: &Backend, request: Request) -> Result<Response, ForwardError> {
     let notes = AccessNotes::of(request.extensions());
     let (parts, body) = request.into_parts();
+    // One that stands still must leave places to requests for the others.
+    let load = parts.extensions.get::<RequestLoad>();
+    let waiting = load.map(|load| load.wait_in(&backend.waiting));
+    if let Some(None) = waiting {
+        return Err(ForwardError::TooManyWaiting);
+    }
     let sent = Instant::now();
     let answer = backend.send(parts, body).await;
     notes.upstream(sent.elapsed());

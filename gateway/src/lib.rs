@@ -4,8 +4,8 @@
 //!
 //! 1. `client_address` — whose request it is, and away with headers that end at this hop.
 //! 2. `http_api::Edge` — request id, trace context, access log, HTTP metrics, problems, security headers.
-//! 3. `guard` — `limits`: how often whom may ask for what, as `policy` says. Inside it, `cors` answers browsers that ask what a page
-//!    may do; what it says about answers is said around all of this.
+//! 3. `guard` — `limits`: how often whom may ask for what, as `policy` says. Inside it, `cors` answers browsers that
+//!    ask what a page may do; what it says about answers is said around all of this.
 //! 4. `routes` — the public paths. Unknown ones end here with `404`, wrong methods with `405`. `reference` answers for
 //!    the contract itself.
 //! 5. `consistency` — a caller's own writes are visible to their next read; `cache` — a read that was answered a moment
@@ -38,4 +38,5 @@ mod upstreams;
 
 pub use config::{Config, Dependencies, Upstream};
 
+pub use policy::check;
 pub use start::start;

@@ -60,12 +60,16 @@ impl MergedMetrics {
         for (name, replicas) in &gathered {
             for (instance, text) in replicas {
                 let place = instance.unwrap_or("in-process");
+                let added = match text {
+                    Ok(text) if page.add(text, *instance) => Ok(()),
+                    Ok(_) => Err("what it answered is not a page of metrics"),
+                    Err(reason) => Err(&**reason),
+                };
                 self.up
                     .with_label_values(&[name, place])
-                    .set(i64::from(text.is_ok()));
-                match text {
-                    Ok(text) => page.add(text, *instance),
-                    Err(reason) => page.remark(&format!("{name} at {place} is not on this page: {reason}")),
+                    .set(i64::from(added.is_ok()));
+                if let Err(reason) = added {
+                    page.remark(&format!("{name} at {place} is not on this page: {reason}"));
                 }
             }
         }

@@ -24,8 +24,12 @@ impl Page {
         self.remarks.push(remark.replace(char::is_control, " "));
     }
 
-    /// Adds the page of one role; its samples get the label `instance` if it is given.
-    pub(crate) fn add(&mut self, text: &str, instance: Option<&str>) {
+    /// Adds the page of one role; its samples get the label `instance` if it is given. One malformed line would make
+    /// the merged page unreadable for Prometheus, so a page with one is left out, and the result is `false`.
+    pub(crate) fn add(&mut self, text: &str, instance: Option<&str>) -> bool {
+        if !text.lines().all(is_line) {
+            return false;
+        }
         let mut current: Option<String> = None;
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             if let Some(help) = line.strip_prefix("# HELP ") {
@@ -49,6 +53,7 @@ impl Page {
                     .push(with_instance(line, end, instance));
             }
         }
+        true
     }
 
     fn family(&mut self, name: &str) -> &mut Family {
@@ -79,6 +84,59 @@ impl Page {
     }
 }
 
+/// Whether a line is valid: empty, a comment, or a sample with a name, labels, a number and perhaps a time.
+fn is_line(line: &str) -> bool {
+    let line = line.trim();
+    if let Some(kind) = line.strip_prefix("# TYPE ") {
+        let mut words = kind.split_whitespace();
+        let (name, kind) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        return is_name(name)
+            && ["counter", "gauge", "histogram", "summary", "untyped"].contains(&kind)
+            && words.next().is_none();
+    }
+    if let Some(help) = line.strip_prefix("# HELP ") {
+        return is_name(first_word(help));
+    }
+    if line.is_empty() || line.starts_with('#') {
+        return true;
+    }
+    let (name, rest) = line.split_at(line.find(['{', ' ', '\t']).unwrap_or(line.len()));
+    let rest = match rest.strip_prefix('{') {
+        Some(labels) => after_labels(labels),
+        None => Some(rest),
+    };
+    let mut words = rest.unwrap_or_default().split_whitespace();
+    let is_number = words.next().is_some_and(|number| number.parse::<f64>().is_ok());
+    let is_time = words.next().is_none_or(|time| time.parse::<i64>().is_ok());
+    is_name(name) && is_number && is_time && words.next().is_none()
+}
+
+fn is_name(text: &str) -> bool {
+    let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | ':');
+    text.starts_with(|first: char| !first.is_ascii_digit()) && text.chars().all(is_part)
+}
+
+/// What follows the closing brace of `labels`, if they are well-formed.
+fn after_labels(labels: &str) -> Option<&str> {
+    let mut rest = labels.trim_start();
+    while !rest.starts_with('}') {
+        let (name, quoted) = rest.split_once('=')?;
+        let value = quoted.trim_start().strip_prefix('"')?;
+        let mut is_escaped = false;
+        let end = value.find(|character| {
+            let is_end = character == '"' && !is_escaped;
+            is_escaped = character == '\\' && !is_escaped;
+            is_end
+        })?;
+        let after = value.get(end + 1..)?.trim_start();
+        if !is_name(name.trim()) || !after.starts_with([',', '}']) {
+            return None;
+        }
+        rest = after.strip_prefix(',').unwrap_or(after).trim_start();
+    }
+    rest.strip_prefix('}')
+}
+
 fn first_word(text: &str) -> &str {
     text.split_whitespace().next().unwrap_or_default()
 }
@@ -100,6 +158,35 @@ fn with_instance(sample: &str, end: usize, instance: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_with_a_malformed_line_is_left_out() {
+        let mut page = Page::default();
+        assert!(page.add("good{a=\"b\",} +Inf\n", Some("a:1")));
+        for line in [
+            "<html>",
+            "ok",
+            "<p>it works 1</p>",
+            "1x 2",
+            "x",
+            "x y",
+            "x 1 y",
+            "x 1 2 3",
+            "x{ 1",
+            "x{a} 1",
+            "x{a=b} 1",
+            "x{a=\"b} 1",
+            "x{a=\"b\\\"} 1",
+            "x{a=\"b\" c=\"d\"} 1",
+            "x{=\"b\"} 1",
+            "# TYPE x nonsense",
+            "# TYPE x",
+            "# HELP <p> Help.",
+        ] {
+            assert!(!page.add(&format!("fine 1\n{line}\n"), Some("b:2")), "{line}");
+        }
+        assert_eq!(page.text(), "good{instance=\"a:1\",a=\"b\",} +Inf\n");
+    }
 
     #[test]
     fn merges_families_under_one_head() {

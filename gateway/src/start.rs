@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use axum::{Router, extract::Request, middleware};
+use axum::{extract::Request, middleware};
 use http_api::{Edge, Health, Problem};
-use runtime::{Background, Metrics};
+use http_server::HttpService;
+use runtime::{Background, Metrics, read_at_start};
 
 use crate::{
     client_address,
@@ -27,21 +28,26 @@ const ROLE: &str = "gateway";
 /// The front door's router. Watches the replicas of its upstreams in the `background`.
 ///
 /// # Errors
-/// When an upstream has no address, or one that is not a plain `http://` or `https://` address, or when the policy cannot be read.
+/// When an upstream has no address, or one that is not a plain `http://` or `https://` address, or when the policy
+/// cannot be read.
 pub async fn start(
     config: Config,
     dependencies: Dependencies,
     background: &Background,
-) -> anyhow::Result<Router> {
+) -> anyhow::Result<HttpService> {
     let metrics = Metrics::new(ROLE);
-    let policies = Policies::read(config.policy.as_deref())?;
+    let (policy, upstream_ca) = (config.policy.clone(), config.upstream_ca);
+    let read = read_at_start(move || {
+        let client = Client::believing(upstream_ca.as_deref()).context("TASKLEDGER_UPSTREAM_CA")?;
+        anyhow::Ok((Policies::read(policy.as_deref())?, client))
+    });
+    let (policies, client) = read.await.context("the gateway cannot read its files")??;
     if let Some(file) = config.policy {
         let reloading =
             policy::reload_on_hangup(policies.clone(), file).context("cannot listen for SIGHUP")?;
         background.spawn_until_stopped("policy", reloading);
     }
     let limiter = Limiter::new(policies.clone(), Arc::clone(&dependencies.verifier), &metrics);
-    let client = Client::believing(config.upstream_ca.as_deref()).context("TASKLEDGER_UPSTREAM_CA")?;
     let upstream_metrics = UpstreamMetrics::new(&metrics);
     let backend = |name, upstream| Backend::new(name, upstream, &client, &upstream_metrics).map(Arc::new);
     let command_api = backend(COMMAND_API, config.command_api)?;
@@ -71,7 +77,7 @@ pub async fn start(
     let guard = Guard::new(policies.clone(), limiter);
     // Also for unknown paths.
     let own = reference::router()
-        .fallback(|| async { Problem::not_found() })
+        .fallback(|| async { Problem::not_found().detail("There is no such path.") })
         .layer(middleware::from_fn_with_state(guard.clone(), guard::guard));
     let own = http_api::with_probes(own, health, move |asker| {
         let merged = merged.clone();
@@ -79,7 +85,7 @@ pub async fn start(
     });
     let front_door = FrontDoor::new(gateway, guard, own)?;
     let edge = Edge::new(ROLE, &metrics);
-    Ok(http_api::service(move |request: Request| {
+    Ok(HttpService::new(move |request: Request| {
         let (policies, edge, front_door) = (policies.clone(), edge.clone(), front_door.clone());
         async move {
             let policy = policies.current();

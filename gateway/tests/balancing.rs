@@ -23,18 +23,18 @@ use axum::{Router, body::Body, routing::any};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use gateway::Config;
 use http::StatusCode;
-use http_api::{Health, with_middleware};
+use http_api::{Health, HttpService, with_middleware};
 use runtime::Metrics;
-use support::{Background, DEADLINE, ask, embedded, http, nobody, request, text};
+use support::{Background, ask, embedded, http, nobody, request, text};
+use test_support::eventually;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     sync::Notify,
-    time::{Instant, sleep},
 };
 
 /// A role whose answers name its replica.
-fn replica(number: &'static str) -> Router {
+fn replica(number: &'static str) -> HttpService {
     with_middleware(
         Router::new().route("/{*path}", any(move || async move { number })),
         "command-api",
@@ -49,7 +49,7 @@ fn authorization(subject: usize, session: usize) -> String {
 }
 
 /// The replica that answers a command.
-async fn place(gateway: &Router, subject: usize, session: usize) -> String {
+async fn place(gateway: &HttpService, subject: usize, session: usize) -> String {
     let authorization = authorization(subject, session);
     let headers = [("authorization", authorization.as_str())];
     text(ask(gateway, request("POST", "/tasks", &headers, "{}")).await).await
@@ -101,18 +101,14 @@ async fn a_caller_whose_replica_is_away_goes_to_another_and_comes_back_to_it() {
         background.0.stop(),
     );
     background.0.spawn("server", server);
-    let deadline = Instant::now() + DEADLINE;
-    loop {
+    eventually("both replicas are used", async || {
         let mut places = BTreeSet::new();
         for subject in 0..20 {
             places.insert(place(&gateway, subject, 0).await);
         }
-        if places.len() == 2 {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{places:?}");
-        sleep(std::time::Duration::from_millis(20)).await;
-    }
+        places.len() == 2
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -148,12 +144,14 @@ async fn the_replica_with_less_to_do_is_taken() {
             async move { text(ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await).await },
         )
     };
-    let deadline = Instant::now() + DEADLINE;
     let mut waiting = Vec::new();
     while held.load(Ordering::SeqCst) == 0 {
-        assert!(Instant::now() < deadline);
-        waiting.push(asking());
-        sleep(std::time::Duration::from_millis(20)).await;
+        let next = asking();
+        eventually("it is answered or held", async || {
+            next.is_finished() || held.load(Ordering::SeqCst) > 0
+        })
+        .await;
+        waiting.push(next);
     }
     let held_now = held.load(Ordering::SeqCst);
     for _ in 0..20 {

@@ -8,8 +8,9 @@
 
 mod support;
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use events::ConsistencyToken;
+use http_api::HttpService;
 use serde_json::Value;
 use support::{Background, ann, ask, bob, request, told};
 
@@ -18,13 +19,13 @@ const ANN: (&str, &str) = ("authorization", "Bearer ann.x.y");
 const ANN_LATER: (&str, &str) = ("authorization", "bearer ann.x.z");
 const BOB: (&str, &str) = ("authorization", "Bearer bob.x.y");
 
-async fn both() -> (Background, [Router; 2]) {
+async fn both() -> (Background, [HttpService; 2]) {
     let background = Background::default();
     let gateways = [background.embedded().await, background.distributed().await];
     (background, gateways)
 }
 
-async fn command(gateway: &Router, method: &str, path: &str, headers: &[(&str, &str)]) {
+async fn command(gateway: &HttpService, method: &str, path: &str, headers: &[(&str, &str)]) {
     assert_eq!(
         ask(gateway, request(method, path, headers, Body::empty()))
             .await
@@ -34,7 +35,7 @@ async fn command(gateway: &Router, method: &str, path: &str, headers: &[(&str, &
 }
 
 /// The consistency tokens that reach the role with a read of `path`.
-async fn seen(gateway: &Router, path: &str, headers: &[(&str, &str)]) -> Value {
+async fn seen(gateway: &HttpService, path: &str, headers: &[(&str, &str)]) -> Value {
     told(gateway, "GET", path, headers).await["headers"]["consistency-token"].clone()
 }
 

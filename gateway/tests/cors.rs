@@ -10,13 +10,14 @@ mod support;
 
 use std::fs;
 
-use axum::{Router, response::Response};
+use axum::response::Response;
 use http::StatusCode;
+use http_api::HttpService;
 use support::{Background, ask, embedded, request};
 
 const APP: &str = "https://app.example.org";
 
-async fn gateway(background: &Background, policy: &str) -> (Router, tempfile::TempDir) {
+async fn gateway(background: &Background, policy: &str) -> (HttpService, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("gateway.toml");
     fs::write(&file, policy).unwrap();

@@ -22,7 +22,7 @@ use axum::{
 };
 use futures::{StreamExt, channel::mpsc};
 use http::{StatusCode, header};
-use http_api::{Health, JsonObject, with_middleware};
+use http_api::{Health, HttpService, JsonObject, with_middleware};
 use http_server::ServerOptions;
 use runtime::Metrics;
 use support::{Background, DEADLINE, ask, embedded, http, json_of, request, text, told};
@@ -32,7 +32,7 @@ use tokio::{
     time::timeout,
 };
 
-async fn both() -> (Background, [Router; 2]) {
+async fn both() -> (Background, [HttpService; 2]) {
     let background = Background::default();
     let gateways = [background.embedded().await, background.distributed().await];
     (background, gateways)
@@ -297,7 +297,7 @@ async fn bodies_stream_in_both_directions() {
     );
     let background = Background::default();
     for upstream in [
-        gateway::Upstream::InProcess(echo.clone()),
+        gateway::Upstream::InProcess(echo.clone().into()),
         http([background.serve(echo).await]),
     ] {
         let gateway = background
@@ -332,7 +332,7 @@ async fn an_answer_that_breaks_off_breaks_off_for_the_client_too() {
         let answer = move || async move { Body::from_stream(body.lock().unwrap().take().unwrap()) };
         let broken = Router::new().route("/tasks", any(answer));
         let upstream = match here {
-            true => gateway::Upstream::InProcess(broken),
+            true => gateway::Upstream::InProcess(broken.into()),
             false => http([background.serve(broken).await]),
         };
         let gateway = background
@@ -353,7 +353,7 @@ async fn an_answer_that_breaks_off_breaks_off_for_the_client_too() {
     }
 }
 
-fn reader() -> Router {
+fn reader() -> HttpService {
     let read = any(|object: JsonObject| async move {
         serde_json::to_string(&object.fields).unwrap().len().to_string()
     });

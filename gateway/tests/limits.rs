@@ -11,6 +11,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use axum::{Router, body::Body, extract::ConnectInfo, response::IntoResponse, routing::post};
 use gateway::{Config, Upstream};
 use http::{HeaderMap, StatusCode, header};
+use http_api::HttpService;
 use support::{Background, TwoPeople, ask, embedded, program_of_ann, request, told};
 use tempfile::TempDir;
 
@@ -20,7 +21,7 @@ mod support;
 struct GatewayFixture {
     _background: Background,
     _directory: TempDir,
-    router: Router,
+    router: HttpService,
 }
 
 impl GatewayFixture {
@@ -262,7 +263,7 @@ async fn what_auth_counts_itself_passes() {
         (LIMITED, headers, "{}").into_response()
     };
     let gateway = GatewayFixture::before(WIDE, |config| {
-        config.auth = Upstream::InProcess(Router::new().route("/auth/login", post(refuses)));
+        config.auth = Upstream::InProcess(Router::new().route("/auth/login", post(refuses)).into());
     })
     .await;
     let (status, headers) = gateway

@@ -11,12 +11,12 @@ mod support;
 use axum::{Router, body::Body};
 use gateway::Config;
 use http::StatusCode;
-use http_api::{Health, with_middleware};
+use http_api::{Health, HttpService, with_middleware};
 use runtime::Metrics;
 use serde_json::json;
 use support::{Background, ask, embedded, http, json_of, nobody, request, role, text};
 
-async fn get(gateway: &Router, path: &str) -> axum::response::Response {
+async fn get(gateway: &HttpService, path: &str) -> axum::response::Response {
     ask(gateway, request("GET", path, &[], Body::empty())).await
 }
 
@@ -96,6 +96,27 @@ async fn who_is_not_on_the_page_is_named_and_asking_often_costs_one_look() {
         r#"taskledger_http_requests_total{{instance="{replica}",method="GET",route="/metrics",status="200",role="query-api"}} 1"#
     );
     assert!(page.lines().any(|line| line == looks), "{looks} in\n{page}");
+}
+
+#[tokio::test]
+async fn a_page_that_is_no_metrics_is_left_out_and_spoils_no_other() {
+    let background = Background::default();
+    let html = axum::routing::get(|| async { axum::response::Html("<html><p>It works 1</p></html>\n") });
+    let liar = background.serve(Router::new().route("/metrics", html)).await;
+    let honest = background.serve(role("query-api")).await;
+    let config = Config {
+        query_api: http([liar, honest]),
+        ..embedded()
+    };
+    let page = text(get(&background.gateway(config).await, "/metrics").await).await;
+    assert!(!page.contains("It works"), "{page}");
+    for line in [
+        format!("# query-api at {liar} is not on this page: what it answered is not a page of metrics"),
+        format!(r#"taskledger_upstream_up{{replica="{liar}",upstream="query-api",role="gateway"}} 0"#),
+        format!(r#"taskledger_upstream_up{{replica="{honest}",upstream="query-api",role="gateway"}} 1"#),
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
+    }
 }
 
 #[tokio::test]

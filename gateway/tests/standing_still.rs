@@ -17,11 +17,16 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::Request, response::IntoResponse, routing::any};
+use bytes::Bytes;
+use events::ConsistencyToken;
+use futures::{StreamExt, future::join_all, stream};
 use gateway::Config;
-use http::StatusCode;
-use http_api::{Health, Problem, with_middleware};
+use http::{StatusCode, header};
+use http_api::{CONSISTENCY_TOKEN, Health, HttpService, Problem, with_middleware};
+use http_server::ServerOptions;
 use runtime::Metrics;
-use support::{Background, DEADLINE, ask, embedded, http, request, text};
+use support::{Background, ann, ask, embedded, http, request, text};
+use test_support::eventually;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -29,7 +34,7 @@ use tokio::{
 };
 
 /// A role that reads the body before it answers, and counts the requests.
-fn reads_bodies(asked: &Arc<AtomicUsize>) -> Router {
+fn reads_bodies(asked: &Arc<AtomicUsize>) -> HttpService {
     let asked = Arc::clone(asked);
     let handler = move |body: Body| async move {
         asked.fetch_add(1, Ordering::SeqCst);
@@ -65,11 +70,10 @@ async fn clients_that_hold_their_bodies_back_are_told_so_and_take_a_role_from_no
         client.write_all(head.as_bytes()).await.unwrap();
         clients.push(client);
     }
-    let deadline = Instant::now() + DEADLINE;
-    while asked.load(Ordering::SeqCst) < clients.len() {
-        assert!(Instant::now() < deadline);
-        sleep(Duration::from_millis(20)).await;
-    }
+    eventually("all are at the role", async || {
+        asked.load(Ordering::SeqCst) >= clients.len()
+    })
+    .await;
     tokio::time::pause();
     for mut client in clients {
         let mut answer = String::new();
@@ -174,7 +178,7 @@ async fn a_read_at_a_replica_that_stands_still_is_sent_to_another_one_before_its
         .await;
     let began = Instant::now();
     let read = async || ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await;
-    let reads = futures::future::join_all((0..16).map(|_| read())).await;
+    let reads = join_all((0..16).map(|_| read())).await;
     for response in reads {
         assert_eq!(response.status(), StatusCode::OK);
     }
@@ -220,8 +224,162 @@ async fn what_takes_long_everywhere_is_held_against_no_replica() {
         text(response).await
     };
     let first = delete("/tasks/short").await;
-    for other in futures::future::join_all((0..8).map(|_| delete("/tasks/long"))).await {
+    for other in join_all((0..8).map(|_| delete("/tasks/long"))).await {
         assert_ne!(other, first);
     }
     assert_eq!(delete("/tasks/short").await, first);
+}
+
+/// A role that answers no request and is not ready. It counts the requests, and how often its readiness is looked at.
+fn answers_nothing(asked: &Arc<AtomicUsize>, looks: &Arc<AtomicUsize>) -> HttpService {
+    let (asked, looks) = (Arc::clone(asked), Arc::clone(looks));
+    let handler = move || {
+        asked.fetch_add(1, Ordering::SeqCst);
+        std::future::pending::<()>()
+    };
+    let health = Health::new().check("store", move || {
+        looks.fetch_add(1, Ordering::SeqCst);
+        async { Err("it stands still".to_owned()) }
+    });
+    let router = Router::new().route("/{*path}", any(handler));
+    with_middleware(router, "query-api", &Metrics::new("query-api"), health)
+}
+
+#[tokio::test]
+async fn a_role_that_stands_still_leaves_places_to_requests_for_the_others() {
+    let background = Background::default();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let gateway = background
+        .gateway(Config {
+            query_api: gateway::Upstream::InProcess(answers_nothing(&asked, &Arc::default())),
+            ..embedded()
+        })
+        .await;
+    let options = ServerOptions {
+        max_requests: 8,
+        ..ServerOptions::default()
+    };
+    let address = background.serve_with(gateway, options).await;
+    let mut clients = Vec::new();
+    let mut refused = 0;
+    for _ in 0..6 {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client
+            .write_all(b"GET /tasks HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let before = asked.load(Ordering::SeqCst);
+        let mut head = [0; 12];
+        let waits = async {
+            while asked.load(Ordering::SeqCst) == before {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            _ = client.read_exact(&mut head) => {
+                assert_eq!(&head, b"HTTP/1.1 503");
+                refused += 1;
+            }
+            () = waits => {}
+        }
+        clients.push(client);
+    }
+    assert_eq!((asked.load(Ordering::SeqCst), refused), (2, 4));
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let login = b"POST /auth/login HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+    client.write_all(login).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_read_does_not_wait_long_for_a_role_of_which_no_replica_is_ready() {
+    let background = Background::default();
+    let (asked, looks) = (Arc::default(), Arc::default());
+    let gateway = background
+        .gateway(Config {
+            query_api: http([background.serve(answers_nothing(&asked, &looks)).await]),
+            ..embedded()
+        })
+        .await;
+    // The answer to the first probe came before the second one.
+    while looks.load(Ordering::SeqCst) < 2 {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let began = Instant::now();
+    let response = ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+/// A role whose answers can be cached. It sends all of the body, or only the first half of it. It counts the requests.
+fn answers_to_keep(asked: &Arc<AtomicUsize>, is_whole: bool) -> HttpService {
+    let asked = Arc::clone(asked);
+    let handler = move || async move {
+        asked.fetch_add(1, Ordering::SeqCst);
+        let token = ConsistencyToken::new(ann(), 0).to_string();
+        let headers = [
+            (CONSISTENCY_TOKEN.clone(), token),
+            (header::CONTENT_LENGTH, "8".to_owned()),
+        ];
+        let half = async || Ok::<_, std::io::Error>(Bytes::from_static(b"half"));
+        let rest = match is_whole {
+            true => stream::once(half()).boxed(),
+            false => stream::pending().boxed(),
+        };
+        (headers, Body::from_stream(stream::once(half()).chain(rest)))
+    };
+    let router = Router::new().route("/{*path}", any(handler));
+    with_middleware(router, "query-api", &Metrics::new("query-api"), Health::new())
+}
+
+#[tokio::test]
+async fn a_read_at_a_replica_that_stops_within_its_answer_is_sent_to_another_one() {
+    let background = Background::default();
+    let (stops, well) = (Arc::default(), Arc::default());
+    let addresses = [
+        background.serve(answers_to_keep(&stops, false)).await,
+        background.serve(answers_to_keep(&well, true)).await,
+    ];
+    let gateway = background
+        .gateway(Config {
+            query_api: http(addresses),
+            ..embedded()
+        })
+        .await;
+    let headers = [("authorization", "Bearer ann.x.y")];
+    let read = async |path: String| {
+        let response = ask(&gateway, request("GET", &path, &headers, Body::empty())).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(text(response).await, "halfhalf");
+    };
+    let began = Instant::now();
+    // Two of each, so that one waits for the request of the other.
+    join_all((0..32).map(|number| read(format!("/tasks?limit={}", 1 + number / 2)))).await;
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    let asked = stops.load(Ordering::SeqCst);
+    assert!(asked >= 5, "{asked}");
+    for number in 0..16 {
+        read(format!("/tasks?limit={}", 50 + number)).await;
+    }
+    assert_eq!(stops.load(Ordering::SeqCst), asked, "its circuit is open");
+}
+
+#[tokio::test]
+async fn a_read_at_the_only_replica_ends_soon_after_the_answer_has_stopped() {
+    let background = Background::default();
+    let stops = Arc::default();
+    let gateway = background
+        .gateway(Config {
+            query_api: http([background.serve(answers_to_keep(&stops, false)).await]),
+            ..embedded()
+        })
+        .await;
+    let headers = [("authorization", "Bearer ann.x.y")];
+    let began = Instant::now();
+    let response = ask(&gateway, request("GET", "/tasks", &headers, Body::empty())).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }

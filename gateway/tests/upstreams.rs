@@ -12,23 +12,19 @@
 
 mod support;
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use axum::{Router, body::Body, routing::any};
 use gateway::{Config, Upstream};
 use http::{StatusCode, header};
-use http_api::{Health, with_middleware};
+use http_api::{Health, HttpService, with_middleware};
 use runtime::Metrics;
-use support::{Background, DEADLINE, ask, embedded, http, json_of, nobody, request, role, text};
+use support::{Background, ask, embedded, http, json_of, nobody, request, role, text};
+use test_support::{eventually, make_pipe, open_pipe};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Notify,
-    time::{Instant, sleep},
 };
 
 /// A server that accepts connections and requests, and drops them without an answer.
@@ -45,7 +41,7 @@ async fn hangs_up(background: &Background) -> SocketAddr {
 }
 
 /// A role whose answers name its replica.
-fn replica(number: &'static str) -> Router {
+fn replica(number: &'static str) -> HttpService {
     with_middleware(
         Router::new().route("/{*path}", any(move || async move { number })),
         "query-api",
@@ -242,19 +238,14 @@ async fn a_replica_that_is_not_ready_gets_no_requests() {
             ..embedded()
         })
         .await;
-    // As soon as it was probed.
-    let deadline = Instant::now() + DEADLINE;
-    loop {
+    eventually("it was probed", async || {
         let mut answers = BTreeSet::new();
         for _ in 0..4 {
             answers.insert(text(ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await).await);
         }
-        if answers == BTreeSet::from(["well".to_owned()]) {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{answers:?}");
-        sleep(std::time::Duration::from_millis(20)).await;
-    }
+        answers == BTreeSet::from(["well".to_owned()])
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -325,6 +316,10 @@ async fn addresses_that_cannot_be_used_stop_the_start() {
             vec!["ftp://example.com/"],
             "auth cannot be reached at `ftp://example.com/`: expected an address such as http://127.0.0.1:8081",
         ),
+        (
+            vec!["http://127.0.0.1:8081", "http://127.0.0.1:8081/"],
+            "auth is listed twice at 127.0.0.1:8081",
+        ),
     ] {
         let urls = urls.into_iter().map(|url| url.parse().unwrap()).collect();
         let background = Background::default();
@@ -338,6 +333,32 @@ async fn addresses_that_cannot_be_used_stop_the_start() {
     }
 }
 
+#[tokio::test]
+async fn a_file_system_that_does_not_answer_stops_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("gateway.toml");
+    make_pipe(&pipe);
+    let config = Config {
+        policy: Some(pipe.clone()),
+        ..embedded()
+    };
+    let dependencies = gateway::Dependencies {
+        verifier: auth_client::Verifier::direct(Arc::new(Nobody)),
+    };
+    // In the end the file is an empty one.
+    let opened = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(7));
+        drop(open_pipe(&pipe));
+    });
+    let background = Background::default();
+    let outcome = gateway::start(config, dependencies, &background.0).await;
+    assert_eq!(
+        format!("{:#}", outcome.unwrap_err()),
+        "the gateway cannot read its files: the file system does not answer"
+    );
+    opened.join().unwrap();
+}
+
 struct Nobody;
 
 #[async_trait::async_trait]
@@ -347,117 +368,21 @@ impl auth_client::Check for Nobody {
     }
 }
 
-/// Two replicas of the command API that read a request and drop the connection, and the requests that they got.
-async fn two_that_hang_up(background: &Background) -> (Upstream, Arc<Mutex<Vec<String>>>) {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let mut addresses = Vec::new();
-    for _ in 0..2 {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        addresses.push(listener.local_addr().unwrap());
-        let seen = Arc::clone(&seen);
-        background.0.spawn_until_stopped("server", async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut request = String::new();
-                while !is_whole(&request) {
-                    let mut part = [0; 1024];
-                    let count = stream.read(&mut part).await.unwrap();
-                    request.push_str(std::str::from_utf8(&part[..count]).unwrap());
-                }
-                if !request.starts_with("GET /health/ready") {
-                    seen.lock().unwrap().push(request);
-                }
-            }
-        });
-    }
-    (http(addresses), seen)
-}
-
-fn is_whole(request: &str) -> bool {
-    let Some((head, body)) = request.split_once("\r\n\r\n") else {
-        return false;
-    };
-    let length = head
-        .split("content-length: ")
-        .nth(1)
-        .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
-    body.len() == length
-}
-
-#[tokio::test]
-async fn nothing_is_sent_again_that_could_take_effect_twice() {
-    let background = Background::default();
-    let key = ("idempotency-key", "k");
-    type Headers<'a> = &'a [(&'a str, &'a str)];
-    let cases: [(&str, &str, Headers<'_>, &str, usize); 10] = [
-        ("POST", "/tasks/1/start", &[], "", 1),
-        ("POST", "/tasks", &[], "{}", 1),
-        ("PATCH", "/tasks/1", &[], "{}", 1),
-        ("DELETE", "/tasks/1", &[], "", 2),
-        ("DELETE", "/tasks/1", &[("if-match", "\"1\"")], "", 1),
-        ("DELETE", "/tasks/1", &[("if-none-match", "\"1\"")], "", 1),
-        (
-            "DELETE",
-            "/tasks/1",
-            &[("if-unmodified-since", "Thu, 01 Jan 1970 00:00:00 GMT")],
-            "",
-            1,
-        ),
-        ("DELETE", "/tasks/1", &[("if-match", "\"1\""), key], "", 2),
-        ("POST", "/tasks/1/start", &[key], "", 2),
-        ("POST", "/tasks", &[key], "{\"title\":\"a\"}", 2),
-    ];
-    for (method, path, headers, body, times) in cases {
-        let (upstream, seen) = two_that_hang_up(&background).await;
-        let gateway = background
-            .gateway(Config {
-                command_api: upstream,
-                ..embedded()
-            })
-            .await;
-        let response = ask(&gateway, request(method, path, headers, body.to_owned())).await;
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        let sent = seen.lock().unwrap();
-        assert_eq!(sent.len(), times, "{method} {path} {headers:?}");
-        assert!(sent.iter().all(|request| request.ends_with(body)), "{sent:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_key_makes_nothing_repeatable_that_the_role_does_not_know() {
-    let background = Background::default();
-    let (upstream, seen) = two_that_hang_up(&background).await;
-    let gateway = background
-        .gateway(Config {
-            auth: upstream,
-            ..embedded()
-        })
-        .await;
-    let login = request("POST", "/auth/login", &[("idempotency-key", "k")], "{}");
-    assert_eq!(
-        ask(&gateway, login).await.status(),
-        StatusCode::SERVICE_UNAVAILABLE
-    );
-    assert_eq!(seen.lock().unwrap().len(), 1);
-}
-
 #[tokio::test]
 async fn a_body_is_asked_for_only_once_its_role_wants_it() {
     let background = Background::default();
-    let unwanted = Router::new().route("/tasks", any(|| async { (StatusCode::UNAUTHORIZED, "") }));
+    let unwanted = with_middleware(
+        Router::new().route("/tasks", any(|| async { (StatusCode::UNAUTHORIZED, "") })),
+        "command-api",
+        &Metrics::new("command-api"),
+        Health::new(),
+    );
     let wanted = role("command-api");
     for (role, expected) in [
         (unwanted, "HTTP/1.1 401"),
         (wanted, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"),
     ] {
-        let role = background
-            .serve(with_middleware(
-                role,
-                "command-api",
-                &Metrics::new("command-api"),
-                Health::new(),
-            ))
-            .await;
+        let role = background.serve(role).await;
         let gateway = background
             .gateway(Config {
                 command_api: http([role]),

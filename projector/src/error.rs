@@ -8,16 +8,13 @@ use crate::projecting::apply::ApplyError;
 /// Why a step of a projection failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProjectError {
-    /// The batch was not applied.
     #[error(transparent)]
     Apply(#[from] ApplyError),
     /// A checkpoint names an event that the log does not have.
     #[error("the read models were projected from another history of the log")]
     OtherLog,
-    /// Events that were read from the log are no longer there: the log has lost its end.
     #[error("the log has lost what was read from it: it is read again")]
     LostTail,
-    /// The log cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

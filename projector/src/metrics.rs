@@ -78,12 +78,12 @@ impl ProjectorMetrics {
             ),
             parked: metrics.gauge(
                 "taskledger_projector_parked_events",
-                "Events that could not be projected.",
+                "Events that could not be projected; not counted beyond 10,000.",
             ),
             newly_parked: metrics.counter_vec(
                 "taskledger_projector_parked_total",
-                "Events parked by this process, by cause: the record or the row cannot be read, the event cannot be \
-                 applied, the database refuses it, or it follows one of these.",
+                "Events parked by this process, by cause: the record or the row cannot be read, the key of its person \
+                 cannot be used, the event cannot be applied, the database refuses it, or it follows one of these.",
                 &["cause"],
             ),
             lag_seconds: metrics.gauge_vec(

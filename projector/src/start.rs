@@ -1,67 +1,36 @@
 //! Starts the role: catches up with the log, then follows the bus, for each partition.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Context;
-use audit_tree::{AuditTree, CheckpointSigner, CheckpointSignerMetrics, WitnessAddress};
+use audit_tree::{CheckpointSigner, CheckpointSignerMetrics};
 use axum::Router;
-use bus::{Bus, BusCollector};
+use bus::BusCollector;
 use database::{Database, WriteProbe};
 use event_store::EventStore;
-use events::PartitionCount;
-use http_api::{Health, LOG, READ_MODELS};
-use runtime::{Background, Clock, Metrics, Rounds};
+use http_api::{Health, HttpService, LOG, READ_MODELS};
+use runtime::{Background, Metrics, Rounds, with_causes};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    config::{AuditKeeping, Config, Dependencies},
     erased_people::forget_the_erased,
     metrics::ProjectorMetrics,
     operator::verify::verify_sample,
+    parked_without_keys::retry_with_keys,
     projecting::{
-        apply::Applier, checkpoint, decode::sentence, fill_grams::fill_grams, log_comparison::LogComparison,
+        apply::Applier, checkpoint, fill_grams::fill_grams, log_comparison::LogComparison,
         log_reader::LogReader, ownership::Ownership, readiness::Readiness, worker_context::WorkerContext,
         workers::Workers,
     },
     tuning::Tuning,
 };
 
+/// The role's name in metrics and logs.
+const ROLE: &str = "projector";
+
 /// The number of tasks, accounts and sessions in one sample.
 const SAMPLE: usize = 5;
-
-/// The configuration of the role.
-#[derive(Debug, Clone, Copy)]
-pub struct Config {
-    /// The number of partitions. It may change from one start to the next.
-    pub partitions: PartitionCount,
-}
-
-/// The dependencies of the role.
-#[derive(Clone)]
-pub struct Dependencies {
-    /// The log, with decrypted events. It also decrypts events from the bus.
-    pub store: Arc<dyn EventStore>,
-    /// The bus that announces new events.
-    pub bus: Arc<dyn Bus>,
-    /// The database of the rows.
-    pub read_models: Database,
-    /// The audit tree, if this process maintains it.
-    pub audit: Option<AuditKeeping>,
-}
-
-/// The settings for maintaining the audit tree. It has one writer in the order of the log, whatever the number of
-/// partitions.
-#[derive(Clone)]
-pub struct AuditKeeping {
-    pub tree: AuditTree,
-    /// The directory of the signing keys.
-    pub keys: PathBuf,
-    /// The prefix of the name of a new tree.
-    pub origin: String,
-    /// The witnesses that get its checkpoints.
-    pub witnesses: Vec<WitnessAddress>,
-    /// The clock, for checkpoints.
-    pub clock: Arc<dyn Clock>,
-}
 
 /// Starts projecting in the `background`. The router answers probes and metrics.
 ///
@@ -71,7 +40,7 @@ pub async fn start(
     config: Config,
     dependencies: Dependencies,
     background: &Background,
-) -> anyhow::Result<Router> {
+) -> anyhow::Result<HttpService> {
     start_with_tuning(config, Tuning::default(), dependencies, background).await
 }
 
@@ -84,14 +53,14 @@ pub async fn start_with_tuning(
     tuning: Tuning,
     dependencies: Dependencies,
     background: &Background,
-) -> anyhow::Result<Router> {
+) -> anyhow::Result<HttpService> {
     let Dependencies {
         store,
         bus,
         read_models,
         audit,
     } = dependencies;
-    let metrics = Metrics::new("projector");
+    let metrics = Metrics::new(ROLE);
     BusCollector::register(Arc::clone(&bus), metrics.registry())?;
     let partitions = metrics.gauge(
         "taskledger_projector_partitions",
@@ -134,13 +103,13 @@ pub async fn start_with_tuning(
     look_after_read_models(read_models, applier, store, tuning, background);
     Ok(http_api::with_middleware(
         Router::new(),
-        "projector",
+        ROLE,
         &metrics,
         health(readiness, writing, identity),
     ))
 }
 
-/// Lets the audit tree grow with the log, and shows it to the witnesses.
+/// Extends the audit tree with new events of the log, and sends its checkpoints to the witnesses.
 fn keep_audit_tree(
     audit: AuditKeeping,
     store: &Arc<dyn EventStore>,
@@ -163,7 +132,7 @@ fn keep_audit_tree(
     background.spawn("audit tree", signer.run(background.stop()));
 }
 
-/// Does what the read models need beside the projection.
+/// Starts the other background work on the read models.
 fn look_after_read_models(
     read_models: Database,
     applier: Applier,
@@ -177,13 +146,15 @@ fn look_after_read_models(
         count_parked(applier.clone(), tuning, stop()),
     );
     background.spawn("what was erased", forget_the_erased(read_models.clone(), stop()));
+    let retrying = retry_with_keys(read_models.clone(), Arc::clone(&store), tuning, stop());
+    background.spawn_until_stopped("keys that are there again", retrying);
     background.spawn("search index", fill_grams(read_models, tuning, stop()));
     background.spawn("sample", sample(applier, store, tuning, stop()));
 }
 
 /// Updates the number of parked events regularly.
 async fn count_parked(applier: Applier, tuning: Tuning, stop: CancellationToken) {
-    const SQL: &str = "SELECT COUNT(*) AS parked FROM parked_events";
+    const SQL: &str = "SELECT COUNT(*) AS parked FROM (SELECT 1 FROM parked_events LIMIT 10000) AS counted";
     let mut rounds = Rounds::every(tuning.heartbeat, stop);
     while rounds.next().await {
         match applier.read_models.fetch_optional(SQL, &[]).await {
@@ -192,7 +163,7 @@ async fn count_parked(applier: Applier, tuning: Tuning, stop: CancellationToken)
                     applier.metrics.parked.set(parked);
                 }
             }
-            Err(error) => tracing::debug!(error = sentence(&error), "cannot count what is parked"),
+            Err(error) => tracing::debug!(error = with_causes(&error), "cannot count what is parked"),
         }
     }
 }
@@ -212,7 +183,10 @@ async fn sample(applier: Applier, store: Arc<dyn EventStore>, tuning: Tuning, st
                     tracing::error!(difference, "the read models differ from the log");
                 }
             }
-            Err(error) => tracing::debug!(error = sentence(&error), "cannot compare a sample with the log"),
+            Err(error) => tracing::debug!(
+                error = with_causes(&error),
+                "cannot compare a sample with the log"
+            ),
         }
     }
 }
@@ -220,16 +194,7 @@ async fn sample(applier: Applier, store: Arc<dyn EventStore>, tuning: Tuning, st
 /// The checks of readiness, without asking any server. Without the bus the log is read, so that is not a reason.
 fn health(readiness: Arc<Readiness>, writing: WriteProbe, identity: LogComparison) -> Health {
     Health::new()
-        .check(LOG, move || {
-            let complaint = identity.complaint();
-            async move { complaint.map_or(Ok(()), |complaint| Err(complaint.to_owned())) }
-        })
-        .check(READ_MODELS, move || {
-            let state = writing.state();
-            async move { state }
-        })
-        .check("projection", move || {
-            let complaint = readiness.complaint();
-            async move { complaint.map_or(Ok(()), Err) }
-        })
+        .without_complaint(LOG, move || identity.complaint())
+        .without_complaint(READ_MODELS, move || writing.state().err())
+        .without_complaint("projection", move || readiness.complaint())
 }

@@ -12,6 +12,8 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "suite/giving_way.rs"]
+mod giving_way;
 #[path = "suite/standing_still.rs"]
 mod standing_still;
 mod suite;
@@ -172,4 +174,25 @@ async fn a_frozen_transaction_holds_a_partition_for_seconds_only() {
 async fn a_batch_does_not_read_what_was_discarded_of_other_streams() {
     standing_still::a_batch_does_not_read_what_was_discarded_of_other_streams(Fixture::postgres().await)
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_cannot_read_the_log_leaves_its_partitions_to_others() {
+    giving_way::whoever_cannot_read_the_log_leaves_its_partitions_to_others(Fixture::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_is_erased_from_what_a_rebuild_is_writing() {
+    giving_way::a_person_is_erased_from_what_a_rebuild_is_writing(Fixture::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swap_does_not_take_longer_the_more_is_parked() {
+    giving_way::a_swap_does_not_take_longer_the_more_is_parked(Fixture::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_forgotten_whose_rows_are_deleted_while_tables_change_places() {
+    let fixture = Fixture::postgres().await;
+    giving_way::nobody_is_forgotten_whose_rows_are_deleted_while_tables_change_places(fixture).await;
 }

@@ -40,7 +40,7 @@ struct Broker {
 impl Broker {
     fn new() -> Self {
         Self {
-            url: std::env::var("AMQP_URL").unwrap_or("amqp://guest:guest@127.0.0.1:5672/%2f".to_owned()),
+            url: test_support::amqp_url(),
             namespace: format!("projector-test-{}", Uuid::now_v7().simple()),
         }
     }

@@ -14,10 +14,10 @@ use tokio::{
 };
 
 /// The most queries of one caller that run or wait, of each kind. More are refused at once.
-const MOST_IN_FLIGHT: usize = 64;
+const MAX_IN_FLIGHT: usize = 64;
 /// The most queries of all callers that wait for the projection at the same time. More are refused at once, so that
 /// during a delay of the projection there are places for requests that need not wait.
-const MOST_AWAITING: usize = 1_024;
+const MAX_AWAITING: usize = 1_024;
 /// How long a query waits for its turn.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -28,6 +28,8 @@ pub(crate) enum Cost {
     Ordinary,
     /// All tasks of the caller: a search, a count.
     High,
+    /// The next events of a stream. There may be far more streams than requests, and each commit wakes many of them.
+    Stream,
 }
 
 /// This caller, or all callers together, have too many queries.
@@ -40,6 +42,7 @@ pub(crate) struct Overloaded;
 pub(crate) struct Admission {
     ordinary: Class,
     costly: Class,
+    streams: Class,
     awaiting: Class,
     patience: Duration,
 }
@@ -64,7 +67,8 @@ impl Admission {
         Self {
             ordinary: Class::new(connections, connections / 2),
             costly: Class::new(connections / 4, connections / 8),
-            awaiting: Class::new(MOST_AWAITING, MOST_IN_FLIGHT),
+            streams: Class::new(connections / 4, 1),
+            awaiting: Class::new(MAX_AWAITING, MAX_IN_FLIGHT),
             patience: TIMEOUT,
         }
     }
@@ -77,6 +81,7 @@ impl Admission {
         let class = match cost {
             Cost::Ordinary => &self.ordinary,
             Cost::High => &self.costly,
+            Cost::Stream => &self.streams,
         };
         class.admit(caller, self.patience).await
     }
@@ -102,7 +107,7 @@ impl Class {
     fn new(all: usize, each: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(all.max(1))),
-            callers: KeyedSemaphore::new(each.max(1), MOST_IN_FLIGHT),
+            callers: KeyedSemaphore::new(each.max(1), MAX_IN_FLIGHT),
         }
     }
 
@@ -167,6 +172,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_streams_of_many_leave_connections_to_the_others() {
+        let admission = Admission::new(8);
+        let streams: Vec<_> = (10..30)
+            .flat_map(|n| at_once(&admission, UserId(Uuid::from_u128(n)), Cost::Stream, 1))
+            .collect();
+        assert_eq!(streams.len(), 2);
+        for cost in [Cost::Ordinary, Cost::High] {
+            assert_eq!(at_once(&admission, HONEST, cost, 1).len(), 1);
+        }
+    }
+
+    #[tokio::test]
     async fn a_small_pool_serves_everybody_one_by_one() {
         let admission = Admission::new(1);
         let first = at_once(&admission, GREEDY, Cost::High, 2);
@@ -182,7 +199,7 @@ mod tests {
             ..Admission::new(8)
         };
         let at_work = at_once(&admission, GREEDY, Cost::High, 1);
-        let waiting = join_all((0..2 * MOST_IN_FLIGHT).map(|_| admission.admit(GREEDY, Cost::High))).await;
+        let waiting = join_all((0..2 * MAX_IN_FLIGHT).map(|_| admission.admit(GREEDY, Cost::High))).await;
         assert!(waiting.iter().all(Result::is_err));
         assert_eq!(at_once(&admission, HONEST, Cost::High, 1).len(), 1);
         drop(at_work);
@@ -198,13 +215,13 @@ mod tests {
                 .filter_map(|_| admission.await_projection(caller).ok())
                 .collect()
         };
-        let greedy = waiting(GREEDY, 2 * MOST_IN_FLIGHT);
-        assert_eq!(greedy.len(), MOST_IN_FLIGHT);
+        let greedy = waiting(GREEDY, 2 * MAX_IN_FLIGHT);
+        assert_eq!(greedy.len(), MAX_IN_FLIGHT);
         assert_eq!(waiting(HONEST, 1).len(), 1);
         let crowd: Vec<_> = (10..100)
-            .flat_map(|n| waiting(UserId(Uuid::from_u128(n)), MOST_IN_FLIGHT))
+            .flat_map(|n| waiting(UserId(Uuid::from_u128(n)), MAX_IN_FLIGHT))
             .collect();
-        assert_eq!(crowd.len(), MOST_AWAITING - MOST_IN_FLIGHT);
+        assert_eq!(crowd.len(), MAX_AWAITING - MAX_IN_FLIGHT);
         assert!(admission.await_projection(HONEST).is_err());
         drop(greedy);
         assert_eq!(waiting(HONEST, 1).len(), 1);
@@ -215,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn more_than_may_wait_are_turned_away_at_once() {
         let admission = Admission::new(8);
-        let mut queries: Vec<_> = (0..MOST_IN_FLIGHT)
+        let mut queries: Vec<_> = (0..MAX_IN_FLIGHT)
             .map(|_| Box::pin(admission.admit(GREEDY, Cost::High)))
             .collect();
         let admitted: Vec<_> = queries

@@ -15,6 +15,7 @@ use crate::{
     admission::Admission,
     metrics::{UnreadableRows, Waiting},
     stream_limits::StreamLimits,
+    stream_wakeups::StreamWakeups,
 };
 
 /// What the endpoints of the audit tree share.
@@ -26,7 +27,7 @@ pub(crate) struct Audit {
 
 /// The state of all endpoints.
 #[derive(Clone)]
-pub(crate) struct App {
+pub(crate) struct AppState {
     pub(crate) read_models: Database,
     pub(crate) audit: Audit,
     pub(crate) admission: Admission,
@@ -37,10 +38,11 @@ pub(crate) struct App {
     pub(crate) waiting: Waiting,
     pub(crate) unreadable_rows: UnreadableRows,
     pub(crate) event_streams: StreamLimits,
+    pub(crate) stream_wakeups: StreamWakeups,
 }
 
-impl FromRef<App> for Arc<Verifier> {
-    fn from_ref(app: &App) -> Self {
-        Arc::clone(&app.verifier)
+impl FromRef<AppState> for Arc<Verifier> {
+    fn from_ref(state: &AppState) -> Self {
+        Arc::clone(&state.verifier)
     }
 }

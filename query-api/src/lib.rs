@@ -6,14 +6,17 @@
 mod admission;
 mod app_state;
 pub mod audit;
+mod config;
 mod endpoints;
 mod error;
 mod metrics;
 mod routes;
 mod start;
 mod stream_limits;
+mod stream_wakeups;
 mod tasks;
 #[cfg(test)]
 mod testing;
 
-pub use start::{Config, Dependencies, start};
+pub use config::{Config, Dependencies};
+pub use start::start;

@@ -4,13 +4,13 @@ use axum::{Router, middleware, routing::get};
 use http_api::refuse_parameters;
 
 use crate::{
-    app_state::App,
+    app_state::AppState,
     endpoints::{
         audit, audit_events, get_task, list_tasks, task_changes, task_events, task_history, task_summary,
     },
 };
 
-pub(crate) fn router(app: App) -> Router {
+pub(crate) fn router(state: AppState) -> Router {
     Router::new()
         .route("/tasks/summary", get(task_summary::task_summary))
         .route("/tasks/events", get(task_events::task_events))
@@ -26,5 +26,5 @@ pub(crate) fn router(app: App) -> Router {
         .route("/audit/consistency", get(audit::consistency::consistency))
         .route("/audit/export", get(audit::export::export))
         .route("/audit/events", get(audit_events::audit_events))
-        .with_state(app)
+        .with_state(state)
 }

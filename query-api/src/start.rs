@@ -3,52 +3,22 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use audit_tree::AuditTree;
-use auth_client::Verifier;
-use axum::Router;
-use database::Database;
-use event_store::EventStore;
-use events::PartitionCount;
-use http_api::{CursorKey, Health, LOG};
+use http_api::{CursorKey, Health, HttpService, LOG, Server};
 use read_models::Projection;
-use runtime::{Background, Clock, Metrics};
+use runtime::{Background, Metrics};
 
 use crate::{
     admission::Admission,
-    app_state::{App, Audit},
+    app_state::{AppState, Audit},
+    config::{Config, Dependencies},
     metrics::{UnreadableRows, Waiting, event_streams},
     routes::router,
     stream_limits::StreamLimits,
+    stream_wakeups::StreamWakeups,
 };
 
 /// The role's name in metrics and logs.
 const ROLE: &str = "query-api";
-
-/// The configuration of the role.
-#[derive(Clone)]
-pub struct Config {
-    /// The number of partitions; the same as the projector's.
-    pub partitions: PartitionCount,
-    /// The key that signs cursors; the same in every replica, so that each accepts the others' cursors.
-    pub cursor_key: [u8; 32],
-    /// The most connections to the read models, which callers share.
-    pub connections: usize,
-}
-
-/// The dependencies of the role.
-#[derive(Clone)]
-pub struct Dependencies {
-    /// What it reads.
-    pub read_models: Database,
-    /// The audit tree.
-    pub audit_tree: AuditTree,
-    /// The log, which is asked whether it has the state that a caller waits for.
-    pub store: Arc<dyn EventStore>,
-    /// Checks the tokens of callers.
-    pub verifier: Arc<Verifier>,
-    /// The clock, for overdue tasks.
-    pub clock: Arc<dyn Clock>,
-}
 
 /// Starts following the checkpoints of the read models in the `background`, and returns the routes.
 ///
@@ -58,7 +28,7 @@ pub async fn start(
     config: Config,
     dependencies: Dependencies,
     background: &Background,
-) -> anyhow::Result<Router> {
+) -> anyhow::Result<HttpService> {
     let Dependencies {
         read_models,
         audit_tree,
@@ -77,26 +47,26 @@ pub async fn start(
         .look()
         .await
         .with_context(|| format!("cannot read the read models at {}", read_models.url()))?;
+    // Before anything is answered: empty read models are not to be shown as if there were no tasks.
+    if let Err(error) = projection.compare().await {
+        tracing::warn!(%error, "the read models cannot be compared with the log yet");
+    }
     projection.keep_comparing(background);
+    let stream_wakeups = StreamWakeups::new(config.partitions);
+    stream_wakeups.follow(&projection, &read_models, background);
 
-    let tokens = Arc::clone(&verifier);
+    let (compared, tokens) = (Arc::clone(&projection), Arc::clone(&verifier));
     let health = Health::new()
-        .read_models(read_models.clone(), |read_models| async move {
+        .server(Server::ReadModels, read_models.clone(), async |read_models| {
             read_models.ping().await
         })
-        .check(LOG, {
-            let projection = Arc::clone(&projection);
-            move || {
-                let complaint = projection.complaint();
-                async move { complaint.map_or(Ok(()), |complaint| Err(complaint.to_owned())) }
-            }
-        })
+        .without_complaint(LOG, move || compared.complaint())
         // Without the bus no token can be checked that is not cached.
         .bus(move || tokens.is_connected());
     let cursor_key = CursorKey::new(config.cursor_key);
     let metrics = Metrics::new(ROLE);
     let waiting = Waiting::new(&metrics);
-    let router = router(App {
+    let router = router(AppState {
         read_models,
         audit,
         admission: Admission::new(config.connections),
@@ -107,6 +77,7 @@ pub async fn start(
         waiting,
         unreadable_rows: UnreadableRows::new(&metrics),
         event_streams: StreamLimits::new(event_streams(&metrics)),
+        stream_wakeups,
     });
     Ok(http_api::with_middleware(router, ROLE, &metrics, health))
 }

@@ -6,7 +6,7 @@ use prometheus::IntGauge;
 use runtime::KeyedPermit;
 
 /// The most streams of one person. More devices than most people have; each costs a connection.
-const MOST_OF_ONE: usize = 8;
+const MAX_OF_ONE: usize = 8;
 
 /// The open streams.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub(crate) struct StreamLimits {
 
 /// Held while a stream lasts.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct OpenStream {
     open: IntGauge,
     _permit: KeyedPermit<UserId>,
 }
@@ -26,7 +26,7 @@ impl StreamLimits {
     /// Creates the limits; `open` is the number of open streams.
     pub(crate) fn new(open: IntGauge) -> Self {
         Self {
-            streams: ConcurrencyLimit::new("streams", MOST_OF_ONE, MOST_OF_ONE),
+            streams: ConcurrencyLimit::new("streams", MAX_OF_ONE, MAX_OF_ONE),
             open,
         }
     }
@@ -35,20 +35,20 @@ impl StreamLimits {
     ///
     /// # Errors
     /// When there is none.
-    pub(crate) async fn take(&self, owner: UserId) -> Result<Place, Problem> {
+    pub(crate) async fn take(&self, owner: UserId) -> Result<OpenStream, Problem> {
         let permit =
             self.streams.acquire(owner).await.map_err(|refused| {
                 refused.detail("You have too many streams of events. Close one of them.")
             })?;
         self.open.inc();
-        Ok(Place {
+        Ok(OpenStream {
             open: self.open.clone(),
             _permit: permit,
         })
     }
 }
 
-impl Drop for Place {
+impl Drop for OpenStream {
     fn drop(&mut self) {
         self.open.dec();
     }

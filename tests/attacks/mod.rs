@@ -83,14 +83,6 @@ fn said(system: &System, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Registers somebody and makes them an admin.
-async fn admin(system: &System) -> Person {
-    let mut root = Person::join(&system.base, "root").await;
-    said(system, &["users", "grant", &root.email, "admin"]);
-    root.log_in().await;
-    root
-}
-
 /// The process that runs auth.
 fn auth_of(deployment: Deployment) -> Replica {
     match deployment {

@@ -92,7 +92,7 @@ async fn prepare(system: &mut System, deployment: Deployment) {
             .await
             .expect(204);
     }
-    let root = super::admin(system).await;
+    let root = system.join_admin().await;
     for (id, _) in register(&anybody, Kind::Disabled).await {
         root.post(&format!("/auth/users/{id}/disable"), json!({}))
             .await

@@ -88,13 +88,7 @@ async fn recovery_ends_what_an_intruder_has(deployment: Deployment) {
     is_served_everywhere(&bob).await;
 
     // An admin disables an account and enables it again. Tokens from before stay invalid.
-    let mut root = Person::join(&system.base, "root").await;
-    let granted = system
-        .tool(&["users", "grant", &root.email, "admin"])
-        .output()
-        .unwrap();
-    assert!(granted.status.success(), "{granted:?}");
-    root.log_in().await;
+    let root = system.join_admin().await;
     let door = back_door(&bob).await;
     let me = bob.get("/auth/me").await.expect(200).body;
     let id = me["user"]["id"].as_str().unwrap();

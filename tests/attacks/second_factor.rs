@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{TIMEOUT, admin, at_once, claims, is_refused_everywhere, is_shown, log_in, text, with_token};
+use super::{TIMEOUT, at_once, claims, is_refused_everywhere, is_shown, log_in, text, with_token};
 use crate::support::{Answer, Deployment, PASSWORD, Person, System, totp_code, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,13 +163,7 @@ async fn an_admin_without_a_second_factor_is_none(deployment: Deployment) {
         system.launch(replica);
     }
     system.ready().await;
-    let mut root = Person::join(&system.base, "root").await;
-    let granted = system
-        .tool(&["users", "grant", &root.email, "admin"])
-        .output()
-        .unwrap();
-    assert!(granted.status.success(), "{granted:?}");
-    root.log_in().await;
+    let root = system.join_admin().await;
     for path in ["/auth/users", "/audit/export"] {
         assert_eq!(root.get(path).await.expect(403).code(), "forbidden");
     }
@@ -228,8 +222,8 @@ async fn as_admin(system: &System, person: &Person) -> Vec<u16> {
 async fn admins_require_a_second_factor_of_a_role(deployment: Deployment, replicas: usize) {
     let mut system = System::launched(deployment, replicas).await;
     system.ready().await;
-    let strong = enroll(&admin(&system).await).await;
-    let weak = admin(&system).await;
+    let strong = enroll(&system.join_admin().await).await;
+    let weak = system.join_admin().await;
     let require = async |roles: Value| {
         let body = Some(json!({ "roles": roles }));
         let answer = strong.send(Method::PUT, "/auth/second-factor-roles", body).await;

@@ -12,18 +12,23 @@ use std::{
 
 use api_types::Task;
 use events::{ConsistencyToken, RecordedEvent, StreamName};
-use rand::{RngExt as _, rngs::StdRng, seq::IteratorRandom as _};
+use rand::{
+    RngExt as _,
+    rngs::StdRng,
+    seq::{IndexedRandom as _, IteratorRandom as _},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
     checks::fold,
-    support::{Answer, Person, until},
+    recovery::Recovery,
+    support::{Answer, Person},
 };
 
-/// Time within which the system has to recover from any fault.
-const RECOVERY_TIMEOUT: Duration = Duration::from_secs(40);
+/// Number of tasks of an author. They are few, so that each has some of the lost events.
+const TASKS: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A command that was acknowledged.
@@ -38,6 +43,10 @@ pub(crate) struct Acknowledged {
 /// A user with their own record of what was acknowledged.
 pub(crate) struct Author {
     person: Person,
+    /// Where commands are sent: the gateways, and the command APIs behind them. A gateway sends the commands of one
+    /// person to one of these, and two of them must not disagree about a task either.
+    fronts: Vec<String>,
+    recovery: Recovery,
     dice: StdRng,
     tasks: BTreeMap<String, u64>,
     pub(crate) acknowledged: Vec<Acknowledged>,
@@ -54,38 +63,56 @@ pub(crate) struct Loss {
 }
 
 impl Author {
-    pub(crate) fn new(person: Person, dice: StdRng) -> Self {
+    pub(crate) fn new(person: Person, fronts: Vec<String>, recovery: Recovery, dice: StdRng) -> Self {
         Self {
             person,
+            fronts,
+            recovery,
             dice,
             tasks: BTreeMap::new(),
             acknowledged: Vec::new(),
         }
     }
 
-    /// Sends commands until `stop` is set.
+    /// Sends commands until one was acknowledged that was sent after `stop` was set.
     pub(crate) async fn work(mut self, stop: Arc<AtomicBool>) -> Self {
-        for number in 0.. {
-            if stop.load(Ordering::Relaxed) {
-                break;
-            }
-            let title = format!("{} {number}", self.person.email);
+        for number in 0_usize.. {
+            let is_last = stop.load(Ordering::Relaxed);
+            let text = format!("{} {number}", self.person.email);
             let known = self.tasks.keys().choose(&mut self.dice).cloned();
-            let (method, path) = match known.filter(|_| self.dice.random_bool(0.6)) {
-                Some(task) => (Method::PATCH, format!("/tasks/{task}")),
-                None => (Method::POST, "/tasks".to_owned()),
+            let (method, path, body) = match known.filter(|_| self.tasks.len() == TASKS) {
+                Some(task) => (
+                    Method::PATCH,
+                    format!("/tasks/{task}"),
+                    self.change(&text, number),
+                ),
+                None => (Method::POST, "/tasks".to_owned(), json!({"title": text})),
             };
             let key = Uuid::new_v4().to_string();
             let sent = Instant::now();
-            let answer = self.answered(method, &path, json!({"title": title}), &key).await;
+            let answer = self.answered(method, &path, body, &key).await;
             match answer.status.as_u16() {
-                200 | 201 => self.acknowledge(key, sent, &answer),
+                200 | 201 => {
+                    self.acknowledge(key, sent, &answer);
+                    if is_last {
+                        break;
+                    }
+                }
                 // The task was lost.
                 404 => drop(self.tasks.remove(path.trim_start_matches("/tasks/"))),
                 _ => panic!("{path} answers {answer:?}"),
             }
         }
         self
+    }
+
+    /// A change of one field, so that an answer shows on which state of the others it was decided.
+    fn change(&mut self, text: &str, number: usize) -> Value {
+        match self.dice.random_range(0..3) {
+            0 => json!({ "title": text }),
+            1 => json!({ "description": text }),
+            _ => json!({"tags": [number.to_string()]}),
+        }
     }
 
     fn acknowledge(&mut self, key: String, sent: Instant, answer: &Answer) {
@@ -101,19 +128,21 @@ impl Author {
     }
 
     /// Sends a command with its key until it is answered.
-    async fn answered(&self, method: Method, path: &str, body: Value, key: &str) -> Answer {
-        let deadline = Instant::now() + RECOVERY_TIMEOUT;
+    async fn answered(&mut self, method: Method, path: &str, body: Value, key: &str) -> Answer {
+        let what = || format!("{method} {path}");
+        let wait = self.recovery.wait();
         loop {
             let headers = [("Idempotency-Key", key)];
+            self.person.base = self.fronts.choose(&mut self.dice).unwrap().clone();
             let sending = self
                 .person
                 .try_send(method.clone(), path, Some(body.clone()), &headers);
             match tokio::time::timeout(TIMEOUT, sending).await {
-                Ok(Ok(answer)) if answer.status != 503 => return answer,
-                outcome => assert!(
-                    Instant::now() < deadline,
-                    "{method} {path} does not recover: {outcome:?}"
-                ),
+                Ok(Ok(answer)) if answer.status != 503 => {
+                    wait.ends(what);
+                    return answer;
+                }
+                outcome => wait.goes_on(|| format!("{} does not recover: {outcome:?}", what())),
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
@@ -121,11 +150,16 @@ impl Author {
 
     /// Checks that reads are answered, even when their token is of a lost state.
     pub(crate) async fn reads_are_answered(&self) {
-        until("reads are answered", RECOVERY_TIMEOUT, async || {
-            let reading = self.person.try_send(Method::GET, "/tasks?limit=1", None, &[]);
-            matches!(tokio::time::timeout(TIMEOUT, reading).await, Ok(Ok(answer)) if answer.status == 200)
-        })
-        .await;
+        let reader = Person {
+            base: self.fronts[0].clone(),
+            ..self.person.clone()
+        };
+        self.recovery
+            .until("reads are answered", async || {
+                let reading = reader.try_send(Method::GET, "/tasks?limit=1", None, &[]);
+                matches!(tokio::time::timeout(TIMEOUT, reading).await, Ok(Ok(answer)) if answer.status == 200)
+            })
+            .await;
     }
 }
 

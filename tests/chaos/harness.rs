@@ -1,6 +1,12 @@
 //! The system under test, and connections of the harness to its servers that no network fault affects.
 
-use std::{fmt::Display, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bus::{RabbitBus, RabbitOptions};
 use database::{Database, Schema};
@@ -11,54 +17,90 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     poison::Poisoned,
+    recovery::Recovery,
     schedule::{EVENTS, TABLES},
-    support::{System, amqp_url},
+    support::{Role, SmallDisk, System, amqp_url},
 };
 
 pub(crate) struct Harness {
+    /// The disk of an embedded system, locked while it is full. Unmounted before the system's files are removed.
+    pub(crate) disk: Mutex<Option<SmallDisk>>,
     pub(crate) system: Mutex<System>,
     /// The ids and addresses of the users whose tasks are checked.
     pub(crate) people: OnceCell<Vec<(UserId, String)>>,
     /// The records and rows that were made unreadable.
     pub(crate) poisoned: Mutex<Poisoned>,
+    pub(crate) recovery: Recovery,
     pub(crate) is_on_kurrentdb: bool,
+    pub(crate) is_embedded: bool,
     /// Locked while a fault affects the leader of KurrentDB.
     pub(crate) kurrentdb_fault: Mutex<()>,
+    gateways: Vec<String>,
+    turns: AtomicUsize,
+    stores: OnceCell<Stores>,
     servers: OnceCell<Servers>,
 }
+
+/// The stores as the harness reads them.
+pub(crate) struct Stores {
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) read_models: Database,
+}
+
+/// Why a fault cannot be injected on this machine. Nothing else excuses a fault that does not strike.
+#[derive(Debug)]
+pub(crate) struct Excuse(pub(crate) String);
 
 /// The servers as the harness reaches them.
 pub(crate) struct Servers {
     pub(crate) pool: PgPool,
-    pub(crate) store: Arc<dyn EventStore>,
-    pub(crate) read_models: Database,
     pub(crate) bus: Arc<RabbitBus>,
 }
 
 impl Harness {
     pub(crate) fn new(system: System) -> Self {
         Self {
+            is_embedded: system.broker.is_none(),
             is_on_kurrentdb: system.kurrentdb.is_some(),
+            gateways: system.bases.clone(),
+            turns: AtomicUsize::new(0),
             system: Mutex::new(system),
             people: OnceCell::new(),
             poisoned: Mutex::default(),
+            recovery: Recovery::new(),
             kurrentdb_fault: Mutex::default(),
+            stores: OnceCell::new(),
             servers: OnceCell::new(),
+            disk: Mutex::default(),
         }
     }
 
-    /// Connects to the servers, and prepares tables for write failures.
+    /// Begins an embedded system again on a disk that can be filled, where mounting is allowed.
+    pub(crate) async fn move_to_a_small_disk(&self) {
+        let mut system = self.system.lock().await;
+        system.kill(Role::Up);
+        *self.disk.lock().await = SmallDisk::mount(system.data_dir(), 256);
+        system.launch(Role::Up);
+    }
+
+    /// Connects to the stores and servers, and prepares tables for write failures.
     pub(crate) async fn prepare(&self) {
         let system = self.system.lock().await;
-        let url = system.database_url("");
+        let url = system.database_url("read-models.db");
+        let stores = Stores {
+            store: system.open_log().await,
+            read_models: Database::connect(&url, Schema::ReadModels, 2).await.unwrap(),
+        };
+        assert!(self.stores.set(stores).is_ok(), "prepared once");
+        let Some(broker) = &system.broker else {
+            return;
+        };
         let options = RabbitOptions {
             name: "chaos".to_owned(),
-            namespace: system.broker.as_ref().unwrap().namespace.clone(),
+            namespace: broker.namespace.clone(),
         };
         let servers = Servers {
             pool: PgPool::connect(&url).await.unwrap(),
-            store: system.open_log().await,
-            read_models: Database::connect(&url, Schema::ReadModels, 2).await.unwrap(),
             bus: RabbitBus::connect(&amqp_url(), options).await.unwrap(),
         };
         // A table whose name is in `full_disks` rejects writes. Only that row changes while the system runs.
@@ -67,6 +109,8 @@ impl Harness {
             CREATE FUNCTION chaos.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN
                 IF EXISTS (SELECT FROM chaos.full_disks WHERE name = TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME) THEN
+                    -- A sequence is not rolled back.
+                    PERFORM nextval(format('chaos.%I', TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME));
                     RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
                 END IF;
                 RETURN NULL;
@@ -77,7 +121,8 @@ impl Harness {
                 continue;
             }
             sql += &format!(
-                "CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON {table}
+                "CREATE SEQUENCE chaos.\"{table}\";
+                 CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON {table}
                  FOR EACH STATEMENT EXECUTE FUNCTION chaos.refuse();"
             );
         }
@@ -85,22 +130,31 @@ impl Harness {
         assert!(self.servers.set(servers).is_ok(), "prepared once");
     }
 
+    /// The gateways in turn, since one may be frozen or gone.
+    pub(crate) fn next_gateway(&self) -> &str {
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        &self.gateways[turn % self.gateways.len()]
+    }
+
+    /// Number of writes that were refused as on a full disk, by table.
+    pub(crate) async fn refused_writes(&self) -> BTreeMap<String, usize> {
+        const SQL: &str = "SELECT sequencename::text, last_value FROM pg_sequences
+             WHERE schemaname = 'chaos' AND last_value IS NOT NULL";
+        let Some(servers) = self.servers.get() else {
+            return BTreeMap::new();
+        };
+        let refused: Vec<(String, i64)> = sqlx::query_as(SQL).fetch_all(&servers.pool).await.unwrap();
+        let counted = refused
+            .into_iter()
+            .map(|(table, count)| (table, usize::try_from(count).unwrap()));
+        counted.collect()
+    }
+
+    pub(crate) fn stores(&self) -> &Stores {
+        self.stores.get().unwrap()
+    }
+
     pub(crate) fn servers(&self) -> &Servers {
         self.servers.get().unwrap()
-    }
-}
-
-/// Repeats `attempt` until it succeeds, since faults affect the servers.
-pub(crate) async fn persist<T, E: Display>(what: &str, mut attempt: impl AsyncFnMut() -> Result<T, E>) -> T {
-    const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
-    let deadline = tokio::time::Instant::now() + RECOVERY_TIMEOUT;
-    loop {
-        match attempt().await {
-            Ok(done) => return done,
-            Err(error) if tokio::time::Instant::now() >= deadline => {
-                panic!("not within {RECOVERY_TIMEOUT:?}: {what}: {error}")
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
     }
 }

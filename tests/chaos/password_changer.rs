@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -15,15 +15,15 @@ use serde_json::json;
 
 use crate::{
     checks::REPLICAS_TRIED,
-    support::{Answer, PASSWORD, Person, until},
+    recovery::Recovery,
+    support::{Answer, PASSWORD, Person},
 };
 
-/// Time within which the system has to recover from any fault.
-const RECOVERY_TIMEOUT: Duration = Duration::from_secs(40);
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) struct PasswordChanger {
     gateways: Vec<String>,
+    recovery: Recovery,
     dice: StdRng,
     /// The session that changes the password.
     keeps: Person,
@@ -36,12 +36,13 @@ pub(crate) struct PasswordChanger {
 }
 
 impl PasswordChanger {
-    pub(crate) async fn join(seed: u64, gateways: Vec<String>) -> Self {
+    pub(crate) async fn join(seed: u64, gateways: Vec<String>, recovery: Recovery) -> Self {
         let keeps = Person::join(&gateways[0], "keeper").await;
         let mut loses = keeps.clone();
         loses.log_in().await;
         Self {
             gateways,
+            recovery,
             dice: StdRng::seed_from_u64(seed << 16 | 2 << 8),
             keeps,
             loses,
@@ -63,7 +64,7 @@ impl PasswordChanger {
         self.changes += 1;
         let new = format!("a rather long passphrase, number {}", self.changes);
         let body = json!({"current_password": self.password, "new_password": new});
-        let deadline = Instant::now() + RECOVERY_TIMEOUT;
+        let wait = self.recovery.wait();
         for attempt in 1.. {
             let hang_up = self
                 .dice
@@ -85,37 +86,39 @@ impl PasswordChanger {
                 None | Some(503) => {}
                 other => panic!("a change of the password answers {other:?} at attempt {attempt}"),
             }
-            assert!(Instant::now() < deadline, "changing a password does not recover");
+            wait.goes_on(|| "changing a password does not recover".to_owned());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        wait.ends(|| "changing a password".to_owned());
         self.password = new;
         self.ended.push(self.loses.token.clone());
-        let deadline = Instant::now() + RECOVERY_TIMEOUT;
+        let wait = self.recovery.wait();
         loop {
             let password = self.password.clone();
             if let Some(token) = self.log_in(&password).await {
                 self.loses.token = token;
                 return;
             }
-            assert!(Instant::now() < deadline, "logging in does not recover");
+            wait.goes_on(|| "logging in with the new password".to_owned());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     /// Opens a session if the password is right.
     async fn log_in(&mut self, password: &str) -> Option<String> {
-        let deadline = Instant::now() + RECOVERY_TIMEOUT;
+        let wait = self.recovery.wait();
         let body = json!({"email": self.keeps.email, "password": password});
-        while Instant::now() < deadline {
+        loop {
             if let Some(answer) = self.try_send("/auth/login", &body, "", None).await
                 && answer.status != 503
             {
+                wait.ends(|| "logging in after a change of the password".to_owned());
                 let token = answer.body["access_token"].as_str();
                 return token.map(str::to_owned);
             }
+            wait.goes_on(|| "logging in does not recover".to_owned());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        None
     }
 
     async fn try_send(
@@ -154,15 +157,16 @@ impl PasswordChanger {
 
     /// Sends a request of the other session until it has this status.
     async fn answers(&self, method: Method, url: &str, status: u16) {
-        until("the other session is answered", RECOVERY_TIMEOUT, async || {
-            let request = self.loses.http.request(method.clone(), url).timeout(TIMEOUT);
-            let answer = request.bearer_auth(&self.loses.token).send().await;
-            // An earlier logout whose answer was lost may have succeeded.
-            answer.is_ok_and(|answer| {
-                answer.status() == status || method == Method::POST && answer.status() == 401
+        self.recovery
+            .until("the other session is answered", async || {
+                let request = self.loses.http.request(method.clone(), url).timeout(TIMEOUT);
+                let answer = request.bearer_auth(&self.loses.token).send().await;
+                // An earlier logout whose answer was lost may have succeeded.
+                answer.is_ok_and(|answer| {
+                    answer.status() == status || method == Method::POST && answer.status() == 401
+                })
             })
-        })
-        .await;
+            .await;
     }
 
     /// The session that has changed the password and must still be open.

@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
-use crate::harness::{Harness, persist};
+use crate::harness::Harness;
 
 /// The kinds of unreadable data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,22 +145,24 @@ pub(crate) async fn poison(harness: &Harness, person: usize, kind: Unreadable) {
 /// Damages the row once it exists, while no projector writes. Returns its id and its version.
 async fn harm(harness: &Harness, damage: Damage, condition: &str, id: Uuid) -> (Uuid, u64) {
     let sql = format!("{} WHERE {condition} RETURNING id, version", damage.sql());
-    persist("a row is damaged", async || {
-        let mut transaction = harness.servers().pool.begin().await?;
-        // Every projector's transaction begins with its checkpoint, so this lock stops all.
-        sqlx::query("SELECT FROM read_models.checkpoints ORDER BY partitions, partition FOR UPDATE")
-            .execute(&mut *transaction)
-            .await?;
-        let row = sqlx::query(&sql).bind(id).fetch_one(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok::<_, sqlx::Error>((row.get("id"), row.get::<i64, _>("version").unsigned_abs()))
-    })
-    .await
+    harness
+        .recovery
+        .persist("a row is damaged", async || {
+            let mut transaction = harness.servers().pool.begin().await?;
+            // Every projector's transaction begins with its checkpoint, so this lock stops all.
+            sqlx::query("SELECT FROM read_models.checkpoints ORDER BY partitions, partition FOR UPDATE")
+                .execute(&mut *transaction)
+                .await?;
+            let row = sqlx::query(&sql).bind(id).fetch_one(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>((row.get("id"), row.get::<i64, _>("version").unsigned_abs()))
+        })
+        .await
 }
 
 /// A row of the log with any content.
 #[derive(Clone)]
-struct Record {
+pub(crate) struct Record {
     id: Uuid,
     kind: String,
     schema_version: i32,
@@ -181,6 +183,13 @@ impl Record {
             Unreadable::Row(_) => {}
         }
     }
+}
+
+/// A record of an unknown type.
+pub(crate) fn unknown(person: UserId) -> Record {
+    let mut record = record(person, TaskCompleted {}.into());
+    record.spoil(Unreadable::Type);
+    record
 }
 
 fn record(person: UserId, event: TaskEvent) -> Record {
@@ -204,41 +213,43 @@ fn record(person: UserId, event: TaskEvent) -> Record {
 }
 
 /// Appends as the store does, after `version`. If the stream is longer already, an earlier attempt succeeded.
-async fn append(harness: &Harness, stream: &StreamName, version: i64, records: &[Record]) {
+pub(crate) async fn append(harness: &Harness, stream: &StreamName, version: i64, records: &[Record]) {
     const SQL: &str = "SELECT append_events(ARRAY[$1::text], ARRAY[1], ARRAY[$2::bigint], ARRAY[$3::integer], array_fill(1, ARRAY[$3]),
              (SELECT array_agg(place) FROM generate_series(1, $3) AS place), array_fill($1::text, ARRAY[$3]),
              $4, $5, $6, $7, $8, $9, array_fill(1780000000000000, ARRAY[$3]))";
     let count = i32::try_from(records.len()).unwrap();
     let all = |value: fn(&Record) -> String| records.iter().map(value).collect::<Vec<_>>();
-    persist("records are appended with SQL", async || {
-        let mut transaction = harness.servers().pool.begin().await?;
-        let connection: &mut PgConnection = &mut transaction;
-        sqlx::query("SET LOCAL search_path = event_store")
-            .execute(&mut *connection)
-            .await?;
-        sqlx::query(SQL)
-            .bind(stream.as_str())
-            .bind(version)
-            .bind(count)
-            .bind(records.iter().map(|record| record.id).collect::<Vec<_>>())
-            .bind(all(|record| record.kind.clone()))
-            .bind(
-                records
-                    .iter()
-                    .map(|record| record.schema_version)
-                    .collect::<Vec<_>>(),
-            )
-            .bind(all(|record| record.encoding.clone()))
-            .bind(
-                records
-                    .iter()
-                    .map(|record| record.data.clone())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(all(|record| record.metadata.clone()))
-            .execute(connection)
-            .await?;
-        transaction.commit().await
-    })
-    .await;
+    harness
+        .recovery
+        .persist("records are appended with SQL", async || {
+            let mut transaction = harness.servers().pool.begin().await?;
+            let connection: &mut PgConnection = &mut transaction;
+            sqlx::query("SET LOCAL search_path = event_store")
+                .execute(&mut *connection)
+                .await?;
+            sqlx::query(SQL)
+                .bind(stream.as_str())
+                .bind(version)
+                .bind(count)
+                .bind(records.iter().map(|record| record.id).collect::<Vec<_>>())
+                .bind(all(|record| record.kind.clone()))
+                .bind(
+                    records
+                        .iter()
+                        .map(|record| record.schema_version)
+                        .collect::<Vec<_>>(),
+                )
+                .bind(all(|record| record.encoding.clone()))
+                .bind(
+                    records
+                        .iter()
+                        .map(|record| record.data.clone())
+                        .collect::<Vec<_>>(),
+                )
+                .bind(all(|record| record.metadata.clone()))
+                .execute(connection)
+                .await?;
+            transaction.commit().await
+        })
+        .await;
 }

@@ -1,22 +1,19 @@
 //! Restarts the broker, where that is possible and disturbs no other system.
 
-use std::{net::IpAddr, process::Command, sync::Once};
+use std::{net::IpAddr, process::Command};
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::support::amqp_url;
+use crate::{harness::Excuse, support::amqp_url};
 
-/// Stops the broker and starts it again. Returns false and prints the reason once if that is impossible.
-pub(crate) async fn restart_broker(namespace: String) -> bool {
-    static SAID: Once = Once::new();
-    let restarted = tokio::task::spawn_blocking(move || restart(&namespace))
-        .await
-        .unwrap();
-    if let Err(reason) = &restarted {
-        SAID.call_once(|| eprintln!("the broker is not restarted: {reason}"));
-    }
-    restarted.is_ok()
+/// Stops the broker and starts it again.
+///
+/// # Errors
+/// Why this machine does not allow it.
+pub(crate) async fn restart_broker(namespace: String) -> Result<(), Excuse> {
+    let restarted = tokio::task::spawn_blocking(move || restart(&namespace));
+    restarted.await.unwrap().map_err(Excuse)
 }
 
 fn restart(namespace: &str) -> Result<(), String> {

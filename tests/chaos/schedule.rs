@@ -5,21 +5,25 @@ use std::{fmt, time::Duration};
 use rand::{
     RngExt as _, SeedableRng as _,
     rngs::StdRng,
-    seq::{IndexedRandom as _, SliceRandom as _},
+    seq::{IndexedRandom as _, IteratorRandom as _, SliceRandom as _},
 };
 
-use crate::{poison::Unreadable, support::Replica, unusable_key::KeyFault};
+use crate::{
+    other_streams::OtherStream,
+    poison::Unreadable,
+    support::{Replica, Role},
+    unusable_key::KeyFault,
+};
 
 /// The times of faults in milliseconds after the start of the load.
-const WINDOW_MS: std::ops::Range<u64> = 200..4_000;
-/// Every eighth seed restarts the broker, which takes longer than most faults.
-const RESTART_EVERY: u64 = 8;
-/// In every third run the key of a person becomes unusable.
-const KEY_EVERY: u64 = 3;
-/// In every sixteenth run a process freezes for a minute, which makes the run longer.
-const LONG_FREEZE_EVERY: u64 = 16;
+const WINDOW_MS: std::ops::Range<u64> = 200..6_000;
+/// This many consecutive seeds, from a multiple on, share the faults of one deck among them, so that together they have
+/// every fault.
+const GROUP: u64 = 4;
+/// Every sixth seed has one of the faults that last a minute.
+const LONG_INTERVAL: u64 = 6;
 /// Longer than the longest time-out for a peer that does not answer.
-const LONG_FREEZE: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// The kinds of faults.
 #[derive(Debug, Clone)]
@@ -34,6 +38,8 @@ pub(crate) enum Fault {
     PostgresVanishes,
     /// All connections to PostgreSQL freeze for a minute, also within transactions.
     PostgresStandsStill,
+    /// All connections to RabbitMQ freeze for a minute. Both sides stay open.
+    BrokerStandsStill,
     /// The server ends all sessions of the database.
     EndSessions,
     /// All connections to RabbitMQ are closed.
@@ -44,7 +50,7 @@ pub(crate) enum Fault {
     DeleteExchanges,
     /// The projector's queues are unbound from the exchange.
     UnbindQueues,
-    /// The projector's queues are purged.
+    /// The projectors freeze until messages wait in their queues, and the queues are purged.
     PurgeQueues,
     /// The projector's queues are deleted while they have consumers.
     DeleteQueues,
@@ -60,10 +66,16 @@ pub(crate) enum Fault {
     Redeliver { dice: u64 },
     /// A record or a row of this person becomes unreadable.
     Poison { person: usize, kind: Unreadable },
+    /// A stream besides those of tasks gets a record of an unknown type.
+    PoisonStream(OtherStream),
     /// The key of a person becomes unusable.
     Key(KeyFault),
     /// A client with an account sends the largest batches as fast as they are answered.
     Greed { lasting: Duration },
+    /// The disk of an embedded system is full.
+    DiskFills { lasting: Duration },
+    /// Another program holds the write lock of a database file of an embedded system.
+    LockedFile { file: &'static str, lasting: Duration },
     /// The leader of KurrentDB ends, and the other nodes elect another one.
     LeaderEnds { lasting: Duration },
     /// The leader of KurrentDB freezes, and the other nodes elect another one after a moment.
@@ -77,78 +89,59 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const NAMES: [&str; 32] = [
-        "kill",
-        "freeze",
-        "cut postgres",
-        "end sessions",
-        "cut amqp",
-        "purge queues",
-        "delete queues",
-        "restart broker",
-        "full disk",
-        "slow database",
-        "locked table",
-        "redeliver",
-        "poison: payload",
-        "postgres vanishes",
-        "postgres stands still",
-        "broker vanishes",
-        "delete exchanges",
-        "unbind queues",
-        "greed",
-        "long freeze",
-        "poison: type",
-        "poison: schema version",
-        "poison: encoding",
-        "poison: metadata",
-        "poison: row",
-        "leader ends",
-        "leader stands still",
-        "answers are lost",
-        "subscriptions end",
-        "kurrentdb ends",
-        "key damaged",
-        "key lost",
-    ];
-
     pub(crate) const fn name(&self) -> &'static str {
-        Self::NAMES[match self {
-            Self::Kill { .. } => 0,
-            Self::Freeze { lasting, .. } if lasting.as_secs() < LONG_FREEZE.as_secs() => 1,
-            Self::Freeze { .. } => 19,
-            Self::CutPostgres => 2,
-            Self::EndSessions => 3,
-            Self::CutAmqp => 4,
-            Self::PurgeQueues => 5,
-            Self::DeleteQueues => 6,
-            Self::RestartBroker => 7,
-            Self::FullDisk { .. } => 8,
-            Self::SlowDatabase { .. } => 9,
-            Self::LockedTable { .. } => 10,
-            Self::Redeliver { .. } => 11,
+        match self {
+            Self::Kill { .. } => "kill",
+            Self::Freeze { lasting, .. } if lasting.as_secs() < LONG.as_secs() => "freeze",
+            Self::Freeze { .. } => "long freeze",
+            Self::CutPostgres => "cut postgres",
+            Self::PostgresVanishes => "postgres vanishes",
+            Self::PostgresStandsStill => "postgres stands still",
+            Self::EndSessions => "end sessions",
+            Self::CutAmqp => "cut amqp",
+            Self::BrokerVanishes => "broker vanishes",
+            Self::BrokerStandsStill => "broker stands still",
+            Self::DeleteExchanges => "delete exchanges",
+            Self::UnbindQueues => "unbind queues",
+            Self::PurgeQueues => "purge queues",
+            Self::DeleteQueues => "delete queues",
+            Self::RestartBroker => "restart broker",
+            Self::FullDisk { .. } => "full disk",
+            Self::SlowDatabase { .. } => "slow database",
+            Self::LockedTable { .. } => "locked table",
+            Self::Redeliver { .. } => "redeliver",
+            Self::Greed { .. } => "greed",
             Self::Poison { kind, .. } => match kind {
-                Unreadable::Payload => 12,
-                Unreadable::Type => 20,
-                Unreadable::SchemaVersion => 21,
-                Unreadable::Encoding => 22,
-                Unreadable::Metadata | Unreadable::EmptyMetadata => 23,
-                Unreadable::Row(_) => 24,
+                Unreadable::Payload => "poison: payload",
+                Unreadable::Type => "poison: type",
+                Unreadable::SchemaVersion => "poison: schema version",
+                Unreadable::Encoding => "poison: encoding",
+                Unreadable::Metadata | Unreadable::EmptyMetadata => "poison: metadata",
+                Unreadable::Row(_) => "poison: row",
             },
-            Self::PostgresVanishes => 13,
-            Self::PostgresStandsStill => 14,
-            Self::BrokerVanishes => 15,
-            Self::DeleteExchanges => 16,
-            Self::UnbindQueues => 17,
-            Self::Greed { .. } => 18,
-            Self::LeaderEnds { .. } => 25,
-            Self::LeaderStandsStill { .. } => 26,
-            Self::AnswersAreLost { .. } => 27,
-            Self::SubscriptionsEnd => 28,
-            Self::KurrentDbEnds { .. } => 29,
-            Self::Key(KeyFault::Damaged) => 30,
-            Self::Key(KeyFault::Lost) => 31,
-        }]
+            Self::PoisonStream(stream) => stream.name(),
+            Self::Key(KeyFault::Damaged) => "key damaged",
+            Self::Key(KeyFault::Lost) => "key lost",
+            Self::DiskFills { .. } => "disk fills",
+            Self::LockedFile { .. } => "locked file",
+            Self::LeaderEnds { .. } => "leader ends",
+            Self::LeaderStandsStill { .. } => "leader stands still",
+            Self::AnswersAreLost { .. } => "answers are lost",
+            Self::SubscriptionsEnd => "subscriptions end",
+            Self::KurrentDbEnds { .. } => "kurrentdb ends",
+        }
+    }
+
+    /// What of several the fault strikes: a role, a table, a file or a kind of data.
+    pub(crate) fn target(&self) -> Option<String> {
+        match self {
+            Self::Kill { replica, .. } | Self::Freeze { replica, .. } => Some(format!("{:?}", replica.role)),
+            Self::FullDisk { table: name, .. }
+            | Self::LockedTable { table: name, .. }
+            | Self::LockedFile { file: name, .. } => Some((*name).to_owned()),
+            Self::Poison { kind, .. } => Some(format!("{kind:?}")),
+            _ => None,
+        }
     }
 }
 
@@ -156,15 +149,33 @@ impl Fault {
 pub(crate) const EVENTS: &str = "event_store.events";
 
 /// Tables that can fail to write and that can be locked.
-pub(crate) const TABLES: [&str; 8] = [
+pub(crate) const TABLES: [&str; 17] = [
     EVENTS,
     "subject_keys.data_keys",
     "read_models.tasks",
+    "read_models.accounts",
+    "read_models.sessions",
+    "read_models.task_history",
     "read_models.audit_log",
     "read_models.checkpoints",
+    "read_models.partition_leases",
     "operations.idempotency_keys",
     "operations.task_snapshots",
+    "operations.account_snapshots",
     "operations.relay_progress",
+    "operations.authentication_failures",
+    "audit_tree.trees",
+    "audit_tree.tree_tiles",
+    "audit_tree.tree_checkpoints",
+];
+
+/// The database files of an embedded system.
+const FILES: [&str; 5] = [
+    "events.db",
+    "subject-keys.db",
+    "read-models.db",
+    "operations.db",
+    "audit-tree.db",
 ];
 
 /// A fault and its time.
@@ -181,85 +192,64 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// One or two kills and as many freezes, each of another process, and some of all other faults.
+    /// This seed's share of the deck of its group, and in some seeds a fault that lasts a minute.
     pub(crate) fn of(seed: u64, replicas: &[Replica]) -> Self {
-        let dice = &mut StdRng::seed_from_u64(seed);
-        let mut victims = replicas.to_vec();
-        victims.shuffle(dice);
-        let mut faults = Vec::new();
-        for _ in 0..dice.random_range(1..=2) {
-            faults.push(Fault::Kill {
-                replica: victims.pop().unwrap(),
-                lasting: millis(dice, 0..1_500),
+        let shared = &mut StdRng::seed_from_u64(seed / GROUP);
+        let share = usize::try_from(seed % GROUP).unwrap();
+        let dealt = deck(shared, replicas).into_iter().skip(share);
+        let mut faults: Vec<_> = dealt.step_by(usize::try_from(GROUP).unwrap()).collect();
+        if seed % LONG_INTERVAL == LONG_INTERVAL - 1 {
+            faults.push(match seed / LONG_INTERVAL % 3 {
+                0 => Fault::PostgresStandsStill,
+                1 => Fault::BrokerStandsStill,
+                _ => Fault::Freeze {
+                    replica: *replicas.choose(shared).unwrap(),
+                    lasting: LONG,
+                },
             });
         }
-        for _ in 0..dice.random_range(1..=2) {
-            faults.push(Fault::Freeze {
-                replica: victims.pop().unwrap(),
-                lasting: millis(dice, 200..3_000),
-            });
-        }
-        let others = [
-            Fault::CutPostgres,
-            Fault::EndSessions,
-            Fault::CutAmqp,
-            Fault::PurgeQueues,
-            Fault::DeleteQueues,
-            Fault::FullDisk {
-                table: TABLES.choose(dice).unwrap(),
-                lasting: millis(dice, 100..1_500),
-            },
-            Fault::SlowDatabase {
-                delay: millis(dice, 5..100),
-                lasting: millis(dice, 200..1_500),
-            },
-            Fault::LockedTable {
-                table: TABLES.choose(dice).unwrap(),
-                lasting: millis(dice, 100..1_500),
-            },
-            Fault::Redeliver { dice: dice.random() },
-            Fault::PostgresVanishes,
-            Fault::PostgresStandsStill,
-            Fault::BrokerVanishes,
-            Fault::DeleteExchanges,
-            Fault::UnbindQueues,
-            Fault::Greed {
-                lasting: millis(dice, 500..4_000),
-            },
-        ];
-        faults.extend(others.into_iter().filter(|_| dice.random_bool(0.4)));
-        for kind in Unreadable::ALL {
-            if dice.random_bool(0.2) {
-                let person = dice.random_range(0..crate::worker::PEOPLE);
-                faults.push(Fault::Poison { person, kind });
-            }
-        }
-        if seed % KEY_EVERY == 1 {
-            let is_even = seed.is_multiple_of(2);
-            faults.push(Fault::Key(if is_even {
-                KeyFault::Damaged
-            } else {
-                KeyFault::Lost
-            }));
-        }
-        if seed.is_multiple_of(RESTART_EVERY) {
-            faults.push(Fault::RestartBroker);
-        }
-        if seed % LONG_FREEZE_EVERY == LONG_FREEZE_EVERY / 4
-            && let Some(replica) = victims.pop()
-        {
-            faults.push(Fault::Freeze {
-                replica,
-                lasting: LONG_FREEZE,
-            });
-        }
-        let mut faults: Vec<_> = faults
+        Self::at_random(seed, faults)
+    }
+
+    /// Faults of a system in one process with SQLite files.
+    pub(crate) fn of_embedded(seed: u64) -> Self {
+        let dice = &mut StdRng::seed_from_u64(!seed);
+        let replica = Replica::from(Role::Up);
+        let mut faults: Vec<_> = FILES
             .into_iter()
-            .map(|fault| ScheduledFault {
-                at: millis(dice, WINDOW_MS),
-                fault,
+            .map(|file| Fault::LockedFile {
+                file,
+                lasting: millis(dice, 100..1_500),
             })
             .collect();
+        for _ in 0..3 {
+            faults.push(Fault::Kill {
+                replica,
+                lasting: millis(dice, 0..500),
+            });
+        }
+        for _ in 0..2 {
+            faults.push(Fault::Freeze {
+                replica,
+                lasting: millis(dice, 200..1_000),
+            });
+            faults.push(Fault::DiskFills {
+                lasting: millis(dice, 100..1_500),
+            });
+        }
+        faults.push(Fault::Greed {
+            lasting: millis(dice, 500..2_000),
+        });
+        Self::at_random(seed, faults)
+    }
+
+    fn at_random(seed: u64, faults: Vec<Fault>) -> Self {
+        let dice = &mut StdRng::seed_from_u64(seed);
+        let at_random = faults.into_iter().map(|fault| ScheduledFault {
+            at: millis(dice, WINDOW_MS),
+            fault,
+        });
+        let mut faults: Vec<_> = at_random.collect();
         faults.sort_by_key(|scheduled| scheduled.at);
         Self { faults }
     }
@@ -271,7 +261,7 @@ impl Schedule {
         self.faults.retain(|scheduled| match &scheduled.fault {
             Fault::FullDisk { table, .. } | Fault::LockedTable { table, .. } => *table != EVENTS,
             // These records are written to the log with SQL.
-            Fault::Poison { .. } => false,
+            Fault::Poison { .. } | Fault::PoisonStream(_) => false,
             _ => true,
         });
         let mut faults = [
@@ -290,15 +280,81 @@ impl Schedule {
             },
         ];
         faults.shuffle(dice);
-        let count = dice.random_range(1..=faults.len());
-        let chosen = faults.into_iter().take(count);
-        self.faults.extend(chosen.map(|fault| ScheduledFault {
+        self.faults.extend(faults.map(|fault| ScheduledFault {
             at: millis(dice, WINDOW_MS),
             fault,
         }));
         self.faults.sort_by_key(|scheduled| scheduled.at);
         self
     }
+}
+
+/// Every fault that lasts for moments: each kind, each role killed and frozen, each table full and locked. Each kind is
+/// in random order, so that a share of the deck has some of every kind.
+fn deck(dice: &mut StdRng, replicas: &[Replica]) -> Vec<Fault> {
+    let mut roles: Vec<Role> = replicas.iter().map(|replica| replica.role).collect();
+    roles.dedup();
+    let one_of = |role: Role, dice: &mut StdRng| {
+        let same_role = replicas.iter().copied().filter(|replica| replica.role == role);
+        same_role.choose(dice).unwrap()
+    };
+    let mut deck = Vec::new();
+    let mut add = |dice: &mut StdRng, mut faults: Vec<Fault>| {
+        faults.shuffle(dice);
+        deck.append(&mut faults);
+    };
+    let kills = roles.iter().map(|role| Fault::Kill {
+        replica: one_of(*role, dice),
+        lasting: millis(dice, 0..1_500),
+    });
+    let kills = kills.collect();
+    add(dice, kills);
+    let freezes = roles.iter().map(|role| Fault::Freeze {
+        replica: one_of(*role, dice),
+        lasting: millis(dice, 200..3_000),
+    });
+    let freezes = freezes.collect();
+    add(dice, freezes);
+    let servers = vec![
+        Fault::CutPostgres,
+        Fault::PostgresVanishes,
+        Fault::EndSessions,
+        Fault::SlowDatabase {
+            delay: millis(dice, 5..100),
+            lasting: millis(dice, 200..1_500),
+        },
+        Fault::CutAmqp,
+        Fault::BrokerVanishes,
+        Fault::DeleteExchanges,
+        Fault::UnbindQueues,
+        Fault::PurgeQueues,
+        Fault::DeleteQueues,
+        Fault::RestartBroker,
+        Fault::Redeliver { dice: dice.random() },
+        Fault::Greed {
+            lasting: millis(dice, 500..4_000),
+        },
+        Fault::Key(KeyFault::Damaged),
+        Fault::Key(KeyFault::Lost),
+    ];
+    add(dice, servers);
+    let full = TABLES.map(|table| Fault::FullDisk {
+        table,
+        lasting: millis(dice, 100..1_500),
+    });
+    add(dice, full.into());
+    let locked = TABLES.map(|table| Fault::LockedTable {
+        table,
+        lasting: millis(dice, 100..1_500),
+    });
+    add(dice, locked.into());
+    let poison = Unreadable::ALL.map(|kind| Fault::Poison {
+        person: dice.random_range(0..crate::worker::PEOPLE),
+        kind,
+    });
+    add(dice, poison.into());
+    add(dice, OtherStream::ALL.map(Fault::PoisonStream).into());
+    deck
 }
 
 fn millis(dice: &mut StdRng, range: std::ops::Range<u64>) -> Duration {

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use crate::{
     command::{Command, Expected, alike},
     harness::Harness,
+    recovery::Recovery,
     support::Person,
 };
 
@@ -32,16 +33,13 @@ const WORKERS_PER_PERSON: usize = 2;
 /// Number of tasks that all workers of a person share.
 const SHARED: usize = 2;
 /// Maximum number of tasks of a person, which must fit on a page.
-const MOST_TASKS: usize = 40;
+const MAX_TASKS: usize = 40;
 /// Time after which a client stops waiting for an answer and sends the request again.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Time within which the system has to recover from any fault. No time-out is longer than 15 seconds, and several of
-/// them can follow each other where faults overlap.
-const RECOVERY_TIMEOUT: Duration = Duration::from_secs(40);
 /// On average one of this many requests is abandoned before its answer can have come.
-const HANG_UP_EVERY: u32 = 25;
+const HANG_UP_INTERVAL: u32 = 25;
 /// On average one of this many requests has the longest headers that are accepted.
-const LONG_HEADERS_EVERY: u32 = 40;
+const LONG_HEADERS_INTERVAL: u32 = 40;
 
 /// What was acknowledged about one command.
 #[derive(Debug)]
@@ -71,6 +69,7 @@ pub(crate) struct Worker {
     dice: StdRng,
     gateways: Vec<String>,
     person: Person,
+    recovery: Recovery,
     /// The tasks that nobody else works on.
     own: BTreeMap<TaskId, Task>,
     /// The latest version seen of each shared task.
@@ -97,8 +96,8 @@ pub(crate) async fn hire(seed: u64, harness: &Harness) -> Vec<Worker> {
     let gateways = harness.system.lock().await.bases.clone();
     let mut joining = JoinSet::new();
     for number in 0..PEOPLE {
-        let gateways = gateways.clone();
-        joining.spawn(async move { join(seed, number, gateways).await });
+        let (gateways, recovery) = (gateways.clone(), harness.recovery.clone());
+        joining.spawn(async move { join(seed, number, gateways, recovery).await });
     }
     let mut joined = joining.join_all().await;
     joined.sort_by_key(|(number, ..)| *number);
@@ -111,7 +110,12 @@ fn tag(person: usize) -> String {
     format!("<{person}>")
 }
 
-async fn join(seed: u64, number: usize, gateways: Vec<String>) -> (usize, UserId, Vec<Worker>) {
+async fn join(
+    seed: u64,
+    number: usize,
+    gateways: Vec<String>,
+    recovery: Recovery,
+) -> (usize, UserId, Vec<Worker>) {
     let first = Person::join(&gateways[0], &format!("person{number}")).await;
     let me = first.get("/auth/me").await.expect(200);
     let id = me.body["user"]["id"].as_str().unwrap().parse().unwrap();
@@ -135,6 +139,7 @@ async fn join(seed: u64, number: usize, gateways: Vec<String>) -> (usize, UserId
             dice: StdRng::seed_from_u64(seed << 16 | 1 << 8 | place),
             gateways: gateways.clone(),
             person,
+            recovery: recovery.clone(),
             own: BTreeMap::new(),
             shared: shared.clone(),
             latest: None,

@@ -79,8 +79,8 @@ async fn raw(
         .unwrap()
 }
 
-/// Sends a GET request again while the answer is 503 with `Retry-After`, as it may be on a busy machine, and returns the first
-/// other answer.
+/// Sends a GET request again while the answer is 503 with `Retry-After`, as it may be on a busy machine, and returns
+/// the first other answer.
 async fn get_when_available(ada: &Person, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut last = None;
     until(path, Duration::from_secs(60), async || {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{attacker::Attacker, honest::Honest};
+use super::{
+    attacker::{Attack as _, Attacker},
+    honest::Honest,
+};
 use crate::support::{Deployment, Replica, Role, System, until};
 
 /// A request that occupies a place until its body has arrived, which never happens.
@@ -16,10 +19,12 @@ async fn thousands_of_idle_connections() {
     let mut attackers = Vec::new();
     for number in 1..=3 {
         let mut attacker = Attacker::new(&system.base, number);
-        attacker.open(1_500, b"").await;
+        assert_eq!(attacker.open(1_500, b"").await, 1_500);
         attackers.push(attacker);
     }
-    honest.is_not_disturbed("4,500 idle connections", &system).await;
+    honest
+        .is_not_disturbed("4,500 idle connections", &mut attackers, &system)
+        .await;
     system.stop().await;
 }
 
@@ -27,16 +32,14 @@ async fn thousands_of_idle_connections() {
 async fn heads_that_never_end() {
     let system = System::start(Deployment::Embedded).await;
     let honest = Honest::before_the_attack(&system).await;
-    let mut attacker = Attacker::new(&system.base, 1);
-    attacker
+    let mut attacker = Attacker::new(&system.base, 1).trickling(b"x");
+    let opened = attacker
         .open(1_500, b"GET /tasks HTTP/1.1\r\nHost: a\r\nX-Slow: ")
         .await;
-    for _ in 0..3 {
-        attacker.trickle(b"x").await;
-        honest
-            .is_not_disturbed("1,500 heads that never end", &system)
-            .await;
-    }
+    assert_eq!(opened, 1_500);
+    honest
+        .is_not_disturbed("1,500 heads that never end", &mut vec![attacker], &system)
+        .await;
     system.stop().await;
 }
 
@@ -52,11 +55,16 @@ async fn more_connections_than_descriptors() {
     let mut attackers = Vec::new();
     for number in 1..=3 {
         let mut attacker = Attacker::new(&system.base, number);
-        attacker.open(700, b"").await;
+        let opened = attacker.open(700, b"").await;
+        assert!(opened > 300, "{opened} connections");
         attackers.push(attacker);
     }
     honest
-        .is_not_disturbed("2,100 connections with 1,024 descriptors", &system)
+        .is_not_disturbed(
+            "2,100 connections with 1,024 descriptors",
+            &mut attackers,
+            &system,
+        )
         .await;
     let log = system.log_text(up);
     assert!(!log.contains("cannot accept a connection"), "out of descriptors");
@@ -77,11 +85,12 @@ async fn strangers_from_many_addresses_leave_places_to_those_who_are_known() {
     let mut attackers = Vec::new();
     for number in 1..=3 {
         let mut attacker = Attacker::new(&system.base, number);
-        attacker.open(250, UNFINISHED).await;
+        let opened = attacker.open(250, UNFINISHED).await;
+        assert!(opened > 150, "{opened} connections");
         attackers.push(attacker);
     }
     honest
-        .is_not_disturbed("750 slow bodies for 512 places", &system)
+        .is_not_disturbed("750 slow bodies for 512 places", &mut attackers, &system)
         .await;
     system.stop().await;
 }
@@ -98,7 +107,7 @@ async fn more_requests_at_work_than_one_caller_may_have() {
     system.ready().await;
     let honest = Honest::before_the_attack(&system).await;
     let mut attacker = Attacker::new(&system.base, 1);
-    attacker.open(40, UNFINISHED).await;
+    assert_eq!(attacker.open(40, UNFINISHED).await, 40);
     let mut late = Attacker::new(&system.base, 1);
     let refused = async |late: &mut Attacker| {
         late.connections.clear();
@@ -119,8 +128,9 @@ async fn more_requests_at_work_than_one_caller_may_have() {
         },
     )
     .await;
+    let mut attackers = vec![attacker];
     honest
-        .is_not_disturbed("40 requests at work, of 40 allowed", &system)
+        .is_not_disturbed("40 requests at work, of 40 allowed", &mut attackers, &system)
         .await;
     // Another address without a token has a limit of its own.
     let mut other = Attacker::new(&system.base, 2);
@@ -132,7 +142,7 @@ async fn more_requests_at_work_than_one_caller_may_have() {
         .await;
     assert_eq!(other.statuses().await, [200]);
     // Clients that hang up no longer occupy a place.
-    attacker.connections.clear();
+    attackers.stop();
     until("there is room again", Duration::from_secs(20), async || {
         !refused(&mut late).await
     })

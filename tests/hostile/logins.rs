@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::honest::Honest;
+use super::{attacker::Attack, honest::Honest};
 use crate::support::{Deployment, PASSWORD, Person, Replica, Role, System, until};
 
 /// Number of passwords from unfamiliar addresses that can wait to be hashed.
@@ -97,6 +97,17 @@ async fn a_few_addresses_that_fill_the_queue_of_passwords_keep_nobody_out() {
     system.stop().await;
 }
 
+/// The logins of clients that go on until this is set.
+struct Spray<'a>(&'a AtomicBool);
+
+impl Attack for Spray<'_> {
+    async fn go_on(&mut self) {}
+
+    fn stop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn logins_of_one_account_from_addresses_without_number() {
     let system = behind_a_proxy("").await;
@@ -124,7 +135,11 @@ async fn logins_of_one_account_from_addresses_without_number() {
         )
         .await;
         honest
-            .is_not_disturbed("logins of their account from everywhere", &system)
+            .is_not_disturbed(
+                "logins of their account from everywhere",
+                &mut Spray(&is_over),
+                &system,
+            )
             .await;
         honest.logs_in().await;
         is_over.store(true, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use crate::support::{Deployment, Person, Replica, Role, System, until};
 
 /// Maximum growth of memory in bytes after requests from many addresses. Nothing is stored for each address, but the
 /// allocator keeps some memory, which is more on a busy machine.
-const MOST_FOR_ADDRESSES: u64 = 16 * 1024 * 1024;
+const MAX_FOR_ADDRESSES: u64 = 16 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_without_their_end() {
@@ -20,11 +20,12 @@ async fn bodies_without_their_end() {
     let mut attackers = Vec::new();
     for number in 1..=2 {
         let mut attacker = Attacker::new(&system.base, number);
-        attacker.open(600, format!("{head}{body}").as_bytes()).await;
+        let opened = attacker.open(600, format!("{head}{body}").as_bytes()).await;
+        assert!(opened > 150, "{opened} connections");
         attackers.push(attacker);
     }
     honest
-        .is_not_disturbed("1,200 logins of 63 KB without their end", &system)
+        .is_not_disturbed("1,200 logins of 63 KB without their end", &mut attackers, &system)
         .await;
     system.stop().await;
 }
@@ -44,11 +45,15 @@ async fn readers_that_do_not_read() {
         greedy.token
     );
     let mut attacker = Attacker::new(&system.base, 1);
-    attacker.open(150, ask.as_bytes()).await;
+    assert_eq!(attacker.open(150, ask.as_bytes()).await, 150);
     // Each connection has an answer that it does not read.
     let statuses = attacker.statuses().await;
     honest
-        .is_not_disturbed("150 readers of 4 MB who do not read", &system)
+        .is_not_disturbed(
+            "150 readers of 4 MB who do not read",
+            &mut vec![attacker],
+            &system,
+        )
         .await;
     assert!(statuses.contains(&200), "{statuses:?}");
     // Requests beyond the limit are refused early.
@@ -73,7 +78,8 @@ async fn requests_are_refused_while_memory_is_short_and_operators_are_answered()
     let mut attackers = Vec::new();
     for number in 1..=4 {
         let mut attacker = Attacker::new(&system.base, number);
-        attacker.open(200, format!("{head}{body}").as_bytes()).await;
+        let opened = attacker.open(200, format!("{head}{body}").as_bytes()).await;
+        assert!(opened > 100, "{opened} connections");
         attackers.push(attacker);
     }
     // These paths are served whatever bodies are being received, and nothing else limits them.
@@ -107,10 +113,14 @@ async fn readers_that_do_not_read_what_their_commands_led_to() {
         body.len()
     );
     let mut attacker = Attacker::new(&system.base, 1);
-    attacker.open(150, ask.as_bytes()).await;
+    assert_eq!(attacker.open(150, ask.as_bytes()).await, 150);
     let statuses = attacker.statuses().await;
     honest
-        .is_not_disturbed("150 readers of 4 MB about a batch who do not read", &system)
+        .is_not_disturbed(
+            "150 readers of 4 MB about a batch who do not read",
+            &mut vec![attacker],
+            &system,
+        )
         .await;
     assert!(statuses.contains(&200), "{statuses:?}");
     // Each person may have a limited number of concurrent batches, including those that wait.
@@ -158,7 +168,9 @@ async fn addresses_without_number() {
     let growth = system.memory("VmRSS").saturating_sub(before);
     eprintln!("{growth} bytes for 16,000 addresses");
     // The table of addresses has its full size from the start.
-    assert!(growth < MOST_FOR_ADDRESSES, "{growth} bytes for 16,000 addresses");
-    honest.is_not_disturbed("16,000 addresses", &system).await;
+    assert!(growth < MAX_FOR_ADDRESSES, "{growth} bytes for 16,000 addresses");
+    honest
+        .is_not_disturbed("16,000 addresses", &mut (), &system)
+        .await;
     system.stop().await;
 }

@@ -28,15 +28,17 @@ impl Broker {
         Self { url, namespace }
     }
 
-    /// Purges every queue of the projector.
-    pub(crate) async fn purge_projector_queues(&self) -> lapin::Result<()> {
+    /// Purges every queue of the projector. Returns the number of messages that were lost: a purge spares those that a
+    /// consumer has taken.
+    pub(crate) async fn purge_projector_queues(&self) -> lapin::Result<u32> {
         let (_connection, channel) = self.channel().await?;
+        let mut lost = 0;
         for queue in self.projector_queues() {
-            channel
+            lost += channel
                 .queue_purge(queue.into(), QueuePurgeOptions::default())
                 .await?;
         }
-        Ok(())
+        Ok(lost)
     }
 
     /// Deletes every queue, also those with consumers.

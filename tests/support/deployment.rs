@@ -81,13 +81,3 @@ pub(crate) fn free_port() -> u16 {
         }
     }
 }
-
-/// The PostgreSQL server to test on, as `./test` names it.
-pub(crate) fn postgres_url() -> String {
-    std::env::var("DATABASE_URL").unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned())
-}
-
-/// The RabbitMQ server to test on, as `./test` names it.
-pub(crate) fn amqp_url() -> String {
-    std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned())
-}

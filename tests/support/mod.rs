@@ -12,12 +12,15 @@ mod deployment;
 mod parking;
 mod person;
 mod proxy;
+mod small_disk;
 mod system;
 mod workload;
 
 pub(crate) use authenticator::totp_code;
-pub(crate) use deployment::{Deployment, Replica, Role, amqp_url, binary, free_port, postgres_url};
+pub(crate) use deployment::{Deployment, Replica, Role, binary, free_port};
 pub(crate) use parking::park_a_later_event;
 pub(crate) use person::{Answer, PASSWORD, Person};
+pub(crate) use small_disk::SmallDisk;
 pub(crate) use system::System;
-pub(crate) use workload::{Workload, until};
+pub(crate) use test_support::{amqp_url, postgres_url, until};
+pub(crate) use workload::Workload;

@@ -24,7 +24,7 @@ pub(crate) async fn park_a_later_event(system: &System, stream: &str) -> u64 {
     let appended = store.append(&name, 1, vec![later]).await.unwrap();
     let database = system.read_models().await;
     until("the event is parked", Duration::from_secs(30), async || {
-        !projector::parked(&database).await.unwrap().is_empty()
+        !projector::parked(&database, 0).await.unwrap().is_empty()
     })
     .await;
     appended.position

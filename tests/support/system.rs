@@ -13,13 +13,13 @@ use std::{
 
 use kurrentdb_stand_in::{Behaviour, StandIn};
 use tempfile::TempDir;
-use test_support::TestDatabase;
+use test_support::{TestDatabase, amqp_url, until};
 
 use super::{
     broker::Broker,
-    deployment::{Deployment, Replica, Role, amqp_url, binary, binary_with_descriptors, free_port},
+    deployment::{Deployment, Replica, Role, binary, binary_with_descriptors, free_port},
+    person::Person,
     proxy::{Proxy, in_front_of},
-    workload::until,
 };
 
 pub(crate) struct System {
@@ -93,7 +93,7 @@ impl System {
                 database = Some(fresh);
                 postgres = Some(before_postgres);
                 proxy = Some(before_rabbitmq);
-                broker = Some(Broker::new(self::amqp_url(), namespace));
+                broker = Some(Broker::new(test_support::amqp_url(), namespace));
                 &[
                     Role::Auth,
                     Role::CommandApi,
@@ -235,6 +235,13 @@ impl System {
         self.processes.contains_key(&replica)
     }
 
+    /// Whether the process has ended by itself, or after a signal.
+    pub(crate) fn has_ended(&mut self, replica: Replica) -> bool {
+        self.processes
+            .get_mut(&replica)
+            .is_none_or(|process| process.child.try_wait().unwrap().is_some())
+    }
+
     /// Sends a signal if the process runs.
     pub(crate) fn signal(&self, replica: Replica, name: &str) {
         if let Some(process) = self.processes.get(&replica) {
@@ -305,6 +312,16 @@ impl System {
             }
         }
         true
+    }
+
+    /// Registers somebody, makes them an admin, and logs them in as such.
+    pub(crate) async fn join_admin(&self) -> Person {
+        let mut root = Person::join(&self.base, "root").await;
+        let granted = self.tool(&["users", "grant", &root.email, "admin"]).output();
+        let granted = granted.unwrap();
+        assert!(granted.status.success(), "{granted:?}");
+        root.log_in().await;
+        root
     }
 
     /// The text at `path` of a process's admin address, which is empty if it does not answer.

@@ -11,18 +11,10 @@ use std::{
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use test_support::until;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{Answer, Person};
-
-/// Waits until `condition` holds, at most `limit`.
-pub(crate) async fn until<F: AsyncFnMut() -> bool>(what: &str, limit: Duration, mut condition: F) {
-    let deadline = Instant::now() + limit;
-    while !condition().await {
-        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
 
 /// Users that work until they are told to stop.
 pub(crate) struct Workload {

@@ -8,7 +8,10 @@ use events::{
     PasswordRehashed, ProgramTokenRevoked, Role, RolesChanged, SecretHash, SessionId,
 };
 
-use super::{Refusal, admins::contains};
+use super::{
+    Refusal,
+    admins::{contains, is_unknown},
+};
 
 /// The result of a decision about an account.
 pub(crate) type Decided = Result<Vec<AccountEvent>, Refusal>;
@@ -118,16 +121,11 @@ pub(crate) fn grant(account: Option<&Account>, admins: Option<&Admins>, role: Ro
     let account = existing(account)?;
     let mut roles = account.roles.clone();
     // A disabled admin is not among the admins, but becomes one again when it is enabled.
-    if account.is_live() && !contains(admins, account.id) {
+    if account.is_live() && !contains(admins, account.id) && !is_unknown(admins, account.id) {
         roles.remove(&Role::Admin);
     }
     roles.insert(role);
     set_roles(Some(account), &roles, None)
-}
-
-/// Checks that the account exists.
-pub(crate) fn exists(account: Option<&Account>) -> Result<(), Refusal> {
-    existing(account).map(drop)
 }
 
 /// Replaces the roles.
@@ -190,7 +188,8 @@ pub(super) fn erase_own(account: Option<&Account>, verified: &SecretHash) -> Dec
     erase(account)
 }
 
-pub(super) fn existing(account: Option<&Account>) -> Result<&Account, Refusal> {
+/// The account, unless there is none or it is erased.
+pub(crate) fn existing(account: Option<&Account>) -> Result<&Account, Refusal> {
     account
         .filter(|account| !account.erased)
         .ok_or(Refusal::AccountIsUnknown)

@@ -9,14 +9,6 @@ pub(crate) struct Claim {
     pub(crate) holder: Option<UserId>,
 }
 
-impl Claim {
-    pub(crate) fn evolve(event: &EmailEvent) -> Self {
-        Self {
-            holder: event.holder(),
-        }
-    }
-}
-
 /// Claims the address for the account `id`, unless another has it. The holder may have no account, if the process
 /// crashed before registering. The registration decides that on the account's own stream.
 pub(crate) fn claim(claim: Option<&Claim>, id: UserId) -> Vec<EmailEvent> {

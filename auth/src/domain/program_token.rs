@@ -26,12 +26,13 @@ pub(crate) fn create(account: Option<&Account>, created: &ProgramTokenCreated, n
     Ok(removed.chain([created.clone().into()]).collect())
 }
 
-/// Revokes a token. An account does not remember what it has revoked, so one that it does not have counts as revoked.
+/// Revokes a token. An account does not remember what it has revoked, so one of those is unknown as well.
 pub(crate) fn revoke(account: Option<&Account>, token: TokenId) -> Decided {
     let tokens = &usable(account)?.program_tokens;
-    let is_there = tokens.iter().any(|known| known.id == token);
-    let revoked = is_there.then(|| ProgramTokenRevoked { token }.into());
-    Ok(revoked.into_iter().collect())
+    match tokens.iter().any(|known| known.id == token) {
+        true => Ok(vec![ProgramTokenRevoked { token }.into()]),
+        false => Err(Refusal::ProgramTokenIsUnknown),
+    }
 }
 
 /// Revokes all tokens.
@@ -108,7 +109,7 @@ mod tests {
             .then([revoked()]);
         registered([created(1, None).into(), revoked()])
             .when(|account| revoke(account, token(1)))
-            .then_nothing();
+            .then_refused(Refusal::ProgramTokenIsUnknown);
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub(crate) enum Refusal {
     /// No account has this address, or the password is wrong; the client cannot see which.
     #[error("the address or the password is wrong")]
     CredentialsAreWrong,
+    /// The password of the person who is signed in is wrong.
+    #[error("the password is wrong")]
+    OwnPasswordIsWrong,
     /// Too many attempts failed before. Whether this one is right is not checked.
     #[error("too many attempts failed; the next may be made in {seconds} seconds")]
     AttemptsAreTooMany {
@@ -50,6 +53,9 @@ pub(crate) enum Refusal {
     /// The account has as many program tokens as it may have.
     #[error("the account has too many program tokens")]
     TooManyProgramTokens,
+    /// The account has no such program token, or no longer.
+    #[error("there is no such program token")]
+    ProgramTokenIsUnknown,
     /// The password was right, and a code is needed.
     #[error("a second factor is required")]
     SecondFactorIsRequired,

@@ -83,6 +83,18 @@ pub(crate) fn judge(
     }
 }
 
+/// The account and the second factor of a login whose password was right. `is_good` says whether the login may still
+/// continue.
+pub(crate) fn of_login(
+    account: Option<&Account>,
+    is_good: impl FnOnce(&Account, &SecondFactor) -> bool,
+) -> Result<(&Account, &SecondFactor), Refusal> {
+    let account = usable(account)?;
+    let factor = account.confirmed_second_factor();
+    let factor = factor.filter(|factor| is_good(account, factor));
+    Ok((account, factor.ok_or(Refusal::LoginIsOver)?))
+}
+
 /// Checks the code of a login whose password was right, and opens `session` if the code is right. `is_good` says
 /// whether the login may still continue. Once the session is open, the code was shown: nobody but this login knows the
 /// id of the session.
@@ -94,11 +106,7 @@ pub(crate) fn go_on_with_login(
     is_good: impl FnOnce(&Account, &SecondFactor) -> bool,
     code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
 ) -> Result<CheckedCode, Refusal> {
-    let account = usable(account)?;
-    let factor = account.confirmed_second_factor().ok_or(Refusal::LoginIsOver)?;
-    if !is_good(account, factor) {
-        return Err(Refusal::LoginIsOver);
-    }
+    let (account, _) = of_login(account, is_good)?;
     if account.open_sessions.contains(&session) {
         return Ok(CheckedCode {
             events: Vec::new(),

@@ -107,6 +107,11 @@ pub(crate) fn start(session: Option<&Session>, started: &SessionStarted) -> Vec<
     }
 }
 
+/// Whether the refresh token with this hash is valid in `session`.
+pub(crate) fn has_token(session: &Session, hash: &SecretHash) -> bool {
+    session.refresh_tokens.iter().any(|token| token.hash == *hash)
+}
+
 /// Ends a session of `account`. A closed one does not change.
 pub(crate) fn end(
     session: Option<&Session>,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{answer, fields};
 use crate::{
-    auth::Auth,
+    app_state::App,
     command_metadata::CommandMetadata,
     domain,
     error::ApiError,
@@ -44,22 +44,22 @@ impl Request {
 }
 
 pub(crate) async fn change_password(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     SignedIn { caller, session }: SignedIn,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
     let email = EmailAddress::parse(&caller.0.email).ok();
-    let request = Request::read(body.fields, &auth.password_policy, email.as_ref())?;
-    fields::check_not_breached("/new_password", &auth.password_policy, &request.new).await?;
-    let shown = auth.account(id).await?.position();
+    let request = Request::read(body.fields, &app.password_policy, email.as_ref())?;
+    fields::check_not_breached("/new_password", &app.password_policy, &request.new).await?;
+    let shown = app.accounts.load(id).await?.position();
     let VerifiedPassword {
         account, which, slot, ..
-    } = auth
+    } = app
         .prove_own_passwords(id, session, &[&request.current, &request.new], &context)
         .await?;
-    let attempt = email.map(|email| Attempt::at_email(&auth.pepper, &email, &context));
+    let attempt = email.map(|email| Attempt::at_email(&app.pepper, &email, &context));
     if which == 1 {
         drop(slot);
         // A repeated change, whose first answer was lost, finds the new password in place.
@@ -68,16 +68,17 @@ pub(crate) async fn change_password(
             .subject(id)
             .record();
         if let Some(attempt) = &attempt {
-            auth.throttle.password_was_changed(attempt).await;
+            app.throttle.password_was_changed(attempt).await;
         }
-        auth.revoke(Revocation::Account(id)).await;
+        app.revocations.broadcast(Revocation::Account(id)).await;
         return Ok(answer::no_content(id, shown));
     }
-    let hash: SecretHash = auth.hasher.hash(&slot, &request.new).await?.into();
+    let hash: SecretHash = app.hasher.hash(&slot, &request.new).await?.into();
     drop(slot);
     let metadata = CommandMetadata::new(Actor::User(id), &context);
-    let changed = auth
-        .change_account(id, &metadata, |now| {
+    let changed = app
+        .accounts
+        .change(id, &metadata, |now| {
             domain::account::change_password(now, &account.password_hash, &hash, session)
         })
         .await
@@ -87,11 +88,12 @@ pub(crate) async fn change_password(
         .subject(id)
         .record();
     if let Some(attempt) = &attempt {
-        auth.throttle.password_was_changed(attempt).await;
+        app.throttle.password_was_changed(attempt).await;
     }
-    auth.revoke(Revocation::Account(id)).await;
-    let position = auth
-        .end_closed_sessions(&changed, EndReason::PasswordChanged, &metadata)
+    app.revocations.broadcast(Revocation::Account(id)).await;
+    let position = app
+        .sessions
+        .end_closed(&changed, EndReason::PasswordChanged, &metadata)
         .await;
     Ok(answer::no_content(id, position))
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{answer, fields};
 use crate::{
-    auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, second_factor::matching,
+    app_state::App, command_metadata::CommandMetadata, domain, error::ApiError, second_factor::matching,
 };
 
 /// The name of the event in the security log.
@@ -24,7 +24,7 @@ fn read(body: Map<String, Value>) -> Result<Zeroizing<String>, Problem> {
 }
 
 pub(crate) async fn confirm_totp(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
     context: RequestContext,
     body: JsonObject,
@@ -32,11 +32,11 @@ pub(crate) async fn confirm_totp(
     let code = read(body.fields)?;
     let id = caller.user_id();
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let now = auth.clock.now();
-    let changed = auth
+    let now = app.clock.now();
+    let changed = app
         .change_with_code(CONFIRMATION, id, &metadata, |account| {
             domain::second_factor::confirm(account, now, |account, factor| {
-                matching(&auth.sealing, account, factor, &code, now)
+                matching(&app.cipher, account, factor, &code, now)
             })
         })
         .await?;

@@ -12,7 +12,9 @@ use runtime::new_id;
 use serde_json::{Map, Value};
 
 use super::answer;
-use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, token::ProgramToken};
+use crate::{
+    app_state::App, command_metadata::CommandMetadata, domain, error::ApiError, token::ProgramToken,
+};
 
 const MAX_NAME: usize = 100;
 
@@ -69,16 +71,16 @@ fn instant_after(value: &Value, now: Timestamp) -> Result<Timestamp, FieldError>
 }
 
 pub(crate) async fn create_program_token(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     SignedIn { caller, session }: SignedIn,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let now = auth.clock.now();
+    let now = app.clock.now();
     let request = Request::read(body.fields, now)?;
     let id = caller.user_id();
-    let token = ProgramToken::generate(id, TokenId(new_id()), &auth.pepper);
-    let session = auth.impersonal_session(session).await?.state;
+    let token = ProgramToken::generate(id, TokenId(new_id()), &app.pepper);
+    let session = app.sessions.load_impersonal(session).await?.state;
     let created = ProgramTokenCreated {
         token: token.id,
         name: request.name,
@@ -88,8 +90,9 @@ pub(crate) async fn create_program_token(
         second_factor: session.is_some_and(|session| session.has_second_factor()),
     };
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let changed = auth
-        .change_account(id, &metadata, |account| {
+    let changed = app
+        .accounts
+        .change(id, &metadata, |account| {
             domain::program_token::create(account, &created, now)
         })
         .await?;

@@ -8,10 +8,10 @@ use events::{Actor, EndReason, SessionId};
 use http_api::{NoFields, PathId, RequestContext};
 
 use super::answer;
-use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError};
+use crate::{app_state::App, command_metadata::CommandMetadata, error::ApiError};
 
 pub(crate) async fn end_session(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
     context: RequestContext,
     session: PathId<SessionId>,
@@ -19,8 +19,9 @@ pub(crate) async fn end_session(
 ) -> Result<Response, ApiError> {
     let session = session.or_not_found()?;
     let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context);
-    let position = auth
-        .end_session(session, caller.user_id(), EndReason::Logout, &metadata)
+    let position = app
+        .sessions
+        .end(session, caller.user_id(), EndReason::Logout, &metadata)
         .await?;
     Ok(answer::no_content(caller.user_id(), position))
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{answer, fields};
 use crate::{
-    auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
+    app_state::App, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
     password_verification::refused_after_proof, second_factor::Enrolment,
 };
 
@@ -26,18 +26,19 @@ fn read(body: Map<String, Value>) -> Result<Arc<Password>, Problem> {
 }
 
 pub(crate) async fn enroll_totp(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     SignedIn { caller, session }: SignedIn,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let password = read(body.fields)?;
     let id = caller.user_id();
-    let account = auth.prove_own_password(id, session, &password, &context).await?;
-    let enrolment = Enrolment::generate(id, &auth.sealing).ok_or_else(Problem::internal)?;
+    let account = app.prove_own_password(id, session, &password, &context).await?;
+    let enrolment = Enrolment::generate(id, &app.cipher).ok_or_else(Problem::internal)?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let changed = auth
-        .change_account(id, &metadata, |now| {
+    let changed = app
+        .accounts
+        .change(id, &metadata, |now| {
             domain::second_factor::enroll(now, &account.password_hash, &enrolment.event)
         })
         .await

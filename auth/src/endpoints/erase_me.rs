@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{answer, fields};
 use crate::{
-    auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
+    app_state::App, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
     password_verification::refused_after_proof, second_factor::matching,
 };
 
@@ -38,28 +38,28 @@ impl Request {
 }
 
 pub(crate) async fn erase_me(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     SignedIn { caller, session }: SignedIn,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let request = Request::read(body.fields)?;
     let id = caller.user_id();
-    let account = auth
+    let account = app
         .prove_own_password(id, session, &request.password, &context)
         .await?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let now = auth.clock.now();
+    let now = app.clock.now();
     let matches = |account: &Account, factor: &SecondFactor| {
         let code = request.code.as_ref()?;
-        matching(&auth.sealing, account, factor, code, now)
+        matching(&app.cipher, account, factor, code, now)
     };
     if account.confirmed_second_factor().is_some() {
         if request.code.is_none() {
             let missing = FieldError::new("required", "the account has a second factor: send a code of it");
             return Err(Problem::validation(vec![missing.at("/code")]).into());
         }
-        auth.change_with_code("erasure", id, &metadata, |current| {
+        app.change_with_code("erasure", id, &metadata, |current| {
             domain::second_factor::check_before_erasure(current, &account.password_hash, now, matches)
         })
         .await
@@ -68,7 +68,7 @@ pub(crate) async fn erase_me(
     let decide = |current: Option<&Account>| {
         domain::second_factor::erase(current, &account.password_hash, now, matches)
     };
-    let erasure = auth.erase(id, &metadata, decide).await;
+    let erasure = app.erase(id, &metadata, decide).await;
     let erasure = erasure.map_err(|error| refused_after_proof(id, error))?;
     SecurityEvent::success("erasure").actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a person was erased");

@@ -8,9 +8,9 @@ use axum::{
 };
 use http::header;
 
-use crate::auth::Auth;
+use crate::app_state::App;
 
-pub(crate) async fn jwks(State(auth): State<Arc<Auth>>) -> Response {
-    let body = auth.tokens.keyring().jwks().encode();
+pub(crate) async fn jwks(State(app): State<Arc<App>>) -> Response {
+    let body = app.tokens.keyring().jwks().encode();
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -8,15 +8,15 @@ use axum::{extract::State, response::Response};
 use http::StatusCode;
 
 use super::answer;
-use crate::{auth::Auth, domain::Refusal, error::ApiError};
+use crate::{app_state::App, domain::Refusal, error::ApiError};
 
 pub(crate) async fn list_program_tokens(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
 ) -> Result<Response, ApiError> {
-    let account = auth.account(caller.user_id()).await?;
+    let account = app.accounts.load(caller.user_id()).await?;
     let position = account.position();
-    let now = auth.clock.now();
+    let now = app.clock.now();
     let tokens = account.state.ok_or(Refusal::AccountIsUnknown)?.program_tokens;
     let items = tokens
         .into_iter()

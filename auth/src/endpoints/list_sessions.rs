@@ -9,7 +9,7 @@ use events::SessionId;
 use http::StatusCode;
 
 use super::answer;
-use crate::{auth::Auth, domain::Refusal, error::ApiError};
+use crate::{app_state::App, domain::Refusal, error::ApiError};
 
 /// `session` for its owner, whose request comes from the session `asking`.
 fn shown(session: events::Session, asking: SessionId) -> Session {
@@ -25,23 +25,23 @@ fn shown(session: events::Session, asking: SessionId) -> Session {
 }
 
 pub(crate) async fn list_sessions(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     SignedIn {
         caller,
         session: asking,
     }: SignedIn,
 ) -> Result<Response, ApiError> {
-    let account = auth.account(caller.user_id()).await?;
+    let account = app.accounts.load(caller.user_id()).await?;
     let position = account.position();
     let account = account.state.ok_or(Refusal::AccountIsUnknown)?;
-    let open = auth
-        .shares
-        .list(caller.user_id(), auth.open_sessions(&account))
+    let open = app
+        .limits
+        .list(caller.user_id(), app.sessions.open_of(&account))
         .await?;
     let position = open
         .iter()
         .fold(position, |last, session| last.max(session.position()));
-    let now = auth.clock.now();
+    let now = app.clock.now();
     let items = open
         .into_iter()
         .rev()

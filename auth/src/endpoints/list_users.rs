@@ -18,12 +18,12 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    auth::Auth,
+    app_state::App,
     error::{ApiError, Failure},
 };
 
 const DEFAULT_LIMIT: u16 = 50;
-const LONGEST_LIMIT: u16 = 200;
+const MAX_LIMIT: u16 = 200;
 /// The purpose of this list's cursors, among the texts that the key signs.
 const PURPOSE: &str = "accounts";
 
@@ -44,7 +44,7 @@ struct Filter {
 
 /// The place of an account in the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct Cursor {
     created_at: Timestamp,
     id: UserId,
 }
@@ -56,14 +56,14 @@ struct Binding<'a> {
     filter: &'a Filter,
 }
 
-impl Place {
-    fn write(self, key: &CursorKey, viewer: UserId, filter: &Filter) -> String {
+impl Cursor {
+    fn encode(self, key: &CursorKey, viewer: UserId, filter: &Filter) -> String {
         let mut bytes = self.created_at.as_micros().to_be_bytes().to_vec();
         bytes.extend_from_slice(self.id.0.as_bytes());
         key.seal(PURPOSE, &Binding { viewer, filter }, bytes)
     }
 
-    fn read(key: &CursorKey, cursor: &str, viewer: UserId, filter: &Filter) -> Result<Self, BadCursor> {
+    fn decode(key: &CursorKey, cursor: &str, viewer: UserId, filter: &Filter) -> Result<Self, BadCursor> {
         let bytes = key.open(PURPOSE, &Binding { viewer, filter }, cursor)?;
         let (created_at, id) = bytes.split_first_chunk::<8>().ok_or(BadCursor)?;
         Ok(Self {
@@ -88,7 +88,7 @@ impl Request {
             folded if folded.is_empty() => Err("it is blank: leave it out instead".to_owned()),
             folded => Ok(folded),
         })?;
-        let limit = parameters.single("limit", whole_number(1..=LONGEST_LIMIT))?;
+        let limit = parameters.single("limit", whole_number(1..=MAX_LIMIT))?;
         let cursor = parameters.single("cursor", |value| Ok(value.to_owned()))?;
         parameters.finish()?;
         Ok(Self {
@@ -99,7 +99,7 @@ impl Request {
     }
 
     /// The accounts after this place, and one more, which shows whether there is another page.
-    fn sql(&self, after: Option<Place>, dialect: Dialect) -> (String, Vec<Value>) {
+    fn sql(&self, after: Option<Cursor>, dialect: Dialect) -> (String, Vec<Value>) {
         let contains = |column: &str, value: usize| dialect.contains(column, &format!("${value}"));
         let mut sql = format!("SELECT {} FROM accounts WHERE 1 = 1", AccountRow::COLUMNS);
         let mut values: Vec<Value> = Vec::new();
@@ -111,7 +111,7 @@ impl Request {
             values.push(email.as_str().into());
             sql.push_str(&format!(" AND {}", contains("email_search", values.len())));
         }
-        if let Some(Place { created_at, id }) = after {
+        if let Some(Cursor { created_at, id }) = after {
             values.extend([created_at.as_micros().into(), id.0.into()]);
             sql.push_str(&format!(
                 " AND (created_at, id) > (${}, ${})",
@@ -128,39 +128,39 @@ impl Request {
 }
 
 pub(crate) async fn list_users(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
     let request = Request::read(query.as_deref().unwrap_or_default()).map_err(Problem::from)?;
-    let (key, viewer) = (auth.pepper.cursor_key(), caller.user_id());
+    let (key, viewer) = (app.pepper.cursor_key(), caller.user_id());
     let after = request
         .cursor
         .as_deref()
-        .map(|cursor| Place::read(&key, cursor, viewer, &request.filter))
+        .map(|cursor| Cursor::decode(&key, cursor, viewer, &request.filter))
         .transpose()
         .map_err(Problem::from)?;
     let at_least = AtLeast::of(&headers).map_err(Problem::from)?;
-    let shown = auth.projection.reached(viewer, &at_least).await?;
-    let (sql, values) = request.sql(after, Dialect::of(&auth.read_models));
-    let reading = async { Ok(auth.read_models.fetch_all(&sql, &values).await?) };
-    let mut rows = auth.shares.list(viewer, reading).await?;
+    let shown = app.projection.reached(viewer, &at_least).await?;
+    let (sql, values) = request.sql(after, Dialect::of(&app.read_models));
+    let reading = async { Ok(app.read_models.fetch_all(&sql, &values).await?) };
+    let mut rows = app.limits.list(viewer, reading).await?;
     // Taken from the last row, even if that is unreadable: the next page must not repeat rows.
-    let end = cut_page(&mut rows, request.limit).map(Place::of).transpose();
+    let end = cut_page(&mut rows, request.limit).map(Cursor::of).transpose();
     let next_cursor = end
         .map_err(Failure::from)?
-        .map(|end| end.write(&key, viewer, &request.filter));
-    let items = rows.iter().filter_map(|row| readable(&auth, row)).collect();
+        .map(|end| end.encode(&key, viewer, &request.filter));
+    let items = rows.iter().filter_map(|row| readable(&app, row)).collect();
     Ok((shown, Json(ManagedUsers { items, next_cursor })).into_response())
 }
 
 /// The account of a row; `None` when a newer release or damage made it unreadable. Then the others are shown.
-fn readable(auth: &Auth, row: &Row) -> Option<ManagedUser> {
+fn readable(app: &App, row: &Row) -> Option<ManagedUser> {
     read(row)
         .inspect_err(|error| {
-            auth.counters.unreadable_rows.inc();
+            app.counters.unreadable_rows.inc();
             let id = row.uuid("id").map(|id| id.to_string()).unwrap_or_default();
             tracing::warn!(account.id = id, %error, "the row of an account cannot be read and is left out");
         })
@@ -222,21 +222,21 @@ mod tests {
         let key = CursorKey::new([7; 32]);
         let (viewer, other) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
         let filter = |query: &str| read(query).unwrap().filter;
-        let last = Place {
+        let last = Cursor {
             created_at: Timestamp::from_micros(7),
             id: UserId(Uuid::from_u128(3)),
         };
         let asked = filter("role=user");
-        let cursor = last.write(&key, viewer, &asked);
-        assert_eq!(Place::read(&key, &cursor, viewer, &asked), Ok(last));
+        let cursor = last.encode(&key, viewer, &asked);
+        assert_eq!(Cursor::decode(&key, &cursor, viewer, &asked), Ok(last));
         for (key, viewer, filter) in [
             (&key, viewer, filter("role=admin")),
             (&key, viewer, filter("role=user&email=a")),
             (&key, other, filter("role=user")),
             (&CursorKey::new([8; 32]), viewer, filter("role=user")),
         ] {
-            assert_eq!(Place::read(key, &cursor, viewer, &filter), Err(BadCursor));
+            assert_eq!(Cursor::decode(key, &cursor, viewer, &filter), Err(BadCursor));
         }
-        assert_eq!(Place::read(&key, "x", viewer, &asked), Err(BadCursor));
+        assert_eq!(Cursor::decode(&key, "x", viewer, &asked), Err(BadCursor));
     }
 }

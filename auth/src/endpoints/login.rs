@@ -9,15 +9,14 @@ use runtime::new_id;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::fields;
+use super::{fields, session_start};
 use crate::{
-    auth::Auth,
+    app_state::App,
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::{ApiError, CommandError},
     password::Password,
-    session_start,
-    throttle::{Attempt, Standing},
+    throttle::{Attempt, FailureCounters},
     token::MfaToken,
 };
 
@@ -53,13 +52,13 @@ impl Request {
 }
 
 pub(crate) async fn login(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let request = Request::read(body.fields)?;
-    let outcome = begin_session(&auth, &context, &request).await;
-    auth.counters.login(match &outcome {
+    let outcome = begin_session(&app, &context, &request).await;
+    app.counters.login(match &outcome {
         Ok(_) => "success",
         Err(ApiError::SecondFactorRequired(_)) => "second_factor_required",
         Err(ApiError::Refused(Refusal::AccountIsDisabled)) => "account_disabled",
@@ -70,20 +69,16 @@ pub(crate) async fn login(
     outcome
 }
 
-async fn begin_session(
-    auth: &Auth,
-    context: &RequestContext,
-    request: &Request,
-) -> Result<Response, ApiError> {
+async fn begin_session(app: &App, context: &RequestContext, request: &Request) -> Result<Response, ApiError> {
     let id = SessionId(new_id());
     let attempt = match &request.email {
-        Some(email) => Attempt::at_email(&auth.pepper, email, context),
+        Some(email) => Attempt::at_email(&app.pepper, email, context),
         // No account can have it. The counters must not reveal that.
-        None => Attempt::new(&auth.pepper, "login", &request.text, context),
+        None => Attempt::new(&app.pepper, "login", &request.text, context),
     };
-    let (account, metadata) = open_session(auth, context, request, &attempt, id).await?;
+    let (account, metadata) = open_session(app, context, request, &attempt, id).await?;
     session_start::start(
-        auth,
+        app,
         context,
         account,
         id,
@@ -96,7 +91,7 @@ async fn begin_session(
 /// Opens the session `id` for the account with this address and password. The append that opens the session compares
 /// the account with the verified password, so that a changed password or a disabled account cannot log in.
 async fn open_session(
-    auth: &Auth,
+    app: &App,
     context: &RequestContext,
     request: &Request,
     attempt: &Attempt,
@@ -104,11 +99,12 @@ async fn open_session(
 ) -> Result<(Account, CommandMetadata), ApiError> {
     let mut attempts = 1..=ATTEMPTS;
     loop {
-        let (account, rehashed, standing) = authenticate(auth, attempt, request).await?;
+        let (account, rehashed, counters) = authenticate(app, attempt, request).await?;
         let metadata = CommandMetadata::new(Actor::User(account.id), context);
-        let ended = session_start::ended_sessions(auth, &account).await?;
-        let opened = auth
-            .change_account(account.id, &metadata, |now| {
+        let ended = session_start::ended_sessions(app, &account).await?;
+        let opened = app
+            .accounts
+            .change(account.id, &metadata, |now| {
                 domain::account::open_session(now, &account.password_hash, rehashed.as_ref(), id, &ended)
             })
             .await;
@@ -120,16 +116,16 @@ async fn open_session(
                     .subject(account.id)
                     .record();
                 // Codes are counted separately.
-                succeeded(auth, attempt, &standing, &account).await;
-                let demanded = demand_code(auth, &account, rehashed.as_ref(), id, &metadata).await;
+                succeeded(app, attempt, &counters, &account).await;
+                let demanded = demand_code(app, &account, rehashed.as_ref(), id, &metadata).await;
                 return Err(match demanded {
                     Ok(token) => ApiError::SecondFactorRequired(token),
                     Err(error) => refused(attempt, account.id, error),
                 });
             }
             Ok(opened) => {
-                succeeded(auth, attempt, &standing, &account).await;
-                session_start::end_crowded_out(auth, &opened, &metadata).await;
+                succeeded(app, attempt, &counters, &account).await;
+                session_start::end_crowded_out(app, &opened, &metadata).await;
                 return Ok((opened.account, metadata));
             }
             Err(error) => return Err(refused(attempt, account.id, error)),
@@ -154,14 +150,14 @@ fn refused(attempt: &Attempt, account: UserId, error: CommandError) -> ApiError 
 }
 
 /// Clears the failures after the password was shown, of the account and of its sessions.
-async fn succeeded(auth: &Auth, attempt: &Attempt, standing: &Standing, account: &Account) {
-    auth.throttle.succeeded(attempt, standing).await;
-    auth.throttle.forgive_sessions(&auth.pepper, account.id).await;
+async fn succeeded(app: &App, attempt: &Attempt, counters: &FailureCounters, account: &Account) {
+    app.throttle.succeeded(attempt, counters).await;
+    app.throttle.forgive_sessions(&app.pepper, account.id).await;
 }
 
 /// The token with which a login that needs a code continues. It has the whole state of the login.
 async fn demand_code(
-    auth: &Auth,
+    app: &App,
     account: &Account,
     rehashed: Option<&SecretHash>,
     session: SessionId,
@@ -170,8 +166,9 @@ async fn demand_code(
     let account = match rehashed {
         None => account.clone(),
         Some(hash) => {
-            let noted = auth
-                .change_account(account.id, metadata, |now| {
+            let noted = app
+                .accounts
+                .change(account.id, metadata, |now| {
                     domain::account::rehash(now, &account.password_hash, hash)
                 })
                 .await?;
@@ -182,20 +179,20 @@ async fn demand_code(
         .confirmed_second_factor()
         // The factor was removed a moment ago.
         .ok_or(Refusal::PasswordHasChanged)?;
-    Ok(MfaToken::new(&account, factor, session, auth.clock.now()).text(&auth.pepper))
+    Ok(MfaToken::new(&account, factor, session, app.clock.now()).text(&app.pepper))
 }
 
 /// The account with this address and password, and a new hash if the old one is weaker than new ones.
 async fn authenticate(
-    auth: &Auth,
+    app: &App,
     attempt: &Attempt,
     request: &Request,
-) -> Result<(Account, Option<SecretHash>, Standing), ApiError> {
+) -> Result<(Account, Option<SecretHash>, FailureCounters), ApiError> {
     let find = async || match &request.email {
-        Some(email) => Ok(auth.account_of(email).await?),
+        Some(email) => Ok(app.accounts.registered_with(&app.pepper.key_of(email)).await?),
         None => Ok(None),
     };
-    let proven = auth
+    let proven = app
         .prove_password(attempt, None, &[&request.password], find)
         .await?;
     let account = proven.account;
@@ -203,9 +200,9 @@ async fn authenticate(
         return Err(refused(attempt, account.id, Refusal::AccountIsDisabled.into()));
     }
     if !proven.is_outdated {
-        return Ok((account, None, proven.standing));
+        return Ok((account, None, proven.counters));
     }
-    let rehashed = match auth.hasher.hash(&proven.slot, &request.password).await {
+    let rehashed = match app.hasher.hash(&proven.slot, &request.password).await {
         Ok(hash) => Some(hash.into()),
         // The next login tries again.
         Err(error) => {
@@ -213,7 +210,7 @@ async fn authenticate(
             None
         }
     };
-    Ok((account, rehashed, proven.standing))
+    Ok((account, rehashed, proven.counters))
 }
 
 #[cfg(test)]

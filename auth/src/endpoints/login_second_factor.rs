@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
-use events::{Actor, AuthenticationMethod};
+use events::{Account, Actor, AuthenticationMethod, SecondFactor};
 use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent, text};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::fields;
+use super::{fields, session_start};
 use crate::{
-    auth::Auth,
+    app_state::App,
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::ApiError,
     second_factor::matching,
-    session_start,
     token::MfaToken,
 };
 
@@ -29,10 +28,10 @@ struct Request {
 }
 
 impl Request {
-    fn read(body: Map<String, Value>, auth: &Auth) -> Result<Self, Problem> {
+    fn read(body: Map<String, Value>, app: &App) -> Result<Self, Problem> {
         let mut form = Form::new(body);
         let login = form.required("mfa_token", |value| {
-            text(value).map(|text| MfaToken::parse(text, &auth.pepper))
+            text(value).map(|text| MfaToken::parse(text, &app.pepper))
         });
         let code = form.required("code", fields::code);
         form.finish()?;
@@ -44,13 +43,13 @@ impl Request {
 }
 
 pub(crate) async fn login_second_factor(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let request = Request::read(body.fields, &auth)?;
+    let request = Request::read(body.fields, &app)?;
     let whose = request.login.as_ref().map(|login| login.account);
-    let outcome = go_on(&auth, &context, request).await;
+    let outcome = go_on(&app, &context, request).await;
     if let Err(ApiError::Refused(refusal)) = &outcome
         && let Some(reason) = reason(refusal)
     {
@@ -58,7 +57,7 @@ pub(crate) async fn login_second_factor(
             .subject_if_known(whose)
             .record();
     }
-    auth.counters.login(match &outcome {
+    app.counters.login(match &outcome {
         Ok(_) => "success",
         Err(ApiError::Refused(Refusal::CodeIsWrong)) => "bad_code",
         Err(ApiError::Refused(_)) => "refused_code",
@@ -76,40 +75,46 @@ const fn reason(refusal: &Refusal) -> Option<&'static str> {
     }
 }
 
-async fn go_on(auth: &Auth, context: &RequestContext, request: Request) -> Result<Response, ApiError> {
-    let login = request.login.ok_or(Refusal::LoginIsOver)?;
-    let known = auth.account(login.account).await?;
-    let account = known.state.filter(|account| !account.erased);
-    let account = account.ok_or(Refusal::LoginIsOver)?;
-    let metadata = CommandMetadata::new(Actor::User(account.id), context);
-    let begun = auth.session(login.session).await?;
+async fn go_on(app: &App, context: &RequestContext, request: Request) -> Result<Response, ApiError> {
+    // An old token does not even take one of the permits.
+    let is_in_time = |login: &MfaToken| login.is_in_time(app.clock.now());
+    let login = request.login.filter(is_in_time).ok_or(Refusal::LoginIsOver)?;
+    let _turn = app.limits.login(login.account).await?;
+    let now = app.clock.now();
+    let known = app.accounts.load(login.account).await?;
+    let known = known.state.filter(|account| !account.erased);
+    let is_good = |account: &Account, factor: &SecondFactor| login.is_good(account, factor, now);
+    let matches =
+        |account: &Account, factor: &SecondFactor| matching(&app.cipher, account, factor, &request.code, now);
+    let known = known.ok_or(Refusal::LoginIsOver)?;
+    // A token that is good no longer causes no reads but the one before.
+    let (account, _) = domain::second_factor::of_login(Some(&known), is_good)?;
+    let begun = app.sessions.load(login.session).await?;
     if begun.state.is_some() {
         return Err(Refusal::LoginIsOver.into());
     }
-    let ended = session_start::ended_sessions(auth, &account).await?;
-    let now = auth.clock.now();
+    // Only a code that counts now opens a session, and there may be many others to read. While codes have to wait, the
+    // answer to a right one must not take longer.
+    let ended = match domain::second_factor::judge(account, now, matches) {
+        Ok(judged) if judged.is_right => session_start::ended_sessions(app, account).await?,
+        _ => Vec::new(),
+    };
+    let metadata = CommandMetadata::new(Actor::User(account.id), context);
     // The append that counts the code also opens the session. If it was opened by a request that failed before the
     // session began, this one begins it.
-    let opened = auth
+    let opened = app
         .change_with_code(EVENT, account.id, &metadata, |account| {
-            domain::second_factor::go_on_with_login(
-                account,
-                login.session,
-                &ended,
-                now,
-                |account, factor| login.is_good(account, factor, now),
-                |account, factor| matching(&auth.sealing, account, factor, &request.code, now),
-            )
+            domain::second_factor::go_on_with_login(account, login.session, &ended, now, is_good, matches)
         })
         .await?;
-    session_start::end_crowded_out(auth, &opened, &metadata).await;
+    session_start::end_crowded_out(app, &opened, &metadata).await;
     let methods = [
         AuthenticationMethod::Pwd,
         AuthenticationMethod::Otp,
         AuthenticationMethod::Mfa,
     ];
     session_start::start(
-        auth,
+        app,
         context,
         opened.account,
         login.session,

@@ -8,18 +8,19 @@ use events::{Actor, EndReason};
 use http_api::{NoFields, RequestContext};
 
 use super::answer;
-use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError};
+use crate::{app_state::App, command_metadata::CommandMetadata, error::ApiError};
 
 pub(crate) async fn logout(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     SignedIn { caller, session }: SignedIn,
     context: RequestContext,
     _: NoFields,
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
     let metadata = CommandMetadata::new(Actor::User(id), &context);
-    let position = auth
-        .end_session(session, id, EndReason::Logout, &metadata)
+    let position = app
+        .sessions
+        .end(session, id, EndReason::Logout, &metadata)
         .await?;
     Ok(answer::no_content(id, position))
 }

@@ -8,26 +8,28 @@ use events::{Actor, EndReason};
 use http_api::{NoFields, RequestContext};
 
 use super::answer;
-use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError};
+use crate::{app_state::App, command_metadata::CommandMetadata, domain, error::ApiError};
 
 pub(crate) async fn logout_all(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
     context: RequestContext,
     _: NoFields,
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
     let metadata = CommandMetadata::new(Actor::User(id), &context);
-    let changed = auth
-        .change_account(id, &metadata, domain::account::end_sessions)
+    let changed = app
+        .accounts
+        .change(id, &metadata, domain::account::end_sessions)
         .await?;
-    auth.revoke(Revocation::Account(id)).await;
+    app.revocations.broadcast(Revocation::Account(id)).await;
     let position = match changed.happened {
         true => {
-            auth.end_closed_sessions(&changed, EndReason::LogoutAll, &metadata)
+            app.sessions
+                .end_closed(&changed, EndReason::LogoutAll, &metadata)
                 .await
         }
-        false => auth.newest_position().await?,
+        false => app.accounts.newest_position().await?,
     };
     Ok(answer::no_content(id, position))
 }

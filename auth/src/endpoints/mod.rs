@@ -29,5 +29,7 @@ pub(crate) mod reset_password;
 pub(crate) mod revoke_program_token;
 pub(crate) mod revoke_program_tokens;
 pub(crate) mod second_factor_roles;
+pub(crate) mod session_start;
 pub(crate) mod set_disabled;
 pub(crate) mod set_roles;
+mod token_answer;

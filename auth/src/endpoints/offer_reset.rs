@@ -11,7 +11,7 @@ use http_api::{FieldError, Form, OptionalJsonObject, PathId, Problem, RequestCon
 use serde_json::{Map, Value};
 
 use super::{answer, fields};
-use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError, reset_offer};
+use crate::{app_state::App, command_metadata::CommandMetadata, error::ApiError, reset_offer};
 
 /// Reads whether the reset removes the second factor, and the reason.
 fn read(body: Map<String, Value>) -> Result<(bool, Option<AdminReason>), Problem> {
@@ -25,7 +25,7 @@ fn read(body: Map<String, Value>) -> Result<(bool, Option<AdminReason>), Problem
 }
 
 pub(crate) async fn offer_reset(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
     context: RequestContext,
     id: PathId<UserId>,
@@ -35,7 +35,7 @@ pub(crate) async fn offer_reset(
     let (removes_second_factor, reason) = read(body.fields)?;
     let id = id.or_not_found()?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let (offered, changed) = reset_offer::offer(&auth, id, &metadata, removes_second_factor, reason).await?;
+    let (offered, changed) = reset_offer::offer(&app, id, &metadata, removes_second_factor, reason).await?;
     let body = OfferedReset {
         reset_token: offered.token.to_string(),
         expires_at: offered.expires_at,

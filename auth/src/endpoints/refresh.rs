@@ -7,13 +7,13 @@ use events::{Actor, EndReason, Session};
 use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent, text};
 use serde_json::{Map, Value};
 
+use super::token_answer::token_answer;
 use crate::{
-    auth::Auth,
+    app_state::App,
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::{ApiError, CommandError},
     keys::{Pepper, Purpose},
-    session_start::token_answer,
     token::RefreshToken,
 };
 
@@ -31,18 +31,18 @@ fn read(body: Map<String, Value>, pepper: &Pepper) -> Result<Option<RefreshToken
 }
 
 pub(crate) async fn refresh(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let Some(presented) = read(body.fields, &auth.pepper)? else {
+    let Some(presented) = read(body.fields, &app.pepper)? else {
         return Err(unknown());
     };
-    let Some(session) = auth.session(presented.session).await?.state else {
+    let Some(session) = app.sessions.load(presented.session).await?.state else {
         return Err(unknown());
     };
     let owner = session.account;
-    let refreshed = next_tokens(&auth, &context, &presented, session).await;
+    let refreshed = next_tokens(&app, &context, &presented, session).await;
     match &refreshed {
         Ok(_) => SecurityEvent::success(EVENT).actor(owner).subject(owner).record(),
         Err(ApiError::Refused(refusal)) => SecurityEvent::failure(EVENT, reason(refusal))
@@ -71,48 +71,46 @@ const fn reason(refusal: &Refusal) -> &'static str {
 }
 
 async fn next_tokens(
-    auth: &Auth,
+    app: &App,
     context: &RequestContext,
     presented: &RefreshToken,
     session: Session,
 ) -> Result<Response, ApiError> {
-    let (account, admins) = auth.account_and_admins(session.account).await?;
+    let (account, admins) = match app.accounts.load_with_admins(session.account).await {
+        Err(failure) if app.is_erased_unread(session.account, &failure).await => {
+            return Err(Refusal::SessionHasEnded(EndReason::Erased).into());
+        }
+        loaded => loaded?,
+    };
     let metadata = CommandMetadata::new(Actor::User(session.account), context);
     let Some(account) = account.state.filter(|account| account.has_open(session.id)) else {
-        return Err(finish_end(auth, &metadata, &session).await.into());
+        return Err(finish_end(app, &metadata, &session).await.into());
     };
 
-    let next = RefreshToken::generate(session.id, presented.generation.saturating_add(1), &auth.pepper);
+    let next = RefreshToken::generate(session.id, presented.generation.saturating_add(1), &app.pepper);
     let (presented_hash, next_hash) = (presented.hash(), next.hash());
-    let client = fingerprint(context, &auth.pepper);
+    let client = fingerprint(context, &app.pepper);
     let shown = domain::session::Presented {
         generation: presented.generation,
         hash: &presented_hash,
         client: &client,
     };
-    let refreshed = auth
+    let refreshed = app
         .sessions
+        .streams
         .execute(&session.id, &metadata.about(session.account), |session, now| {
             domain::session::refresh(session, shown, &next_hash, now)
         })
         .await;
     let refreshed = match refreshed.map_err(CommandError::from) {
         Err(CommandError::Refused(refusal)) => {
-            conclude(auth, &metadata, &session, &refusal).await?;
+            conclude(app, &metadata, &session, &refusal).await?;
             return Err(refusal.into());
         }
         other => other?,
     };
     let session = refreshed.state.ok_or(Refusal::RefreshTokenIsUnknown)?;
-    let issued = auth.issue(&account, &session, &admins)?;
-    Ok(token_answer(
-        auth,
-        account,
-        &session,
-        &issued,
-        &next,
-        refreshed.position,
-    ))
+    token_answer(app, account, &session, &admins, &next, refreshed.position)
 }
 
 /// A fingerprint of the client, which reveals neither its address nor its name: from its network, because devices
@@ -126,11 +124,12 @@ fn fingerprint(context: &RequestContext, pepper: &Pepper) -> String {
 }
 
 /// The account has closed the session, or is disabled. The session's own stream may not have an end yet.
-async fn finish_end(auth: &Auth, metadata: &CommandMetadata, session: &Session) -> Refusal {
+async fn finish_end(app: &App, metadata: &CommandMetadata, session: &Session) -> Refusal {
     let reason = session.ended.map_or(EndReason::LogoutAll, |(_, reason)| reason);
     if session.ended.is_none()
-        && let Err(error) = auth
-            .end_session(session.id, session.account, reason, &metadata.by_system())
+        && let Err(error) = app
+            .sessions
+            .end(session.id, session.account, reason, &metadata.by_system())
             .await
     {
         tracing::warn!(%error, session.id = %session.id, "the stream of a closed session does not say so");
@@ -140,7 +139,7 @@ async fn finish_end(auth: &Auth, metadata: &CommandMetadata, session: &Session) 
 
 /// Ends the session if the refused token requires it.
 async fn conclude(
-    auth: &Auth,
+    app: &App,
     metadata: &CommandMetadata,
     session: &Session,
     refusal: &Refusal,
@@ -154,7 +153,8 @@ async fn conclude(
     if reason == EndReason::ReuseDetected {
         tracing::warn!(account.id = %session.account, session.id = %session.id, "a used refresh token came back");
     }
-    auth.end_session(session.id, session.account, reason, &metadata.by_system())
+    app.sessions
+        .end(session.id, session.account, reason, &metadata.by_system())
         .await
         .map(drop)
 }

@@ -12,11 +12,11 @@ use serde_json::{Map, Value};
 
 use super::{answer, fields};
 use crate::{
-    auth::Auth,
+    app_state::App,
     command_metadata::CommandMetadata,
     domain::{self, Claim, Refusal},
     error::{ApiError, CommandError},
-    password::{Asker, Password, Policy},
+    password::{Password, Policy, Requester},
     throttle::Attempt,
 };
 
@@ -48,12 +48,12 @@ impl Request {
 }
 
 pub(crate) async fn register(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let request = Request::read(body.fields, &auth.password_policy)?;
-    let registered = open(&auth, &context, request).await;
+    let request = Request::read(body.fields, &app.password_policy)?;
+    let registered = open(&app, &context, request).await;
     if let Err(ApiError::Refused(refusal)) = &registered {
         let reason = match refusal {
             Refusal::EmailIsTaken => "email_taken",
@@ -65,12 +65,12 @@ pub(crate) async fn register(
     registered
 }
 
-async fn open(auth: &Auth, context: &RequestContext, request: Request) -> Result<Response, ApiError> {
-    fields::check_not_breached("/password", &auth.password_policy, &request.password).await?;
-    let attempt = Attempt::at_email(&auth.pepper, &request.email, context);
-    auth.throttle.register(&attempt).await?;
-    let slot = auth.hasher.admit(Asker::stranger(attempt.source())).await?;
-    let password_hash = auth.hasher.hash(&slot, &request.password).await?;
+async fn open(app: &App, context: &RequestContext, request: Request) -> Result<Response, ApiError> {
+    fields::check_not_breached("/password", &app.password_policy, &request.password).await?;
+    let attempt = Attempt::at_email(&app.pepper, &request.email, context);
+    app.throttle.register(&attempt).await?;
+    let slot = app.hasher.admit(Requester::stranger(attempt.source())).await?;
+    let password_hash = app.hasher.hash(&slot, &request.password).await?;
     drop(slot);
     let registered = AccountRegistered {
         email: request.email.as_str().to_owned(),
@@ -79,13 +79,13 @@ async fn open(auth: &Auth, context: &RequestContext, request: Request) -> Result
     };
     let id = UserId(new_id());
     let metadata = CommandMetadata::new(Actor::User(id), context);
-    let (account, position) = open_account(auth, &metadata, id, &request.email, &registered).await?;
+    let (account, position) = open_account(app, &metadata, id, &request.email, &registered).await?;
     SecurityEvent::success("register")
         .actor(account.id)
         .subject(account.id)
         .record();
     // The person at this address chose the password, so the address is familiar.
-    auth.throttle.registered(&attempt).await;
+    app.throttle.registered(&attempt).await;
     let id = account.id;
     Ok(answer::json(
         StatusCode::CREATED,
@@ -101,22 +101,22 @@ async fn open(auth: &Auth, context: &RequestContext, request: Request) -> Result
 /// without an account, and registers the id of the claim. If the first one was only slow, both try to write version 1
 /// of the same stream: one succeeds, and the other finds the address taken.
 pub(crate) async fn open_account(
-    auth: &Auth,
+    app: &App,
     metadata: &CommandMetadata,
     id: UserId,
     email: &EmailAddress,
     registered: &AccountRegistered,
 ) -> Result<(Account, u64), CommandError> {
     // The account of the earlier claim, if there was one.
-    let mut holder = claim(auth, metadata, id, email).await?;
+    let mut holder = claim(app, metadata, id, email).await?;
     if holder != id {
-        match auth.impersonal_account(holder).await?.state {
-            Some(account) if account.erased => {
+        match app.is_erased(holder).await? {
+            Some(true) => {
                 // The erasure of that person has not released the address yet.
-                auth.release_address(email, holder, &metadata.by_system()).await?;
-                holder = claim(auth, metadata, id, email).await?;
+                app.release_address(email, holder, &metadata.by_system()).await?;
+                holder = claim(app, metadata, id, email).await?;
             }
-            Some(_) => return Err(Refusal::EmailIsTaken.into()),
+            Some(false) => return Err(Refusal::EmailIsTaken.into()),
             None => {}
         }
     }
@@ -126,8 +126,9 @@ pub(crate) async fn open_account(
         Actor::User(_) => metadata.by(Actor::User(id)),
         _ => metadata.clone(),
     };
-    let changed = auth
-        .change_account(id, &metadata, |account| {
+    let changed = app
+        .accounts
+        .change(id, &metadata, |account| {
             domain::account::register(account, registered)
         })
         .await?;
@@ -137,13 +138,17 @@ pub(crate) async fn open_account(
 
 /// Claims the address for `id`, unless another account has it. Returns the account that has it now.
 async fn claim(
-    auth: &Auth,
+    app: &App,
     metadata: &CommandMetadata,
     id: UserId,
     email: &EmailAddress,
 ) -> Result<UserId, CommandError> {
     let decide = |claim: Option<&Claim>, _| Ok::<_, Refusal>(domain::claim::claim(claim, id));
-    let key = auth.pepper.key_of(email);
-    let claimed = auth.claims.execute(&key, &metadata.about(id), decide).await?;
+    let key = app.pepper.key_of(email);
+    let claimed = app
+        .accounts
+        .claims
+        .execute(&key, &metadata.about(id), decide)
+        .await?;
     Ok(claimed.state.and_then(|claim| claim.holder).unwrap_or(id))
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{answer, fields};
 use crate::{
-    auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
+    app_state::App, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
     password_verification::refused_after_proof, second_factor::matching,
 };
 
@@ -36,22 +36,22 @@ impl Request {
 }
 
 pub(crate) async fn remove_totp(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     SignedIn { caller, session }: SignedIn,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let request = Request::read(body.fields)?;
     let id = caller.user_id();
-    let account = auth
+    let account = app
         .prove_own_password(id, session, &request.password, &context)
         .await?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let now = auth.clock.now();
-    let changed = auth
+    let now = app.clock.now();
+    let changed = app
         .change_with_code(REMOVAL, id, &metadata, |current| {
             domain::second_factor::remove(current, &account.password_hash, now, |account, factor| {
-                matching(&auth.sealing, account, factor, &request.code, now)
+                matching(&app.cipher, account, factor, &request.code, now)
             })
         })
         .await
@@ -59,6 +59,6 @@ pub(crate) async fn remove_totp(
     SecurityEvent::success(REMOVAL).actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a second factor was given up");
     // Program tokens lose the roles that need the factor.
-    auth.revoke(Revocation::Account(id)).await;
+    app.revocations.broadcast(Revocation::Account(id)).await;
     Ok(answer::no_content(id, changed.position))
 }

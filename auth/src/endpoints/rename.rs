@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use api_types::UserBody;
 use auth_client::Caller;
 use axum::{extract::State, response::Response};
 use events::Actor;
-use http::StatusCode;
 use http_api::{Form, JsonObject, Presence, Problem, RequestContext};
 use serde_json::{Map, Value};
 
 use super::{answer, fields};
-use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError};
+use crate::{app_state::App, command_metadata::CommandMetadata, domain, error::ApiError};
 
 /// Reads the name: an absent one stays, `null` clears it.
 fn read(body: Map<String, Value>) -> Result<Presence<String>, Problem> {
@@ -22,7 +20,7 @@ fn read(body: Map<String, Value>) -> Result<Presence<String>, Problem> {
 }
 
 pub(crate) async fn rename(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
     context: RequestContext,
     body: JsonObject,
@@ -30,17 +28,13 @@ pub(crate) async fn rename(
     let display_name = read(body.fields)?;
     let id = caller.user_id();
     let metadata = CommandMetadata::new(Actor::User(id), &context);
-    let changed = auth
-        .change_account(id, &metadata, |account| match &display_name {
+    let changed = app
+        .accounts
+        .change(id, &metadata, |account| match &display_name {
             Presence::Absent => Ok(Vec::new()),
             Presence::Null => domain::account::rename(account, None),
             Presence::Value(name) => domain::account::rename(account, Some(name)),
         })
         .await?;
-    Ok(answer::json(
-        StatusCode::OK,
-        &UserBody::from(changed.account),
-        id,
-        changed.position,
-    ))
+    Ok(answer::account(changed.account, changed.position))
 }

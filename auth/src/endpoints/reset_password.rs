@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 
 use super::{answer, fields};
 use crate::{
-    auth::Auth,
+    app_state::App,
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::ApiError,
-    password::{Asker, Password},
+    password::{Password, Requester},
     throttle::Attempt,
     token::ResetToken,
 };
@@ -26,16 +26,16 @@ struct Request {
 }
 
 impl Request {
-    fn read(body: Map<String, Value>, auth: &Auth) -> Result<Self, Problem> {
+    fn read(body: Map<String, Value>, app: &App) -> Result<Self, Problem> {
         let mut form = Form::new(body);
         let token = form.required("reset_token", |value| {
-            text(value).map(|text| ResetToken::parse(text, &auth.pepper))
+            text(value).map(|text| ResetToken::parse(text, &app.pepper))
         });
         let password = form.required("new_password", fields::password);
         fields::check_new_password(
             &mut form,
             "/new_password",
-            &auth.password_policy,
+            &app.password_policy,
             password.as_ref(),
             None,
         );
@@ -48,13 +48,13 @@ impl Request {
 }
 
 /// Checks the password against the rules that depend on the account.
-fn check_password(auth: &Auth, password: &Arc<Password>, email: &str) -> Result<(), Problem> {
+fn check_password(app: &App, password: &Arc<Password>, email: &str) -> Result<(), Problem> {
     let mut form = Form::new(Map::new());
     let email = EmailAddress::parse(email).ok();
     fields::check_new_password(
         &mut form,
         "/new_password",
-        &auth.password_policy,
+        &app.password_policy,
         Some(password),
         email.as_ref(),
     );
@@ -62,13 +62,13 @@ fn check_password(auth: &Auth, password: &Arc<Password>, email: &str) -> Result<
 }
 
 pub(crate) async fn reset_password(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let request = Request::read(body.fields, &auth)?;
+    let request = Request::read(body.fields, &app)?;
     let whose = request.token.as_ref().map(|token| token.account);
-    let done = use_reset(&auth, &context, request).await;
+    let done = use_reset(&app, &context, request).await;
     if let Err(ApiError::Refused(refusal)) = &done {
         SecurityEvent::failure("reset", reason(refusal))
             .subject_if_known(whose)
@@ -85,34 +85,36 @@ const fn reason(refusal: &Refusal) -> &'static str {
     }
 }
 
-async fn use_reset(auth: &Auth, context: &RequestContext, request: Request) -> Result<Response, ApiError> {
+async fn use_reset(app: &App, context: &RequestContext, request: Request) -> Result<Response, ApiError> {
     let token = request.token.ok_or(Refusal::ResetIsUnknown)?;
-    let (id, presented, now) = (token.account, token.hash(), auth.clock.now());
-    let account = auth.account(id).await?.state;
+    let (id, presented, now) = (token.account, token.hash(), app.clock.now());
+    let account = app.accounts.load(id).await?.state;
     let (account, _) = domain::reset::pending(account.as_ref(), &presented, now)?;
-    check_password(auth, &request.password, &account.email)?;
-    fields::check_not_breached("/new_password", &auth.password_policy, &request.password).await?;
+    check_password(app, &request.password, &account.email)?;
+    fields::check_not_breached("/new_password", &app.password_policy, &request.password).await?;
     // Only with a valid token the request gets as far as hashing.
-    let attempt = Attempt::new(&auth.pepper, "reset", &id.to_string(), context);
-    let slot = auth.hasher.admit(Asker::with_token(attempt.source())).await?;
-    let hash: SecretHash = auth.hasher.hash(&slot, &request.password).await?.into();
+    let attempt = Attempt::new(&app.pepper, "reset", &id.to_string(), context);
+    let slot = app.hasher.admit(Requester::with_token(attempt.source())).await?;
+    let hash: SecretHash = app.hasher.hash(&slot, &request.password).await?.into();
     drop(slot);
     let metadata = CommandMetadata::new(Actor::User(id), context);
-    let changed = auth
-        .change_account(id, &metadata, |account| {
+    let changed = app
+        .accounts
+        .change(id, &metadata, |account| {
             domain::reset::complete(account, &presented, &hash, now)
         })
         .await?;
     SecurityEvent::success("reset").actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a password was reset");
     if let Ok(email) = EmailAddress::parse(&account.email) {
-        let guesses = Attempt::at_email(&auth.pepper, &email, context);
-        auth.throttle.password_was_reset(&guesses).await;
+        let guesses = Attempt::at_email(&app.pepper, &email, context);
+        app.throttle.password_was_reset(&guesses).await;
     }
-    auth.throttle.forgive_sessions(&auth.pepper, id).await;
-    auth.revoke(Revocation::Account(id)).await;
-    let position = auth
-        .end_closed_sessions(&changed, EndReason::PasswordChanged, &metadata)
+    app.throttle.forgive_sessions(&app.pepper, id).await;
+    app.revocations.broadcast(Revocation::Account(id)).await;
+    let position = app
+        .sessions
+        .end_closed(&changed, EndReason::PasswordChanged, &metadata)
         .await;
     Ok(answer::no_content(id, position))
 }

@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use auth_client::{Caller, Revocation};
 use axum::{extract::State, response::Response};
-use events::TokenId;
+use events::{Account, TokenId};
 use http_api::{NoFields, PathId, RequestContext};
 
 use super::answer;
-use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError};
+use crate::{
+    app_state::App,
+    command_metadata::CommandMetadata,
+    domain::{self, Refusal},
+    error::{ApiError, CommandError},
+};
 
 pub(crate) async fn revoke_program_token(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
     context: RequestContext,
     token: PathId<TokenId>,
@@ -20,11 +25,16 @@ pub(crate) async fn revoke_program_token(
     let token = token.or_not_found()?;
     let id = caller.user_id();
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let changed = auth
-        .change_account(id, &metadata, |account| {
-            domain::program_token::revoke(account, token)
-        })
-        .await?;
-    auth.revoke(Revocation::Account(id)).await;
-    Ok(answer::no_content(id, changed.position))
+    let revoke = |account: Option<&Account>| domain::program_token::revoke(account, token);
+    let position = match app.accounts.change(id, &metadata, revoke).await {
+        Ok(changed) => changed.position,
+        Err(CommandError::Refused(Refusal::ProgramTokenIsUnknown))
+            if app.limits.past(id, app.accounts.ever_had(id, token)).await? =>
+        {
+            app.accounts.newest_position().await?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    app.revocations.broadcast(Revocation::Account(id)).await;
+    Ok(answer::no_content(id, position))
 }

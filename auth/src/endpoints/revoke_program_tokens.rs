@@ -9,22 +9,22 @@ use events::{Role, UserId};
 use http_api::{NoFields, PathId, RequestContext};
 
 use super::answer;
-use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError, program_tokens};
+use crate::{app_state::App, command_metadata::CommandMetadata, error::ApiError, program_tokens};
 
 pub(crate) async fn of_the_caller(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
     context: RequestContext,
     _: NoFields,
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let (changed, _) = program_tokens::revoke_all(&auth, id, &metadata).await?;
+    let (changed, _) = program_tokens::revoke_all(&app, id, &metadata).await?;
     Ok(answer::no_content(id, changed.position))
 }
 
 pub(crate) async fn of_somebody(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
     context: RequestContext,
     id: PathId<UserId>,
@@ -33,6 +33,6 @@ pub(crate) async fn of_somebody(
     caller.require(Role::Admin)?;
     let id = id.or_not_found()?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let (changed, _) = program_tokens::revoke_all(&auth, id, &metadata).await?;
+    let (changed, _) = program_tokens::revoke_all(&app, id, &metadata).await?;
     Ok(answer::no_content(id, changed.position))
 }

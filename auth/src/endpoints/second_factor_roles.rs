@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{answer, set_roles};
 use crate::{
-    auth::Auth,
+    app_state::App,
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::{ApiError, Failure},
@@ -25,23 +25,23 @@ fn read(body: Map<String, Value>) -> Result<BTreeSet<Role>, Problem> {
     roles.ok_or_else(Problem::internal)
 }
 
-fn shown(auth: &Auth, admins: Option<Admins>, position: u64) -> Response {
-    let roles = auth.roles_that_ask(&admins.unwrap_or_default());
+fn shown(app: &App, admins: Option<Admins>, position: u64) -> Response {
+    let roles = app.roles.needing_second_factor(&admins.unwrap_or_default());
     let body = SecondFactorRoles {
         roles: roles.into_iter().collect(),
     };
     answer::json(StatusCode::OK, &body, UserId::NOBODY, position)
 }
 
-pub(crate) async fn show(State(auth): State<Arc<Auth>>, caller: Caller) -> Result<Response, ApiError> {
+pub(crate) async fn show(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
-    let admins = auth.admins.load(&()).await.map_err(Failure::from)?;
+    let admins = app.accounts.admins.load(&()).await.map_err(Failure::from)?;
     let position = admins.position();
-    Ok(shown(&auth, admins.state, position))
+    Ok(shown(&app, admins.state, position))
 }
 
 pub(crate) async fn set(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
     context: RequestContext,
     body: JsonObject,
@@ -53,8 +53,8 @@ pub(crate) async fn set(
     let decide = |admins: Option<&Admins>, _| {
         Ok::<_, Refusal>(domain::admins::set_second_factor_roles(admins, &roles))
     };
-    let done = auth.admins.execute(&(), &metadata, decide).await?;
+    let done = app.accounts.admins.execute(&(), &metadata, decide).await?;
     // Also when nothing changed: an earlier process may have ended before it broadcast this.
-    auth.revoke(Revocation::Keys).await;
-    Ok(shown(&auth, done.state, done.position))
+    app.revocations.broadcast(Revocation::Keys).await;
+    Ok(shown(&app, done.state, done.position))
 }

@@ -2,52 +2,41 @@
 
 use std::sync::Arc;
 
-use api_types::UserBody;
 use auth_client::Caller;
 use axum::{extract::State, response::Response};
 use events::{Actor, AdminReason, EndReason, Role, UserId};
-use http::StatusCode;
 use http_api::{Form, OptionalJsonObject, PathId, RequestContext};
 use serde_json::{Map, Value};
 
 use super::{answer, fields};
-use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError, last_admin};
+use crate::{app_state::App, command_metadata::CommandMetadata, error::ApiError, last_admin};
 
 pub(crate) async fn disable(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
     context: RequestContext,
     id: PathId<UserId>,
     body: OptionalJsonObject,
 ) -> Result<Response, ApiError> {
     let (id, metadata, reason) = read(&caller, &context, id, body.fields)?;
-    let changed = last_admin::disable(&auth, id, &metadata, reason.as_ref()).await?;
-    let position = auth
-        .end_closed_sessions(&changed, EndReason::Disabled, &metadata)
+    let changed = last_admin::disable(&app, id, &metadata, reason.as_ref()).await?;
+    let position = app
+        .sessions
+        .end_closed(&changed, EndReason::Disabled, &metadata)
         .await;
-    Ok(answer::json(
-        StatusCode::OK,
-        &UserBody::from(changed.account),
-        id,
-        position,
-    ))
+    Ok(answer::account(changed.account, position))
 }
 
 pub(crate) async fn enable(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
     context: RequestContext,
     id: PathId<UserId>,
     body: OptionalJsonObject,
 ) -> Result<Response, ApiError> {
     let (id, metadata, reason) = read(&caller, &context, id, body.fields)?;
-    let changed = last_admin::enable(&auth, id, &metadata, reason.as_ref()).await?;
-    Ok(answer::json(
-        StatusCode::OK,
-        &UserBody::from(changed.account),
-        id,
-        changed.position,
-    ))
+    let changed = last_admin::enable(&app, id, &metadata, reason.as_ref()).await?;
+    Ok(answer::account(changed.account, changed.position))
 }
 
 type Command = (UserId, CommandMetadata, Option<AdminReason>);

@@ -2,16 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use api_types::UserBody;
 use auth_client::Caller;
 use axum::{extract::State, response::Response};
 use events::{Actor, AdminReason, Role, UserId};
-use http::StatusCode;
 use http_api::{FieldError, FieldErrors, Form, JsonObject, PathId, Problem, RequestContext, items, text};
 use serde_json::{Map, Value};
 
 use super::{answer, fields};
-use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError, last_admin};
+use crate::{app_state::App, command_metadata::CommandMetadata, error::ApiError, last_admin};
 
 fn read(body: Map<String, Value>) -> Result<(BTreeSet<Role>, Option<AdminReason>), Problem> {
     let mut form = Form::new(body);
@@ -31,7 +29,7 @@ pub(super) fn roles(value: &Value) -> Result<BTreeSet<Role>, FieldErrors> {
 }
 
 pub(crate) async fn set_roles(
-    State(auth): State<Arc<Auth>>,
+    State(app): State<Arc<App>>,
     caller: Caller,
     context: RequestContext,
     id: PathId<UserId>,
@@ -41,11 +39,6 @@ pub(crate) async fn set_roles(
     let (roles, reason) = read(body.fields)?;
     let id = id.or_not_found()?;
     let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context);
-    let changed = last_admin::set_roles(&auth, id, &metadata, &roles, reason.as_ref()).await?;
-    Ok(answer::json(
-        StatusCode::OK,
-        &UserBody::from(changed.account),
-        id,
-        changed.position,
-    ))
+    let changed = last_admin::set_roles(&app, id, &metadata, &roles, reason.as_ref()).await?;
+    Ok(answer::account(changed.account, changed.position))
 }

@@ -3,8 +3,11 @@
 //! erasures.
 
 mod finishing;
+mod leftovers;
+mod operations;
 mod pending;
 mod replaying;
+mod unreadable;
 
 use std::fmt;
 
@@ -15,11 +18,12 @@ use events::{
     OperationFinished, OperationId, OperationOutcome, RecordedEvent, StreamName, Timestamp, UserId,
 };
 
-pub(crate) use finishing::finish_what_has_begun;
+pub(crate) use finishing::finish_pending_erasures;
+pub(crate) use leftovers::erase_leftovers;
 pub(crate) use replaying::{replay_erasures, replay_new_erasures};
 
 use crate::{
-    auth::Auth,
+    app_state::App,
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::{CommandError, Failure},
@@ -48,7 +52,7 @@ impl fmt::Display for Receipt {
     }
 }
 
-impl Auth {
+impl App {
     /// Erases the person `id` as `decide` says, with all consequences.
     ///
     /// # Errors
@@ -71,7 +75,8 @@ impl Auth {
         let changed = last_admin::erase(self, id, metadata, decide).await?;
         let receipt = self.receipt(id).await;
         let ended = self
-            .end_closed_sessions(&changed, EndReason::Erased, metadata)
+            .sessions
+            .end_closed(&changed, EndReason::Erased, metadata)
             .await;
         let followed = self.finish_erasure(id, metadata).await?;
         Ok(Erasure {
@@ -81,7 +86,7 @@ impl Auth {
     }
 
     /// The receipt of the erasure of `id`, even if another request erased them first: it is for the last event of
-    /// their account. They are erased, whether it can be told or not.
+    /// their account. They are erased, even if the receipt cannot be found.
     async fn receipt(&self, id: UserId) -> Option<Receipt> {
         match self.erased_event(id).await {
             Ok(erased) => erased.map(|erased| Receipt {
@@ -138,10 +143,18 @@ impl Auth {
     /// # Errors
     /// [`Refusal::AccountIsLastAdmin`]: then nothing was done, because their key may still be in a backup.
     async fn give_up_unusable_key(&self, id: UserId) -> Result<(), CommandError> {
-        // Their first event, which has their address.
-        match self.store.read_stream(&StreamName::account(id), 0, 1).await {
-            Err(StoreError::KeyUnusable(_)) => {}
-            other => return Ok(other.map(drop).map_err(RepositoryError::Store)?),
+        // Their first event, which has their address. It may be plain, of a time when nothing was sealed, and later
+        // ones sealed.
+        let is_unusable = match self.store.read_stream(&StreamName::account(id), 0, 1).await {
+            Err(StoreError::KeyUnusable(_)) => true,
+            other => {
+                other.map_err(RepositoryError::Store)?;
+                let whole = self.accounts.load(id).await;
+                whole.is_err_and(|failure| failure.is_unusable_key())
+            }
+        };
+        if !is_unusable {
+            return Ok(());
         }
         last_admin::leave(self, id, &CommandMetadata::system()).await?;
         self.destroy_key(id).await?;
@@ -160,9 +173,16 @@ impl Auth {
             return Ok(false);
         }
         last_admin::leave_erased(self, id, metadata).await?;
-        let changed = last_admin::erase(self, id, metadata, domain::account::erase).await?;
-        self.end_closed_sessions(&changed, EndReason::Erased, metadata)
-            .await;
+        match last_admin::erase(self, id, metadata, domain::account::erase).await {
+            Err(CommandError::Failed(failure)) if failure.is_unreadable() => {
+                self.erase_unread(id, metadata).await?;
+            }
+            changed => {
+                self.sessions
+                    .end_closed(&changed?, EndReason::Erased, metadata)
+                    .await;
+            }
+        }
         Ok(true)
     }
 
@@ -195,7 +215,7 @@ impl Auth {
         let left = last_admin::leave_erased(self, id, &metadata).await?;
         position = position.max(left.unwrap_or_default());
         self.throttle.erase(&self.pepper, id, email.as_ref()).await?;
-        erasure::forget_commands(&self.operations, id)
+        operations::forget_commands(&self.operations, id)
             .await
             .map_err(Failure::Operations)?;
         // Done last, because the address cannot be read afterwards.
@@ -212,15 +232,19 @@ impl Auth {
     ) -> Result<u64, CommandError> {
         let key = self.pepper.key_of(email);
         let decide = |claim: Option<&domain::Claim>, _| Ok::<_, Refusal>(domain::claim::release(claim, id));
-        let done = self.claims.execute(&key, &metadata.about(id), decide).await?;
+        let done = self
+            .accounts
+            .claims
+            .execute(&key, &metadata.about(id), decide)
+            .await?;
         Ok(if done.changed { done.position } else { 0 })
     }
 
     /// The address that the person `id` registered, from the log, which is its only source after the erasure; `None`
     /// when the log does not have it any more. Then the next registration of the address releases it.
-    async fn registered_address(&self, id: UserId) -> Result<Option<EmailAddress>, CommandError> {
+    pub(crate) async fn registered_address(&self, id: UserId) -> Result<Option<EmailAddress>, CommandError> {
         let first = match self.store.read_stream(&StreamName::account(id), 0, 1).await {
-            Err(StoreError::KeyUnusable(_)) => return Ok(None),
+            Err(StoreError::KeyUnusable(_) | StoreError::Corrupt(_)) => return Ok(None),
             other => other.map_err(RepositoryError::Store)?,
         };
         let registered = match first.first().map(Event::try_from) {

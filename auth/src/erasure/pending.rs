@@ -1,10 +1,10 @@
 //! The table of pending erasures. A row exists from before the erasure until a while after its completion.
 
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, readable};
 use events::{CorrelationId, Timestamp, UserId};
 
 /// The most erasures in a page.
-const MOST: u64 = 100;
+const PAGE: u64 = 100;
 
 /// A pending erasure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,15 +44,14 @@ pub(super) async fn page(
 ) -> Result<Vec<Pending>, DatabaseError> {
     let sql = "SELECT subject, begun_at, operation FROM pending_erasures WHERE subject > $1 ORDER BY subject LIMIT $2";
     let after = after.map(|after| after.0).unwrap_or_default();
-    let rows = operations.fetch_all(sql, &[after.into(), MOST.into()]).await?;
-    let read = rows.iter().map(|row| {
+    let rows = operations.fetch_all(sql, &[after.into(), PAGE.into()]).await?;
+    Ok(readable("pending_erasures", "subject", &rows, |row| {
         Ok(Pending {
             subject: UserId(row.uuid("subject")?),
             begun_at: Timestamp::from_micros(row.integer("begun_at")?),
             operation: row.optional_text("operation")?.map(Into::into),
         })
-    });
-    read.collect()
+    }))
 }
 
 /// Deletes a pending erasure, unless it was begun again.

@@ -1,16 +1,18 @@
 //! The secrets of auth: the keys that sign access tokens, and the pepper for hashing addresses.
 
+mod account_cipher;
 mod directory;
-mod files;
 mod keyring;
 mod pepper;
+mod rotation;
 
-pub use directory::{KeyState, KeyUse, NotRetired, generate, list, retire, rotate};
-pub use files::KeysUnusable;
-pub(crate) use files::{open, read};
+pub(crate) use account_cipher::AccountCipher;
+pub use directory::KeysUnusable;
+pub(crate) use directory::{open, read};
 pub use keyring::SigningAlgorithm;
 pub(crate) use keyring::{Keyring, SigningKey};
 pub(crate) use pepper::{EmailKey, Pepper, Purpose, TAG_BYTES};
+pub use rotation::{KeyState, KeyUse, NotRetired, generate, list, retire, rotate};
 
 /// The contents of the directory of keys.
 #[derive(Debug)]

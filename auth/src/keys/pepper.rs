@@ -83,7 +83,7 @@ impl Pepper {
     }
 
     /// The key that encrypts the secrets of second factors. The log alone does not have it.
-    pub(crate) fn sealing_key(&self) -> Zeroizing<[u8; 32]> {
+    pub(crate) fn cipher_key(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.hmac(&[b"seal-second-factor\0"]))
     }
 

@@ -4,7 +4,7 @@ use anyhow::bail;
 use events::{CorrelationId, UserId};
 
 use super::Operator;
-use crate::{command_metadata::CommandMetadata, domain, erasure::Receipt};
+use crate::{command_metadata::CommandMetadata, erasure::Receipt};
 
 /// The result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,26 +18,26 @@ pub struct Erased {
 }
 
 impl Operator {
-    /// Erases the person `id`, whose key may be damaged or lost. For a person who was erased before, completes the
-    /// consequences.
+    /// Erases the person `id`, whose key may be damaged or lost, and whose account may be unreadable. For a person who
+    /// was erased before, completes the consequences.
     ///
     /// # Errors
     /// A sentence: there is no such account, it is the last admin's, the event store or a database cannot be used.
     pub async fn erase(&self, id: UserId, operation: CorrelationId) -> anyhow::Result<Erased> {
         let metadata = CommandMetadata::operator(operation);
-        let Some(account) = self.auth.impersonal_account(id).await?.state else {
+        let Some(is_erased) = self.app.is_erased(id).await? else {
             bail!("there is no account {id}")
         };
         let mut receipt = None;
-        if account.erased {
-            self.auth.finish_erasure(id, &metadata).await?;
+        if is_erased {
+            self.app.finish_erasure(id, &metadata).await?;
         } else {
-            let erasure = self.auth.erase(id, &metadata, domain::account::erase).await?;
+            let erasure = self.app.erase_for_operator(id, &metadata).await?;
             receipt = erasure.receipt;
         }
         Ok(Erased {
             user_id: id,
-            changed: !account.erased,
+            changed: !is_erased,
             receipt,
         })
     }

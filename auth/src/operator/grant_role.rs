@@ -24,7 +24,7 @@ impl Operator {
     /// A sentence: the account does not exist any more, the event store cannot be used.
     pub async fn grant(&self, id: UserId, role: Role, operation: CorrelationId) -> anyhow::Result<Granted> {
         let metadata = CommandMetadata::operator(operation);
-        let changed = last_admin::grant(&self.auth, id, &metadata, role).await?;
+        let changed = last_admin::grant(&self.app, id, &metadata, role).await?;
         Ok(Granted {
             user_id: id,
             roles: changed.account.roles,

@@ -56,11 +56,16 @@ impl Operator {
         file: impl BufRead,
         operation: Option<CorrelationId>,
     ) -> anyhow::Result<Imported> {
-        let auth = &self.auth;
+        let app = &self.app;
         let mut imported = Imported::default();
         let candidates = read(file, &mut imported.bad)?;
         for candidate in candidates {
-            if auth.account_of(&candidate.email).await?.is_some() {
+            if app
+                .accounts
+                .registered_with(&app.pepper.key_of(&candidate.email))
+                .await?
+                .is_some()
+            {
                 imported.present += 1;
                 continue;
             }
@@ -68,10 +73,10 @@ impl Operator {
                 imported.opened += 1;
                 continue;
             };
-            auth.prepare_for_hash(&candidate.registered.password_hash).await?;
+            app.prepare_for_hash(&candidate.registered.password_hash).await?;
             let metadata = CommandMetadata::operator(operation.clone());
             let opened = open_account(
-                auth,
+                app,
                 &metadata,
                 UserId(new_id()),
                 &candidate.email,

@@ -12,11 +12,16 @@ use std::fmt;
 
 use anyhow::{Context as _, bail};
 use events::{EmailAddress, UserId};
+use runtime::Metrics;
 
 use crate::{
-    auth::Auth,
+    app_state::App,
     config::{Config, Dependencies},
     keys,
+    metrics::Counters,
+    password::Policy,
+    pepper_check::check_pepper,
+    start::ROLE,
 };
 
 pub use account_holder::AccountHolder;
@@ -27,7 +32,7 @@ pub use import::{BadLine, Imported};
 /// An operator at the command line. The caller has recorded each command as an operation, whose id is the correlation
 /// id of its events.
 pub struct Operator {
-    auth: Auth,
+    app: App,
 }
 
 impl fmt::Debug for Operator {
@@ -40,11 +45,15 @@ impl Operator {
     /// Uses the existing keys; a command creates none.
     ///
     /// # Errors
-    /// A sentence: the keys are missing, the configuration cannot be used.
-    pub fn new(config: &Config, dependencies: &Dependencies) -> anyhow::Result<Self> {
+    /// A sentence: the keys are missing or belong to another event store, the configuration cannot be used.
+    pub async fn new(config: &Config, dependencies: &Dependencies) -> anyhow::Result<Self> {
         let keys = keys::read(&config.keys_directory)?;
-        let auth = Auth::new(config, dependencies, keys)?;
-        Ok(Self { auth })
+        check_pepper(config, &*dependencies.store, &keys.pepper).await?;
+        let breached = config.breached_passwords.as_deref();
+        let password_policy = Policy::open(config.min_password_characters, breached)?;
+        let counters = Counters::new(&Metrics::new(ROLE));
+        let app = App::new(config, dependencies, keys, password_policy, counters)?;
+        Ok(Self { app })
     }
 
     /// The person who registered `email`.
@@ -60,22 +69,24 @@ impl Operator {
     }
 
     /// The person with this address or id, even if they were erased and the consequences are not complete yet. Their
-    /// key may be damaged or lost.
+    /// key may be damaged or lost, and their account may be unreadable.
     ///
     /// # Errors
-    /// The same.
+    /// Those of [`Self::find`], and when there is no account with this id.
     pub async fn find_also_erased(&self, person: &str) -> anyhow::Result<AccountHolder> {
         const UNREAD: &str = "the account cannot be read";
         if let Ok(id) = person.parse::<UserId>() {
-            let account = self.auth.impersonal_account(id).await.context(UNREAD)?.state;
-            let account = account.with_context(|| format!("there is no account {id}"))?;
-            return AccountHolder::of(&self.auth, &account).await;
+            let holder = AccountHolder::of(&self.app, id).await.context(UNREAD)?;
+            return holder.with_context(|| format!("there is no account {id}"));
         }
         let address = address(person)?;
-        match self.auth.holder_of(&address).await.context(UNREAD)? {
-            Some(account) => AccountHolder::of(&self.auth, &account).await,
-            None => bail!("nobody has registered {address}"),
-        }
+        let key = self.app.pepper.key_of(&address);
+        let claim = self.app.accounts.claims.load(&key).await.context(UNREAD)?.state;
+        let holder = match claim.and_then(|claim| claim.holder) {
+            Some(id) => AccountHolder::of(&self.app, id).await.context(UNREAD)?,
+            None => None,
+        };
+        holder.with_context(|| format!("nobody has registered {address}"))
     }
 }
 

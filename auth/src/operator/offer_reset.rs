@@ -20,7 +20,7 @@ impl Operator {
         operation: CorrelationId,
     ) -> anyhow::Result<Reset> {
         let metadata = CommandMetadata::operator(operation);
-        let (reset, _) = reset_offer::offer(&self.auth, id, &metadata, removes_second_factor, None).await?;
+        let (reset, _) = reset_offer::offer(&self.app, id, &metadata, removes_second_factor, None).await?;
         Ok(reset)
     }
 }

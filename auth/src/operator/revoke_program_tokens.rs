@@ -11,7 +11,7 @@ impl Operator {
     /// # Errors
     /// A sentence: the account does not exist any more, the event store cannot be used.
     pub async fn revoke_tokens(&self, id: UserId, operation: CorrelationId) -> anyhow::Result<usize> {
-        let (_, revoked) = revoke_all(&self.auth, id, &CommandMetadata::operator(operation)).await?;
+        let (_, revoked) = revoke_all(&self.app, id, &CommandMetadata::operator(operation)).await?;
         Ok(revoked)
     }
 }

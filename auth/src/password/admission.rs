@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     HashingFailed,
-    fair_queue::{FairQueue, NoPlace},
+    fair_queue::{FairQueue, QueueError},
     hash_metrics::{self, Counted},
 };
 
@@ -26,7 +26,7 @@ const PREPARING: usize = 1;
 
 /// The request for hashing a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asker<'a> {
+pub(crate) struct Requester<'a> {
     /// The address of the client.
     pub(crate) address: &'a str,
     /// Whether the client has proved something already: a session, the token of a reset, or an address from which
@@ -36,7 +36,7 @@ pub(crate) struct Asker<'a> {
     pub(crate) counter: Option<&'a str>,
 }
 
-impl<'a> Asker<'a> {
+impl<'a> Requester<'a> {
     /// A client at `address` who does not guess.
     pub(crate) const fn stranger(address: &'a str) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl<'a> Asker<'a> {
     }
 }
 
-/// The sender that tells a waiting request that it is admitted, or lost its place.
+/// The sender that informs a waiting request that it is admitted, or lost its place.
 type AdmissionSender = oneshot::Sender<Result<Held, HashingFailed>>;
 
 /// The threads and their queue.
@@ -140,11 +140,11 @@ impl Admission {
     /// Waits for a thread.
     ///
     /// # Errors
-    /// [`HashingFailed::Crowded`] when too many of this address wait, [`HashingFailed::Overloaded`] when too many wait at
-    /// all, or it took too long.
-    pub(super) async fn admit(&self, asker: Asker<'_>) -> Result<Slot, HashingFailed> {
+    /// [`HashingFailed::Crowded`] when too many of this address wait, and [`HashingFailed::Overloaded`] when too many
+    /// of all addresses wait, or when the wait takes too long.
+    pub(super) async fn admit(&self, requester: Requester<'_>) -> Result<Slot, HashingFailed> {
         let waiting = Counted::waiting();
-        let admitted = timeout(TIMEOUT, self.wait(asker))
+        let admitted = timeout(TIMEOUT, self.wait(requester))
             .await
             .unwrap_or(Err(HashingFailed::Overloaded));
         drop(waiting);
@@ -158,15 +158,17 @@ impl Admission {
         admitted
     }
 
-    async fn wait(&self, asker: Asker<'_>) -> Result<Slot, HashingFailed> {
+    async fn wait(&self, requester: Requester<'_>) -> Result<Slot, HashingFailed> {
         let (sender, told) = oneshot::channel();
-        let entered = self
-            .shared
-            .queue()
-            .enter(asker.is_familiar, asker.address, asker.counter, sender);
+        let entered = self.shared.queue().enter(
+            requester.is_familiar,
+            requester.address,
+            requester.counter,
+            sender,
+        );
         let (number, leaves) = entered.map_err(|none| match none {
-            NoPlace::Crowded => HashingFailed::Crowded,
-            NoPlace::Full => HashingFailed::Overloaded,
+            QueueError::Crowded => HashingFailed::Crowded,
+            QueueError::Full => HashingFailed::Overloaded,
         })?;
         let _waiter = Waiter {
             shared: &self.shared,
@@ -190,30 +192,30 @@ mod tests {
 
     use super::*;
 
-    fn familiar(address: &str) -> Asker<'_> {
-        Asker {
+    fn familiar(address: &str) -> Requester<'_> {
+        Requester {
             is_familiar: true,
-            ..Asker::stranger(address)
+            ..Requester::stranger(address)
         }
     }
 
     /// As many as are admitted beside one thread, all from `address`.
     async fn busy(admission: &Admission, address: &str) -> [Slot; 2] {
-        let admit = async || admission.admit(Asker::stranger(address)).await.unwrap();
+        let admit = async || admission.admit(Requester::stranger(address)).await.unwrap();
         [admit().await, admit().await]
     }
 
     #[tokio::test]
     async fn guesses_under_one_counter_are_made_one_after_another() {
         let admission = Admission::new(4, 10);
-        let guess = |address| Asker {
+        let guess = |address| Requester {
             counter: Some("account"),
-            ..Asker::stranger(address)
+            ..Requester::stranger(address)
         };
         let first = admission.admit(guess("a")).await.unwrap();
         let mut second = std::pin::pin!(admission.admit(guess("b")));
         assert!(futures::poll!(&mut second).is_pending());
-        let _other = admission.admit(Asker::stranger("b")).await.unwrap();
+        let _other = admission.admit(Requester::stranger("b")).await.unwrap();
         drop(first);
         let _second = second.await.unwrap();
     }
@@ -223,10 +225,10 @@ mod tests {
         let admission = Admission::new(1, 2);
         let held = busy(&admission, "a").await;
         let mut waiting = FuturesUnordered::new();
-        waiting.push(admission.admit(Asker::stranger("b")));
-        waiting.push(admission.admit(Asker::stranger("c")));
+        waiting.push(admission.admit(Requester::stranger("b")));
+        waiting.push(admission.admit(Requester::stranger("c")));
         assert!(futures::poll!(waiting.next()).is_pending());
-        let shed = admission.admit(Asker::stranger("d")).await;
+        let shed = admission.admit(Requester::stranger("d")).await;
         assert!(matches!(shed, Err(HashingFailed::Overloaded)));
         let mut familiar = std::pin::pin!(admission.admit(familiar("e")));
         assert!(futures::poll!(&mut familiar).is_pending());
@@ -243,7 +245,7 @@ mod tests {
         let _held = busy(&admission, "a").await;
         let mut greedy = FuturesUnordered::new();
         for _ in 0..10 {
-            greedy.push(admission.admit(Asker::stranger("a")));
+            greedy.push(admission.admit(Requester::stranger("a")));
         }
         let mut crowded = 0;
         while let std::task::Poll::Ready(Some(Err(error))) = futures::poll!(greedy.next()) {
@@ -251,7 +253,7 @@ mod tests {
             crowded += 1;
         }
         assert!(crowded > 0, "some are sent away");
-        let mut other = std::pin::pin!(admission.admit(Asker::stranger("b")));
+        let mut other = std::pin::pin!(admission.admit(Requester::stranger("b")));
         assert!(futures::poll!(&mut other).is_pending(), "and others are let in");
     }
 
@@ -262,7 +264,7 @@ mod tests {
         let addresses: Vec<_> = (1..50).map(|number| number.to_string()).collect();
         let mut strangers: FuturesUnordered<_> = addresses
             .iter()
-            .map(|address| admission.admit(Asker::stranger(address)))
+            .map(|address| admission.admit(Requester::stranger(address)))
             .collect();
         assert!(futures::poll!(strangers.next()).is_pending());
         let mut owner = std::pin::pin!(admission.admit(familiar("home")));
@@ -278,10 +280,10 @@ mod tests {
         let held = busy(&admission, "a").await;
         let mut greedy = FuturesUnordered::new();
         for address in ["a", "a", "b", "b"] {
-            greedy.push(admission.admit(Asker::stranger(address)));
+            greedy.push(admission.admit(Requester::stranger(address)));
         }
         assert!(futures::poll!(greedy.next()).is_pending());
-        let mut newcomer = std::pin::pin!(admission.admit(Asker::stranger("c")));
+        let mut newcomer = std::pin::pin!(admission.admit(Requester::stranger("c")));
         assert!(futures::poll!(&mut newcomer).is_pending());
         let told = greedy.next().await.unwrap();
         assert!(matches!(told, Err(HashingFailed::Crowded)), "{told:?}");
@@ -300,11 +302,11 @@ mod tests {
         let admission = Admission::new(1, 2);
         let held = busy(&admission, "a").await;
         for address in ["b", "c", "d", "e"] {
-            let mut waits = std::pin::pin!(admission.admit(Asker::stranger(address)));
+            let mut waits = std::pin::pin!(admission.admit(Requester::stranger(address)));
             assert!(futures::poll!(&mut waits).is_pending(), "{address}");
         }
         {
-            let mut admitted_too_late = std::pin::pin!(admission.admit(Asker::stranger("b")));
+            let mut admitted_too_late = std::pin::pin!(admission.admit(Requester::stranger("b")));
             assert!(futures::poll!(&mut admitted_too_late).is_pending());
             drop(held);
         }

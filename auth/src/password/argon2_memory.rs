@@ -1,4 +1,5 @@
-//! Memory for argon2 that is kept from one comparison to the next: to allocate and zero it each time takes a tenth of the time.
+//! Memory for argon2 that is kept from one comparison to the next, because to allocate and zero it each time takes a
+//! tenth of the time.
 
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,

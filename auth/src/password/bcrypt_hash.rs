@@ -30,7 +30,7 @@ fn version(hash: &str) -> Option<&str> {
         .find_map(|version| hash.strip_prefix(version))
 }
 
-/// Whether `hash` is a bcrypt hash at all.
+/// Whether `hash` is a bcrypt hash, even one that cannot be imported.
 pub(super) fn is_of_bcrypt(hash: &str) -> bool {
     version(hash).is_some()
 }

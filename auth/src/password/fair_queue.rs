@@ -9,7 +9,7 @@ const FAMILIAR_IN_A_ROW: usize = 3;
 
 /// Why a request gets no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoPlace {
+pub(super) enum QueueError {
     /// Too many requests of its address wait already.
     Crowded,
     /// Every place is taken, and no address has more places than this one would have.
@@ -84,7 +84,7 @@ impl<T> FairQueue<T> {
         address: &str,
         counter: Option<&str>,
         sender: T,
-    ) -> Result<(u64, Option<T>), NoPlace> {
+    ) -> Result<(u64, Option<T>), QueueError> {
         // Then no waiting request could be admitted before it.
         let is_next = self.free > 0 && counter.is_none_or(|counter| !self.busy.contains(counter));
         let group = if is_familiar {
@@ -151,11 +151,11 @@ impl<T> FairQueue<T> {
 
 impl<T> WaitingGroup<T> {
     /// Makes room for one more request from `address`, and returns the one that loses its place.
-    fn make_room(&mut self, address: &str) -> Result<Option<T>, NoPlace> {
+    fn make_room(&mut self, address: &str) -> Result<Option<T>, QueueError> {
         let its = self.addresses.iter().find(|other| other.key == address);
         let its = its.map_or(0, |address| address.waiting.len());
         if its >= self.most_of_one_address {
-            return Err(NoPlace::Crowded);
+            return Err(QueueError::Crowded);
         }
         if self.waiting < self.most {
             return Ok(None);
@@ -166,7 +166,7 @@ impl<T> WaitingGroup<T> {
             .max_by_key(|address| address.waiting.len())
             // Otherwise the two addresses would only exchange places.
             .filter(|greediest| greediest.waiting.len() > its + 1)
-            .ok_or(NoPlace::Full)?;
+            .ok_or(QueueError::Full)?;
         let last = greediest.waiting.pop_back();
         self.waiting -= 1;
         Ok(last.map(|last| last.sender))
@@ -228,7 +228,7 @@ mod tests {
         queue: &mut FairQueue<String>,
         is_familiar: bool,
         address: &str,
-    ) -> Result<Option<String>, NoPlace> {
+    ) -> Result<Option<String>, QueueError> {
         queue
             .enter(is_familiar, address, None, address.to_owned())
             .map(|(_, leaves)| leaves)
@@ -284,14 +284,14 @@ mod tests {
         for address in ["a", "a", "a", "a", "b", "b", "b", "c"] {
             assert_eq!(enter(&mut queue, false, address), Ok(None));
         }
-        assert_eq!(enter(&mut queue, false, "a"), Err(NoPlace::Crowded));
-        assert_eq!(enter(&mut queue, false, "b"), Err(NoPlace::Full));
+        assert_eq!(enter(&mut queue, false, "a"), Err(QueueError::Crowded));
+        assert_eq!(enter(&mut queue, false, "b"), Err(QueueError::Full));
         assert_eq!(enter(&mut queue, false, "c"), Ok(Some("a".to_owned())));
         assert!(enter(&mut queue, false, "d").unwrap().is_some());
         assert!(enter(&mut queue, false, "d").unwrap().is_some());
         let all = ["a", "b", "c", "d"].map(|address| places(&queue, false, address));
         assert_eq!(all, [2, 2, 2, 2]);
-        assert_eq!(enter(&mut queue, false, "a"), Err(NoPlace::Full));
+        assert_eq!(enter(&mut queue, false, "a"), Err(QueueError::Full));
     }
 
     #[test]
@@ -349,7 +349,7 @@ mod tests {
             queue.enter(false, &address, Some("account"), number).unwrap();
             let _ = queue.admit();
         }
-        assert_eq!(queue.enter(false, "z", Some("account"), 3), Err(NoPlace::Full));
+        assert_eq!(queue.enter(false, "z", Some("account"), 3), Err(QueueError::Full));
         queue.enter(false, "z", None, 4).unwrap();
         assert_eq!(queue.admit(), Some((4, None)));
     }
@@ -359,7 +359,7 @@ mod tests {
         let mut queue = busy(2);
         let (number, _) = queue.enter(false, "a", None, "a".to_owned()).unwrap();
         assert_eq!(enter(&mut queue, false, "b"), Ok(None));
-        assert_eq!(enter(&mut queue, false, "c"), Err(NoPlace::Full));
+        assert_eq!(enter(&mut queue, false, "c"), Err(QueueError::Full));
         queue.leave(number);
         assert_eq!(enter(&mut queue, false, "c"), Ok(None));
         let order: String = (0..2).map(|_| next_after_one_is_done(&mut queue)).collect();

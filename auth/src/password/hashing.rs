@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::{
     HashingFailed, Password,
-    admission::{Admission, Asker, Slot},
+    admission::{Admission, Requester, Slot},
     argon2_memory::Argon2Memory,
     argon2_parameters::{Argon2Parameters, dummy},
     bcrypt_hash,
-    failure_time::FailureTime,
+    failed_login_time::FailedLoginTime,
     hashing_threads::HashingThreads,
 };
 
@@ -36,7 +36,7 @@ pub(crate) struct Hasher {
     dummy: String,
     admission: Admission,
     threads: HashingThreads,
-    failure_time: FailureTime,
+    failure_time: FailedLoginTime,
 }
 
 impl Hasher {
@@ -60,7 +60,7 @@ impl Hasher {
             dummy: dummy(parameters),
             admission: Admission::new(threads, waiting),
             threads: HashingThreads::start(threads).map_err(HashingFailed::NoThread)?,
-            failure_time: FailureTime::new(shortest_failure),
+            failure_time: FailedLoginTime::new(shortest_failure),
         })
     }
 
@@ -68,8 +68,8 @@ impl Hasher {
     ///
     /// # Errors
     /// When too many wait already, or it took too long.
-    pub(crate) async fn admit(&self, asker: Asker<'_>) -> Result<Slot, HashingFailed> {
-        self.admission.admit(asker).await
+    pub(crate) async fn admit(&self, requester: Requester<'_>) -> Result<Slot, HashingFailed> {
+        self.admission.admit(requester).await
     }
 
     /// A new PHC string for `password`.

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use super::{
     Password,
-    breached::{BreachedPasswords, UnusableFile},
-    common::is_common,
+    breached_passwords::{BreachedPasswords, UnusableFile},
+    common_passwords::is_common,
     pattern::{is_repeated, is_sequence},
 };
 
@@ -21,7 +21,7 @@ const MAX_CHARACTERS: usize = 128;
 /// The letters and digits that a password needs besides words that are obvious for this account.
 const OWN_CHARACTERS: usize = 8;
 /// Shorter words are ignored, because they occur in other words by chance.
-const SHORTEST_WORD: usize = 3;
+const MIN_WORD: usize = 3;
 const PRODUCT: &str = "taskledger";
 
 /// Why a password is refused.
@@ -136,7 +136,7 @@ fn is_about(password: &str, email: Option<&EmailAddress>) -> bool {
     let mut rest = Zeroizing::new(fold_text(password));
     let whole = rest.len();
     for word in [local, domain, PRODUCT] {
-        if word.chars().count() >= SHORTEST_WORD {
+        if word.chars().count() >= MIN_WORD {
             rest = Zeroizing::new(rest.replace(word, ""));
         }
     }

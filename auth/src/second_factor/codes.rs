@@ -3,7 +3,8 @@
 use events::{Account, SecondFactor, SecondFactorEnrolled, Timestamp, UsedCode, UserId};
 use zeroize::Zeroizing;
 
-use super::{recovery, sealing::Sealing, totp::TotpSecret};
+use super::{recovery_code, totp::TotpSecret};
+use crate::keys::AccountCipher;
 
 /// A new second factor: the part for the person, and the part for the log.
 pub(crate) struct Enrolment {
@@ -16,16 +17,16 @@ pub(crate) struct Enrolment {
 
 impl Enrolment {
     /// Generates a factor for `account`; `None` if the secret cannot be encrypted.
-    pub(crate) fn generate(account: UserId, sealing: &Sealing) -> Option<Self> {
+    pub(crate) fn generate(account: UserId, cipher: &AccountCipher) -> Option<Self> {
         let secret = TotpSecret::generate();
-        let recovery_codes = recovery::generate();
+        let recovery_codes = recovery_code::generate();
         Some(Self {
             secret: secret.base32(),
             event: SecondFactorEnrolled {
-                totp_secret: sealing.seal(account, secret.bytes())?,
+                totp_secret: cipher.encrypt(account, secret.bytes())?,
                 recovery_hashes: recovery_codes
                     .iter()
-                    .filter_map(|code| recovery::hash(code))
+                    .filter_map(|code| recovery_code::hash(code))
                     .collect(),
             },
             recovery_codes,
@@ -35,19 +36,19 @@ impl Enrolment {
 
 /// The code of `factor` that equals `shown`, if it is valid at `now`.
 pub(crate) fn matching(
-    sealing: &Sealing,
+    cipher: &AccountCipher,
     account: &Account,
     factor: &SecondFactor,
     shown: &str,
     now: Timestamp,
 ) -> Option<UsedCode> {
-    if let Some(hash) = recovery::hash(shown) {
+    if let Some(hash) = recovery_code::hash(shown) {
         let mut hashes = factor.recovery_hashes.iter();
         return hashes
             .position(|known| known.as_ref() == Some(&hash))
             .map(UsedCode::Recovery);
     }
-    let opened = sealing.open(account.id, &factor.totp_secret);
+    let opened = cipher.decrypt(account.id, &factor.totp_secret);
     let Some(secret) = opened.and_then(|bytes| TotpSecret::from_bytes(&bytes)) else {
         tracing::error!(account.id = %account.id, "the secret of a second factor cannot be opened");
         return None;

@@ -1,10 +1,8 @@
 //! Second factors: codes of authenticator apps, recovery codes, and the encryption of their secrets.
 
+mod code_verification;
 mod codes;
-mod judging;
-mod recovery;
-mod sealing;
+mod recovery_code;
 mod totp;
 
 pub(crate) use codes::{Enrolment, matching};
-pub(crate) use sealing::Sealing;

@@ -6,11 +6,11 @@ use database::{DatabaseError, Value};
 use runtime::Rounds;
 use tokio_util::sync::CancellationToken;
 
-use super::{Throttle, account_delays::MOST_FAILURES};
+use super::{Throttle, failures_by_account::MAX_FAILURES};
 
-const EVERY: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_secs(60);
 /// The most rows of one table, about 30 MB. Each row took a password hash to make.
-const MOST_ROWS: u64 = 200_000;
+const MAX_ROWS: u64 = 200_000;
 const DAY: i64 = 24 * 3_600 * 1_000_000;
 /// Failures are forgotten after this time without one, unless a reset is needed.
 const FAILURES_COUNT_FOR: i64 = 30 * DAY;
@@ -25,10 +25,10 @@ const TABLES: [(&str, &str, &str); 3] = [
 ];
 
 /// Cleans the tables once a minute, until `stop` is cancelled.
-pub(crate) async fn keep_bounded(throttle: Arc<Throttle>, stop: CancellationToken) {
-    let mut rounds = Rounds::every(EVERY, stop);
+pub(crate) async fn keep_cleaning_up(throttle: Arc<Throttle>, stop: CancellationToken) {
+    let mut rounds = Rounds::every(INTERVAL, stop);
     while rounds.next().await {
-        match throttle.tidy(MOST_ROWS).await {
+        match throttle.tidy(MAX_ROWS).await {
             Ok(0) => {}
             Ok(deleted) => tracing::debug!(deleted, "deleted old counters of failed logins"),
             Err(error) => tracing::warn!(%error, "old counters of failed logins cannot be deleted"),
@@ -44,9 +44,7 @@ impl Throttle {
             .delete(
                 "authentication_failures",
                 "key",
-                &format!(
-                    "WHERE failures < {MOST_FAILURES} AND updated_at < $2 ORDER BY failures, updated_at"
-                ),
+                &format!("WHERE failures < {MAX_FAILURES} AND updated_at < $2 ORDER BY failures, updated_at"),
                 Some(now - FAILURES_COUNT_FOR),
                 u64::MAX,
             )
@@ -114,7 +112,7 @@ mod tests {
     use test_support::TestDatabase;
 
     use super::*;
-    use crate::throttle::address_rate_limit::Allowance;
+    use crate::throttle::failures_by_address::Allowance;
 
     #[derive(Debug, Default)]
     struct At(AtomicI64);
@@ -195,21 +193,30 @@ mod tests {
         };
         let now = 1_000 * DAY;
         let mut used = 0;
-        while ALLOWANCE.use_if_left(operations, "somewhere", now).await.unwrap() {
+        while ALLOWANCE
+            .count_if_left(operations, "somewhere", now)
+            .await
+            .unwrap()
+        {
             used += 1;
         }
         assert_eq!(used, 20);
-        assert!(ALLOWANCE.use_if_left(operations, "elsewhere", now).await.unwrap());
+        assert!(
+            ALLOWANCE
+                .count_if_left(operations, "elsewhere", now)
+                .await
+                .unwrap()
+        );
         let later = now + 1_000_000;
         assert!(
             ALLOWANCE
-                .use_if_left(operations, "somewhere", later)
+                .count_if_left(operations, "somewhere", later)
                 .await
                 .unwrap()
         );
         assert!(
             !ALLOWANCE
-                .use_if_left(operations, "somewhere", later)
+                .count_if_left(operations, "somewhere", later)
                 .await
                 .unwrap()
         );

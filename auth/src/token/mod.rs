@@ -1,15 +1,15 @@
 //! The kinds of tokens: access tokens, which are JWTs with claims, and opaque ones (refresh, reset, program).
 
-mod access;
-mod mfa;
-mod opaque;
-mod program;
+mod access_token;
+mod mfa_token;
+mod opaque_token;
+mod program_token;
 mod refresh_token;
-mod reset;
+mod reset_token;
 
-pub(crate) use access::{AccessTokens, Issued, Owner};
-pub(crate) use mfa::MfaToken;
-pub(crate) use opaque::constant_time_eq;
-pub(crate) use program::{ProgramToken, ProgramTokenName};
+pub(crate) use access_token::{AccessTokens, Owner};
+pub(crate) use mfa_token::MfaToken;
+pub(crate) use opaque_token::constant_time_eq;
+pub(crate) use program_token::{ProgramToken, ProgramTokenName};
 pub(crate) use refresh_token::RefreshToken;
-pub(crate) use reset::ResetToken;
+pub(crate) use reset_token::ResetToken;

@@ -6,7 +6,7 @@ use events::{SecretHash, SessionId};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::opaque;
+use super::opaque_token;
 use crate::keys::{Pepper, Purpose};
 
 const SESSION_BYTES: usize = 16;
@@ -32,13 +32,13 @@ impl RefreshToken {
         Self {
             session,
             generation,
-            text: opaque::make(Purpose::RefreshToken, &content, pepper),
+            text: opaque_token::make(Purpose::RefreshToken, &content, pepper),
         }
     }
 
     /// Parses the text of a client; `None` when it was not made here.
     pub(crate) fn parse(text: &str, pepper: &Pepper) -> Option<Self> {
-        let content: [u8; CONTENT_BYTES] = opaque::read(Purpose::RefreshToken, text, pepper)?;
+        let content: [u8; CONTENT_BYTES] = opaque_token::read(Purpose::RefreshToken, text, pepper)?;
         let (session, generation) = content.split_at(SESSION_BYTES);
         Some(Self {
             session: SessionId(Uuid::from_slice(session).ok()?),
@@ -54,7 +54,7 @@ impl RefreshToken {
 
     /// The hash for the log.
     pub(crate) fn hash(&self) -> SecretHash {
-        opaque::hash(&self.text)
+        opaque_token::hash(&self.text)
     }
 }
 

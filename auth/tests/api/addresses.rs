@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{App, PASSWORD};
 
 /// Groups of spellings of one address.
-const SAME: [&[&str]; 5] = [
+const SAME: [&[&str]; 6] = [
     &[
         "z@example.org",
         "Z@Example.ORG",
@@ -18,6 +18,11 @@ const SAME: [&[&str]; 5] = [
         "u@xn--bcher-kva.example",
         "U@BÜCHER.example",
         "u@XN--BCHER-KVA.example",
+    ],
+    &[
+        "w@example.org",
+        "\u{feff}w\u{ad}@exam\u{200b}ple.org",
+        "w\u{e0041}\u{fe0f}@example.org\u{200d}",
     ],
     &["a@пример.рф", "a@xn--e1afmkfd.xn--p1ai", "A@ПРИМЕР.РФ"],
     &["σας@example.org", "ΣΑΣ@example.org", "σασ@example.org"],
@@ -76,12 +81,6 @@ async fn an_admin_finds_an_address_by_any_spelling() {
 async fn what_cannot_be_an_address_is_refused() {
     let app = App::start().await;
     for text in [
-        "z\u{fe0f}@example.org",
-        "z\u{34f}@example.org",
-        "z\u{180e}@example.org",
-        "z\u{3164}@example.org",
-        "z\u{61c}@example.org",
-        "z\u{e0041}@example.org",
         "<script>@x.org",
         "z@-x-.org",
         "z@[::1]",

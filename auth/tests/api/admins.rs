@@ -1,8 +1,8 @@
-//! `GET /auth/users`, `PUT /auth/users/{id}/roles`, `POST /auth/users/{id}/disable` and `/enable`
+//! `PUT /auth/users/{id}/roles`, `POST /auth/users/{id}/disable` and `/enable`
 
 use std::collections::BTreeSet;
 
-use events::{Admins, Event, UserId};
+use events::{Admins, Aggregate as _, Event, UserId};
 use http::Method;
 use serde_json::{Value, json};
 use test_support::{FaultyStore, eventually};
@@ -120,11 +120,15 @@ async fn interrupted<T>(
 /// The admins, who must be the same in their stream and in those of the accounts.
 async fn admins(app: &App, token: &str) -> BTreeSet<UserId> {
     let log = app.log().await;
-    let named = log.iter().map(|recorded| recorded.try_into().unwrap());
-    let named = named.fold(Admins::default(), |admins, event| match event {
-        Event::Admins(event) => admins.evolve(&event),
-        _ => admins,
-    });
+    let named = log
+        .iter()
+        .fold(None, |admins, recorded| match recorded.try_into().unwrap() {
+            Event::Admins(event) => {
+                Admins::evolve(admins, &(), &event, recorded.version, recorded.recorded_at)
+            }
+            _ => admins,
+        });
+    let named = named.unwrap_or_default();
     app.project(log.len() as u64).await;
     let listed = app.get("/auth/users?role=admin").token(token).send().await;
     let listed = listed.expect(200, "");
@@ -320,128 +324,4 @@ async fn accounts_that_are_not_there_are_not_found() {
     let several = set_roles(&app, &admin, &nobody, json!(["king", "user", 1])).await;
     let several = several.mistakes().into_iter().map(|(pointer, _)| pointer);
     assert_eq!(several.collect::<Vec<_>>(), ["/roles/0", "/roles/2"]);
-}
-
-#[tokio::test]
-async fn the_list_shows_at_least_the_state_that_is_asked_for() {
-    let app = App::start().await;
-    let admin = app.sign_in_admin("root@example.com").await;
-    let registered = app.register("ada@example.com").await.expect(201, "");
-    let token = registered.header("consistency-token").to_owned();
-    let wanted: events::ConsistencyToken = token.parse().unwrap();
-    let list = async |token: &str, prefer: &str| {
-        app.get("/auth/users?email=ada")
-            .token(&admin)
-            .header("consistency-token", token)
-            .header("prefer", prefer)
-            .send()
-            .await
-    };
-    let behind = list(&token, "wait=0").await.expect(503, "projection-behind");
-    assert_eq!(behind.header("retry-after"), "1");
-    assert_eq!(behind.header("preference-applied"), "wait=0");
-    list("nonsense", "").await.expect(400, "bad-parameter");
-    // A state that the log does not have is not waited for.
-    let never = events::ConsistencyToken::new(events::UserId(uuid::Uuid::now_v7()), 1_000).to_string();
-    let asked = std::time::Instant::now();
-    list(&never, "wait=10").await.expect(503, "projection-behind");
-    assert!(asked.elapsed() < std::time::Duration::from_secs(9));
-    list(&never, "wait=0, handling=lenient").await.expect(200, "");
-
-    let head = app.log().await.len() as u64;
-    let (listed, ()) = tokio::join!(list(&token, "wait=10"), app.project(head));
-    let listed = listed.expect(200, "");
-    assert_eq!(listed.text("/items/0/email"), "ada@example.com");
-    assert_eq!(listed.header("preference-applied"), "wait=10");
-    let shown: events::ConsistencyToken = listed.header("consistency-token").parse().unwrap();
-    assert!(shown.position >= wanted.position);
-}
-
-#[tokio::test]
-async fn nothing_is_promised_of_read_models_that_come_from_another_log() {
-    let app = App::start().await;
-    let admin = app.sign_in_admin("root@example.com").await;
-    let backup = app.log().await.len() as u64;
-    app.register("lost@example.com").await.expect(201, "");
-    app.project(app.log().await.len() as u64).await;
-    // The log is restored from a backup, and grows beyond the checkpoints.
-    app.cut_log(backup).await;
-    let registered = app.register("new@example.com").await.expect(201, "");
-    app.register("newer@example.com").await.expect(201, "");
-    let token = registered.header("consistency-token").to_owned();
-    let list = async |prefer: &str| {
-        app.get("/auth/users")
-            .token(&admin)
-            .header("consistency-token", &token)
-            .header("prefer", prefer)
-            .send()
-            .await
-    };
-    for prefer in ["wait=0", "wait=1", "wait=0, handling=lenient"] {
-        list(prefer).await.expect(503, "projection-behind");
-    }
-    let unasked = app.get("/auth/users").token(&admin).send().await.expect(200, "");
-    let shown: events::ConsistencyToken = unasked.header("consistency-token").parse().unwrap();
-    assert_eq!(shown.position, 0, "positions of another log mean nothing here");
-
-    // An operator rebuilds the read models.
-    app.project(app.log().await.len() as u64).await;
-    let listed = list("wait=0").await.expect(200, "");
-    assert_eq!(listed.text("/items/1/email"), "new@example.com");
-}
-
-#[tokio::test]
-async fn lists_accounts_page_by_page() {
-    let app = App::start().await;
-    let admin = app.sign_in_admin("root@example.com").await;
-    for number in 0..5 {
-        app.clock.advance(1);
-        app.register(&format!("user_{number}@example.com"))
-            .await
-            .expect(201, "");
-    }
-    app.project(app.log().await.len() as u64).await;
-    let list = async |query: &str| {
-        app.get(&format!("/auth/users?{query}"))
-            .token(&admin)
-            .send()
-            .await
-    };
-    let emails = |answer: &Answer| -> Vec<String> {
-        let items = answer.body["items"].as_array().unwrap().iter();
-        items
-            .map(|item| item["email"].as_str().unwrap().to_owned())
-            .collect()
-    };
-    assert_eq!(
-        emails(&list("role=admin").await.expect(200, "")),
-        ["root@example.com"]
-    );
-    assert_eq!(
-        emails(&list("email=USER_3").await.expect(200, "")),
-        ["user_3@example.com"]
-    );
-    assert!(
-        emails(&list("email=user%253").await.expect(200, "")).is_empty(),
-        "no wildcards"
-    );
-    let (mut all, mut query) = (Vec::new(), "limit=4".to_owned());
-    loop {
-        let page = list(&query).await.expect(200, "");
-        all.extend(emails(&page));
-        let Some(cursor) = page.body["next_cursor"].as_str() else {
-            break;
-        };
-        query = format!("limit=4&cursor={cursor}");
-    }
-    assert_eq!(all.len(), 6);
-    assert_eq!(all[0], "root@example.com");
-    list("limit=0").await.expect(400, "bad-parameter");
-    list("cursor=x").await.expect(400, "bad-cursor");
-    let (access, _) = app.sign_in("user_0@example.com").await;
-    app.get("/auth/users")
-        .token(&access)
-        .send()
-        .await
-        .expect(403, "forbidden");
 }

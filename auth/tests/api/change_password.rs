@@ -40,7 +40,8 @@ async fn needs_the_current_password_and_a_good_new_one() {
     let (access, _) = app.sign_in("lovelace@example.com").await;
     let change = |body| app.post("/auth/me/password").token(&access).json(&body).send();
     let wrong = change(json!({"current_password": "wrong", "new_password": NEW})).await;
-    wrong.expect(401, "bad-credentials");
+    let wrong = wrong.expect(401, "bad-credentials");
+    assert_eq!(wrong.text("/detail"), "The password is wrong.");
     for (new, code) in [
         ("short", "too-short"),
         ("i am LOVELACE@example.com", "contains-address"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use auth_client::{
-    Rejection, VERIFY_QUEUE, Verifier, VerifierOptions, VerifyError,
+    Rejection, VERIFY_QUEUE, VerifyError,
     messages::{CheckReply, CheckRequest, Verdict},
 };
 use events::Role;
@@ -12,20 +12,12 @@ use test_support::eventually;
 
 use crate::support::App;
 
-async fn verifier(app: &App) -> std::sync::Arc<Verifier> {
-    let options = VerifierOptions {
-        clock: app.dependencies.clock.clone(),
-        ..VerifierOptions::default()
-    };
-    Verifier::start(app.dependencies.bus.clone(), options, &app.background).await
-}
-
 #[tokio::test]
 async fn a_good_token_names_its_owner() {
     let app = App::start().await;
     let (access, _) = app.sign_in("ada@example.com").await;
     let me = app.me(&access).await;
-    let identity = verifier(&app).await.verify(&access).await.unwrap();
+    let identity = app.verifier().await.verify(&access).await.unwrap();
     assert_eq!(identity.user_id.to_string(), me.text("/user/id"));
     assert_eq!(identity.email, "ada@example.com");
     assert!(identity.has_role(Role::User) && !identity.has_role(Role::Admin));
@@ -39,7 +31,7 @@ async fn a_good_token_names_its_owner() {
 async fn bad_tokens_are_rejected() {
     let app = App::start().await;
     let (access, _) = app.sign_in("ada@example.com").await;
-    let verifier = verifier(&app).await;
+    let verifier = app.verifier().await;
     assert_eq!(
         verifier.verify("a.b.c").await,
         Err(VerifyError::Rejected(Rejection::Malformed))
@@ -55,7 +47,7 @@ async fn bad_tokens_are_rejected() {
 async fn a_logout_reaches_those_who_remember() {
     let app = App::start().await;
     let (access, _) = app.sign_in("ada@example.com").await;
-    let verifier = verifier(&app).await;
+    let verifier = app.verifier().await;
     verifier.verify(&access).await.unwrap();
     assert_eq!(verifier.remembered(), 1);
     app.post("/auth/logout")
@@ -73,7 +65,7 @@ async fn a_logout_reaches_those_who_remember() {
 async fn a_granted_role_reaches_those_who_remember() {
     let app = App::start().await;
     let (access, _) = app.sign_in("ada@example.com").await;
-    let verifier = verifier(&app).await;
+    let verifier = app.verifier().await;
     assert!(!verifier.verify(&access).await.unwrap().has_role(Role::Admin));
     app.grant("ada@example.com", Role::Admin).await;
     eventually("the revocation arrives", || async {

@@ -4,10 +4,7 @@ use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use auth_client::{REVOCATIONS, Revocation};
 use bus::Heard;
-use events::{
-    AccountErased, AccountEvent, Actor, Encoded, Encoding, Event, Metadata, OperationEvent, OperationId,
-    OperationStarted, Role, StreamName, UserId,
-};
+use events::{AccountEvent, Actor, Event, Role, UserId};
 use http::Method;
 use serde_json::{Value, json};
 use test_support::eventually;
@@ -17,10 +14,10 @@ use crate::{
     support::{Answer, App, OPERATION, PASSWORD},
 };
 
-const ADA: &str = "ada@example.com";
-const WRONG: &str = "not-the-right-one";
+pub(crate) const ADA: &str = "ada@example.com";
+pub(crate) const WRONG: &str = "not-the-right-one";
 
-async fn erase(app: &App, access: &str, body: Value) -> Answer {
+pub(crate) async fn erase(app: &App, access: &str, body: Value) -> Answer {
     app.call(Method::DELETE, "/auth/me")
         .token(access)
         .json(&body)
@@ -28,21 +25,21 @@ async fn erase(app: &App, access: &str, body: Value) -> Answer {
         .await
 }
 
-async fn erase_with(app: &App, access: &str, password: &str) -> Answer {
+pub(crate) async fn erase_with(app: &App, access: &str, password: &str) -> Answer {
     erase(app, access, json!({ "password": password })).await
 }
 
-async fn user_id(app: &App, access: &str) -> UserId {
+pub(crate) async fn user_id(app: &App, access: &str) -> UserId {
     let me = app.me(access).await.expect(200, "");
     me.text("/user/id").parse().unwrap()
 }
 
-async fn is_released(app: &App) -> bool {
+pub(crate) async fn is_released(app: &App) -> bool {
     app.kinds().await.iter().any(|kind| kind == "email.released")
 }
 
 /// Rows of a table of operations.
-async fn count(app: &App, table: &str) -> u64 {
+pub(crate) async fn count(app: &App, table: &str) -> u64 {
     let sql = format!("SELECT count(*) AS rows FROM {table}");
     let row = app.dependencies.operations.fetch_optional(&sql, &[]).await;
     row.unwrap().unwrap().unsigned("rows").unwrap()
@@ -170,7 +167,7 @@ async fn the_last_admin_stays() {
     let root = app.sign_in_admin("root@example.com").await;
     erase_with(&app, &root, PASSWORD).await.expect(409, "last-admin");
     app.me(&root).await.expect(200, "");
-    let operator = app.operator();
+    let operator = app.operator().await;
     let id = operator.find("root@example.com").await.unwrap().user_id;
     let refused = operator.erase(id, OPERATION.into()).await;
     assert!(refused.unwrap_err().to_string().contains("last admin"));
@@ -183,8 +180,8 @@ async fn the_last_admin_stays() {
     erase_with(&app, &deputy, PASSWORD)
         .await
         .expect(409, "last-admin");
-    let users = app.get("/auth/users").token(&deputy).send().await;
-    users.expect(200, "");
+    let roles = app.get("/auth/second-factor-roles").token(&deputy).send().await;
+    roles.expect(200, "");
 }
 
 #[tokio::test]
@@ -196,59 +193,6 @@ async fn two_admins_who_erase_themselves_at_once_leave_one() {
     let mut statuses = [first.status.as_u16(), second.status.as_u16()];
     statuses.sort_unstable();
     assert_eq!(statuses, [204, 409]);
-}
-
-#[tokio::test]
-async fn wherever_an_erasure_is_broken_off_it_comes_to_its_end() {
-    broken_off_at_any_append(async |app| (app.sign_in_admin(ADA).await, json!({ "password": PASSWORD })))
-        .await;
-}
-
-#[tokio::test]
-async fn an_erasure_that_is_broken_off_uses_no_code_up() {
-    broken_off_at_any_append(async |app| {
-        let (access, secret, _) = enrolled(app).await;
-        app.grant(ADA, Role::Admin).await;
-        (
-            access,
-            json!({"password": PASSWORD, "code": code(app, &secret, 0)}),
-        )
-    })
-    .await;
-    broken_off_at_any_append(async |app| {
-        let (access, _, recovery) = enrolled(app).await;
-        app.grant(ADA, Role::Admin).await;
-        (access, json!({"password": PASSWORD, "code": recovery[0]}))
-    })
-    .await;
-}
-
-/// Lets the erasure of an admin fail after each number of appends. `begin` returns their token, and the body of the
-/// request, which is sent again while nobody is erased.
-async fn broken_off_at_any_append(begin: impl AsyncFn(&App) -> (String, Value)) {
-    for appends in 0.. {
-        let (app, faults) = App::start_faulty().await;
-        app.sign_in_admin("root@example.com").await;
-        let (access, body) = begin(&app).await;
-        faults.appends_left.store(appends, Ordering::SeqCst);
-        let answer = erase(&app, &access, body.clone()).await;
-        faults.appends_left.store(usize::MAX, Ordering::SeqCst);
-        let is_erased = app.kinds().await.iter().any(|kind| kind == "account.erased");
-        if answer.status == 204 {
-            assert!(is_erased && is_released(&app).await);
-            assert!(appends >= 3, "no fault struck");
-            return;
-        }
-        answer.expect(503, "unavailable");
-        if !is_erased {
-            erase(&app, &access, body).await.expect(204, "");
-            continue;
-        }
-        // What a process that ended did not complete, another one does.
-        let other = app.replica(|_, _| {}).await;
-        eventually("the address is released", async || is_released(&other).await).await;
-        other.register(ADA).await.expect(201, "");
-    }
 }
 
 #[tokio::test]
@@ -321,133 +265,6 @@ async fn nothing_is_left_of_guesses_and_addresses() {
         count(&app, "pending_erasures").await == 0
     })
     .await;
-}
-
-#[tokio::test]
-async fn an_operator_sees_who_it_is_and_can_finish_what_was_broken_off() {
-    let (app, faults) = App::start_faulty().await;
-    let (access, _) = app.sign_in(ADA).await;
-    let id = user_id(&app, &access).await;
-    let holder = app.operator().find_also_erased("ADA@example.com").await.unwrap();
-    assert_eq!((holder.user_id, holder.email.as_deref()), (id, Some(ADA)));
-    assert!(holder.last_login_at.is_some() && !holder.is_erased);
-
-    let erase = async || {
-        let operator = app.operator();
-        let holder = operator.find_also_erased(ADA).await?;
-        operator.erase(holder.user_id, OPERATION.into()).await
-    };
-    faults.appends_left.store(1, Ordering::SeqCst);
-    erase().await.unwrap_err();
-    app.me(&access).await.expect(401, "session-ended");
-    let forget = "DELETE FROM pending_erasures";
-    app.dependencies.operations.execute(forget, &[]).await.unwrap();
-    faults.appends_left.store(usize::MAX, Ordering::SeqCst);
-    let finished = erase().await.unwrap();
-    assert!(finished.user_id == id && !finished.changed);
-    let nobody = erase().await.unwrap_err().to_string();
-    assert!(nobody.contains("nobody has registered"), "{nobody}");
-    let log = app.log().await;
-    let by = |kind: &str| {
-        log.iter()
-            .rfind(|event| event.kind == kind)
-            .unwrap()
-            .metadata
-            .actor
-    };
-    assert_eq!(by("account.erased"), Actor::Operator);
-    assert_eq!(by("email.released"), Actor::System);
-}
-
-#[tokio::test]
-async fn a_record_that_this_build_cannot_read_keeps_no_erasure_from_its_end() {
-    for is_erased in [false, true] {
-        let app = App::start().await;
-        let (access, _) = app.sign_in(ADA).await;
-        let id = user_id(&app, &access).await;
-        let exploded = Encoded {
-            kind: "account.exploded",
-            schema_version: 1,
-            encoding: Encoding::Json,
-            data: "{}".into(),
-        };
-        let erased = is_erased.then(|| AccountEvent::from(AccountErased {}).encode());
-        app.append(
-            &StreamName::account(id),
-            id,
-            std::iter::once(exploded).chain(erased),
-        )
-        .await;
-        let begun = "INSERT INTO pending_erasures (subject, begun_at) VALUES ($1, $2)";
-        let now = app.dependencies.clock.now().as_micros();
-        let values = [id.0.into(), now.into()];
-        app.dependencies.operations.execute(begun, &values).await.unwrap();
-        let app = app.restarted().await;
-        if is_erased {
-            eventually("the address is released", async || is_released(&app).await).await;
-        }
-        app.clock.advance(600);
-        eventually("the erasure is not pending any more", async || {
-            count(&app, "pending_erasures").await == 0
-        })
-        .await;
-        assert_eq!(is_released(&app).await, is_erased);
-    }
-}
-
-/// An operator has begun to erase the person `id`; returns the stream of the operation.
-pub(crate) async fn operation_begun(app: &App, id: UserId) -> StreamName {
-    let operation = StreamName::operation(OperationId(OPERATION.parse().unwrap()));
-    let started = OperationEvent::from(OperationStarted {
-        command: "users erase".into(),
-        by: "grace".into(),
-        reason: None,
-    });
-    let append = aggregate::Append {
-        stream: &operation,
-        expected_version: 0,
-        not_before: events::Timestamp::MIN,
-        events: &[started],
-        metadata: &Metadata {
-            subject: id,
-            actor: Actor::Operator,
-            correlation_id: OPERATION.into(),
-            causation_id: uuid::Uuid::nil(),
-            traceparent: None,
-            idempotency_key: None,
-        },
-    };
-    aggregate::append(&*app.dependencies.store, &*app.clock, append)
-        .await
-        .unwrap();
-    operation
-}
-
-/// Waits until the end of the interrupted `operation` about the person `id` is recorded.
-pub(crate) async fn operation_is_concluded(app: &App, operation: &StreamName, id: UserId) {
-    app.clock.advance(120);
-    eventually("the operation has ended", async || {
-        let log = app.log().await;
-        let finished = log.iter().filter(|event| event.kind == "operation.finished");
-        let finished: Vec<_> = finished
-            .map(|event| (event.stream.clone(), event.metadata.actor, event.metadata.subject))
-            .collect();
-        finished == [(operation.clone(), Actor::System, id)]
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_operators_command_that_was_killed_is_concluded_by_whoever_finishes_the_erasure() {
-    let (app, faults) = App::start_faulty().await;
-    let (access, _) = app.sign_in(ADA).await;
-    let id = user_id(&app, &access).await;
-    let operation = operation_begun(&app, id).await;
-    faults.appends_left.store(1, Ordering::SeqCst);
-    app.operator().erase(id, OPERATION.into()).await.unwrap_err();
-    faults.appends_left.store(usize::MAX, Ordering::SeqCst);
-
-    operation_is_concluded(&app, &operation, id).await;
 }
 
 /// The second request learns that its session has ended, not that the password is wrong.

@@ -12,7 +12,7 @@ const HASH: &str = "$2b$04$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie
 
 async fn import(app: &App, text: &str, dry_run: bool) -> anyhow::Result<auth::Imported> {
     let operation = (!dry_run).then(|| OPERATION.into());
-    app.operator().import(text.as_bytes(), operation).await
+    app.operator().await.import(text.as_bytes(), operation).await
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn lines_that_are_no_text_are_named() {
     let mut file = format!("email,password_hash\nada@example.com,{HASH}\nb").into_bytes();
     file.extend(b"\xff@example.com,x\n");
     file.extend(format!("carol@example.com,{HASH}\n").into_bytes());
-    let operator = app.operator();
+    let operator = app.operator().await;
     let imported = operator.import(&file[..], Some(OPERATION.into()));
     let imported = imported.await.unwrap();
     let bad: Vec<_> = imported.bad.iter().map(|bad| bad.line).collect();

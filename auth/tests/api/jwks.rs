@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     path::PathBuf,
-    process::Command,
     time::Duration,
 };
 
@@ -13,7 +12,7 @@ use bus::Heard;
 use bytes::Bytes;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
-use test_support::eventually;
+use test_support::{eventually, make_pipe, open_pipe};
 
 use crate::support::App;
 
@@ -105,12 +104,10 @@ struct Unanswering {
 
 impl Unanswering {
     fn make(path: PathBuf) -> Self {
-        let made = Command::new("mkfifo").args(["-m", "600"]).arg(&path).status();
-        assert!(made.unwrap().success());
-        let writer = File::options().read(true).write(true).open(&path).unwrap();
+        make_pipe(&path);
         Self {
+            _writer: open_pipe(&path),
             path,
-            _writer: writer,
         }
     }
 

@@ -1,6 +1,6 @@
 //! `POST /auth/login`
 
-use events::{Account, AccountEvent, ConsistencyToken, Event, SessionEvent};
+use events::{Account, AccountEvent, Aggregate as _, ConsistencyToken, Event, SessionEvent};
 use serde_json::json;
 
 use crate::support::{App, PASSWORD};
@@ -156,7 +156,7 @@ async fn a_hash_of_the_former_system_is_renewed_at_login() {
         let Event::Account(event) = Event::try_from(recorded).unwrap() else {
             panic!("{recorded:?}")
         };
-        Account::evolve(state, id, &event, recorded.version, recorded.recorded_at)
+        Account::evolve(state, &id, &event, recorded.version, recorded.recorded_at)
     });
     assert!(account.unwrap().password_hash.starts_with("$argon2id$"));
     app.login("ada@example.com", "correctbatteryhorsestapler")

@@ -61,7 +61,7 @@ async fn bad_tokens_are_told_apart() {
         );
     }
     let twice = app.get("/auth/me").token(&access).token(&access).send().await;
-    twice.expect(401, "token-invalid");
+    twice.expect(400, "bad-parameter");
 
     app.clock.advance(899);
     app.me(&access).await.expect(200, "");

@@ -154,7 +154,8 @@ async fn the_last_admin_survives_a_crash_between_any_two_appends() {
         .await
         .expect(409, "last-admin");
     faults.accounts.store(false, Ordering::SeqCst);
-    // The role is removed by one append, another role does not bring it back, and the repeated request completes the rest.
+    // The role is removed by one append, another role does not bring it back, and the repeated request completes the
+    // rest.
     let granted = app.grant("two@example.com", Role::Auditor).await;
     assert_eq!(granted.roles, [Role::User, Role::Auditor].into());
     drop_role(&two, &ids.1).await.expect(403, "forbidden");

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
 
-use auth_client::{Verifier, VerifierOptions, VerifyError};
+use auth_client::VerifyError;
 use http::Method;
 use serde_json::json;
 
@@ -13,15 +13,7 @@ use crate::support::{App, PASSWORD};
 async fn everything_answers_503_and_recovers() {
     let (app, faults) = App::start_faulty().await;
     let (access, refresh) = app.sign_in("ada@example.com").await;
-    let remote = Verifier::start(
-        app.dependencies.bus.clone(),
-        VerifierOptions {
-            clock: app.dependencies.clock.clone(),
-            ..VerifierOptions::default()
-        },
-        &app.background,
-    )
-    .await;
+    let remote = app.verifier().await;
     faults.down.store(true, Ordering::SeqCst);
     for answer in [
         app.register("bob@example.com").await,
@@ -95,12 +87,7 @@ async fn an_append_whose_answer_got_lost_still_counts() {
 
 async fn restart(app: &App) -> Result<(), String> {
     let background = runtime::Background::new();
-    // As in another process: metrics can be registered once in each.
-    let dependencies = auth::Dependencies {
-        metrics: runtime::Metrics::new("auth"),
-        ..app.dependencies.clone()
-    };
-    let started = auth::start(app.config.clone(), dependencies, &background);
+    let started = auth::start(app.config.clone(), app.dependencies.clone(), &background);
     started.await.map(drop).map_err(|error| format!("{error:#}"))
 }
 
@@ -120,6 +107,40 @@ async fn lost_keys_are_not_made_up() {
         std::fs::write(&path, content).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
     }
+    restart(&app).await.unwrap();
+}
+
+/// The pepper of another installation finds no account, so it must not be used, also not by an operator.
+#[tokio::test]
+async fn the_pepper_of_another_log_is_not_used() {
+    let app = App::start().await;
+    let path = app.keys().join("email-pepper");
+    let pepper = std::fs::read(&path).unwrap();
+    std::fs::write(&path, "ab".repeat(32)).unwrap();
+    restart(&app).await.unwrap();
+    std::fs::write(&path, &pepper).unwrap();
+    // The first account of the log is of a person who was erased.
+    let (access, _) = app.sign_in("erased@example.com").await;
+    let erase = app.call(Method::DELETE, "/auth/me").token(&access);
+    let erased = erase.json(&json!({ "password": PASSWORD })).send().await;
+    erased.expect(204, "");
+    restart(&app).await.unwrap();
+    app.register("ada@example.com").await.expect(201, "");
+    restart(&app).await.unwrap();
+
+    std::fs::write(&path, "ab".repeat(32)).unwrap();
+    let error = restart(&app).await.unwrap_err();
+    assert!(
+        error.contains("email-pepper belongs to another event store"),
+        "{error}"
+    );
+    let operator = auth::Operator::new(&app.config, &app.dependencies).await;
+    let error = operator.unwrap_err().to_string();
+    assert!(
+        error.contains("email-pepper belongs to another event store"),
+        "{error}"
+    );
+    std::fs::write(&path, &pepper).unwrap();
     restart(&app).await.unwrap();
 }
 

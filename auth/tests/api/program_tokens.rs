@@ -1,6 +1,6 @@
 //! `POST /auth/tokens`, `GET /auth/tokens`, `DELETE /auth/tokens/{id}`, and the rights of such a token.
 
-use auth_client::{Credential, Rejection, Verifier, VerifierOptions, VerifyError};
+use auth_client::{Credential, Rejection, VerifyError};
 use events::{Actor, Scope};
 use http::Method;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ async fn create(app: &App, access: &str, body: Value) -> Answer {
     app.post("/auth/tokens").token(access).json(&body).send().await
 }
 
-async fn token(app: &App, access: &str) -> (String, String) {
+pub(crate) async fn token(app: &App, access: &str) -> (String, String) {
     let made = create(app, access, json!({"name": "Backup", "scopes": ["tasks:read"]})).await;
     let made = made.expect(201, "");
     (made.text("/token"), made.text("/id"))
@@ -23,18 +23,9 @@ async fn list(app: &App, access: &str) -> Vec<Value> {
     answer.body["items"].as_array().unwrap().clone()
 }
 
-async fn revoke(app: &App, access: &str, id: &str) -> Answer {
+pub(crate) async fn revoke(app: &App, access: &str, id: &str) -> Answer {
     let path = format!("/auth/tokens/{id}");
     app.call(Method::DELETE, &path).token(access).send().await
-}
-
-/// The verifier that roles use.
-pub(crate) async fn verifier(app: &App) -> std::sync::Arc<Verifier> {
-    let options = VerifierOptions {
-        clock: app.dependencies.clock.clone(),
-        ..VerifierOptions::default()
-    };
-    Verifier::start(app.dependencies.bus.clone(), options, &app.background).await
 }
 
 #[tokio::test]
@@ -67,7 +58,7 @@ async fn a_good_token_names_its_owner_and_its_scopes_everywhere() {
     let app = App::start().await;
     let (access, _) = app.sign_in("ada@example.com").await;
     let (token, id) = token(&app, &access).await;
-    let identity = verifier(&app).await.verify(&token).await.unwrap();
+    let identity = app.verifier().await.verify(&token).await.unwrap();
     assert_eq!(
         identity.credential,
         Credential::ProgramToken {
@@ -124,7 +115,7 @@ async fn a_token_that_was_taken_back_is_refused_by_those_who_remember_it() {
     let app = App::start().await;
     let (access, _) = app.sign_in("ada@example.com").await;
     let (token, id) = token(&app, &access).await;
-    let verifier = verifier(&app).await;
+    let verifier = app.verifier().await;
     verifier.verify(&token).await.unwrap();
     revoke(&app, &access, &id).await.expect(204, "");
     eventually("the token is refused", async || {
@@ -137,6 +128,21 @@ async fn a_token_that_was_taken_back_is_refused_by_those_who_remember_it() {
 }
 
 #[tokio::test]
+async fn a_token_of_nobody_and_one_of_somebody_else_are_not_found() {
+    let app = App::start().await;
+    let (ada, _) = app.sign_in("ada@example.com").await;
+    let (bob, _) = app.sign_in("bob@example.com").await;
+    let (_, id) = token(&app, &ada).await;
+    let nobodys = "01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9f";
+    for unknown in [nobodys, &id] {
+        revoke(&app, &bob, unknown).await.expect(404, "not-found");
+    }
+    revoke(&app, &ada, &id).await.expect(204, "");
+    revoke(&app, &bob, &id).await.expect(404, "not-found");
+    revoke(&app, &ada, &id).await.expect(204, "");
+}
+
+#[tokio::test]
 async fn all_are_taken_back_by_one_act_of_their_owner_an_admin_or_an_operator() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;
@@ -144,7 +150,7 @@ async fn all_are_taken_back_by_one_act_of_their_owner_an_admin_or_an_operator() 
     let (bob, _) = app.sign_in("bob@example.com").await;
     let (others, _) = token(&app, &bob).await;
     let id = app.me(&ada).await.text("/user/id");
-    let verifier = verifier(&app).await;
+    let verifier = app.verifier().await;
     let of_somebody = format!("/auth/users/{id}/tokens");
     for act in ["owner", "admin", "operator"] {
         let tokens = [token(&app, &ada).await.0, token(&app, &ada).await.0];
@@ -156,7 +162,7 @@ async fn all_are_taken_back_by_one_act_of_their_owner_an_admin_or_an_operator() 
             "owner" => drop(delete("/auth/tokens", &ada).await.expect(204, "")),
             "admin" => drop(delete(&of_somebody, &admin).await.expect(204, "")),
             _ => {
-                let operator = app.operator();
+                let operator = app.operator().await;
                 let id = operator.find("ada@example.com").await.unwrap().user_id;
                 operator.revoke_tokens(id, OPERATION.into()).await.unwrap();
             }
@@ -190,7 +196,7 @@ async fn a_token_does_not_come_back_when_its_account_is_disabled_and_enabled_or_
         app.post(&path).token(&admin).send().await.expect(200, "");
     }
     let (bob, _) = app.sign_in("bob@example.com").await;
-    let verifier = verifier(&app).await;
+    let verifier = app.verifier().await;
     let ended = Err(VerifyError::Rejected(Rejection::SessionEnded));
     assert_eq!(verifier.verify(&before).await, ended);
     let (later, _) = token(&app, &bob).await;
@@ -210,11 +216,10 @@ async fn nobody_takes_back_the_token_of_another() {
     let (ada, _) = app.sign_in("ada@example.com").await;
     let (bob, _) = app.sign_in("bob@example.com").await;
     let (token, id) = token(&app, &ada).await;
-    // As for one that is revoked already, which he cannot tell from it.
-    revoke(&app, &bob, &id).await.expect(204, "");
+    revoke(&app, &bob, &id).await.expect(404, "not-found");
     revoke(&app, &bob, "nonsense").await.expect(404, "not-found");
     assert!(list(&app, &bob).await.is_empty());
-    assert!(verifier(&app).await.verify(&token).await.is_ok());
+    assert!(app.verifier().await.verify(&token).await.is_ok());
 }
 
 #[tokio::test]
@@ -225,7 +230,7 @@ async fn a_token_ends_at_its_end_and_with_its_account() {
     let ends = json!({"name": "b", "scopes": ["tasks:read"], "expires_at": "2027-01-15T08:01:00Z"});
     let ending = create(&app, &bob, ends).await.expect(201, "").text("/token");
     let (endless, _) = token(&app, &bob).await;
-    let verifier = verifier(&app).await;
+    let verifier = app.verifier().await;
     verifier.verify(&ending).await.unwrap();
     app.clock.advance(60);
     assert_eq!(
@@ -246,7 +251,7 @@ async fn its_last_use_is_noted_to_the_day() {
     let app = App::start().await;
     let (access, _) = app.sign_in("ada@example.com").await;
     let (token, id) = token(&app, &access).await;
-    let (first, second) = (verifier(&app).await, verifier(&app).await);
+    let (first, second) = (app.verifier().await, app.verifier().await);
     first.verify(&token).await.unwrap();
     app.clock.advance(600);
     second.verify(&token).await.unwrap();
@@ -271,7 +276,7 @@ async fn made_up_and_changed_tokens_are_malformed() {
     let app = App::start().await;
     let (access, _) = app.sign_in("ada@example.com").await;
     let (token, _) = token(&app, &access).await;
-    let verifier = verifier(&app).await;
+    let verifier = app.verifier().await;
     let last = token.len() - 1;
     let changed = format!("{}{}", &token[..50], "A".repeat(last - 49));
     for made_up in [format!("taskledger_pat_{}", "A".repeat(107)), changed] {

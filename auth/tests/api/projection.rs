@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use events::{Account, EmailAddress, Event, Session, StreamKind};
+use events::{Account, Aggregate as _, EmailAddress, Event, Session, StreamKind};
 
 use crate::support::App;
 
@@ -30,12 +30,12 @@ impl App {
             ) {
                 (Event::Session(event), StreamKind::Session(id)) => {
                     let state = sessions.remove(&id);
-                    let state = Session::evolve(state, id, &event, version, at).unwrap();
+                    let state = Session::evolve(state, &id, &event, version, at).unwrap();
                     sessions.insert(id, state);
                 }
                 (Event::Account(event), StreamKind::Account(id)) => {
                     let state = accounts.remove(&id);
-                    let state = Account::evolve(state, id, &event, version, at).unwrap();
+                    let state = Account::evolve(state, &id, &event, version, at).unwrap();
                     accounts.insert(id, state);
                 }
                 _ => {}

@@ -1,15 +1,9 @@
 //! The security log of auth: everything in the table of the documentation is written, and nothing else.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{cell::RefCell, collections::BTreeSet, io, sync::Once, time::Duration};
 
 use http::Method;
 use serde_json::{Value, json};
-use tracing::subscriber::DefaultGuard;
 
 use crate::{
     second_factor::{code, confirm, enroll, go_on, remove, wrong},
@@ -20,18 +14,23 @@ const WRONG: &str = "this passphrase is wrong";
 const NEXT: &str = "violet harbour lantern";
 const LAST: &str = "marble bicycle teapot";
 
-/// The security log of this thread, on which everything in a test happens.
-struct SecurityLog {
-    written: Arc<Mutex<Vec<u8>>>,
-    _guard: DefaultGuard,
+thread_local! {
+    /// What is written on this thread, while a [`SecurityLog`] asks for it.
+    static WRITTEN: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
-#[derive(Clone)]
-struct Writer(Arc<Mutex<Vec<u8>>>);
+/// The security log of this thread, on which everything in a test happens.
+struct SecurityLog;
+
+struct Writer;
 
 impl io::Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        WRITTEN.with_borrow_mut(|written| {
+            if let Some(written) = written {
+                written.extend_from_slice(bytes);
+            }
+        });
         Ok(bytes.len())
     }
 
@@ -42,26 +41,33 @@ impl io::Write for Writer {
 
 impl SecurityLog {
     fn begin() -> Self {
-        let written = Arc::new(Mutex::new(Vec::new()));
-        let writer = Writer(Arc::clone(&written));
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_env_filter("security=info")
-            .with_writer(move || writer.clone())
-            .finish();
-        Self {
-            written,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
+        // For all threads: with one for a thread alone, a line may be lost that another thread is the first to write.
+        static SUBSCRIBER: Once = Once::new();
+        SUBSCRIBER.call_once(|| {
+            tracing_subscriber::fmt()
+                .json()
+                .flatten_event(true)
+                .with_env_filter("security=info")
+                .with_writer(|| Writer)
+                .init();
+        });
+        WRITTEN.set(Some(Vec::new()));
+        Self
     }
 
+    #[expect(clippy::unused_self, reason = "only who asked for the log may read it")]
     fn lines(&self) -> Vec<Value> {
-        let written = self.written.lock().unwrap();
-        let text = std::str::from_utf8(&written).unwrap();
+        let written = WRITTEN.with_borrow(|written| written.clone().unwrap_or_default());
+        let text = String::from_utf8(written).unwrap();
         text.lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
+    }
+}
+
+impl Drop for SecurityLog {
+    fn drop(&mut self) {
+        WRITTEN.set(None);
     }
 }
 

@@ -1,9 +1,11 @@
 //! `GET /auth/sessions` and `DELETE /auth/sessions/{id}`
 
+use std::sync::atomic::Ordering;
+
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::App;
+use crate::support::{App, PASSWORD};
 
 async fn list(app: &App, token: &str) -> Vec<Value> {
     let answer = app
@@ -23,7 +25,7 @@ fn ids(items: &[Value]) -> Vec<&str> {
 async fn lists_live_sessions_the_newest_first() {
     let app = App::start().await;
     app.register("ada@example.com").await;
-    let login = json!({"email": "ada@example.com", "password": crate::support::PASSWORD});
+    let login = json!({"email": "ada@example.com", "password": PASSWORD});
     let call = app
         .post("/auth/login")
         .json(&login)
@@ -152,4 +154,17 @@ async fn sessions_of_others_are_not_there() {
             .expect(401, "token-missing");
     }
     app.me(&ada).await.expect(200, "");
+}
+
+#[tokio::test]
+async fn a_login_that_fails_after_its_session_began_leaves_none_open() {
+    let (app, faults) = App::start_faulty().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    faults.lose_next_session_answer.store(true, Ordering::SeqCst);
+    app.login("ada@example.com", PASSWORD)
+        .await
+        .expect(503, "unavailable");
+    let kinds = app.kinds().await;
+    assert_eq!(kinds[kinds.len() - 2..], ["session.started", "session.ended"]);
+    assert_eq!(list(&app, &access).await.len(), 1);
 }

@@ -1,16 +1,19 @@
 //! Guessing passwords: who must wait and for how long, and who need not.
 
+use std::sync::Arc;
+
 use database::{Database, Schema};
+use runtime::Clock as _;
 use serde_json::json;
-use test_support::TestDatabase;
+use test_support::{TestClock, TestDatabase};
 
 use crate::support::{Answer, App, PASSWORD};
 
-const HOME: &str = "203.0.113.7";
-const ELSEWHERE: &str = "198.51.100.9";
-const WRONG: &str = "not-the-right-one";
+pub(crate) const HOME: &str = "203.0.113.7";
+pub(crate) const ELSEWHERE: &str = "198.51.100.9";
+pub(crate) const WRONG: &str = "not-the-right-one";
 
-async fn login_from(app: &App, address: &str, email: &str, password: &str) -> Answer {
+pub(crate) async fn login_from(app: &App, address: &str, email: &str, password: &str) -> Answer {
     app.post("/auth/login")
         .json(&json!({"email": email, "password": password}))
         .header("x-forwarded-for", address)
@@ -18,7 +21,7 @@ async fn login_from(app: &App, address: &str, email: &str, password: &str) -> An
         .await
 }
 
-async fn register_from(app: &App, address: &str, email: &str) {
+pub(crate) async fn register_from(app: &App, address: &str, email: &str) {
     app.post("/auth/register")
         .json(&json!({"email": email, "password": PASSWORD}))
         .header("x-forwarded-for", address)
@@ -28,7 +31,7 @@ async fn register_from(app: &App, address: &str, email: &str) {
 }
 
 /// The wait that a `429` asks for, after checking the rest of it.
-fn wait(answer: Answer) -> i64 {
+pub(crate) fn wait(answer: Answer) -> i64 {
     let answer = answer.expect(429, "rate-limited");
     let seconds = answer.header("retry-after");
     assert_eq!(
@@ -40,7 +43,7 @@ fn wait(answer: Answer) -> i64 {
 }
 
 /// A role like `app`, whose failures take no time.
-async fn quick(app: &App, change: impl FnOnce(&mut auth::Dependencies)) -> App {
+pub(crate) async fn quick(app: &App, change: impl FnOnce(&mut auth::Dependencies)) -> App {
     app.replica(|config, dependencies| {
         config.failed_login_time = std::time::Duration::ZERO;
         change(dependencies);
@@ -94,82 +97,6 @@ async fn postgres_keeps_the_counters_as_well() {
 }
 
 #[tokio::test]
-async fn strangers_cannot_keep_the_owner_out() {
-    let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, "ada@example.com").await;
-    for number in 0..6 {
-        let address = format!("198.51.100.{number}");
-        login_from(&app, &address, "ada@example.com", WRONG).await;
-    }
-    wait(login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD).await);
-    for _ in 0..4 {
-        login_from(&app, HOME, "ada@example.com", WRONG)
-            .await
-            .expect(401, "bad-credentials");
-    }
-    login_from(&app, HOME, "ada@example.com", PASSWORD)
-        .await
-        .expect(200, "");
-    login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD)
-        .await
-        .expect(200, "");
-}
-
-#[tokio::test]
-async fn a_familiar_address_has_to_wait_as_well() {
-    let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, "ada@example.com").await;
-    for _ in 0..5 {
-        login_from(&app, HOME, "ada@example.com", WRONG)
-            .await
-            .expect(401, "bad-credentials");
-    }
-    assert_eq!(wait(login_from(&app, HOME, "ada@example.com", PASSWORD).await), 1);
-}
-
-#[tokio::test]
-async fn a_login_from_anywhere_clears_the_failures_of_every_familiar_address() {
-    let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, "ada@example.com").await;
-    for _ in 0..2 {
-        for _ in 0..4 {
-            login_from(&app, HOME, "ada@example.com", WRONG)
-                .await
-                .expect(401, "bad-credentials");
-        }
-        login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD)
-            .await
-            .expect(200, "");
-    }
-}
-
-#[tokio::test]
-async fn a_new_password_ends_the_waits_of_every_address() {
-    let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, "ada@example.com").await;
-    let elsewhere = login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD)
-        .await
-        .expect(200, "");
-    for _ in 0..5 {
-        login_from(&app, HOME, "ada@example.com", WRONG)
-            .await
-            .expect(401, "bad-credentials");
-    }
-    wait(login_from(&app, HOME, "ada@example.com", PASSWORD).await);
-    let new = "a word that nobody knew";
-    app.post("/auth/me/password")
-        .token(elsewhere.body["access_token"].as_str().unwrap())
-        .json(&json!({"current_password": PASSWORD, "new_password": new}))
-        .header("x-forwarded-for", ELSEWHERE)
-        .send()
-        .await
-        .expect(204, "");
-    login_from(&app, HOME, "ada@example.com", new)
-        .await
-        .expect(200, "");
-}
-
-#[tokio::test]
 async fn after_a_hundred_failures_in_a_row_only_a_familiar_address_gets_in() {
     let app = quick(&App::start().await, |_| {}).await;
     register_from(&app, HOME, "ada@example.com").await;
@@ -188,155 +115,10 @@ async fn after_a_hundred_failures_in_a_row_only_a_familiar_address_gets_in() {
 }
 
 /// Sets every counter to this many failures in a row whose wait is over. Returns how many counters there are.
-async fn let_failures_become(app: &App, failures: u64) -> u64 {
+pub(crate) async fn let_failures_become(app: &App, failures: u64) -> u64 {
     const SQL: &str = "UPDATE authentication_failures SET failures = $1, blocked_until = 0";
     let operations = &app.dependencies.operations;
     operations.execute(SQL, &[failures.into()]).await.unwrap()
-}
-
-async fn a_login_from_anywhere_ends_the_waits_of_every_address(app: &App) {
-    register_from(app, HOME, "ada@example.com").await;
-    let office = "203.0.113.8";
-    login_from(app, office, "ada@example.com", PASSWORD)
-        .await
-        .expect(200, "");
-    for from in [office, ELSEWHERE] {
-        // A client at the owner's address, and strangers.
-        for address in [HOME, ELSEWHERE] {
-            login_from(app, address, "ada@example.com", WRONG)
-                .await
-                .expect(401, "bad-credentials");
-        }
-        assert_eq!(let_failures_become(app, 100).await, 2);
-        assert_eq!(
-            wait(login_from(app, HOME, "ada@example.com", PASSWORD).await),
-            24 * 3_600
-        );
-        if from == ELSEWHERE {
-            let_failures_become(app, 99).await;
-            login_from(app, HOME, "ada@example.com", WRONG).await;
-        }
-        login_from(app, from, "ada@example.com", PASSWORD)
-            .await
-            .expect(200, "");
-        login_from(app, HOME, "ada@example.com", PASSWORD)
-            .await
-            .expect(200, "");
-        login_from(app, ELSEWHERE, "ada@example.com", WRONG)
-            .await
-            .expect(401, "bad-credentials");
-        assert_eq!(let_failures_become(app, 1).await, 1, "the others are forgotten");
-    }
-}
-
-#[tokio::test]
-async fn whoever_shares_an_address_locks_the_owner_out_of_it_until_they_log_in_from_another_one() {
-    let app = quick(&App::start().await, |_| {}).await;
-    a_login_from_anywhere_ends_the_waits_of_every_address(&app).await;
-}
-
-#[tokio::test]
-async fn postgres_forgets_the_failures_of_every_address_as_well() {
-    let server = TestDatabase::create().await;
-    let operations = Database::open(server.url().as_str(), Schema::Operations, 4)
-        .await
-        .unwrap();
-    let app = quick(&App::start().await, |dependencies| {
-        dependencies.operations = operations;
-    })
-    .await;
-    a_login_from_anywhere_ends_the_waits_of_every_address(&app).await;
-}
-
-/// Strangers fail at the account until they must wait.
-async fn let_strangers_fail(app: &App) {
-    for number in 0..5 {
-        let address = format!("192.0.2.{number}");
-        login_from(app, &address, "ada@example.com", WRONG)
-            .await
-            .expect(401, "bad-credentials");
-    }
-}
-
-#[tokio::test]
-async fn after_a_change_only_the_address_it_came_from_is_familiar() {
-    let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, ELSEWHERE, "ada@example.com").await;
-    let entered = login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD).await;
-    let token = entered.text("/access_token");
-    let new = "a word that nobody knew";
-    let body = json!({"current_password": PASSWORD, "new_password": new});
-    let change = async || {
-        let call = app.post("/auth/me/password").token(&token).json(&body);
-        call.header("x-forwarded-for", HOME).send().await
-    };
-    // The second one repeats the first, whose answer may have been lost.
-    for _ in 0..2 {
-        change().await.expect(204, "");
-        let_strangers_fail(&app).await;
-        wait(login_from(&app, ELSEWHERE, "ada@example.com", new).await);
-        login_from(&app, HOME, "ada@example.com", new)
-            .await
-            .expect(200, "");
-        login_from(&app, ELSEWHERE, "ada@example.com", new)
-            .await
-            .expect(200, "");
-    }
-}
-
-#[tokio::test]
-async fn after_a_reset_no_address_is_familiar_before_somebody_has_logged_in_from_it() {
-    let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, "ada@example.com").await;
-    login_from(&app, HOME, "ada@example.com", PASSWORD)
-        .await
-        .expect(200, "");
-    let token = app.offer_reset("ada@example.com", false).await.token.to_string();
-    let new = "a word that nobody knew";
-    app.post("/auth/reset")
-        .json(&json!({"reset_token": token, "new_password": new}))
-        .header("x-forwarded-for", HOME)
-        .send()
-        .await
-        .expect(204, "");
-    let_strangers_fail(&app).await;
-    wait(login_from(&app, HOME, "ada@example.com", new).await);
-    app.clock.advance(1);
-    login_from(&app, HOME, "ada@example.com", new)
-        .await
-        .expect(200, "");
-    let_strangers_fail(&app).await;
-    login_from(&app, HOME, "ada@example.com", new)
-        .await
-        .expect(200, "");
-}
-
-/// The number of days with logins from each familiar address, of any account.
-async fn days_of_addresses(app: &App) -> Vec<i64> {
-    let sql = "SELECT days FROM familiar_addresses ORDER BY days";
-    let rows = app.dependencies.operations.fetch_all(sql, &[]).await.unwrap();
-    rows.iter().map(|row| row.integer("days").unwrap()).collect()
-}
-
-#[tokio::test]
-async fn an_address_counts_for_more_with_each_day_on_which_somebody_logs_in_from_it() {
-    let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, "ada@example.com").await;
-    assert_eq!(days_of_addresses(&app).await, [0]);
-    let log_in = async |address| {
-        let answer = login_from(&app, address, "ada@example.com", PASSWORD).await;
-        answer.expect(200, "").text("/access_token")
-    };
-    for day in 1..4 {
-        let at_once = futures::future::join_all((0..4).map(|_| log_in(HOME))).await;
-        let enroll = app.post("/auth/me/totp").token(&at_once[0]);
-        let enroll = enroll.json(&json!({"password": PASSWORD}));
-        enroll.send().await.expect(200, "");
-        assert_eq!(days_of_addresses(&app).await, [day]);
-        app.clock.advance(24 * 3_600);
-    }
-    log_in(ELSEWHERE).await;
-    assert_eq!(days_of_addresses(&app).await, [1, 3]);
 }
 
 #[tokio::test]
@@ -494,4 +276,64 @@ async fn counters_that_cannot_be_kept_are_503() {
     app.login("ada@example.com", PASSWORD)
         .await
         .expect(503, "unavailable");
+}
+
+/// The database can be read, and one table or the other takes nothing more.
+#[tokio::test]
+async fn there_are_no_attempts_until_a_failure_can_be_counted() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    let operations = &app.dependencies.operations;
+    let login = async |address: &str, password: &str| {
+        login_from(&app, address, "ada@example.com", password)
+            .await
+            .status
+    };
+    for (table, address) in [
+        ("authentication_failures", HOME),
+        ("authentication_failures", ELSEWHERE),
+        ("address_allowances", ELSEWHERE),
+    ] {
+        let full = format!(
+            "CREATE TRIGGER is_full BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'it is full'); END"
+        );
+        operations.execute(&full, &[]).await.unwrap();
+        assert_eq!(login(address, WRONG).await, 503, "{table}, {address}");
+        for password in [WRONG, PASSWORD] {
+            assert_eq!(login(HOME, password).await, 503, "{table}, {address}");
+        }
+        if table == "address_allowances" {
+            // It is not counted again by everybody who tries meanwhile.
+            let most = "SELECT MAX(failures) AS failures FROM authentication_failures";
+            let most = operations.fetch_optional(most, &[]).await.unwrap().unwrap();
+            assert_eq!(most.unsigned("failures").unwrap(), 1);
+        }
+        operations.execute("DROP TRIGGER is_full", &[]).await.unwrap();
+        assert_eq!(login(HOME, PASSWORD).await, 200, "{table}, {address}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_failed_where_the_clock_is_a_day_ahead_waits_no_longer_than_any_other() {
+    let app = quick(&App::start().await, |_| {}).await;
+    let ahead = app.clock.now().plus_seconds(24 * 3_600);
+    let ahead = Arc::new(TestClock::standing_at(ahead));
+    let other = quick(&app, |dependencies| dependencies.clock = ahead).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    for _ in 0..5 {
+        let guess = login_from(&other, "192.0.2.1", "ada@example.com", WRONG).await;
+        guess.expect(401, "bad-credentials");
+    }
+    for number in 0..100 {
+        let guess = login_from(&other, ELSEWHERE, &format!("nobody{number}@example.com"), WRONG).await;
+        guess.expect(401, "bad-credentials");
+    }
+    // The first is about the account, the other about the address.
+    let right = async || login_from(&app, "192.0.2.1", "ada@example.com", PASSWORD).await;
+    let elsewhere = async || login_from(&app, ELSEWHERE, "somebody@example.com", WRONG).await;
+    assert_eq!(wait(right().await), 900);
+    assert_eq!(wait(elsewhere().await), 900);
+    app.clock.advance(900);
+    right().await.expect(200, "");
+    elsewhere().await.expect(401, "bad-credentials");
 }

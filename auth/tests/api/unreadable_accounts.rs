@@ -57,7 +57,7 @@ async fn damaged(app: &App) {
         assert_eq!(addresses[0], "root@example.com", "{limit} a page");
         assert_eq!(addresses[1..], left, "{limit} a page");
     }
-    let metrics = app.dependencies.metrics.encode();
+    let metrics = app.metrics().await;
     let mut counts = metrics
         .lines()
         .filter(|line| line.starts_with("taskledger_auth_unreadable_rows_total"));

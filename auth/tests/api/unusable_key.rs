@@ -10,7 +10,8 @@ use serde_json::json;
 use test_support::eventually;
 
 use crate::{
-    erase_me::{operation_begun, operation_is_concluded},
+    interrupted_erasure::{operation_begun, operation_is_concluded},
+    program_tokens,
     support::{App, OPERATION, PASSWORD},
 };
 
@@ -71,9 +72,9 @@ async fn a_damaged_or_lost_key_concerns_nobody_else_and_its_person_can_be_erased
         app.sign_in("new@example.com").await;
 
         let by_operator = async |person: &str| {
-            let holder = app.operator().find_also_erased(person).await.unwrap();
+            let holder = app.operator().await.find_also_erased(person).await.unwrap();
             assert_eq!((holder.user_id, holder.email.as_deref()), (ada, None));
-            let erased = app.operator().erase(ada, OPERATION.into()).await;
+            let erased = app.operator().await.erase(ada, OPERATION.into()).await;
             assert!(erased.unwrap().changed);
         };
         match erased_by {
@@ -89,8 +90,8 @@ async fn a_damaged_or_lost_key_concerns_nobody_else_and_its_person_can_be_erased
         app.me(&access).await.expect(401, "session-ended");
         app.login(ADA, PASSWORD).await.expect(401, "bad-credentials");
         app.register(ADA).await.expect(201, "");
-        let root = app.operator().find(ROOT).await.unwrap().user_id;
-        let last = app.operator().erase(root, OPERATION.into()).await;
+        let root = app.operator().await.find(ROOT).await.unwrap().user_id;
+        let last = app.operator().await.erase(root, OPERATION.into()).await;
         assert!(last.unwrap_err().to_string().contains("last admin"));
         // Now everything can be read, and an erased person needs no key.
         assert!(app.kinds().await.iter().any(|kind| kind == "account.erased"));
@@ -105,11 +106,27 @@ async fn the_last_admin_stays_and_so_does_what_is_left_of_the_key() {
     let keys = app.keys_database().await;
     strike(&keys, DAMAGES[3], id).await;
     let app = app.restarted().await;
-    let refused = app.operator().erase(id, OPERATION.into()).await;
+    let refused = app.operator().await.erase(id, OPERATION.into()).await;
     assert!(refused.unwrap_err().to_string().contains("last admin"));
     let mended = "UPDATE data_keys SET master_key = (SELECT id FROM master_keys) WHERE subject = $1";
     strike(&keys, mended, id).await;
     app.restarted().await.me(&root).await.expect(200, "");
+}
+
+#[tokio::test]
+async fn programs_of_whose_key_is_damaged_or_lost_go_on() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in(ADA).await;
+    let ada = id_of(&app, &access).await;
+    let (program, _) = program_tokens::token(&app, &access).await;
+    let keys = app.keys_database().await;
+    for damage in [DAMAGES[1], DAMAGES[0]] {
+        strike(&keys, damage, ada).await;
+        let app = app.restarted().await;
+        // The token is good, and auth itself serves no program.
+        let answer = app.get("/auth/me").token(&program).send().await;
+        answer.expect(403, "forbidden");
+    }
 }
 
 /// An erasure destroyed a damaged key, and the process ended before the log had the erasure.
@@ -144,7 +161,11 @@ async fn the_command_that_gave_up_a_key_and_was_killed_is_concluded() {
     strike(&app.keys_database().await, DAMAGES[1], id).await;
     let (app, faults) = app.restarted_faulty().await;
     faults.appends_left.store(0, Ordering::SeqCst);
-    app.operator().erase(id, OPERATION.into()).await.unwrap_err();
+    app.operator()
+        .await
+        .erase(id, OPERATION.into())
+        .await
+        .unwrap_err();
     faults.appends_left.store(usize::MAX, Ordering::SeqCst);
     operation_is_concluded(&app, &operation, id).await;
 }

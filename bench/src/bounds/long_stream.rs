@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use auth_client::messages::{CheckReply, CheckRequest, VERIFY_QUEUE, Verdict};
 use bus::{Bus, RabbitBus};
 use event_store::EventStore;
@@ -19,6 +19,8 @@ use crate::{client::Person, limits::median, log, system::System};
 const STEP: u64 = 1_000;
 /// Number of requests of one measurement.
 const REQUESTS: usize = 200;
+/// The title that each event gives the task.
+const NEW_TITLE: &str = "Grow older";
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Request {
@@ -45,6 +47,8 @@ pub(super) struct Side {
     /// The same person with a connection to auth.
     at_auth: Person,
     task: String,
+    /// Number of events of the task, which is its version.
+    length: u64,
 }
 
 impl Side {
@@ -58,7 +62,7 @@ impl Side {
         let task = answer.member("/id")?;
         let id: TaskId = task.parse()?;
         let renamed: TaskEvent = TaskRenamed {
-            title: "Grow older".to_owned(),
+            title: NEW_TITLE.to_owned(),
         }
         .into();
         grow(
@@ -99,6 +103,7 @@ impl Side {
             person,
             at_auth,
             task,
+            length,
         })
     }
 
@@ -125,9 +130,10 @@ impl Side {
                 Request::Login => drop(self.at_auth.log_in().await?),
                 Request::NoOp => {
                     let path = format!("/tasks/{}", self.task);
-                    self.person
-                        .send(Method::PATCH, &path, Some(&json!({})), &[])
-                        .await?;
+                    let equal = json!({"title": NEW_TITLE});
+                    let answer = self.person.send(Method::PATCH, &path, Some(&equal), &[]).await?;
+                    let version = answer.headers.get("etag").context("no ETag")?;
+                    ensure!(*version == format!("\"{}\"", self.length), "{version:?}");
                 }
                 Request::Refused => {
                     let path = format!("/tasks/{}/complete", self.task);

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::ensure;
 use hdrhistogram::Histogram;
 use http::Method;
 use tokio::{
@@ -19,7 +20,8 @@ use super::{
 };
 use crate::{
     client::Person,
-    limits, print,
+    limits,
+    output::{print, verdict},
     system::{System, UNLIMITED},
 };
 
@@ -27,7 +29,7 @@ use crate::{
 const RATE: u32 = 1_000;
 const WORKERS: u32 = 20;
 /// Maximum ratio of the gateway's added latency to nginx's.
-const MOST: f64 = 1.3;
+const MAX_RATIO: f64 = 1.3;
 
 pub(super) async fn run(
     system: &mut System,
@@ -68,11 +70,11 @@ pub(super) async fn run(
 fn compared(of_gateway: f64, of_nginx: f64) -> String {
     // No proxy saves time, so a negative value means that the noise is larger than the difference.
     if of_gateway <= 0.0 || of_nginx <= 0.0 {
-        return format!("NOT MEASURED, at most {MOST}: a proxy seems to save time");
+        return format!("NOT MEASURED, at most {MAX_RATIO}: a proxy seems to save time");
     }
     let ratio = of_gateway / of_nginx;
-    let verdict = if ratio <= MOST { "" } else { "  MISSED" };
-    format!("{ratio:.2} times, at most {MOST}{verdict}")
+    let verdict = verdict(ratio <= MAX_RATIO);
+    format!("{ratio:.2} times, at most {MAX_RATIO}{verdict}")
 }
 
 /// The latencies in µs of requests that start at [`RATE`], however long they take.
@@ -99,6 +101,12 @@ async fn at_rate(person: &Person, address: &str, span: Duration) -> anyhow::Resu
     while let Some(worker) = workers.join_next().await {
         times.add(worker??)?;
     }
+    // At another load the latency would be another one.
+    let rate = times.len() as f64 / span.as_secs_f64();
+    ensure!(
+        rate > 0.9 * f64::from(RATE),
+        "only {rate:.0} requests a second instead of {RATE}"
+    );
     Ok(times)
 }
 

@@ -12,16 +12,16 @@ use super::{
     wrk,
 };
 use crate::{
-    print,
+    output::{print, verdict},
     system::{System, UNLIMITED},
 };
 
 const IDLE: usize = 10_000;
 /// Number of source addresses.
 const SOURCES: usize = 50;
-const MOST_AT_START: f64 = 20.0;
+const MAX_MIB_AT_START: f64 = 20.0;
 /// Maximum MiB of memory.
-const MOST: f64 = 200.0;
+const MAX_MIB: f64 = 200.0;
 
 /// A `wrk` script that sends a new client address with each request, beginning with number N.
 const NEW_ADDRESSES: &str = "local n = N\n\
@@ -42,15 +42,15 @@ pub(super) async fn run(system: &mut System, upstream: &Nginx, addresses: u64) -
     let gateway = in_front_of(system, upstream, &policy, &settings).await?;
     let at_start = system.memory_beside()?;
     let of_files = system.memory_of_files_beside()?;
-    let judged = verdict(at_start, MOST_AT_START);
+    let judged = verdict(at_start <= MAX_MIB_AT_START);
     print(&format!(
-        "memory of the gateway after the start: {at_start:.1} MiB, at most {MOST_AT_START}{judged}; {of_files:.1} of them are pages of the program file"
+        "memory of the gateway after the start: {at_start:.1} MiB, at most {MAX_MIB_AT_START}{judged}; {of_files:.1} of them are pages of the program file"
     ));
     let idle = connect_all(&gateway).await?;
     let with_idle = system.memory_beside()?;
-    let judged = verdict(with_idle, MOST);
+    let judged = verdict(with_idle <= MAX_MIB);
     print(&format!(
-        "with {} connections on which nothing happens: {with_idle:.1} MiB, at most {MOST}{judged}; {:.1} KiB for each",
+        "with {} connections on which nothing happens: {with_idle:.1} MiB, at most {MAX_MIB}{judged}; {:.1} KiB for each",
         idle.len(),
         (with_idle - at_start) * 1024.0 / idle.len() as f64
     ));
@@ -64,15 +64,11 @@ pub(super) async fn run(system: &mut System, upstream: &Nginx, addresses: u64) -
         seen += outcome.requests;
     }
     let after = system.memory_beside()?;
-    let judged = verdict(after, MOST);
+    let judged = verdict(after <= MAX_MIB);
     print(&format!(
-        "after requests of {seen} addresses: {after:.1} MiB, at most {MOST}{judged}; what limits remember has its size from the start"
+        "after requests of {seen} addresses: {after:.1} MiB, at most {MAX_MIB}{judged}; what limits remember has its size from the start"
     ));
     system.stop_beside()
-}
-
-fn verdict(mib: f64, most: f64) -> &'static str {
-    if mib <= most { "" } else { "  MISSED" }
 }
 
 /// Connects from several addresses, since the number for each is limited.

@@ -35,6 +35,7 @@ impl Nginx {
     }
 
     /// Starts a proxy with a limit for each address and one for each token, which are not reached, and a log in JSON.
+    /// It gathers lines up to the size that the gateway writes at once.
     pub(super) fn limited_and_logged(upstream: &Self) -> anyhow::Result<Self> {
         let zones = "limit_req_zone $binary_remote_addr zone=address:10m rate=1000000r/s; \
                      limit_req_zone $http_authorization zone=user:10m rate=1000000r/s; \
@@ -42,7 +43,7 @@ impl Nginx {
                      \"client\":\"$remote_addr\",\"method\":\"$request_method\",\"path\":\"$uri\",\"status\":$status,\
                      \"bytes\":$body_bytes_sent,\"duration\":$request_time,\"upstream\":\"$upstream_response_time\",\
                      \"limit\":\"$limit_req_status\",\"user_agent\":\"$http_user_agent\"}';";
-        let limits = "access_log access.log lines; limit_req zone=address burst=100000 nodelay; \
+        let limits = "access_log access.log lines buffer=4k flush=1s; limit_req zone=address burst=100000 nodelay; \
                       limit_req zone=user burst=100000 nodelay;";
         Self::start(&format!("{zones} {}", keep_alive(upstream)), limits, PASS)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::print;
+use crate::output::{print, verdict};
 
 /// The number and the duration of the measurements.
 #[derive(Debug, Clone, Copy)]
@@ -61,16 +61,16 @@ impl Ratio {
             Wanted::AtMost(bound) => (format!("at most {bound}"), ratio <= bound),
             Wanted::Known => (String::new(), true),
         };
-        let verdict = if held { "" } else { "  MISSED" };
         let figures = |value: f64| match unit {
             "ms" => format!("{value:.2} ms"),
             "s" => format!("{value:.2} s"),
             unit => format!("{value:.0}{unit}"),
         };
         print(&format!(
-            "{name:<54} {:>10} {:>10} {ratio:>6.2}  {span:<11} {wanted}{verdict}",
+            "{name:<54} {:>10} {:>10} {ratio:>6.2}  {span:<11} {wanted}{}",
             figures(measured),
-            figures(limit)
+            figures(limit),
+            verdict(held)
         ));
     }
 }

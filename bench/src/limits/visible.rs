@@ -14,8 +14,8 @@ use http::Method;
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
     options::{
-        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
-        QueueDeleteOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+        QueueDeclareOptions, QueueDeleteOptions,
     },
     types::{AMQPValue, FieldTable},
 };
@@ -39,6 +39,9 @@ const SENDERS: u32 = 50;
 const PACE: Duration = Duration::from_millis(100);
 /// Number of queues, which is the projector's number of partitions.
 const QUEUES: u32 = 4;
+
+/// Number of messages that are delivered before they are acknowledged, as for the projector.
+const AT_ONCE: u16 = 64;
 
 type Latencies = Arc<Mutex<Histogram<u64>>>;
 
@@ -166,7 +169,8 @@ async fn publish(channel: Channel, queue: String, number: u32, begin: Instant, s
     }
 }
 
-/// Takes messages one by one, commits a row for each, and records the time since it was sent.
+/// Takes the messages that have arrived, commits a row for each in one transaction, and records the time since each was
+/// sent.
 async fn consumer(
     queue: &str,
     url: &str,
@@ -182,7 +186,8 @@ async fn consumer(
         ..QueueDeclareOptions::default()
     };
     channel.queue_declare(queue.into(), options, kind).await?;
-    let mut messages = channel
+    channel.basic_qos(AT_ONCE, BasicQosOptions::default()).await?;
+    let messages = channel
         .basic_consume(
             queue.into(),
             "bench".into(),
@@ -190,23 +195,28 @@ async fn consumer(
             FieldTable::default(),
         )
         .await?;
+    let mut batches = messages.ready_chunks(AT_ONCE.into());
     let mut postgres = PgConnection::connect(url).await?;
     Ok(tokio::spawn(async move {
         // The connection is kept as long as its channel is used.
         let _connection = connection;
-        while let Some(message) = messages.next().await {
-            let message = message?;
-            sqlx::query("INSERT INTO messages (id) VALUES ($1)")
-                .bind(Uuid::now_v7())
+        while let Some(batch) = batches.next().await {
+            let batch = batch.into_iter().collect::<Result<Vec<_>, _>>()?;
+            sqlx::query("INSERT INTO messages (id) SELECT unnest($1::uuid[])")
+                .bind(batch.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
                 .execute(&mut postgres)
                 .await?;
-            let sent = message
-                .data
-                .first_chunk()
-                .map(|bytes| u128::from_le_bytes(*bytes));
-            let sent = Duration::from_nanos(u64::try_from(sent.context("no time")?)?);
-            record(&latencies, begin + sent)?;
-            message.ack(BasicAckOptions::default()).await?;
+            for message in &batch {
+                let sent = message
+                    .data
+                    .first_chunk()
+                    .map(|bytes| u128::from_le_bytes(*bytes));
+                let sent = Duration::from_nanos(u64::try_from(sent.context("no time")?)?);
+                record(&latencies, begin + sent)?;
+            }
+            if let Some(last) = batch.last() {
+                last.ack(BasicAckOptions { multiple: true }).await?;
+            }
         }
         Ok(())
     }))

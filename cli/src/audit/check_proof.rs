@@ -1,4 +1,4 @@
-//! Checking the proof of one event, with nothing but the public key.
+//! Checks the proof of one event with the public key only.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -11,9 +11,10 @@ use transparency_log::{InclusionProof, VerifierKey, entry_hash, leaf_hash};
 use super::input::read;
 use crate::output;
 
-/// What is said of a line that does not show its payload.
+/// The message about an event whose payload is withheld.
 const WITHHELD: &str =
     "withheld: its payload, which holds a secret; what the line shows of it is covered by no hash";
+/// The message about an event whose payload was dropped.
 const DROPPED: &str = "dropped: its payload, of which the log has kept only the hash";
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! Files that a command is given.
+//! Reads files that are given as arguments.
 
 use std::{
     fs::File,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use log_transfer::MOST_LINE_BYTES;
+use log_transfer::MAX_LINE_BYTES;
 
 /// The text of a file, or of the standard input for `-`: a checkpoint, a proof, or a line of an export.
 pub(super) fn read(path: &Path) -> anyhow::Result<String> {
@@ -19,15 +19,15 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
 
 fn read_text(input: impl Read) -> anyhow::Result<String> {
     let mut text = String::new();
-    let length = input.take(MOST_LINE_BYTES).read_to_string(&mut text)?;
+    let length = input.take(MAX_LINE_BYTES).read_to_string(&mut text)?;
     ensure!(
-        (length as u64) < MOST_LINE_BYTES,
-        "it is longer than {MOST_LINE_BYTES} bytes"
+        (length as u64) < MAX_LINE_BYTES,
+        "it is longer than {MAX_LINE_BYTES} bytes"
     );
     Ok(text)
 }
 
-/// A file, to be read.
+/// Opens a file for reading.
 pub(super) fn open(path: &Path) -> anyhow::Result<File> {
     File::open(path).with_context(|| format!("cannot read {}", path.display()))
 }

@@ -1,12 +1,13 @@
-//! Showing the public keys of the audit tree.
+//! Shows the public keys of the audit tree.
 
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use audit_tree::SigningKeys;
 use clap::Args;
 use transparency_log::{Algorithm, VerifierKey};
 
+use super::newest_tree::newest_tree;
 use crate::{output, platform, settings::Settings};
 
 #[derive(Debug, Args)]
@@ -20,7 +21,7 @@ impl Key {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         for key in keys(settings).await? {
             if self.pem {
-                crate::print(&key.to_pem()?);
+                output::text(&key.to_pem()?)?;
             } else {
                 output::line(&key.to_string())?;
             }
@@ -29,13 +30,10 @@ impl Key {
     }
 }
 
-/// The public keys of the tree that grows.
+/// The public keys of the newest tree.
 pub(super) async fn keys(settings: &Settings) -> anyhow::Result<Vec<VerifierKey>> {
-    let tree = platform::existing_audit_tree(&settings.storage).await?;
-    let tree = tree
-        .newest()
-        .await?
-        .context("there is no audit tree yet: start the system once")?;
+    let audit = platform::existing_audit_tree(&settings.storage).await?;
+    let tree = newest_tree(&audit).await?;
     let directory = settings.audit_keys_dir();
     let signers = SigningKeys::read(&directory)?.signers(&tree.origin, Algorithm::Ed25519)?;
     ensure!(

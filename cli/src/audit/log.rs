@@ -12,10 +12,10 @@ use serde_json::json;
 
 use crate::{output, platform, settings::Settings};
 
-/// How often somebody who follows looks for more.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The pause between two queries for new events with `--follow`.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Beyond the end of every log.
+/// A position after the end of every log.
 const END: u64 = i64::MAX as u64;
 
 const HEADS: [&str; 12] = [
@@ -54,10 +54,10 @@ pub(crate) struct Log {
     #[arg(long, value_name = "POSITION")]
     same_request: Option<u64>,
     /// Only what was recorded then or later: a day or an instant
-    #[arg(long, value_parser = instant)]
+    #[arg(long, value_parser = Due::parse_start)]
     from: Option<Timestamp>,
     /// Only what was recorded earlier than that
-    #[arg(long, value_parser = instant)]
+    #[arg(long, value_parser = Due::parse_start)]
     to: Option<Timestamp>,
     /// So many of the newest
     #[arg(long, short = 'n', default_value_t = 50, value_name = "N")]
@@ -80,18 +80,11 @@ enum Format {
     Csv,
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
-    match text.parse::<Due>() {
-        Ok(instant) => Ok(instant.starts_at()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 impl Log {
     pub(super) async fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let read_models = &platform::existing_read_models(&settings.storage).await?;
         let filter = self.filter(read_models).await?;
-        // Before the first look: what is projected after it is told by those that follow.
+        // This is read first, so that nothing that is projected later is left out when following.
         let mut complete = projector::completed(read_models).await?;
         let mut entries = newest(read_models, &filter, self.lines).await?;
         entries.reverse();
@@ -99,8 +92,8 @@ impl Log {
         if !self.follow {
             return Ok(ExitCode::SUCCESS);
         }
-        // Parts of the log are projected apart from each other: above the position up to which all of it is there, what has
-        // been told is remembered.
+        // Partitions are projected independently. The positions that were shown are remembered beyond the one up to
+        // which all partitions are complete.
         let (there, _) = read_on(read_models, &filter, complete, END).await?;
         let mut told: BTreeSet<u64> = there.iter().map(|entry| entry.position).collect();
         loop {
@@ -117,7 +110,7 @@ impl Log {
             }
             complete = now_complete;
             told = told.split_off(&(complete + 1));
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 

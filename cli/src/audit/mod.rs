@@ -1,9 +1,10 @@
-//! Proving that nothing in the log was changed: to the operator, and to auditors who have nothing but a public key.
+//! Proves that nothing in the log was changed, to the operator and to auditors who have only a public key.
 
 mod check_proof;
 mod input;
 mod key;
 mod log;
+mod newest_tree;
 mod prove;
 mod rotate_key;
 mod verify;
@@ -28,8 +29,8 @@ pub(crate) enum Command {
     RotateKey(rotate_key::RotateKey),
     /// Compute the audit tree again and compare; exit code 1 if anything differs, with the first position that does
     ///
-    /// Compares the log with every hash that was kept of it and with every checkpoint that was signed. May run beside a system
-    /// at work. With --export it needs no system, but the public key and a checkpoint.
+    /// Compares the log with every hash that was kept of it and with every checkpoint that was signed. May run beside a
+    /// system at work. With --export it needs no system, but the public key and a checkpoint.
     Verify(verify::Verify),
     /// Prove that an event is in the log, for whoever has the public key (C2SP tlog-proof)
     Prove(prove::Prove),

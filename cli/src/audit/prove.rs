@@ -1,4 +1,4 @@
-//! Proving one event.
+//! Makes the proof that an event is in the log.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,8 @@ use ::events::StoredEvent;
 use anyhow::Context;
 use clap::Args;
 
-use crate::{platform, settings::Settings};
+use super::newest_tree::newest_tree;
+use crate::{output, platform, settings::Settings};
 
 #[derive(Debug, Args)]
 pub(crate) struct Prove {
@@ -22,10 +23,7 @@ impl Prove {
         let storage = &settings.storage;
         let store = platform::existing_event_store(storage).await?;
         let audit = platform::existing_audit_tree(storage).await?;
-        let tree = audit
-            .newest()
-            .await?
-            .context("there is no audit tree yet: start the system once")?;
+        let tree = newest_tree(&audit).await?;
         let signed = audit
             .last_checkpoint(&tree)
             .await?
@@ -47,7 +45,7 @@ impl Prove {
             let page = store.stored_page(after, 1).await?;
             proof.extra = page.events.first().map(StoredEvent::canonical);
         }
-        crate::print(&proof.to_string());
+        output::text(&proof.to_string())?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,13 +1,13 @@
-//! Making a new key for the audit tree, beside the old.
+//! Makes a new key for the audit tree, beside the old one.
 
 use std::process::ExitCode;
 
 use ::events::UserId;
-use anyhow::Context as _;
 use audit_tree::SigningKeys;
 use clap::Args;
 use transparency_log::Algorithm;
 
+use super::newest_tree::newest_tree;
 use crate::{
     operation::{Attribution, Conclusion},
     output, platform,
@@ -23,19 +23,18 @@ pub(crate) struct RotateKey {
 impl RotateKey {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let store = platform::existing_event_store(&settings.storage).await?;
-        let tree = platform::existing_audit_tree(&settings.storage).await?;
-        let tree = tree.newest().await?;
-        let tree = tree.context("there is no audit tree yet: start the system once")?;
+        let audit = platform::existing_audit_tree(&settings.storage).await?;
+        let tree = newest_tree(&audit).await?;
         let directory = settings.audit_keys_dir();
         let rotate = async |_| {
             let path = SigningKeys::add(&directory)?;
             let signer = SigningKeys::read(&directory)?.newest(&tree.origin, Algorithm::Ed25519)?;
             let key = signer.verifier().to_string();
-            output::line(&format!(
+            output::say(&format!(
                 "{key}\nis in {}. Checkpoints have its signature, too, once every projector has it and was restarted. Delete \
                  the old key when everybody knows the new one.",
                 path.display()
-            ))?;
+            ));
             Ok(Conclusion::succeeded().with_result(key))
         };
         let command = "audit rotate-key";

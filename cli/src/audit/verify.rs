@@ -1,4 +1,4 @@
-//! Computing the whole tree again: from the log, or from an export without a system.
+//! Verifies the log with the audit tree, or an export without a system.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use audit_tree::{AuditTree, Kept, LastSigned, Verification};
+use audit_tree::{AuditTree, KeptRecords, LastSigned, Verification};
 use clap::Args;
 use log_transfer::Reader;
 use serde_json::json;
@@ -49,7 +49,7 @@ impl Verify {
             true => key::keys(settings).await?,
             false => self.key.clone(),
         };
-        let mut kept = Kept::default();
+        let mut kept = KeptRecords::default();
         for path in &self.checkpoint {
             let checkpoint = checkpoint(path, &keys).with_context(|| path.display().to_string())?;
             kept.checkpoints.push(checkpoint);
@@ -124,8 +124,8 @@ impl Verify {
     }
 }
 
-/// Adds what was signed last with the keys that are here, if that is remembered and may be read.
-async fn remember(kept: &mut Kept, tree: &AuditTree, keys: &Path) -> anyhow::Result<()> {
+/// Adds the last checkpoint that was signed with the keys of this host, if there is one and the directory can be read.
+async fn remember(kept: &mut KeptRecords, tree: &AuditTree, keys: &Path) -> anyhow::Result<()> {
     let Some(tree) = tree.newest().await?.filter(|_| fs::read_dir(keys).is_ok()) else {
         return Ok(());
     };
@@ -143,8 +143,8 @@ fn checkpoint(path: &Path, keys: &[VerifierKey]) -> anyhow::Result<Checkpoint> {
     Ok(Checkpoint::open(&note, keys)?)
 }
 
-/// Adds the entries of the events whose payloads the export in a file shows.
-fn add_entries(path: &Path, kept: &mut Kept) -> anyhow::Result<()> {
+/// Adds the hashes of the events whose payloads are in the export in a file.
+fn add_entries(path: &Path, kept: &mut KeptRecords) -> anyhow::Result<()> {
     let mut reader = Reader::new(BufReader::new(open(path)?));
     while let Some(event) = reader.next_event()? {
         if !event.data_dropped && !event.is_withheld() {

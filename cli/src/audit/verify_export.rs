@@ -1,4 +1,4 @@
-//! Computing the whole tree again from an export, without a system.
+//! Verifies an export of the log with checkpoints, without a system.
 
 use std::{
     io::{self, BufRead, BufReader},
@@ -6,18 +6,19 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use audit_tree::{DroppedEvents, EventHeader, Kept, Verification};
+use audit_tree::{DroppedEvents, EventHeader, KeptRecords, Verification};
 use log_transfer::{ExportedEvent, Line, read_line};
 use transparency_log::{Checkpoint, Edge, entry_hash, leaf_hash};
 
 use super::input::open;
 
-/// No more differences are told of than these.
-const MOST_DIFFERENCES: usize = 10;
+/// The most differences that are reported.
+const MAX_DIFFERENCES: usize = 10;
 
-/// Hashes the lines of an export and compares with the checkpoints. Every line says its position, so that the first one that
-/// is missing or in another place is named; which of them was changed, only the checkpoints around it tell.
-pub(super) fn verify_export(path: &Path, mut kept: Kept) -> anyhow::Result<Verification> {
+/// Computes the tree over the lines of an export and compares its roots with the checkpoints. The positions in the
+/// lines show which event is missing or misplaced. Which event was changed is known only up to the checkpoints around
+/// it.
+pub(super) fn verify_export(path: &Path, mut kept: KeptRecords) -> anyhow::Result<Verification> {
     ensure!(
         kept.checkpoints
             .iter()
@@ -39,7 +40,7 @@ pub(super) fn verify_export(path: &Path, mut kept: Kept) -> anyhow::Result<Verif
         }
         let text = std::str::from_utf8(&line).with_context(|| format!("line {number} of the export"))?;
         match Line::parse(text.trim_end_matches(['\r', '\n'])) {
-            // It says no more than the checkpoints, and nobody has signed it.
+            // The last line says no more than the checkpoints, and is not signed.
             Ok(Line::End(_)) => {}
             Ok(Line::Event(event)) => check.push(number, *event),
             Err(error) => {
@@ -51,24 +52,24 @@ pub(super) fn verify_export(path: &Path, mut kept: Kept) -> anyhow::Result<Verif
     Ok(check.finish())
 }
 
-/// An export as far as it was read.
+/// The results of the lines that were read.
 struct ExportCheck<'a> {
-    kept: &'a Kept,
-    /// The checkpoints that come later, the smallest first.
+    kept: &'a KeptRecords,
+    /// The checkpoints that are not reached yet, the smallest first.
     next: &'a [Checkpoint],
     edge: Edge,
     report: Verification,
     dropped: DroppedEvents,
-    /// The size of the last checkpoint that fits.
+    /// The size of the last checkpoint that agrees with the export.
     last_right: u64,
-    /// The position of the event before.
+    /// The position of the last event.
     before: Option<i64>,
-    /// The first position at which no event stands.
+    /// The first position that has no event.
     gap: Option<i64>,
 }
 
 impl<'a> ExportCheck<'a> {
-    fn new(kept: &'a Kept) -> Self {
+    fn new(kept: &'a KeptRecords) -> Self {
         let mut check = Self {
             kept,
             next: &kept.checkpoints,
@@ -86,7 +87,7 @@ impl<'a> ExportCheck<'a> {
         check
     }
 
-    /// Takes the event of a line.
+    /// Adds the event of a line.
     fn push(&mut self, line: u64, exported: ExportedEvent) {
         let entry = entry_hash(&exported.event.canonical());
         self.edge.extend([leaf_hash(&entry.0)]);
@@ -115,7 +116,7 @@ impl<'a> ExportCheck<'a> {
         self.before = Some(position);
     }
 
-    /// Compares with the checkpoints of as many events as were read.
+    /// Compares the root with the checkpoints of this size.
     fn compare_root(&mut self) {
         while let [checkpoint, later @ ..] = self.next
             && checkpoint.size == self.edge.size()
@@ -137,7 +138,7 @@ impl<'a> ExportCheck<'a> {
     fn differs(&mut self, position: Option<i64>, what: String) {
         let report = &mut self.report;
         report.first_difference = report.first_difference.or(position);
-        if report.differences.len() < MOST_DIFFERENCES {
+        if report.differences.len() < MAX_DIFFERENCES {
             report.differences.push(what);
         }
     }
@@ -150,12 +151,12 @@ impl<'a> ExportCheck<'a> {
                 missing.size
             ));
         }
-        // In KurrentDB positions always jump.
+        // A gap alone is no difference, since positions in KurrentDB always have gaps.
         let explains = !self.report.differences.is_empty() && self.report.first_difference.is_none();
         if let Some(gap) = self.gap.filter(|_| explains) {
             self.differs(Some(gap), format!("no event stands at position {gap}"));
         }
-        // An export may end before the log does, and so before what ended a stream.
+        // An export may end before the event that ended a stream.
         self.report.add_dropped(self.dropped, false);
         self.report
     }

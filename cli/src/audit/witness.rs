@@ -1,4 +1,4 @@
-//! Running a witness, which cosigns the checkpoints of logs that it knows (C2SP `tlog-witness`).
+//! Runs a witness, which cosigns the checkpoints of logs that it knows (C2SP `tlog-witness`).
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -15,13 +15,13 @@ use clap::Args;
 use transparency_log::VerifierKey;
 
 use crate::{
-    platform,
-    serving::{Listener, Process, Visitors, until_stopped},
+    output, platform,
+    serving::{ClientKind, Listener, Process, until_stopped},
     settings::Settings,
 };
 
-/// A checkpoint with a proof has some kilobytes.
-const MOST_BYTES: usize = 64 * 1024;
+/// The largest request. A checkpoint with a proof has a few kilobytes.
+const MAX_BYTES: usize = 64 * 1024;
 const FORKED: &str = "a log has shown a checkpoint that does not go on from the one that was cosigned last";
 
 #[derive(Debug, Args)]
@@ -43,16 +43,16 @@ pub(crate) struct Witness {
 impl Witness {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let witness = Cosigner::open(&self.dir, &self.name, self.log_key.clone(), platform::clock())?;
-        let listener = Listener::open(self.address, Visitors::Strangers).await?;
+        let listener = Listener::open(self.address, ClientKind::Anyone).await?;
         let process = Process::new(settings)?;
         let (key, scheme, address) = (witness.key(), process.scheme(), listener.address());
-        crate::print(&format!("{key}@{scheme}://{address}/\n"));
+        output::line(&format!("{key}@{scheme}://{address}/"))?;
         let router = Router::new()
             .route("/add-checkpoint", post(add_checkpoint))
             .route("/{origin_hash}/checkpoint", get(checkpoint))
-            .layer(DefaultBodyLimit::max(MOST_BYTES))
+            .layer(DefaultBodyLimit::max(MAX_BYTES))
             .with_state(Arc::new(witness));
-        until_stopped(vec![(listener, router)], process, None).await?;
+        until_stopped(vec![(listener, router.into())], process, None).await?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -88,7 +88,7 @@ async fn add_checkpoint(State(witness): State<Arc<Cosigner>>, body: Bytes) -> Re
     (status, format!("{refused}\n")).into_response()
 }
 
-/// The log is told how far the checkpoint went that was cosigned last.
+/// Answers with the size of the checkpoint that was cosigned last.
 fn conflict(size: u64) -> Response {
     let size_of_last = [(header::CONTENT_TYPE, "text/x.tlog.size")];
     (StatusCode::CONFLICT, size_of_last, format!("{size}\n")).into_response()

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    fs::{File, TryLockError},
+    fs::File,
     io::{self, BufWriter},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -50,7 +50,7 @@ impl Export {
             Some(path) => {
                 let mut file = open(path)?;
                 let in_file = || format!("{}", path.display());
-                let mut export = Exporting::resume(&mut file, after, store, &tell)
+                let mut export = Exporting::resume(&mut file, after, to, store, &tell)
                     .await
                     .with_context(in_file)?;
                 let mut out = BufWriter::new(file);
@@ -83,7 +83,10 @@ impl Export {
             "exported {} up to position {position}, with the root {root}",
             output::counted(events, "event")
         ));
-        Ok(ExitCode::SUCCESS)
+        Ok(match gaps.is_empty() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
     }
 }
 
@@ -91,16 +94,9 @@ impl Export {
 fn open(path: &Path) -> anyhow::Result<File> {
     let here = || format!("cannot write {}", path.display());
     private_files::create_or_accept(path).with_context(here)?;
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .open(path)
-        .with_context(here)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!("another export or import is at work on {}", path.display()),
-        Err(TryLockError::Error(error)) => Err(error).with_context(here),
-    }
+    private_files::open_locked(path)
+        .with_context(here)?
+        .with_context(|| format!("another export or import is at work on {}", path.display()))
 }
 
 /// Unwraps an error of the output, so that a closed pipe can be told from a full disk.

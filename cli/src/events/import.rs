@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use database::{ProcessLock, Schema};
 use event_store::EventStore;
-use log_transfer::{Inspection, import, inspect};
+use log_transfer::{End, Inspection, import, inspect};
 use sealing::SubjectKeys;
 
 use crate::{
@@ -69,30 +69,32 @@ impl Import {
             // Nobody else appends before the import has ended, so events after those of the export are the record of
             // an earlier attempt.
             if !inspection.goes_on {
-                let mut result = format!(
-                    "{}, root {}",
-                    output::counted(inspection.end.events, "event"),
-                    inspection.end.root
-                );
-                // The keys here may have signed another tree where the log comes from.
-                let tree = platform::audit_tree(storage).await?;
-                if tree.newest().await?.is_none()
-                    && let Some(origin) = audit_tree::renew_origin(&tree, &settings.auth.audit_origin).await?
-                {
-                    result += &format!("; {}", audit_tree::announcement(&origin));
-                }
-                self.attribution
-                    .record_afterwards(&*store, "events import", UserId::NOBODY, &result)
-                    .await?;
+                self.record(settings, &*store, &inspection.end).await?;
             }
             store.note_import(None).await?;
         }
-        output::line(&format!(
+        output::say(&format!(
             "imported {} up to position {}",
             output::counted(inspection.missing(), "event"),
             end.position
-        ))?;
+        ));
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Records in the imported log that it was imported. If there is no audit tree, one begins under a new origin,
+    /// since the keys here may have signed another tree where the log comes from.
+    async fn record(&self, settings: &Settings, store: &dyn EventStore, end: &End) -> anyhow::Result<()> {
+        let events = output::counted(end.events, "event");
+        let mut result = format!("{events}, root {}", end.root);
+        let tree = platform::audit_tree(&settings.storage).await?;
+        if tree.newest().await?.is_none()
+            && let Some(origin) = audit_tree::renew_origin(&tree, &settings.auth.audit_origin).await?
+        {
+            result += &format!("; {}", audit_tree::announcement(&origin));
+        }
+        self.attribution
+            .record_afterwards(store, "events import", UserId::NOBODY, &result)
+            .await
     }
 
     /// Decides whether the export may be imported, and prints what becomes of it. Every reason for refusing it is

@@ -1,5 +1,4 @@
-//! Looking into the log: its end, one event or stream, and what there is of each type; moving it to another store; and dropping
-//! what has ended long ago.
+//! Shows the log, counts its events, exports and imports it, and drops payloads of streams that ended long ago.
 
 mod drop;
 mod export;
@@ -64,7 +63,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
 }
 
 async fn look(settings: &Settings, command: Command) -> anyhow::Result<()> {
-    let store = platform::existing_opened_event_store(settings).await?;
+    let store = platform::event_store_to_show(settings).await?;
     let store = store.as_ref();
     match command {
         Command::Tail(tail) => tail.run(store).await,

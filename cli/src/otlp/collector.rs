@@ -16,7 +16,7 @@ use tokio::{runtime::Handle, time::timeout};
 /// Timeout of a whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of bytes of an answer.
-const LONGEST_ANSWER: usize = 64 * 1024;
+const MAX_ANSWER: usize = 64 * 1024;
 
 /// A collector of spans.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ impl HttpClient for Collector {
         let exchange = async move {
             let response = client.request(request.map(Full::new)).await?;
             let (parts, body) = response.into_parts();
-            let body = Limited::new(body, LONGEST_ANSWER).collect().await?.to_bytes();
+            let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(parts, body))
         };
         let task = {

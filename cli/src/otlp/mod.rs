@@ -24,7 +24,7 @@ const QUEUE: usize = 2_048;
 /// Maximum time that a span waits before a batch is sent.
 const DELAY: Duration = Duration::from_secs(1);
 /// Maximum time to send the remaining spans at the end.
-const FAREWELL: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The running exporter of spans.
 pub(crate) struct Exporting(Arc<BatchSpanProcessor>);
@@ -67,7 +67,7 @@ pub(crate) fn start(
 impl Exporting {
     /// Sends the remaining spans. Must not be called on a thread of the runtime.
     pub(crate) fn shut_down(self) {
-        if let Err(error) = self.0.shutdown_with_timeout(FAREWELL) {
+        if let Err(error) = self.0.shutdown_with_timeout(SHUTDOWN_TIMEOUT) {
             tracing::warn!(%error, "the last spans were not sent");
         }
     }

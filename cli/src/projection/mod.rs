@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::{output, platform, settings::Settings};
+use crate::{output, platform, progress::watch, settings::Settings, watched_log::WatchedLog};
 
 /// The exit code for read models that are too far behind to be compared. Exit code 2 is for wrong usage.
 const BEHIND: u8 = 3;
@@ -53,14 +53,14 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         Command::Rebuild(rebuild) => rebuild.run(settings).await,
         Command::Rollback(rollback) => rollback.run(settings).await,
         Command::Verify { sample, json } => {
-            let store = platform::existing_opened_event_store(settings).await?;
+            let store = WatchedLog::over(platform::existing_opened_event_store(settings).await?);
             let read_models = platform::existing_read_models(storage).await?;
             let report = match sample {
                 Some(sample) => {
                     let sample = usize::try_from(sample)?;
-                    projector::verify_sample(store.as_ref(), &read_models, sample).await?
+                    projector::verify_sample(&*store, &read_models, sample).await?
                 }
-                None => projector::verify(store.as_ref(), &read_models).await?,
+                None => watch(&store, projector::verify(&*store, &read_models)).await?,
             };
             answer(&report, json)
         }

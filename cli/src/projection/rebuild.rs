@@ -5,6 +5,7 @@ use std::{
     process::ExitCode,
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use ::events::UserId;
@@ -13,16 +14,20 @@ use clap::Args;
 use database::Schema;
 use event_store::EventStore;
 use projector::{Progress, RebuildError, Tuning};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     operation::{Attribution, Conclusion},
     output, platform,
-    progress::ProgressDisplay,
+    progress::{ProgressDisplay, watch},
     serving,
     settings::Settings,
+    watched_log::WatchedLog,
 };
+
+/// How long an answer is waited for.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Debug, Args)]
 pub(crate) struct Rebuild {
@@ -35,6 +40,9 @@ pub(crate) struct Rebuild {
     /// Discard an interrupted rebuild instead of continuing it
     #[arg(long)]
     restart: bool,
+    /// Let the new tables take over even if more streams are parked in them than in the live ones
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     attribution: Attribution,
 }
@@ -44,6 +52,9 @@ pub(crate) struct Rollback {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    /// Let the previous tables take over even if more streams are parked in them than in the live ones
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     attribution: Attribution,
 }
@@ -55,7 +66,7 @@ impl Rebuild {
             return Ok(ExitCode::from(2));
         }
         let store = platform::existing_opened_event_store(settings).await?;
-        let rebuild = open(settings, &store).await?;
+        let rebuild = open(settings, Arc::clone(&store), self.force).await?;
         let act = async |_| self.carry_out(&rebuild).await;
         let attribution = &self.attribution;
         let code = attribution
@@ -108,9 +119,9 @@ impl Rebuild {
             Err(RebuildError::Interrupted) => return Ok(interrupted()),
             swapped => swapped?,
         };
-        output::line(&format!(
+        output::say(&format!(
             "the rebuilt tables are in use, at position {position}; `taskledger projection rollback` goes back"
-        ))?;
+        ));
         Ok(Conclusion::succeeded().with_result(format!("at position {position}")))
     }
 
@@ -123,7 +134,7 @@ impl Rebuild {
             return Ok(Some(Conclusion::failed()));
         }
         if !self.yes && !agreed("The new tables are complete. Let them take over?").await? {
-            output::line("the live tables are as they were; run it again to bring the new ones up to date")?;
+            output::say("the live tables are as they were; run it again to bring the new ones up to date");
             return Ok(Some(Conclusion::failed().with_result("not wanted")));
         }
         Ok(None)
@@ -150,13 +161,13 @@ impl Rollback {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        let store = platform::existing_opened_event_store(settings).await?;
-        let rebuild = open(settings, &store).await?;
+        let store = WatchedLog::over(platform::existing_opened_event_store(settings).await?);
+        let rebuild = open(settings, store.clone(), self.force).await?;
         let act = async |_| {
-            let position = rebuild.rollback().await?;
-            output::line(&format!(
+            let position = watch(&store, rebuild.rollback()).await?;
+            output::say(&format!(
                 "the previous tables are in use again, brought up to position {position}; another rollback undoes this one"
-            ))?;
+            ));
             Ok(Conclusion::succeeded().with_result(format!("at position {position}")))
         };
         let attribution = &self.attribution;
@@ -168,14 +179,22 @@ impl Rollback {
     }
 }
 
-async fn open(settings: &Settings, store: &Arc<dyn EventStore>) -> anyhow::Result<projector::Rebuild> {
+async fn open(
+    settings: &Settings,
+    store: Arc<dyn EventStore>,
+    accepts_more_parked: bool,
+) -> anyhow::Result<projector::Rebuild> {
     let storage = &settings.storage;
     let url = platform::database_url(storage, Schema::ReadModels)?;
-    Ok(projector::Rebuild::open(&url, Arc::clone(store), storage.partitions, Tuning::default()).await?)
+    let rebuild = projector::Rebuild::open(&url, store, storage.partitions, Tuning::default()).await?;
+    Ok(rebuild.accepting_more_parked(accepts_more_parked))
 }
 
 async fn compare(rebuild: &projector::Rebuild) -> anyhow::Result<bool> {
-    let comparison = rebuild.compare().await?;
+    let mut display = ProgressDisplay::of_a_number();
+    let comparison = rebuild.compare(|rows| display.count(rows, "rows")).await;
+    display.end();
+    let comparison = comparison?;
     let rows: Vec<Vec<String>> = comparison
         .tables
         .iter()
@@ -193,13 +212,18 @@ async fn compare(rebuild: &projector::Rebuild) -> anyhow::Result<bool> {
             ]
         })
         .collect();
-    output::table(&["table", "rows", "moved on", "live", "rebuilt"], &rows)?;
+    output::print(&output::aligned(
+        &["table", "rows", "moved on", "live", "rebuilt"],
+        &rows,
+    ));
     for difference in &comparison.differences {
-        output::line(difference)?;
+        output::say(difference);
     }
     Ok(comparison.differences.is_empty())
 }
 
+/// Asks on the terminal. No answer in time is a no, since nobody who was erased can be removed from the files
+/// meanwhile.
 async fn agreed(question: &str) -> anyhow::Result<bool> {
     let mut out = io::stderr();
     write!(out, "{question} [y/N] ")?;
@@ -212,6 +236,31 @@ async fn agreed(question: &str) -> anyhow::Result<bool> {
         // After an interrupt nobody waits for the answer.
         let _ = sender.send(read.map(|_| answer));
     });
-    let answer = receiver.await?.context("cannot read the answer")?;
+    is_yes(receiver).await
+}
+
+async fn is_yes(answer: oneshot::Receiver<io::Result<String>>) -> anyhow::Result<bool> {
+    let Ok(answer) = timeout(ANSWER_TIMEOUT, answer).await else {
+        crate::complain(&format!(
+            "no answer within {} s is a no",
+            ANSWER_TIMEOUT.as_secs()
+        ));
+        return Ok(false);
+    };
+    let answer = answer?.context("cannot read the answer")?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_nobody_answers_ends_as_a_no() {
+        let (_kept, receiver) = oneshot::channel();
+        assert!(!is_yes(receiver).await.unwrap());
+        let (sender, receiver) = oneshot::channel();
+        sender.send(Ok("Yes\n".to_owned())).unwrap();
+        assert!(is_yes(receiver).await.unwrap());
+    }
 }

@@ -1,4 +1,4 @@
-//! What was derived from the log, and what of it disagrees with the log.
+//! Compares the log with the data that is derived from it, after a restore.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use projector::ForeignCheckpoint;
 use relay::restore::foreign_relay_progress;
 use sealing::{Comparison, SubjectKeys};
 
-use crate::{platform, settings::Settings};
+use crate::{platform, progress::watch, settings::Settings, watched_log::WatchedLog};
 
-/// The log, and the places where something is kept that comes from it. Nothing was derived where there is none.
-pub(super) struct Places {
+/// The log, and the databases with data derived from it. One that does not exist has nothing to compare.
+pub(super) struct Stores {
     pub(super) store: Arc<dyn EventStore>,
     pub(super) read_models: Option<Database>,
     pub(super) operations: Option<Database>,
@@ -21,23 +21,26 @@ pub(super) struct Places {
     pub(super) keys: Option<SubjectKeys>,
 }
 
-/// What is of another history of the log than the one that is there.
+/// The derived data that comes from another history of the log.
 #[derive(Default)]
 pub(super) struct Findings {
-    /// Where the log ends.
+    /// The end of the log.
     pub(super) head: u64,
+    /// Checkpoints of the read models that the log does not have.
     pub(super) checkpoints: Vec<ForeignCheckpoint>,
-    /// Positions of events that somebody has decided to leave out.
+    /// Positions of discarded events that the log does not have.
     pub(super) discards: Vec<u64>,
-    /// Up to where the relay has published, for each number of partitions.
+    /// The last event that the relay has published, for each number of partitions, if the log does not have it.
     pub(super) relay: Vec<(u64, LogPoint)>,
+    /// Why the audit tree is not one of this log.
     pub(super) audit: Option<Disagreement>,
+    /// People whose keys disagree with the log.
     pub(super) keys: Comparison,
 }
 
-impl Places {
-    /// Opens what is there, to compare it. Nothing is created or migrated.
-    pub(super) async fn find(settings: &Settings) -> anyhow::Result<Self> {
+impl Stores {
+    /// Opens the databases that exist, to compare them. Nothing is created or migrated.
+    pub(super) async fn existing(settings: &Settings) -> anyhow::Result<Self> {
         let storage = &settings.storage;
         let store = platform::existing_event_store(storage).await?;
         let tree = platform::find(storage, Schema::AuditTree).await?;
@@ -50,7 +53,7 @@ impl Places {
         })
     }
 
-    /// Opens and migrates all of them, to repair them.
+    /// Opens all databases, to repair them. Missing ones are created, and old ones migrated.
     pub(super) async fn open(settings: &Settings) -> anyhow::Result<Self> {
         let storage = &settings.storage;
         let store = platform::existing_event_store(storage).await?;
@@ -63,9 +66,13 @@ impl Places {
         })
     }
 
-    /// Compares all of them with the log.
+    /// Compares all databases with the log.
     pub(super) async fn compare(&self, settings: &Settings) -> anyhow::Result<Findings> {
-        let store = &*self.store;
+        let log = WatchedLog::over(Arc::clone(&self.store));
+        watch(&log, self.compare_with(&*log, settings)).await
+    }
+
+    async fn compare_with(&self, store: &dyn EventStore, settings: &Settings) -> anyhow::Result<Findings> {
         let mut findings = Findings {
             head: store.head().await?,
             ..Findings::default()
@@ -103,7 +110,7 @@ impl Findings {
         self.checkpoints.is_empty() && self.discards.is_empty()
     }
 
-    /// Whether there are keys that only a backup brings back.
+    /// Whether keys are missing that can only come from a backup.
     pub(super) fn lack_keys(&self) -> bool {
         !self.keys.damaged.is_empty() || !self.keys.lost.is_empty()
     }

@@ -1,5 +1,5 @@
-//! After the log was restored from a backup, or a standby without its last events was promoted: what disagrees with the
-//! log that is there, and putting it right.
+//! `taskledger restore check`: finds and repairs data that disagrees with the log, after the log was restored from a
+//! backup, or a standby without its last events was promoted.
 
 mod findings;
 mod repair;
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use ::events::UserId;
 use clap::Subcommand;
-use findings::{Findings, Places};
+use findings::{Findings, Stores};
 use repair::{Repair, repair};
 use report::Report;
 
@@ -19,12 +19,14 @@ use crate::{operation::Attribution, output, settings::Settings};
 pub(crate) enum Command {
     /// Compare with the log whatever was derived from it; exit code 1 if something disagrees
     ///
-    /// Compares the checkpoints of the read models, decisions about parked events, the relay's progress, the audit tree and the
-    /// keys of people: of some the key may be damaged or lost, a backup of the keys may have those of some whom the log has erased
-    /// since, and a backup of the log may have some who are erased, and have no key any more. May run while the system is stopped or at work. Messages in queues, answers kept for idempotency keys and tokens that
-    /// clients hold need no look: whoever uses them asks the log first.
+    /// Compares the checkpoints of the read models, decisions about parked events, the relay's progress, the audit tree
+    /// and the keys of people. Keys may be damaged or lost; a backup of the keys may have keys of people whom the log
+    /// has erased since; and a backup of the log may have people whose key was destroyed when they were erased. May run
+    /// while the system is stopped or at work. Messages in queues, answers kept for idempotency keys and tokens of
+    /// clients need no check, since whoever uses them asks the log first.
     Check {
-        /// Put right what disagrees: empty the read models, which are projected again; destroy keys again; erase again who has none; forget the rest
+        /// Repair what disagrees: empty the read models, which are projected again; destroy keys of erased people
+        /// again; erase people without a key again; forget the rest
         #[arg(long)]
         repair: bool,
         /// One JSON object
@@ -41,13 +43,13 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         json,
         attribution,
     } = command;
-    let places = match repair {
-        true => Places::open(settings).await?,
-        false => Places::find(settings).await?,
+    let stores = match repair {
+        true => Stores::open(settings).await?,
+        false => Stores::existing(settings).await?,
     };
-    let findings = places.compare(settings).await?;
+    let findings = stores.compare(settings).await?;
     let repair = match repair && !findings.agree() {
-        true => Some(recorded_repair(settings, &attribution, &places, &findings).await?),
+        true => Some(recorded_repair(settings, &attribution, &stores, &findings).await?),
         false => None,
     };
     let report = Report {
@@ -65,21 +67,21 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     })
 }
 
-/// Repairs what was found, for the audit trail to know.
+/// Repairs what was found, and records the command in the audit trail.
 async fn recorded_repair(
     settings: &Settings,
     attribution: &Attribution,
-    places: &Places,
+    stores: &Stores,
     findings: &Findings,
 ) -> anyhow::Result<Repair> {
     let mut done = Repair::default();
     let act = async |operation| {
-        done = repair(settings, places, findings, operation).await?;
+        done = repair(settings, stores, findings, operation).await;
         Ok(done.conclusion(findings.head))
     };
     let command = "restore check --repair";
     attribution
-        .record(&*places.store, command, UserId::NOBODY, act)
+        .record(&*stores.store, command, UserId::NOBODY, act)
         .await?;
     Ok(done)
 }

@@ -1,68 +1,120 @@
-//! Puts right what disagrees with the log.
+//! Repairs data that disagrees with the log after a restore.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ::events::{CorrelationId, UserId};
 use auth::Operator;
 use relay::restore::forget_relay_progress;
 
-use super::findings::{Findings, Places};
+use super::findings::{Findings, Stores};
 use crate::{dependencies::Dependencies, operation::Conclusion, role, settings::Settings};
 
-/// What came of a repair.
+/// What is repaired by itself, whatever becomes of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    ReadModels,
+    Relay,
+    Keys,
+    People,
+    AuditTree,
+}
+
+impl Step {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::ReadModels => "read_models",
+            Self::Relay => "relay_progress",
+            Self::Keys => "revived_keys",
+            Self::People => "unerased_people",
+            Self::AuditTree => "audit_tree",
+        }
+    }
+}
+
+/// The result of a repair.
 #[derive(Debug, Default)]
 pub(super) struct Repair {
-    /// The origin under which the audit tree goes on.
+    /// The new origin of the audit tree, if it needed one.
     pub(super) new_origin: Option<String>,
-    /// Why not all people could be erased again.
-    pub(super) not_erased: Option<anyhow::Error>,
-    /// Something disagrees still, which a repair cannot change.
+    /// The steps that failed.
+    pub(super) failed: BTreeMap<Step, anyhow::Error>,
+    /// Whether something still disagrees with the log.
     pub(super) is_partial: bool,
 }
 
-/// Repairs what was found.
+/// Repairs what was found. A step that fails keeps no other from being done.
 pub(super) async fn repair(
     settings: &Settings,
-    places: &Places,
+    stores: &Stores,
     findings: &Findings,
     operation: CorrelationId,
-) -> anyhow::Result<Repair> {
-    if let Some(read_models) = &places.read_models
-        && !findings.read_models_agree()
-    {
-        projector::empty(read_models, &findings.discards).await?;
+) -> Repair {
+    let mut new_origin = None;
+    let steps = [
+        (Step::Keys, destroy_keys(stores, findings).await),
+        (Step::Relay, forget_progress(stores, findings).await),
+        (Step::ReadModels, empty_read_models(stores, findings).await),
+        (Step::People, erase_again(settings, findings, operation).await),
+        (
+            Step::AuditTree,
+            renew_origin(settings, stores, findings, &mut new_origin).await,
+        ),
+    ];
+    let failed: BTreeMap<_, _> = steps
+        .into_iter()
+        .filter_map(|(step, done)| Some((step, done.err()?)))
+        .collect();
+    Repair {
+        new_origin,
+        is_partial: findings.lack_keys() || !failed.is_empty(),
+        failed,
     }
-    if let Some(operations) = &places.operations {
+}
+
+async fn empty_read_models(stores: &Stores, findings: &Findings) -> anyhow::Result<()> {
+    match &stores.read_models {
+        Some(read_models) if !findings.read_models_agree() => {
+            Ok(projector::empty(read_models, &findings.discards).await?)
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn forget_progress(stores: &Stores, findings: &Findings) -> anyhow::Result<()> {
+    if let Some(operations) = &stores.operations {
         for (partitions, _) in &findings.relay {
             forget_relay_progress(operations, *partitions).await?;
         }
     }
-    if let Some(keys) = &places.keys {
+    Ok(())
+}
+
+async fn destroy_keys(stores: &Stores, findings: &Findings) -> anyhow::Result<()> {
+    let mut destroyed = Ok(());
+    if let Some(keys) = &stores.keys {
         for subject in &findings.keys.revived {
-            keys.destroy(*subject).await?;
+            destroyed = destroyed.and(keys.destroy(*subject).await);
         }
     }
-    let not_erased = match findings.keys.unerased.is_empty() {
-        true => None,
-        false => erase_again(settings, &findings.keys.unerased, operation)
-            .await
-            .err(),
-    };
-    let new_origin = match &places.tree {
-        Some(tree) if findings.audit.is_some() => {
-            audit_tree::renew_origin(tree, &settings.auth.audit_origin).await?
-        }
-        _ => None,
-    };
-    Ok(Repair {
-        new_origin,
-        is_partial: findings.lack_keys() || not_erased.is_some(),
-        not_erased,
-    })
+    Ok(destroyed?)
+}
+
+async fn renew_origin(
+    settings: &Settings,
+    stores: &Stores,
+    findings: &Findings,
+    new_origin: &mut Option<String>,
+) -> anyhow::Result<()> {
+    if let Some(tree) = &stores.tree
+        && findings.audit.is_some()
+    {
+        *new_origin = audit_tree::renew_origin(tree, &settings.auth.audit_origin).await?;
+    }
+    Ok(())
 }
 
 impl Repair {
-    /// How the command ends, for the audit trail.
+    /// The conclusion of the command for the audit trail.
     pub(super) fn conclusion(&self, head: u64) -> Conclusion {
         let origin = self.new_origin.as_ref();
         let origin = origin.map(|new| format!("; {}", audit_tree::announcement(new)));
@@ -75,15 +127,19 @@ impl Repair {
     }
 }
 
-/// Erases those whose key is destroyed, which nobody does to anybody else: the log is from before that.
+/// Erases people whose key is destroyed. Only an erasure destroys a key, so the log is from before their erasure.
 async fn erase_again(
     settings: &Settings,
-    people: &BTreeSet<UserId>,
+    findings: &Findings,
     operation: CorrelationId,
 ) -> anyhow::Result<()> {
+    let people: &BTreeSet<UserId> = &findings.keys.unerased;
+    if people.is_empty() {
+        return Ok(());
+    }
     let dependencies = Dependencies::new(settings, "restore").auth().await?;
     let erased = async {
-        let operator = Operator::new(&role::auth_config(settings), &dependencies)?;
+        let operator = Operator::new(&role::auth_config(settings), &dependencies).await?;
         let mut erased = Ok(());
         for person in people {
             let done = operator.erase(*person, operation.clone()).await;

@@ -1,14 +1,17 @@
-//! Says what disagreed with the log, and what was done about it.
+//! Prints what disagreed with the log, and what was repaired.
 
 use std::collections::BTreeSet;
 
 use ::events::UserId;
 use serde_json::{Value, json};
 
-use super::{findings::Findings, repair::Repair};
+use super::{
+    findings::Findings,
+    repair::{Repair, Step},
+};
 use crate::output;
 
-/// What a check found, and the repair if there was one.
+/// The findings of a check, and the repair if there was one.
 pub(super) struct Report<'a> {
     pub(super) findings: &'a Findings,
     pub(super) repair: Option<&'a Repair>,
@@ -28,6 +31,10 @@ impl Report<'_> {
             "head": head,
             "agrees": self.findings.agree(),
             "repaired": self.repair.is_some(),
+            "not_repaired": self.repair.iter().flat_map(|repair| &repair.failed).map(|(step, error)| json!({
+                "what": step.name(),
+                "reason": format!("{error:#}"),
+            })).collect::<Vec<_>>(),
             "checkpoints": checkpoints.iter().map(|it| json!({
                 "partitions": it.partitions,
                 "partition": it.partition,
@@ -50,7 +57,7 @@ impl Report<'_> {
         })
     }
 
-    /// Writes a line about each thing that was found, and one about all of it.
+    /// Prints a line about each finding, and a summary.
     pub(super) fn write_lines(&self) -> anyhow::Result<()> {
         self.write_read_models()?;
         self.write_relay()?;
@@ -68,12 +75,16 @@ impl Report<'_> {
             ))?;
         }
         if self.repair.is_some() && !self.findings.read_models_agree() {
-            output::line("the read models were emptied: the projector makes them again from the log")?;
+            let done = "they were emptied, and the projector makes them again from the log";
+            output::line(&format!(
+                "the read models{}",
+                self.if_repaired(Step::ReadModels, done)
+            ))?;
         }
         for position in &self.findings.discards {
             output::line(&format!(
                 "an event at position {position} was discarded that the log does not have{}",
-                self.if_repaired("the decision is forgotten")
+                self.if_repaired(Step::ReadModels, "the decision is forgotten")
             ))?;
         }
         Ok(())
@@ -84,7 +95,7 @@ impl Report<'_> {
             output::line(&format!(
                 "the relay has published {partitions} partitions up to position {}, whose event the log does not have{}",
                 point.position,
-                self.if_repaired("forgotten, it goes on at the end of the log")
+                self.if_repaired(Step::Relay, "forgotten, it goes on at the end of the log")
             ))?;
         }
         Ok(())
@@ -95,17 +106,13 @@ impl Report<'_> {
         for subject in &keys.revived {
             output::line(&format!(
                 "the key of {subject}, whom the log has erased, is not destroyed{}",
-                self.if_repaired("it is now")
+                self.if_repaired(Step::Keys, "it is now")
             ))?;
         }
-        let not_erased = self.repair.and_then(|repair| repair.not_erased.as_ref());
         for subject in &keys.unerased {
             output::line(&format!(
                 "the key of {subject} is destroyed, and the log has not erased them{}",
-                match not_erased {
-                    None => self.if_repaired("they are erased again"),
-                    Some(error) => format!(": not all of them could be erased again: {error:#}"),
-                }
+                self.if_repaired(Step::People, "they are erased again")
             ))?;
         }
         let unusable = keys.damaged.iter().map(|subject| (subject, "damaged"));
@@ -130,7 +137,7 @@ impl Report<'_> {
             "the audit tree {} cannot go on: {}{}",
             audit.origin,
             audit.reason,
-            self.if_repaired(&done)
+            self.if_repaired(Step::AuditTree, &done)
         ))
     }
 
@@ -153,10 +160,11 @@ impl Report<'_> {
         self.repair.and_then(|repair| repair.new_origin.as_deref())
     }
 
-    /// The end of a sentence that says what was done about something.
-    fn if_repaired(&self, done: &str) -> String {
-        match self.repair {
-            Some(_) => format!(": {done}"),
+    /// The end of a sentence about a finding: `done`, if the step of the repair succeeded, or why it failed.
+    fn if_repaired(&self, step: Step, done: &str) -> String {
+        match self.repair.map(|repair| repair.failed.get(&step)) {
+            Some(None) => format!(": {done}"),
+            Some(Some(error)) => format!(": NOT repaired: {error:#}"),
             None => String::new(),
         }
     }

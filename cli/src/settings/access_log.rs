@@ -37,17 +37,4 @@ impl AccessLog {
             slow: Duration::from_millis(self.slow_ms),
         }
     }
-
-    /// The effective values by variable name.
-    pub(super) fn lines(&self) -> [(&'static str, String); 3] {
-        let file = self.file.as_ref().map_or_else(
-            || "(standard error)".to_owned(),
-            |file| file.display().to_string(),
-        );
-        [
-            ("TASKLEDGER_ACCESS_LOG", file),
-            ("TASKLEDGER_ACCESS_LOG_SAMPLE", self.one_in.to_string()),
-            ("TASKLEDGER_ACCESS_LOG_SLOW_MS", self.slow_ms.to_string()),
-        ]
-    }
 }

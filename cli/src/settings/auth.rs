@@ -8,7 +8,6 @@ use std::{
 use anyhow::{Context as _, bail};
 use audit_tree::WitnessAddress;
 use clap::Args;
-use database::masked;
 use events::Role;
 use sealing::MasterKeys;
 
@@ -79,7 +78,8 @@ pub(crate) struct Auth {
         value_name = "FILE"
     )]
     pub(crate) breached_passwords: Option<PathBuf>,
-    /// Master keys that wrap the keys of people, 64 hex digits each, separated by commas; the first wraps [default: kept in KEYS_DIR/master-keys]
+    /// Master keys that wrap the keys of people, 64 hex digits each, separated by commas; the first wraps [default:
+    /// kept in KEYS_DIR/master-keys]
     #[arg(
         long,
         global = true,
@@ -145,62 +145,30 @@ impl Auth {
         crate::secrets::parse_key(&text).context("the key that signs page cursors must be 64 hex digits")
     }
 
-    /// The effective values by variable name, secrets masked. Keys are shown as being in `keys_dir` unless they are
-    /// configured.
-    pub(super) fn lines(&self, keys_dir: &Path) -> Vec<(&'static str, String)> {
-        let none = || "(none)".to_owned();
-        let list = |items: Vec<String>| if items.is_empty() { none() } else { items.join(",") };
-        let kept = |name: &str| format!("(kept in {})", keys_dir.join(name).display());
-        let witnesses = self.audit_witnesses.iter();
-        vec![
-            ("TASKLEDGER_KEYS_DIR", keys_dir.display().to_string()),
-            ("TASKLEDGER_AUDIT_ORIGIN", self.audit_origin.clone()),
-            (
-                "TASKLEDGER_AUDIT_WITNESSES",
-                list(witnesses.map(|witness| masked(witness.url.as_str())).collect()),
-            ),
-            (
-                "TASKLEDGER_ACCESS_TOKEN_MINUTES",
-                self.access_token_minutes.to_string(),
-            ),
-            (
-                "TASKLEDGER_SESSION_IDLE_HOURS",
-                self.session_idle_hours.to_string(),
-            ),
-            (
-                "TASKLEDGER_SECOND_FACTOR_ROLES",
-                list(self.second_factor_roles.iter().map(Role::to_string).collect()),
-            ),
-            ("TASKLEDGER_ARGON2_MEMORY_KIB", self.argon2_memory_kib.to_string()),
-            ("TASKLEDGER_ARGON2_PASSES", self.argon2_passes.to_string()),
-            ("TASKLEDGER_ARGON2_LANES", self.argon2_lanes.to_string()),
-            (
-                "TASKLEDGER_PASSWORD_MIN_CHARACTERS",
-                self.password_min_characters.to_string(),
-            ),
-            (
-                "TASKLEDGER_BREACHED_PASSWORDS",
-                self.breached_passwords
-                    .as_ref()
-                    .map_or_else(none, |file| file.display().to_string()),
-            ),
-            (
-                "TASKLEDGER_MASTER_KEYS",
-                match (&self.master_keys, &self.master_keys_file) {
-                    (Some(_), _) => "***".to_owned(),
-                    (None, Some(file)) => format!("(in {})", file.display()),
-                    (None, None) => kept(MASTER_KEYS),
-                },
-            ),
-            (
-                "TASKLEDGER_CURSOR_KEY",
-                match (&self.cursor_key, &self.cursor_key_file) {
-                    (Some(_), _) => "***".to_owned(),
-                    (None, Some(file)) => format!("(in {})", file.display()),
-                    (None, None) => kept(CURSOR_KEY),
-                },
-            ),
-        ]
+    /// Where the master keys are, as it is shown.
+    pub(super) fn place_of_master_keys(&self, keys_dir: &Path) -> String {
+        place(
+            &self.master_keys,
+            &self.master_keys_file,
+            &keys_dir.join(MASTER_KEYS),
+        )
+    }
+
+    /// Where the key that signs page cursors is, as it is shown.
+    pub(super) fn place_of_cursor_key(&self, keys_dir: &Path) -> String {
+        place(
+            &self.cursor_key,
+            &self.cursor_key_file,
+            &keys_dir.join(CURSOR_KEY),
+        )
+    }
+}
+
+fn place(value: &Option<String>, file: &Option<PathBuf>, kept: &Path) -> String {
+    match (value, file) {
+        (Some(_), _) => "***".to_owned(),
+        (None, Some(file)) => format!("(in {})", file.display()),
+        (None, None) => format!("(kept in {})", kept.display()),
     }
 }
 

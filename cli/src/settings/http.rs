@@ -11,13 +11,16 @@ pub(crate) struct Http {
     /// Address to serve on [default: 127.0.0.1:8080, command-api 8081, query-api 8082, auth 8083]
     #[arg(long, global = true, env = "TASKLEDGER_LISTEN", value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Address of probes and metrics [default: 127.0.0.1:9090, command-api 9091, query-api 9092, auth 9093, projector 9094]
+    /// Address of probes and metrics [default: 127.0.0.1:9090, command-api 9091, query-api 9092, auth 9093, projector
+    /// 9094]
     #[arg(long, global = true, env = "TASKLEDGER_ADMIN_LISTEN", value_name = "ADDRESS")]
     pub(crate) admin_listen: Option<SocketAddr>,
-    /// File with the gateway's limits and the proxies that it trusts, read again on SIGHUP [default: built in, see deploy/gateway.toml]
+    /// File with the gateway's limits and the proxies that it trusts, read again on SIGHUP [default: built in, see
+    /// deploy/gateway.toml]
     #[arg(long, global = true, env = "TASKLEDGER_GATEWAY_CONFIG", value_name = "FILE")]
     pub(crate) gateway_config: Option<PathBuf>,
-    /// Addresses and networks of the gateways, which the roles behind them believe about clients (separated by commas) [default: loopback and private networks]
+    /// Addresses and networks of the gateways, which the roles behind them believe about clients (separated by commas)
+    /// [default: loopback and private networks]
     #[arg(
         long,
         global = true,
@@ -31,23 +34,6 @@ impl Http {
     /// The peers whose `X-Forwarded-For` the roles behind the gateway believe.
     pub(crate) fn gateway_peers(&self) -> Peers {
         self.gateway_peers.clone().unwrap_or_else(Peers::private)
-    }
-
-    /// The effective values by variable name.
-    pub(super) fn lines(&self) -> [(&'static str, String); 4] {
-        let address =
-            |address: Option<SocketAddr>| address.map_or_else(|| "(default)".to_owned(), |it| it.to_string());
-        [
-            ("TASKLEDGER_LISTEN", address(self.listen)),
-            ("TASKLEDGER_ADMIN_LISTEN", address(self.admin_listen)),
-            (
-                "TASKLEDGER_GATEWAY_CONFIG",
-                self.gateway_config
-                    .as_ref()
-                    .map_or_else(|| "(built in)".to_owned(), |file| file.display().to_string()),
-            ),
-            ("TASKLEDGER_GATEWAY_PEERS", self.gateway_peers().to_string()),
-        ]
     }
 }
 
@@ -73,22 +59,6 @@ impl Connections {
     /// The memory limit in bytes.
     pub(crate) fn memory_limit(&self) -> Option<u64> {
         self.memory_limit_mib.map(|mib| mib * 1024 * 1024)
-    }
-
-    /// The effective values by variable name.
-    pub(super) fn lines(&self) -> [(&'static str, String); 3] {
-        [
-            ("TASKLEDGER_MAX_CONNECTIONS", self.max_connections.to_string()),
-            (
-                "TASKLEDGER_MAX_CONNECTIONS_PER_ADDRESS",
-                self.max_connections_per_address.to_string(),
-            ),
-            (
-                "TASKLEDGER_MEMORY_LIMIT_MIB",
-                self.memory_limit_mib
-                    .map_or_else(|| "(all there is)".to_owned(), |mib| mib.to_string()),
-            ),
-        ]
     }
 }
 

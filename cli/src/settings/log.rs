@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use database::masked;
 use url::Url;
 
 /// How log lines are written.
@@ -49,30 +48,4 @@ pub(crate) struct Log {
         value_name = "FILE"
     )]
     pub(crate) security_log: Option<PathBuf>,
-}
-
-impl Log {
-    /// The effective values by variable name, secrets masked.
-    pub(super) fn lines(&self) -> [(&'static str, String); 4] {
-        [
-            ("TASKLEDGER_LOG", self.filter.clone()),
-            (
-                "TASKLEDGER_LOG_FORMAT",
-                format!("{:?}", self.format).to_lowercase(),
-            ),
-            (
-                "TASKLEDGER_OTLP_ENDPOINT",
-                self.otlp_endpoint
-                    .as_ref()
-                    .map_or_else(|| "(none)".to_owned(), |url| masked(url.as_str())),
-            ),
-            (
-                "TASKLEDGER_SECURITY_LOG",
-                self.security_log.as_ref().map_or_else(
-                    || "(standard error)".to_owned(),
-                    |file| file.display().to_string(),
-                ),
-            ),
-        ]
-    }
 }

@@ -19,13 +19,4 @@ impl Retention {
         let days = self.trash_retention_days?;
         Some(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
     }
-
-    /// The effective values by variable name.
-    pub(super) fn lines(&self) -> Vec<(&'static str, String)> {
-        let days = self.trash_retention_days;
-        vec![(
-            "TASKLEDGER_TRASH_RETENTION_DAYS",
-            days.map_or_else(|| "(none)".to_owned(), |days| days.to_string()),
-        )]
-    }
 }

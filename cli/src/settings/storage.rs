@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
-use database::masked;
 use events::PartitionCount;
 
 use super::secret::secret;
@@ -124,35 +123,6 @@ impl Storage {
     /// The URL of RabbitMQ, if it is set.
     pub(crate) fn amqp_url(&self) -> anyhow::Result<Option<String>> {
         secret("AMQP_URL", self.amqp_url.as_ref(), self.amqp_url_file.as_ref())
-    }
-
-    /// The effective values by variable name, secrets masked.
-    pub(super) fn lines(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
-        let embedded = || format!("(embedded, in {})", self.data_dir.display());
-        Ok(vec![
-            ("TASKLEDGER_DATA_DIR", self.data_dir.display().to_string()),
-            (
-                "DATABASE_URL",
-                self.database_url()?.map_or_else(embedded, |url| masked(&url)),
-            ),
-            (
-                "EVENT_STORE_URL",
-                self.event_store_url()?.map_or_else(embedded, |url| masked(&url)),
-            ),
-            (
-                "KEYS_DATABASE_URL",
-                self.keys_database_url()?
-                    .map_or_else(embedded, |url| masked(&url)),
-            ),
-            ("TASKLEDGER_SEAL_EVENTS", self.seal_events.to_string()),
-            (
-                "AMQP_URL",
-                self.amqp_url()?
-                    .map_or_else(|| "(inside the process)".to_owned(), |url| masked(&url)),
-            ),
-            ("TASKLEDGER_BUS_NAMESPACE", self.bus_namespace.clone()),
-            ("TASKLEDGER_PARTITIONS", self.partitions.get().to_string()),
-        ])
     }
 }
 

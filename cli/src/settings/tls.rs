@@ -9,7 +9,8 @@ use tls::TlsFiles;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 pub(crate) struct Tls {
-    /// File with the certificate of the API's address and those that lead to its authority, in PEM form; read again when it changes [default: no TLS]
+    /// File with the certificate of the API's address and those that lead to its authority, in PEM form; read again
+    /// when it changes [default: no TLS]
     #[arg(long, global = true, env = "TASKLEDGER_TLS_CERTIFICATE", value_name = "FILE")]
     tls_certificate: Option<PathBuf>,
     /// File with the key of that certificate, in PEM form, readable by its owner only
@@ -33,18 +34,5 @@ impl Tls {
                 bail!("TASKLEDGER_TLS_KEY is set, but not TASKLEDGER_TLS_CERTIFICATE: set both, or none")
             }
         }
-    }
-
-    /// The effective values by variable name.
-    pub(super) fn lines(&self) -> [(&'static str, String); 3] {
-        let shown = |file: &Option<PathBuf>| {
-            file.as_ref()
-                .map_or_else(|| "(none)".to_owned(), |file| file.display().to_string())
-        };
-        [
-            ("TASKLEDGER_TLS_CERTIFICATE", shown(&self.tls_certificate)),
-            ("TASKLEDGER_TLS_KEY", shown(&self.tls_key)),
-            ("TASKLEDGER_UPSTREAM_CA", shown(&self.upstream_ca)),
-        ]
     }
 }

@@ -1,7 +1,6 @@
 //! The settings of the addresses at which the gateway reaches the other roles.
 
 use clap::Args;
-use database::masked;
 use url::Url;
 
 #[derive(Debug, Clone, Args)]
@@ -49,22 +48,4 @@ pub(crate) struct Upstreams {
         default_value = "http://127.0.0.1:9094"
     )]
     pub(crate) projector_url: Vec<Url>,
-}
-
-impl Upstreams {
-    /// The effective values by variable name, secrets masked.
-    pub(super) fn lines(&self) -> [(&'static str, String); 4] {
-        let urls = |urls: &[Url]| {
-            urls.iter()
-                .map(|url| masked(url.as_str()))
-                .collect::<Vec<_>>()
-                .join(",")
-        };
-        [
-            ("TASKLEDGER_COMMAND_API_URL", urls(&self.command_api_url)),
-            ("TASKLEDGER_QUERY_API_URL", urls(&self.query_api_url)),
-            ("TASKLEDGER_AUTH_URL", urls(&self.auth_url)),
-            ("TASKLEDGER_PROJECTOR_URL", urls(&self.projector_url)),
-        ]
-    }
 }

@@ -1,6 +1,10 @@
 //! A client of the HTTP API that authenticates with a token and retries requests.
 
-use std::time::Duration;
+use std::{
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow, bail};
 use api_types::Problem;
@@ -25,18 +29,27 @@ use crate::settings::Settings;
 /// Timeout for one answer.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Maximum bytes of one answer.
-const MOST_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 /// Maximum number of attempts for a request.
 const TRIES: u32 = 10;
 /// Maximum number of seconds that the client waits because of `Retry-After`. If an answer asks for more, the request
 /// fails.
-const LONGEST_WAIT: u64 = 60;
+const MAX_WAIT: u64 = 60;
 
 /// A client for one person.
 pub(super) struct ApiClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     url: String,
     authorization: HeaderValue,
+    /// Whether there was ever an answer, so that a refused connection is an outage and no wrong address.
+    has_answered: AtomicBool,
+}
+
+/// The answer to a request.
+pub(super) struct Answer<T> {
+    pub(super) content: T,
+    /// Whether the command had been answered before it was sent, so that nothing happened this time.
+    pub(super) is_repeated: bool,
 }
 
 impl ApiClient {
@@ -65,12 +78,13 @@ impl ApiClient {
             client: Client::builder(TokioExecutor::new()).build(connector),
             url: url.as_str().trim_end_matches('/').to_owned(),
             authorization,
+            has_answered: AtomicBool::new(false),
         })
     }
 
     /// Sends a query and decodes its answer.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        self.send(Method::GET, path, Bytes::new(), None).await
+        Ok(self.send(Method::GET, path, Bytes::new(), None).await?.content)
     }
 
     /// Sends a command with an idempotency key, so that it takes effect once however often it is sent.
@@ -79,7 +93,7 @@ impl ApiClient {
         path: &str,
         body: &impl Serialize,
         key: &str,
-    ) -> anyhow::Result<T> {
+    ) -> anyhow::Result<Answer<T>> {
         let body = serde_json::to_vec(body)?;
         self.send(Method::POST, path, body.into(), Some(key)).await
     }
@@ -90,9 +104,11 @@ impl ApiClient {
         path: &str,
         body: Bytes,
         key: Option<&str>,
-    ) -> anyhow::Result<T> {
+    ) -> anyhow::Result<Answer<T>> {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
         let mut last = anyhow!("there was no answer");
+        // Whether an earlier try may have taken effect: then a repeated answer may be its answer.
+        let mut may_be_done = false;
         for _ in 0..TRIES {
             let mut request = Request::builder()
                 .method(&method)
@@ -105,11 +121,16 @@ impl ApiClient {
             }
             let request = request.body(Full::new(body.clone()))?;
             match timeout(DEADLINE, self.answer(request)).await {
-                Ok(Ok((status, _, bytes))) if status.is_success() => {
-                    return serde_json::from_slice(&bytes)
-                        .with_context(|| format!("{} is not the API of this release", self.url));
+                Ok(Ok((status, headers, bytes))) if status.is_success() => {
+                    let content = serde_json::from_slice(&bytes)
+                        .with_context(|| format!("{} is not the API of this release", self.url))?;
+                    return Ok(Answer {
+                        content,
+                        is_repeated: !may_be_done && headers.contains_key(&http_api::IDEMPOTENCY_REPLAYED),
+                    });
                 }
                 Ok(Ok((status, headers, bytes))) => {
+                    may_be_done |= status.is_server_error();
                     last = refusal(status, &bytes);
                     if !matches!(
                         status,
@@ -118,15 +139,31 @@ impl ApiClient {
                         return Err(last);
                     }
                     if let Some(seconds) = retry_after(&headers) {
-                        if seconds > LONGEST_WAIT {
+                        if seconds > MAX_WAIT {
                             return Err(last.context(format!("try again in {seconds} seconds")));
                         }
                         sleep(Duration::from_secs(seconds)).await;
                         continue;
                     }
                 }
-                Ok(Err(error)) => last = error.context(format!("{} does not answer", self.url)),
-                Err(_) => last = anyhow!("{} does not answer in time", self.url),
+                Ok(Err(error)) => {
+                    if let Some(untrusted) = untrusted(&error) {
+                        bail!(
+                            "cannot trust {}: {untrusted}. TASKLEDGER_UPSTREAM_CA names the file of its authority",
+                            self.url
+                        );
+                    }
+                    may_be_done |= !is_refused(&error);
+                    let is_final = is_refused(&error) && !self.has_answered.load(Ordering::Relaxed);
+                    last = error.context(format!("{} does not answer", self.url));
+                    if is_final {
+                        return Err(last);
+                    }
+                }
+                Err(_) => {
+                    may_be_done = true;
+                    last = anyhow!("{} does not answer in time", self.url);
+                }
             }
             backoff.wait().await;
         }
@@ -135,12 +172,28 @@ impl ApiClient {
 
     async fn answer(&self, request: Request<Full<Bytes>>) -> anyhow::Result<(StatusCode, HeaderMap, Bytes)> {
         let (head, body) = self.client.request(request).await?.into_parts();
-        let body = Limited::new(body, MOST_BYTES)
+        self.has_answered.store(true, Ordering::Relaxed);
+        let body = Limited::new(body, MAX_BYTES)
             .collect()
             .await
             .map_err(|error| anyhow!(error))?;
         Ok((head.status, head.headers, body.to_bytes()))
     }
+}
+
+fn io_errors(error: &anyhow::Error) -> impl Iterator<Item = &io::Error> {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+}
+
+fn is_refused(error: &anyhow::Error) -> bool {
+    io_errors(error).any(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// Why TLS cannot be used, which no repetition changes.
+fn untrusted(error: &anyhow::Error) -> Option<&rustls::Error> {
+    io_errors(error).find_map(|error| error.get_ref()?.downcast_ref())
 }
 
 /// The error for an answer that is not a success.

@@ -4,11 +4,11 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter, Write},
     os::unix::fs::OpenOptionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use api_types::TaskPage;
 use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -35,37 +35,61 @@ impl Export {
         let api = self.account.api(settings)?;
         let count = match &self.output {
             None => write(&api, format, BufWriter::new(io::stdout().lock())).await?,
-            Some(path) => {
-                let file = File::options()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(path);
-                let file = file.with_context(|| format!("cannot create {}", path.display()))?;
-                let written = write(&api, format, BufWriter::new(file)).await;
-                if written.is_err() {
-                    // An incomplete file is removed, since it would be taken for all tasks.
-                    fs::remove_file(path)?;
-                }
-                written?
-            }
+            Some(path) => write_file(&api, format, path).await?,
         };
         complain(&format!("exported {}", output::counted(count, "task")));
         Ok(ExitCode::SUCCESS)
     }
 }
 
+/// Writes the tasks to a new file that only its owner can read. Until it is complete it has another name, since it
+/// would be taken for all tasks.
+async fn write_file(api: &ApiClient, format: task_files::Format, path: &Path) -> anyhow::Result<u64> {
+    require_free(path, "name another file")?;
+    let partial = path.with_added_extension("partial");
+    require_free(&partial, "if an interrupted export left it, delete it")?;
+    let here = || format!("cannot write {}", partial.display());
+    let file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&partial)
+        .with_context(here)?;
+    let written = async {
+        let count = write(api, format, BufWriter::new(&file)).await?;
+        file.sync_all().with_context(here)?;
+        require_free(path, "name another file")?;
+        fs::rename(&partial, path).with_context(here)?;
+        Ok(count)
+    }
+    .await;
+    if written.is_err() {
+        fs::remove_file(&partial).with_context(here)?;
+    }
+    written
+}
+
+fn require_free(path: &Path, advice: &str) -> anyhow::Result<()> {
+    ensure!(
+        fs::symlink_metadata(path).is_err(),
+        "cannot create {}, because it exists: {advice}",
+        path.display()
+    );
+    Ok(())
+}
+
 async fn write(api: &ApiClient, format: task_files::Format, out: impl Write) -> anyhow::Result<u64> {
+    const FIRST: &str = "/tasks?sort=created_at&limit=100";
+    // Nothing is written before the API has answered.
+    let mut page: TaskPage = api.get(FIRST).await?;
     let mut writer = Writer::begin(format, out)?;
-    let mut path = "/tasks?sort=created_at&limit=100".to_owned();
     loop {
-        let page: TaskPage = api.get(&path).await?;
         for task in &page.items {
             writer.task(task)?;
         }
-        let Some(cursor) = page.next_cursor else { break };
-        let cursor = utf8_percent_encode(&cursor, NON_ALPHANUMERIC);
-        path = format!("/tasks?sort=created_at&limit=100&cursor={cursor}");
+        let Some(cursor) = &page.next_cursor else { break };
+        let cursor = utf8_percent_encode(cursor, NON_ALPHANUMERIC);
+        page = api.get(&format!("{FIRST}&cursor={cursor}")).await?;
     }
     Ok(writer.end()?)
 }

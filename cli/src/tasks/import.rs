@@ -1,6 +1,7 @@
 //! `taskledger tasks import` creates the tasks of a file in batches, each of which takes effect once.
 
 use std::{
+    fmt,
     fs::File,
     io::Read as _,
     path::{Path, PathBuf},
@@ -17,20 +18,20 @@ use task_files::{Content, FileTask, Found, TimeZone};
 
 use super::{
     account::Account,
-    api_client::{ApiClient, said},
+    api_client::{Answer, ApiClient, said},
     format::Format,
 };
 use crate::{complain, output, settings::Settings};
 
 /// Maximum bytes of a file.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 /// Maximum number of commands of a batch, and of the bytes of their texts. Both are well below the limits of the API.
 const BATCH: usize = 100;
 const BATCH_BYTES: usize = 256 << 10;
 /// Maximum number of attempts for a batch of which some commands cannot be carried out.
 const TRIES: u32 = 5;
 /// Maximum number of wrong lines that are reported.
-const MOST_COMPLAINTS: usize = 1_000;
+const MAX_COMPLAINTS: usize = 1_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
@@ -44,6 +45,9 @@ pub(crate) struct Import {
     /// Read and check the file, and create nothing
     #[arg(long)]
     dry_run: bool,
+    /// Create the tasks also if this file was imported within a day
+    #[arg(long)]
+    again: bool,
     /// Time zone of calendar times without one, such as Europe/Berlin
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = zone)]
     time_zone: TimeZone,
@@ -72,12 +76,15 @@ impl Import {
             return Ok(ExitCode::SUCCESS);
         }
         let api = self.account.api(settings)?;
-        let (mut created, mut failed) = (0, 0);
+        let run = match self.again {
+            true => runtime::new_id().to_string(),
+            false => String::new(),
+        };
+        let (mut done, mut failed) = (Done::default(), 0);
         for (number, planned) in batches(&planned).into_iter().enumerate() {
-            let (new, wrong) = import(&api, number, planned).await?;
-            (created, failed) = (created + new, failed + wrong);
+            failed += import(&api, &format!("{run}{number}"), planned, &mut done).await?;
         }
-        output::line(&format!("imported {}", output::counted(created, "task")))?;
+        output::say(&done.to_string());
         if failed > 0 {
             bail!(
                 "{} could not be imported as a whole",
@@ -88,18 +95,43 @@ impl Import {
     }
 }
 
+/// The tasks that the API has.
+#[derive(Debug, Default)]
+struct Done {
+    created: u64,
+    /// Created by an earlier import of the same file.
+    before: u64,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { created, before } = self;
+        match before {
+            0 => write!(f, "imported {}", output::counted(*created, "task")),
+            1 => write!(
+                f,
+                "{created} created, 1 was imported before (--again creates it once more)"
+            ),
+            _ => write!(
+                f,
+                "{created} created, {before} were imported before (--again creates them once more)"
+            ),
+        }
+    }
+}
+
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let cannot = || format!("cannot read {}", path.display());
     let mut bytes = Vec::new();
     let file = File::open(path).with_context(cannot)?;
-    file.take(MOST_BYTES + 1)
+    file.take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
         .with_context(cannot)?;
-    if bytes.len() as u64 > MOST_BYTES {
+    if bytes.len() as u64 > MAX_BYTES {
         bail!(
             "{} is larger than {} MiB: split it",
             path.display(),
-            MOST_BYTES >> 20
+            MAX_BYTES >> 20
         );
     }
     Ok(bytes)
@@ -120,7 +152,7 @@ fn plan(content: Content) -> anyhow::Result<Vec<Planned>> {
             Ok(task) => planned.push(Planned { line, task }),
             Err(reason) => {
                 wrong += 1;
-                if wrong <= MOST_COMPLAINTS {
+                if wrong <= MAX_COMPLAINTS {
                     complain(&format!("line {line}: {reason}"));
                 }
             }
@@ -167,9 +199,9 @@ fn batches(planned: &[Planned]) -> Vec<&[Planned]> {
         .collect()
 }
 
-/// Creates the tasks of a batch and sets the status of each. Returns how many were created, and how many do not have
-/// their status yet.
-async fn import(api: &ApiClient, number: usize, planned: &[Planned]) -> anyhow::Result<(u64, u64)> {
+/// Creates the tasks of a batch, adds them to `done`, and sets the status of each. Returns how many do not exist or do
+/// not have their status yet.
+async fn import(api: &ApiClient, place: &str, planned: &[Planned], done: &mut Done) -> anyhow::Result<u64> {
     let create = |task: &FileTask| BatchCommand {
         title: Some(task.title.clone()),
         description: task.description.clone(),
@@ -179,13 +211,16 @@ async fn import(api: &ApiClient, number: usize, planned: &[Planned]) -> anyhow::
         ..BatchCommand::new(BatchOperation::Create, None)
     };
     let commands = planned.iter().map(|planned| create(&planned.task)).collect();
-    let results = send(api, number, "create", commands).await?;
-    let (mut created, mut failed) = (0, 0);
+    let (results, is_repeated) = send(api, place, "create", commands).await?;
+    let mut failed = 0;
     let (mut moves, mut moved) = (Vec::new(), Vec::new());
     for (planned, result) in planned.iter().zip(results) {
         match (&result.task, operation(planned.task.status)) {
             (Some(task), operation) => {
-                created += 1;
+                match is_repeated {
+                    true => done.before += 1,
+                    false => done.created += 1,
+                }
                 if let Some(operation) = operation {
                     moves.push(BatchCommand::new(operation, Some(task.id)));
                     moved.push(planned);
@@ -195,14 +230,14 @@ async fn import(api: &ApiClient, number: usize, planned: &[Planned]) -> anyhow::
         }
     }
     if !moves.is_empty() {
-        let results = send(api, number, "status", moves).await?;
+        let (results, _) = send(api, place, "status", moves).await?;
         for (planned, result) in moved.into_iter().zip(results) {
             if result.problem.is_some() {
                 failed += failure(planned, &result);
             }
         }
     }
-    Ok((created, failed))
+    Ok(failed)
 }
 
 /// The command that moves a new task to `status`.
@@ -215,20 +250,24 @@ fn operation(status: Status) -> Option<BatchOperation> {
     }
 }
 
-/// Sends a batch. Its idempotency key is derived from its content and its place in the file.
+/// Sends a batch. Its idempotency key is derived from its content and its place in the file. Also returns whether an
+/// earlier import had sent it.
 async fn send(
     api: &ApiClient,
-    number: usize,
+    place: &str,
     what: &str,
     commands: Vec<BatchCommand>,
-) -> anyhow::Result<Vec<BatchResult>> {
+) -> anyhow::Result<(Vec<BatchResult>, bool)> {
     let count = commands.len();
     let batch = Batch { commands };
     let body = serde_json::to_string(&batch)?;
-    let key = sha256(format!("{number} {what} {body}").as_bytes());
+    let key = sha256(format!("{place} {what} {body}").as_bytes());
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
     for left in (0..TRIES).rev() {
-        let answer: BatchResults = api.post("/tasks/batch", &batch, &key).await?;
+        let Answer {
+            content: answer,
+            is_repeated,
+        }: Answer<BatchResults> = api.post("/tasks/batch", &batch, &key).await?;
         if answer.results.len() != count {
             bail!(
                 "the API answers {count} commands with {} results",
@@ -238,7 +277,7 @@ async fn send(
         // Sending the same batch again retries the commands that could not be carried out.
         let unavailable = answer.results.iter().any(|result| result.status >= 500);
         if left == 0 || !unavailable {
-            return Ok(answer.results);
+            return Ok((answer.results, is_repeated));
         }
         backoff.wait().await;
     }

@@ -19,8 +19,8 @@ pub(crate) enum Command {
     /// Create a task for each in a JSON, CSV or iCalendar file
     ///
     /// The whole file is read first. If an entry cannot become a task, its line is reported and nothing is created.
-    /// Importing the same file again within a day creates nothing twice and continues an interrupted import; a
-    /// changed file counts as another one.
+    /// Importing the same file again within a day creates nothing twice and continues an interrupted import, unless
+    /// `--again` asks for it; a changed file counts as another one.
     Import(import::Import),
 }
 

@@ -1,5 +1,5 @@
-//! Every row of "Tasks: commands" in the HTTP contract (`docs/api.md`), as decisions. Those about reverting and undoing are in
-//! `taking_back_tests.rs`.
+//! Every row of "Tasks: commands" in the HTTP contract (`docs/api.md`), as decisions. Those about reverting and undoing
+//! are in `taking_back_tests.rs`.
 
 use events::{
     Description, Priority, Status, Tags, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted,

@@ -1,9 +1,9 @@
 //! Laws of decisions, for any history and any command.
 
 use events::{
-    Description, Due, Priority, Status, Tags, Task, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted,
-    TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled,
-    TaskStarted, TaskTagged, Timestamp, Title,
+    Aggregate as _, Description, Due, Priority, Status, Tags, Task, TaskCancelled, TaskCompleted,
+    TaskCreated, TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened,
+    TaskRestored, TaskScheduled, TaskStarted, TaskTagged, Timestamp, Title,
 };
 use proptest::{option, prelude::*, sample::select};
 
@@ -150,7 +150,7 @@ fn apply(state: Option<Task>, events: &[TaskEvent]) -> Option<Task> {
         .iter()
         .zip(version + 1..)
         .fold(state, |state, (event, version)| {
-            Task::evolve(state, TASK, event, version, at.plus_seconds(1))
+            Task::evolve(state, &TASK, event, version, at.plus_seconds(1))
         })
 }
 

@@ -5,12 +5,12 @@ use axum::{extract::State, response::Response};
 use events::TaskId;
 use http_api::{Form, JsonObject, PathId, Presence};
 
-use super::{app_state::Api, command_headers::CommandHeaders, fields};
-use crate::{domain::ChangeTask, error::ApiError};
+use super::{command_headers::CommandHeaders, fields};
+use crate::{app_state::AppState, domain::ChangeTask, error::ApiError};
 
 /// `200` with the task; if nothing changes, `200` with the same version.
 pub(crate) async fn change_task(
-    State(api): State<Api>,
+    State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     headers: CommandHeaders,
     id: PathId<TaskId>,
@@ -20,7 +20,8 @@ pub(crate) async fn change_task(
     let mut form = Form::new(body.fields);
     let command = read(&mut form);
     form.finish()?;
-    api.run(&caller, &headers, keyed, id.or_not_found()?, command)
+    state
+        .run(&caller, &headers, keyed, id.or_not_found()?, command)
         .await
 }
 

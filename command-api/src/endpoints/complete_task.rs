@@ -5,17 +5,18 @@ use axum::{extract::State, response::Response};
 use events::TaskId;
 use http_api::{NoFields, PathId};
 
-use super::{app_state::Api, command_headers::CommandHeaders};
-use crate::{domain::CompleteTask, error::ApiError};
+use super::command_headers::CommandHeaders;
+use crate::{app_state::AppState, domain::CompleteTask, error::ApiError};
 
 /// `200` with the task; if it is completed already, `200` with the same version.
 pub(crate) async fn complete_task(
-    State(api): State<Api>,
+    State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     headers: CommandHeaders,
     id: PathId<TaskId>,
     _: NoFields,
 ) -> Result<Response, ApiError> {
-    api.run_bare(&caller, &headers, id.or_not_found()?, CompleteTask)
+    state
+        .run_bare(&caller, &headers, id.or_not_found()?, CompleteTask)
         .await
 }

@@ -11,13 +11,13 @@ use super::batch::rate::BatchRate;
 /// How many commands of one person run at the same time.
 const COMMANDS_AT_ONCE: usize = 64;
 /// The most commands of one person, including those that wait.
-const MOST_COMMANDS: usize = 512;
+const MAX_COMMANDS: usize = 512;
 /// How many batches of one person run at the same time.
 const BATCHES_AT_ONCE: usize = 2;
 /// The most batches of one person, including those that wait.
-const MOST_BATCHES: usize = 10;
+const MAX_BATCHES: usize = 10;
 /// The most reads of the past of one person, including the waiting ones. One runs at a time.
-const MOST_PAST_READS: usize = 64;
+const MAX_PAST_READS: usize = 64;
 
 /// The limits of one person in this process.
 pub(crate) struct ConcurrencyLimits {
@@ -30,9 +30,9 @@ pub(crate) struct ConcurrencyLimits {
 impl ConcurrencyLimits {
     pub(crate) fn new() -> Self {
         Self {
-            commands: ConcurrencyLimit::new("commands", COMMANDS_AT_ONCE, MOST_COMMANDS),
-            batches: ConcurrencyLimit::new("batches", BATCHES_AT_ONCE, MOST_BATCHES),
-            past_reads: ConcurrencyLimit::new("past-reads", 1, MOST_PAST_READS),
+            commands: ConcurrencyLimit::new("commands", COMMANDS_AT_ONCE, MAX_COMMANDS),
+            batches: ConcurrencyLimit::new("batches", BATCHES_AT_ONCE, MAX_BATCHES),
+            past_reads: ConcurrencyLimit::new("past-reads", 1, MAX_PAST_READS),
             batch_rate: BatchRate::new(),
         }
     }

@@ -6,12 +6,12 @@ use events::TaskId;
 use http_api::{Form, JsonObject, Problem};
 use runtime::new_id;
 
-use super::{app_state::Api, command_headers::CommandHeaders, fields};
-use crate::{domain::CreateTask, error::ApiError};
+use super::{command_headers::CommandHeaders, fields};
+use crate::{app_state::AppState, domain::CreateTask, error::ApiError};
 
 /// `201` with the task and its `Location`.
 pub(crate) async fn create_task(
-    State(api): State<Api>,
+    State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     headers: CommandHeaders,
     body: JsonObject,
@@ -23,7 +23,9 @@ pub(crate) async fn create_task(
     let command = command.ok_or_else(Problem::internal)?;
     // The list of tasks always exists, but has no version.
     headers.check_without_version(true)?;
-    api.run(&caller, &headers, keyed, TaskId(new_id()), command).await
+    state
+        .run(&caller, &headers, keyed, TaskId(new_id()), command)
+        .await
 }
 
 /// `{title, description?, priority?, due?, tags?}`. Fields that can be cleared later may be `null`. Mistakes are

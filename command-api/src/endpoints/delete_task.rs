@@ -5,17 +5,18 @@ use axum::{extract::State, response::Response};
 use events::TaskId;
 use http_api::{NoFields, PathId};
 
-use super::{app_state::Api, command_headers::CommandHeaders};
-use crate::{domain::DeleteTask, error::ApiError};
+use super::command_headers::CommandHeaders;
+use crate::{app_state::AppState, domain::DeleteTask, error::ApiError};
 
 /// `204`, also if it is there already.
 pub(crate) async fn delete_task(
-    State(api): State<Api>,
+    State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     headers: CommandHeaders,
     id: PathId<TaskId>,
     _: NoFields,
 ) -> Result<Response, ApiError> {
-    api.run_bare(&caller, &headers, id.or_not_found()?, DeleteTask)
+    state
+        .run_bare(&caller, &headers, id.or_not_found()?, DeleteTask)
         .await
 }

@@ -3,15 +3,17 @@
 use std::{
     collections::{BTreeMap, HashMap},
     future::Future,
+    time::Duration,
 };
 
 use axum::response::Response;
 use events::{TaskId, UserId};
 use futures::{StreamExt, TryStreamExt, stream};
+use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::app_state::Api;
 use crate::{
+    app_state::AppState,
     error::ApiError,
     handling::{
         CommandError, CommandHandler, CommandMetadata, CommandResult, IdempotencyKey, KeptAnswer, KeptTask,
@@ -22,6 +24,8 @@ use crate::{
 
 /// The most tasks that are looked up at once.
 const AT_ONCE: usize = 8;
+/// After this time a request that keeps losing its lease gives up.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A request with a key.
 pub(crate) trait Work: Sync {
@@ -73,67 +77,72 @@ pub(crate) enum Attempted {
 
 /// Does `work`, unless its key has an answer already, and stores the answer.
 pub(crate) async fn once(
-    api: &Api,
+    state: &AppState,
     work: &impl Work,
     (key, hash): &(IdempotencyKey, RequestHash),
 ) -> Result<Response, ApiError> {
-    let origin = work.origin();
-    let respond = |results: &_| work.respond(results);
-    let before = write(&before(api, work).await?)?;
+    let deadline = Instant::now() + TIMEOUT;
+    let before = write(&before(state, work).await?)?;
     loop {
         let request = Keyed {
-            owner: origin.caller,
+            owner: work.origin().caller,
             key,
             hash: *hash,
             task: work.task(),
             before: before.clone(),
         };
-        let lease = match api.keys.claim(request).await? {
-            Claim::Answered(answer) => match replay(api, origin.caller, key, &answer, respond).await? {
-                Some(response) => return Ok(response),
-                None => continue,
-            },
-            Claim::Run(lease) => lease,
-        };
-        let attempted = match Attempt::under(&lease) {
-            Ok(attempt) => work.attempt(&api.handler, attempt).await.map_err(ApiError::from),
-            Err(error) => Err(error.into()),
-        };
-        let (results, in_log) = match attempted {
-            Ok(Attempted::Complete { results, in_log }) => (results, in_log),
-            Ok(Attempted::Open { response, done }) => {
-                release(api, &lease, Some(&write(&keep(origin, &done))?)).await;
-                return Ok(response);
-            }
-            Err(error) => {
-                release(api, &lease, None).await;
-                return Err(error);
-            }
-        };
-        match api
-            .keys
-            .complete(&lease, &write(&keep(origin, &results))?, in_log)
-            .await
-        {
-            Ok(Stored::Ours) => return Ok(work.respond(&results)),
-            Ok(Stored::Theirs(answer)) => {
-                if let Some(response) = replay(api, origin.caller, key, &answer, respond).await? {
-                    return Ok(response);
-                }
-            }
-            Ok(Stored::Not) => {}
-            Err(error) if in_log => {
-                tracing::warn!(%error, "cannot store the answer to a command");
-                return Ok(work.respond(&results));
-            }
-            Err(error) => return Err(error.into()),
+        if let Some(response) = round(state, work, request).await? {
+            return Ok(response);
         }
+        if Instant::now() >= deadline {
+            return Err(IdempotencyError::Busy.into());
+        }
+    }
+}
+
+/// Claims the key, does `work` and stores the answer. `None` if the lease was lost meanwhile, or if the effects of an
+/// earlier answer are no longer in the log.
+async fn round(state: &AppState, work: &impl Work, request: Keyed<'_>) -> Result<Option<Response>, ApiError> {
+    let (origin, key) = (work.origin(), request.key);
+    let respond = |results: &_| work.respond(results);
+    let lease = match state.keys.claim(request).await? {
+        Claim::Answered(answer) => return replay(state, origin.caller, key, &answer, respond).await,
+        Claim::Run(lease) => lease,
+    };
+    let attempted = match Attempt::under(&lease) {
+        Ok(attempt) => work
+            .attempt(&state.handler, attempt)
+            .await
+            .map_err(ApiError::from),
+        Err(error) => Err(error.into()),
+    };
+    let (results, in_log) = match attempted {
+        Ok(Attempted::Complete { results, in_log }) => (results, in_log),
+        Ok(Attempted::Open { response, done }) => {
+            release(state, &lease, Some(&write(&keep(origin, &done))?)).await;
+            return Ok(Some(response));
+        }
+        Err(error) => {
+            release(state, &lease, None).await;
+            return Err(error);
+        }
+    };
+    let answer = write(&keep(origin, &results))?;
+    match state.keys.complete(&lease, &answer, in_log).await {
+        Ok(Stored::Ours) => Ok(Some(work.respond(&results))),
+        Ok(Stored::Theirs(answer)) => replay(state, origin.caller, key, &answer, respond).await,
+        Ok(Stored::Not) => Ok(None),
+        Err(error) if in_log => {
+            tracing::warn!(%error, "cannot store the answer to a command");
+            Ok(Some(work.respond(&results)))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
 /// The answer that a request with this key was given before: for what is costly to find out, and told otherwise later.
 pub(super) async fn given_before(
-    api: &Api,
+    state: &AppState,
     caller: UserId,
     keyed: Option<&(IdempotencyKey, RequestHash)>,
     respond: impl Fn(&BTreeMap<usize, CommandResult>) -> Response,
@@ -141,16 +150,16 @@ pub(super) async fn given_before(
     let Some((key, hash)) = keyed else {
         return Ok(None);
     };
-    match api.keys.answer(caller, key, hash).await? {
-        Some(answer) => replay(api, caller, key, &answer, respond).await,
+    match state.keys.answer(caller, key, hash).await? {
+        Some(answer) => replay(state, caller, key, &answer, respond).await,
         None => Ok(None),
     }
 }
 
 /// The tasks before the request, for the tries that come after this one.
-async fn before(api: &Api, work: &impl Work) -> Result<Vec<KeptTask>, CommandError> {
+async fn before(state: &AppState, work: &impl Work) -> Result<Vec<KeptTask>, CommandError> {
     let tasks: Vec<Option<KeptTask>> = stream::iter(work.existing())
-        .map(|task| api.handler.before(task))
+        .map(|task| state.handler.before(task))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
@@ -168,25 +177,27 @@ fn write(kept: &impl serde::Serialize) -> Result<String, IdempotencyError> {
 
 /// Repeats `answer`. `None` if its effects are no longer in the log: then the key is free again.
 async fn replay(
-    api: &Api,
+    state: &AppState,
     caller: UserId,
     key: &IdempotencyKey,
     answer: &str,
     respond: impl Fn(&BTreeMap<usize, CommandResult>) -> Response,
 ) -> Result<Option<Response>, ApiError> {
     let kept: KeptAnswer = serde_json::from_str(answer).map_err(IdempotencyError::from)?;
-    let Some(results) = api.handler.recall(&kept).await? else {
+    let Some(results) = state.handler.recall(&kept).await? else {
         tracing::warn!("the effect of a command that was answered is not in the log, it may be sent again");
-        api.keys.forget(caller, key, answer).await?;
+        state.keys.forget(caller, key, answer).await?;
         return Ok(None);
     };
-    Ok(Some(http_api::answering_request(kept.request_id(), || {
-        respond(&results)
-    })))
+    let mut response = http_api::answering_request(kept.request_id(), || respond(&results));
+    response
+        .headers_mut()
+        .insert(&http_api::IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    Ok(Some(response))
 }
 
-async fn release(api: &Api, lease: &Lease, progress: Option<&str>) {
-    if let Err(error) = api.keys.release(lease, progress).await {
+async fn release(state: &AppState, lease: &Lease, progress: Option<&str>) {
+    if let Err(error) = state.keys.release(lease, progress).await {
         tracing::warn!(%error, "the lease of an idempotency key will have to run out");
     }
 }

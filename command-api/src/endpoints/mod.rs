@@ -3,13 +3,12 @@
 //! To add a command, give it a file here with its request and its handler, and a line in `routes.rs`.
 
 mod answer;
-mod app_state;
 pub(crate) mod batch;
 pub(crate) mod cancel_task;
 pub(crate) mod change_task;
 mod command_headers;
 pub(crate) mod complete_task;
-mod concurrency_limits;
+pub(crate) mod concurrency_limits;
 pub(crate) mod create_task;
 pub(crate) mod delete_task;
 mod fields;
@@ -21,6 +20,3 @@ mod run_command;
 mod single_command;
 pub(crate) mod start_task;
 pub(crate) mod undo_request;
-
-pub(crate) use app_state::Api;
-pub(crate) use concurrency_limits::ConcurrencyLimits;

@@ -6,18 +6,16 @@ use events::TaskId;
 use http_api::{FieldError, Form, JsonObject, PathId};
 use serde_json::Value;
 
-use super::{
-    app_state::Api, command_headers::CommandHeaders, idempotent_request::given_before,
-    single_command::respond,
-};
+use super::{command_headers::CommandHeaders, idempotent_request::given_before, single_command::respond};
 use crate::{
+    app_state::AppState,
     domain::{Command, RevertTask},
     error::ApiError,
 };
 
 /// `200` with the task; if nothing changes, `200` with the same version.
 pub(crate) async fn revert_task(
-    State(api): State<Api>,
+    State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     headers: CommandHeaders,
     id: PathId<TaskId>,
@@ -36,15 +34,15 @@ pub(crate) async fn revert_task(
         was: None,
     };
     let shape = Command::from(revert.clone());
-    let given = given_before(&api, person, keyed.as_ref(), |results| respond(&shape, results)).await?;
+    let given = given_before(&state, person, keyed.as_ref(), |results| respond(&shape, results)).await?;
     if let Some(response) = given {
         return Ok(response);
     }
     {
-        let _turn = api.shares.past_reads.acquire(person).await?;
-        revert.was = api.handler.past(person, id, to_version).await?.map(Box::new);
+        let _turn = state.shares.past_reads.acquire(person).await?;
+        revert.was = state.handler.past(person, id, to_version).await?.map(Box::new);
     }
-    api.run(&caller, &headers, keyed, id, revert).await
+    state.run(&caller, &headers, keyed, id, revert).await
 }
 
 fn version(value: &Value) -> Result<u64, FieldError> {

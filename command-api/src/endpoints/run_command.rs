@@ -6,17 +6,17 @@ use events::TaskId;
 use serde_json::Map;
 
 use super::{
-    answer::answer, app_state::Api, command_headers::CommandHeaders, idempotent_request::once,
-    single_command::Single,
+    answer::answer, command_headers::CommandHeaders, idempotent_request::once, single_command::Single,
 };
 use crate::{
+    app_state::AppState,
     domain::{Command, ExpectedVersion},
     error::ApiError,
     handling::{CommandRequest, IdempotencyKey, Tries},
     idempotency::RequestHash,
 };
 
-impl Api {
+impl AppState {
     /// Runs `command`, which has no body, on `task` for `caller`.
     pub(crate) async fn run_bare(
         &self,

@@ -11,14 +11,14 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    app_state::Api,
     batch::{BatchCommand, carry_out, respond},
     command_headers::CommandHeaders,
     concurrency_limits::until_taken,
     idempotent_request::given_before,
 };
 use crate::{
-    changed_tasks::RequestsError,
+    app_state::AppState,
+    changed_tasks::ChangedTasksError,
     domain::{ExpectedVersion, UndoTask},
     error::ApiError,
 };
@@ -29,12 +29,12 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// `200` with `{"results": [{"status", "task"?, "problem"?}]}`, one for each task, in the order in which they were
 /// changed. A task that is undone already has `200` and the same version.
 pub(crate) async fn undo_request(
-    State(api): State<Api>,
+    State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     headers: CommandHeaders,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let held = api.shares.batches.acquire(caller.user_id()).await?;
+    let held = state.shares.batches.acquire(caller.user_id()).await?;
     let keyed = headers.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let request = form.required("request_id", request_id);
@@ -42,7 +42,7 @@ pub(crate) async fn undo_request(
     // There is no representation at this path.
     headers.check_without_version(false)?;
     let person = caller.user_id();
-    let given = given_before(&api, person, keyed.as_ref(), |results| {
+    let given = given_before(&state, person, keyed.as_ref(), |results| {
         respond(&shapes(results.len()), results)
     });
     if let Some(response) = given.await? {
@@ -50,9 +50,9 @@ pub(crate) async fn undo_request(
     }
     let commands = match request {
         Some(request) => {
-            let _reading = api.shares.past_reads.acquire(person).await?;
-            let found = timeout(TIMEOUT, commands(&api, &caller, &request)).await;
-            found.map_err(|_| RequestsError::Slow)??
+            let _reading = state.shares.past_reads.acquire(person).await?;
+            let found = timeout(TIMEOUT, commands(&state, &caller, &request)).await;
+            found.map_err(|_| ChangedTasksError::Slow)??
         }
         None => Vec::new(),
     };
@@ -60,7 +60,7 @@ pub(crate) async fn undo_request(
         return Err(ApiError::NotFound);
     }
     let commands = commands.into_iter().map(Ok).collect();
-    let response = carry_out(&api, &caller, &headers, keyed, commands).await?;
+    let response = carry_out(&state, &caller, &headers, keyed, commands).await?;
     Ok(until_taken(response, held))
 }
 
@@ -80,15 +80,15 @@ fn shapes(count: usize) -> Vec<Result<BatchCommand, Problem>> {
 
 /// A command for each task that the request has changed.
 async fn commands(
-    api: &Api,
+    state: &AppState,
     caller: &Caller,
     request: &CorrelationId,
 ) -> Result<Vec<BatchCommand>, ApiError> {
     let person: UserId = caller.user_id();
-    let head = api.handler.head().await?;
+    let head = state.handler.head().await?;
     let mut commands = Vec::new();
-    for changed in api.requests.changed(person, request, head).await? {
-        let undo = api
+    for changed in state.changed_tasks.of_request(person, request, head).await? {
+        let undo = state
             .handler
             .undo_of(person, changed.task, request, changed.last)
             .await?;

@@ -37,17 +37,7 @@ impl CommandHandler {
             } else {
                 self.handle(&requests[index]).await
             };
-            held_up = match &result {
-                Ok(_) | Err(CommandError::Refused { .. }) => false,
-                Err(
-                    CommandError::Contended { .. }
-                    | CommandError::HeldUp
-                    | CommandError::Overloaded
-                    | CommandError::PastTooLong
-                    | CommandError::Store(_)
-                    | CommandError::Unreadable(_),
-                ) => true,
-            };
+            held_up = result.as_ref().is_err_and(CommandError::is_failure);
             results.push((index, result));
         }
         results

@@ -1,4 +1,5 @@
-//! After a conflict, commands on the same task wait for each other in a queue, so that each conflict lets one of them through.
+//! After a conflict, commands on the same task wait for each other in a queue, so that each conflict lets one of them
+//! through.
 
 use aggregate::{Conflicts, GivenUp};
 use events::TaskId;

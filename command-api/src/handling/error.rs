@@ -10,7 +10,6 @@ use crate::domain::Refusal;
 /// Why a command had no effect, or its result is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// The rules refuse the command.
     #[error("refused: {refusal}")]
     Refused {
         #[source]
@@ -27,10 +26,8 @@ pub enum CommandError {
     /// Other work uses all capacity. The caller may try again later.
     #[error("too many commands wait")]
     Overloaded,
-    /// The events of the task took too long to read.
     #[error("the past of the task takes too long to read")]
     PastTooLong,
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The task's stream holds an event that this build cannot read.
@@ -50,6 +47,19 @@ impl From<RepositoryError> for CommandError {
 }
 
 impl CommandError {
+    /// Whether the command could not be carried out, so that its result may be unknown. A refusal is a result.
+    pub(super) fn is_failure(&self) -> bool {
+        match self {
+            Self::Refused { .. } => false,
+            Self::Contended { .. }
+            | Self::HeldUp
+            | Self::Overloaded
+            | Self::PastTooLong
+            | Self::Store(_)
+            | Self::Unreadable(_) => true,
+        }
+    }
+
     /// A refusal on `state`, without the state if the caller may not see the task.
     pub(super) fn refused(refusal: Refusal, state: Option<&TaskState>) -> Self {
         let seen = match refusal {

@@ -38,15 +38,8 @@ impl CommandMetrics {
         let outcome = match result {
             Ok(Executed { changed: true, .. }) => "accepted",
             Ok(Executed { changed: false, .. }) => "unchanged",
-            Err(CommandError::Refused { .. }) => "refused",
-            Err(
-                CommandError::Contended { .. }
-                | CommandError::HeldUp
-                | CommandError::Overloaded
-                | CommandError::PastTooLong
-                | CommandError::Store(_)
-                | CommandError::Unreadable(_),
-            ) => "failed",
+            Err(error) if error.is_failure() => "failed",
+            Err(_) => "refused",
         };
         self.commands.with_label_values(&[command.name(), outcome]).inc();
     }

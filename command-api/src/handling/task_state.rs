@@ -82,7 +82,7 @@ impl Aggregate for FoldedTask {
     type Event = TaskEvent;
 
     fn stream(id: &TaskId) -> StreamName {
-        StreamName::task(*id)
+        Task::stream(id)
     }
 
     fn evolve(
@@ -97,7 +97,7 @@ impl Aggregate for FoldedTask {
             None => (None, TextVersions::default()),
         };
         texts.follow(event, version);
-        let task = Arc::new(Task::evolve(task, *id, event, version, at)?);
+        let task = Arc::new(Task::evolve(task, id, event, version, at)?);
         Some(Self { task, texts })
     }
 }

@@ -7,7 +7,10 @@ use database::Database;
 use event_store::{EventStore, LogWatch};
 use events::{CorrelationId, LogPoint, Metadata, RecordedEvent, Task, TaskEvent, TaskId, UserId};
 use runtime::Clock;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{AcquireError, Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::{
     CommandError, KeptTask, TaskState,
@@ -17,14 +20,18 @@ use super::{
 use crate::domain::UndoTask;
 
 /// The memory for recently used tasks, in bytes. It is used only as needed.
-const MOST_BYTES: u64 = 16 << 20;
-/// The most reads of the past that run at the same time. One person has only one of them
+const MAX_BYTES: u64 = 16 << 20;
+/// The most pages of pasts that are read at the same time. One person has only one read
 /// (`endpoints/concurrency_limits.rs`), so that nobody keeps the others out.
-const PAST_READS: usize = 2;
+const PAST_READS: usize = 3;
+/// A read of more events than this is long: it takes more than one page of the store.
+const LONG: u64 = 512;
+/// The most pages of long pasts that are read at the same time. The rest is left for short ones.
+const LONG_PAST_READS: usize = 2;
 /// How long a read of the past waits for its turn.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a read of the past may take.
-const LONGEST_PAST_READ: Duration = Duration::from_secs(10);
+/// How long a read of the past may take, with all waits for its turns.
+const PAST_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The states of all tasks.
 pub(super) struct TaskStates {
@@ -32,6 +39,7 @@ pub(super) struct TaskStates {
     pub(super) tasks: Repository<FoldedTask>,
     log: Arc<LogWatch>,
     past_reads: Semaphore,
+    long_past_reads: Semaphore,
 }
 
 impl TaskStates {
@@ -43,12 +51,13 @@ impl TaskStates {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let snapshots = Arc::new(TaskSnapshots::new(operations, Arc::clone(&store)));
-        let tasks = Repository::new(Arc::clone(&store), clock, MOST_BYTES, FoldedTask::bytes);
+        let tasks = Repository::new(Arc::clone(&store), clock, MAX_BYTES, FoldedTask::bytes);
         Self {
             store,
             tasks: tasks.with_snapshots(snapshots),
             log,
             past_reads: Semaphore::new(PAST_READS),
+            long_past_reads: Semaphore::new(LONG_PAST_READS),
         }
     }
 
@@ -101,7 +110,7 @@ impl TaskStates {
             }
             ControlFlow::Break(())
         };
-        self.read_past(task, each).await?;
+        self.read_past(task, version, each).await?;
         Ok(past)
     }
 
@@ -131,23 +140,60 @@ impl TaskStates {
                 false => ControlFlow::Break(()),
             }
         };
-        self.read_past(task, each).await?;
+        self.read_past(task, last, each).await?;
         Ok(undo)
     }
 
-    /// Folds the task from its first event. Only a few such reads run at a time, so that they do not delay others.
+    /// Folds the task from its first event to version `last`, where `each` stops. Only a few such reads run at a time,
+    /// so that they do not delay others, and each takes turns with them after a page: a longer past takes longer, and
+    /// keeps nobody out.
     async fn read_past(
         &self,
         task: TaskId,
-        each: impl FnMut(&RecordedEvent, &LoadedTask) -> ControlFlow<()> + Send,
+        last: u64,
+        mut each: impl FnMut(&RecordedEvent, &LoadedTask) -> ControlFlow<()> + Send,
     ) -> Result<(), CommandError> {
-        let Ok(Ok(_turn)) = timeout(TIMEOUT, self.past_reads.acquire()).await else {
-            return Err(CommandError::Overloaded);
+        let reading = async {
+            let mut now = Loaded::default();
+            loop {
+                let _turns = self.past_turns(last).await?;
+                let (from, mut is_over) = (now.version(), true);
+                let page = |event: &RecordedEvent, now: &LoadedTask| {
+                    let step = each(event, now);
+                    is_over = step.is_break() || event.version < from + LONG;
+                    match is_over {
+                        false => ControlFlow::Break(()),
+                        true => step,
+                    }
+                };
+                now = self.tasks.fold(&task, now, page).await?;
+                if is_over {
+                    return Ok(());
+                }
+            }
         };
-        let fold = self.tasks.fold(&task, Loaded::default(), each);
-        match timeout(LONGEST_PAST_READ, fold).await {
-            Ok(folded) => Ok(folded.map(drop)?),
+        match timeout(PAST_READ_TIMEOUT, reading).await {
+            Ok(read) => read,
             Err(_) => Err(CommandError::PastTooLong),
+        }
+    }
+
+    /// The right to read a page of a past of `last` events.
+    async fn past_turns(
+        &self,
+        last: u64,
+    ) -> Result<(Option<SemaphorePermit<'_>>, SemaphorePermit<'_>), CommandError> {
+        let turns = async {
+            // First, so that long reads do not take the places of short ones while they wait.
+            let long = match last > LONG {
+                true => Some(self.long_past_reads.acquire().await?),
+                false => None,
+            };
+            Ok::<_, AcquireError>((long, self.past_reads.acquire().await?))
+        };
+        match timeout(TIMEOUT, turns).await {
+            Ok(Ok(turns)) => Ok(turns),
+            Ok(Err(_)) | Err(_) => Err(CommandError::Overloaded),
         }
     }
 }

@@ -5,16 +5,13 @@ use database::DatabaseError;
 /// Why a key could not be looked up, or an answer could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum IdempotencyError {
-    /// The key was used for another command.
     #[error("the idempotency key was used for another request")]
     Reused,
     /// Another try with the same key is still running. The caller may try again later.
     #[error("an earlier request with this idempotency key is still being worked on")]
     Busy,
-    /// The person has used more keys within a day than are stored.
     #[error("too many idempotency keys within a day")]
     TooMany,
-    /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// A stored value cannot be read, or an answer cannot be written.

@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// connection.
 const DUPLICATES: usize = 32;
 /// The longest pause between two checks of a duplicate in another process.
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 /// The keys of all people.
 pub struct IdempotencyKeys {
@@ -123,7 +123,7 @@ impl IdempotencyKeys {
             Err(NoKeyedPermit::Late) => None,
         };
         let is_welcome = self.quota.has_room(request.owner).await?;
-        let mut backoff = Backoff::new(Duration::from_millis(5), LONGEST_PAUSE);
+        let mut backoff = Backoff::new(Duration::from_millis(5), MAX_PAUSE);
         loop {
             let lease = Lease {
                 owner: request.owner,
@@ -142,7 +142,7 @@ impl IdempotencyKeys {
                 return Ok(Claim::Run(Lease { _turn: turn, ..lease }));
             }
             match self.find(request.owner, request.key, &request.hash).await? {
-                None if is_welcome => continue,
+                None if is_welcome => {}
                 None => return Err(IdempotencyError::TooMany),
                 Some(Found::Answered(answer)) => return Ok(Claim::Answered(answer)),
                 Some(Found::Leased { row, is_over: true }) => {

@@ -21,7 +21,7 @@ pub(crate) const KEYS_PER_PERSON: u64 = 32 << 20;
 /// The size of a key without its texts.
 const KEY_BYTES: u64 = 256;
 /// How long a count from the table is used before it is read again.
-const EVERY: Duration = Duration::from_secs(600);
+const INTERVAL: Duration = Duration::from_secs(600);
 /// The most people whose counts are in memory.
 const PEOPLE: u64 = 10_000;
 /// How long the count of a person without room is not read again.
@@ -61,7 +61,7 @@ impl Quota {
             operations,
             bytes_per_person,
             full: remembered(FULL),
-            used: remembered(EVERY),
+            used: remembered(INTERVAL),
             delete_old,
         }
     }

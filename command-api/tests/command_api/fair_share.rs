@@ -1,11 +1,14 @@
 //! A person who sends as fast as possible does not prevent the commands of others.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use serde_json::json;
 
-use super::support::{App, FaultyStore, Reply, Stage, user};
+use super::{
+    long_streams::{lengthen, stream},
+    support::{App, FaultyStore, Reply, Stage, eventually, user},
+};
 
 /// A command that takes longer has been starved.
 const SOON: Duration = Duration::from_secs(5);
@@ -46,6 +49,8 @@ async fn a_few_batches_of_one_person_run_and_wait_and_the_rest_is_refused() {
         let refused = tokio::time::timeout(SOON, greedy.next()).await.expect("soon");
         is_rate_limited(&refused.unwrap());
     }
+    // No body is read before its turn, so this one is not found to be none.
+    is_rate_limited(&app.post("/tasks/batch").json(json!([])).send().await);
     // Meanwhile commands of others end.
     let beside = app
         .post("/tasks/batch")
@@ -139,4 +144,73 @@ async fn hundreds_of_requests_with_one_key_leave_the_other_keys_alone() {
         reply.is_task(201, 1);
     }
     assert_eq!(app.store.head().await.unwrap(), 1 + 38);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_reads_of_the_past_leave_room_for_short_ones() {
+    const LONG: u64 = 600;
+    let stage = Stage::sqlite().await;
+    let store = FaultyStore::over(stage.storage.event_store().await);
+    let app = App::start_on(&stage, store.clone()).await;
+    let revert = |path: &str, n: u128, version: u64| {
+        let request = app.post(&format!("{path}/revert")).by(user(n));
+        request.json(json!({"to_version": version})).send()
+    };
+    let mut paths = Vec::new();
+    for n in 1..=4 {
+        let create = app.post("/tasks").by(user(n)).json(json!({"title": "a"}));
+        let path = create.send().await.header("location").to_owned();
+        lengthen(&*app.store, &path, LONG).await;
+        let change = app.patch(&path).by(user(n)).json(json!({}));
+        change.send().await.is_task(200, LONG);
+        store.silent.lock().unwrap().push(stream(&path));
+        paths.push(path);
+    }
+    let create = app.post("/tasks").by(user(5)).json(json!({"title": "a"}));
+    let short = create.send().await.header("location").to_owned();
+    app.post(&format!("{short}/start")).by(user(5)).send().await;
+    let mut long: FuturesUnordered<_> = (1..).zip(&paths).map(|(n, path)| revert(path, n, LONG)).collect();
+    let others = async {
+        // Until the long ones have begun.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::timeout(Duration::from_secs(3), revert(&short, 5, 1)).await
+    };
+    tokio::select! {
+        reply = others => reply.expect("soon").is_task(200, 3),
+        reply = long.next() => panic!("unexpected {reply:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn very_long_reads_of_the_past_take_turns_with_shorter_ones() {
+    let stage = Stage::sqlite().await;
+    let store = FaultyStore::over(stage.storage.event_store().await);
+    let app = App::start_on(&stage, store.clone()).await;
+    // The last one has two pages, the others have far more.
+    let mut reverts = Vec::new();
+    for (n, length) in (1..).zip([10_000, 10_000, 10_000, 10_000, 600]) {
+        let create = app.post("/tasks").by(user(n)).json(json!({"title": "a"}));
+        let path = create.send().await.header("location").to_owned();
+        lengthen(&*app.store, &path, length).await;
+        let change = app.patch(&path).by(user(n)).json(json!({}));
+        change.send().await.is_task(200, length);
+        let revert = app.post(&format!("{path}/revert")).by(user(n));
+        reverts.push((length, revert.json(json!({"to_version": length - 1}))));
+    }
+    *store.stream_page_takes.lock().unwrap() = Duration::from_millis(50);
+    store.take_cost();
+    let (length, short) = reverts.pop().unwrap();
+    let long: Vec<_> = reverts
+        .into_iter()
+        .map(|(length, revert)| (length, tokio::spawn(revert.send())))
+        .collect();
+    eventually("the long reads have begun", async || {
+        store.events_read.load(Ordering::SeqCst) > 0
+    })
+    .await;
+    short.send().await.is_task(200, length + 1);
+    assert!(long.iter().all(|(_, revert)| !revert.is_finished()));
+    for (length, revert) in long {
+        revert.await.unwrap().is_task(200, length + 1);
+    }
 }

@@ -1,6 +1,6 @@
 //! One process at a time works on a key, whatever the clocks of the processes say.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use command_api::{
     handling::IdempotencyKey,
@@ -8,12 +8,12 @@ use command_api::{
 };
 use events::TaskId;
 use serde_json::{Map, json};
-use tokio::{sync::oneshot, task::JoinSet};
+use tokio::{sync::oneshot, task::JoinSet, time};
 use uuid::Uuid;
 
 use super::{
     idempotency::{age_keys, same_answer},
-    support::{App, FaultyStore, Footing, Stage, eventually, on_both_footings, user},
+    support::{App, FaultyStore, Footing, Reply, Request, Stage, eventually, on_both_footings, user},
 };
 
 async fn claim(keys: &IdempotencyKeys, key: &str) -> Claim {
@@ -102,3 +102,49 @@ on_both_footings!(
     of_those_who_find_an_expired_lease_one_takes_it,
     clocks_that_are_wrong_by_days_change_nothing,
 );
+
+/// Lets half a minute pass, in steps that are shorter than the time limit of a statement, and returns the reply.
+async fn reply_within_half_a_minute(request: Request) -> Reply {
+    let request = tokio::spawn(request.send());
+    for _ in 0..15 {
+        time::pause();
+        time::advance(Duration::from_secs(2)).await;
+        time::resume();
+        time::sleep(Duration::from_millis(50)).await;
+    }
+    time::timeout(Duration::from_secs(10), request)
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_request_that_loses_each_of_its_leases_ends() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let path = app.task().await;
+    // Another process has each lease as soon as there is one, and loses it, too.
+    for (name, event) in [("insert", "INSERT"), ("update", "UPDATE OF lease")] {
+        let trigger = format!(
+            "CREATE TRIGGER lose_after_{name} AFTER {event} ON idempotency_keys WHEN new.response IS NULL BEGIN \
+             UPDATE idempotency_keys SET lease = 'another', leased_until = 0 \
+             WHERE owner = new.owner AND key = new.key; END"
+        );
+        app.operations.execute(&trigger, &[]).await.unwrap();
+    }
+    let reply = reply_within_half_a_minute(app.patch(&path).key("k").json(json!({}))).await;
+    reply.is_problem(503, "unavailable");
+    assert!(reply.text.contains("is still being worked on"), "{}", reply.text);
+}
+
+#[tokio::test]
+async fn a_request_whose_key_is_neither_new_nor_known_ends() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let path = app.task().await;
+    let trigger = "CREATE TRIGGER ignore BEFORE INSERT ON idempotency_keys BEGIN SELECT RAISE(IGNORE); END";
+    app.operations.execute(trigger, &[]).await.unwrap();
+    let reply = reply_within_half_a_minute(app.patch(&path).key("k").json(json!({}))).await;
+    reply.is_problem(503, "unavailable");
+    assert!(reply.text.contains("is still being worked on"), "{}", reply.text);
+}

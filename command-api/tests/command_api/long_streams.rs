@@ -31,13 +31,13 @@ fn renamed(title: String) -> NewEvent {
     )
 }
 
-fn stream(path: &str) -> StreamName {
+pub(super) fn stream(path: &str) -> StreamName {
     let id: TaskId = path.strip_prefix("/tasks/").unwrap().parse().unwrap();
     StreamName::task(id)
 }
 
 /// Appends events to the task at `path` until it has `length`, as other processes would.
-async fn lengthen(store: &dyn EventStore, path: &str, length: u64) {
+pub(super) async fn lengthen(store: &dyn EventStore, path: &str, length: u64) {
     let mut version = store.stream_head(&stream(path)).await.unwrap().unwrap().version;
     while version < length {
         let next = (version + 500).min(length);

@@ -12,7 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest pause after the first conflict of a command. Each further conflict adds the same again.
 const PAUSE: Duration = Duration::from_millis(2);
 /// The longest pause after any conflict.
-const LONGEST_PAUSE: Duration = Duration::from_millis(32);
+const MAX_PAUSE: Duration = Duration::from_millis(32);
 
 /// Counts the conflicts of one command.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Conflicts {
 
     /// Waits a random time, longer after each conflict, so that the same commands do not meet again.
     pub async fn pause(&self) {
-        let longest = PAUSE.saturating_mul(self.met).min(LONGEST_PAUSE);
+        let longest = PAUSE.saturating_mul(self.met).min(MAX_PAUSE);
         tokio::time::sleep(longest.mul_f64(random_between(0.0, 1.0))).await;
     }
 
@@ -66,7 +66,7 @@ mod tests {
         while conflicts.meet().is_ok() {
             conflicts.pause().await;
         }
-        assert!((TIMEOUT..TIMEOUT + LONGEST_PAUSE).contains(&begun.elapsed()));
+        assert!((TIMEOUT..TIMEOUT + MAX_PAUSE).contains(&begun.elapsed()));
         let met = conflicts.given_up().conflicts;
         assert!(met > 200, "{met}");
     }

@@ -10,6 +10,7 @@ mod conflict;
 mod error;
 mod execute;
 mod loaded;
+mod record_reader;
 mod repository;
 mod snapshot_table;
 mod snapshots;

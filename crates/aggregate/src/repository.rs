@@ -6,7 +6,7 @@
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
-use event_store::{Entry, EventStore, StoreError, StreamHead, Unreadable, for_each_entry};
+use event_store::{EventStore, StoreError, StreamHead, for_each_entry};
 use events::{Aggregate, Metadata, RecordedEvent, StreamName};
 use runtime::{Clock, KeyedSemaphore};
 use tokio::{
@@ -14,15 +14,18 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Append, Appended, Loaded, RepositoryError, Snapshots, append, state_cache::StateCache};
+use crate::{
+    Append, Appended, Loaded, RepositoryError, Snapshots, append, record_reader::RecordReader,
+    state_cache::StateCache,
+};
 
 /// Streams with more events than this are long: they take more than one page of the store.
 const LONG: u64 = 512;
 /// A snapshot is stored after this many events of a stream.
-const SNAPSHOT_EVERY: u64 = 256;
-/// The most streams that are folded at the same time; each holds one page of events. More than the long ones and two
+const SNAPSHOT_INTERVAL: u64 = 256;
+/// The most streams that are folded at the same time; each holds one page of events. More than the long ones and three
 /// reads of the past.
-const FOLDS: usize = 5;
+const FOLDS: usize = 6;
 /// The most long streams that are folded at the same time. The rest is left for short ones.
 const LONG_FOLDS: usize = 2;
 /// The most callers that wait for the fold of one stream.
@@ -38,7 +41,7 @@ pub struct Repository<A: Aggregate> {
     turns: KeyedSemaphore<A::Id>,
     folds: Semaphore,
     long_folds: Semaphore,
-    is_impersonal: bool,
+    reader: RecordReader<A>,
     snapshots: Option<Arc<dyn Snapshots<A>>>,
 }
 
@@ -59,7 +62,7 @@ impl<A: Aggregate> Repository<A> {
             turns: KeyedSemaphore::new(1, WAITING),
             folds: Semaphore::new(FOLDS),
             long_folds: Semaphore::new(LONG_FOLDS),
-            is_impersonal: false,
+            reader: RecordReader::default(),
             snapshots: None,
         }
     }
@@ -76,11 +79,17 @@ impl<A: Aggregate> Repository<A> {
     /// Also loads streams of people whose key is damaged or lost, with placeholders for personal values. For callers
     /// that do not need these values.
     #[must_use]
-    pub fn impersonal(self) -> Self {
-        Self {
-            is_impersonal: true,
-            ..self
-        }
+    pub fn impersonal(mut self) -> Self {
+        self.reader.is_impersonal = true;
+        self
+    }
+
+    /// Also loads streams with records that cannot be read: `state` is what is left after such a record. For a stream
+    /// that everybody depends on.
+    #[must_use]
+    pub fn tolerant(mut self, state: fn(Option<A>) -> A) -> Self {
+        self.reader.after_unreadable = Some(state);
+        self
     }
 
     /// The aggregate with everything that was in the log when this was called.
@@ -163,9 +172,10 @@ impl<A: Aggregate> Repository<A> {
         let mut loaded = from;
         let after = loaded.version();
         for_each_entry(&*self.store, &A::stream(id), after, |entry| {
-            let event = self.read(entry)?;
-            loaded.fold(id, &event)?;
-            Ok::<_, RepositoryError>(each(&event, &loaded))
+            Ok::<_, RepositoryError>(match self.reader.fold(&mut loaded, id, entry)? {
+                Some(event) => each(&event, &loaded),
+                None => ControlFlow::Continue(()),
+            })
         })
         .await?;
         Ok(loaded)
@@ -196,7 +206,7 @@ impl<A: Aggregate> Repository<A> {
             Appended::Written(written) => written,
         };
         let after = loaded.after(id, events, written);
-        if before / SNAPSHOT_EVERY != after.version() / SNAPSHOT_EVERY {
+        if before / SNAPSHOT_INTERVAL != after.version() / SNAPSHOT_INTERVAL {
             self.keep(id, &after).await;
         }
         self.remember(id, &after);
@@ -233,10 +243,9 @@ impl<A: Aggregate> Repository<A> {
             && version.saturating_sub(end.version) <= LONG
         {
             for_each_entry(&*self.store, stream, end.version.saturating_sub(1), |entry| {
-                let event = self.read(entry)?;
                 if is_of_this_log {
-                    known.fold(id, &event)?;
-                } else if event.id == end.id {
+                    self.reader.fold(&mut known, id, entry)?;
+                } else if self.reader.read(entry).is_ok_and(|event| event.id == end.id) {
                     is_of_this_log = true;
                 } else {
                     return Ok(ControlFlow::Break(()));
@@ -262,7 +271,7 @@ impl<A: Aggregate> Repository<A> {
         head: StreamHead,
     ) -> Result<Loaded<A>, RepositoryError> {
         if let Some(snapshots) = &self.snapshots
-            && head.version >= SNAPSHOT_EVERY
+            && head.version >= SNAPSHOT_INTERVAL
             && let Some(kept) = snapshots.find(id).await
         {
             let _permit = permit(&self.folds).await?;
@@ -277,22 +286,19 @@ impl<A: Aggregate> Repository<A> {
             false => None,
         };
         let everything = |_: &_, _: &_| ControlFlow::Continue(());
-        let loaded = self.fold(id, Loaded::default(), everything).await?;
+        let mut loaded = self.fold(id, Loaded::default(), everything).await?;
+        // A record that cannot be read does not tell its id.
+        if let Some(end) = &mut loaded.end
+            && end.id.0.is_nil()
+            && end.version == head.version
+        {
+            end.id = head.id;
+        }
         self.remember(id, &loaded);
         if is_long {
             self.keep(id, &loaded).await;
         }
         Ok(loaded)
-    }
-
-    fn read(&self, entry: Entry) -> Result<RecordedEvent, StoreError> {
-        match entry {
-            Err(Unreadable {
-                impersonal: Some(event),
-                ..
-            }) if self.is_impersonal => Ok(*event),
-            other => other.map_err(StoreError::from),
-        }
     }
 
     /// Stores a snapshot for processes that do not have the state in memory.

@@ -11,7 +11,7 @@ use database::Database;
 use event_store::EventStore;
 use events::{
     Account, AccountErased, AccountEvent, AccountRegistered, AccountRenamed, Actor, AdminAdded, Admins,
-    Metadata, StoredEvent, Timestamp, UserId,
+    AdminsEvent, EventId, Metadata, StoredEvent, StreamName, Timestamp, UserId,
 };
 use futures::future::join_all;
 use tempfile::TempDir;
@@ -117,6 +117,41 @@ async fn what_several_append_at_once_is_decided_again_until_all_of_it_is_there()
     let again = add_admin(&processes[0], 3).await;
     assert!(!again.changed);
     assert_eq!(again.position, 8);
+}
+
+#[tokio::test]
+async fn a_tolerant_repository_goes_on_after_a_record_that_cannot_be_read() {
+    let log = Log::new().await;
+    let strict = log.repository::<Admins>();
+    let tolerant = || {
+        log.repository()
+            .tolerant(|admins: Option<Admins>| admins.unwrap_or_default().after_unreadable())
+    };
+    add_admin(&strict, 1).await;
+    let known = tolerant();
+    known.load(&()).await.unwrap();
+    let mut painted = AdminsEvent::from(AdminAdded { account: user(2) })
+        .encode()
+        .into_event(EventId(Uuid::from_u128(1)), metadata(), NOON);
+    painted.kind = "admins.painted".to_owned();
+    let stream = StreamName::admins();
+    log.store.append(&stream, 1, vec![painted]).await.unwrap();
+
+    assert!(matches!(
+        strict.load(&()).await,
+        Err(RepositoryError::Unreadable(_))
+    ));
+    for admins in [&known, &tolerant()] {
+        let loaded = admins.load(&()).await.unwrap();
+        assert_eq!(loaded.version(), 2);
+        assert_eq!(loaded.state, Some(Admins::default().after_unreadable()));
+        log.store.take_cost();
+        admins.load(&()).await.unwrap();
+        assert_eq!(log.store.take_cost().events, 0, "it stays in memory");
+    }
+    assert!(add_admin(&known, 3).await.changed);
+    let loaded = tolerant().load(&()).await.unwrap();
+    assert_eq!(loaded.state.unwrap().accounts, [user(3)].into());
 }
 
 /// More conflicts than chance explains: a faster process wins each time.

@@ -53,7 +53,7 @@ impl From<events::Account> for UserBody {
 }
 
 /// A new account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
     /// The e-mail address. Different spellings of one address count as one address.
@@ -63,13 +63,12 @@ pub struct Register {
     #[schema(value_type = stand_ins::NewPassword)]
     pub password: String,
     /// The display name.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::DisplayName>)]
     pub display_name: Option<String>,
 }
 
 /// A new display name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rename {
     /// The display name; `null` removes it, and without the member it stays.
@@ -78,7 +77,7 @@ pub struct Rename {
 }
 
 /// A new password, from a person who knows the current one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
     /// The current password.
@@ -90,7 +89,7 @@ pub struct ChangePassword {
 }
 
 /// A new password, from a person with the token of a reset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResetPassword {
     /// The token from an operator or an admin. It can be used once within an hour.
@@ -101,13 +100,12 @@ pub struct ResetPassword {
 }
 
 /// A request to erase the caller's account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EraseMe {
     /// The password of the account.
     #[schema(format = Password)]
     pub password: String,
     /// A code of the authenticator app or a recovery code, if the account has a second factor.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }

@@ -28,24 +28,22 @@ pub struct ManagedUser {
 }
 
 /// The roles of an account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetRoles {
     /// All roles of the account; roles that are not listed are removed.
     #[schema(value_type = Vec<stand_ins::Role>)]
     pub roles: Vec<Role>,
     /// The reason for the audit trail: one line without an e-mail address.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::AdminReason>)]
     pub reason: Option<String>,
 }
 
 /// The reason for an admin's action on an account.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdminAct {
     /// The reason for the audit trail: one line without an e-mail address.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::AdminReason>)]
     pub reason: Option<String>,
 }
@@ -60,14 +58,12 @@ pub struct SecondFactorRoles {
 }
 
 /// How a password is to be reset.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfferReset {
     /// Whether the second factor is removed too; without the member it stays.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub remove_second_factor: Option<bool>,
     /// The reason for the audit trail: one line without an e-mail address.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::AdminReason>)]
     pub reason: Option<String>,
 }

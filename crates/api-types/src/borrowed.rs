@@ -1,5 +1,5 @@
-//! Tasks and their history as the query API sends them: most members lie in a row of the read models just as they are to be sent,
-//! and are not copied. Each type writes the same members as the one that it is named after.
+//! Tasks and their history as the query API sends them: most members lie in a row of the read models just as they are
+//! to be sent, and are not copied. Each type writes the same members as the one that it is named after.
 
 use events::{Priority, Status, TaskId, Timestamp};
 use serde::Serialize;

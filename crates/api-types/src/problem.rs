@@ -139,8 +139,8 @@ problem_codes! {
     TokenExpired = 401, "token-expired", "Token expired";
     /// The session of the token has ended, or its refresh token was used before.
     SessionEnded = 401, "session-ended", "Session ended";
-    /// No account has this address and this password.
-    BadCredentials = 401, "bad-credentials", "Wrong address or password";
+    /// The address, the password or the code is wrong.
+    BadCredentials = 401, "bad-credentials", "Wrong credentials";
     /// The password is right, and a code of the second factor is missing. `mfa_token` goes with it.
     SecondFactorRequired = 401, "second-factor-required", "Second factor required";
     /// The account does not have the role that is needed.

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::stand_ins;
 
 /// A new program token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateProgramToken {
     /// The name that the person gives it.
@@ -19,7 +19,6 @@ pub struct CreateProgramToken {
     #[schema(value_type = Vec<stand_ins::Scope>, min_items = 1)]
     pub scopes: Vec<Scope>,
     /// When it expires; absent or `null`: never.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::Instant>)]
     pub expires_at: Option<Timestamp>,
 }

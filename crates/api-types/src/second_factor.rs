@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// The second step of a login.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecondFactorLogin {
     /// The token from the answer of `/auth/login`. It is valid for five minutes and a few wrong codes.
@@ -14,7 +14,7 @@ pub struct SecondFactorLogin {
 }
 
 /// A request to set up a second factor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrollTotp {
     /// The password of the account.
@@ -35,7 +35,7 @@ pub struct TotpEnrolment {
 }
 
 /// The confirmation that the authenticator app works.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmTotp {
     /// A code of the app.
@@ -43,7 +43,7 @@ pub struct ConfirmTotp {
 }
 
 /// A request to remove the second factor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveTotp {
     /// The password of the account.

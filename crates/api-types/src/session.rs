@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::{User, stand_ins};
 
 /// The credentials for a login.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
     /// The e-mail address of the account.
@@ -18,7 +18,7 @@ pub struct Login {
 }
 
 /// A refresh token to exchange for the next one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
     /// The latest refresh token of the session. If it was used before, the session ends.

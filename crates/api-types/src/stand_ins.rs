@@ -1,5 +1,5 @@
-//! The schemas of values that the domain defines: `events` knows nothing of OpenAPI, so a type of the same name stands in
-//! for each of its types wherever a schema is made.
+//! The schemas of values that the domain defines: `events` knows nothing of OpenAPI, so a type of the same name stands
+//! in for each of its types wherever a schema is made.
 
 use utoipa::{
     PartialSchema, ToSchema,
@@ -27,19 +27,20 @@ pub(crate) enum Due {}
 
 impl PartialSchema for Due {
     fn schema() -> RefOr<Schema> {
-        let form = |format, example: &str| {
+        let day = "^(19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}";
+        let form = |format, end: &str, example: &str| {
             ObjectBuilder::new()
                 .schema_type(Type::String)
                 .format(Some(SchemaFormat::KnownFormat(format)))
-                .pattern(Some("^(19[7-9]|[2-9])"))
+                .pattern(Some(format!("{day}{end}")))
                 .examples([example])
         };
         OneOfBuilder::new()
             .description(Some(
                 "When a task is due: a day (taken in UTC) or an instant, in the years 1970 to 9999.",
             ))
-            .item(form(KnownFormat::Date, "2026-12-01"))
-            .item(form(KnownFormat::DateTime, "2026-12-01T09:00:00Z"))
+            .item(form(KnownFormat::Date, "$", "2026-12-01"))
+            .item(form(KnownFormat::DateTime, "[Tt]", "2026-12-01T09:00:00Z"))
             .into()
     }
 }

@@ -99,62 +99,52 @@ pub struct TaskPage<T = Task> {
 }
 
 /// A new task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTask {
     /// The title.
     #[schema(value_type = stand_ins::Title)]
     pub title: String,
     /// The description.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::Description>)]
     pub description: Option<String>,
     /// The priority; `normal` if it is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = stand_ins::Priority)]
+    #[schema(value_type = stand_ins::Priority, required = false)]
     pub priority: Option<Priority>,
     /// When it is due.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::Due>)]
     pub due: Option<Due>,
     /// The tags, all different, in the order in which they are shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 20, value_type = Option<std::collections::BTreeSet<stand_ins::Tag>>)]
     pub tags: Option<Vec<String>>,
 }
 
 /// Changes of a task (JSON Merge Patch, RFC 7396): without a member the field stays, and `null` removes its value.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeTask {
     /// The title.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = stand_ins::Title)]
+    #[schema(value_type = stand_ins::Title, required = false)]
     pub title: Option<String>,
     /// The description; `null` removes it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::Description>)]
     pub description: Option<Option<String>>,
     /// The priority.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = stand_ins::Priority)]
+    #[schema(value_type = stand_ins::Priority, required = false)]
     pub priority: Option<Priority>,
     /// When it is due; `null` removes it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<stand_ins::Due>)]
     pub due: Option<Option<Due>>,
     /// All tags; `null` removes them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::BTreeSet<stand_ins::Tag>>, max_items = 20)]
     pub tags: Option<Option<Vec<String>>>,
     /// The new status.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = stand_ins::Status)]
+    #[schema(value_type = stand_ins::Status, required = false)]
     pub status: Option<Status>,
 }
 
 /// The version to revert a task to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevertTask {
     /// The task gets the fields and the status that it had at this version.
@@ -163,13 +153,13 @@ pub struct RevertTask {
 }
 
 impl RevertTask {
-    /// The largest version that can be asked for: the largest whole number that every JSON reader keeps exactly (RFC 8259,
-    /// section 6).
+    /// The largest version that can be asked for: the largest whole number that every JSON reader keeps exactly (RFC
+    /// 8259, section 6).
     pub const LAST_VERSION: u64 = (1 << 53) - 1;
 }
 
 /// The request to undo.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UndoRequest {
     /// The `X-Request-Id` of the answer to that request.
@@ -178,6 +168,6 @@ pub struct UndoRequest {
 }
 
 /// The body of a command without parameters. It may be left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}

@@ -2,8 +2,13 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use api_types::openapi;
+use api_types::{
+    AuditPage, BatchResults, ConsistencyProof, Jwks, Liveness, ManagedUsers, NewProgramToken, OfferedReset,
+    ProgramTokens, Readiness, SecondFactorRoles, Sessions, Task, TaskChanges, TaskHistory, TaskPage,
+    TaskSummary, Tokens, TotpEnrolment, UserBody, openapi,
+};
 use events::{EventDigest, sha256};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use transparency_log::{InclusionProof, entry_hash, leaf_hash};
 
@@ -104,6 +109,71 @@ fn every_body_has_an_example() {
         .map(|(name, _)| name)
         .collect();
     assert!(bare.is_empty(), "{bare:#?}");
+}
+
+/// Tells whether a value is one of a type.
+type IsOne = fn(&Value) -> bool;
+
+/// Whether a value of `T` is written as this.
+fn is_a<T: DeserializeOwned + Serialize>(example: &Value) -> bool {
+    let read = serde_json::from_value::<T>(example.clone());
+    read.is_ok_and(|read| serde_json::to_value(read).is_ok_and(|written| written == *example))
+}
+
+#[test]
+fn every_example_is_one_of_its_type() {
+    let answers: [(&str, IsOne); 20] = [
+        ("AuditPage", is_a::<AuditPage>),
+        ("BatchResults", is_a::<BatchResults>),
+        ("ConsistencyProof", is_a::<ConsistencyProof>),
+        ("Jwks", is_a::<Jwks>),
+        ("Liveness", is_a::<Liveness>),
+        ("ManagedUsers", is_a::<ManagedUsers>),
+        ("NewProgramToken", is_a::<NewProgramToken>),
+        ("OfferedReset", is_a::<OfferedReset>),
+        ("ProgramTokens", is_a::<ProgramTokens>),
+        ("Readiness", is_a::<Readiness>),
+        ("SecondFactorRoles", is_a::<SecondFactorRoles>),
+        ("Sessions", is_a::<Sessions>),
+        ("Task", is_a::<Task>),
+        ("TaskChanges", is_a::<TaskChanges>),
+        ("TaskHistory", is_a::<TaskHistory>),
+        ("TaskPage", is_a::<TaskPage>),
+        ("TaskSummary", is_a::<TaskSummary>),
+        ("Tokens", is_a::<Tokens>),
+        ("TotpEnrolment", is_a::<TotpEnrolment>),
+        ("UserBody", is_a::<UserBody>),
+    ];
+    let document = serde_json::to_value(openapi::document()).unwrap();
+    for (name, content) in bodies(&document) {
+        let Some(schema) = content["schema"]["$ref"].as_str() else {
+            continue;
+        };
+        let example = &content["example"];
+        let answer = answers
+            .iter()
+            .find(|(name, _)| schema.ends_with(&format!("/{name}")));
+        match answer {
+            Some((_, is_one)) => assert!(is_one(example), "{name}: {example}"),
+            None => has_the_members_of(document.pointer(&schema[1..]).unwrap(), example, &name),
+        }
+    }
+}
+
+/// Requests cannot be read as their types, which are only described.
+fn has_the_members_of(schema: &Value, example: &Value, name: &str) {
+    assert!(
+        name.contains("request"),
+        "{name}: {schema} is not in the list of answers"
+    );
+    let members = example.as_object().into_iter().flat_map(|members| members.keys());
+    for member in members {
+        assert!(schema["properties"][member].is_object(), "{name}: {member}");
+    }
+    let required = schema["required"].as_array().into_iter().flatten();
+    for member in required.filter_map(Value::as_str) {
+        assert!(!example[member].is_null(), "{name}: {member}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::origin::announced_by;
 
 /// The most differences that are reported.
-const MOST_DIFFERENCES: usize = 10;
+const MAX_DIFFERENCES: usize = 10;
 
 /// The stream of an event, if it is one that can end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,8 +119,8 @@ impl DroppedEvents {
         if let (Stream::Account(person), true) = (stream, event.is_end) {
             self.erased.insert(person);
         }
-        // The last payloads of a stream are dropped first, and nothing follows them but the end of the stream: that of a session
-        // only when it was appended after they were dropped.
+        // The last payloads of a stream are dropped first, so that only the end of the stream may follow them. The end
+        // of a session follows only if it was appended after they were dropped.
         let is_after_a_drop = self.ended_before.is_some() || !matches!(stream, Stream::Session(_));
         if !self.missing.is_empty()
             && let Some(missing) = self.missing.remove(&stream)
@@ -211,7 +211,7 @@ impl DroppedEvents {
             .first_difference
             .map_or(position, |first| first.min(position));
         self.first_difference = Some(first);
-        if self.differences.len() < MOST_DIFFERENCES {
+        if self.differences.len() < MAX_DIFFERENCES {
             let what = format!("the payload of the event at position {position} is missing, {what}");
             self.differences.push(what);
         }

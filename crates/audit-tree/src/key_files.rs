@@ -23,8 +23,8 @@ const FIRST_KEY: &str = "0-first.pem";
 #[derive(Debug, thiserror::Error)]
 #[error("the key that signs the audit tree cannot be used: {}: {reason}", path.display())]
 pub struct KeysUnusable {
-    path: PathBuf,
-    reason: String,
+    pub(crate) path: PathBuf,
+    pub(crate) reason: String,
 }
 
 /// The private keys of a log, or of a witness.

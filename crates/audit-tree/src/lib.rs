@@ -1,10 +1,10 @@
 //! The transparency log of the event log: the Merkle tree in SQL, and the code that extends, reads and verifies it.
 //!
-//! `checkpoint_signer.rs` adds the events of the log in order (`growing_tree.rs`) and signs checkpoints, with the keys of
+//! `checkpoint_signer/` adds the events of the log in order (`growing_tree.rs`) and signs checkpoints, with the keys of
 //! `key_files.rs` and the records of `last_signed.rs`. `origin.rs` checks that the tree belongs to the log.
 //! `tables.rs` is the SQL. `reading.rs` makes proofs. `verifying/` computes the whole tree again from the log and
 //! compares it (`comparison.rs`), and checks which payloads may be missing (`dropped_events.rs`). `witness_client.rs`
-//! shows checkpoints to witnesses, `witness.rs` is one. The formats that are hashed and signed are in
+//! shows checkpoints to witnesses, `witness/` is one. The formats that are hashed and signed are in
 //! `transparency-log` and `events`. This crate knows no protocol and no client.
 
 mod checkpoint_signer;
@@ -31,6 +31,6 @@ pub use origin::{Disagreement, announcement, disagreement, renew_origin};
 pub use reading::SignedCheckpoint;
 pub use signer_metrics::CheckpointSignerMetrics;
 pub use tables::{AuditTree, Tree};
-pub use verifying::{Kept, Verification, verify};
+pub use verifying::{KeptRecords, Verification, verify};
 pub use witness::{Refused, Witness};
 pub use witness_client::{WitnessAddress, push};

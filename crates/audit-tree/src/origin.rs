@@ -2,10 +2,12 @@
 //! another only if an event of the log announces it. So changing the origin in the database does not bypass the
 //! record of the last checkpoint.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use event_store::{EventStore, agrees};
 use events::{OperationFinished, StoredEvent};
+use runtime::BlockingCalls;
+use tokio::time::Instant;
 use transparency_log::{Algorithm, Checkpoint, NoteError, Signer};
 
 use crate::{
@@ -14,13 +16,15 @@ use crate::{
 
 /// The most events that are read at once.
 const PAGE: usize = 2_000;
+/// How long it may take to read the keys, and to read or write beside them what was signed.
+pub(crate) const FILE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The tree does not come from this log, or a checkpoint does not come from this tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disagreement {
     /// The origin of the tree.
     pub origin: String,
-    /// Why, as a sentence.
+    /// The reason, as a sentence.
     pub reason: String,
 }
 
@@ -51,6 +55,16 @@ pub(crate) struct AnnouncementSearch {
     is_found: bool,
 }
 
+/// The result of a part of the search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Announced {
+    Yes,
+    /// Not as far as the log goes now.
+    No,
+    /// A part of the log has not been read yet.
+    Unknown,
+}
+
 impl AnnouncementSearch {
     pub(crate) fn of(origin: &str) -> Self {
         Self {
@@ -64,16 +78,35 @@ impl AnnouncementSearch {
         self.origin == origin
     }
 
-    /// Whether the log announces the origin, as far as the log goes now.
-    pub(crate) async fn finds_it(&mut self, store: &dyn EventStore) -> Result<bool, KeepError> {
+    /// Searches on, and begins no further page after `until`, so that whoever must stop in time can call it again.
+    pub(crate) async fn go_on(
+        &mut self,
+        store: &dyn EventStore,
+        until: Instant,
+    ) -> Result<Announced, KeepError> {
         while !self.is_found {
             let page = store.stored_page(self.after, PAGE).await?;
-            let Some(last) = page.events.last() else { break };
+            let Some(last) = page.events.last() else {
+                return Ok(Announced::No);
+            };
             self.after = last.position;
             let mut announced = page.events.iter().filter_map(announced_by);
             self.is_found = announced.any(|origin| origin == self.origin);
+            if !self.is_found && page.more && Instant::now() >= until {
+                return Ok(Announced::Unknown);
+            }
         }
-        Ok(self.is_found)
+        Ok(Announced::Yes)
+    }
+
+    /// Whether the log announces the origin, as far as the log goes now. Takes as long as reading the log does.
+    async fn finds_it(mut self, store: &dyn EventStore) -> Result<bool, KeepError> {
+        loop {
+            match self.go_on(store, Instant::now()).await? {
+                Announced::Unknown => {}
+                announced => return Ok(announced == Announced::Yes),
+            }
+        }
     }
 }
 
@@ -92,9 +125,11 @@ pub async fn disagreement(
     tree: &AuditTree,
     keys: Option<&Path>,
 ) -> Result<Option<Disagreement>, KeepError> {
-    let memory = keys.map(LastSigned::new);
     let Some(newest) = tree.newest().await? else {
-        let signed = memory.map(|memory| memory.any_origin()).transpose()?.flatten();
+        let signed = match keys {
+            Some(keys) => read_files(keys, |keys| LastSigned::new(keys).any_origin()).await?,
+            None => None,
+        };
         return Ok(signed.map(|origin| Disagreement {
             origin,
             reason: "it is not there, and the keys here have signed it".to_owned(),
@@ -132,7 +167,13 @@ async fn disagreement_with_keys(
     newest: &Tree,
     keys: &Path,
 ) -> Result<Option<String>, KeepError> {
-    let signers = SigningKeys::read(keys)?.signers(&newest.origin, Algorithm::Ed25519)?;
+    let origin = newest.origin.clone();
+    let (signers, remembered, signed_before) = read_files(keys, move |keys| {
+        let signers = SigningKeys::read(keys)?.signers(&origin, Algorithm::Ed25519)?;
+        let memory = LastSigned::new(keys);
+        Ok((signers, memory.checkpoint(&origin)?, memory.any_origin()?))
+    })
+    .await?;
     if !signers.is_empty()
         && let Some(stored) = tree.last_checkpoint(newest).await?
         && let Err(KeepError::StrangeKeys { .. }) = require_own(&stored, &signers, keys)
@@ -142,16 +183,26 @@ async fn disagreement_with_keys(
             keys.display()
         )));
     }
-    let memory = LastSigned::new(keys);
-    if let Some(remembered) = memory.checkpoint(&newest.origin)? {
+    if let Some(remembered) = remembered {
         return disagreement_with(&remembered, store, tree, newest).await;
     }
-    Ok(match memory.any_origin()? {
+    Ok(match signed_before {
         Some(before) if !AnnouncementSearch::of(&newest.origin).finds_it(store).await? => Some(format!(
             "no event of the log announces this origin, and the keys here have signed {before}"
         )),
         _ => None,
     })
+}
+
+/// The result of `read`, for the directory `keys`, unless its file system does not answer.
+async fn read_files<T: Send + 'static>(
+    keys: &Path,
+    read: impl FnOnce(&Path) -> Result<T, KeepError> + Send + 'static,
+) -> Result<T, KeepError> {
+    let keys = keys.to_owned();
+    BlockingCalls::new(1, FILE_TIMEOUT)
+        .run(move || read(&keys))
+        .await?
 }
 
 /// Why the tree is not the one of a checkpoint that is remembered.
@@ -222,5 +273,63 @@ pub(crate) fn require_own(
             origin: stored.checkpoint.origin.clone(),
         }),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use database::Database;
+    use events::{Actor, EventId, Metadata, NewEvent, OperationEvent, OperationOutcome, StreamName, UserId};
+
+    use super::*;
+
+    /// The end of a command with this result.
+    fn finished(result: &str) -> NewEvent {
+        let event = OperationEvent::from(OperationFinished {
+            outcome: OperationOutcome::Succeeded,
+            result: Some(result.into()),
+        });
+        let metadata = Metadata {
+            subject: UserId::NOBODY,
+            actor: Actor::System,
+            correlation_id: "request".into(),
+            causation_id: runtime::new_id(),
+            traceparent: None,
+            idempotency_key: None,
+        };
+        event.encode().into_event(
+            EventId(runtime::new_id()),
+            metadata,
+            events::Timestamp::from_micros(0),
+        )
+    }
+
+    #[tokio::test]
+    async fn whoever_must_stop_can_search_page_by_page() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = Database::file_url(&directory.path().join("events.db"));
+        let store = event_store::open(&url, 1).await.unwrap();
+        let stream = StreamName::raw("operation-1");
+        let mut version = 0;
+        for _ in 0..5 {
+            let others = (0..PAGE / 2).map(|_| finished("nothing else")).collect();
+            version = store.append(&stream, version, others).await.unwrap().version;
+        }
+        let mut search = AnnouncementSearch::of("here/1");
+        for announced in [
+            Announced::Unknown,
+            Announced::Unknown,
+            Announced::No,
+            Announced::No,
+        ] {
+            let found = search.go_on(&*store, Instant::now()).await.unwrap();
+            assert_eq!(found, announced);
+        }
+        let announcing = finished(&announcement("here/1"));
+        store.append(&stream, version, vec![announcing]).await.unwrap();
+        let found = search.go_on(&*store, Instant::now()).await.unwrap();
+        assert_eq!(found, Announced::Yes);
+        assert!(AnnouncementSearch::of("here/1").finds_it(&*store).await.unwrap());
+        assert!(!AnnouncementSearch::of("here/2").finds_it(&*store).await.unwrap());
     }
 }

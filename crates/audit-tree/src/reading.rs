@@ -52,7 +52,15 @@ impl AuditTree {
                 });
             }
             if let (Some(line), Some(last)) = (row.optional_text("line")?, found.last_mut()) {
-                last.note.signatures.push(line.parse::<Signature>()?);
+                match line.parse::<Signature>() {
+                    Ok(signature) => last.note.signatures.push(signature),
+                    // The checkpoint is good without it.
+                    Err(error) => tracing::error!(
+                        %error,
+                        size = last.checkpoint.size,
+                        "a cosignature of the audit tree cannot be read and is left out"
+                    ),
+                }
             }
         }
         Ok(found)

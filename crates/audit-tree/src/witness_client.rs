@@ -18,12 +18,12 @@ use url::Url;
 use crate::{AuditTree, ReadError, SignedCheckpoint, Tree};
 
 /// The pause between two checkpoints that are sent to a witness, and after a failure.
-const PUSH_EVERY: Duration = Duration::from_secs(1);
+const PUSH_INTERVAL: Duration = Duration::from_secs(1);
 const AFTER_A_FAILURE: Duration = Duration::from_secs(10);
 /// The deadline of a response.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The largest accepted response, in bytes.
-const MOST_BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 
 /// A witness: its public key and its URL. Written `<verifier key>@<URL>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,18 +86,18 @@ pub async fn push(tree: AuditTree, witness: WitnessAddress, stop: CancellationTo
         }
     };
     let client = Client::builder(TokioExecutor::new()).build(connector);
-    let mut seen = Seen::default();
-    let mut rounds = Rounds::every(PUSH_EVERY, stop);
+    let mut state = WitnessState::default();
+    let mut rounds = Rounds::every(PUSH_INTERVAL, stop);
     while rounds.next().await {
-        if let Err(error) = seen.push(&client, &tree, &witness).await {
+        if let Err(error) = state.push(&client, &tree, &witness).await {
             let said = error.to_string();
-            if seen.complaint.as_ref() != Some(&said) {
+            if state.complaint.as_ref() != Some(&said) {
                 tracing::warn!(
                     witness = witness.key.name(),
                     error = said,
                     "a witness does not cosign"
                 );
-                seen.complaint = Some(said);
+                state.complaint = Some(said);
             }
             rounds.set_next_pause(AFTER_A_FAILURE);
         }
@@ -108,13 +108,13 @@ type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// What this process knows of a witness.
 #[derive(Debug, Default)]
-struct Seen {
+struct WitnessState {
     /// The tree, and the size that it has cosigned last.
     cosigned: Option<(u64, u64)>,
     complaint: Option<String>,
 }
 
-impl Seen {
+impl WitnessState {
     async fn push(
         &mut self,
         client: &HttpClient,
@@ -138,12 +138,7 @@ impl Seen {
             let (status, answer) = ask(client, audit, &tree, &signed, old, witness).await?;
             match status {
                 StatusCode::OK => {
-                    let line = answer.lines().filter_map(|line| line.parse::<Signature>().ok());
-                    let cosignature = line.filter(|line| witness.key.is_of(line)).find(|line| {
-                        let mut note = signed.note.clone();
-                        note.signatures = vec![line.clone()];
-                        matches!(cosigned_at(&note, &witness.key), Ok(Some(_)))
-                    });
+                    let cosignature = cosignature_in(&answer, &signed, witness);
                     let cosignature = cosignature.ok_or(PushError::NotCosigned)?;
                     audit
                         .add_cosignature(&tree, size, &cosignature)
@@ -177,6 +172,16 @@ impl Seen {
     }
 }
 
+/// The valid cosignature of `witness` in its answer.
+fn cosignature_in(answer: &str, signed: &SignedCheckpoint, witness: &WitnessAddress) -> Option<Signature> {
+    let signatures = answer.lines().filter_map(|line| line.parse::<Signature>().ok());
+    signatures.filter(|line| witness.key.is_of(line)).find(|line| {
+        let mut note = signed.note.clone();
+        note.signatures = vec![line.clone()];
+        matches!(cosigned_at(&note, &witness.key), Ok(Some(_)))
+    })
+}
+
 async fn ask(
     client: &HttpClient,
     audit: &AuditTree,
@@ -198,7 +203,7 @@ async fn ask(
     let answer = async {
         let response = client.request(request).await.map_err(unreachable)?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MOST_BYTES)
+        let body = Limited::new(response.into_body(), MAX_BYTES)
             .collect()
             .await
             .map_err(|error| {

@@ -25,7 +25,7 @@ pub(crate) struct Epoch(u64);
 struct Entry {
     identity: Arc<Identity>,
     asked: Epoch,
-    stored_at: Timestamp,
+    sent: Timestamp,
     until: Timestamp,
 }
 
@@ -75,7 +75,7 @@ impl Cache {
     pub(crate) fn get(&self, token: TokenHash, now: Timestamp) -> Option<Arc<Identity>> {
         let entry = self.entries.get(&token)?;
         // A clock that was set back must not extend its lifetime.
-        let fresh = entry.stored_at <= now && now < entry.until;
+        let fresh = entry.sent <= now && now < entry.until;
         if fresh && self.is_current(&entry.identity, entry.asked) {
             return Some(Arc::clone(&entry.identity));
         }
@@ -98,21 +98,21 @@ impl Cache {
                 .is_none_or(|revoked| revoked.epoch <= asked)
     }
 
-    /// Caches the answer to a check that was sent at `asked`.
-    pub(crate) fn put(&self, token: TokenHash, identity: Arc<Identity>, asked: Epoch, now: Timestamp) {
-        let until = identity.expires_at.min(now.plus_seconds(self.ttl_seconds));
-        if until <= now || !self.is_current(&identity, asked) {
+    /// Caches the answer to a check that was sent in the epoch `asked`, at the instant `sent`.
+    pub(crate) fn put(&self, token: TokenHash, identity: Arc<Identity>, asked: Epoch, sent: Timestamp) {
+        let until = identity.expires_at.min(sent.plus_seconds(self.ttl_seconds));
+        if until <= sent || !self.is_current(&identity, asked) {
             return;
         }
         if self.entries.len() >= self.capacity && !self.entries.contains_key(&token) {
-            self.make_room(now);
+            self.make_room(sent);
         }
         self.entries.insert(
             token,
             Entry {
                 identity,
                 asked,
-                stored_at: now,
+                sent,
                 until,
             },
         );

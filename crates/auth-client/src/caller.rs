@@ -49,7 +49,7 @@ impl Caller {
             .actor(self.user_id())
             .record();
         Err(Problem::new(ProblemCode::Forbidden)
-            .detail("Your account does not have the role that this needs."))
+            .detail("Your account does not have the role that this needs, or this login does not: a role may need a login with a second factor."))
     }
 }
 
@@ -152,7 +152,7 @@ impl Caller {
         if self.0.credential.covers(scope) {
             return Ok(self);
         }
-        SecurityEvent::denied("scope", scope.as_str())
+        SecurityEvent::denied("scope", scope.name())
             .actor(self.user_id())
             .record();
         let challenge = match scope {
@@ -191,6 +191,10 @@ where
                 "Access tokens cannot be checked at the moment. Try again shortly.",
             ))
         }
+        Err(error @ VerifyError::Failed) => {
+            tracing::error!(%error, account.id = verifier.owner(token).map(tracing::field::display), "a request failed");
+            Err(Problem::internal())
+        }
     }
 }
 
@@ -204,11 +208,12 @@ fn no_program(caller: &Caller) -> Problem {
 /// The token of `Authorization: Bearer <token>`, for callers that check it again later.
 ///
 /// # Errors
-/// `401` when there is none, or more than one.
+/// `401` when there is none, `400 bad-parameter` when there is more than one.
 pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
     presented(headers).map_err(|none| match none {
         NoToken::Missing => missing(),
         NoToken::Malformed => rejected(Rejection::Malformed, None),
+        NoToken::Repeated => Problem::bad_parameter("Authorization", "expected it once"),
     })
 }
 
@@ -221,6 +226,7 @@ pub fn presented_token(headers: &HeaderMap) -> Option<&str> {
 enum NoToken {
     Missing,
     Malformed,
+    Repeated,
 }
 
 fn presented(headers: &HeaderMap) -> Result<&str, NoToken> {
@@ -229,7 +235,7 @@ fn presented(headers: &HeaderMap) -> Result<&str, NoToken> {
         return Err(NoToken::Missing);
     };
     if values.next().is_some() {
-        return Err(NoToken::Malformed);
+        return Err(NoToken::Repeated);
     }
     let Ok(text) = value.to_str() else {
         return Err(NoToken::Malformed);

@@ -14,6 +14,10 @@ pub enum VerifyError {
     /// It could not be checked. The token may be valid.
     #[error("tokens cannot be checked now: {0}")]
     Unavailable(String),
+    /// It cannot be checked, because what the log has of its session or account cannot be read. Checking again does
+    /// not help.
+    #[error("what the log has of the session or account of this token cannot be read")]
+    Failed,
 }
 
 /// Checks a token. Auth implements it directly; the other roles ask auth over the bus.

@@ -14,7 +14,7 @@ static CHECKS: LazyLock<IntCounterVec> = LazyLock::new(|| {
          keys, or auth.",
         &["outcome", "source"],
     );
-    for outcome in ["accepted", "rejected", "unavailable"] {
+    for outcome in ["accepted", "rejected", "unavailable", "failed"] {
         for source in [Source::Memory, Source::Keys, Source::Auth] {
             checks.with_label_values(&[outcome, source.name()]);
         }
@@ -49,6 +49,7 @@ pub(crate) fn counted<T>(source: Source, result: Result<T, VerifyError>) -> Resu
         Ok(_) => "accepted",
         Err(VerifyError::Rejected(_)) => "rejected",
         Err(VerifyError::Unavailable(_)) => "unavailable",
+        Err(VerifyError::Failed) => "failed",
     };
     CHECKS.with_label_values(&[outcome, source.name()]).inc();
     result

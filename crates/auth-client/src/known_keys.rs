@@ -10,25 +10,26 @@ use bus::Bus;
 use bytes::Bytes;
 use runtime::Backoff;
 use tokio::{
-    sync::{Mutex, Notify},
+    sync::{Mutex, MutexGuard, Notify},
     time::Instant,
 };
 
 use crate::{
+    ask_auth::ask_auth,
     cache::Cache,
     jwk::{PublicKeys, VerifyingKey},
     messages::KEYS_QUEUE,
 };
 
 /// After a successful request, an unknown key is not requested again for this long.
-const COMPLETE_FOR: Duration = Duration::from_secs(3);
+const REQUEST_INTERVAL: Duration = Duration::from_secs(3);
 /// The pause between a failed request and the next one.
-const AFTER_FAILURE: Duration = Duration::from_millis(50);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// The longest pause between requests in the background.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the keys are requested without a reason. So new keys are known before they are used, and removed keys
 /// are forgotten.
-const RENEW_EVERY: Duration = Duration::from_secs(10);
+const RENEW_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(crate) struct KnownKeys {
     bus: Arc<dyn Bus>,
@@ -79,12 +80,12 @@ impl KnownKeys {
             return Ok(key);
         }
         let arrived = Instant::now();
-        let mut last = self.last.lock().await;
+        let last = self.last.lock().await;
         if let Some(key) = self.known(kid) {
             return Ok(key);
         }
         match &*last {
-            Some(attempt) if attempt.succeeded && attempt.at.elapsed() < COMPLETE_FOR => {
+            Some(attempt) if attempt.succeeded && attempt.at.elapsed() < REQUEST_INTERVAL => {
                 return Err(NoKey::Unknown);
             }
             // Callers that waited for this request share its failure; later callers send another.
@@ -94,16 +95,11 @@ impl KnownKeys {
                 ));
             }
             Some(attempt) if !attempt.succeeded => {
-                tokio::time::sleep_until(attempt.at + AFTER_FAILURE).await;
+                tokio::time::sleep_until(attempt.at + RETRY_INTERVAL).await;
             }
             _ => {}
         }
-        let asked = self.ask().await;
-        *last = Some(Attempt {
-            at: Instant::now(),
-            succeeded: asked.is_ok(),
-        });
-        drop(last);
+        let asked = self.ask_again(last).await;
         asked.map_err(NoKey::Unavailable)?;
         self.known(kid).ok_or(NoKey::Unknown)
     }
@@ -115,19 +111,13 @@ impl KnownKeys {
 
     /// Requests the keys at once, and again until it succeeds; then regularly and after changes. Never returns.
     pub(crate) async fn keep_up(&self) {
-        let mut backoff = Backoff::new(AFTER_FAILURE, LONGEST_PAUSE);
+        let mut backoff = Backoff::new(RETRY_INTERVAL, MAX_RETRY_INTERVAL);
         loop {
-            let mut last = self.last.lock().await;
-            let asked = self.ask().await;
-            *last = Some(Attempt {
-                at: Instant::now(),
-                succeeded: asked.is_ok(),
-            });
-            drop(last);
-            let pause = match asked {
+            let last = self.last.lock().await;
+            let pause = match self.ask_again(last).await {
                 Ok(()) => {
                     backoff.reset();
-                    RENEW_EVERY
+                    RENEW_INTERVAL
                 }
                 Err(reason) => {
                     tracing::debug!(%reason, "the public keys of access tokens cannot be asked for");
@@ -141,15 +131,18 @@ impl KnownKeys {
         }
     }
 
+    /// Requests the keys, and records that in `last`.
+    async fn ask_again(&self, mut last: MutexGuard<'_, Option<Attempt>>) -> Result<(), String> {
+        let asked = self.ask().await;
+        *last = Some(Attempt {
+            at: Instant::now(),
+            succeeded: asked.is_ok(),
+        });
+        asked
+    }
+
     async fn ask(&self) -> Result<(), String> {
-        // The bus enforces the deadline. This one guards against a bus that fails to.
-        let guard = self.deadline.saturating_add(Duration::from_millis(500));
-        let request = self.bus.request(KEYS_QUEUE, Bytes::new(), self.deadline);
-        let reply = match tokio::time::timeout(guard, request).await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(elapsed) => return Err(elapsed.to_string()),
-        };
+        let reply = ask_auth(&*self.bus, KEYS_QUEUE, Bytes::new(), self.deadline).await?;
         let keys = Arc::new(PublicKeys::decode(&reply)?);
         let mut known = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let earlier = std::mem::replace(&mut *known, Arc::clone(&keys));

@@ -4,6 +4,7 @@
 //! [`Verifier`] does this, asks auth, and caches the answers. [`Caller`], [`SignedIn`], [`TaskOwner`] and
 //! [`AuditReader`] are the extractors for handlers. Nothing here can create a token.
 
+mod ask_auth;
 mod cache;
 mod caller;
 mod check;

@@ -149,6 +149,9 @@ pub enum Verdict {
     Rejected(Rejection),
     /// The token cannot be checked now, for example because the event store is down.
     Unavailable,
+    /// The token cannot be checked, because what the log has of its session or account cannot be read. To callers of
+    /// earlier releases this is an answer that they cannot read, and so the same as [`Self::Unavailable`].
+    Failed,
 }
 
 /// A revocation, which invalidates cached answers.

@@ -14,6 +14,7 @@ use runtime::{Background, Rounds};
 use tokio::sync::Semaphore;
 
 use crate::{
+    ask_auth::ask_auth,
     cache::{Cache, Epoch},
     check::VerifyError,
     check_metrics::{self, Source, counted},
@@ -29,9 +30,9 @@ use crate::{
 };
 
 /// How often expired answers are removed.
-const TIDY_EVERY: Duration = Duration::from_secs(15);
+const TIDY_INTERVAL: Duration = Duration::from_secs(15);
 /// The pause between attempts to subscribe to revocations for the first time.
-const LISTEN_AGAIN: Duration = Duration::from_millis(500);
+const LISTEN_INTERVAL: Duration = Duration::from_millis(500);
 /// How often a check is repeated because a revocation arrived meanwhile.
 const ATTEMPTS: usize = 3;
 
@@ -54,7 +55,7 @@ pub(crate) struct Remote {
 
 /// What a token is, as far as this process can decide.
 #[derive(Clone)]
-enum Shown {
+enum TokenKind {
     /// An access token with a valid signature.
     Access(Box<Claims>),
     /// A text that may be the program token with this name.
@@ -88,12 +89,12 @@ impl Remote {
         let listening = Arc::clone(&remote);
         background.spawn_until_stopped("revocations and keys", async move {
             tokio::select! {
-                () = listening.heed_revocations(first) => {}
+                () = listening.apply_revocations(first) => {}
                 () = listening.keys.keep_up() => {}
             }
         });
         let tidying = Arc::clone(&remote);
-        let mut rounds = Rounds::every(TIDY_EVERY, background.stop()).after_a_pause();
+        let mut rounds = Rounds::every(TIDY_INTERVAL, background.stop()).after_a_pause();
         background.spawn("expired answers about tokens", async move {
             while rounds.next().await {
                 tidying.tidy();
@@ -117,14 +118,14 @@ impl Remote {
         if let Some(rejection) = self.refusals.get(hash, now) {
             return counted(Source::Memory, Err(rejection.into()));
         }
-        let shown = match program_token_name(token) {
-            Some(name) => Shown::MaybeProgram(name.to_owned()),
+        let kind = match program_token_name(token) {
+            Some(name) => TokenKind::MaybeProgram(name.to_owned()),
             None => match self.claims(token, now).await {
-                Ok(claims) => Shown::Access(Box::new(claims)),
+                Ok(claims) => TokenKind::Access(Box::new(claims)),
                 Err(error) => return counted(Source::Keys, Err(error)),
             },
         };
-        counted(Source::Auth, self.asked(hash, token, &shown).await)
+        counted(Source::Auth, self.asked(hash, token, &kind).await)
     }
 
     /// The answer of auth about the token, which is current at the end of the call.
@@ -132,14 +133,14 @@ impl Remote {
         self: &Arc<Self>,
         hash: TokenHash,
         token: &str,
-        shown: &Shown,
+        kind: &TokenKind,
     ) -> Result<Arc<Identity>, VerifyError> {
         let mut last = None;
         for _ in 0..ATTEMPTS {
             if let Some(identity) = self.cache.get(hash, self.options.clock.now()) {
                 return Ok(identity);
             }
-            let (identity, asked) = self.join_or_start(hash, token, shown).await?;
+            let (identity, asked) = self.join_or_start(hash, token, kind).await?;
             if self.cache.is_current(&identity, asked) {
                 return Ok(identity);
             }
@@ -184,7 +185,7 @@ impl Remote {
     }
 
     /// Joins the check of this token that is under way, or starts one.
-    fn join_or_start(self: &Arc<Self>, hash: TokenHash, token: &str, shown: &Shown) -> PendingCheck {
+    fn join_or_start(self: &Arc<Self>, hash: TokenHash, token: &str, kind: &TokenKind) -> PendingCheck {
         match self.pending.entry(hash) {
             Entry::Occupied(check) => check.get().clone(),
             Entry::Vacant(vacant) => {
@@ -194,7 +195,7 @@ impl Remote {
                     return futures::future::ready(Ok((identity, asked))).boxed().shared();
                 }
                 let remote = Arc::clone(self);
-                let (token, shown) = (token.to_owned(), shown.clone());
+                let (token, kind) = (token.to_owned(), kind.clone());
                 let traceparent = http_api::current_traceparent();
                 // A separate task: if the first caller disconnects, the others still get the answer.
                 let task = runtime::spawn("token check", async move {
@@ -202,7 +203,7 @@ impl Remote {
                         remote: &remote,
                         hash,
                     };
-                    remote.ask(hash, token, &shown, traceparent).await
+                    remote.ask(hash, token, &kind, traceparent).await
                 });
                 let check = task.map(|joined| {
                     joined.unwrap_or_else(|_| Err(VerifyError::Unavailable("the check broke off".to_owned())))
@@ -217,13 +218,13 @@ impl Remote {
         &self,
         hash: TokenHash,
         token: String,
-        shown: &Shown,
+        kind: &TokenKind,
         traceparent: Option<Traceparent>,
     ) -> Answer {
         let deadline = self.options.deadline;
-        let (message, _permit) = match shown {
-            Shown::Access(_) => (CheckRequest::Token(token), None),
-            Shown::MaybeProgram(name) => {
+        let (message, _permit) = match kind {
+            TokenKind::Access(_) => (CheckRequest::Token(token), None),
+            TokenKind::MaybeProgram(name) => {
                 let permit = tokio::time::timeout(deadline, self.program_tokens.acquire());
                 let message = CheckRequest::ProgramToken {
                     name: name.clone(),
@@ -232,18 +233,10 @@ impl Remote {
                 (message, Some(permit.await.map_err(unavailable)?))
             }
         };
-        let asked = self.cache.epoch();
+        let (asked, sent) = (self.cache.epoch(), self.options.clock.now());
         let request = Traced { message, traceparent }.encode();
-        // The bus enforces the deadline. This one guards against a bus that fails to.
-        let reply = tokio::time::timeout(
-            deadline.saturating_add(Duration::from_millis(500)),
-            self.bus.request(VERIFY_QUEUE, request, deadline),
-        );
-        let reply = match reply.await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(error)) => return Err(unavailable(error)),
-            Err(elapsed) => return Err(unavailable(elapsed)),
-        };
+        let reply = ask_auth(&*self.bus, VERIFY_QUEUE, request, deadline).await;
+        let reply = reply.map_err(VerifyError::Unavailable)?;
         let reply = CheckReply::decode(&reply).map_err(unavailable)?;
         if reply.token_sha256 != hash.to_hex() {
             tracing::error!("a token check was answered with the reply to another");
@@ -253,7 +246,7 @@ impl Remote {
         }
         let now = self.options.clock.now();
         match reply.verdict {
-            Verdict::Accepted(identity) if !shown.may_be(&identity) => {
+            Verdict::Accepted(identity) if !kind.may_be(&identity) => {
                 tracing::error!("a token check was answered with an identity that the token does not name");
                 Err(VerifyError::Unavailable(
                     "the reply names somebody else".to_owned(),
@@ -261,11 +254,12 @@ impl Remote {
             }
             Verdict::Accepted(identity) if identity.expires_at <= now => Err(Rejection::Expired.into()),
             Verdict::Accepted(mut identity) => {
-                if let Shown::Access(claims) = shown {
+                if let TokenKind::Access(claims) = kind {
                     identity.expires_at = identity.expires_at.min(claims.expires_at());
                 }
                 let identity = Arc::new(identity);
-                self.cache.put(hash, Arc::clone(&identity), asked, now);
+                // It may be as old as the request.
+                self.cache.put(hash, Arc::clone(&identity), asked, sent);
                 Ok((identity, asked))
             }
             Verdict::Rejected(rejection) => {
@@ -273,16 +267,17 @@ impl Remote {
                 Err(rejection.into())
             }
             Verdict::Unavailable => Err(VerifyError::Unavailable("auth cannot tell now".to_owned())),
+            Verdict::Failed => Err(VerifyError::Failed),
         }
     }
 
-    async fn heed_revocations(&self, first: Result<Box<dyn bus::Listener>, bus::BusError>) {
+    async fn apply_revocations(&self, first: Result<Box<dyn bus::Listener>, bus::BusError>) {
         let mut listener = match first {
             Ok(listener) => listener,
             Err(error) => {
                 tracing::warn!(%error, "cannot listen to revocations yet");
                 let listener = loop {
-                    tokio::time::sleep(LISTEN_AGAIN).await;
+                    tokio::time::sleep(LISTEN_INTERVAL).await;
                     if let Ok(listener) = self.bus.listen(REVOCATIONS).await {
                         break listener;
                     }
@@ -316,7 +311,7 @@ impl Remote {
     }
 }
 
-impl Shown {
+impl TokenKind {
     /// Whether the token can belong to `identity`, according to its claims.
     fn may_be(&self, identity: &Identity) -> bool {
         match (self, &identity.credential) {

@@ -42,7 +42,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`VerifyError::Rejected`] when the token is invalid; [`VerifyError::Unavailable`] when auth did not answer in
-    /// time and no answer is cached.
+    /// time and no answer is cached; [`VerifyError::Failed`] when auth cannot read what the log has of it.
     pub async fn verify(&self, token: &str) -> Result<Arc<Identity>, VerifyError> {
         if !looks_like_a_token(token) && program_token_name(token).is_none() {
             return counted(Source::Keys, Err(Rejection::Malformed.into()));

@@ -1,12 +1,16 @@
 //! Connecting, and running statements outside transactions.
 
 use std::{
+    fmt::Display,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
+    time::Duration,
 };
 
+use runtime::BlockingCalls;
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
+use tokio::time::timeout;
 
 use crate::{
     DatabaseError, PooledConnection, PostgresServer, Row, Schema, Signals, StatementTimeout, Value,
@@ -17,8 +21,13 @@ use crate::{
     pool::Connections,
     settings::{for_all, for_file, unknown_parameter},
     signal::Hub,
-    wal::keep_small,
+    wal::{SHORT_WAIT, empty, keep_small},
 };
+
+/// How long closing waits for a statement that writes.
+const FOR_WRITER: Duration = Duration::from_secs(2);
+/// How long closing waits for other processes that read from the -wal.
+const FOR_READERS: Duration = Duration::from_secs(1);
 
 /// One schema of a server, or one file. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,18 +49,20 @@ struct Server {
     postgres: Option<PostgresServer>,
     /// The path of a SQLite file.
     file: Option<PathBuf>,
+    /// Probes of the disk with the file. On a disk that hangs, one probe keeps a thread and the others wait for it.
+    probes: BlockingCalls,
     signals: Arc<Hub>,
 }
 
 /// Where statements are run.
-struct Places {
+struct Pools {
     reads: Connections,
     writes: Connections,
     /// The file, if it is in SQLite.
     file: Option<PathBuf>,
 }
 
-impl Places {
+impl Pools {
     fn on_server(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
         if let Some(name) = unknown_parameter(url) {
             return Err(refused(url, format!("there is no parameter `{name}`")));
@@ -93,21 +104,22 @@ fn refused(url: &str, reason: impl Into<String>) -> DatabaseError {
 }
 
 impl Database {
-    /// Connects to `url` (`postgres://…` or `sqlite:path`) with at most `connections` at once, without touching the schema.
+    /// Connects to `url` (`postgres://…` or `sqlite:path`) with at most `connections` at once, without touching the
+    /// schema.
     ///
     /// # Errors
     /// When the URL is malformed, the server unreachable, or the file not writable. Waits while the server accepts no
     /// more connections.
     pub async fn connect(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
-        let places = match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("postgres" | "postgresql") => Places::on_server(url, schema, connections)?,
-            Some("sqlite") => Places::in_file(url, schema, connections)?,
+        let pools = match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("postgres" | "postgresql") => Pools::on_server(url, schema, connections)?,
+            Some("sqlite") => Pools::in_file(url, schema, connections)?,
             _ => {
                 let expected = "expected postgres://user:password@host/database or sqlite:path";
                 return Err(refused(url, expected));
             }
         };
-        let Places { reads, writes, file } = places;
+        let Pools { reads, writes, file } = pools;
         // At the start, a server that cannot be reached is an error at once.
         match writes.first_loan().await {
             Ok(loan) => drop(loan),
@@ -131,6 +143,7 @@ impl Database {
                 signals: Arc::new(Hub::new(postgres.clone())),
                 postgres,
                 file,
+                probes: BlockingCalls::new(1, StatementTimeout::Request.limit()),
             }),
             schema,
             statement_timeout: StatementTimeout::Request,
@@ -143,11 +156,12 @@ impl Database {
         format!("sqlite:{}", path.display())
     }
 
-    /// Another schema of the same server, over the same connections. `None` for a SQLite file, and for schemas whose
-    /// tables have the names of others.
+    /// The database of `schema` over the same connections. `None` for another schema of a SQLite file, and for
+    /// another one whose tables have the names of others.
     #[must_use]
     pub fn with_schema(&self, schema: Schema) -> Option<Self> {
-        (self.is_postgres() && self.schema.is_shared() && schema.is_shared()).then(|| Self {
+        let is_shared = self.is_postgres() && self.schema.is_shared() && schema.is_shared();
+        (is_shared || schema == self.schema).then(|| Self {
             schema,
             ..self.clone()
         })
@@ -201,6 +215,10 @@ impl Database {
     /// The path of a SQLite file.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.server.file.as_deref()
+    }
+
+    pub(crate) fn probes(&self) -> &BlockingCalls {
+        &self.server.probes
     }
 
     pub(crate) fn reads(&self) -> &Connections {
@@ -277,14 +295,26 @@ impl Database {
             self.writes().close().await;
             return;
         }
-        self.reads().close().await;
+        // A reader of this process that could not be closed would keep the -wal, however long the writer waited for it.
+        let patience = match self.reads().close().await {
+            true => FOR_READERS,
+            false => SHORT_WAIT,
+        };
         // Closing the last connection does this too, but another process may have that one.
-        match self.execute("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await {
-            Ok(_) | Err(DatabaseError::Sql(sqlx::Error::PoolClosed)) => {}
-            Err(error) => {
-                tracing::warn!(%error, url = self.url(), "the database file is not whole without its -wal")
-            }
+        match timeout(FOR_WRITER, self.writes().loan(self.statement_timeout)).await {
+            Ok(Ok(mut writer)) => match empty(&mut writer, patience).await {
+                Ok(true) => {}
+                Ok(false) => self.report_not_whole(&"another process reads from it"),
+                Err(error) => self.report_not_whole(&error),
+            },
+            Ok(Err(DatabaseError::Sql(sqlx::Error::PoolClosed))) => {}
+            Ok(Err(error)) => self.report_not_whole(&error),
+            Err(late) => self.report_not_whole(&late),
         }
         self.writes().close().await;
+    }
+
+    fn report_not_whole(&self, reason: &dyn Display) {
+        tracing::warn!(%reason, url = self.url(), "the database file is not whole without its -wal");
     }
 }

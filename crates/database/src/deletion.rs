@@ -1,4 +1,4 @@
-//! Deletes many rows, some at a time.
+//! Deletes many rows in batches.
 
 use crate::{Database, DatabaseError, Value};
 
@@ -6,11 +6,11 @@ use crate::{Database, DatabaseError, Value};
 const BATCH: u64 = 1_000;
 
 impl Database {
-    /// Runs `delete` until nothing is left to delete, or `most` rows are deleted, and returns how many were. The statement deletes at
-    /// most `$1` rows; the other parameters are `values`.
+    /// Runs the statement `delete` until nothing is left to delete, or `most` rows are deleted. Returns the number of
+    /// deleted rows. The statement deletes at most `$1` rows; its other parameters are `values`.
     ///
     /// # Errors
-    /// When a statement fails. What the ones before it deleted stays deleted.
+    /// When a statement fails. Rows that earlier statements deleted stay deleted.
     pub async fn delete_in_batches(
         &self,
         delete: &str,

@@ -22,8 +22,8 @@ impl Dialect {
         }
     }
 
-    /// Microseconds since 1970 by the clock of PostgreSQL, which also advances within a transaction, or by the clock of the machine,
-    /// because SQLite has none.
+    /// Microseconds since 1970 by the clock of PostgreSQL, which also advances within a transaction. With SQLite, which
+    /// has no clock, by the clock of the machine.
     #[must_use]
     pub const fn now(self) -> &'static str {
         match self {
@@ -42,12 +42,13 @@ impl Dialect {
         }
     }
 
-    /// The condition that `column` is in the [`crate::list_parameter`] `$number`. `column_type` is the type of the column in
+    /// The condition that `column` is in the [`crate::list_parameter`] `$number`. `column_type` is the column's type in
     /// PostgreSQL.
     #[must_use]
     pub fn one_of(self, column: &str, column_type: &str, number: usize) -> String {
         match self {
-            // An array, so that the list is read once and not for each row, and an index is used for any number of values.
+            // An array, so that the list is read once and not for each row, and an index is used for any number of
+            // values.
             Self::Postgres => format!(
                 "{column} = ANY (ARRAY(SELECT jsonb_array_elements_text(${number}::text::jsonb)::{column_type}))"
             ),

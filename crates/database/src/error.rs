@@ -6,8 +6,8 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// Why an operation of the database failed.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum DatabaseError {
-    /// The URL is not supported.
     #[error("`{url}` is not a database URL: {reason}")]
     Url {
         /// The URL with its password masked.
@@ -15,7 +15,6 @@ pub enum DatabaseError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The first connection failed.
     #[error("cannot connect to the database at {url}: {source}")]
     Connect {
         /// The URL with its password masked.
@@ -24,7 +23,6 @@ pub enum DatabaseError {
         #[source]
         source: sqlx::Error,
     },
-    /// The database was migrated by a newer release.
     #[error(
         "the {schema} database at {url} was migrated by a newer version of Taskledger (it has migration {found}, this build knows up to {known}): run that version"
     )]
@@ -38,7 +36,6 @@ pub enum DatabaseError {
         /// The newest version that this build knows.
         known: i64,
     },
-    /// A migration failed.
     #[error("cannot migrate the {schema} database at {url}: {source}")]
     Migrate {
         /// The name of the schema.
@@ -49,7 +46,6 @@ pub enum DatabaseError {
         #[source]
         source: Box<sqlx::migrate::MigrateError>,
     },
-    /// A row does not fit the schema.
     #[error("the database holds something unexpected: {0}")]
     Unexpected(String),
     /// A statement exceeded its time limit. It may have taken effect.
@@ -61,7 +57,6 @@ pub enum DatabaseError {
     /// The server is a standby, or is configured as read-only.
     #[error("the database is read-only")]
     ReadOnly,
-    /// A statement failed.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
 }
@@ -143,9 +138,9 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
 }
 
 /// Whether only a new connection can be used after this error. PostgreSQL refuses a prepared statement whose columns a
-/// migration has changed as long as the connection lives. SQLite leaves the transaction or the file in an unknown state:
-/// busy, locked, out of memory, read-only, interrupted, input/output, corrupt, full, cannot open, protocol, not a
-/// database.
+/// migration has changed as long as the connection lives. SQLite leaves the transaction or the file in an unknown
+/// state: busy, locked, out of memory, read-only, interrupted, input/output, corrupt, full, cannot open, protocol, not
+/// a database.
 pub(crate) fn leaves_connection_unusable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => error.code().is_some_and(|code| match code.len() {

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::session::Session;
 
 /// The time limit for getting a connection from the pool, and for opening a new one.
-pub(crate) const LOAN: Duration = Duration::from_secs(5);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pauses between attempts to reach a server that is starting, or that accepts no more connections.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 /// A connection that was used within this time is not tested before it is used again. A test costs a round trip.
@@ -23,7 +23,7 @@ const TRUSTED: Duration = Duration::from_secs(1);
 /// to the wrong server.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// How often it is logged that a server accepts no more connections.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+const COMPLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The options of new connections.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl managed::Manager for Manager {
     type Error = sqlx::Error;
 
     async fn create(&self) -> Result<Session, sqlx::Error> {
-        let deadline = Instant::now() + LOAN;
+        let deadline = Instant::now() + ACQUIRE_TIMEOUT;
         let mut backoff = BACKOFF;
         loop {
             match timeout_at(deadline, self.connect()).await {
@@ -93,13 +93,13 @@ impl Manager {
         }
     }
 
-    /// Logs that the server accepts no more connections, at most every [`COMPLAIN_EVERY`].
+    /// Logs that the server accepts no more connections, at most every [`COMPLAIN_INTERVAL`].
     fn complain(&self, error: &sqlx::Error) {
         if !is_full(error) {
             return;
         }
         let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
-        if complained.is_none_or(|last| last.elapsed() > COMPLAIN_EVERY) {
+        if complained.is_none_or(|last| last.elapsed() > COMPLAIN_INTERVAL) {
             *complained = Some(Instant::now());
             tracing::warn!(%error, "PostgreSQL takes no more connections: waiting for one");
         }
@@ -108,7 +108,7 @@ impl Manager {
 
 /// Closes a connection properly. If this fails the server notices by itself.
 pub(crate) async fn close(session: Session) {
-    match timeout(LOAN, session.close()).await {
+    match timeout(ACQUIRE_TIMEOUT, session.close()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a connection to a database did not close in order"),
         Err(_) => tracing::debug!("a connection to a database did not close in time"),

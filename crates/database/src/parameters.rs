@@ -11,7 +11,8 @@ pub fn placeholders(parameters: Range<usize>) -> String {
     placeholders.join(", ")
 }
 
-/// Any number of values as one parameter, a list in JSON, so that the statement stays the same. See [`crate::Dialect::one_of`].
+/// Any number of values as one parameter, a list in JSON, so that the text of the statement stays the same. See
+/// [`crate::Dialect::one_of`].
 pub fn list_parameter<T: Into<serde_json::Value>>(values: impl IntoIterator<Item = T>) -> Value {
     serde_json::Value::from_iter(values).to_string().into()
 }

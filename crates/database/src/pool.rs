@@ -14,14 +14,14 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::{
     DatabaseError, StatementTimeout,
     error::is_lost,
-    manager::{LOAN, Manager, Options, close, is_full},
+    manager::{ACQUIRE_TIMEOUT, Manager, Options, close, is_full},
     pool_metrics,
     pooled_connection::PooledConnection,
     session::connect_postgres,
 };
 
 /// The time limit for getting a connection on SQLite, where all writers queue for one connection.
-const LOAN_SQLITE: Duration = Duration::from_secs(15);
+const ACQUIRE_TIMEOUT_SQLITE: Duration = Duration::from_secs(15);
 /// A connection that was not used for this time is closed.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -52,8 +52,8 @@ impl Connections {
     ) -> BoxFuture<'_, Result<PooledConnection, DatabaseError>> {
         Box::pin(async move {
             let longest = match self.manager().options {
-                Options::Postgres(_) => LOAN,
-                Options::Sqlite(_) => LOAN_SQLITE,
+                Options::Postgres(_) => ACQUIRE_TIMEOUT,
+                Options::Sqlite(_) => ACQUIRE_TIMEOUT_SQLITE,
             };
             let waiting = timeout(longest, self.0.get()).await;
             let session = waiting
@@ -114,8 +114,9 @@ impl Connections {
         }
     }
 
-    /// Closes all connections, and waits up to 5 seconds for those in use. No more are handed out.
-    pub(crate) async fn close(&self) {
+    /// Closes all connections, and waits up to 5 seconds for those in use. No more are handed out. Returns whether all
+    /// were closed in time.
+    pub(crate) async fn close(&self) -> bool {
         let ending = &self.manager().ending;
         for session in self.0.retain(|_, _| false).removed {
             ending.spawn(close(session));
@@ -123,13 +124,15 @@ impl Connections {
         // From now on callers get an error, and a connection that is returned is closed.
         self.0.close();
         ending.close();
-        let deadline = Instant::now() + LOAN;
+        let deadline = Instant::now() + ACQUIRE_TIMEOUT;
         while self.0.status().size > 0 && Instant::now() < deadline {
             sleep(Duration::from_millis(2)).await;
         }
-        if timeout_at(deadline, ending.wait()).await.is_err() {
+        let is_closed = timeout_at(deadline, ending.wait()).await.is_ok() && self.0.status().size == 0;
+        if !is_closed {
             tracing::warn!("connections to a database were not closed in time");
         }
+        is_closed
     }
 
     fn manager(&self) -> &Manager {
@@ -148,7 +151,7 @@ impl PostgresServer {
     /// # Errors
     /// When the server does not accept it in time.
     pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        timeout(LOAN, connect_postgres(&self.0))
+        timeout(ACQUIRE_TIMEOUT, connect_postgres(&self.0))
             .await
             .unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }

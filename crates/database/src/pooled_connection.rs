@@ -24,17 +24,17 @@ const ENDING: Duration = Duration::from_millis(200);
 pub struct PooledConnection {
     /// `Some` until it is dropped.
     session: Option<Object<Manager>>,
-    left: Left,
+    state: ConnectionState,
     statement_timeout: StatementTimeout,
 }
 
 /// The state in which the connection would be if it were dropped now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Left {
+enum ConnectionState {
     /// Ready for the next user.
     Ready,
     /// A statement is running.
-    AtWork,
+    Running,
     /// In a transaction.
     InTransaction,
     /// Unknown.
@@ -47,7 +47,7 @@ impl PooledConnection {
     pub(crate) const fn new(session: Object<Manager>, statement_timeout: StatementTimeout) -> Self {
         Self {
             session: Some(session),
-            left: Left::Ready,
+            state: ConnectionState::Ready,
             statement_timeout,
         }
     }
@@ -59,20 +59,20 @@ impl PooledConnection {
 
     /// The connection for a statement, and its time limit. [`Self::ended`] must be called with the result.
     fn start(&mut self) -> (Duration, &mut Session) {
-        if self.left == Left::Ready {
-            self.left = Left::AtWork;
+        if self.state == ConnectionState::Ready {
+            self.state = ConnectionState::Running;
         }
         (self.statement_timeout.limit(), self.session())
     }
 
     /// Records the state after a statement.
     fn ended<T>(&mut self, result: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, DatabaseError> {
-        self.left = match &result {
-            Err(_) => Left::Lost,
-            Ok(Err(error)) if is_lost(error) => Left::Lost,
-            Ok(Err(error)) if leaves_connection_unusable(error) => Left::Unknown,
-            Ok(_) if self.left == Left::AtWork => Left::Ready,
-            Ok(_) => self.left,
+        self.state = match &result {
+            Err(_) => ConnectionState::Lost,
+            Ok(Err(error)) if is_lost(error) => ConnectionState::Lost,
+            Ok(Err(error)) if leaves_connection_unusable(error) => ConnectionState::Unknown,
+            Ok(_) if self.state == ConnectionState::Running => ConnectionState::Ready,
+            Ok(_) => self.state,
         };
         let limit = self.statement_timeout.limit();
         Ok(result.map_err(|_| DatabaseError::Late { limit })??)
@@ -119,7 +119,7 @@ impl PooledConnection {
 
     /// Begins a transaction with `statement`.
     pub(crate) async fn begin(mut self, statement: &str) -> Result<Self, DatabaseError> {
-        self.left = Left::InTransaction;
+        self.state = ConnectionState::InTransaction;
         let (limit, session) = self.start();
         let result = timeout(limit, session.run(statement)).await;
         self.ended(result)?;
@@ -130,13 +130,13 @@ impl PooledConnection {
         let (limit, session) = self.start();
         let result = timeout(limit, session.run("COMMIT")).await;
         self.ended(result)?;
-        self.left = Left::Ready;
+        self.state = ConnectionState::Ready;
         Ok(())
     }
 
     /// For a user whose statements are not seen here: unless it is given back, the connection is closed.
     pub(crate) const fn throw_away_unless_given_back(mut self) -> Self {
-        self.left = Left::Unknown;
+        self.state = ConnectionState::Unknown;
         self
     }
 
@@ -150,7 +150,7 @@ impl PooledConnection {
 
     /// Declares that the connection is in no transaction and can be used by others. Otherwise it is closed.
     pub fn give_back(mut self) {
-        self.left = Left::Ready;
+        self.state = ConnectionState::Ready;
     }
 
     /// Closes the connection and waits for it.
@@ -167,24 +167,26 @@ impl Drop for PooledConnection {
             return;
         };
         let has_runtime = tokio::runtime::Handle::try_current().is_ok();
-        match (self.left, has_runtime) {
-            (Left::Ready, _) => put_back(object),
-            (Left::AtWork | Left::InTransaction, true) => {
-                runtime::spawn("ending of what was left unfinished", tidy(object, self.left));
+        match (self.state, has_runtime) {
+            (ConnectionState::Ready, _) => put_back(object),
+            (ConnectionState::Running | ConnectionState::InTransaction, true) => {
+                runtime::spawn("ending of what was left unfinished", tidy(object, self.state));
             }
-            (Left::AtWork | Left::InTransaction | Left::Unknown, _) => discard(object),
-            (Left::Lost, _) => discard_all(object),
+            (ConnectionState::Running | ConnectionState::InTransaction | ConnectionState::Unknown, _) => {
+                discard(object)
+            }
+            (ConnectionState::Lost, _) => discard_all(object),
         }
     }
 }
 
 /// Ends unfinished work, so that it holds no locks and the next user is not affected. If that takes too long, the
 /// connection is closed.
-async fn tidy(mut object: Object<Manager>, left: Left) {
+async fn tidy(mut object: Object<Manager>, state: ConnectionState) {
     let ending = async {
         object.end_statement().await?;
-        match left {
-            Left::InTransaction => object.run("ROLLBACK").await,
+        match state {
+            ConnectionState::InTransaction => object.run("ROLLBACK").await,
             _ => Ok(()),
         }
     };

@@ -2,18 +2,18 @@
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use runtime::{Background, Rounds};
-use tokio::time::{Instant, timeout};
+use runtime::{Background, NoAnswer, Rounds};
+use tokio::time::Instant;
 
 use crate::{Database, DatabaseError, StatementTimeout};
 
 /// How often it is checked.
-const EVERY: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 /// A database that has not answered for this long counts as not accepting writes.
 const STALE: Duration = Duration::from_secs(3);
 /// The bytes that are written to see whether there is space.
@@ -42,7 +42,7 @@ impl WriteProbe {
         })));
         let asking = probe
             .clone()
-            .ask(database, Rounds::every(EVERY, background.stop()));
+            .ask(database, Rounds::every(INTERVAL, background.stop()));
         background.spawn_until_stopped("write probe", asking);
         probe
     }
@@ -126,32 +126,28 @@ impl Database {
         // An immediate transaction takes the writers' lock.
         self.begin().await?.commit().await?;
         let Some(file) = self.file() else { return Ok(()) };
-        // Writes into a deleted file would be lost with this process.
-        let is_there = fs::exists(file).map_err(sqlx::Error::Io)?;
-        if !is_there {
-            return Err(sqlx::Error::Io(io::ErrorKind::NotFound.into()).into());
-        }
-        let file = beside(file);
-        let limit = StatementTimeout::Request.limit();
-        let writing = tokio::task::spawn_blocking(move || write_and_remove(&file));
-        match timeout(limit, writing).await {
-            Err(_) => Err(DatabaseError::Late { limit }),
-            Ok(Ok(result)) => Ok(result.map_err(sqlx::Error::Io)?),
-            Ok(Err(panic)) => Err(DatabaseError::Unexpected(panic.to_string())),
+        let file = file.to_owned();
+        match self.probes().run(move || write_beside(&file)).await {
+            Err(NoAnswer) => Err(DatabaseError::Late {
+                limit: StatementTimeout::Request.limit(),
+            }),
+            Ok(result) => Ok(result.map_err(sqlx::Error::Io)?),
         }
     }
 }
 
-fn beside(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".probe");
-    PathBuf::from(name)
-}
-
 /// SQLite writes to the disk only when its cache is full or a transaction ends, so a file beside it shows whether
 /// there is space.
-fn write_and_remove(file: &Path) -> io::Result<()> {
-    let written = fs::write(file, vec![0_u8; ROOM]);
-    let removed = fs::remove_file(file);
-    written.and(removed)
+fn write_beside(file: &Path) -> io::Result<()> {
+    // Writes into a deleted file would be lost with this process.
+    if !fs::exists(file)? {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let probe = file.with_added_extension("probe");
+    let written = fs::write(&probe, vec![0_u8; ROOM]);
+    match fs::remove_file(&probe) {
+        // Another process has removed it after its own probe.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => written,
+        removed => written.and(removed),
+    }
 }

@@ -8,14 +8,14 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{DatabaseError, PostgresServer};
 
 /// How often the holder checks that it still has the lock.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// A holder that gets no answer within this time treats its connection as lost.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the lock must be refused until another process has it. The server needs up to 10 seconds to notice that a
 /// client is gone, and until then the lock may belong to the session of a dead process, or to a lost one of our own.
 const REFUSED_FOR: Duration = Duration::from_secs(15);
 /// The pause between two attempts.
-const TRY_EVERY: Duration = Duration::from_millis(100);
+const TRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A lock that a process holds until it ends, or until its connection does. Released when dropped.
 #[derive(Debug)]
@@ -48,8 +48,8 @@ impl ProcessLock {
             mut connection,
         } = self;
         loop {
-            while let Ok(Ok(())) = timeout(ANSWER_WITHIN, connection.ping()).await {
-                sleep(LOOK_EVERY).await;
+            while let Ok(Ok(())) = timeout(ANSWER_TIMEOUT, connection.ping()).await {
+                sleep(POLL_INTERVAL).await;
             }
             // As long as it is open, its session may keep the lock from the next one.
             drop(connection);
@@ -60,7 +60,7 @@ impl ProcessLock {
                     // Without the server no process can have it.
                     Err(error) => tracing::debug!(%error, name, "cannot take a lock again yet"),
                 }
-                sleep(LOOK_EVERY).await;
+                sleep(POLL_INTERVAL).await;
             };
         }
     }
@@ -70,14 +70,14 @@ impl ProcessLock {
 async fn take(server: &PostgresServer, name: &str) -> Result<Option<PgConnection>, DatabaseError> {
     let begun = Instant::now();
     loop {
-        let attempt = timeout(ANSWER_WITHIN, try_take(server, name)).await;
+        let attempt = timeout(ANSWER_TIMEOUT, try_take(server, name)).await;
         let taken = attempt
             .unwrap_or(Err(sqlx::Error::PoolTimedOut))
             .map_err(DatabaseError::Sql)?;
         if taken.is_some() || begun.elapsed() >= REFUSED_FOR {
             return Ok(taken);
         }
-        sleep(TRY_EVERY).await;
+        sleep(TRY_INTERVAL).await;
     }
 }
 

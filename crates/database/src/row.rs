@@ -120,6 +120,22 @@ impl Row {
         }
     }
 
+    /// An id, a number or a text, as it is shown in messages about this row.
+    #[must_use]
+    pub fn shown(&self, column: impl Column) -> String {
+        let shown = match self {
+            Self::Postgres(row) => row
+                .try_get::<Uuid, _>(column)
+                .map(|id| id.to_string())
+                .or_else(|_| row.try_get::<i64, _>(column).map(|number| number.to_string()))
+                .or_else(|_| row.try_get::<String, _>(column)),
+            Self::Sqlite(row) => row
+                .try_get::<String, _>(column)
+                .or_else(|_| row.try_get::<i64, _>(column).map(|number| number.to_string())),
+        };
+        shown.unwrap_or_else(|_| "?".to_owned())
+    }
+
     fn get<T>(&self, column: impl Column) -> Result<T, DatabaseError>
     where
         T: for<'r> Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,

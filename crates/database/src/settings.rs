@@ -72,11 +72,16 @@ pub(crate) fn for_file(options: SqliteConnectOptions, schema: Schema) -> SqliteC
         .foreign_keys(true)
         // As in PostgreSQL.
         .pragma("case_sensitive_like", "ON");
-    if schema == Schema::SubjectKeys {
-        // Deleted data is overwritten with zeros, so that a destroyed key is nowhere in the file.
-        return options.pragma("secure_delete", "ON");
+    match schema {
+        // Deleted data is overwritten with zeros at once: destroyed keys, and the rows of people who were erased. What
+        // is left are copies in pages that were divided (`forgetting.rs`).
+        Schema::SubjectKeys
+        | Schema::Operations
+        | Schema::ReadModels
+        | Schema::ReadModelsShadow
+        | Schema::ReadModelsPrevious => options.pragma("secure_delete", "ON"),
+        Schema::EventStore | Schema::AuditTree => options,
     }
-    options
 }
 
 /// A parameter of a PostgreSQL URL that the driver does not know. The driver would ignore it and log its value, which

@@ -2,8 +2,8 @@
 //! between processes, on a separate connection. A signal can be lost, so readers also check regularly.
 //!
 //! Nothing is notified inside the transaction that it announces: PostgreSQL commits notifying transactions one after
-//! another, each with its flush. What is sent is the latest word of each key, at most once in a millisecond: each `NOTIFY` is a
-//! transaction of its own, and would cost as much as the one that it announces.
+//! another, each with its flush. For each key only the latest payload is sent, at most once in a millisecond, because
+//! each `NOTIFY` is a transaction of its own, which would cost as much as the one that it announces.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,14 +23,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{manager::LOAN, pool::PostgresServer};
+use crate::{manager::ACQUIRE_TIMEOUT, pool::PostgresServer};
 
 /// The most signals that may wait for a slow receiver in this process. It is told when some were lost.
 const WAITING: usize = 1_024;
 /// The most keys that may wait to be sent to the server. Further ones are lost.
 const KEYS: usize = 4_096;
 /// How often an idle connection is checked.
-const ASK_EVERY: Duration = Duration::from_secs(10);
+const ASK_INTERVAL: Duration = Duration::from_secs(10);
 /// From one sending to the next.
 const PAUSE: Duration = Duration::from_millis(1);
 /// Between two attempts to connect.
@@ -148,7 +148,10 @@ impl Hub {
             && remote.task.get().is_some()
         {
             remote.shared.closing.cancel();
-            if timeout(LOAN, remote.shared.closed.cancelled()).await.is_err() {
+            if timeout(ACQUIRE_TIMEOUT, remote.shared.closed.cancelled())
+                .await
+                .is_err()
+            {
                 tracing::debug!("the connection for signals did not close in time");
             }
         }
@@ -222,7 +225,7 @@ impl Connection {
         // The listener needs a pool, of which it takes the only connection.
         let pool = PgPoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(LOAN)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_lazy_with(options.disable_statement_logging());
@@ -248,7 +251,7 @@ impl Connection {
                     None => return Err(sqlx::Error::PoolClosed),
                 },
                 () = self.shared.more_since(sent) => {}
-                () = sleep(ASK_EVERY) => {
+                () = sleep(ASK_INTERVAL) => {
                     in_time(sqlx::query("SELECT 1").execute(&mut listener)).await?;
                 }
                 () = self.shared.closing.cancelled() => {
@@ -295,7 +298,7 @@ impl Connection {
 }
 
 async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    timeout(LOAN, work)
+    timeout(ACQUIRE_TIMEOUT, work)
         .await
         .unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }

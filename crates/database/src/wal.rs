@@ -1,5 +1,5 @@
-//! The -wal of a file of SQLite: emptying it, and keeping it from growing. By itself SQLite begins it again only in a moment in which
-//! nobody reads from it, and where reads overlap there is none.
+//! Empties the -wal of a SQLite file, so that it does not grow without limit. SQLite itself starts writing it from the
+//! beginning again only when nobody reads from it, and where reads overlap there is always a reader.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -11,28 +11,28 @@ use crate::{
     settings::BUSY_TIMEOUT,
 };
 
-/// How large it may grow before it is emptied.
-const LARGEST: u64 = 64 << 20;
-/// How often its size is looked at.
-const EVERY: Duration = Duration::from_secs(1);
-/// How long a try waits until nobody reads from it any more. Nobody can write meanwhile.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// The pause after a try without success.
+/// The size from which a -wal is emptied.
+const MAX_BYTES: u64 = 64 << 20;
+/// The interval at which the size of a -wal is checked.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long an attempt to empty a -wal waits for its readers. Nobody can write meanwhile.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+/// The pause after a failed attempt.
 const PAUSE: Duration = Duration::from_secs(20);
 
-/// For what can be done another time.
-pub(crate) const A_MOMENT: Duration = Duration::from_millis(50);
+/// How long to wait for readers when emptying the -wal is not urgent.
+pub(crate) const SHORT_WAIT: Duration = Duration::from_millis(50);
 
 /// Empties the -wal of `file` whenever it is large, until its connections are gone.
 pub(crate) async fn keep_small(writer: WeakPool<Manager>, file: PathBuf) {
     let mut wal = file.into_os_string();
     wal.push("-wal");
-    let mut pause = EVERY;
+    let mut pause = INTERVAL;
     loop {
         sleep(pause).await;
-        pause = EVERY;
+        pause = INTERVAL;
         let size = tokio::fs::metadata(&wal).await.map_or(0, |file| file.len());
-        if size <= LARGEST {
+        if size <= MAX_BYTES {
             continue;
         }
         let Some(pool) = writer.upgrade() else { return };
@@ -52,11 +52,11 @@ pub(crate) async fn keep_small(writer: WeakPool<Manager>, file: PathBuf) {
 
 async fn empty_soon(writer: &Connections) -> Result<bool, DatabaseError> {
     let mut writer = writer.loan(StatementTimeout::Request).await?;
-    empty(&mut writer, LONGEST_WAIT).await
+    empty(&mut writer, MAX_WAIT).await
 }
 
-/// Empties the -wal, unless somebody reads from it for longer than `patience`. Returns whether it is empty. Whoever wants to
-/// write waits meanwhile, here and in other processes.
+/// Empties the -wal, after waiting up to `patience` for its readers. Returns whether it is empty. Writers of this
+/// process and of others wait meanwhile.
 pub(crate) async fn empty(writer: &mut PooledConnection, patience: Duration) -> Result<bool, DatabaseError> {
     let wait = |longest: Duration| format!("PRAGMA busy_timeout = {}", longest.as_millis());
     writer.execute(&wait(patience), &[]).await?;

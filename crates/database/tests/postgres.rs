@@ -10,13 +10,13 @@ use std::{pin::pin, time::Duration};
 
 use database::{Database, DatabaseError, Schema};
 use sqlx::{Connection as _, Executor as _};
-use test_support::{TestDatabase, eventually};
+use test_support::{TestDatabase, eventually, postgres_url};
 
 /// A pool of one connection.
 async fn connect() -> Database {
-    let url =
-        std::env::var("DATABASE_URL").unwrap_or("postgres://postgres@127.0.0.1:5432/postgres".to_owned());
-    Database::connect(&url, Schema::Operations, 1).await.unwrap()
+    Database::connect(&postgres_url(), Schema::Operations, 1)
+        .await
+        .unwrap()
 }
 
 /// The process of the pool's one connection.

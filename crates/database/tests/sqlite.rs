@@ -74,25 +74,14 @@ async fn what_nobody_waits_for_is_interrupted_and_frees_its_connection() {
             let given_up = tokio::time::timeout(Duration::from_millis(50), &mut endless).await;
             assert!(given_up.is_err(), "{what}");
         }
-        let given_up = Instant::now();
         assert_eq!(count(&database).await, 0, "{what}");
         let mut transaction = database.begin().await.unwrap();
         transaction.execute("DELETE FROM rows", &[]).await.unwrap();
         transaction.commit().await.unwrap();
-        assert!(
-            given_up.elapsed() < Duration::from_secs(5),
-            "{what}: {:?}",
-            given_up.elapsed()
-        );
     }
     // Waits for every thread of SQLite's, which would not end.
-    let closing = Instant::now();
-    database.close().await;
-    assert!(
-        closing.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        closing.elapsed()
-    );
+    let closed = tokio::time::timeout(Duration::from_secs(30), database.close()).await;
+    closed.unwrap();
 }
 
 #[tokio::test]
@@ -202,6 +191,42 @@ async fn a_closed_file_is_whole_by_itself() {
     }
 }
 
+/// A reader of this process keeps the -wal, so that waiting for it once is enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_waits_for_a_reader_that_stands_still_only_once() {
+    let directory = TempDir::new().unwrap();
+    let database = open(&directory).await;
+    insert(&database, 100).await.unwrap();
+    let mut reader = database.snapshot().await.unwrap();
+    reader.fetch_all("SELECT data FROM rows", &[]).await.unwrap();
+    insert(&database, 100).await.unwrap();
+    let closing = Instant::now();
+    database.close().await;
+    assert!(
+        closing.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        closing.elapsed()
+    );
+    drop(reader);
+    assert_eq!(count(&open(&directory).await).await, 2);
+}
+
+/// A disk that hangs is a named pipe here: whoever writes into it waits until somebody reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_of_a_disk_that_hangs_keep_one_thread() {
+    let directory = TempDir::new().unwrap();
+    let database = open(&directory).await;
+    let pipe = directory.path().join("test.db.probe");
+    test_support::make_pipe(&pipe);
+    let probes = (0..4).map(|_| database.can_write());
+    for answer in futures::future::join_all(probes).await {
+        assert!(matches!(answer, Err(DatabaseError::Late { .. })), "{answer:?}");
+    }
+    let written = tokio::task::spawn_blocking(move || std::fs::read(pipe)).await;
+    assert_eq!(written.unwrap().unwrap().len(), 64 * 1024, "of one probe");
+    database.can_write().await.unwrap();
+}
+
 /// A file system of one megabyte, unmounted when dropped.
 struct SmallDisk(TempDir);
 
@@ -298,6 +323,24 @@ async fn who_reads_in_a_transaction_holds_up_nobody_when_deleted_rows_are_to_be_
     assert_eq!(count(&database).await, 1);
 }
 
+/// Before the file is written again, which may be a day later.
+#[tokio::test]
+async fn what_is_deleted_is_overwritten_at_once() {
+    let directory = TempDir::new().unwrap();
+    let database = open(&directory).await;
+    let holds_it = || {
+        let file = std::fs::read(directory.path().join("test.db")).unwrap();
+        file.windows(1_000)
+            .any(|bytes| bytes.iter().all(|byte| *byte == 7))
+    };
+    for bytes in [1_000, 100_000] {
+        insert(&database, bytes).await.unwrap();
+    }
+    assert!(database.empty_wal().await.unwrap() && holds_it());
+    database.execute("DELETE FROM rows", &[]).await.unwrap();
+    assert!(database.empty_wal().await.unwrap() && !holds_it());
+}
+
 /// Each try holds up whoever wants to write.
 #[tokio::test]
 async fn after_a_failure_it_is_not_tried_at_once_to_write_the_file_again() {
@@ -313,7 +356,7 @@ async fn after_a_failure_it_is_not_tried_at_once_to_write_the_file_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_wal_does_not_grow_for_ever_where_reads_overlap() {
     const MEGABYTE: usize = 1 << 20;
-    const LARGEST: usize = 64 * MEGABYTE;
+    const MAX_BYTES: usize = 64 * MEGABYTE;
     let directory = TempDir::new().unwrap();
     let url = Database::file_url(&directory.path().join("test.db"));
     let (database, readers) = (
@@ -336,10 +379,10 @@ async fn the_wal_does_not_grow_for_ever_where_reads_overlap() {
     let wal = directory.path().join("test.db-wal");
     let size = || usize::try_from(std::fs::metadata(&wal).unwrap().len()).unwrap();
     for _ in 0..2 {
-        while size() <= LARGEST {
+        while size() <= MAX_BYTES {
             insert(&database, MEGABYTE).await.unwrap();
         }
-        eventually("it is small again", async || size() < LARGEST).await;
+        eventually("it is small again", async || size() < MAX_BYTES).await;
     }
     reading.abort();
 }

@@ -4,7 +4,7 @@ use database::DatabaseError;
 use events::StreamName;
 
 /// The most bytes of payloads and metadata in one append.
-const MOST_APPEND_BYTES: usize = 4 << 20;
+const MAX_APPEND_BYTES: usize = 4 << 20;
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -67,10 +67,10 @@ impl StoreError {
 
 /// Refuses an append of more `bytes` than any store takes.
 pub(crate) fn check_size(bytes: usize) -> Result<usize, StoreError> {
-    if bytes > MOST_APPEND_BYTES {
+    if bytes > MAX_APPEND_BYTES {
         return Err(StoreError::TooLarge {
             bytes,
-            most: MOST_APPEND_BYTES,
+            most: MAX_APPEND_BYTES,
         });
     }
     Ok(bytes)

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::StoreError;
 
 /// The longest name of a stream, in bytes: PostgreSQL cannot index much longer ones.
-const LONGEST_STREAM: usize = 1_000;
+const MAX_STREAM: usize = 1_000;
 
 /// An import that has begun: the complete log that it leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub(crate) fn check(event: &StoredEvent) -> Result<Uuid, ImportError> {
     if texts.iter().any(|text| text.is_empty() || text.contains('\0')) {
         return refuse("its stream, its type and its encoding must be texts without the character U+0000");
     }
-    if event.stream.len() > LONGEST_STREAM {
+    if event.stream.len() > MAX_STREAM {
         return refuse("the name of its stream is too long");
     }
     if metadata(event).is_none() {

@@ -1,7 +1,7 @@
 //! The event log behind one object-safe trait. To add a backend, implement [`EventStore`] in a file of its
 //! own and run the conformance suite of `tests/conformance/` against it.
 //!
-//! The SQL backends share one idea: all appends of a process go through one task (`appender.rs`), which
+//! The SQL backends share one idea: all appends of a process go through one task (`appender/`), which
 //! commits whatever has arrived while the last batch was being committed.
 
 mod append;
@@ -20,6 +20,7 @@ mod open;
 mod page;
 mod sql;
 mod store;
+mod stored_events;
 mod subscription;
 mod watch;
 
@@ -37,4 +38,5 @@ pub use sql::SqlStore;
 pub use store::{
     Appended, EventStore, StoredPage, StreamHead, for_each_entry, for_each_event, read_whole_stream,
 };
+pub use stored_events::StoredEvents;
 pub use watch::LogWatch;

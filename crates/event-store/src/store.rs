@@ -35,9 +35,10 @@ pub trait EventStore: Send + Sync + 'static {
     /// durable. Returns the end of the log.
     ///
     /// # Errors
-    /// [`ImportError::MovedOn`] when the log ends elsewhere, [`ImportError::Refused`] for an event that the store cannot hold
-    /// or whose stream is not at the version before it: then the SQL stores have written nothing, and KurrentDB what is
-    /// before it. After [`ImportError::Store`] the events, or the first of them, may or may not have been written.
+    /// [`ImportError::MovedOn`] when the log ends elsewhere, [`ImportError::Refused`] for an event that the store
+    /// cannot hold or whose stream is not at the version before it: then the SQL stores have written nothing, and
+    /// KurrentDB what is before it. After [`ImportError::Store`] the events, or the first of them, may or may not have
+    /// been written.
     async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError>;
 
     /// Removes the payloads of `events` from the log for good, all or none. Keeps everything else, and the SHA-256 of

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::{EventStore, StoreError, agrees, head_point};
 
 /// How often the log is compared with the remembered points.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a comparison is trusted: a comparison, the pause, and some more.
 const VOUCHES_FOR: Duration = Duration::from_millis(2_500);
 /// This many points trigger the next comparison at once.
@@ -90,7 +90,7 @@ impl LogWatch {
                 Ok(false) => replaced(),
                 Err(error) => tracing::debug!(%error, "cannot compare the log with what was seen of it"),
             }
-            let _ = tokio::time::timeout(LOOK_EVERY, self.enough.notified()).await;
+            let _ = tokio::time::timeout(POLL_INTERVAL, self.enough.notified()).await;
         }
     }
 

@@ -252,8 +252,9 @@ async fn calls_one_after_the_other_are_quick() {
         store.identify(&[head]).await.unwrap();
         time(5);
     }
+    // A delayed acknowledgement would cost each call 40 ms. A busy machine delays only some.
     for times in &mut times {
         times.sort();
-        assert!(times[10] < Duration::from_millis(25), "{times:?}");
+        assert!(times[5] < Duration::from_millis(35), "{times:?}");
     }
 }

@@ -34,7 +34,7 @@ const BUCKETS: &[f64] = &[
 /// The status in logs and metrics for a request that its client gave up, as proxies commonly call it.
 const CLIENT_GONE: u16 = 499;
 /// The most bytes of a path that are logged.
-const MOST_PATH: usize = 1024;
+const MAX_PATH: usize = 1024;
 
 /// The access log of one role.
 #[derive(Clone)]
@@ -224,7 +224,7 @@ fn milliseconds(time: Duration) -> f64 {
 
 /// The beginning of a path, which is ASCII. Paths can be longer than is useful in a log.
 fn shortened(path: &str) -> &str {
-    path.get(..MOST_PATH).unwrap_or(path)
+    path.get(..MAX_PATH).unwrap_or(path)
 }
 
 /// Clients can invent methods, but the values of a label must be few.

@@ -45,7 +45,7 @@ impl Problem {
         let problem = Self::new(ProblemCode::RateLimited).retry_after(retry_after);
         let fields = [
             (&RATE_LIMIT_POLICY, policy.to_string()),
-            (&RATE_LIMIT, standing.to_string()),
+            (&RATE_LIMIT, standing.text()),
         ];
         fields.into_iter().fold(problem, |problem, (name, text)| {
             // A name of letters and numbers are always valid in a header.

@@ -7,13 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use axum::{
-    Router,
-    extract::{ConnectInfo, Request},
-};
+use axum::extract::ConnectInfo;
 use http::{Extensions, HeaderMap};
+use http_server::HttpService;
 use ipnet::IpNet;
-use tower::util::MapRequestLayer;
 
 use crate::headers::X_FORWARDED_FOR;
 
@@ -108,15 +105,13 @@ impl fmt::Display for Peers {
 
 /// Removes `X-Forwarded-For` from requests whose peers are not among `peers`. For a role behind the gateway, which
 /// trusts the gateway's header.
-pub fn believing_only(peers: Peers, router: Router) -> Router {
-    let forget = move |mut request: Request| {
+pub fn believing_only(peers: Peers, service: HttpService) -> HttpService {
+    service.preparing(move |request| {
         let peer = peer(request.extensions());
         if peer.is_some_and(|peer| !peers.include(peer)) {
             request.headers_mut().remove(&X_FORWARDED_FOR);
         }
-        request
-    };
-    router.layer(MapRequestLayer::new(forget))
+    })
 }
 
 /// The other end of the connection.

@@ -1,4 +1,5 @@
-//! Limits how many requests of one person are in progress in this process at the same time, so that others get their share.
+//! Limits how many requests of one person are in progress in this process at the same time, so that others get their
+//! share.
 
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ pub struct ConcurrencyLimit {
 }
 
 impl ConcurrencyLimit {
-    /// Of one person `at_once` requests run, and `most` run or wait. A request beyond them is refused: the allowance `name`, of
-    /// which clients are told, is `most`.
+    /// Of one person `at_once` requests run, and `most` run or wait. A request beyond them is refused: the allowance
+    /// `name`, of which clients are told, is `most`.
     #[must_use]
     pub fn new(name: &'static str, at_once: usize, most: usize) -> Self {
         Self {
@@ -31,7 +32,8 @@ impl ConcurrencyLimit {
     /// Waits for a permit of `person`.
     ///
     /// # Errors
-    /// `429 rate-limited` when too many of their requests run or wait, and `503 overloaded` when the wait takes too long.
+    /// `429 rate-limited` when too many of their requests run or wait, and `503 overloaded` when the wait takes too
+    /// long.
     pub async fn acquire(&self, person: UserId) -> Result<KeyedPermit<UserId>, Problem> {
         let permit = self.requests.take(person, TIMEOUT).await;
         permit.map_err(|none| match none {

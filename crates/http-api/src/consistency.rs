@@ -18,10 +18,10 @@ const TOKEN: &str = "Consistency-Token";
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const DEFAULT_WAIT_SECONDS: u64 = 2;
-const LONGEST_WAIT_SECONDS: u64 = 10;
+const MAX_WAIT_SECONDS: u64 = 10;
 /// The most tokens in one request. A client needs one for each command whose effect it wants to see, and the latest
 /// of its own is enough.
-const MOST_TOKENS: usize = 16;
+const MAX_TOKENS: usize = 16;
 
 /// The value of the header `Consistency-Token`.
 #[must_use]
@@ -54,8 +54,8 @@ impl AtLeast {
             .map_err(|error: events::ParseConsistencyTokenError| {
                 BadParameter::new(TOKEN, error.to_string())
             })?;
-        if tokens.len() > MOST_TOKENS {
-            let detail = format!("expected at most {MOST_TOKENS} tokens, found {}", tokens.len());
+        if tokens.len() > MAX_TOKENS {
+            let detail = format!("expected at most {MAX_TOKENS} tokens, found {}", tokens.len());
             return Err(BadParameter::new(TOKEN, detail));
         }
         let preferred_wait = if tokens.is_empty() {
@@ -95,7 +95,18 @@ impl AtLeast {
         }
     }
 
-    /// The headers of an answer that shows at least `state`: `Consistency-Token`, and `Preference-Applied` if that was asked.
+    /// `503 projection-behind`: the read models are being filled from the log, of which they have so much.
+    #[must_use]
+    pub fn catching_up(percent: u64) -> Problem {
+        Problem::new(ProblemCode::ProjectionBehind)
+            .detail(format!(
+                "The read models are being filled from the log, of which they have {percent} %. Nothing is lost: ask again."
+            ))
+            .retry_after(5)
+    }
+
+    /// The headers of an answer that shows at least `state`: `Consistency-Token`, and `Preference-Applied` if that was
+    /// asked.
     #[must_use]
     pub fn shown(&self, state: ConsistencyToken) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -133,7 +144,7 @@ fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
         return None;
     }
     // All digits, so it fails only for being too long.
-    Some(digits.parse().unwrap_or(u64::MAX).min(LONGEST_WAIT_SECONDS))
+    Some(digits.parse().unwrap_or(u64::MAX).min(MAX_WAIT_SECONDS))
 }
 
 #[cfg(test)]
@@ -212,8 +223,8 @@ mod tests {
             let lines = vec![("consistency-token", "0000abcd-7, 0000abcd-8"); tokens / 2];
             of(&lines)
         };
-        assert_eq!(many(MOST_TOKENS).unwrap().tokens.len(), MOST_TOKENS);
-        assert_eq!(many(MOST_TOKENS + 2).unwrap_err().name, TOKEN);
+        assert_eq!(many(MAX_TOKENS).unwrap().tokens.len(), MAX_TOKENS);
+        assert_eq!(many(MAX_TOKENS + 2).unwrap_err().name, TOKEN);
         for token in [
             "",
             "7",

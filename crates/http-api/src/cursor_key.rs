@@ -13,7 +13,7 @@ const SHA_256_BLOCK_BYTES: usize = 64;
 
 /// The text is not a cursor of this query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor of this query: send it back as it came, with the filters and sort that it came with")]
+#[error("not a cursor of this query: send it back as it came, with everything else that the query had")]
 pub struct BadCursor;
 
 /// The key that signs.

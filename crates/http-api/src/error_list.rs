@@ -4,11 +4,11 @@ use api_types::FieldError;
 use events::BoundedText;
 
 /// The most errors that one problem lists.
-const MOST_ERRORS: usize = 50;
+const MAX_ERRORS: usize = 50;
 /// The most bytes of all errors in one problem.
-const MOST_BYTES: usize = 4 * 1024;
+const MAX_BYTES: usize = 4 * 1024;
 /// The most bytes of a text in a problem.
-pub(crate) const MOST_TEXT: usize = 512;
+pub(crate) const MAX_TEXT: usize = 512;
 
 /// The bytes that are left for errors in one answer, as written in JSON. The last listed error may exceed them a
 /// little.
@@ -24,11 +24,11 @@ impl ErrorRoom {
 
     /// The first of `errors`, and the number of the others.
     pub(crate) fn list(&mut self, errors: Vec<FieldError>) -> Vec<FieldError> {
-        let clip = |text: String| BoundedText::<MOST_TEXT>::from(text).into();
+        let clip = |text: String| BoundedText::<MAX_TEXT>::from(text).into();
         let (mut listed, mut bytes) = (Vec::new(), 0);
-        let most = self.0.min(MOST_BYTES);
+        let most = self.0.min(MAX_BYTES);
         let mut errors = errors.into_iter();
-        while listed.len() < MOST_ERRORS
+        while listed.len() < MAX_ERRORS
             && bytes < most
             && let Some(error) = errors.next()
         {
@@ -55,11 +55,11 @@ impl ErrorRoom {
 /// Room for the errors of one problem.
 impl Default for ErrorRoom {
     fn default() -> Self {
-        Self(MOST_BYTES)
+        Self(MAX_BYTES)
     }
 }
 
 /// The length in JSON, where a control character takes six bytes.
 fn written(error: &FieldError) -> usize {
-    serde_json::to_vec(error).map_or(MOST_BYTES, |text| text.len())
+    serde_json::to_vec(error).map_or(MAX_BYTES, |text| text.len())
 }

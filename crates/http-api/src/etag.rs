@@ -92,6 +92,19 @@ pub fn outcome_of_read(headers: &HeaderMap, etag: &HeaderValue) -> Result<ReadOu
     })
 }
 
+/// The answer to a GET or HEAD of a target without an entity tag: only `*` matches it (RFC 9110, section 13.1).
+///
+/// # Errors
+/// `400 bad-parameter` when a condition is not a list of entity tags.
+pub fn outcome_of_untagged_read(headers: &HeaderMap) -> Result<ReadOutcome, Problem> {
+    let conditions = Preconditions::of(headers)?;
+    Ok(match (conditions.if_match, conditions.if_none_match) {
+        (Some(Named::Versions(_)), _) => ReadOutcome::Mismatch,
+        (_, Some(Named::Any)) => ReadOutcome::NotModified,
+        _ => ReadOutcome::Show,
+    })
+}
+
 /// The strong entity tag of a version: `"3"`.
 #[must_use]
 pub fn etag(version: u64) -> HeaderValue {

@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub static CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
 /// `Idempotency-Key`: names a command, so that sending it again does not repeat it.
 pub static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// `Idempotency-Replayed: true`: the command was carried out before, and this repeats its answer.
+pub static IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// `X-Request-Id`
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `X-Forwarded-For`: the client's address, as the gateway sets it.

@@ -28,16 +28,23 @@ const FRESH: Duration = Duration::from_millis(500);
 /// it is given up: then requests wait for it. A shorter [`TIMEOUT`] would report slow dependencies as failed.
 const RECENT: Duration = Duration::from_secs(1);
 
-/// The event log accepts appends.
-const EVENT_STORE: &str = "event-store";
 /// The read models belong to the log.
 pub const LOG: &str = "log";
 /// The database of the read models.
 pub const READ_MODELS: &str = "read-models";
-/// The database of idempotency keys, snapshots and the relay's progress.
-const OPERATIONS: &str = "operations";
 /// The message bus.
 const BUS: &str = "bus";
+
+/// A server that a role may need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// The event log, which must accept appends.
+    EventStore,
+    /// The database of the read models.
+    ReadModels,
+    /// The database of idempotency keys, snapshots and the relay's progress, which must accept writes.
+    Operations,
+}
 
 type Outcome = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type Check = Arc<dyn Fn() -> Outcome + Send + Sync>;
@@ -84,79 +91,48 @@ impl Health {
         self
     }
 
-    /// Also needs `can_append` to succeed.
+    /// Also needs `question` about `server` to succeed. Its own error may contain secrets, so another reason is shown
+    /// instead.
     #[must_use]
-    pub fn event_store<T, Fut, E>(
+    pub fn server<T, Fut, E>(
         self,
-        store: T,
-        can_append: impl Fn(T) -> Fut + Send + Sync + 'static,
+        server: Server,
+        connection: T,
+        question: impl Fn(T) -> Fut + Send + Sync + 'static,
     ) -> Self
     where
         T: Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
     {
-        self.ask(EVENT_STORE, store, can_append, "the event store takes no appends")
+        let (name, reason) = match server {
+            Server::EventStore => ("event-store", "the event store takes no appends"),
+            Server::ReadModels => (READ_MODELS, "the read models do not answer"),
+            Server::Operations => ("operations", "the operations database takes no writes"),
+        };
+        self.check(name, move || {
+            let answer = question(connection.clone());
+            async move { answer.await.map_err(|_| reason.to_owned()) }
+        })
     }
 
-    /// Also needs `answers` to succeed.
+    /// Also needs `complaint` to find nothing. It only looks at what the process knows already.
     #[must_use]
-    pub fn read_models<T, Fut, E>(
+    pub fn without_complaint<C: Into<String>>(
         self,
-        database: T,
-        answers: impl Fn(T) -> Fut + Send + Sync + 'static,
-    ) -> Self
-    where
-        T: Clone + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), E>> + Send + 'static,
-    {
-        self.ask(READ_MODELS, database, answers, "the read models do not answer")
-    }
-
-    /// Also needs `can_write` to succeed.
-    #[must_use]
-    pub fn operations<T, Fut, E>(
-        self,
-        database: T,
-        can_write: impl Fn(T) -> Fut + Send + Sync + 'static,
-    ) -> Self
-    where
-        T: Clone + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), E>> + Send + 'static,
-    {
-        let reason = "the operations database takes no writes";
-        self.ask(OPERATIONS, database, can_write, reason)
+        name: &'static str,
+        complaint: impl Fn() -> Option<C> + Send + Sync + 'static,
+    ) -> Self {
+        self.check(name, move || {
+            let outcome = complaint().map_or(Ok(()), |complaint| Err(complaint.into()));
+            async move { outcome }
+        })
     }
 
     /// Also needs the bus to be connected.
     #[must_use]
     pub fn bus(self, is_connected: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        self.check(BUS, move || {
-            let connected = is_connected();
-            async move {
-                match connected {
-                    true => Ok(()),
-                    false => Err("not connected to the message bus".to_owned()),
-                }
-            }
-        })
-    }
-
-    /// Requires `question` about `dependency` to succeed. Its own error may contain secrets, so `reason` is shown
-    /// instead.
-    fn ask<T, Fut, E>(
-        self,
-        name: &'static str,
-        dependency: T,
-        question: impl Fn(T) -> Fut + Send + Sync + 'static,
-        reason: &'static str,
-    ) -> Self
-    where
-        T: Clone + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), E>> + Send + 'static,
-    {
-        self.check(name, move || {
-            let answer = question(dependency.clone());
-            async move { answer.await.map_err(|_| reason.to_owned()) }
+        self.without_complaint(BUS, move || {
+            (!is_connected()).then_some("not connected to the message bus")
         })
     }
 

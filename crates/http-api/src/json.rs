@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     headers::members,
-    json_value::{self, MOST_VALUES, ReadError},
+    json_value::{self, MAX_VALUES, ReadError},
     problem::Problem,
 };
 
@@ -37,7 +37,20 @@ pub struct JsonObject {
     pub fields: Map<String, Value>,
 }
 
+/// A body that was received and whose JSON was not read yet. What is read of it takes many times the memory of its
+/// bytes, so a large one is read in its turn only.
+#[derive(Debug, Clone)]
+pub struct ReceivedJson(Bytes);
+
 impl<S: Send + Sync> FromRequest<S> for JsonObject {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        ReceivedJson::from_request(request, state).await?.read()
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for ReceivedJson {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -51,14 +64,24 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
         if bytes.is_empty() {
             return Err(malformed("the body is empty; send a JSON object"));
         }
-        match json_value::read(&bytes) {
-            Ok(Value::Object(fields)) => Ok(Self { fields }),
+        Ok(Self(bytes))
+    }
+}
+
+impl ReceivedJson {
+    /// Reads the object.
+    ///
+    /// # Errors
+    /// `400` or `422` for what is not one JSON object.
+    pub fn read(self) -> Result<JsonObject, Problem> {
+        match json_value::read(&self.0) {
+            Ok(Value::Object(fields)) => Ok(JsonObject { fields }),
             Ok(_) => Err(Problem::validation(vec![FieldError::wrong_type("a JSON object")])),
             Err(ReadError::TooDeep) => {
                 Err(Problem::new(ProblemCode::TooDeep).detail("arrays and objects may be nested 32 deep"))
             }
             Err(ReadError::TooMany) => Err(Problem::new(ProblemCode::TooManyValues)
-                .detail(format!("at most {MOST_VALUES} values may be in it, at any depth"))),
+                .detail(format!("at most {MAX_VALUES} values may be in it, at any depth"))),
             Err(ReadError::ByteOrderMark) => Err(malformed(
                 "it begins with a byte order mark (U+FEFF); send the JSON without it",
             )),

@@ -11,7 +11,7 @@ const MAX_DEPTH: usize = 32;
 
 /// The most values in a text, including nested ones. The largest batch that the contract allows has about 3,000. A
 /// value takes many times the memory of its text.
-pub(crate) const MOST_VALUES: usize = 10_000;
+pub(crate) const MAX_VALUES: usize = 10_000;
 /// U+FEFF in UTF-8, with which some editors begin a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -20,7 +20,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub(crate) enum ReadError {
     /// Nested deeper than [`MAX_DEPTH`].
     TooDeep,
-    /// More than [`MOST_VALUES`].
+    /// More than [`MAX_VALUES`].
     TooMany,
     /// It begins with a byte order mark (RFC 8259, section 8.1: "MUST NOT add").
     ByteOrderMark,
@@ -36,7 +36,7 @@ pub(crate) fn read(text: &[u8]) -> Result<Value, ReadError> {
     if text.starts_with(BYTE_ORDER_MARK) {
         return Err(ReadError::ByteOrderMark);
     }
-    let left = Cell::new(MOST_VALUES + 1);
+    let left = Cell::new(MAX_VALUES + 1);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let read = StrictVisitor { left: &left }
         .deserialize(&mut deserializer)
@@ -201,13 +201,13 @@ mod tests {
     #[test]
     fn bounds_the_number_of_values() {
         let list = |values: usize| format!("[{}0]", "0,".repeat(values - 2));
-        assert!(read(list(MOST_VALUES).as_bytes()).is_ok());
+        assert!(read(list(MAX_VALUES).as_bytes()).is_ok());
         assert!(matches!(
-            read(list(MOST_VALUES + 1).as_bytes()),
+            read(list(MAX_VALUES + 1).as_bytes()),
             Err(ReadError::TooMany)
         ));
         // Reading stops as soon as there are too many values.
-        let endless = format!("[{}", "{\"a\":0},".repeat(MOST_VALUES));
+        let endless = format!("[{}", "{\"a\":0},".repeat(MAX_VALUES));
         assert!(matches!(read(endless.as_bytes()), Err(ReadError::TooMany)));
         assert!(matches!(read(b"\xef\xbb\xbf{}"), Err(ReadError::ByteOrderMark)));
     }

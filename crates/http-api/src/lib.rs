@@ -1,5 +1,5 @@
-//! The conventions of the HTTP API, which every role keeps: problems, JSON bodies, request ids, preconditions, access log,
-//! probes.
+//! The conventions of the HTTP API, which every role keeps: problems, JSON bodies, request ids, preconditions, access
+//! log, probes.
 //!
 //! A role builds a bare `Router` and hands it to [`with_middleware`]. Everything that the
 //! HTTP contract promises for every answer (request ids, security headers, `application/problem+json` also for
@@ -47,16 +47,19 @@ pub use consistency::{AtLeast, consistency_token};
 pub use context::RequestContext;
 pub use cursor_key::{BadCursor, CursorKey};
 pub use error_list::ErrorRoom;
-pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match, outcome_of_read};
+pub use etag::{
+    Named, Preconditions, ReadOutcome, etag, if_match, outcome_of_read, outcome_of_untagged_read,
+};
 pub use form::{FieldErrors, Form, Presence, items, text};
 pub use guarded_body::GuardedBody;
 pub use headers::{
-    CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, PRIVATE, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID,
-    list as header_list, members as header_members,
+    CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, PRIVATE, TRACEPARENT, X_FORWARDED_FOR,
+    X_REQUEST_ID, list as header_list, members as header_members,
 };
-pub use health::{Health, LOG, Leaving, READ_MODELS, Readiness};
-pub use json::{BodyLimit, JsonObject, read_body};
-pub use middleware::{Asker, Edge, admin_of, public_of, service, with_middleware, with_probes};
+pub use health::{Health, LOG, Leaving, READ_MODELS, Readiness, Server};
+pub use http_server::HttpService;
+pub use json::{BodyLimit, JsonObject, ReceivedJson, read_body};
+pub use middleware::{Asker, Edge, admin_of, public_of, with_middleware, with_probes};
 pub use no_fields::NoFields;
 pub use optional_json::OptionalJsonObject;
 pub use parameters::{BadParameter, Parameters, refuse_parameters};

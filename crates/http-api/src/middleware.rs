@@ -1,7 +1,7 @@
 //! Turns a role's bare router into a served one: everything that the contract (`docs/api.md`) promises for every
 //! answer is done here.
 
-use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe};
+use std::{any::Any, panic::AssertUnwindSafe};
 
 use api_types::{Liveness, LivenessStatus, ProblemCode};
 use axum::{
@@ -12,10 +12,10 @@ use axum::{
     routing::get,
 };
 use futures::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_server::{OverTls, Refusal, RequestLoad};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http_server::{HttpService, OverTls, Refusal, RequestLoad};
 use runtime::{Metrics, encode_process_metrics};
-use tower::{Service as _, service_fn, util::MapRequestLayer};
+use tower::{Service as _, util::MapRequestLayer};
 use tracing::Instrument;
 
 use crate::{
@@ -57,7 +57,7 @@ const STRICT_TRANSPORT_SECURITY: HeaderValue =
 
 /// Adds request ids, trace context, security headers, access log, HTTP metrics, problems for unknown paths and
 /// wrong methods, `500` for panics, probes and `/metrics`.
-pub fn with_middleware(router: Router, role: &'static str, metrics: &Metrics, health: Health) -> Router {
+pub fn with_middleware(router: Router, role: &'static str, metrics: &Metrics, health: Health) -> HttpService {
     let own = metrics.clone();
     let routes = with_probes(router, health, move |asker| {
         let mut page = own.encode();
@@ -67,7 +67,7 @@ pub fn with_middleware(router: Router, role: &'static str, metrics: &Metrics, he
         std::future::ready(page)
     });
     let edge = Edge::new(role, metrics);
-    service(move |request| {
+    HttpService::new(move |request| {
         let (edge, mut routes) = (edge.clone(), routes.clone());
         async move {
             // Around the whole router, not each route: `Allow` and the answer to HEAD are complete only out here.
@@ -80,21 +80,8 @@ pub fn with_middleware(router: Router, role: &'static str, metrics: &Metrics, he
     })
 }
 
-/// A router that answers each request with `answer`. Layers of axum would do the same, but each of them copies all that it
-/// surrounds for every request.
-pub fn service<F, Fut>(answer: F) -> Router
-where
-    F: Fn(Request) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Response> + Send + 'static,
-{
-    // Boxed here, and not moved again.
-    Router::new().fallback_service(service_fn(move |request| {
-        Box::pin(answer(request)).map(Ok::<_, Infallible>)
-    }))
-}
-
-/// Adds probes and `/metrics` to a router, and notes the route of each request for the access log. `page` makes the text of
-/// `/metrics`.
+/// Adds probes and `/metrics` to a router, and notes the route of each request for the access log. `page` makes the
+/// text of `/metrics`.
 pub fn with_probes<F, Fut>(router: Router, health: Health, page: F) -> Router
 where
     F: Fn(Asker) -> Fut + Clone + Send + Sync + 'static,
@@ -151,18 +138,18 @@ pub enum Asker {
     SameProcess,
 }
 
-/// Only the probes and `/metrics` of a router that [`with_middleware`] made, for an address that is not public.
-pub fn admin_of(router: Router) -> Router {
-    reached_by(Listener::Admin, router)
+/// Only the probes and `/metrics` of a service that [`with_middleware`] made, for an address that is not public.
+pub fn admin_of(service: HttpService) -> HttpService {
+    reached_by(Listener::Admin, service)
 }
 
-/// A router that [`with_middleware`] made, for a public address: without `/metrics` and `/health/startup`, and
+/// A service that [`with_middleware`] made, for a public address: without `/metrics` and `/health/startup`, and
 /// without the reasons of readiness.
-pub fn public_of(router: Router) -> Router {
-    reached_by(Listener::Public, router)
+pub fn public_of(service: HttpService) -> HttpService {
+    reached_by(Listener::Public, service)
 }
 
-/// The listener of a request, where a router has more than one.
+/// The listener of a request, where a service has more than one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listener {
     Public,
@@ -178,11 +165,10 @@ impl Listener {
     }
 }
 
-fn reached_by(listener: Listener, router: Router) -> Router {
-    router.layer(MapRequestLayer::new(move |mut request: Request| {
+fn reached_by(listener: Listener, service: HttpService) -> HttpService {
+    service.preparing(move |request| {
         request.extensions_mut().insert(listener);
-        request
-    }))
+    })
 }
 
 async fn live() -> Response {
@@ -210,8 +196,8 @@ impl Edge {
         Self(AccessLog::new(role, metrics))
     }
 
-    /// Answers a request with `next`: adds request id, trace context, security headers, access log and HTTP metrics, and turns
-    /// panics and errors without a body into problems.
+    /// Answers a request with `next`: adds request id, trace context, security headers, access log and HTTP metrics,
+    /// and turns panics and errors without a body into problems.
     pub async fn answer<Answering>(
         &self,
         mut request: Request,
@@ -246,7 +232,7 @@ impl Edge {
         let answering = async {
             let stopped = match refused {
                 Some(refusal) => Some(refused_problem(refusal)),
-                None if is_elsewhere => Some(Problem::not_found()),
+                None if is_elsewhere => Some(Problem::not_found().detail("There is no such path.")),
                 None => None,
             };
             if let Some(problem) = stopped {
@@ -269,7 +255,12 @@ impl Edge {
         let answering = request_id::CURRENT.scope(id, answering);
         let mut response = trace_context::CURRENT.scope(traceparent, answering).await;
 
+        let is_not_modified = response.status() == StatusCode::NOT_MODIFIED;
         let headers = response.headers_mut();
+        // The router measures the body, which is not the one of the `200` (RFC 9110, section 8.6).
+        if is_not_modified {
+            headers.remove(header::CONTENT_LENGTH);
+        }
         headers.reserve(2 + SECURITY_HEADERS.len());
         headers.insert(X_REQUEST_ID.clone(), id_header);
         // Only the public address sends it: what a role sends to the gateway also reaches clients.

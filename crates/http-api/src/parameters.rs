@@ -15,7 +15,7 @@ use crate::problem::Problem;
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
 
 /// The most bytes of an unknown name that the answer repeats.
-const MOST_NAME: usize = 100;
+const MAX_NAME: usize = 100;
 
 /// A parameter that is unknown, repeated, empty, or has a value that it cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +32,7 @@ impl BadParameter {
     #[must_use]
     pub fn new(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
-            name: BoundedText::<MOST_NAME>::from(name.into()).into(),
+            name: BoundedText::<MAX_NAME>::from(name.into()).into(),
             detail: detail.into(),
         }
     }

@@ -9,7 +9,7 @@ use events::BoundedText;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::{
-    error_list::{ErrorRoom, MOST_TEXT},
+    error_list::{ErrorRoom, MAX_TEXT},
     request_id,
 };
 
@@ -50,7 +50,7 @@ impl Problem {
     #[must_use]
     pub fn detail(mut self, text: impl Into<String>) -> Self {
         // It may repeat what the client sent.
-        self.0.detail = Some(BoundedText::<MOST_TEXT>::from(text.into()).into());
+        self.0.detail = Some(BoundedText::<MAX_TEXT>::from(text.into()).into());
         self
     }
 

@@ -7,7 +7,7 @@ use runtime::new_id;
 use crate::headers::X_REQUEST_ID;
 
 /// The most characters of an id.
-const MOST_CHARACTERS: usize = 128;
+const MAX_CHARACTERS: usize = 128;
 
 tokio::task_local! {
     /// The id of the request being served by this task.
@@ -29,10 +29,10 @@ pub fn answering_request<T>(request_id: &str, answer: impl FnOnce() -> T) -> T {
 /// # Errors
 /// A sentence with this rule.
 pub fn request_id_of(text: &str) -> Result<CorrelationId, String> {
-    match (1..=MOST_CHARACTERS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    match (1..=MAX_CHARACTERS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         true => Ok(text.into()),
         false => Err(format!(
-            "must be 1 to {MOST_CHARACTERS} visible ASCII characters, as X-Request-Id is"
+            "must be 1 to {MAX_CHARACTERS} visible ASCII characters, as X-Request-Id is"
         )),
     }
 }

@@ -37,8 +37,10 @@ pub(crate) fn continue_or_begin(headers: &mut HeaderMap) -> Traceparent {
     let traceparent = valid(headers).unwrap_or_else(|| {
         headers.remove(&TRACESTATE);
         // A UUIDv7 ends with 62 random bits, as the standard requires for both ids.
-        let (_, span) = new_id().as_u64_pair();
-        format!("00-{}-{span:016x}-01", new_id().simple()).into()
+        let (mut trace, mut span) = ([0; 32], [0; 32]);
+        let trace = &*new_id().simple().encode_lower(&mut trace);
+        let span = &new_id().simple().encode_lower(&mut span)[16..];
+        ["00-", trace, "-", span, "-01"].concat().into()
     });
     // A valid traceparent is always valid in a header.
     if let Ok(value) = HeaderValue::from_str(&traceparent) {

@@ -10,14 +10,14 @@ use axum::{
 };
 use futures::stream;
 use http::{Request, header};
-use http_api::{BodyLimit, Form, Health, JsonObject, with_middleware};
+use http_api::{BodyLimit, Form, Health, HttpService, JsonObject, with_middleware};
 use runtime::Metrics;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 const JSON: Option<&str> = Some("application/json");
 
-fn router() -> Router {
+fn router() -> HttpService {
     let echo = |object: JsonObject| async move { axum::Json(object.fields) };
     let router = Router::new()
         .route("/echo", post(echo).patch(echo).put(echo).delete(echo))

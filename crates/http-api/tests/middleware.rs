@@ -23,8 +23,8 @@ use axum::{
 };
 use http::{HeaderValue, Request, StatusCode, header};
 use http_api::{
-    FieldError, Health, Leaving, Problem, Readiness, RequestContext, TRACEPARENT, X_FORWARDED_FOR,
-    X_REQUEST_ID, admin_of, public_of, with_middleware,
+    FieldError, Health, HttpService, Leaving, Problem, Readiness, RequestContext, TRACEPARENT,
+    X_FORWARDED_FOR, X_REQUEST_ID, admin_of, public_of, with_middleware,
 };
 use runtime::Metrics;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ use tower::ServiceExt;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-fn role() -> (Router, Metrics) {
+fn role() -> (HttpService, Metrics) {
     let router = Router::new()
         .route(
             "/things",
@@ -52,6 +52,7 @@ fn role() -> (Router, Metrics) {
         )
         .route("/refused", post(|| async { refused() }))
         .route("/quiet", get(|| async { StatusCode::CONFLICT }))
+        .route("/known", get(|| async { StatusCode::NOT_MODIFIED }))
         .route(
             "/own",
             get(|| async { ([(header::CONTENT_SECURITY_POLICY, "default-src 'self'")], "page") }),
@@ -327,7 +328,8 @@ async fn however_often_readiness_is_asked_for_the_checks_run_once_at_a_time() {
     assert!(runs.load(Ordering::Relaxed) <= 10, "{runs:?}");
     // The result is never older than a second.
     let before = runs.load(Ordering::Relaxed);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(1)).await;
     health.ready().await;
     assert_eq!(runs.load(Ordering::Relaxed), before + 1);
 }
@@ -398,5 +400,17 @@ async fn a_process_that_is_about_to_stop_is_not_ready_although_all_is_well() {
         assert!(leaving.headers().contains_key(&X_REQUEST_ID));
         let document: Value = serde_json::from_slice(&bytes(leaving).await).unwrap();
         assert_eq!(document, answer);
+    }
+}
+
+/// It would be the length of a `200` (RFC 9110, section 8.6), which nobody has made.
+#[tokio::test]
+async fn an_answer_without_a_change_names_no_length() {
+    for method in ["GET", "HEAD"] {
+        let request = Request::builder().method(method).uri("/known");
+        let request = request.body(Body::empty()).unwrap();
+        let response = role().0.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(response.headers().get(header::CONTENT_LENGTH), None, "{method}");
     }
 }

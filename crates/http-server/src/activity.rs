@@ -10,7 +10,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::{head::Refusal, load::AtWork};
 /// The most bytes of an unread body that are read and dropped, so that the connection can be used again.
 const REST: u64 = 16 * 1024;
 /// The time limit for reading the rest of an unread body.
-const REST_WITHIN: Duration = Duration::from_millis(500);
+const REST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The time limits of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +55,7 @@ struct State {
     body: RequestBody,
     /// The refusal of the next request.
     refusal: Option<Refusal>,
-    /// Whether the first request is refused and the connection ends with it.
+    /// Whether the connection ends with the next answer.
     is_turned_away: bool,
     /// Whether the client does not take what is sent to it.
     is_write_waiting: bool,
@@ -130,6 +130,11 @@ impl Activity {
         state.refusal.get_or_insert(refusal);
     }
 
+    /// Ends the connection with the answer to the request that is being served, or to the next one.
+    pub(crate) fn end_with_answer(&self) {
+        self.state().is_turned_away = true;
+    }
+
     /// The reason why the request that the service got was refused, if it was. The connection ends with it.
     pub(crate) fn take_refusal(&self) -> Option<Refusal> {
         let mut state = self.state();
@@ -146,10 +151,9 @@ impl Activity {
             RequestBody::Read => true,
             RequestBody::Held | RequestBody::Refused => false,
             RequestBody::Left(rest) if rest.size_hint().lower() > REST => false,
-            RequestBody::Left(rest) => {
-                let reading = Limited::new(rest, REST as usize).collect();
-                matches!(tokio::time::timeout(REST_WITHIN, reading).await, Ok(Ok(_)))
-            }
+            RequestBody::Left(rest) => tokio::time::timeout(REST_TIMEOUT, is_short(rest))
+                .await
+                .unwrap_or(false),
         };
         if read {
             self.body_read();
@@ -195,6 +199,19 @@ impl Activity {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Reads and drops `body`, and returns whether it came to its end within [`REST`] bytes.
+async fn is_short(mut body: Incoming) -> bool {
+    let mut left = REST;
+    while let Some(frame) = body.frame().await {
+        let length = frame.map(|frame| frame.data_ref().map_or(0, Bytes::len) as u64);
+        match length.map(|length| left.checked_sub(length)) {
+            Ok(Some(rest)) => left = rest,
+            Ok(None) | Err(_) => return false,
+        }
+    }
+    true
 }
 
 /// Held while a request is being served.

@@ -3,7 +3,6 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{
-    Router,
     body::{Body, HttpBody},
     extract::ConnectInfo,
     response::IntoResponse,
@@ -14,7 +13,6 @@ use hyper_util::rt::TokioIo;
 use prometheus::IntCounterVec;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
 
 use crate::{
     activity::{Activity, BusyBody, EndOfWait, Timeouts},
@@ -23,6 +21,7 @@ use crate::{
     load::Load,
     options::ServerOptions,
     request_load::{RequestLoad, is_event_stream},
+    service::HttpService,
     socket::{Peer, Socket},
     transport::Transport,
 };
@@ -34,7 +33,7 @@ pub struct OverTls;
 /// The parts that all connections of a server share.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) router: Router,
+    pub(crate) service: HttpService,
     pub(crate) options: ServerOptions,
     /// Requests that may change something. Each runs in a separate task to its end, even if its client disconnects.
     pub(crate) commands: TaskTracker,
@@ -139,8 +138,8 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
     }
 }
 
-/// Ends when nobody waits for the next part of an answer. Who follows a stream of events has no reason to close their side
-/// before its end, and it ends when the server stops; of other answers a client may take the rest after that.
+/// Ends when nobody waits for the next part of an answer. Who follows a stream of events has no reason to close their
+/// side before its end, and it ends when the server stops; of other answers a client may take the rest after that.
 fn end_of_wait(client: Peer, response: &Response<Body>, stop: CancellationToken) -> EndOfWait {
     let is_event_stream = is_event_stream(response);
     Box::pin(async move {
@@ -187,15 +186,15 @@ impl Shared {
     /// Reads end when their client hangs up; what may change something runs to its end.
     async fn answer(&self, request: Request<Body>, client: &Peer) -> Result<Response<Body>, HungUp> {
         let is_read = request.method().is_safe();
-        let answering = self.router.clone().oneshot(request);
+        let answering = self.service.answer(request);
         if is_read {
             tokio::select! {
-                Ok(response) = answering => Ok(response),
+                response = answering => Ok(response),
                 () = client.hung_up() => Err(HungUp),
             }
         } else {
             match self.commands.spawn(answering).await {
-                Ok(Ok(response)) => Ok(response),
+                Ok(response) => Ok(response),
                 Err(error) => {
                     tracing::error!(error = %error, "a request ended without an answer");
                     Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response())

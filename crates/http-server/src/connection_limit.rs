@@ -1,18 +1,24 @@
 //! Limits the number of connections, in total and from one address. When there is no place, the connections that have
-//! waited longest for their clients are closed, so that idle connections make room for active ones.
+//! waited longest for their clients are closed, so that idle connections make room for active ones. A connection that
+//! has given up its place keeps its descriptor until its task has run, so new ones wait for that.
 
 use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{activity::Activity, options::ServerOptions};
 
 /// When room is made, this fraction of all connections is closed.
 const PART: usize = 32;
+/// How long a new connection waits for those that have given up their places. They wait for nobody, so it takes a
+/// moment, unless their thread stands still.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The network of an address: an IPv4 address, or an IPv6 network of 64 bits, which usually belongs to one household
 /// or machine.
@@ -35,6 +41,8 @@ struct Shared {
     most: usize,
     most_of_one: usize,
     taken: Mutex<Taken>,
+    /// Notified when a connection has closed that had given up its place.
+    closed: Notify,
 }
 
 #[derive(Default)]
@@ -42,6 +50,8 @@ struct Taken {
     last: u64,
     connections: HashMap<u64, Connection>,
     of: HashMap<IpAddr, usize>,
+    /// How many connections have given up their places and are still open.
+    closing: usize,
 }
 
 struct Connection {
@@ -64,7 +74,23 @@ impl ConnectionLimit {
             most: options.max_connections.max(1),
             most_of_one: options.max_connections_per_address.max(1),
             taken: Mutex::default(),
+            closed: Notify::new(),
         }))
+    }
+
+    /// Waits while more than a few connections have given up their places and are still open. Otherwise connections
+    /// that come faster than others are closed would use up the descriptors.
+    pub(crate) async fn displaced_are_closed(&self) {
+        let few = (self.0.most / PART).max(1);
+        let closed = async {
+            while self.0.taken().closing > few {
+                self.0.closed.notified().await;
+            }
+        };
+        if timeout(CLOSING_TIMEOUT, closed).await.is_err() {
+            // A thread that stands still must not keep everybody out.
+            self.0.taken().closing = 0;
+        }
     }
 
     /// A place for a connection from `address`, if there is one or one can be made.
@@ -127,6 +153,7 @@ impl Taken {
         waiting.select_nth_unstable(count - 1);
         for (_, number) in &waiting[..count] {
             if let Some(connection) = self.leave(*number) {
+                self.closing += 1;
                 connection.close.cancel();
             }
         }
@@ -146,12 +173,19 @@ impl Taken {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.taken().leave(self.number);
+        let mut taken = self.shared.taken();
+        if taken.leave(self.number).is_none() {
+            // It was given to another connection before.
+            taken.closing = taken.closing.saturating_sub(1);
+            self.shared.closed.notify_one();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     fn places(most: usize, of_one: usize) -> ConnectionLimit {
@@ -170,7 +204,7 @@ mod tests {
     async fn whoever_has_waited_longest_gives_up_the_place() {
         let places = places(2, 2);
         let first = places.take(address("192.0.2.1"), &Activity::new()).unwrap();
-        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
         let second = places.take(address("192.0.2.2"), &Activity::new()).unwrap();
         let third = places.take(address("192.0.2.3"), &Activity::new()).unwrap();
         assert!(first.close.is_cancelled() && !second.close.is_cancelled());
@@ -180,6 +214,33 @@ mod tests {
         drop((second, third));
         let taken = places.0.taken();
         assert!(taken.connections.is_empty() && taken.of.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn new_connections_wait_until_those_without_a_place_have_closed() {
+        let places = places(64, 64);
+        let take = || places.take(address("192.0.2.1"), &Activity::new()).unwrap();
+        // Two are displaced at a time, so that six are.
+        let mut open: Vec<_> = (0..70).map(|_| take()).collect();
+        assert_eq!(places.0.taken().closing, 6);
+        let begun = Instant::now();
+        let closing = async {
+            tokio::time::sleep(CLOSING_TIMEOUT / 2).await;
+            open.retain(|place| !place.close.is_cancelled());
+        };
+        tokio::join!(places.displaced_are_closed(), closing);
+        assert!(begun.elapsed() >= CLOSING_TIMEOUT / 2 && begun.elapsed() < CLOSING_TIMEOUT);
+
+        // They do not wait for a thread that stands still, again and again.
+        open.extend((0..6).map(|_| take()));
+        let begun = Instant::now();
+        places.displaced_are_closed().await;
+        assert!(begun.elapsed() >= CLOSING_TIMEOUT);
+        let begun = Instant::now();
+        places.displaced_are_closed().await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        drop(open);
+        assert_eq!(places.0.taken().closing, 0);
     }
 
     #[tokio::test]

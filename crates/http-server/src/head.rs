@@ -31,11 +31,13 @@ impl HeadLimits {
 /// The request target may take this many bytes: 8 KiB of a query string, and a path. RFC 9110, section 4.1, asks for
 /// 8,000 at least.
 const MAX_TARGET: usize = 9 * 1024;
-/// The stand-in for a refused head keeps these fields, so that answer and log name the request as its client does, and a
-/// page in a browser may read the answer.
+/// The stand-in for a refused head keeps these fields, so that answer and log name the request as its client does, and
+/// a page in a browser may read the answer.
 const KEPT: [&str; 4] = ["x-request-id", "traceparent", "user-agent", "origin"];
+/// Hyper takes this many bytes of a body at most.
+const MAX_BODY: u64 = u64::MAX - 2;
 /// As many fields of one name are kept: a second one shows that the name is repeated.
-const MOST_OF_ONE_NAME: usize = 2;
+const MAX_OF_ONE_NAME: usize = 2;
 
 /// Why a request is refused before all of it was read. The server passes on a stand-in request with this among its
 /// extensions; the router answers it and the connection ends.
@@ -203,6 +205,7 @@ fn framing(head: &httparse::Request<'_, '_>) -> Result<Framing, Refusal> {
             .ok()
             .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
         let this = digits.and_then(|digits| digits.parse::<u64>().ok());
+        let this = this.filter(|length| *length <= MAX_BODY);
         if this.is_none() || length.is_some_and(|length| Some(length) != this) {
             return Err(Refusal::Malformed("Content-Length: expected one whole number"));
         }
@@ -253,7 +256,7 @@ pub(crate) fn stand_in(bytes: &[u8]) -> BytesMut {
         _ => b" HTTP/1.1\r\n",
     });
     for name in KEPT {
-        for value in values(&head, name).take(MOST_OF_ONE_NAME) {
+        for value in values(&head, name).take(MAX_OF_ONE_NAME) {
             text.put_slice(name.as_bytes());
             text.put_slice(b": ");
             text.put_slice(value);

@@ -1,13 +1,17 @@
 //! Finds where one request on a connection ends and the next one begins, so that each head is checked before hyper
 //! sees any of it.
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::ReadBuf;
 
 use crate::head::{Framing, HeadLimits, Refusal, look, stand_in};
 
 /// A head that grows without a line break is checked again after this many bytes.
 const LOOK_AGAIN: usize = 1024;
+/// The most bytes of a head in one read.
+const HEAD_READ: usize = 16 * 1024;
+/// The most empty lines before a head. RFC 9112, section 2.2, asks for one.
+const MAX_EMPTY_LINES: usize = 8;
 
 /// What comes next on a connection.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub(crate) struct HeadGate {
     passed: usize,
     /// How many bytes of a head were checked.
     looked_at: usize,
+    /// How many empty lines have come since the last request. They are not kept.
+    empty_lines: usize,
 }
 
 impl HeadGate {
@@ -44,6 +50,7 @@ impl HeadGate {
             held: BytesMut::new(),
             passed: 0,
             looked_at: 0,
+            empty_lines: 0,
         }
     }
 
@@ -73,20 +80,29 @@ impl HeadGate {
         self.passed == 0 && matches!(self.next, Next::Nothing)
     }
 
-    /// Whether a head has begun.
+    /// Whether a head has begun, as far as was checked by [`Self::judge`].
     pub(crate) fn has_begun(&self) -> bool {
-        self.held.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
+        // A single CR may be the first half of an empty line.
+        !matches!(*self.held, [] | [b'\r'])
     }
 
     /// The buffer for the bytes of a head; see [`Self::judge`].
-    pub(crate) fn space(&mut self) -> &mut BytesMut {
+    pub(crate) fn space(&mut self) -> impl BufMut + use<'_> {
         self.held.reserve(LOOK_AGAIN);
-        &mut self.held
+        (&mut self.held).limit(HEAD_READ)
     }
 
     /// Checks the head that has arrived so far. A complete head can be passed on; for a refused one a stand-in is
     /// passed on, and nothing after it.
     pub(crate) fn judge(&mut self) -> Option<Refusal> {
+        self.drop_empty_lines();
+        if self.empty_lines > MAX_EMPTY_LINES {
+            self.refuse();
+            return Some(Refusal::Malformed("too many empty lines came before the request"));
+        }
+        if !self.has_begun() {
+            return None;
+        }
         let new = self.held.get(self.looked_at..).unwrap_or_default();
         if new.len() < LOOK_AGAIN && self.looked_at > 0 && !new.contains(&b'\n') {
             return None;
@@ -97,6 +113,7 @@ impl HeadGate {
             Ok(Some((length, framing))) => {
                 self.passed = length;
                 self.looked_at = 0;
+                self.empty_lines = 0;
                 self.next = match framing {
                     Framing::Length(0) => Next::Head,
                     Framing::Length(length) => Next::Body(length),
@@ -108,6 +125,16 @@ impl HeadGate {
                 self.refuse();
                 Some(refusal)
             }
+        }
+    }
+
+    fn drop_empty_lines(&mut self) {
+        while let [b'\r', b'\n', ..] | [b'\n', ..] = *self.held
+            && self.empty_lines <= MAX_EMPTY_LINES
+        {
+            let length = if self.held.starts_with(b"\n") { 1 } else { 2 };
+            self.held.advance(length);
+            self.empty_lines += 1;
         }
     }
 
@@ -161,9 +188,9 @@ impl Next {
     }
 }
 
-/// Finds the end of a chunked body (RFC 9112, section 7.1). It takes exactly what hyper takes, which is stricter than what section
-/// 2.2 allows: a line ends with CR and LF. If it took a lone LF for an end where hyper goes on, hyper would get to see a head that
-/// nobody has looked at.
+/// Finds the end of a chunked body (RFC 9112, section 7.1). It takes exactly what hyper takes, which is stricter than
+/// what section 2.2 allows: a line ends with CR and LF. If it took a lone LF for an end where hyper goes on, hyper
+/// would get to see a head that nobody has looked at.
 #[derive(Debug)]
 struct Chunks {
     place: Place,

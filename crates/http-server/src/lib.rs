@@ -4,7 +4,8 @@
 //! `server.rs` accepts, `workers.rs` spreads connections over threads, `connection.rs` serves one connection,
 //! `transport.rs` is TCP or TLS, `socket.rs` bounds its waits, `head_gate.rs` and `head.rs` check each head before
 //! hyper reads it, `body.rs` bounds the bodies of requests, `connection_limit.rs` the connections, and `load.rs` the
-//! work in progress; with `request_load.rs` the application names its callers.
+//! work in progress; with `request_load.rs` the application names its callers. `service.rs` is the application as the
+//! server sees it.
 
 mod activity;
 mod body;
@@ -18,6 +19,7 @@ mod options;
 mod pressure;
 mod request_load;
 mod server;
+mod service;
 mod socket;
 mod transport;
 mod workers;
@@ -27,8 +29,10 @@ pub use caller_bytes::CallerBytes;
 pub use connection::OverTls;
 pub use connection_limit::network_of;
 pub use head::{HeadLimits, Refusal};
+pub use load::{Waiting, WaitingRequest};
 pub use options::ServerOptions;
 pub use pressure::Pressure;
 pub use request_load::RequestLoad;
 pub use server::{bind, serve};
+pub use service::HttpService;
 pub use workers::Workers;

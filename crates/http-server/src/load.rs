@@ -105,7 +105,47 @@ impl Load {
     }
 }
 
+/// The requests that wait for the same answer, for example that of one role behind a gateway.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    all: AtomicUsize,
+    anonymous: AtomicUsize,
+}
+
+/// One of the requests that wait, until it is dropped.
+#[derive(Debug)]
+pub struct WaitingRequest<'w> {
+    waiting: &'w Waiting,
+    is_anonymous: bool,
+}
+
+impl Drop for WaitingRequest<'_> {
+    fn drop(&mut self) {
+        self.waiting.all.fetch_sub(1, Ordering::Relaxed);
+        if self.is_anonymous {
+            self.waiting.anonymous.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 impl AtWork {
+    /// Counts the request among `waiting`, if there is room: for half of all requests, and half of the anonymous ones.
+    pub(crate) fn wait_in<'w>(&self, waiting: &'w Waiting) -> Option<WaitingRequest<'w>> {
+        let is_anonymous = self.is_anonymous.load(Ordering::Relaxed);
+        let before = waiting.all.fetch_add(1, Ordering::Relaxed);
+        let strangers_before = match is_anonymous {
+            true => waiting.anonymous.fetch_add(1, Ordering::Relaxed),
+            false => 0,
+        };
+        let request = WaitingRequest {
+            waiting,
+            is_anonymous,
+        };
+        let has_room = before < self.state.most_requests.div_ceil(2)
+            && strangers_before < self.state.anonymous.most.div_ceil(2);
+        has_room.then_some(request)
+    }
+
     /// Adds bytes that the client sent. Returns whether there is room; small bodies always have it.
     pub(crate) fn receive(&self, bytes: usize) -> bool {
         self.keep(bytes) || self.bytes.load(Ordering::Relaxed) <= SMALL_BODY
@@ -263,6 +303,28 @@ mod tests {
             let next = load.begin().0;
             assert!(enter(&next));
         }
+    }
+
+    #[test]
+    fn those_that_wait_for_one_answer_leave_half_of_the_places_to_those_that_wait_for_others() {
+        let load = load(8, 0, 0);
+        let (frozen, other) = (Waiting::default(), Waiting::default());
+        let requests: Vec<_> = (0..8).map(|_| load.begin().0).collect();
+        let (strangers, known) = requests.split_at(4);
+        assert!(strangers.iter().all(|request| request.anonymous()));
+        let wait = |requests: &[Arc<AtWork>]| -> Vec<_> {
+            requests
+                .iter()
+                .filter_map(|request| request.wait_in(&frozen))
+                .collect()
+        };
+        let strangers_waiting = wait(strangers);
+        assert_eq!(strangers_waiting.len(), 2);
+        assert!(strangers[3].wait_in(&other).is_some());
+        assert_eq!(wait(known).len(), 2);
+        drop(strangers_waiting);
+        assert_eq!(wait(known).len(), 4);
+        assert_eq!((frozen.all.into_inner(), frozen.anonymous.into_inner()), (0, 0));
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use axum::body::HttpBody;
 use http::{Response, header};
 
-use crate::{caller_bytes::CallerBytes, load::AtWork};
+use crate::{
+    caller_bytes::CallerBytes,
+    load::{AtWork, Waiting, WaitingRequest},
+};
 
 /// The media type of server-sent events (HTML standard, section 9.2).
 const EVENT_STREAM: &[u8] = b"text/event-stream";
@@ -43,8 +46,15 @@ impl RequestLoad {
         self.0.not_anonymous();
     }
 
-    /// Counts the answer, and no longer the body of the request. Whether there is room for it is told; if not, then it is not
-    /// counted, unless it is `due`: what a command has done is told in any case.
+    /// Counts the request among those that wait for the same answer, until the guard is dropped. They get half of the
+    /// places, and the anonymous ones among them half of those for anonymous requests; `None` when there is no room.
+    #[must_use]
+    pub fn wait_in<'w>(&self, waiting: &'w Waiting) -> Option<WaitingRequest<'w>> {
+        self.0.wait_in(waiting)
+    }
+
+    /// Counts the answer, and no longer the body of the request. Whether there is room for it is told; if not, then it
+    /// is not counted, unless it is `due`: what a command has done is told in any case.
     #[must_use]
     pub fn admits<B: HttpBody>(&self, response: &Response<B>, due: bool) -> bool {
         self.0.forget();

@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
 use runtime::{StartError, process_metrics};
 use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -10,19 +9,23 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     activity::Activity,
     connection::{Shared, connection},
-    connection_limit::ConnectionLimit,
+    connection_limit::{ConnectionLimit, Place},
     head::Refusal,
     load::Load,
     options::ServerOptions,
+    service::HttpService,
     workers::Workers,
 };
 
 /// The most refused connections that get an answer at the same time. Others are closed without one.
 const REFUSED_AT_ONCE: usize = 128;
 /// How long a refused connection may take to send its request.
-const REFUSED_WITHIN: Duration = Duration::from_secs(1);
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause between two log lines about connections that cannot be accepted.
-const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
+const COMPLAIN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The pause between two looks whether a connection without a place has answered its last request.
+const ANSWERED_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Binds the address.
 ///
@@ -34,10 +37,15 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         .map_err(|error| StartError::cannot_listen(address, error))
 }
 
-/// Serves `router` until `stop` is cancelled and the requests in flight have been answered, at most `options.grace`
+/// Serves `service` until `stop` is cancelled and the requests in flight have been answered, at most `options.grace`
 /// later; commands whose clients have gone get the same time again. Requests have their peer as
 /// `ConnectInfo<SocketAddr>`.
-pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    service: impl Into<HttpService>,
+    options: ServerOptions,
+    stop: CancellationToken,
+) {
     let (places, grace, workers) = (
         ConnectionLimit::new(&options),
         options.grace,
@@ -46,7 +54,7 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
     let refused_at_once = Arc::new(Semaphore::new(REFUSED_AT_ONCE));
     let connections = TaskTracker::new();
     let shared = Shared {
-        router,
+        service: service.into(),
         load: Load::new(&options),
         options,
         commands: TaskTracker::new(),
@@ -58,21 +66,25 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
         ),
     };
     let mut impatient = shared.clone();
-    impatient.options.header_timeout = REFUSED_WITHIN;
-    impatient.options.stall_timeout = REFUSED_WITHIN;
+    impatient.options.header_timeout = REFUSED_TIMEOUT;
+    impatient.options.stall_timeout = REFUSED_TIMEOUT;
     let (shared, impatient) = (Arc::new(shared), Arc::new(impatient));
     let cut = CancellationToken::new();
     let mut complained: Option<Instant> = None;
     loop {
+        let accepting = async {
+            places.displaced_are_closed().await;
+            listener.accept().await
+        };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accepting => accepted,
             () = stop.cancelled() => break,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // There are no file descriptors left, or the client left before it was accepted.
-                if complained.is_none_or(|at| at.elapsed() > COMPLAIN_AGAIN) {
+                if complained.is_none_or(|at| at.elapsed() > COMPLAIN_INTERVAL) {
                     complained = Some(Instant::now());
                     tracing::warn!(error = %error, "cannot accept a connection");
                 }
@@ -85,10 +97,12 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
         if let Some(place) = places.take(peer.ip(), &activity) {
             let shared = Arc::clone(&shared);
             let serve = move |stream| async move {
+                let seen = activity.clone();
                 tokio::select! {
+                    biased;
                     () = connection(stream, peer, activity, shared) => {}
                     () = cut.cancelled() => {}
-                    () = place.close.cancelled() => {}
+                    () = displaced(&place, &seen) => {}
                 }
             };
             match workers.as_ref().and_then(Workers::assign) {
@@ -124,5 +138,17 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
             commands = shared.commands.len(),
             "left behind commands that did not finish in time"
         );
+    }
+}
+
+/// Ends when the place of a connection was given to another and no request is being served on it. One may have arrived
+/// just then: it is the last one.
+async fn displaced(place: &Place, activity: &Activity) {
+    place.close.cancelled().await;
+    activity.end_with_answer();
+    // Lets the connection read what is there already.
+    tokio::task::yield_now().await;
+    while activity.waiting_since().is_none() {
+        tokio::time::sleep(ANSWERED_INTERVAL).await;
     }
 }

@@ -33,7 +33,7 @@ const LINGER_READS: usize = 16;
 /// How long a client that has closed its side still gets answers: it may only mean that it sends no more requests.
 const HALF_CLOSED: Duration = Duration::from_secs(3);
 /// The pause between two checks of a connection with unread data.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A socket with limited waits, which only passes on heads that hyper accepts.
 pub(crate) struct Socket {
@@ -70,7 +70,7 @@ impl Peer {
         loop {
             match self.0.ready(Interest::READABLE).await {
                 // The next request has already arrived.
-                Ok(ready) if !ready.is_read_closed() => tokio::time::sleep(LOOK_AGAIN).await,
+                Ok(ready) if !ready.is_read_closed() => tokio::time::sleep(POLL_INTERVAL).await,
                 Ok(_) | Err(_) => return,
             }
         }
@@ -84,7 +84,7 @@ impl Peer {
             .await
             .is_ok_and(|ready| ready.is_write_closed())
         {
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -113,8 +113,8 @@ impl Socket {
         Peer(Arc::clone(self.transport.raw_reader()))
     }
 
-    /// Waits for the head of the first request, which is then read from this socket like every other, or for the end of the
-    /// connection.
+    /// Waits for the head of the first request, which is then read from this socket like every other, or for the end of
+    /// the connection.
     ///
     /// # Errors
     /// When the connection breaks, or nothing has come in time.
@@ -157,7 +157,11 @@ impl Socket {
             if self.read_timer.deadline() > deadline {
                 self.read_timer.as_mut().reset(deadline);
             }
-            ready!(self.read_timer.as_mut().poll(context));
+            // A client that sends so fast that reading uses up the task's budget gets no more time: the timer cannot be
+            // waited for then, but it can be asked.
+            if self.read_timer.as_mut().poll(context).is_pending() && !self.read_timer.is_elapsed() {
+                return Poll::Pending;
+            }
             if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
@@ -169,15 +173,14 @@ impl Socket {
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.gate.awaits_head() {
             // The buffer may already have a whole head, sent right after the last request.
-            if self.gate.has_begun()
-                && let Some(refusal) = self.gate.judge()
-            {
+            if let Some(refusal) = self.gate.judge() {
                 self.activity.refuse(refusal);
             }
             if !self.gate.awaits_head() {
                 break;
             }
-            let refusal = match self.transport.poll_read(context, self.gate.space()) {
+            let read = self.transport.poll_read(context, &mut self.gate.space());
+            let refusal = match read {
                 Poll::Ready(Ok(0)) if self.gate.has_begun() => {
                     Refusal::Malformed("the connection was closed before the end of the head")
                 }
@@ -296,5 +299,39 @@ impl AsyncWrite for Socket {
             ready!(self.bound_write(context, ended))?;
         }
         self.poll_linger(context).map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{net::TcpListener, task::coop::consume_budget};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_keeps_its_task_busy_gets_no_more_time() {
+        let limit = Duration::from_millis(10);
+        let timeouts = Timeouts {
+            head: limit,
+            idle: limit,
+            write: limit,
+            answer: limit,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let transport = Transport::plain(stream);
+        let mut socket = Socket::new(transport, HeadLimits::OF_CLIENTS, timeouts, Activity::new());
+        poll_fn(|context| {
+            assert!(socket.poll_patience(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        tokio::time::sleep(2 * limit).await;
+        poll_fn(|context| {
+            while Box::pin(consume_budget()).as_mut().poll(context).is_ready() {}
+            assert!(socket.poll_patience(context).is_ready());
+            Poll::Ready(())
+        })
+        .await;
     }
 }

@@ -82,6 +82,21 @@ async fn whoever_finds_everybody_being_served_is_told_to_come_again() {
 }
 
 #[tokio::test]
+async fn a_request_that_arrives_while_its_place_is_given_away_is_answered() {
+    for _ in 0..20 {
+        let server = Server::start(ServerOptions {
+            max_connections: 1,
+            ..ServerOptions::default()
+        })
+        .await;
+        let mut first = idle(&server).await;
+        first.send(get_of("/")).await;
+        let _second = server.connect().await;
+        assert_eq!(first.answer().await.0, 200);
+    }
+}
+
+#[tokio::test]
 async fn one_address_has_its_own_bound() {
     let server = Server::start(ServerOptions {
         max_connections_per_address: 1,

@@ -126,6 +126,30 @@ async fn what_is_not_served_gets_a_problem_with_all_headers() {
             "bad-request",
         ),
         (
+            format!(
+                "POST /echo HTTP/1.1\r\n{host}Content-Length: {}\r\n\r\n",
+                u64::MAX
+            ),
+            400,
+            "bad-request",
+        ),
+        (
+            format!(
+                "POST /echo HTTP/1.1\r\n{host}Content-Length: {}\r\n\r\n",
+                u64::MAX - 1
+            ),
+            400,
+            "bad-request",
+        ),
+        (
+            format!(
+                "POST /echo HTTP/1.1\r\n{host}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                u64::MAX - 2
+            ),
+            413,
+            "body-too-large",
+        ),
+        (
             format!("POST /echo HTTP/1.1\r\n{host}Transfer-Encoding: gzip\r\n\r\n"),
             400,
             "bad-request",
@@ -172,6 +196,18 @@ async fn a_refusal_is_counted_and_keeps_the_clients_own_id() {
         );
         let metrics = server.metrics.encode();
         assert!(metrics.contains(&counted), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_empty_lines_only_is_refused() {
+    let server = Server::start(ServerOptions::default()).await;
+    let lines = "\r\n".repeat(512 * 1024);
+    assert_whole(&refused(&server, lines.as_bytes()).await, "bad-request");
+    let mut client = server.connect().await;
+    for _ in 0..3 {
+        client.send(format!("\r\n\r\n{}", get_of("/"))).await;
+        assert_eq!(client.answer().await, (200, "hello".to_owned()));
     }
 }
 

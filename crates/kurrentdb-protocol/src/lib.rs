@@ -1,7 +1,8 @@
 //! KurrentDB's protocol, as tonic-build 0.13 makes it from the `.proto` files of the vendor's client (kurrentdb 1.2.0):
 //! `configure().build_client(false).bytes(["."])` over streams and gossip. Those files are under the MIT licence,
-//! `google.rpc` under Apache 2.0. Only the modules of servers were put behind a feature. What calls them is in the
-//! crate `event-store`, and the server for tests in `kurrentdb-stand-in`.
+//! `google.rpc` under Apache 2.0. What deletes streams was cut, since nothing calls it, and the modules of servers were
+//! put behind a feature. What calls them is in the crate `event-store`, and the server for tests in
+//! `kurrentdb-stand-in`.
 
 #![expect(
     clippy::allow_attributes,

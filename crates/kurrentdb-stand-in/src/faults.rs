@@ -23,6 +23,7 @@ pub(crate) struct Faults {
     /// Changes when the existing subscriptions have to fail.
     pub(crate) subscriptions: watch::Sender<u64>,
     examined: AtomicU64,
+    sent: AtomicU64,
     pub(crate) open: Arc<AtomicUsize>,
 }
 
@@ -60,6 +61,14 @@ impl Faults {
 
     pub(crate) fn examined(&self, events: usize) {
         self.examined.fetch_add(events as u64, Ordering::SeqCst);
+    }
+
+    pub(crate) fn sent(&self) {
+        self.sent.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn events_sent(&self) -> u64 {
+        self.sent.load(Ordering::SeqCst)
     }
 
     pub(crate) fn events_examined(&self) -> u64 {

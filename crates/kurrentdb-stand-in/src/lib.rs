@@ -1,19 +1,20 @@
 //! A stand-in for a KurrentDB server: it speaks the protocol, keeps the log in memory and can fail on demand. For
 //! tests and measurements only. By default it behaves like a real server in these points:
 //!
-//! 1. A connection has at most 100 streams at once; who wants one more waits for it without an error.
-//! 2. When a client ends its side of a batch append, the stream stays open until another answer is written: for ever, if
-//!    none is pending.
+//! 1. A connection has at most 100 streams at once. A client that opens one more waits, without an error.
+//! 2. When a client ends its side of a batch append, the stream stays open until another answer is written. If none is
+//!    pending, it stays open for ever.
 //! 3. An append is answered when it is indexed, up to 20 ms after it was written. The same events again in between are
 //!    dropped without a word and answered with a time-out after 2 s; afterwards they are answered as the first time.
-//! 4. A refused append of a batch is answered by itself, with the details of the protocol, and others go on. A node that
-//!    is not the leader ends the stream with an error that names the leader.
+//! 4. A refused append of a batch has an answer of its own, with the details of the protocol, and the stream continues.
+//!    A node that is not the leader ends the stream with an error that names the leader.
 //! 5. An append that is not done within 2 s is answered with a time-out, whatever was asked.
 //! 6. Filtered reads and subscriptions examine every event of the server, others' too, and pay for each.
 //! 7. A node can stand still: it accepts connections and answers nothing, not even a ping.
-//! 8. A node that knows no leader says that it is not ready: to an append as an answer that ends nothing, to a read as
-//!    unavailable. So does a leader that is cut off from the others once it has noticed; before, its appends run into the
-//!    time-out. It keeps all connections and subscriptions, and nothing comes over the latter.
+//! 8. A node that knows no leader is not ready: it refuses an append and keeps the stream open, and ends a read with
+//!    `UNAVAILABLE`. A leader that is cut off from the others does the same once it has noticed. Before that its
+//!    appends end with a time-out. It keeps all connections and subscriptions, and sends nothing over the
+//!    subscriptions.
 //!
 //! It is strict where the real one may be lenient: a read cannot start where no record begins.
 
@@ -54,7 +55,7 @@ use self::{
 /// The most events that the server reads at a time, and answers that wait for the client.
 const PAGE: usize = 32;
 /// The largest message it takes.
-const MOST_MESSAGE_BYTES: usize = 17 << 20;
+const MAX_MESSAGE_BYTES: usize = 17 << 20;
 
 /// A server with a log of its own, of one node or several.
 pub struct StandIn {
@@ -278,6 +279,12 @@ impl StandIn {
         self.faults.events_examined()
     }
 
+    /// The number of events that reads of the log have sent so far.
+    #[must_use]
+    pub fn events_sent(&self) -> u64 {
+        self.faults.events_sent()
+    }
+
     fn members(&self, change: impl FnOnce(&mut Vec<Member>)) {
         change(&mut self.cluster.members.lock().expect("no panic under the lock"));
     }
@@ -321,7 +328,7 @@ async fn serve(listener: TcpListener, node: Arc<Node>) {
     }
     server
         .add_service(
-            StreamsServer::new(Service(Arc::clone(&node))).max_decoding_message_size(MOST_MESSAGE_BYTES),
+            StreamsServer::new(Service(Arc::clone(&node))).max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
         .add_service(GossipServer::new(Service(node)))
         .serve_with_incoming(incoming)

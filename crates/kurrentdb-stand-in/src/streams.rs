@@ -9,8 +9,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use kurrentdb_protocol::event_store::client::streams::{
-    AppendReq, AppendResp, BatchAppendReq, BatchAppendResp, DeleteReq, DeleteResp, ReadReq, ReadResp,
-    TombstoneReq, TombstoneResp, batch_append_resp,
+    AppendReq, AppendResp, BatchAppendReq, BatchAppendResp, ReadReq, ReadResp, batch_append_resp,
     read_req::options::{CountOption, StreamOption, UuidOption, stream_options::RevisionOption},
     read_resp::{self, CaughtUp, Checkpoint, StreamNotFound, SubscriptionConfirmation},
     streams_server::Streams,
@@ -30,7 +29,7 @@ use crate::{
 type Answers<T> = mpsc::Sender<Result<T, Status>>;
 
 /// The shortest sleep: sleeping is exact to about a millisecond, so the cost of examining is collected up to this.
-const LEAST_SLEEP: Duration = Duration::from_millis(2);
+const MIN_SLEEP: Duration = Duration::from_millis(2);
 
 impl Service {
     /// Sends what `serve` produces, until it returns or the client resets the stream.
@@ -145,14 +144,6 @@ impl Streams for Service {
         }
     }
 
-    async fn delete(&self, _: Request<DeleteReq>) -> Result<Response<DeleteResp>, Status> {
-        Err(Status::unimplemented("not in the stand-in"))
-    }
-
-    async fn tombstone(&self, _: Request<TombstoneReq>) -> Result<Response<TombstoneResp>, Status> {
-        Err(Status::unimplemented("not in the stand-in"))
-    }
-
     async fn batch_append(
         &self,
         request: Request<Streaming<BatchAppendReq>>,
@@ -240,6 +231,7 @@ async fn read_all(node: &Node, reading: Reading, answers: &Answers<ReadResp>) ->
         }
         for record in page.iter().filter(|record| keep.allows(record)) {
             send(answers, event(record, Some(&ids))).await?;
+            node.faults.sent();
             left -= 1;
             if left == 0 {
                 return Ok(());
@@ -279,7 +271,7 @@ impl<'a> Cost<'a> {
     async fn examined(&mut self, events: usize) {
         self.node.faults.examined(events);
         self.owed += self.node.behaviour.examining * u32::try_from(events).unwrap_or(u32::MAX);
-        if self.owed >= LEAST_SLEEP {
+        if self.owed >= MIN_SLEEP {
             sleep(std::mem::take(&mut self.owed)).await;
         }
     }

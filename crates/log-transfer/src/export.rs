@@ -5,27 +5,24 @@ use std::{
     io::{self, BufReader, Seek as _, SeekFrom, Write},
 };
 
-use event_store::{EventStore, MissingPositions, StoreError};
+use event_store::{EventStore, MissingPositions, StoreError, StoredEvents};
 use events::StoredEvent;
 
-use crate::{End, ExportedEvent, Line, ReadError, Reader, StoredEvents, summary::Summary};
+use crate::{End, ExportedEvent, Line, ReadError, Reader, summary::Summary};
 
 /// The number of events between two progress reports.
-const TOLD_EVERY: u64 = 2_000;
+const TOLD_INTERVAL: u64 = 2_000;
 
 /// Why an export failed.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum ExportError {
-    /// The log cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The file cannot be written.
     #[error("the export cannot be written: {0}")]
     Io(#[from] io::Error),
-    /// The file is not an export.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The file is another export.
     #[error("the file has another export, {0}: it is left as it is, name another file")]
     Another(String),
 }
@@ -55,16 +52,19 @@ impl Export {
     /// the position of the last compared event.
     ///
     /// # Errors
-    /// When `file` is not an export, is one of another log, or was changed. The file is not changed.
+    /// When `file` is not an export, is one of another log, goes on beyond the position `to`, or was changed. The file
+    /// is not changed.
     pub async fn resume(
         file: &mut File,
         after: u64,
+        to: u64,
         store: &dyn EventStore,
         mut progress: impl FnMut(u64),
     ) -> Result<Self, ExportError> {
         let mut reader = Reader::new(BufReader::new(&mut *file));
-        let mut log = StoredEvents::new(store, signed(after), u64::MAX);
-        let mut whole = 0;
+        let mut log = StoredEvents::new(store, signed(after), i64::MAX);
+        let (mut whole, mut missing) = (0, Vec::new());
+        let mut gaps = MissingPositions::after(store, after);
         while let Some(line) = reader.next_line()? {
             match line {
                 Line::Event(event) => {
@@ -76,7 +76,8 @@ impl Export {
                         return Err(ExportError::Another(what));
                     }
                     whole = reader.offset();
-                    if reader.line_number().is_multiple_of(TOLD_EVERY) {
+                    missing.extend(gaps.before(unsigned(position)));
+                    if reader.line_number().is_multiple_of(TOLD_INTERVAL) {
                         progress(unsigned(position));
                     }
                 }
@@ -91,11 +92,16 @@ impl Export {
             return Err(ExportError::Another("or something else".to_owned()));
         }
         let summary = reader.into_summary();
+        let last = summary.position(signed(after));
+        if last > signed(to) {
+            return Err(ExportError::Another(format!("which goes on to position {last}")));
+        }
         file.set_len(whole)?;
         file.seek(SeekFrom::Start(whole))?;
         Ok(Self {
+            after: signed(after),
             summary,
-            ..Self::after(after)
+            missing,
         })
     }
 
@@ -111,16 +117,12 @@ impl Export {
         mut progress: impl FnMut(u64),
     ) -> Result<End, ExportError> {
         let begun = self.summary.position(self.after);
-        if begun > signed(to) {
-            let what = format!("which goes on to position {begun}");
-            return Err(ExportError::Another(what));
-        }
         let mut gaps = MissingPositions::after(store, unsigned(begun));
-        let mut log = StoredEvents::new(store, begun, to);
+        let mut log = StoredEvents::new(store, begun, signed(to));
         while let Some(event) = log.next().await? {
             self.missing.extend(gaps.before(unsigned(event.position)));
             self.summary.write(&event, out)?;
-            if self.summary.events().is_multiple_of(TOLD_EVERY) {
+            if self.summary.events().is_multiple_of(TOLD_INTERVAL) {
                 progress(unsigned(event.position));
             }
         }
@@ -137,7 +139,7 @@ fn is_line_of(line: ExportedEvent, event: &StoredEvent) -> bool {
     is_same && line.stored().is_some_and(shows)
 }
 
-fn signed(position: u64) -> i64 {
+pub(crate) fn signed(position: u64) -> i64 {
     i64::try_from(position).unwrap_or(i64::MAX)
 }
 

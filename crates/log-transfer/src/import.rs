@@ -1,5 +1,5 @@
-//! Brings an export into a store: first everything is checked and compared with what the store has, then what is missing there
-//! is written. Broken off anywhere and begun again, it goes on where it was.
+//! Imports an export into a store. `inspect` checks the whole export and compares it with the events of the store, and
+//! `import` writes those that the store lacks. After an interruption, the same two steps continue the import.
 
 use std::{
     collections::BTreeSet,
@@ -8,49 +8,44 @@ use std::{
 };
 
 use event_store::{
-    EventStore, ImportError as Refused, PAGE_BYTES, StoreError, UnfinishedImport, check_import, head_point,
+    EventStore, ImportError as Refused, PAGE_BYTES, StoreError, StoredEvents, UnfinishedImport, check_import,
+    head_point,
 };
 use events::{LogPoint, StoredEvent, UserId};
 use sealing::{KeyError, SubjectKeys, erased_person, person_in_clear, sealed_person, sealed_sample};
 
-use crate::{End, ReadError, Reader, StoredEvents};
+use crate::{End, ReadError, Reader, export::signed};
 
-/// Events written at once.
+/// The most events that are written in one batch.
 const PAGE: usize = 1_000;
 
 /// Why an export is not imported.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum ImportError {
-    /// The export is wrong.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// It does not begin with the first event of its log.
     #[error(
         "the export begins after position {0} of its log: only one from the beginning on can be imported"
     )]
     Partial(i64),
-    /// The store has events that the export does not have.
     #[error(
         "the log that is there is another one: its event at position {position} is not the one of line {line} of the export"
     )]
     Another {
-        /// Where in the store.
+        /// The position of the event in the store.
         position: i64,
-        /// Which line it should be.
+        /// The line of the export that has another event.
         line: u64,
     },
-    /// The log is a part of another one, and has more than this export.
     #[error(
         "an import of {0} events into this log has begun and not ended, and this export has fewer than are there already: go on with that one"
     )]
     OtherUnfinished(u64),
-    /// The store does not take an event.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The keys of people cannot be had.
     #[error(transparent)]
     Keys(#[from] KeyError),
 }
@@ -61,47 +56,48 @@ impl From<io::Error> for ImportError {
     }
 }
 
-/// What an export has, and how it compares with a store.
-#[derive(Debug)]
+/// What an export contains, and which of its events a store has.
+#[derive(Debug, Default)]
 pub struct Inspection {
     /// The end of the export.
     pub end: End,
-    /// How many of its events, the first ones, the store has.
+    /// The number of events that the store has, which are the first ones of the export.
     pub present: u64,
-    /// The store has events after all of those in the export.
+    /// Whether the store has events after all of those in the export.
     pub goes_on: bool,
-    /// Its positions are 1, 2, 3 …, as those of the stores in SQL are.
+    /// Whether the positions in the export are 1, 2, 3 …, as those of the SQL stores are.
     pub is_dense: bool,
-    /// How many of its events say something in clear that is personal, and are sealed in the log, or will be.
+    /// The number of events with personal data in clear which are sealed in the store, or will be.
     pub sealed_on_the_way: u64,
-    /// How many of them say so in the log, too, or will.
+    /// The number of events with personal data in clear which are in clear in the store, too, or will be.
     pub stays_in_clear: u64,
-    /// About whom something is sealed in it.
+    /// The people whose personal data is sealed in the export.
     pub sealed: BTreeSet<UserId>,
-    /// About whom something personal is in it, sealed or in clear.
+    /// The people whose personal data is in the export, sealed or in clear.
     pub people: BTreeSet<UserId>,
-    /// Whom it erases.
+    /// The people whom the export erases.
     pub erased: BTreeSet<UserId>,
-    /// An import into the store has begun and not ended.
+    /// Whether an import into the store has begun and not ended.
     pub is_unfinished: bool,
-    /// Where the store ends.
+    /// The end of the log in the store.
     log_end: LogPoint,
 }
 
 impl Inspection {
-    /// How many events are to be imported.
+    /// The number of events that are to be imported.
     #[must_use]
     pub fn missing(&self) -> u64 {
         self.end.events - self.present
     }
 }
 
-/// Reads all of an export and checks it, and compares it with `store` as far as that goes. `keys` tell whether what is sealed
-/// there is what is in clear in the export; `seals` says whether `store` seals that. `progress` is told how many events were read.
+/// Reads and checks a whole export, and compares it with the events of `store`. With `keys`, an event that is sealed in
+/// `store` is compared with one in clear of the export. `seals` says whether `store` seals personal data of new events.
+/// `progress` gets the number of events that were read.
 ///
 /// # Errors
-/// When the export is wrong, `store` has another log, or it cannot hold an event: an import refuses nothing that is not refused
-/// here.
+/// When the export is damaged, `store` has another log, or `store` cannot hold an event. All reasons to refuse an
+/// export are found here, before anything is written.
 pub async fn inspect(
     file: &mut File,
     store: Option<&dyn EventStore>,
@@ -113,54 +109,43 @@ pub async fn inspect(
         Some(store) => (head_point(store).await?, store.unfinished_import().await?),
         None => (LogPoint::default(), None),
     };
+    let log = store.map(|store| StoredEvents::new(store, 0, signed(log_end.position)));
     let mut inspector = Inspector {
         store,
         keys,
         seals,
-        log: store.map_or_else(StoredEvents::default, |store| {
-            StoredEvents::new(store, 0, log_end.position)
-        }),
-        found: Found::default(),
+        log: log.unwrap_or_default(),
+        found: Inspection {
+            is_dense: true,
+            is_unfinished: unfinished.is_some(),
+            log_end,
+            ..Inspection::default()
+        },
     };
-    let mut is_dense = true;
     file.rewind()?;
     let mut reader = Reader::new(BufReader::new(file)).checking_versions();
     while let Some(event) = reader.next_stored()? {
         let line = reader.line_number();
-        is_dense &= u64::try_from(event.position) == Ok(line);
-        inspector.look_at(&event, line).await?;
+        inspector.inspect(&event, line).await?;
         if line.is_multiple_of(PAGE as u64) {
             progress(line);
         }
     }
-    let end = whole_end(&reader)?;
-    progress(end.events);
-    let goes_on = inspector.log.next().await?.is_some();
-    match &unfinished {
-        Some(other) if goes_on && other.root != end.root => {
-            return Err(ImportError::OtherUnfinished(other.events));
-        }
-        _ => {}
-    }
     let mut found = inspector.found;
+    found.end = end_of_whole(&reader)?;
+    progress(found.end.events);
+    found.goes_on = inspector.log.next().await?.is_some();
     found.people.extend(&found.sealed);
-    Ok(Inspection {
-        end,
-        present: found.present,
-        goes_on,
-        is_dense,
-        sealed_on_the_way: found.sealed_on_the_way,
-        stays_in_clear: found.stays_in_clear,
-        sealed: found.sealed,
-        people: found.people,
-        erased: found.erased,
-        is_unfinished: unfinished.is_some(),
-        log_end,
-    })
+    match unfinished {
+        Some(other) if found.goes_on && other.root != found.end.root => {
+            Err(ImportError::OtherUnfinished(other.events))
+        }
+        _ => Ok(found),
+    }
 }
 
-/// The end of an export that has been read, which must be whole.
-fn whole_end(reader: &Reader<impl BufRead>) -> Result<End, ImportError> {
+/// The end of an export that was read, which must be complete and begin with the first event of its log.
+fn end_of_whole(reader: &Reader<impl BufRead>) -> Result<End, ImportError> {
     match reader.end() {
         Some(end) if end.after == 0 => Ok(end.clone()),
         Some(end) => Err(ImportError::Partial(end.after)),
@@ -171,28 +156,20 @@ fn whole_end(reader: &Reader<impl BufRead>) -> Result<End, ImportError> {
     }
 }
 
-/// Looks at the events of an export one by one, beside those of the store.
+/// Compares the events of an export one by one with those of a store.
 struct Inspector<'a> {
     store: Option<&'a dyn EventStore>,
     keys: Option<&'a SubjectKeys>,
     seals: bool,
+    /// The events of the store that were not compared yet.
     log: StoredEvents<'a>,
-    found: Found,
-}
-
-/// What the events so far have. The fields are those of [`Inspection`].
-#[derive(Default)]
-struct Found {
-    present: u64,
-    sealed_on_the_way: u64,
-    stays_in_clear: u64,
-    sealed: BTreeSet<UserId>,
-    people: BTreeSet<UserId>,
-    erased: BTreeSet<UserId>,
+    /// The results so far.
+    found: Inspection,
 }
 
 impl Inspector<'_> {
-    async fn look_at(&mut self, event: &StoredEvent, line: u64) -> Result<(), ImportError> {
+    async fn inspect(&mut self, event: &StoredEvent, line: u64) -> Result<(), ImportError> {
+        self.found.is_dense &= u64::try_from(event.position) == Ok(line);
         self.found.sealed.extend(sealed_person(event));
         self.found.erased.extend(erased_person(event));
         let person = self.person_in_clear(event, line)?;
@@ -211,7 +188,7 @@ impl Inspector<'_> {
         Ok(())
     }
 
-    /// About whom the event says something personal in clear.
+    /// The person whose personal data is in the event in clear.
     fn person_in_clear(&self, event: &StoredEvent, line: u64) -> Result<Option<UserId>, ImportError> {
         match person_in_clear(event) {
             Ok(person) => Ok(person),
@@ -223,7 +200,7 @@ impl Inspector<'_> {
         }
     }
 
-    /// Whether the event was sealed on its way to the one `there`, which must be the same.
+    /// Whether the event is sealed in the store, where it is `there`. Fails if the two are not the same event.
     async fn is_sealed_there(
         &mut self,
         there: &StoredEvent,
@@ -238,9 +215,9 @@ impl Inspector<'_> {
         })
     }
 
-    /// Whether the store takes an event that it does not have.
+    /// Fails if the store would refuse an event that it lacks.
     fn check_missing(&self, event: &StoredEvent, is_in_clear: bool) -> Result<(), ImportError> {
-        // What is sealed on the way is larger.
+        // Sealing makes an event larger, so the check is of a sealed one.
         let sealed = (self.seals && is_in_clear)
             .then(|| sealed_sample(event))
             .transpose()?;
@@ -253,12 +230,13 @@ impl Inspector<'_> {
     }
 }
 
-/// Writes what `store` lacks of an export that was inspected. `progress` is told how many events of the export are there.
-/// Returns the end of the log. The import is noted in the store as begun: it has ended once [`EventStore::note_import`] says so.
+/// Writes the events of an inspected export that `store` lacks, and returns the end of the log. `progress` gets the
+/// number of events of the export that the store has. The store notes that an import has begun; the caller ends it with
+/// [`EventStore::note_import`].
 ///
 /// # Errors
-/// When the file is not the one that was inspected any more, or the store does not take an event: what was written until then
-/// is the beginning of the export, and another try goes on after it.
+/// When the file was changed after its inspection, or the store refuses an event. Events that were written stay: they
+/// are the beginning of the export, and the next attempt continues after them.
 pub async fn import(
     file: &mut File,
     inspection: &Inspection,
@@ -295,8 +273,8 @@ pub async fn import(
     }
 }
 
-/// Whether the event `there` in the store is the one of the export, in whatever position: `Some(true)` when it was sealed on its
-/// way, `Some(false)` when its bytes are the same.
+/// Compares an event of the export with the event `there` of the store, without their positions. Returns `Some(false)`
+/// when their bytes are the same, `Some(true)` when the one in the store is sealed, and `None` when they are different.
 async fn compare(
     there: &StoredEvent,
     event: &StoredEvent,
@@ -306,7 +284,7 @@ async fn compare(
         position: there.position,
         ..event.clone()
     };
-    // One of the two logs may have dropped it since.
+    // One of the two logs may have dropped the payload since the export.
     if moved.data.is_same(&there.data) {
         moved.data = there.data.clone();
     }

@@ -17,7 +17,7 @@ pub enum Line {
 }
 
 /// The last line of an export, which shows whether it is complete.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct End {
     /// The export has the events after this position of the log; 0 means from the first one on.
@@ -26,7 +26,8 @@ pub struct End {
     pub position: i64,
     /// How many events it has.
     pub events: u64,
-    /// The root of the tree over its events (RFC 9162) in Base64: that of a checkpoint, when they are the first of the log.
+    /// The root of the tree over its events (RFC 9162) in Base64: that of a checkpoint, when they are the first of the
+    /// log.
     pub root: String,
 }
 

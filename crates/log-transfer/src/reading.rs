@@ -12,15 +12,14 @@ use transparency_log::entry_hash;
 use crate::{End, ExportedEvent, Line, LineError, summary::Summary};
 
 /// The longest line, in bytes: more than an append may have in any encoding.
-pub const MOST_LINE_BYTES: u64 = 64 << 20;
+pub const MAX_LINE_BYTES: u64 = 64 << 20;
 
 /// Why an export cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum ReadError {
-    /// The file cannot be read.
     #[error("the export cannot be read: {0}")]
     Io(#[from] io::Error),
-    /// A line is wrong.
     #[error("line {number} of the export: {reason}")]
     Line {
         /// The number of the line, from 1.
@@ -28,7 +27,6 @@ pub enum ReadError {
         /// The reason.
         reason: String,
     },
-    /// The file ends before the export is complete.
     #[error(
         "the export is not whole: after line {lines} its last line is missing. Go on with it by running `taskledger events export --output` again"
     )]
@@ -44,11 +42,11 @@ pub enum ReadError {
 /// When it cannot be read, or is longer than any line of an export.
 pub fn read_line(input: &mut impl BufRead, number: u64, line: &mut Vec<u8>) -> Result<(), ReadError> {
     line.clear();
-    input.take(MOST_LINE_BYTES).read_until(b'\n', line)?;
-    if line.len() as u64 == MOST_LINE_BYTES {
+    input.take(MAX_LINE_BYTES).read_until(b'\n', line)?;
+    if line.len() as u64 == MAX_LINE_BYTES {
         return Err(ReadError::Line {
             number,
-            reason: format!("it is longer than {MOST_LINE_BYTES} bytes"),
+            reason: format!("it is longer than {MAX_LINE_BYTES} bytes"),
         });
     }
     Ok(())

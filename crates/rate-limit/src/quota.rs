@@ -26,9 +26,9 @@ impl Quota {
     /// size is available again within a hundred years.
     #[must_use]
     pub fn new(count: u32, per: Duration, burst: u32) -> Self {
-        const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+        const MAX_PERIOD: Duration = Duration::from_secs(100 * 365 * 86_400);
         let burst = burst.max(1);
-        let interval = (per / count.max(1)).clamp(Duration::from_nanos(1), LONGEST / burst);
+        let interval = (per / count.max(1)).clamp(Duration::from_nanos(1), MAX_PERIOD / burst);
         Self { interval, burst }
     }
 

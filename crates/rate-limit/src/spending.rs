@@ -1,4 +1,4 @@
-//! The state of each key, in a table of fixed size.
+//! The state of each key, in a table of bounded size.
 //!
 //! A keyed hash assigns each key to a row. A row has few places; when all are taken, the key that has used least
 //! loses its place, which changes nothing if it has its whole burst again. So a flood of new keys displaces unused
@@ -7,7 +7,7 @@
 use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher, Hash},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -26,10 +26,14 @@ struct Place {
 
 type Row = [Place; PLACES];
 
+/// Rows that are allocated together, when a key needs the first of them.
+type Block = Box<[Mutex<Row>; ROWS]>;
+const ROWS: usize = 16;
+
 /// The state of each key.
 #[derive(Debug)]
 pub struct Spending {
-    rows: Box<[Mutex<Row>]>,
+    blocks: Box<[OnceLock<Block>]>,
     hasher: RandomState,
     /// The origin of the stored instants.
     started: Instant,
@@ -45,12 +49,12 @@ pub struct Refused {
 }
 
 impl Spending {
-    /// Creates a table for at least this many keys, if they are spread evenly.
+    /// Creates a table for at least this many keys, if they are spread evenly. It takes its memory while keys come.
     #[must_use]
     pub fn new(keys: usize) -> Self {
-        let rows = keys.div_ceil(PLACES).next_power_of_two();
+        let blocks = keys.div_ceil(PLACES * ROWS).next_power_of_two();
         Self {
-            rows: (0..rows).map(|_| Mutex::new(Row::default())).collect(),
+            blocks: (0..blocks).map(|_| OnceLock::new()).collect(),
             hasher: RandomState::new(),
             started: Instant::now(),
         }
@@ -136,9 +140,11 @@ impl Spending {
     }
 
     fn row(&self, hash: u64) -> MutexGuard<'_, Row> {
-        let index = usize::try_from(hash >> 16).unwrap_or_default() % self.rows.len();
+        let index = usize::try_from(hash >> 16).unwrap_or_default();
+        let block = self.blocks[(index / ROWS) % self.blocks.len()]
+            .get_or_init(|| Box::new(std::array::from_fn(|_| Mutex::default())));
         // A place is written as a whole, so a poisoned lock can be used.
-        self.rows[index].lock().unwrap_or_else(PoisonError::into_inner)
+        block[index % ROWS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -201,7 +207,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_keys_takes_no_memory_and_frees_nobody_who_is_in_debt() {
         let spending = Spending::new(10_000);
-        let size = spending.rows.len() * PLACES;
+        let size = spending.blocks.len();
         let debtors: Vec<String> = (0..100).map(|number| format!("debtor {number}")).collect();
         let quota = Quota::new(1, Duration::from_secs(60), 5);
         for debtor in &debtors {
@@ -212,7 +218,7 @@ mod tests {
         for number in 0..1_000_000_u32 {
             spending.spend(&[(quota, number)]).unwrap();
         }
-        assert_eq!(spending.rows.len() * PLACES, size);
+        assert_eq!(spending.blocks.len(), size);
         for debtor in &debtors {
             assert!(spending.spend(&[(quota, debtor.as_str())]).is_err(), "{debtor}");
         }

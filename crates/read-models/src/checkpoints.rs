@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use database::{Database, DatabaseError, Row};
+use database::{Database, DatabaseError, Row, readable};
 use events::{EventId, LogPoint, PartitionCount};
 
 /// The channel on which the projector signals each [`Step`].
@@ -60,10 +60,7 @@ pub const CHECKPOINTS: &str =
     "SELECT partition, position, event_id FROM checkpoints WHERE partitions = $1 ORDER BY partition";
 
 /// The partition and the checkpoint of a row of [`CHECKPOINTS`].
-///
-/// # Errors
-/// When it has an invalid partition.
-pub fn checkpoint_of(row: &Row, partitions: PartitionCount) -> Result<(u16, LogPoint), DatabaseError> {
+fn checkpoint_of(row: &Row, partitions: PartitionCount) -> Result<(u16, LogPoint), DatabaseError> {
     let partition = u16::try_from(row.unsigned("partition")?)
         .ok()
         .filter(|partition| *partition < partitions.get())
@@ -71,10 +68,11 @@ pub fn checkpoint_of(row: &Row, partitions: PartitionCount) -> Result<(u16, LogP
     Ok((partition, log_point(row)?))
 }
 
-/// The checkpoints of a projection into `partitions`, as [`CHECKPOINTS`] reads them.
+/// The checkpoints of a projection into `partitions`, as [`CHECKPOINTS`] reads them. Without the row of a partition, or
+/// with one that cannot be read, nothing counts as projected there until the projector has written it again.
 ///
 /// # Errors
-/// When they cannot be read.
+/// When the database fails.
 pub async fn checkpoints(
     read_models: &Database,
     partitions: PartitionCount,
@@ -82,7 +80,15 @@ pub async fn checkpoints(
     let rows = read_models
         .fetch_all(CHECKPOINTS, &[partitions.get().into()])
         .await?;
-    rows.iter().map(|row| checkpoint_of(row, partitions)).collect()
+    Ok(checkpoints_of(&rows, partitions))
+}
+
+/// The checkpoints of the rows of [`CHECKPOINTS`] that can be read.
+#[must_use]
+pub fn checkpoints_of(rows: &[Row], partitions: PartitionCount) -> Vec<(u16, LogPoint)> {
+    readable("checkpoints", "partition", rows, |row| {
+        checkpoint_of(row, partitions)
+    })
 }
 
 /// The point of the log in the columns `position` and `event_id`.

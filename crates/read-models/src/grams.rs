@@ -11,15 +11,15 @@ const BASE: u8 = 0b0100_0000;
 
 /// The length of the shortest signature. The longest is at most 32 times as long: an entry with 896 bytes is the
 /// largest that SQLite stores within one page of an index.
-const SHORTEST: usize = 28;
-const LONGEST: usize = SHORTEST << 7;
+const MIN_LENGTH: usize = 28;
+const MAX_LENGTH: usize = MIN_LENGTH << 7;
 
 /// The longest sequence of characters that has bits.
-const LONGEST_GRAM: usize = 3;
+const MAX_GRAM: usize = 3;
 
 /// The number of bits for a sequence of one, two or three characters. Short sequences get more bits, because a word
 /// of one character has no others.
-const BITS_OF_A_GRAM: [u8; LONGEST_GRAM] = [4, 3, 2];
+const BITS_OF_A_GRAM: [u8; MAX_GRAM] = [4, 3, 2];
 
 /// One bit of a signature of any length: in the byte at `hash % length`, under `mask`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,14 +56,14 @@ fn bits(gram: &[char]) -> impl Iterator<Item = Bit> + use<> {
 #[must_use]
 pub fn signature(search_text: &str) -> Vec<u8> {
     let characters: Vec<char> = search_text.chars().collect();
-    let mut length = SHORTEST;
+    let mut length = MIN_LENGTH;
     // Long enough for a text in which all grams are different.
-    while length < LONGEST && length < characters.len() * 4 {
+    while length < MAX_LENGTH && length < characters.len() * 4 {
         length *= 2;
     }
     let mut bytes = vec![0_u8; length];
     for start in 0..characters.len() {
-        for end in start + 1..=(start + LONGEST_GRAM).min(characters.len()) {
+        for end in start + 1..=(start + MAX_GRAM).min(characters.len()) {
             // No word contains white space, except through the folding of a rare character.
             if characters[end - 1].is_whitespace() {
                 break;
@@ -84,7 +84,7 @@ pub fn signature(search_text: &str) -> Vec<u8> {
 
 /// The signature of half the length, unless more than a third of its bits would be set.
 fn half(bytes: &[u8]) -> Option<Vec<u8>> {
-    if bytes.len() == SHORTEST {
+    if bytes.len() == MIN_LENGTH {
         return None;
     }
     let (front, back) = bytes.split_at(bytes.len() / 2);
@@ -99,7 +99,7 @@ fn half(bytes: &[u8]) -> Option<Vec<u8>> {
 pub fn bits_of_word(word: &str, most: usize) -> Vec<Bit> {
     let characters: Vec<char> = word.chars().collect();
     let mut grams: Vec<&[char]> = Vec::new();
-    for length in (1..=LONGEST_GRAM.min(characters.len())).rev() {
+    for length in (1..=MAX_GRAM.min(characters.len())).rev() {
         let windows: Vec<_> = characters
             .windows(length)
             .filter(|window| !window.iter().any(|c| c.is_whitespace()))
@@ -140,14 +140,14 @@ mod tests {
         #[test]
         fn a_signature_is_bounded_and_made_of_six_bits_a_byte(text in "\\PC{0,12000}") {
             let signature = signature(&text);
-            prop_assert!((SHORTEST..=LONGEST).contains(&signature.len()));
+            prop_assert!((MIN_LENGTH..=MAX_LENGTH).contains(&signature.len()));
             prop_assert!(signature.iter().all(|byte| byte & 0b1100_0000 == BASE));
         }
     }
 
     #[test]
     fn the_bits_of_stored_rows_stay_what_they_are() {
-        assert_eq!(signature(""), [BASE; SHORTEST]);
+        assert_eq!(signature(""), [BASE; MIN_LENGTH]);
         let text = String::from_utf8(signature("buy milk")).unwrap();
         assert_eq!(text, "THHF@l`dBJ@r@pPAU`@MH`@LqHRd");
     }
@@ -176,7 +176,7 @@ mod tests {
     fn the_largest_description_has_the_longest_signature() {
         let text: String = (0..10_000).filter_map(|n| char::from_u32(0x2_0000 + n)).collect();
         let signature = signature(&text);
-        assert_eq!(signature.len(), LONGEST);
+        assert_eq!(signature.len(), MAX_LENGTH);
         assert!(may_contain(&signature, &text[4_000..4_040]));
     }
 }

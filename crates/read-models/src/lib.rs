@@ -5,6 +5,7 @@
 
 mod account_row;
 mod checkpoints;
+mod first_catch_up;
 mod grams;
 mod log_identity;
 mod page;
@@ -17,13 +18,13 @@ mod unexpected;
 
 pub use account_row::AccountRow;
 pub use checkpoints::{
-    CHECKPOINT_CHANNEL, CHECKPOINTS, NotAStep, Step, checkpoint_of, checkpoints, log_point,
+    CHECKPOINT_CHANNEL, CHECKPOINTS, NotAStep, Step, checkpoints, checkpoints_of, log_point,
 };
 pub use grams::{Bit, bits_of_word, signature};
 pub use log_identity::LogIdentity;
-pub use page::cut_page;
+pub use page::{cut_page, cut_page_of_texts};
 pub use projection::{CompareError, Projection, Reached, Waited};
 pub use roles::{in_role_list, role_list, roles_of_list};
-pub use task_history::{PastTask, TaskChange};
+pub use task_history::TaskChange;
 pub use task_text::{in_tag_list, search_text, tag_list};
 pub use unexpected::unexpected;

@@ -12,13 +12,13 @@ use events::{ConsistencyToken, LogPoint, PartitionCount, UserId};
 use runtime::{Background, Rounds};
 use tokio::{sync::watch, time::Instant};
 
-use crate::{CHECKPOINT_CHANNEL, Step, checkpoints, log_identity::LogIdentity};
+use crate::{CHECKPOINT_CHANNEL, Step, checkpoints, first_catch_up::FirstCatchUp, log_identity::LogIdentity};
 
 /// How often the table is read while somebody waits, in case a signal was lost.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How often the checkpoints are compared with the log.
-const COMPARE_EVERY: Duration = Duration::from_secs(1);
+const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time after which a waiting caller asks whether the log has the state at all. A projection usually takes a few
 /// milliseconds.
@@ -59,7 +59,9 @@ pub enum CompareError {
 pub struct Projection {
     read_models: Database,
     partitions: PartitionCount,
+    store: Arc<dyn EventStore>,
     log: LogIdentity,
+    first_catch_up: FirstCatchUp,
     known: Vec<watch::Sender<u64>>,
     waiting: watch::Sender<usize>,
 }
@@ -72,7 +74,9 @@ impl Projection {
         Arc::new(Self {
             read_models,
             partitions,
-            log: LogIdentity::new(store),
+            log: LogIdentity::new(Arc::clone(&store)),
+            store,
+            first_catch_up: FirstCatchUp::new(usize::from(partitions.get())),
             known: partitions.iter().map(|_| watch::Sender::new(0)).collect(),
             waiting: watch::Sender::new(0),
         })
@@ -96,7 +100,7 @@ impl Projection {
             let mut waiting = here.waiting.subscribe();
             // Never ends: `here` keeps the sender.
             while waiting.wait_for(|waiting| *waiting > 0).await.is_ok() {
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
                 here.look_or_log().await;
             }
         });
@@ -106,7 +110,7 @@ impl Projection {
     /// [compare](Self::compare) before each answer.
     pub fn keep_comparing(self: &Arc<Self>, background: &Background) {
         let here = Arc::clone(self);
-        let mut rounds = Rounds::every(COMPARE_EVERY, background.stop());
+        let mut rounds = Rounds::every(COMPARE_INTERVAL, background.stop());
         background.spawn_until_stopped("identity of the log", async move {
             while rounds.next().await {
                 if let Err(error) = here.compare().await {
@@ -130,6 +134,9 @@ impl Projection {
     /// When the checkpoints or the log cannot be read. Then the previous result stays.
     pub async fn compare(&self) -> Result<(), CompareError> {
         let points = self.read().await?;
+        if self.first_catch_up.asks_for_the_end() {
+            self.first_catch_up.log_ends_at(self.store.head().await?, &points);
+        }
         let agree = self.log.agrees(&points).await?;
         let mismatches = agree.iter().filter(|agrees| !**agrees).count();
         let before = self.log.note(mismatches);
@@ -143,6 +150,24 @@ impl Projection {
     #[must_use]
     pub fn complaint(&self) -> Option<&'static str> {
         self.log.complaint()
+    }
+
+    /// How much of the log the read models about `subject` have, in percent, while they are filled for the first time;
+    /// `None` otherwise, also when they are only late.
+    #[must_use]
+    pub fn catching_up(&self, subject: UserId) -> Option<u64> {
+        let partition = usize::from(self.partitions.of(subject));
+        self.first_catch_up
+            .percent(partition, *self.known[partition].borrow())
+    }
+
+    /// Like [`Self::catching_up`], about the read models that have the least.
+    #[must_use]
+    pub fn any_catching_up(&self) -> Option<u64> {
+        let known = self.known.iter().enumerate();
+        known
+            .filter_map(|(partition, known)| self.first_catch_up.percent(partition, *known.borrow()))
+            .min()
     }
 
     /// Whether the log has the event that stands at `point`.
@@ -174,10 +199,20 @@ impl Projection {
         .unwrap_or_default()
     }
 
-    /// Follows how far everything about `subject` has been projected.
-    #[must_use]
-    pub fn watch(&self, subject: UserId) -> watch::Receiver<u64> {
-        self.known[usize::from(self.partitions.of(subject))].subscribe()
+    /// The checkpoint of everything about `subject`, with its event, as the table has it now.
+    ///
+    /// # Errors
+    /// When the checkpoints cannot be read.
+    pub async fn point_of(&self, subject: UserId) -> Result<LogPoint, DatabaseError> {
+        let partition = self.partitions.of(subject);
+        let points = checkpoints(&self.read_models, self.partitions).await?;
+        let point = points.into_iter().find(|(found, _)| *found == partition);
+        Ok(point.map_or(LogPoint::START, |(_, point)| point))
+    }
+
+    /// Follows how far each partition has been projected.
+    pub fn watch_all(&self) -> impl Iterator<Item = watch::Receiver<u64>> {
+        self.known.iter().map(watch::Sender::subscribe)
     }
 
     /// Whether the state of `token` is known to be projected. Costs no SQL.
@@ -277,8 +312,11 @@ impl Projection {
                 *place = point;
             }
         }
-        for ((known, before), found) in self.known.iter().zip(before).zip(&found) {
+        for (partition, ((known, before), found)) in self.known.iter().zip(before).zip(&found).enumerate() {
             if found.position < before {
+                if found.position == 0 {
+                    self.first_catch_up.emptied(partition);
+                }
                 // Checkpoints fall only when the read models are rebuilt.
                 known.send_replace(found.position);
             } else {

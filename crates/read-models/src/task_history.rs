@@ -2,12 +2,12 @@
 //! computed from rows. It knows no events: it compares states, so that the history shows what a reader would have
 //! seen.
 
-use events::{Due, Priority, Status, Task, TaskId, Timestamp};
+use events::{Due, Priority, Status, Task, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Every row with a multiple of this version holds the whole state, so that an earlier state is computed from at most
 /// this many rows.
-const STATE_EVERY: u64 = 64;
+const STATE_INTERVAL: u64 = 64;
 
 /// The change of one field of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,24 +49,6 @@ pub enum TaskChange {
         from: Option<Timestamp>,
         to: Option<Timestamp>,
     },
-}
-
-/// A task as it was at some version, in the form in which rows keep it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are those of a task")]
-pub struct PastTask {
-    pub id: TaskId,
-    pub title: String,
-    pub description: Option<String>,
-    pub status: Status,
-    pub priority: Priority,
-    pub due: Option<Due>,
-    pub tags: Vec<String>,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-    pub completed_at: Option<Timestamp>,
-    pub deleted_at: Option<Timestamp>,
-    pub version: u64,
 }
 
 impl TaskChange {
@@ -135,84 +117,28 @@ impl TaskChange {
     pub const fn holds_state(before: Option<&Task>, after: &Task) -> bool {
         // The first version consists of its changes alone. A skipped version counts.
         match before {
-            Some(before) => before.version / STATE_EVERY < after.version / STATE_EVERY,
+            Some(before) => before.version / STATE_INTERVAL < after.version / STATE_INTERVAL,
             None => false,
-        }
-    }
-}
-
-impl PastTask {
-    /// The task before its first version.
-    #[must_use]
-    pub const fn unborn(id: TaskId, created_at: Timestamp) -> Self {
-        Self {
-            id,
-            title: String::new(),
-            description: None,
-            status: Status::Open,
-            priority: Priority::Normal,
-            due: None,
-            tags: Vec::new(),
-            created_at,
-            updated_at: created_at,
-            completed_at: None,
-            deleted_at: None,
-            version: 0,
         }
     }
 
     /// The task after the changes of one version, which was recorded at `at`.
     #[must_use]
-    pub fn after(mut self, changes: Vec<TaskChange>, version: u64, at: Timestamp) -> Self {
+    pub fn apply(changes: Vec<Self>, mut task: Task, version: u64, at: Timestamp) -> Task {
         for change in changes {
             match change {
-                TaskChange::Title { to, .. } => self.title = to,
-                TaskChange::Description { to, .. } => self.description = to,
-                TaskChange::Status { to, .. } => self.status = to,
-                TaskChange::Priority { to, .. } => self.priority = to,
-                TaskChange::Due { to, .. } => self.due = to,
-                TaskChange::Tags { to, .. } => self.tags = to,
-                TaskChange::CompletedAt { to, .. } => self.completed_at = to,
-                TaskChange::DeletedAt { to, .. } => self.deleted_at = to,
+                Self::Title { to, .. } => task.title = to,
+                Self::Description { to, .. } => task.description = to,
+                Self::Status { to, .. } => task.status = to,
+                Self::Priority { to, .. } => task.priority = to,
+                Self::Due { to, .. } => task.due = to,
+                Self::Tags { to, .. } => task.tags = to,
+                Self::CompletedAt { to, .. } => task.completed_at = to,
+                Self::DeletedAt { to, .. } => task.deleted_at = to,
             }
         }
-        self.version = version;
-        self.updated_at = at;
-        self
-    }
-}
-
-impl From<&Task> for PastTask {
-    fn from(task: &Task) -> Self {
-        // Destructured, so that the compiler reports a new field of the state.
-        let Task {
-            id,
-            owner: _,
-            title,
-            description,
-            status,
-            priority,
-            due,
-            tags,
-            created_at,
-            updated_at,
-            completed_at,
-            deleted_at,
-            version,
-        } = task;
-        Self {
-            id: *id,
-            title: title.clone(),
-            description: description.clone(),
-            status: *status,
-            priority: *priority,
-            due: *due,
-            tags: tags.clone(),
-            created_at: *created_at,
-            updated_at: *updated_at,
-            completed_at: *completed_at,
-            deleted_at: *deleted_at,
-            version: *version,
-        }
+        task.version = version;
+        task.updated_at = at;
+        task
     }
 }

@@ -1,4 +1,4 @@
-//! Who is the one active relay of a store: whoever holds a lock that dies with its holder.
+//! Elects the one active relay of a log: it holds a lock that ends with its holder.
 
 use std::{
     collections::HashMap,
@@ -10,23 +10,23 @@ use database::{Database, PostgresServer};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// How often a holder makes sure that it still is, and others ask whether they can be.
-const EVERY: Duration = Duration::from_secs(1);
-/// A holder that gets no answer for this long takes the lock for lost.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// The server ends the session of a holder that has been silent for this long, and with it the lock: a process that
-/// stands still, or a connection that died without a word, keeps nobody out.
+/// How often the holder checks that it still has the lock, and how often the others try to get it.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// A holder that gets no answer within this time treats the lock as lost.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The server ends the session of a holder that has sent nothing for this long, and with it the lock. So neither a
+/// stopped process nor a dead connection keeps the lock.
 const IDLE_SESSION_MS: u32 = 6_000;
-/// A try that takes longer is given up.
+/// How long one attempt to get the lock may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The lock's name among PostgreSQL's advisory locks of one database: "TLRELAY" in ASCII.
 const LOCK: i64 = 0x54_4c52_454c_4159;
 
-/// The candidates of one process on SQLite: the data directory admits no other process.
+/// The locks of SQLite files by URL. They are in memory, because a data directory belongs to one process.
 static IN_PROCESS: LazyLock<std::sync::Mutex<HashMap<String, Arc<Mutex<()>>>>> =
     LazyLock::new(Default::default);
 
-/// A place where one of several candidates is elected.
+/// The election of one leader among several candidates.
 #[derive(Debug, Clone)]
 pub enum Election {
     /// Among all processes that use one PostgreSQL database.
@@ -35,7 +35,7 @@ pub enum Election {
     InProcess(Arc<Mutex<()>>),
 }
 
-/// The leadership. Given up when dropped.
+/// The leadership; released when dropped.
 #[derive(Debug)]
 pub(crate) enum Leadership {
     Postgres(PgConnection),
@@ -43,7 +43,7 @@ pub(crate) enum Leadership {
 }
 
 impl Election {
-    /// The election among all who use `operations`.
+    /// The election among all processes that use `operations`.
     #[must_use]
     pub fn new(operations: &Database) -> Self {
         match operations.postgres() {
@@ -66,27 +66,29 @@ impl Election {
             Self::Postgres(server) => {
                 let mut connection = None;
                 loop {
-                    let stood = tokio::time::timeout(TIMEOUT, campaign(server, connection.take())).await;
-                    match stood.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+                    let attempt = tokio::time::timeout(TIMEOUT, campaign(server, connection.take())).await;
+                    match attempt.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                         Ok((connection, true)) => return Leadership::Postgres(connection),
                         Ok((kept, false)) => connection = Some(kept),
-                        Err(error) => tracing::debug!(%error, "cannot stand for the relay's election"),
+                        Err(error) => {
+                            tracing::debug!(%error, "cannot take part in the election of the relay")
+                        }
                     }
-                    tokio::time::sleep(EVERY.mul_f64(runtime::random_between(0.8, 1.2))).await;
+                    tokio::time::sleep(INTERVAL.mul_f64(runtime::random_between(0.8, 1.2))).await;
                 }
             }
         }
     }
 }
 
-/// One try, on a connection of its own that is kept for the next.
+/// Tries once to get the lock, and returns the connection for the next attempt. Opens one if there is none.
 async fn campaign(
     server: &PostgresServer,
     connection: Option<PgConnection>,
 ) -> Result<(PgConnection, bool), sqlx::Error> {
     let mut connection = match connection {
         Some(connection) => connection,
-        // Outside the pool, so that nobody else's statement ever runs on it and it is never put back.
+        // Outside the pool, so that no other statement runs on the session that holds the lock.
         None => {
             let mut connection = server.connect().await?;
             let limit = format!("SET idle_session_timeout = {IDLE_SESSION_MS}");
@@ -107,8 +109,8 @@ impl Leadership {
         match self {
             Self::InProcess { .. } => std::future::pending().await,
             Self::Postgres(connection) => loop {
-                tokio::time::sleep(EVERY).await;
-                match tokio::time::timeout(ANSWER_WITHIN, connection.ping()).await {
+                tokio::time::sleep(INTERVAL).await;
+                match tokio::time::timeout(ANSWER_TIMEOUT, connection.ping()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) | Err(_) => return,
                 }
@@ -116,12 +118,12 @@ impl Leadership {
         }
     }
 
-    /// Gives the leadership up now, so that another can take it at once.
+    /// Releases the leadership now, so that another process can have it at once.
     pub(crate) async fn release(self) {
         if let Self::Postgres(connection) = self
-            && let Ok(Err(error)) = tokio::time::timeout(ANSWER_WITHIN, connection.close()).await
+            && let Ok(Err(error)) = tokio::time::timeout(ANSWER_TIMEOUT, connection.close()).await
         {
-            tracing::debug!(%error, "the relay's lock ends with its broken connection");
+            tracing::debug!(%error, "the connection with the lock of the relay was broken already");
         }
     }
 }
@@ -134,7 +136,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn postgres_a_holder_that_stands_still_loses_the_office_and_one_that_answers_does_not() {
+    async fn postgres_a_stopped_holder_loses_the_leadership_and_one_that_answers_does_not() {
         let server = TestDatabase::create().await;
         let operations = Database::open(server.url().as_str(), Schema::Operations, 2)
             .await
@@ -146,9 +148,9 @@ mod tests {
             tokio::time::timeout(longer_than_the_limit, leadership.lost())
                 .await
                 .is_err(),
-            "a holder that answers was put out of it"
+            "a holder that answers has lost the leadership"
         );
-        // From here on the holder does nothing, like a process that is stopped.
+        // From here on the holder does nothing, like a stopped process.
         let next = tokio::time::timeout(Duration::from_secs(15), election.acquire())
             .await
             .expect("nobody else gets the leadership");

@@ -1,16 +1,16 @@
-//! The relay: publishes the log, in order, from the store to the bus. It never sees a request.
+//! The relay: publishes the log, in order, from the store to the bus. It knows nothing of requests.
 //!
-//! One is active at a time (`election.rs`); it resumes from its own progress (`publish_position.rs`). Publishing
-//! twice is harmless, so progress is saved now and then and after the bus has taken the events over. Each partition has
-//! a sender of its own (`sender.rs`), so that none waits for another; how far the whole log is published is what they
-//! have in common (`pages.rs`).
+//! One relay is active at a time (`election.rs`). It reads the log (`publisher.rs`) from where it stopped (`resume.rs`,
+//! `progress.rs`). Publishing twice is harmless, so progress is saved after the bus has confirmed the events, and not
+//! after each of them. Each partition has its own sender (`sender.rs`), so that none waits for another; `open_pages.rs`
+//! finds up to where the whole log is published.
 
 mod election;
 mod lag;
 mod metrics;
-mod pages;
+mod open_pages;
 mod partition_sequence;
-mod publish_position;
+mod progress;
 mod publisher;
 pub mod restore;
 mod resume;
@@ -19,5 +19,5 @@ mod sender;
 
 pub use election::Election;
 pub use metrics::RelayMetrics;
-pub use publish_position::RelayProgress;
+pub use progress::RelayProgress;
 pub use publisher::Relay;

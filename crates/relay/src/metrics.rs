@@ -1,4 +1,4 @@
-//! What the relay shows of itself.
+//! The metrics of the relay.
 
 use prometheus::{IntCounter, IntGauge};
 use runtime::Metrics;
@@ -18,7 +18,7 @@ pub struct RelayMetrics {
 }
 
 impl RelayMetrics {
-    /// Makes the metrics and registers them.
+    /// Creates and registers the metrics.
     #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl RelayMetrics {
     }
 }
 
-/// Gauges are signed; no log reaches 2^63.
+/// The value of a gauge, which is signed. No log reaches 2^63.
 pub(crate) fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -3,19 +3,19 @@
 use bus::EventMessage;
 use events::{LogPoint, PartitionCount, RecordedEvent, public_payload};
 
-/// How far the log has been stamped. Whoever stamps on from the same place gives the same stamps.
+/// The last position of each partition, up to some point of the log. From the same state follow the same messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PartitionSequence {
     partitions: PartitionCount,
     /// The last position of each partition, 0 before its first.
     positions: Vec<u64>,
-    /// Everything up to here has been stamped.
+    /// The last event that was counted.
     read_up_to: LogPoint,
 }
 
 impl PartitionSequence {
-    /// A chain that begins after `point`. Its first event in each partition says that `point` was before it, so a
-    /// consumer that has not come that far reads the store.
+    /// A sequence that begins after `point`. The first message of each partition says that it follows `point`, so that
+    /// consumers which have not reached that point read the store.
     pub(crate) fn after(partitions: PartitionCount, point: LogPoint) -> Self {
         Self {
             partitions,
@@ -24,16 +24,16 @@ impl PartitionSequence {
         }
     }
 
-    /// The chain with `position` as the last of `partition`, when everything up to `read_up_to` is stamped.
-    pub(crate) fn resume(&mut self, partition: u16, position: u64, read_up_to: LogPoint) {
+    /// Sets the last position of `partition`, and up to where the log was read, as they were saved.
+    pub(crate) fn restore(&mut self, partition: u16, position: u64, read_up_to: LogPoint) {
         if let Some(last) = self.positions.get_mut(usize::from(partition)) {
             *last = position;
         }
         self.read_up_to = read_up_to;
     }
 
-    /// The message that goes out for `event`, the next one in the log: without the secrets of its payload.
-    pub(crate) fn stamp(&mut self, mut event: RecordedEvent) -> EventMessage {
+    /// The message for `event`, which is the next one in the log. It does not contain the secrets of the payload.
+    pub(crate) fn message(&mut self, mut event: RecordedEvent) -> EventMessage {
         let partition = self.partitions.of(event.metadata.subject);
         let last = &mut self.positions[usize::from(partition)];
         let previous = std::mem::replace(last, event.position);
@@ -47,9 +47,9 @@ impl PartitionSequence {
         }
     }
 
-    /// Passes over a record that cannot be published. Whichever partition it is of, the next message of each says that
-    /// it follows it, so that consumers look for it in the store.
-    pub(crate) fn pass_over(&mut self, position: u64) {
+    /// Skips a record that cannot be published. Its partition is not known, so the next message of every partition says
+    /// that it follows this record, and consumers look for it in the store.
+    pub(crate) fn skip(&mut self, position: u64) {
         self.positions.fill(position);
         self.read_up_to = LogPoint { position, id: None };
     }

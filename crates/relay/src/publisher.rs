@@ -1,4 +1,4 @@
-//! Reads the log as it grows and publishes it, while it leads.
+//! Reads the log as it grows and publishes it, while this process is the leader.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,61 +18,63 @@ use crate::{
     election::Leadership,
     lag::Lag,
     metrics::gauge,
-    pages::Pages,
+    open_pages::OpenPages,
     partition_sequence::PartitionSequence,
     revocations,
-    sender::{Inlet, batches, sender},
+    sender::{PartitionQueue, batches, sender},
 };
 
-/// Progress is saved so long after the first that is not saved. What is published twice after a crash is harmless.
+/// How long progress may stay unsaved. Events that are published twice after a crash do no harm.
 const SAVE_AFTER: Duration = Duration::from_millis(500);
-/// How long a database may take to say or save something.
+/// How long a database may take to answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a stop waits for what is on its way.
-const FAREWELL: Duration = Duration::from_secs(1);
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A process whose bus has been away for this long leaves the publishing to one that may have it.
-const LONGEST_CUT_OFF: Duration = Duration::from_secs(5);
-/// How often a process that is cut off looks whether the bus is there again.
-const RECONNECTED_EVERY: Duration = Duration::from_millis(100);
-/// A relay that is further behind goes on at the log's end: those who are sent its messages read the log faster than it
-/// could send them.
-const FAR_BEHIND: u64 = 20_000;
+/// How long a shutdown waits for the batches that are being sent.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often the bus and the end of the log are looked at.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// A leader that has had no bus, or could not read the log, for this long gives up the leadership, since another
+/// process may have both.
+const MAX_DISCONNECTED: Duration = Duration::from_secs(5);
+/// How often a process without a bus checks whether the bus is there again.
+const RECONNECTED_INTERVAL: Duration = Duration::from_millis(100);
+/// A relay that is more events behind than this continues at the end of the log, because consumers read the log faster
+/// than it could send them the messages.
+const MAX_BEHIND: u64 = 20_000;
 
 /// Publishes the log.
 pub struct Relay {
-    /// Where the log is.
+    /// The log.
     pub store: Arc<dyn EventStore>,
-    /// Where it goes.
+    /// The bus on which it is published.
     pub bus: Arc<dyn Bus>,
-    /// How far it has gone.
+    /// The saved progress.
     pub progress: RelayProgress,
-    /// Who may publish.
+    /// The election of the process that publishes.
     pub election: Election,
-    /// Into how many partitions.
+    /// The number of partitions.
     pub partitions: PartitionCount,
-    /// What it shows of itself.
+    /// The metrics.
     pub metrics: RelayMetrics,
 }
 
-/// What the leading relay has in hand.
+/// The state of the active relay.
 struct Publishing {
-    /// Up to where the log is stamped.
-    chain: PartitionSequence,
-    pages: Pages,
-    /// One for each partition.
-    inlets: Vec<Inlet>,
+    /// The state up to which the log was read.
+    sequence: PartitionSequence,
+    pages: OpenPages,
+    /// The queue of each partition.
+    queues: Vec<PartitionQueue>,
     unsaved: bool,
     save_at: Instant,
 }
 
 impl Relay {
-    /// Stands for election, publishes while it leads and has the bus, and again, until `stop` is cancelled.
+    /// Waits for the leadership and publishes while it has it and the bus, again and again, until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         loop {
             let mut leadership = tokio::select! {
                 () = stop.cancelled() => return,
-                leadership = self.stand() => leadership,
+                leadership = self.campaign() => leadership,
             };
             tracing::info!("this process publishes the log");
             self.metrics.active.set(1);
@@ -81,7 +83,7 @@ impl Relay {
             leadership.release().await;
             match result {
                 Ok(()) if stop.is_cancelled() => return,
-                Ok(()) => tracing::warn!("lost the lock of the relay: standing for election again"),
+                Ok(()) => tracing::warn!("lost the lock of the relay: waiting for it again"),
                 Err(error) => tracing::warn!(error = format!("{error:#}"), "the relay pauses"),
             }
             tokio::select! {
@@ -91,50 +93,59 @@ impl Relay {
         }
     }
 
-    /// Waits until elected. Stands for election only while there is a bus to publish to.
-    async fn stand(&self) -> Leadership {
+    /// Waits until elected. Takes part in the election only while it has a bus to publish to, and a log to read.
+    async fn campaign(&self) -> Leadership {
         loop {
             while !self.bus.is_connected() {
-                tokio::time::sleep(RECONNECTED_EVERY).await;
+                tokio::time::sleep(RECONNECTED_INTERVAL).await;
+            }
+            if self.head().await.is_none() {
+                tokio::time::sleep(POLL_INTERVAL).await;
+                continue;
             }
             tokio::select! {
                 leadership = self.election.acquire() => return leadership,
-                () = self.cut_off() => {}
+                () = self.disconnected() => {}
             }
         }
     }
 
-    /// Returns when the bus has been away for long.
-    async fn cut_off(&self) {
+    /// The end of the log, if it can be read.
+    async fn head(&self) -> Option<u64> {
+        timeout(TIMEOUT, self.store.head()).await.ok()?.ok()
+    }
+
+    /// Returns when the bus has been away for too long.
+    async fn disconnected(&self) {
         let mut seen = Instant::now();
-        while seen.elapsed() < LONGEST_CUT_OFF {
+        while seen.elapsed() < MAX_DISCONNECTED {
             if self.bus.is_connected() {
                 seen = Instant::now();
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Publishes until `stop` is cancelled, the leadership lost, or the bus away for long.
+    /// Publishes until `stop` is cancelled, the leadership is lost, or the bus is away for too long.
     async fn serve(&self, leadership: &mut Leadership, stop: &CancellationToken) -> anyhow::Result<()> {
-        let chain = timeout(TIMEOUT, self.resume())
+        let sequence = timeout(TIMEOUT, self.resume())
             .await
             .context("the databases do not answer")??;
         let (done, finished) = mpsc::unbounded_channel();
-        let (inlets, senders): (Vec<_>, Vec<_>) = self
+        let (queues, senders): (Vec<_>, Vec<_>) = self
             .partitions
             .iter()
             .map(|_| sender(&self.bus, &self.metrics, &done))
             .unzip();
         let publishing = Publishing {
-            pages: Pages::new(chain.clone()),
-            chain,
-            inlets,
+            pages: OpenPages::new(sequence.clone()),
+            sequence,
+            queues,
             unsaved: false,
             save_at: Instant::now(),
         };
         let (reached, head) = (
-            watch::Sender::new(publishing.chain.read_up_to()),
+            watch::Sender::new(publishing.sequence.read_up_to()),
             watch::Sender::new(0),
         );
         let sending = join_all(senders.into_iter().map(|sender| sender.run()));
@@ -143,8 +154,8 @@ impl Relay {
             result = reading => result,
             _ = sending => anyhow::bail!("the senders have ended"),
             () = leadership.lost() => Ok(()),
-            () = self.cut_off() => anyhow::bail!("the bus is away, and another process may have it"),
-            result = self.look(&head, &reached) => result,
+            () = self.disconnected() => anyhow::bail!("the bus is away, and another process may have it"),
+            result = self.compare(&head, &reached) => result,
         }
     }
 
@@ -156,7 +167,7 @@ impl Relay {
         reached: &watch::Sender<LogPoint>,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
-        let start = publishing.chain.read_up_to().position;
+        let start = publishing.sequence.read_up_to().position;
         self.metrics.position.set(gauge(start));
         let mut log = self.store.subscribe(start);
         loop {
@@ -169,25 +180,25 @@ impl Relay {
                 }
                 page = log.next() => {
                     let page = page.context("the event store ended its subscription")?;
-                    // Asked after it was read: it follows in the log that has both. Else messages would say of the
-                    // wrong event that it was before them.
-                    if !self.agrees(publishing.chain.read_up_to()).await? {
+                    // Compared after the page was read, so that the page follows in the same log. Otherwise messages
+                    // would name a wrong event as the one before them.
+                    if !self.agrees(publishing.sequence.read_up_to()).await? {
                         return Err(self.other_log());
                     }
-                    // At once: what has ended cannot wait for the events to be taken.
+                    // Revocations do not wait for the events to be sent.
                     revocations::broadcast(&*self.bus, page.entries.iter().flatten()).await;
-                    let behind = head.borrow().saturating_sub(publishing.chain.read_up_to().position);
-                    if behind > FAR_BEHIND {
+                    let behind = head.borrow().saturating_sub(publishing.sequence.read_up_to().position);
+                    if behind > MAX_BEHIND {
                         log = self.skip_ahead(&mut publishing).await?;
-                    } else if stop.run_until_cancelled(self.hand_in(&mut publishing, page)).await.is_none() {
+                    } else if stop.run_until_cancelled(self.enqueue(&mut publishing, page)).await.is_none() {
                         break;
                     }
-                    reached.send_replace(publishing.chain.read_up_to());
+                    reached.send_replace(publishing.sequence.read_up_to());
                 }
             }
         }
-        // Those on their way may still arrive; no more are handed in.
-        let _ = timeout(FAREWELL, async {
+        // Batches that are being sent may still arrive. No more are added.
+        let _ = timeout(SHUTDOWN_TIMEOUT, async {
             while !publishing.pages.is_idle()
                 && let Some(page) = finished.recv().await
             {
@@ -201,12 +212,12 @@ impl Relay {
         Ok(())
     }
 
-    /// Hands the messages of a page to the senders of their partitions.
-    async fn hand_in(&self, publishing: &mut Publishing, page: Page) {
+    /// Puts the messages of a page into the queues of their partitions.
+    async fn enqueue(&self, publishing: &mut Publishing, page: Page) {
         let mut messages: Vec<Vec<EventMessage>> = Vec::new();
-        messages.resize_with(publishing.inlets.len(), Vec::new);
+        messages.resize_with(publishing.queues.len(), Vec::new);
         for entry in page.entries {
-            if let Some(message) = self.stamp(&mut publishing.chain, entry) {
+            if let Some(message) = self.message(&mut publishing.sequence, entry) {
                 messages[usize::from(message.partition)].push(message);
             }
         }
@@ -216,34 +227,33 @@ impl Relay {
             .map(|messages| batches(messages, number))
             .collect();
         let count = batches.iter().map(Vec::len).sum();
-        publishing.pages.push(publishing.chain.clone(), count);
-        for (inlet, batches) in publishing.inlets.iter_mut().zip(batches) {
+        publishing.pages.push(publishing.sequence.clone(), count);
+        for (queue, batches) in publishing.queues.iter_mut().zip(batches) {
             for batch in batches {
-                inlet.hand_in(batch).await;
+                queue.enqueue(batch).await;
             }
         }
     }
 
-    /// The message of a record, or nothing when it cannot be read: consumers find it in the store.
-    fn stamp(&self, chain: &mut PartitionSequence, entry: Entry) -> Option<EventMessage> {
+    /// The message for a record, or `None` when it cannot be read or was dropped. Consumers find it in the store.
+    fn message(&self, sequence: &mut PartitionSequence, entry: Entry) -> Option<EventMessage> {
         match entry {
-            // Whoever lacks it reads it from the log.
             Ok(event) if event.is_dropped() => {
-                chain.stamp(event);
+                sequence.message(event);
                 None
             }
-            Ok(event) => Some(chain.stamp(event)),
+            Ok(event) => Some(sequence.message(event)),
             Err(unreadable) => {
                 tracing::warn!(%unreadable, "the relay passes over a record");
                 self.metrics.passed_over.inc();
-                chain.pass_over(unreadable.position);
+                sequence.skip(unreadable.position);
                 None
             }
         }
     }
 
-    /// Goes on at the log's end, and tells consumers so: the next message of each partition says that the end was before
-    /// it, and whoever has not come that far reads the store.
+    /// Continues at the end of the log. The next message of each partition says that it follows the end, so that
+    /// consumers which have not reached it read the store.
     async fn skip_ahead(
         &self,
         publishing: &mut Publishing,
@@ -254,15 +264,15 @@ impl Relay {
             .context("cannot read the log's end")?;
         let events = head
             .position
-            .saturating_sub(publishing.chain.read_up_to().position);
+            .saturating_sub(publishing.sequence.read_up_to().position);
         tracing::warn!(
             events,
             event.position = head.position,
             "the relay is far behind and goes on at the end of the log: consumers read the rest from there"
         );
         self.metrics.skipped.inc_by(events);
-        publishing.chain = PartitionSequence::after(self.partitions, head);
-        publishing.pages.push(publishing.chain.clone(), 0);
+        publishing.sequence = PartitionSequence::after(self.partitions, head);
+        publishing.pages.push(publishing.sequence.clone(), 0);
         Ok(self.store.subscribe(head.position))
     }
 
@@ -279,7 +289,7 @@ impl Relay {
         }
     }
 
-    /// Saves up to where everything is published, or chooses when to try again.
+    /// Saves up to where everything is published, or sets the time of the next attempt.
     async fn save(&self, publishing: &mut Publishing) {
         match timeout(TIMEOUT, self.progress.save(publishing.pages.published())).await {
             Ok(Ok(())) => publishing.unsaved = false,
@@ -289,22 +299,31 @@ impl Relay {
         publishing.save_at = Instant::now() + SAVE_AFTER;
     }
 
-    /// Compares with the log now and then; returns only when it is another.
-    async fn look(&self, head: &watch::Sender<u64>, reached: &watch::Sender<LogPoint>) -> anyhow::Result<()> {
+    /// Measures how far the relay is behind. Returns only when the log is not the one that was published, or cannot be
+    /// read for too long.
+    async fn compare(
+        &self,
+        head: &watch::Sender<u64>,
+        reached: &watch::Sender<LogPoint>,
+    ) -> anyhow::Result<()> {
         let mut lag = Lag::default();
+        let mut read = Instant::now();
         loop {
             let point = *reached.borrow();
-            if let Ok(Ok(now)) = timeout(TIMEOUT, self.store.head()).await {
+            if let Some(now) = self.head().await {
+                read = Instant::now();
                 head.send_replace(now);
                 let published = u64::try_from(self.metrics.position.get()).unwrap_or(0);
                 self.metrics.lag.set(gauge(now.saturating_sub(published)));
-                let behind = lag.look(Instant::now(), now, published);
+                let behind = lag.observe(Instant::now(), now, published);
                 self.metrics.lag_seconds.set(gauge(behind.as_secs()));
+            } else if read.elapsed() >= MAX_DISCONNECTED {
+                anyhow::bail!("the log cannot be read, and another process may be able to");
             }
             if let Ok(false) = self.agrees(point).await {
                 return Err(self.other_log());
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -1,13 +1,13 @@
-//! After the log was restored: whether the relay's progress is a place of the log that is there.
+//! After the log was restored: checks whether it has the place up to which the relay has published.
 
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, readable};
 use event_store::{EventStore, StoreError, agrees};
 use events::{EventId, LogPoint};
 
-/// Why a comparison came to no result.
+/// Why the progress cannot be compared with the log.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// The roles' records cannot be used.
+    /// The database of operations cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The log cannot be read.
@@ -15,10 +15,10 @@ pub enum RestoreError {
     Store(#[from] StoreError),
 }
 
-/// Up to where the relay has published, as far as that is not a place of the log: by number of partitions.
+/// The progress that the log does not have, with the number of partitions that it was saved for.
 ///
 /// # Errors
-/// When the records or the log cannot be read.
+/// When the progress or the log cannot be read.
 pub async fn foreign_relay_progress(
     store: &dyn EventStore,
     operations: &Database,
@@ -29,14 +29,13 @@ pub async fn foreign_relay_progress(
             &[],
         )
         .await?;
-    let mut progress = Vec::with_capacity(rows.len());
-    for row in rows {
+    let progress = readable("relay_progress", "partitions", &rows, |row| {
         let point = LogPoint {
             position: row.unsigned("read_up_to")?,
             id: row.optional_uuid("event_id")?.map(EventId),
         };
-        progress.push((row.unsigned("partitions")?, point));
-    }
+        Ok((row.unsigned("partitions")?, point))
+    });
     let points: Vec<LogPoint> = progress.iter().map(|(_, point)| *point).collect();
     let agree = agrees(store, &points).await?;
     Ok(progress
@@ -46,10 +45,10 @@ pub async fn foreign_relay_progress(
         .collect())
 }
 
-/// Forgets the relay's progress for so many partitions. It then goes on at the end of the log.
+/// Deletes the progress for this number of partitions. The relay then resumes at the end of the log.
 ///
 /// # Errors
-/// When that is not possible.
+/// When the database does not answer.
 pub async fn forget_relay_progress(operations: &Database, partitions: u64) -> Result<(), DatabaseError> {
     operations
         .execute(

@@ -1,4 +1,4 @@
-//! Where the relay goes on, and whether the log is still the one that it has published.
+//! Finds where the relay resumes, and checks that the log is still the one that it has published.
 
 use anyhow::{Context as _, anyhow};
 use event_store::{agrees, head_point};
@@ -7,12 +7,12 @@ use tokio::time::timeout;
 
 use crate::{Relay, partition_sequence::PartitionSequence, publisher::TIMEOUT};
 
-/// A log that ends up to here is published from its beginning when it is not known how far it was.
+/// A log of at most this many events is published from its beginning when the progress is unknown.
 const SHORT_LOG: u64 = 512;
 
 impl Relay {
-    /// Where it stopped, if the log has that place. If not, or if nobody knows where, it goes on at the end: messages
-    /// are hints, and consumers who have not come that far find out and read the store.
+    /// The place where the relay stopped, if the log still has it. Otherwise the relay resumes at the end of the log.
+    /// That is safe, since consumers notice what they have missed and read the store.
     pub(crate) async fn resume(&self) -> anyhow::Result<PartitionSequence> {
         let saved = self
             .progress
@@ -21,14 +21,14 @@ impl Relay {
             .context("cannot read the relay's progress")?;
         // Progress of a release that did not keep the event's id proves nothing.
         let proves =
-            |chain: &PartitionSequence| chain.read_up_to().position == 0 || chain.read_up_to().id.is_some();
-        if let Some(chain) = saved.filter(proves) {
-            if self.agrees(chain.read_up_to()).await? {
-                return Ok(chain);
+            |saved: &PartitionSequence| saved.read_up_to().position == 0 || saved.read_up_to().id.is_some();
+        if let Some(sequence) = saved.filter(proves) {
+            if self.agrees(sequence.read_up_to()).await? {
+                return Ok(sequence);
             }
             self.metrics.restarts.inc();
             tracing::error!(
-                event.position = chain.read_up_to().position,
+                event.position = sequence.read_up_to().position,
                 "the log is not the one that was published up to here: publishing goes on at its end"
             );
         }
@@ -51,7 +51,7 @@ impl Relay {
         Ok(agree.into_iter().all(|agrees| agrees))
     }
 
-    /// Counts that the log was found to be another.
+    /// The error when the log is another one than before. Counts it.
     pub(crate) fn other_log(&self) -> anyhow::Error {
         self.metrics.restarts.inc();
         anyhow!("the log is not the one that was published so far")

@@ -1,5 +1,5 @@
-//! Tells everyone who remembers checked tokens what has ended, as the log says. Auth tells them at once; this is for what an
-//! auth that died could no longer tell.
+//! Broadcasts which sessions and tokens the log has ended, to all processes that cache checked tokens. Auth does so at
+//! once; the relay does it for an auth that died before it could.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use auth_client::{REVOCATIONS, Revocation};
 use bus::Bus;
 use events::RecordedEvent;
 
-/// How long publishing waits for it. Whoever does not hear of it finds out within half a minute.
+/// How long publishing waits for the broadcasts. A process that misses one notices within half a minute.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Broadcasts what `events` make worthless.
+/// Broadcasts the revocations that `events` cause.
 pub(crate) async fn broadcast(bus: &dyn Bus, events: impl Iterator<Item = &RecordedEvent>) {
     let mut revocations: Vec<_> = events.filter_map(Revocation::caused_by).collect();
     revocations.dedup();

@@ -1,7 +1,7 @@
-//! Sends one partition's messages, in order. While some are on their way, those that come are gathered into one batch
-//! (Nagle's algorithm, RFC 896): a batch costs the bus and the projector about the same however few messages it has.
-//! Batches that are full go at once, several behind one another. What the bus does not take is tried again, then alone,
-//! then passed over, because messages are hints: whoever misses one reads the store.
+//! Sends the messages of one partition, in order. While a batch is being sent, new messages are collected into the next
+//! one (Nagle's algorithm, RFC 896), because a small batch costs the bus and the projector about as much as a large
+//! one. Full batches are sent at once. A batch that the bus does not take is sent again, then in smaller parts, and a
+//! message that it refuses alone is skipped. That is safe, because consumers read from the store what they miss.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -15,37 +15,37 @@ use tokio::{
 
 use crate::RelayMetrics;
 
-/// A batch that has so many messages is full.
+/// A batch with this many messages is full.
 const BATCH_EVENTS: usize = 512;
-/// A batch that takes so much in memory is full.
+/// A batch that takes this much memory is full.
 const BATCH_BYTES: usize = 256 * 1024;
-/// Batches of a partition on their way at once.
-const ON_THEIR_WAY: usize = 2;
-/// What a partition's messages may take in memory, on their way and waiting. Beyond that it is skipped until there is room.
-const ROOM_BYTES: usize = 1024 * 1024;
-/// What a message takes besides its payload, about.
+/// The most batches of a partition that are being sent at the same time.
+const MAX_IN_FLIGHT: usize = 2;
+/// The memory for the messages of a partition, waiting and being sent. Messages for which there is none are skipped.
+const MAX_QUEUED_BYTES: usize = 1024 * 1024;
+/// The approximate memory of a message besides its payload.
 const OVERHEAD_BYTES: usize = 256;
-/// How often a log line says that a partition is skipped.
-const SAY_EVERY: Duration = Duration::from_secs(10);
-/// How long a working bus may refuse to take anything of a batch.
+/// The shortest time between two log lines about skipped messages of a partition.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a working bus may refuse everything in a batch before the batch is skipped.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Failures in a row after which the cause is looked for among the messages.
-const SUSPICIOUS: u32 = 2;
-/// How often a sender whose queue is full looks whether the bus is there again.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Between attempts to publish.
+/// The number of failures in a row after which a batch is sent in parts.
+const MAX_FAILURES: u32 = 2;
+/// How often a full queue checks whether the bus is there again.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The pauses between two attempts to publish.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
-/// Some messages of one partition, in order, and the pages of the log that they are from: one of each part that was
-/// added.
+/// Some messages of one partition, in order, and the pages of the log that they come from. A page that was divided into
+/// several batches is named once for each.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     messages: Vec<EventMessage>,
     pages: Vec<u64>,
-    /// What the messages take in memory, about.
+    /// The approximate memory of the messages.
     bytes: usize,
-    /// Given back when this is dropped.
-    room: Option<OwnedSemaphorePermit>,
+    /// The part of the partition's memory that they use; free again when this is dropped.
+    memory: Option<OwnedSemaphorePermit>,
 }
 
 impl Batch {
@@ -62,14 +62,14 @@ impl Batch {
         self.bytes += later.bytes;
         self.messages.append(&mut later.messages);
         self.pages.append(&mut later.pages);
-        match (&mut self.room, later.room) {
-            (Some(room), Some(more)) => room.merge(more),
-            (room, more) => *room = room.take().or(more),
+        match (&mut self.memory, later.memory) {
+            (Some(memory), Some(more)) => memory.merge(more),
+            (memory, more) => *memory = memory.take().or(more),
         }
     }
 }
 
-/// Divides `messages` into batches of `page`.
+/// Divides the messages of a page into batches.
 pub(crate) fn batches(messages: Vec<EventMessage>, page: u64) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     for message in messages {
@@ -86,14 +86,14 @@ pub(crate) fn batches(messages: Vec<EventMessage>, page: u64) -> Vec<Batch> {
     batches
 }
 
-/// Where one partition's batches are handed in.
-pub(crate) struct Inlet {
+/// The batches of one partition that wait for its sender.
+pub(crate) struct PartitionQueue {
     batches: mpsc::UnboundedSender<Batch>,
-    room: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
     done: mpsc::UnboundedSender<u64>,
     bus: Arc<dyn Bus>,
     metrics: RelayMetrics,
-    said: Option<Instant>,
+    last_logged: Option<Instant>,
 }
 
 /// Sends one partition's batches.
@@ -101,25 +101,25 @@ pub(crate) struct Sender {
     bus: Arc<dyn Bus>,
     metrics: RelayMetrics,
     batches: mpsc::UnboundedReceiver<Batch>,
-    /// Hears the pages of each batch that needs nothing more.
+    /// Gets the pages of each finished batch.
     done: mpsc::UnboundedSender<u64>,
 }
 
-/// A sender, and the inlet to it.
+/// A sender and its queue.
 pub(crate) fn sender(
     bus: &Arc<dyn Bus>,
     metrics: &RelayMetrics,
     done: &mpsc::UnboundedSender<u64>,
-) -> (Inlet, Sender) {
-    let (inlet, batches) = mpsc::unbounded_channel();
+) -> (PartitionQueue, Sender) {
+    let (queue, batches) = mpsc::unbounded_channel();
     (
-        Inlet {
-            batches: inlet,
-            room: Arc::new(Semaphore::new(ROOM_BYTES)),
+        PartitionQueue {
+            batches: queue,
+            memory: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)),
             done: done.clone(),
             bus: Arc::clone(bus),
             metrics: metrics.clone(),
-            said: None,
+            last_logged: None,
         },
         Sender {
             bus: Arc::clone(bus),
@@ -130,22 +130,24 @@ pub(crate) fn sender(
     )
 }
 
-impl Inlet {
-    /// Hands a batch in. While the bus is away it waits for room. A working bus that does not take this partition's
-    /// messages as fast as they come, or not at all, does not hold up the others: the batch is skipped, and the next
-    /// message says what was before it.
-    pub(crate) async fn hand_in(&mut self, mut batch: Batch) {
-        batch.room = self.find_room(batch.bytes.min(ROOM_BYTES)).await;
-        if batch.room.is_some() {
-            // The senders end only together with whoever hands in.
+impl PartitionQueue {
+    /// Adds a batch. While the bus is away this waits for memory. If the bus works but takes the messages of this
+    /// partition too slowly, the batch is skipped so that the other partitions need not wait; the next message then
+    /// names the position before it, as always.
+    pub(crate) async fn enqueue(&mut self, mut batch: Batch) {
+        batch.memory = self.reserve(batch.bytes.min(MAX_QUEUED_BYTES)).await;
+        if batch.memory.is_some() {
+            // The sender ends only together with this queue.
             let _ = self.batches.send(batch);
             return;
         }
         self.metrics.skipped.inc_by(batch.messages.len() as u64);
-        if self.said.is_none_or(|said| said.elapsed() > SAY_EVERY)
+        if self
+            .last_logged
+            .is_none_or(|logged| logged.elapsed() > LOG_INTERVAL)
             && let Some(first) = batch.messages.first()
         {
-            self.said = Some(Instant::now());
+            self.last_logged = Some(Instant::now());
             tracing::warn!(
                 partition = first.partition,
                 event.position = first.event.position,
@@ -153,76 +155,76 @@ impl Inlet {
                  them from the log"
             );
         }
-        tell(&self.done, &batch);
+        report_done(&self.done, &batch);
     }
 
-    async fn find_room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    async fn reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         loop {
-            let room = Arc::clone(&self.room);
+            let memory = Arc::clone(&self.memory);
             if self.bus.is_connected() {
-                return room.try_acquire_many_owned(bytes).ok();
+                return memory.try_acquire_many_owned(bytes).ok();
             }
-            if let Ok(room) = timeout(LOOK_EVERY, room.acquire_many_owned(bytes)).await {
-                return room.ok();
+            if let Ok(permit) = timeout(POLL_INTERVAL, memory.acquire_many_owned(bytes)).await {
+                return permit.ok();
             }
         }
     }
 }
 
 impl Sender {
-    /// Sends until the inlet is dropped and everything is done.
+    /// Sends until the queue is dropped and everything is done.
     pub(crate) async fn run(mut self) {
-        let mut on_their_way = FuturesOrdered::new();
-        let mut gathered = Batch::default();
+        let mut in_flight = FuturesOrdered::new();
+        let mut collected = Batch::default();
         let mut ended = false;
         loop {
-            let room = on_their_way.len() < ON_THEIR_WAY;
-            if on_their_way.is_empty() || (room && gathered.is_full()) {
-                let batch = std::mem::take(&mut gathered);
+            let may_send = in_flight.len() < MAX_IN_FLIGHT;
+            if in_flight.is_empty() || (may_send && collected.is_full()) {
+                let batch = std::mem::take(&mut collected);
                 if !batch.messages.is_empty() {
                     let bus = Arc::clone(&self.bus);
-                    on_their_way.push_back(async move { (bus.publish(&batch.messages).await, batch) });
+                    in_flight.push_back(async move { (bus.publish(&batch.messages).await, batch) });
                 } else if ended {
                     return;
                 }
             }
             tokio::select! {
                 biased;
-                Some((result, batch)) = on_their_way.next(), if !on_their_way.is_empty() => {
-                    if self.settled(result, &batch) {
+                Some((result, batch)) = in_flight.next(), if !in_flight.is_empty() => {
+                    if self.is_done(result, &batch) {
                         continue;
                     }
-                    // Those behind it may have been taken, or not.
+                    // The batches after it may have been taken, or not.
                     let mut again = vec![batch];
-                    while let Some((result, batch)) = on_their_way.next().await {
-                        if !self.settled(result, &batch) {
+                    while let Some((result, batch)) = in_flight.next().await {
+                        if !self.is_done(result, &batch) {
                             again.push(batch);
                         }
                     }
                     for batch in again {
-                        self.insist(batch).await;
+                        self.retry(batch).await;
                     }
                 }
-                batch = self.batches.recv(), if !ended && !gathered.is_full() => match batch {
-                    Some(batch) => gathered.append(batch),
+                batch = self.batches.recv(), if !ended && !collected.is_full() => match batch {
+                    Some(batch) => collected.append(batch),
                     None => ended = true,
                 },
             }
         }
     }
 
-    /// Counts what became of a batch. `false` when it has to be sent again.
-    fn settled(&self, result: Result<(), BusError>, batch: &Batch) -> bool {
-        let settled = self.taken(result, &batch.messages).is_ok();
-        if settled {
-            tell(&self.done, batch);
+    /// Counts the result of a batch. `false` when the batch must be sent again.
+    fn is_done(&self, result: Result<(), BusError>, batch: &Batch) -> bool {
+        let is_done = self.count(result, &batch.messages).is_ok();
+        if is_done {
+            report_done(&self.done, batch);
         }
-        settled
+        is_done
     }
 
-    /// Counts what was taken of `messages`, and passes over what was refused for itself.
-    fn taken(&self, result: Result<(), BusError>, messages: &[EventMessage]) -> Result<(), BusError> {
+    /// Counts the messages that were taken, and skips those that the bus has refused one by one.
+    fn count(&self, result: Result<(), BusError>, messages: &[EventMessage]) -> Result<(), BusError> {
         let refusals = match result {
             Ok(()) => Vec::new(),
             Err(BusError::Refused(refusals)) => refusals,
@@ -235,28 +237,28 @@ impl Sender {
             let message = messages
                 .iter()
                 .find(|message| message.event.position == refusal.position);
-            pass_over(&self.metrics, message, &refusal.reason);
+            skip(&self.metrics, message, &refusal.reason);
         }
         let taken = messages.len().saturating_sub(refusals.len());
         self.metrics.published.inc_by(taken as u64);
         Ok(())
     }
 
-    /// Sends a batch that was not taken, again and again while the bus is away. A bus that works and does not take it has
-    /// something against some message of it, which is found by halving, or against all of them.
-    async fn insist(&self, mut batch: Batch) {
+    /// Sends a batch that was not taken, again and again while the bus is away. If the bus works and still does not
+    /// take it, the cause may be one message, which is found by halving the batch, or the whole partition.
+    async fn retry(&self, mut batch: Batch) {
         let mut parts = VecDeque::from([std::mem::take(&mut batch.messages)]);
         let mut since = Instant::now();
         let mut failures = 0;
-        // Whether something else of the batch was taken, so that it is not the partition.
-        let mut moves = false;
+        // Whether another part of the batch was taken, so that the cause is not the partition.
+        let mut others_taken = false;
         let mut backoff = BACKOFF;
         while let Some(mut part) = parts.pop_front() {
             backoff.wait().await;
             let result = self.bus.publish(&part).await;
-            let Err(error) = self.taken(result, &part) else {
+            let Err(error) = self.count(result, &part) else {
                 backoff.reset();
-                (since, failures, moves) = (Instant::now(), 0, true);
+                (since, failures, others_taken) = (Instant::now(), 0, true);
                 continue;
             };
             tracing::warn!(%error, events = part.len(), "cannot publish, trying again");
@@ -269,8 +271,8 @@ impl Sender {
             if since.elapsed() > TIMEOUT {
                 parts.push_front(part);
                 let rest: Vec<_> = parts.drain(..).flatten().collect();
-                pass_over(&self.metrics, &rest, &error.to_string());
-            } else if failures < SUSPICIOUS {
+                skip(&self.metrics, &rest, &error.to_string());
+            } else if failures < MAX_FAILURES {
                 parts.push_front(part);
             } else if part.len() > 1 {
                 let second = part.split_off(part.len() / 2);
@@ -278,27 +280,27 @@ impl Sender {
                 parts.push_front(part);
                 failures = 0;
                 backoff.reset();
-            } else if moves {
-                pass_over(&self.metrics, &part, &error.to_string());
+            } else if others_taken {
+                skip(&self.metrics, &part, &error.to_string());
                 failures = 0;
                 backoff.reset();
             } else {
                 parts.push_back(part);
             }
         }
-        tell(&self.done, &batch);
+        report_done(&self.done, &batch);
     }
 }
 
-/// Tells that a batch needs nothing more.
-fn tell(done: &mpsc::UnboundedSender<u64>, batch: &Batch) {
+/// Reports the pages of a finished batch.
+fn report_done(done: &mpsc::UnboundedSender<u64>, batch: &Batch) {
     for page in &batch.pages {
         let _ = done.send(*page);
     }
 }
 
-/// Gives messages up, counts them, and names the first.
-fn pass_over<'a>(metrics: &RelayMetrics, messages: impl IntoIterator<Item = &'a EventMessage>, reason: &str) {
+/// Skips messages, counts them, and logs the first.
+fn skip<'a>(metrics: &RelayMetrics, messages: impl IntoIterator<Item = &'a EventMessage>, reason: &str) {
     let mut messages = messages.into_iter();
     if let Some(first) = messages.next() {
         let events = 1 + messages.count() as u64;

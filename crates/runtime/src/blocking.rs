@@ -4,8 +4,22 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
-/// Runs blocking calls on threads of their own. Each is waited for for a limited time, and only so many run at the same time: a call
-/// that does not end keeps its thread.
+/// How long reading files may take when a process starts.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The result of `read`, which reads files when a process starts. A file system that does not answer must neither hold
+/// up what was started before, nor keep the process from saying why it does not start.
+///
+/// # Errors
+/// When it does not end in time, or panics.
+pub async fn read_at_start<T: Send + 'static>(
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, NoAnswer> {
+    BlockingCalls::new(1, START_TIMEOUT).run(read).await
+}
+
+/// Runs blocking calls on threads of their own. Callers wait for a limited time. A call that does not end keeps its
+/// thread, so the number of concurrent calls is limited, too.
 #[derive(Debug)]
 pub struct BlockingCalls {
     running: Arc<Semaphore>,
@@ -18,7 +32,8 @@ pub struct BlockingCalls {
 pub struct NoAnswer;
 
 impl BlockingCalls {
-    /// At most `at_once` calls run at the same time, and each takes at most `limit`, including the time until it can begin.
+    /// At most `at_once` calls run at the same time, and each takes at most `limit`, including the time until it can
+    /// begin.
     #[must_use]
     pub fn new(at_once: usize, limit: Duration) -> Self {
         Self {

@@ -36,12 +36,12 @@ pub enum NoKeyedPermit {
 #[derive(Debug)]
 pub struct KeyedPermit<K: Eq + Hash> {
     _permit: OwnedSemaphorePermit,
-    _place: Place<K>,
+    _slot: QueueSlot<K>,
 }
 
-/// A place among the users of a key, until it is dropped.
+/// A slot among the users of a key, until it is dropped.
 #[derive(Debug)]
-struct Place<K: Eq + Hash> {
+struct QueueSlot<K: Eq + Hash> {
     queues: Arc<DashMap<K, Queue>>,
     key: K,
 }
@@ -62,11 +62,11 @@ impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
     /// # Errors
     /// When too many wait already, or it took too long.
     pub async fn take(&self, key: K, limit: Duration) -> Result<KeyedPermit<K>, NoKeyedPermit> {
-        let (place, turns) = self.enter(key).ok_or(NoKeyedPermit::Full)?;
+        let (slot, turns) = self.enter(key).ok_or(NoKeyedPermit::Full)?;
         match timeout(limit, turns.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(KeyedPermit {
                 _permit: permit,
-                _place: place,
+                _slot: slot,
             }),
             // These semaphores are never closed.
             Ok(Err(_)) | Err(_) => Err(NoKeyedPermit::Late),
@@ -78,11 +78,11 @@ impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
     /// # Errors
     /// When there is none.
     pub fn try_take(&self, key: K) -> Result<KeyedPermit<K>, NoKeyedPermit> {
-        let (place, turns) = self.enter(key).ok_or(NoKeyedPermit::Full)?;
+        let (slot, turns) = self.enter(key).ok_or(NoKeyedPermit::Full)?;
         let permit = turns.try_acquire_owned().map_err(|_| NoKeyedPermit::Late)?;
         Ok(KeyedPermit {
             _permit: permit,
-            _place: place,
+            _slot: slot,
         })
     }
 
@@ -92,7 +92,7 @@ impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
         self.queues.is_empty()
     }
 
-    fn enter(&self, key: K) -> Option<(Place<K>, Arc<Semaphore>)> {
+    fn enter(&self, key: K) -> Option<(QueueSlot<K>, Arc<Semaphore>)> {
         let turns = match self.queues.entry(key.clone()) {
             Entry::Occupied(mut queue) => {
                 let queue = queue.get_mut();
@@ -112,11 +112,11 @@ impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
             }
         };
         let queues = Arc::clone(&self.queues);
-        Some((Place { queues, key }, turns))
+        Some((QueueSlot { queues, key }, turns))
     }
 }
 
-impl<K: Eq + Hash> Drop for Place<K> {
+impl<K: Eq + Hash> Drop for QueueSlot<K> {
     fn drop(&mut self) {
         self.queues.remove_if_mut(&self.key, |_, queue| {
             queue.users -= 1;
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_gives_up_leaves_its_place() {
+    async fn whoever_gives_up_leaves_its_slot() {
         let turns = KeyedSemaphore::new(1, 2);
         let first = turns.take(1, LONG).await.unwrap();
         for _ in 0..5 {

@@ -5,6 +5,7 @@ mod access_sampling;
 mod background;
 mod backoff;
 mod blocking;
+mod causes;
 mod clock;
 pub mod descriptors;
 mod keyed_semaphore;
@@ -21,7 +22,8 @@ pub mod telemetry;
 
 pub use background::{Background, spawn};
 pub use backoff::{Backoff, jittered};
-pub use blocking::{BlockingCalls, NoAnswer};
+pub use blocking::{BlockingCalls, NoAnswer, read_at_start};
+pub use causes::{followed_by_causes, with_causes};
 pub use clock::{Clock, SystemClock, new_id};
 pub use keyed_semaphore::{KeyedPermit, KeyedSemaphore, NoKeyedPermit};
 pub use metrics::Metrics;

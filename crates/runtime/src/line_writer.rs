@@ -12,12 +12,12 @@ use prometheus::IntCounter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The most bytes of lines that wait to be written. Further lines are dropped.
-const MOST_WAITING: usize = 4 * 1024 * 1024;
+const MAX_WAITING: usize = 4 * 1024 * 1024;
 /// The most bytes of lines in one write, so that lines of other processes on the same pipe do not get between them
 /// (PIPE_BUF of POSIX).
-const MOST_AT_ONCE: usize = 4096;
+const MAX_AT_ONCE: usize = 4096;
 /// The pause between two log lines about dropped lines.
-const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
+const COMPLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Queues lines, which are written in their order, several at once.
 #[derive(Clone)]
@@ -56,7 +56,7 @@ impl LineWriter {
     /// # Errors
     /// When the system cannot create the thread.
     pub(crate) fn start(target: impl Write + Send + 'static, log: Log) -> io::Result<Self> {
-        Self::with_room(MOST_WAITING, target, log)
+        Self::with_room(MAX_WAITING, target, log)
     }
 
     fn with_room(most: usize, mut target: impl Write + Send + 'static, log: Log) -> io::Result<Self> {
@@ -134,7 +134,7 @@ impl Queue {
             }
             let dropped = self.log.dropped.get();
             let (is_soon, known) = complained.map_or((false, 0), |(at, dropped)| {
-                (at.elapsed() < COMPLAIN_AGAIN, dropped)
+                (at.elapsed() < COMPLAIN_INTERVAL, dropped)
             });
             if dropped > known && !is_soon {
                 complained = Some((Instant::now(), dropped));
@@ -151,7 +151,7 @@ impl Queue {
 /// The length of the complete lines at the beginning of `lines` that are written at once: at least one line.
 fn whole_lines(lines: &[u8]) -> usize {
     let end_of_line = |byte: &u8| *byte == b'\n';
-    let some = &lines[..lines.len().min(MOST_AT_ONCE)];
+    let some = &lines[..lines.len().min(MAX_AT_ONCE)];
     let last = some.iter().rposition(end_of_line);
     last.or_else(|| lines.iter().position(end_of_line))
         .map_or(lines.len(), |end| end + 1)

@@ -1,29 +1,34 @@
 //! The memory of this process: what it uses, and its limit.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, hint::black_box, path::Path, thread, time::Duration};
 
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::Rounds;
 
 /// How often to look.
-const EVERY: Duration = Duration::from_millis(250);
+const INTERVAL: Duration = Duration::from_millis(250);
 /// Memory is short above nine tenths of the limit, until it is below eight tenths.
 const SHORT: (u64, u64) = (9, 8);
 
-/// Calls `short` whenever memory gets short, and whenever it is no longer short, until `stop` is cancelled. `limit` is the limit
-/// in bytes; without one, that of the control group (of a container, for example) or of the machine. Ends at once where none of
-/// them is known.
+/// Calls `short` whenever memory in use gets short, and whenever it is no longer short, until `stop` is cancelled.
+/// `limit` is in bytes. `None` means the limit of the control group, for example of a container, or of the machine.
+/// Returns at once if no limit is known.
 pub async fn watch(limit: Option<u64>, short: impl Fn(bool) + Send, stop: CancellationToken) {
     let Some(limit) = limit.or_else(of_group).or_else(of_machine) else {
         return;
     };
     let mut is_short = false;
-    let mut rounds = Rounds::every(EVERY, stop);
+    let mut rounds = Rounds::every(INTERVAL, stop);
     while rounds.next().await {
-        let Some(taken) = taken() else { return };
+        let Some(mut taken) = taken() else { return };
+        if is_above(taken, SHORT.1, limit) {
+            give_back().await;
+            taken = self::taken().unwrap_or(taken);
+        }
         let tenths = if is_short { SHORT.1 } else { SHORT.0 };
-        let now = taken / 10 >= limit / 100 * tenths;
+        let now = is_above(taken, tenths, limit);
         if now != is_short {
             is_short = now;
             short(now);
@@ -34,6 +39,18 @@ pub async fn watch(limit: Option<u64>, short: impl Fn(bool) + Send, stop: Cancel
             }
         }
     }
+}
+
+fn is_above(taken: u64, tenths: u64, limit: u64) -> bool {
+    taken / 10 >= limit / 100 * tenths
+}
+
+/// Lets the allocator return memory that is free to the system. mimalloc keeps it while nobody allocates, for however
+/// long, and returns what has been free for a second when a thread ends that has allocated something.
+async fn give_back() {
+    let short_lived = || thread::Builder::new().spawn(|| drop(black_box(Box::new(0_u8))));
+    // Without a thread everything stays as it is, and the next round tries again.
+    let _ = spawn_blocking(move || short_lived().map(thread::JoinHandle::join)).await;
 }
 
 /// The memory that this process uses now, in bytes.
@@ -49,8 +66,8 @@ fn of_group() -> Option<u64> {
         .filter(|limit| of_machine().is_none_or(|all| *limit < all))
 }
 
-/// The least limit of `groups` (cgroups(7), of version 2 or 1), whose files are below `root`. A container sees its own group at
-/// the root, whatever it is called.
+/// The lowest limit of `groups` (cgroups(7), of version 2 or 1), whose files are below `root`. A container sees its own
+/// group at the root, whatever the group's name is.
 fn limit_of_groups(groups: &str, root: &Path) -> Option<u64> {
     let limits = groups.lines().flat_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
@@ -100,7 +117,7 @@ mod tests {
             let hears = Arc::clone(&told);
             let hear = move |short| hears.lock().unwrap().push(short);
             let watching = watch(limit, hear, CancellationToken::new());
-            let _ = tokio::time::timeout(EVERY * 10, watching).await;
+            let _ = tokio::time::timeout(INTERVAL * 10, watching).await;
             assert_eq!(*told.lock().unwrap(), expected, "{limit:?}");
         }
     }

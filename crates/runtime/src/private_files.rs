@@ -1,9 +1,12 @@
-//! Files and directories that only their owner can read, whatever the umask is.
+//! Files and directories that only their owner can read, whatever the umask is. What root creates for the system
+//! belongs to the owner of the file that it replaces, or of the directory above it: roles run as that user.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError},
     io::{self, ErrorKind, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown, lchown,
+    },
     path::{Path, PathBuf},
 };
 
@@ -33,9 +36,13 @@ pub fn require(path: &Path) -> io::Result<()> {
 }
 
 /// Checks that the user of this process or root owns a file. In a directory where others can create files, private
-/// permissions alone do not prove that a file is ours.
+/// permissions alone do not prove that a file is ours. For root it is the owner of the directory, whom roles run as.
 fn require_own(path: &Path) -> io::Result<()> {
-    require_owner(path, rustix::process::geteuid().as_raw())
+    let user = match rustix::process::geteuid() {
+        root if root.is_root() => fs::metadata(directory_of(path))?.uid(),
+        user => user.as_raw(),
+    };
+    require_owner(path, user)
 }
 
 fn require_owner(path: &Path, user: u32) -> io::Result<()> {
@@ -85,24 +92,24 @@ pub fn read_key(path: &Path) -> io::Result<String> {
 /// # Errors
 /// When it cannot be created, is not a regular file, or belongs to another user and others have permissions on it.
 pub fn file(path: &Path) -> io::Result<()> {
-    create_or(path, |path| tighten(path, 0o600))
+    accept_if_it_exists(path, create_for_system(path), |path| tighten(path, 0o600))
 }
 
 /// Creates an empty file that only its owner can read and write, or accepts an existing one on which no other user
-/// has permissions. The permissions of an existing file are not changed, because it may have another purpose.
+/// has permissions. The permissions of an existing file are not changed, because it may have another purpose. What root
+/// creates stays root's.
 ///
 /// # Errors
 /// When it cannot be created, is not a regular file, or others have permissions on it.
 pub fn create_or_accept(path: &Path) -> io::Result<()> {
-    create_or(path, require)
+    accept_if_it_exists(path, create_new(path, None), require)
 }
 
-fn create_or(path: &Path, accept: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-    let created = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
+fn accept_if_it_exists(
+    path: &Path,
+    created: io::Result<File>,
+    accept: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
     match created {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -113,6 +120,41 @@ fn create_or(path: &Path, accept: impl FnOnce(&Path) -> io::Result<()>) -> io::R
             accept(path)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Opens a file for reading and writing, and locks it for this process until it is closed, also by `kill -9`. Creates
+/// it for its owner alone if it does not exist. `None` when another process has the lock.
+///
+/// # Errors
+/// When it cannot be opened or locked.
+pub fn open_locked(path: &Path) -> io::Result<Option<File>> {
+    let file = match create_for_system(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            OpenOptions::new().read(true).write(true).open(path)?
+        }
+        created => created?,
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Opens a file for appending. Creates it for its owner alone if it does not exist.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open_to_append(path: &Path) -> io::Result<File> {
+    match create_for_system(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        // It may be a link to a file that does not exist.
+        _ => OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path),
     }
 }
 
@@ -148,19 +190,66 @@ pub fn directory(path: &Path, is_ours: impl FnOnce() -> bool) -> io::Result<()> 
 /// # Errors
 /// When it cannot be created.
 pub fn create_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let create = || match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => match new_owner(directory_of(path))? {
+            // It follows no link that somebody else may have put there since.
+            Some(owner) => lchown(path, Some(owner.uid()), Some(owner.gid())),
+            None => Ok(()),
+        },
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    };
+    match create() {
+        Err(error) if error.kind() == ErrorKind::NotFound && !path.as_os_str().is_empty() => {
+            create_directory(directory_of(path))?;
+            create()
+        }
+        created => created,
+    }
 }
 
-/// Writes a new file that only its owner can read, durably.
+/// Writes a new file that only its owner can read, durably. What root writes stays root's.
 ///
 /// # Errors
 /// When it exists, or cannot be written.
 pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
+    write(create_new(path, None)?, content)
+}
+
+fn create_for_system(path: &Path) -> io::Result<File> {
+    create_new(path, Some(directory_of(path)))
+}
+
+/// Creates a file that only its owner can read. If root creates it, that is the owner of `like`, if there is one.
+fn create_new(path: &Path, like: Option<&Path>) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)?;
+    // Files that exist are never given away: in a directory of somebody else they may be links to others.
+    let given = like.map_or(Ok(None), new_owner).and_then(|owner| match owner {
+        Some(owner) => fchown(&file, Some(owner.uid()), Some(owner.gid())),
+        None => Ok(()),
+    });
+    if let Err(error) = given {
+        fs::remove_file(path)?;
+        return Err(error);
+    }
+    Ok(file)
+}
+
+/// The owner of `like`, to whom root gives what it creates. `None` if this process is not one of root, or that is the
+/// owner.
+fn new_owner(like: &Path) -> io::Result<Option<Metadata>> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    Ok(Some(fs::metadata(like)?).filter(|owner| owner.uid() != 0))
+}
+
+fn write(mut file: File, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()
 }
@@ -173,10 +262,12 @@ pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
 /// When it cannot be written. An existing file is not an error.
 pub fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = path.with_extension(format!("{}.draft", crate::new_id()));
-    let written = write_new(&draft, content).and_then(|()| match fs::hard_link(&draft, path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
-    });
+    let written = create_for_system(&draft)
+        .and_then(|file| write(file, content))
+        .and_then(|()| match fs::hard_link(&draft, path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        });
     let removed = fs::remove_file(&draft);
     written.and(removed)?;
     sync_directory_of(path)
@@ -188,7 +279,10 @@ pub fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
 /// When it cannot be written. Then the old file is still there.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = path.with_extension(format!("{}.draft", crate::new_id()));
-    let written = write_new(&draft, content).and_then(|()| fs::rename(&draft, path));
+    let like = if path.exists() { path } else { directory_of(path) };
+    let written = create_new(&draft, Some(like))
+        .and_then(|file| write(file, content))
+        .and_then(|()| fs::rename(&draft, path));
     if written.is_err() {
         // The temporary file may not exist.
         let _ = fs::remove_file(&draft);
@@ -198,9 +292,13 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Makes the entries of a directory durable.
 fn sync_directory_of(path: &Path) -> io::Result<()> {
+    File::open(directory_of(path))?.sync_all()
+}
+
+fn directory_of(path: &Path) -> &Path {
     match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 
@@ -233,18 +331,4 @@ pub fn tighten(path: &Path, wanted: u32) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_of_somebody_else_is_refused() {
-        let file = std::env::current_exe().unwrap();
-        assert!(require_own(&file).is_ok());
-        let owner = fs::metadata(&file).unwrap().uid();
-        let refused = require_owner(&file, owner + 1)
-            .err()
-            .map(|error| error.to_string());
-        let is_of_root = owner == 0;
-        assert_eq!(refused.is_none(), is_of_root, "{refused:?}");
-    }
-}
+mod tests;

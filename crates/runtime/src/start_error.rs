@@ -4,8 +4,8 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 /// Why a process could not start.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum StartError {
-    /// The address cannot be listened on.
     #[error("cannot listen on {address}: {reason}")]
     CannotListen {
         /// The requested address.
@@ -16,7 +16,6 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// The log filter cannot be read.
     #[error(
         "`{filter}` is not a log filter: {reason}; expected something like `info` or `info,gateway=debug`"
     )]
@@ -26,7 +25,6 @@ pub enum StartError {
         /// The reason.
         reason: String,
     },
-    /// A file of a log cannot be written.
     #[error("the log {path} cannot be written: {source}", path = .path.display())]
     CannotLog {
         /// The file.
@@ -34,7 +32,6 @@ pub enum StartError {
         /// The error of the system.
         source: io::Error,
     },
-    /// Something else in this process already receives the logs.
     #[error("logging was already set up in this process")]
     LoggingTwice,
 }

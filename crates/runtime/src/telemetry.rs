@@ -2,9 +2,8 @@
 //! written.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::IsTerminal,
-    os::unix::fs::OpenOptionsExt as _,
     panic,
     path::{Path, PathBuf},
     str::FromStr,
@@ -22,6 +21,7 @@ pub use crate::access_sampling::{DURATION, STATUS, Sampling};
 use crate::{
     access_sampling::Sampler,
     line_writer::{LineWriter, Log},
+    private_files,
     process_metrics::process_metrics,
     start_error::StartError,
 };
@@ -232,11 +232,8 @@ fn writer(path: Option<&Path>, log: Log) -> Result<LineWriter, StartError> {
     })
 }
 
-/// Opens a file for appending, which only its owner can read.
 fn appended(path: &Path) -> Result<File, StartError> {
-    let mut options = OpenOptions::new();
-    let file = options.append(true).create(true).mode(0o600).open(path);
-    file.map_err(|source| StartError::CannotLog {
+    private_files::open_to_append(path).map_err(|source| StartError::CannotLog {
         path: path.to_owned(),
         source,
     })

@@ -53,6 +53,22 @@ pub enum KeyError {
     /// The text is not a list of master keys.
     #[error("expected master keys in {0}, each of 64 hexadecimal digits, one a line")]
     Malformed(String),
+    /// Other processes registered master keys at the same time, again and again.
+    #[error("the master key cannot be registered in the database of keys: try again")]
+    NotRegistered,
+    /// Another command changes the master keys now.
+    #[error("another `keys master` command is at work on {0}: wait until it has ended")]
+    InUse(String),
+    /// The master key that was to wrap keys was removed from the file meanwhile.
+    #[error(
+        "the master key {id} is no longer in {place}, so nothing more is wrapped by it: run the command again"
+    )]
+    NoLongerThere {
+        /// The id of the master key.
+        id: String,
+        /// Where the master keys of this process come from.
+        place: String,
+    },
     /// The old master keys cannot be removed yet: the new one may not be known everywhere, or an old one is still
     /// needed.
     #[error("{0}")]

@@ -15,7 +15,7 @@ mod stored;
 mod subject_keys;
 
 pub use error::KeyError;
-pub use master_keys::MasterKeys;
+pub use master_keys::{MasterKeys, MasterKeysLock};
 pub use sealed_store::SealedStore;
 pub use stored::{erased_person, person_in_clear, sealed_person, sealed_sample};
 pub use subject_keys::{Comparison, Copied, Erasures, KeyCount, Rewrapped, SubjectKeys, erased_people};

@@ -3,7 +3,9 @@
 //! the system runs.
 
 use std::{
-    fmt, fs, io,
+    fmt,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -11,7 +13,6 @@ use std::{
 
 use ring::digest;
 use runtime::{BlockingCalls, private_files};
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -19,10 +20,8 @@ use crate::{
     data_key::{KEY_BYTES, Key, generate},
 };
 
-/// The pause between two reads of the file because of an unknown key.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a read of the file is waited for. Whoever registers waits for it.
-const READ_WITHIN: Duration = Duration::from_secs(1);
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
 /// How old the first key of the file must be before the others are removed: longer than a process that has read the
 /// old file may take to write what it wrapped.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -42,14 +41,13 @@ pub struct MasterKeys {
     /// The origin of the keys, for messages.
     place: String,
     reads: BlockingCalls,
-    known: Mutex<Known>,
+    known: Mutex<Arc<Vec<MasterKey>>>,
 }
 
+/// The right to change the file of the master keys. Only one process has it at a time; it ends when this value is
+/// dropped, also by `kill -9`.
 #[derive(Debug)]
-struct Known {
-    keys: Arc<Vec<MasterKey>>,
-    looked: Instant,
-}
+pub struct MasterKeysLock(#[expect(dead_code, reason = "held, not read")] Option<File>);
 
 impl MasterKeys {
     /// No keys, for a database without wrapped keys: only destroyed keys can be looked up.
@@ -58,11 +56,8 @@ impl MasterKeys {
         Self {
             file: None,
             place: "none".to_owned(),
-            reads: BlockingCalls::new(1, READ_WITHIN),
-            known: Mutex::new(Known {
-                keys: Arc::default(),
-                looked: Instant::now(),
-            }),
+            reads: BlockingCalls::new(1, READ_TIMEOUT),
+            known: Mutex::new(Arc::default()),
         }
     }
 
@@ -111,11 +106,8 @@ impl MasterKeys {
         Ok(Self {
             file,
             place,
-            reads: BlockingCalls::new(1, READ_WITHIN),
-            known: Mutex::new(Known {
-                keys: Arc::new(keys),
-                looked: Instant::now(),
-            }),
+            reads: BlockingCalls::new(1, READ_TIMEOUT),
+            known: Mutex::new(Arc::new(keys)),
         })
     }
 
@@ -133,33 +125,53 @@ impl MasterKeys {
 
     /// All of them, the one that wraps first.
     pub(crate) fn known(&self) -> Arc<Vec<MasterKey>> {
-        Arc::clone(&self.lock().keys)
+        Arc::clone(&self.lock())
     }
 
     /// Reads the file again, so that a new first key is used from now on. Without a file, or when it cannot be read in
     /// time, nothing changes.
     pub(crate) async fn renewed(&self) -> Arc<Vec<MasterKey>> {
-        if let Some(path) = self.file.clone() {
-            let read = self.reads.run(move || read(&path)).await;
-            match read.map(|text| text.ok().and_then(|text| parse(&text))) {
-                Ok(Some(keys)) => {
-                    let mut known = self.lock();
-                    known.keys = Arc::new(keys);
-                    known.looked = Instant::now();
-                }
-                _ => tracing::warn!(place = self.place, "the master keys cannot be read again"),
-            }
+        if let Err(error) = self.read_again().await {
+            tracing::warn!(%error, place = self.place, "the master keys cannot be read again");
         }
         self.known()
     }
 
-    /// All keys, read again if `id` is not among them and they were not just read.
-    pub(crate) async fn with(&self, id: &str) -> Arc<Vec<MasterKey>> {
-        let known = self.known();
-        if known.iter().any(|key| key.id == id) || self.lock().looked.elapsed() < LOOK_AGAIN {
-            return known;
+    /// Locks the file of the master keys against other commands that change it, then reads the keys again.
+    ///
+    /// # Errors
+    /// When another command changes the keys now, or the file cannot be read.
+    pub async fn lock_file(&self) -> Result<MasterKeysLock, KeyError> {
+        let Some(path) = &self.file else {
+            return Ok(MasterKeysLock(None));
+        };
+        let lock_path = path.with_added_extension("lock");
+        let lock = match private_files::open_locked(&lock_path) {
+            Ok(Some(file)) => Some(file),
+            Ok(None) => return Err(KeyError::InUse(path.display().to_string())),
+            // In this directory nobody of this process can change the keys, either.
+            Err(error) if is_read_only(&error) => None,
+            Err(source) => return Err(file_error(&lock_path, source)),
+        };
+        self.read_again().await?;
+        Ok(MasterKeysLock(lock))
+    }
+
+    /// Reads the file again, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be read in time.
+    pub(crate) async fn read_again(&self) -> Result<Arc<Vec<MasterKey>>, KeyError> {
+        if let Some(path) = self.file.clone() {
+            let failed = {
+                let path = path.clone();
+                move |_| file_error(&path, io::ErrorKind::TimedOut.into())
+            };
+            let text = self.reads.run(move || read(&path)).await.map_err(failed)??;
+            let keys = parse(&text).ok_or_else(|| KeyError::Malformed(self.place.clone()))?;
+            *self.lock() = Arc::new(keys);
         }
-        self.renewed().await
+        Ok(self.known())
     }
 
     /// Adds a new key at the beginning of the file, durably. `None` without a file: then the operator changes the
@@ -167,42 +179,53 @@ impl MasterKeys {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub async fn add(&self) -> Result<Option<String>, KeyError> {
+    pub async fn add(&self, _lock: &MasterKeysLock) -> Result<Option<String>, KeyError> {
         let Some(path) = &self.file else {
             return Ok(None);
         };
         let text = read(path)?;
         let new = Zeroizing::new(format!("{}{}", *line(&generate()), text.trim_start()));
         private_files::replace(path, new.as_bytes()).map_err(|source| file_error(path, source))?;
-        Ok(self.renewed().await.first().map(|key| key.id.clone()))
+        Ok(self.read_again().await?.first().map(|key| key.id.clone()))
     }
 
-    /// Removes every key but the first from the file. Without a file it does nothing.
+    /// Checks that the file has been as it is for so long that other processes use its first key.
     ///
     /// # Errors
-    /// When the first key is so new that other processes may not use it yet, or the file cannot be written.
-    pub async fn forget_old(&self) -> Result<(), KeyError> {
+    /// When it has not.
+    pub(crate) fn require_settled(&self) -> Result<(), KeyError> {
         let Some(path) = &self.file else {
             return Ok(());
         };
-        let failed = |source| file_error(path, source);
         let age = fs::metadata(path)
             .and_then(|metadata| metadata.modified())
-            .map_err(failed)?;
+            .map_err(|source| file_error(path, source))?;
         if age.elapsed().is_ok_and(|age| age < SETTLED) {
             return Err(KeyError::NotRetired(format!(
                 "{} has changed within the last minute: wait until every process has seen it",
                 path.display()
             )));
         }
+        Ok(())
+    }
+
+    /// Removes every key but the first from the file. Without a file it does nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) async fn forget_old(&self, _lock: &MasterKeysLock) -> Result<(), KeyError> {
+        let Some(path) = &self.file else {
+            return Ok(());
+        };
         let text = read(path)?;
         let first = text.split_whitespace().next().unwrap_or_default();
-        private_files::replace(path, Zeroizing::new(format!("{first}\n")).as_bytes()).map_err(failed)?;
+        private_files::replace(path, Zeroizing::new(format!("{first}\n")).as_bytes())
+            .map_err(|source| file_error(path, source))?;
         self.renewed().await;
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Arc<Vec<MasterKey>>> {
         // It is written as a whole, so a poisoned lock can be used.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -227,6 +250,14 @@ fn parse(text: &str) -> Option<Vec<MasterKey>> {
 
 fn line(key: &[u8; KEY_BYTES]) -> Zeroizing<String> {
     Zeroizing::new(format!("{}\n", hex::encode(key)))
+}
+
+/// Whether this process may not create a file where it tried to.
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+    )
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>, KeyError> {

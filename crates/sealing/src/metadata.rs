@@ -14,8 +14,8 @@ use crate::{
 /// The prefix of an encrypted text.
 const PREFIX: &str = "sealed:";
 /// The most bytes of a text that are kept: more than the API accepts, and few enough to fit when encrypted.
-const MOST_BYTES: usize = 264;
-const MOST_BYTES_OF_CORRELATION_ID: usize = 128;
+const MAX_BYTES: usize = 264;
+const MAX_BYTES_OF_CORRELATION_ID: usize = 128;
 
 /// Whether any text must be encrypted.
 pub(crate) fn needs_sealing(metadata: &Metadata) -> bool {
@@ -78,8 +78,8 @@ fn sealed(part: &str, text: &str, place: &[u8], key: &Key) -> Result<String, Key
 /// The part of a text that is kept when it is encrypted.
 fn kept<'a>(part: &str, text: &'a str) -> &'a str {
     let most = match part {
-        "correlation_id" => MOST_BYTES_OF_CORRELATION_ID,
-        _ => MOST_BYTES,
+        "correlation_id" => MAX_BYTES_OF_CORRELATION_ID,
+        _ => MAX_BYTES,
     };
     &text[..text.floor_char_boundary(most)]
 }

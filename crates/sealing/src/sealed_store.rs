@@ -28,11 +28,15 @@ use crate::{
 /// The pauses between attempts to decrypt a page of a subscription.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
+/// The most events of an account that are read at once.
+const ACCOUNT_PAGE: usize = 100;
+
 /// Encrypts events that are appended to the store inside, and decrypts those that are read from it.
 /// [`EventStore::stored_page`] returns records as they are stored, encrypted.
 ///
 /// While the keys are unavailable, appending and reading personal events fail as if the log were unavailable. A
-/// record that cannot be decrypted is an unreadable record; if the key of its person is damaged or lost, the record
+/// record that cannot be decrypted is an unreadable record; if the key of its person is damaged, lost, or wrapped
+/// by a master key that this process does not have, the record
 /// is available with placeholders ([`Unreadable::impersonal`]).
 #[derive(Clone)]
 pub struct SealedStore {
@@ -128,13 +132,24 @@ impl SealedStore {
         Ok(keys)
     }
 
-    /// Whether there are encrypted events about `subject` in the log.
+    /// Whether there are encrypted events about `subject` in the log. An account of an earlier release begins with
+    /// plain ones, so the whole account is read.
     async fn has_sealed_events(&self, subject: UserId) -> Result<bool, KeyError> {
         let account = StreamName::account(subject);
-        let first = self.inner.stream_page(&account, 0, 1).await?;
         // It is unknown whether a dropped payload was encrypted.
         let may_be_sealed = |event: &RecordedEvent| is_sealed(event) || event.is_dropped();
-        Ok(first.entries.iter().flatten().any(may_be_sealed))
+        let mut after = 0;
+        loop {
+            let page = self.inner.stream_page(&account, after, ACCOUNT_PAGE).await?;
+            if page.entries.iter().flatten().any(may_be_sealed) {
+                return Ok(true);
+            }
+            after = match page.entries.last() {
+                Some(Ok(event)) if page.more => event.version,
+                Some(Err(unreadable)) if page.more => unreadable.version,
+                _ => return Ok(false),
+            };
+        }
     }
 }
 
@@ -190,14 +205,19 @@ fn open_one(
             return open_with(event, Some(key)).map_err(|reason| (reason, None));
         }
         Some(SubjectKey::Destroyed) => return open_with(event, None).map_err(|reason| (reason, None)),
-        Some(SubjectKey::Damaged) => "the key of its person is damaged: restore it from a backup of the keys",
-        None => "the key of its person is missing: restore the keys from a backup",
+        Some(SubjectKey::Damaged) => {
+            "the key of its person is damaged: restore it from a backup of the keys".to_owned()
+        }
+        Some(SubjectKey::OtherMasterKey { id, place }) => {
+            format!("the key of its person is wrapped by the master key {id}, which is not in {place}")
+        }
+        None => "the key of its person is missing: restore the keys from a backup".to_owned(),
     };
     let mut impersonal = event.clone();
     let impersonal = open_with(&mut impersonal, None)
         .ok()
         .map(|()| Box::new(impersonal));
-    Err((reason.to_owned(), impersonal))
+    Err((reason, impersonal))
 }
 
 /// Decrypts an event in place, or uses placeholders if its key was destroyed.

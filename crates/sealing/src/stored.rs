@@ -13,7 +13,7 @@ use crate::{
     subject_keys::{SubjectKey, sealing_key},
 };
 
-/// The person whom this event erases.
+/// The person that this event erases.
 #[must_use]
 pub fn erased_person(event: &StoredEvent) -> Option<UserId> {
     match StreamName::raw(&*event.stream).kind() {
@@ -30,7 +30,7 @@ pub fn sealed_person(event: &StoredEvent) -> Option<UserId> {
     is_sealed.then_some(metadata.subject)
 }
 
-/// The person about whom this event has personal data in clear.
+/// The person whose personal data this event has in clear.
 ///
 /// # Errors
 /// A sentence, when this build cannot read enough of the event.
@@ -92,7 +92,7 @@ impl SubjectKeys {
         let key = match self.of(&[person].into()).await?.remove(&person) {
             Some(SubjectKey::Live(key)) => Some(key),
             Some(SubjectKey::Destroyed) => None,
-            Some(SubjectKey::Damaged) | None => return Ok(false),
+            Some(SubjectKey::Damaged | SubjectKey::OtherMasterKey { .. }) | None => return Ok(false),
         };
         let same_payload = match (&*original.encoding, &*copy.encoding) {
             ("json", "sealed") => {

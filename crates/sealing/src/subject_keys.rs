@@ -5,6 +5,7 @@ mod comparison;
 mod copying;
 mod followed_erasures;
 mod key_metrics;
+mod key_states;
 mod master_key_registry;
 mod rewrapping;
 
@@ -15,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use database::{Database, Dialect, Row, Value, list_parameter};
+use database::{Database, DatabaseError, Dialect, Row, Value, list_parameter};
 use events::UserId;
 use moka::sync::Cache;
 use runtime::Clock;
@@ -25,6 +26,7 @@ pub use comparison::{Comparison, erased_people};
 pub use copying::Copied;
 pub use followed_erasures::Erasures;
 use key_metrics::Counters;
+pub use key_states::KeyCount;
 pub use rewrapping::Rewrapped;
 
 use crate::{
@@ -33,15 +35,15 @@ use crate::{
 };
 
 /// The most keys in the cache; each takes about a hundred bytes.
-const CACHED: u64 = 20_000;
+const CACHE_CAPACITY: u64 = 20_000;
 /// How long a key stays in the cache. For this long a key that another process has destroyed may still be used.
-const CACHED_FOR: Duration = Duration::from_secs(3);
+const CACHE_TTL: Duration = Duration::from_secs(3);
 /// The most keys in one statement.
-const AT_ONCE: usize = 500;
-/// How often it is tried to empty the -wal while somebody reads from it. During a try nobody can make a key.
-const TRIES: u32 = 20;
-/// The pause after a try, in which others can write.
-const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+const KEYS_PER_STATEMENT: usize = 500;
+/// The most attempts to empty the -wal while somebody reads from it. Nobody can make a key during an attempt.
+const MAX_ATTEMPTS: u32 = 20;
+/// The pause after an attempt, in which others can write.
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The state of a person's key.
 #[derive(Debug, Clone)]
@@ -52,6 +54,13 @@ pub(crate) enum SubjectKey {
     Destroyed,
     /// It exists but cannot be decrypted.
     Damaged,
+    /// It is wrapped by a master key that this process does not have.
+    OtherMasterKey {
+        /// The id of the master key.
+        id: String,
+        /// Where the master keys of this process come from.
+        place: String,
+    },
 }
 
 /// The key that encrypts events about `subject`.
@@ -64,17 +73,12 @@ pub(crate) fn sealing_key(keys: &HashMap<UserId, SubjectKey>, subject: UserId) -
             Ok(Arc::new(key))
         }
         Some(SubjectKey::Damaged) => Err(KeyError::Damaged(subject)),
+        Some(SubjectKey::OtherMasterKey { id, place }) => Err(KeyError::OtherMasterKey {
+            id: id.clone(),
+            place: place.clone(),
+        }),
         None => Err(KeyError::Lost(subject)),
     }
-}
-
-/// The number of people with a key.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct KeyCount {
-    /// People whose key exists.
-    pub held: u64,
-    /// People whose key was destroyed.
-    pub destroyed: u64,
 }
 
 /// The keys of people. Cheap to clone.
@@ -95,15 +99,15 @@ impl SubjectKeys {
     /// Opens the keys in `database`, which has the current [`database::Schema::SubjectKeys`].
     ///
     /// # Errors
-    /// When the database does not answer, or its keys are wrapped by none of `master_keys`.
+    /// When the database does not answer, or a key is wrapped by none of `master_keys`.
     pub async fn open(
         database: Database,
         master_keys: MasterKeys,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, KeyError> {
         let cache = Cache::builder()
-            .max_capacity(CACHED)
-            .time_to_live(CACHED_FOR)
+            .max_capacity(CACHE_CAPACITY)
+            .time_to_live(CACHE_TTL)
             .build();
         let keys = Self(Arc::new(Inner {
             database,
@@ -122,17 +126,6 @@ impl SubjectKeys {
         self.0.counters.report_lost(subject);
     }
 
-    /// Whether `database` is empty: no key was ever created or destroyed.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub async fn are_none(database: &Database) -> Result<bool, KeyError> {
-        let row = database
-            .fetch_optional("SELECT subject FROM data_keys LIMIT 1", &[])
-            .await?;
-        Ok(row.is_none() && !Self::are_in_use(database).await?)
-    }
-
     /// Destroys the key of `subject` for good, and prevents that one is created. Data encrypted under it cannot be
     /// decrypted any more: at once in this process, within three seconds in others. Can be repeated.
     ///
@@ -146,7 +139,7 @@ impl SubjectKeys {
              WHERE data_keys.destroyed_at IS NULL OR data_keys.wrapped IS NOT NULL";
         let now = self.0.clock.now().as_micros();
         let database = &self.0.database;
-        // It stays true if this is broken off.
+        // It stays true if this is interrupted.
         let mut may_linger = self.0.may_linger.lock().await;
         let lingered = std::mem::replace(&mut *may_linger, true);
         let destroyed = database.execute(SQL, &[subject.0.into(), now.into()]).await?;
@@ -157,59 +150,6 @@ impl SubjectKeys {
         }
         *may_linger = false;
         Ok(())
-    }
-
-    /// The `subjects` who never had a key here.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn lacking(&self, subjects: &BTreeSet<UserId>) -> Result<BTreeSet<UserId>, KeyError> {
-        let keys = self.of(subjects).await?;
-        let lacks = |subject: &UserId| !keys.contains_key(subject);
-        Ok(subjects.iter().copied().filter(lacks).collect())
-    }
-
-    /// The `subjects` whose keys are destroyed.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn destroyed(&self, subjects: &BTreeSet<UserId>) -> Result<BTreeSet<UserId>, KeyError> {
-        let mut keys = self.of(subjects).await?;
-        keys.retain(|_, key| matches!(key, SubjectKey::Destroyed));
-        Ok(keys.into_keys().collect())
-    }
-
-    /// Whether keys can be made now. For readiness.
-    ///
-    /// # Errors
-    /// When the database does not accept them.
-    pub async fn can_make(&self) -> Result<(), KeyError> {
-        Ok(self.0.database.can_write_to("data_keys").await?)
-    }
-
-    /// Whether the key of `subject` was destroyed.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn is_destroyed(&self, subject: UserId) -> Result<bool, KeyError> {
-        let keys = self.of(&BTreeSet::from([subject])).await?;
-        Ok(matches!(keys.get(&subject), Some(SubjectKey::Destroyed)))
-    }
-
-    /// How many keys there are, and how many were destroyed.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn count(&self) -> Result<KeyCount, KeyError> {
-        let sql = "SELECT COUNT(*) AS rows, COUNT(destroyed_at) AS destroyed FROM data_keys";
-        let Some(row) = self.0.database.fetch_optional(sql, &[]).await? else {
-            return Ok(KeyCount::default());
-        };
-        let (rows, destroyed) = (row.unsigned("rows")?, row.unsigned("destroyed")?);
-        Ok(KeyCount {
-            held: rows.saturating_sub(destroyed),
-            destroyed,
-        })
     }
 
     /// The keys of `subjects`, as far as there are any.
@@ -227,7 +167,7 @@ impl SubjectKeys {
                 None => unknown.push(*subject),
             }
         }
-        for some in unknown.chunks(AT_ONCE) {
+        for some in unknown.chunks(KEYS_PER_STATEMENT) {
             for (subject, key) in self.load(some).await? {
                 self.0.cache.insert(subject, key.clone());
                 found.insert(subject, key);
@@ -239,7 +179,7 @@ impl SubjectKeys {
     /// Creates keys for `subjects`, who had none a moment ago.
     pub(crate) async fn new_for(&self, subjects: &[UserId]) -> Result<HashMap<UserId, SubjectKey>, KeyError> {
         let mut found = HashMap::with_capacity(subjects.len());
-        for some in subjects.chunks(AT_ONCE) {
+        for some in subjects.chunks(KEYS_PER_STATEMENT) {
             self.make(some).await?;
             // Another process may have created or destroyed one meanwhile.
             for (subject, key) in self.load(some).await? {
@@ -257,21 +197,57 @@ impl SubjectKeys {
         );
         let subjects = list_parameter(subjects.iter().map(UserId::to_string));
         let rows = self.0.database.fetch_all(&sql, &[subjects]).await?;
-        let mut keys = Vec::with_capacity(rows.len());
-        for row in rows {
-            keys.push(self.read(&row).await?);
-        }
-        Ok(keys)
+        let elsewhere = self.other_master_keys(&rows).await?;
+        rows.iter().map(|row| self.read(row, &elsewhere)).collect()
     }
 
-    /// Reads a row of subject, master key, wrapped key and when that was destroyed.
-    async fn read(&self, row: &Row) -> Result<(UserId, SubjectKey), KeyError> {
+    /// The registered master keys that wrap keys of `rows` and that this process does not have. Whoever wraps with a
+    /// key puts it into the file before, so the file is read again.
+    async fn other_master_keys(&self, rows: &[Row]) -> Result<BTreeSet<String>, KeyError> {
+        let mut others = BTreeSet::new();
+        for row in rows {
+            others.extend(row.optional_text(1).ok().flatten());
+        }
+        let ours = self.0.master_keys.ids();
+        others.retain(|id| !ours.contains(id));
+        if others.is_empty() {
+            return Ok(others);
+        }
+        // A name that no master key ever had means that only this row is damaged.
+        let registered = self.registered().await?;
+        others.retain(|id| registered.contains(id));
+        if !others.is_empty() {
+            self.0.master_keys.read_again().await?;
+            let ours = self.0.master_keys.ids();
+            others.retain(|id| !ours.contains(id));
+        }
+        Ok(others)
+    }
+
+    /// Reads a row of subject, master key, wrapped key and when that was destroyed. This process does not have the
+    /// master keys `elsewhere`.
+    fn read(&self, row: &Row, elsewhere: &BTreeSet<String>) -> Result<(UserId, SubjectKey), KeyError> {
         let subject = UserId(row.uuid(0)?);
-        if row.optional_integer(3)?.is_some() {
+        // Columns of SQLite may hold values of any type.
+        let columns = || -> Result<_, DatabaseError> {
+            Ok((
+                row.optional_integer(3)?,
+                row.optional_text(1)?,
+                row.optional_bytes(2)?,
+            ))
+        };
+        let (destroyed_at, master_key, wrapped) = columns().unwrap_or_default();
+        if destroyed_at.is_some() {
             return Ok((subject, SubjectKey::Destroyed));
         }
-        let unwrapped = match (row.optional_text(1)?, row.optional_bytes(2)?) {
-            (Some(id), Some(wrapped)) => self.unwrap(subject, id, &wrapped).await?,
+        let unwrapped = match (master_key, wrapped) {
+            (Some(id), Some(_)) if elsewhere.contains(&id) => {
+                let error = self.other_master_key(id.clone());
+                tracing::error!(account.id = %subject, %error, "the key of a person cannot be decrypted here");
+                let place = self.0.master_keys.place().to_owned();
+                return Ok((subject, SubjectKey::OtherMasterKey { id, place }));
+            }
+            (Some(id), Some(wrapped)) => self.unwrap(subject, &id, &wrapped),
             _ => None,
         };
         let Some(key) = unwrapped else {
@@ -282,41 +258,39 @@ impl SubjectKeys {
     }
 
     /// Decrypts the key of `subject`, which the master key `master` has wrapped; `None` when that fails.
-    async fn unwrap(&self, subject: UserId, master: String, wrapped: &[u8]) -> Result<Option<Key>, KeyError> {
-        let master_keys = self.0.master_keys.with(&master).await;
-        let Some(master_key) = master_keys.iter().find(|key| key.id == master) else {
-            // A name that no master key ever had means that only this row is damaged.
-            return match self.registered().await?.contains(&master) {
-                true => Err(self.other_master_key(master)),
-                false => Ok(None),
-            };
-        };
-        let opened = master_key.key.open(subject.0.as_bytes(), wrapped);
-        Ok(opened.and_then(|bytes| Key::new(&bytes)))
+    fn unwrap(&self, subject: UserId, master: &str, wrapped: &[u8]) -> Option<Key> {
+        let master_keys = self.0.master_keys.known();
+        let master_key = master_keys.iter().find(|key| key.id == master)?;
+        let bytes = master_key.key.open(subject.0.as_bytes(), wrapped)?;
+        Key::new(&bytes)
     }
 
     /// Creates keys for the `subjects` who have none and never had one.
     async fn make(&self, subjects: &[UserId]) -> Result<(), KeyError> {
         let now = self.0.clock.now().as_micros();
         let master_keys = self.0.master_keys.renewed().await;
-        let Some(master_key) = master_keys.first() else {
-            return Err(KeyError::Missing(self.0.master_keys.place().to_owned()));
-        };
-        self.register(&master_key.id).await?;
-        let mut places = Vec::with_capacity(subjects.len());
+        let master_key = self.wrapping_key(&master_keys).await?;
+        let mut new = Vec::with_capacity(subjects.len());
         let mut values: Vec<Value> = vec![master_key.id.as_str().into(), now.into()];
         for subject in subjects {
             let wrapped = master_key.key.seal(subject.0.as_bytes(), generate().as_slice())?;
             let next = values.len() + 1;
-            places.push(format!("(${}, $1, ${}, $2)", next, next + 1));
+            new.push(format!("(${}, ${})", next, next + 1));
             values.push(subject.0.into());
             values.push(wrapped.into());
         }
+        // The master key may be retired at this moment.
         let sql = format!(
-            "INSERT INTO data_keys (subject, master_key, wrapped, created_at) VALUES {} ON CONFLICT (subject) DO NOTHING",
-            places.join(", ")
+            "WITH new (subject, wrapped) AS (VALUES {})
+             INSERT INTO data_keys (subject, master_key, wrapped, created_at)
+             SELECT subject, $1, wrapped, $2 FROM new WHERE EXISTS (SELECT 1 FROM master_keys WHERE id = $1)
+             ON CONFLICT (subject) DO NOTHING",
+            new.join(", ")
         );
         let made = self.0.database.execute(&sql, &values).await?;
+        if made == 0 {
+            self.require_registered(&master_key.id).await?;
+        }
         self.0.counters.made.inc_by(made);
         Ok(())
     }
@@ -324,11 +298,11 @@ impl SubjectKeys {
     /// Makes SQLite overwrite deleted data in the file, and empty its -wal. PostgreSQL does this later: until then
     /// the old data is wrapped, and its backups are kept separately.
     async fn empty_the_write_ahead_log(&self) -> Result<(), KeyError> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             if self.0.database.empty_wal().await? {
                 return Ok(());
             }
-            sleep(BETWEEN_TRIES).await;
+            sleep(ATTEMPT_INTERVAL).await;
         }
         Err(KeyError::Lingers)
     }

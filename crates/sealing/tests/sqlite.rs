@@ -16,6 +16,7 @@ mod arbitrary;
 #[path = "../../event-store/tests/conformance/mod.rs"]
 mod conformance;
 mod properties;
+mod rotation;
 mod suite;
 
 use std::sync::Arc;

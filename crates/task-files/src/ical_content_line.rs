@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// The most bytes of a line, without its line break.
-const MOST_BYTES: usize = 75;
+const MAX_BYTES: usize = 75;
 
 /// A line of content: a property with its parameters and its value, which is still escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) fn folded(line: &str) -> String {
     let mut folded = String::with_capacity(line.len() + line.len() / 40 + 2);
     let mut bytes = 0;
     for character in line.chars() {
-        if bytes + character.len_utf8() > MOST_BYTES {
+        if bytes + character.len_utf8() > MAX_BYTES {
             folded.push_str("\r\n ");
             bytes = 1;
         }
@@ -122,7 +122,7 @@ mod tests {
         #[test]
         fn what_was_folded_and_escaped_comes_back(text in "\\PC{0,300}") {
             let folded = folded(&format!("SUMMARY:{}", escaped(&text)));
-            prop_assert!(folded.lines().all(|line| line.len() <= MOST_BYTES));
+            prop_assert!(folded.lines().all(|line| line.len() <= MAX_BYTES));
             let lines = unfolded(folded.as_bytes());
             prop_assert_eq!(lines.len(), 1);
             let property = Property::parse(&lines[0].1).unwrap();

@@ -6,15 +6,27 @@ use tokio::time::{Instant, sleep};
 
 /// The time limit of a test's wait.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// The longest pause between two looks.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Waits until `condition` holds, which `what` describes.
 ///
 /// # Panics
 /// When it does not hold within 30 seconds.
-pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
+pub async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
+    until(what, DEADLINE, condition).await;
+}
+
+/// Waits until `condition` holds, which `what` describes.
+///
+/// # Panics
+/// When it does not hold within `limit`.
+pub async fn until<F: AsyncFnMut() -> bool>(what: &str, limit: Duration, mut condition: F) {
+    let deadline = Instant::now() + limit;
+    let mut pause = Duration::from_millis(5);
     while !condition().await {
-        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
-        sleep(Duration::from_millis(5)).await;
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        sleep(pause).await;
+        pause = LONGEST_PAUSE.min(pause * 2);
     }
 }

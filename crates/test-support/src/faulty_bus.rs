@@ -29,6 +29,8 @@ pub struct FaultyBus {
     pub stuck_partition: Mutex<Option<u16>>,
     /// Requests to this queue are never answered.
     pub silent_queue: Mutex<Option<&'static str>>,
+    /// So long the process stands still while the next request to this queue is answered.
+    pub standstill: Mutex<Option<(&'static str, Duration)>>,
     /// Requests to this queue panic, as with a bug in the bus.
     pub panicking_queue: Mutex<Option<&'static str>>,
     /// This many calls of `listen` fail.
@@ -58,6 +60,7 @@ impl FaultyBus {
             refused_position: AtomicU64::new(0),
             stuck_partition: Mutex::default(),
             silent_queue: Mutex::default(),
+            standstill: Mutex::default(),
             panicking_queue: Mutex::default(),
             listens_to_refuse: AtomicUsize::new(0),
             gaps: Arc::new(Semaphore::new(0)),
@@ -133,7 +136,16 @@ impl Bus for FaultyBus {
         }
         let panics = *self.panicking_queue.lock().unwrap() == Some(queue);
         assert!(!panics, "a bug in the bus");
-        self.inner.request(queue, request, deadline).await
+        let reply = self.inner.request(queue, request, deadline).await;
+        let standstill = self
+            .standstill
+            .lock()
+            .unwrap()
+            .take_if(|(name, _)| *name == queue);
+        if let Some((_, standstill)) = standstill {
+            std::thread::sleep(standstill);
+        }
+        reply
     }
 
     async fn serve(

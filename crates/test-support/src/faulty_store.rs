@@ -14,7 +14,7 @@ use event_store::{
     UnfinishedImport,
 };
 use events::{EventDigest, EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName};
-use futures::stream::BoxStream;
+use futures::{StreamExt as _, stream::BoxStream};
 use tokio::sync::{RwLock, oneshot};
 
 /// A store over another, with a switch for each fault.
@@ -22,14 +22,18 @@ pub struct FaultyStore {
     inner: Arc<dyn EventStore>,
     /// Whether every call fails.
     pub down: AtomicBool,
+    /// Whether subscriptions bring nothing.
+    pub subscriptions_hang: Arc<AtomicBool>,
     /// Whether reads of streams never end.
     pub hangs: AtomicBool,
-    /// Pages of this stream never come.
-    pub silent: Mutex<Option<StreamName>>,
+    /// Pages of these streams never come.
+    pub silent: Mutex<Vec<StreamName>>,
     /// While somebody holds this for writing, reads of streams wait.
     pub reading: RwLock<()>,
     /// How long a page of the log takes.
     pub page_takes: Mutex<Duration>,
+    /// How long a page of a stream takes.
+    pub stream_page_takes: Mutex<Duration>,
     /// Whether appends to accounts fail, as after a crash that follows a claim.
     pub accounts: AtomicBool,
     /// Whether appends to sessions fail.
@@ -44,6 +48,8 @@ pub struct FaultyStore {
     pub hang_next_answer: AtomicBool,
     /// The next append works, but its answer and that of the next read of a stream are lost.
     pub lose_next_answer: AtomicBool,
+    /// The same of the next append to a session.
+    pub lose_next_session_answer: AtomicBool,
     lose_next_read: AtomicBool,
     /// Appends work, but their answers are lost.
     pub lose_answers: AtomicBool,
@@ -71,10 +77,12 @@ impl FaultyStore {
         Arc::new(Self {
             inner,
             down: AtomicBool::new(false),
+            subscriptions_hang: Arc::default(),
             hangs: AtomicBool::new(false),
             silent: Mutex::default(),
             reading: RwLock::new(()),
             page_takes: Mutex::default(),
+            stream_page_takes: Mutex::default(),
             accounts: AtomicBool::new(false),
             sessions: AtomicBool::new(false),
             appends_left: AtomicUsize::new(usize::MAX),
@@ -82,6 +90,7 @@ impl FaultyStore {
             hold_next_answer: Mutex::new(None),
             hang_next_answer: AtomicBool::new(false),
             lose_next_answer: AtomicBool::new(false),
+            lose_next_session_answer: AtomicBool::new(false),
             lose_next_read: AtomicBool::new(false),
             lose_answers: AtomicBool::new(false),
             most_imported_bytes: AtomicUsize::new(usize::MAX),
@@ -152,7 +161,10 @@ impl EventStore for FaultyStore {
         if self.hang_next_answer.swap(false, Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        if self.lose_next_answer.swap(false, Ordering::SeqCst) {
+        let is_of_session = stream.as_str().starts_with("session-");
+        if self.lose_next_answer.swap(false, Ordering::SeqCst)
+            || (is_of_session && self.lose_next_session_answer.swap(false, Ordering::SeqCst))
+        {
             self.lose_next_read.store(true, Ordering::SeqCst);
             return Err(StoreError::unavailable("the answer was lost"));
         }
@@ -203,9 +215,11 @@ impl EventStore for FaultyStore {
         if self.lose_next_read.swap(false, Ordering::SeqCst) {
             return Err(StoreError::unavailable("the answer was lost"));
         }
-        if self.silent.lock().unwrap().as_ref() == Some(stream) {
+        if self.silent.lock().unwrap().contains(stream) {
             std::future::pending::<()>().await;
         }
+        let page_takes = *self.stream_page_takes.lock().unwrap();
+        tokio::time::sleep(page_takes).await;
         let page = self.inner.stream_page(stream, after_version, limit).await?;
         self.events_read.fetch_add(page.entries.len(), Ordering::SeqCst);
         Ok(page)
@@ -242,6 +256,18 @@ impl EventStore for FaultyStore {
     }
 
     fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {
-        self.inner.subscribe(after)
+        let hangs = Arc::clone(&self.subscriptions_hang);
+        let pages = self.inner.subscribe(after);
+        pages
+            .then(move |page| {
+                let hangs = Arc::clone(&hangs);
+                async move {
+                    while hangs.load(Ordering::SeqCst) {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    page
+                }
+            })
+            .boxed()
     }
 }

@@ -1,5 +1,5 @@
-//! What the tests of several crates need: databases of their own, a clock, a store and a bus that fail, waiting for a condition.
-//! Only tests depend on it, so it may panic.
+//! What the tests of several crates need: databases of their own, a clock, a store and a bus that fail, waiting for a
+//! condition. Only tests depend on it, so it may panic.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,15 +11,21 @@ mod clock;
 mod eventually;
 mod faulty_bus;
 mod faulty_store;
+mod named_pipe;
+mod servers;
 mod subject_keys;
 mod test_database;
 mod test_storage;
+mod totp;
 
 pub use authority::{Authority, Issued};
 pub use clock::TestClock;
-pub use eventually::eventually;
+pub use eventually::{eventually, until};
 pub use faulty_bus::FaultyBus;
 pub use faulty_store::{Cost, FaultyStore};
+pub use named_pipe::{make_pipe, open_pipe};
+pub use servers::{amqp_url, postgres_url};
 pub use subject_keys::subject_keys;
 pub use test_database::TestDatabase;
 pub use test_storage::{Footing, TestStorage};
+pub use totp::totp_code;

@@ -3,8 +3,9 @@
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use url::Url;
 
-/// A database on the server that `DATABASE_URL` names, or postgres@127.0.0.1:5432 without a password. It is deleted when this
-/// is dropped.
+use crate::servers::postgres_url;
+
+/// A database on the server at [`postgres_url`]. It is deleted when this is dropped.
 #[derive(Debug)]
 pub struct TestDatabase {
     server: Url,
@@ -17,9 +18,7 @@ impl TestDatabase {
     /// # Panics
     /// When there is no server.
     pub async fn create() -> Self {
-        let server = std::env::var("DATABASE_URL")
-            .unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned());
-        let server: Url = server.parse().unwrap();
+        let server: Url = postgres_url().parse().unwrap();
         let name = format!("taskledger_test_{}", runtime::new_id().simple());
         run(&server, &format!("CREATE DATABASE {name}")).await;
         Self { server, name }

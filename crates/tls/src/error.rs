@@ -4,8 +4,8 @@ use std::{io, path::PathBuf};
 
 /// Why files cannot be used for TLS.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum TlsError {
-    /// There is no such file, or it cannot be read.
     #[error("cannot read {path}: {source}", path = .path.display())]
     Unreadable {
         /// The file.
@@ -16,7 +16,6 @@ pub enum TlsError {
     /// Users other than the owner have permissions on the private key.
     #[error(transparent)]
     NotPrivate(io::Error),
-    /// The file has no certificate or no key.
     #[error("{path} holds no {wanted} in PEM form", path = .path.display())]
     Missing {
         /// The file.
@@ -24,7 +23,6 @@ pub enum TlsError {
         /// What it should have.
         wanted: &'static str,
     },
-    /// The content of the file is damaged.
     #[error("{path} is not what it should be: {reason}", path = .path.display())]
     Malformed {
         /// The file.

@@ -1,7 +1,7 @@
 //! TLS by rustls: certificates and keys from files that operators replace while the process runs, and the trusted
 //! authorities. Knows nothing of HTTP and connections.
 //!
-//! `server.rs` has the certificates of servers, `client.rs` the trusted authorities of clients, and `files.rs` reads
+//! `server/` has the certificates of servers, `client.rs` the trusted authorities of clients, and `files.rs` reads
 //! both.
 
 mod client;

@@ -10,21 +10,19 @@ use ed25519_dalek::{
 use sha2::{Digest as _, Sha256};
 
 /// The most signatures of a note that are read. The specification requires at least 16.
-const MOST_SIGNATURES: usize = 64;
+const MAX_SIGNATURES: usize = 64;
 
 /// Why a note is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum NoteError {
-    /// It does not have the format of a note.
     #[error("not a signed note: {0}")]
     Malformed(&'static str),
-    /// It has no signature of a trusted key.
     #[error("the note has no signature of a key that is trusted")]
     Unsigned,
     /// A signature with the name and id of a trusted key is wrong.
     #[error("the signature of {0} is wrong: the note was changed, or somebody else has signed it")]
     WrongSignature(String),
-    /// Not a verifier key.
     #[error("not a verifier key: expected name+hash+key as C2SP signed-note has it")]
     Key,
 }
@@ -322,7 +320,7 @@ impl FromStr for Note {
             return malformed("it does not end with a line of signature");
         };
         let lines: Vec<&str> = lines.split('\n').collect();
-        if lines.len() > MOST_SIGNATURES {
+        if lines.len() > MAX_SIGNATURES {
             return malformed("it has too many signatures");
         }
         let signatures = lines.into_iter().map(str::parse).collect::<Result<_, _>>()?;

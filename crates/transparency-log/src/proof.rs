@@ -10,7 +10,7 @@ use crate::{
     note::{Note, VerifierKey},
     text::{hashes, lines, number},
     tree::{InvalidProof, verify_inclusion},
-    witness::MOST_PROOF_LINES,
+    witness::MAX_PROOF_LINES,
 };
 
 const HEAD: &str = "c2sp.org/tlog-proof@v1\n";
@@ -30,14 +30,12 @@ pub struct InclusionProof {
 
 /// Why a proof is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum ProofError {
-    /// It does not have the format of a proof.
     #[error("not a tlog-proof: {0}")]
     Malformed(&'static str),
-    /// Its checkpoint is invalid.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// It does not prove this leaf.
     #[error("the log of the checkpoint does not have this entry at this place")]
     Inclusion(#[from] InvalidProof),
 }
@@ -91,7 +89,7 @@ impl FromStr for InclusionProof {
             .and_then(number)
             .ok_or(ProofError::Malformed("it does not say at which index"))?;
         let (hashes, checkpoint) = hashes(rest)
-            .filter(|(hashes, _)| hashes.len() <= MOST_PROOF_LINES)
+            .filter(|(hashes, _)| hashes.len() <= MAX_PROOF_LINES)
             .ok_or(ProofError::Malformed("its hashes cannot be read"))?;
         Ok(Self {
             index,

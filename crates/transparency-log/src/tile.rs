@@ -8,7 +8,7 @@ use crate::text::number;
 pub const WIDTH: u64 = 256;
 
 /// The highest level with tiles in a tree of fewer than 2^63 leaves.
-const MOST_LEVEL: u8 = 7;
+const MAX_LEVEL: u8 = 7;
 
 /// The content of a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,7 +113,7 @@ impl Tile {
     /// The highest level at which a tree may have a tile.
     #[must_use]
     pub const fn most_level() -> u8 {
-        MOST_LEVEL
+        MAX_LEVEL
     }
 }
 

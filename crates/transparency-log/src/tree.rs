@@ -30,8 +30,8 @@ pub fn root_of(leaves: &[Hash]) -> Option<Hash> {
     }
 }
 
-/// The subtrees whose roots prove that the leaf `index` is in a tree of `size` leaves, from the leaf up: `PATH` of RFC 9162,
-/// section 2.1.3.1. `None` when the tree has no such leaf.
+/// The subtrees whose roots prove that the leaf `index` is in a tree of `size` leaves, from the leaf up. This is `PATH`
+/// of RFC 9162, section 2.1.3.1. `None` when the tree has no such leaf.
 #[must_use]
 pub fn inclusion_ranges(index: u64, size: u64) -> Option<Vec<Range>> {
     if index >= size {

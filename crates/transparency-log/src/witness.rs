@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The most hashes in a proof, which no proof needs and no witness exceeds.
-pub const MOST_PROOF_LINES: usize = 63;
+pub const MAX_PROOF_LINES: usize = 63;
 
 /// The body of `POST add-checkpoint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl FromStr for AddCheckpoint {
                 "its first line is not `old <size>`",
             ))?;
         let (proof, checkpoint) = hashes(rest)
-            .filter(|(proof, _)| proof.len() <= MOST_PROOF_LINES)
+            .filter(|(proof, _)| proof.len() <= MAX_PROOF_LINES)
             .ok_or(AddCheckpointError::Malformed("its hashes cannot be read"))?;
         Ok(Self {
             old_size,

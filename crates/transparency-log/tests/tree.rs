@@ -9,7 +9,8 @@ use transparency_log::{
     leaf_hash, root_of, verify_consistency, verify_inclusion,
 };
 
-/// The entries of the test vectors of Certificate Transparency, and the roots of the trees of the first 1, 2, … of them.
+/// The entries of the test vectors of Certificate Transparency, and the roots of the trees over the first 1, 2, … of
+/// them.
 const ENTRIES: [&str; 8] = [
     "",
     "00",

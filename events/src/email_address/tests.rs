@@ -76,7 +76,7 @@ fn refuses_what_cannot() {
 }
 
 #[test]
-fn refuses_characters_that_nobody_sees() {
+fn characters_that_nobody_sees_make_no_other_address() {
     for invisible in [
         '\u{ad}',
         '\u{34f}',
@@ -103,15 +103,11 @@ fn refuses_characters_that_nobody_sees() {
         '\u{e0100}',
     ] {
         for text in [
-            format!("z{invisible}@example.org"),
-            format!("z@exam{invisible}ple.org"),
+            format!("{invisible}z{invisible}@example.org "),
+            format!("z@exam{invisible}ple.org{invisible}"),
         ] {
-            assert_eq!(
-                EmailAddress::parse(&text),
-                Err(NotAnAddress::Malformed),
-                "U+{:04X}",
-                u32::from(invisible)
-            );
+            let address = EmailAddress::parse(&text);
+            assert_eq!(address, EmailAddress::parse("z@example.org"), "{text:?}");
         }
     }
 }
@@ -219,7 +215,8 @@ proptest! {
     #[test]
     fn the_canonical_form_is_an_address_that_is_its_own_form(text in "\\PC{0,40}@\\PC{1,40}") {
         if let Ok(address) = EmailAddress::parse(&text) {
-            prop_assert_eq!(address.as_str(), text.trim());
+            let visible = visible(&text);
+            prop_assert_eq!(address.as_str(), visible.trim());
             prop_assert_eq!(address.canonical().matches('@').count(), 1);
             let again = EmailAddress::parse(address.canonical()).map(|again| again.canonical().to_owned());
             prop_assert_eq!(again.as_deref(), Ok(address.canonical()));

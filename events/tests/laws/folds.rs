@@ -1,10 +1,7 @@
 //! Laws of the codec and the folds, for any event in any order.
 
 use crate::arbitrary::{account_event, event, session_event, task_event, timestamp};
-use events::{
-    Account, AccountEvent, Event, Session, SessionEvent, SessionId, Task, TaskEvent, TaskId, Timestamp,
-    UserId,
-};
+use events::{Account, AccountEvent, Aggregate, Event, Session, SessionEvent, Task, TaskEvent, Timestamp};
 use proptest::{collection::vec, prelude::*};
 use uuid::Uuid;
 
@@ -15,24 +12,17 @@ fn history<E: std::fmt::Debug>(
     vec((event, any::<u64>(), timestamp()), 0..24)
 }
 
-fn fold_task(events: &[(TaskEvent, u64, Timestamp)]) -> Option<Task> {
-    let id = TaskId(Uuid::nil());
-    events.iter().fold(None, |state, (event, version, at)| {
-        Task::evolve(state, id, event, *version, *at)
-    })
+fn fold<A: Aggregate<Id: From<Uuid>>>(events: &[(A::Event, u64, Timestamp)]) -> Option<A> {
+    fold_on(None, events)
 }
 
-fn fold_account(events: &[(AccountEvent, u64, Timestamp)]) -> Option<Account> {
-    let id = UserId(Uuid::nil());
-    events.iter().fold(None, |state, (event, version, at)| {
-        Account::evolve(state, id, event, *version, *at)
-    })
-}
-
-fn fold_session(events: &[(SessionEvent, u64, Timestamp)]) -> Option<Session> {
-    let id = SessionId(Uuid::nil());
-    events.iter().fold(None, |state, (event, version, at)| {
-        Session::evolve(state, id, event, *version, *at)
+fn fold_on<A: Aggregate<Id: From<Uuid>>>(
+    state: Option<A>,
+    events: &[(A::Event, u64, Timestamp)],
+) -> Option<A> {
+    let id = Uuid::nil().into();
+    events.iter().fold(state, |state, (event, version, at)| {
+        A::evolve(state, &id, event, *version, *at)
     })
 }
 
@@ -69,11 +59,11 @@ proptest! {
         let purge = history.iter().rposition(|(event, ..)| matches!(event, TaskEvent::Purged(_)));
         let since_purge = &history[purge.unwrap_or(0)..];
         let since_creation = from_creation(since_purge, |event| matches!(event, TaskEvent::Created(_) | TaskEvent::Purged(_)));
-        let task = fold_task(&history);
+        let task = fold::<Task>(&history);
         prop_assert_eq!(task.as_ref().map(|task| task.version), since_creation.last().map(|(_, version, _)| *version));
         prop_assert_eq!(task.as_ref().map(|task| task.updated_at), since_creation.last().map(|(.., at)| *at));
         prop_assert_eq!(task.as_ref().map(|task| task.created_at), since_creation.first().map(|(.., at)| *at));
-        prop_assert_eq!(&task, &fold_task(since_creation));
+        prop_assert_eq!(&task, &fold::<Task>(since_creation));
         if let Some(task) = task {
             prop_assert_eq!(task.completed_at.is_some(), task.status == events::Status::Done);
         }
@@ -82,10 +72,10 @@ proptest! {
     #[test]
     fn the_fold_of_an_account_is_total(history in history(account_event())) {
         let since_creation = from_creation(&history, |event| matches!(event, AccountEvent::Registered(_) | AccountEvent::Erased(_)));
-        let account = fold_account(&history);
+        let account = fold::<Account>(&history);
         prop_assert_eq!(account.as_ref().map(|account| account.version), since_creation.last().map(|(_, version, _)| *version));
         prop_assert_eq!(account.as_ref().map(|account| account.created_at), since_creation.first().map(|(.., at)| *at));
-        prop_assert_eq!(&account, &fold_account(since_creation));
+        prop_assert_eq!(&account, &fold::<Account>(since_creation));
         let erased = since_creation.iter().any(|(event, ..)| matches!(event, AccountEvent::Erased(_)));
         prop_assert_eq!(account.as_ref().is_some_and(|account| account.erased), erased);
         prop_assert!(account.as_ref().is_none_or(|account| account.open_sessions.len() <= events::MAX_OPEN_SESSIONS));
@@ -96,10 +86,10 @@ proptest! {
     #[test]
     fn the_fold_of_a_session_is_total(history in history(session_event()), now in timestamp()) {
         let since_creation = from_creation(&history, |event| matches!(event, SessionEvent::Started(_)));
-        let session = fold_session(&history);
+        let session = fold::<Session>(&history);
         prop_assert_eq!(session.as_ref().map(|session| session.version), since_creation.last().map(|(_, version, _)| *version));
         prop_assert_eq!(session.as_ref().map(|session| session.started_at), since_creation.first().map(|(.., at)| *at));
-        prop_assert_eq!(&session, &fold_session(since_creation));
+        prop_assert_eq!(&session, &fold::<Session>(since_creation));
         let end = since_creation.iter().find_map(|(event, _, at)| match event {
             SessionEvent::Ended(ended) => Some((*at, ended.reason)),
             _ => None,
@@ -111,10 +101,7 @@ proptest! {
     #[test]
     fn folding_in_two_steps_is_folding_in_one(history in history(task_event()), at in any::<prop::sample::Index>()) {
         let (earlier, later) = history.split_at(at.index(history.len() + 1));
-        let id = TaskId(Uuid::nil());
-        let resumed = later
-            .iter()
-            .fold(fold_task(earlier), |state, (event, version, at)| Task::evolve(state, id, event, *version, *at));
-        prop_assert_eq!(resumed, fold_task(&history));
+        let resumed = fold_on(fold::<Task>(earlier), later);
+        prop_assert_eq!(resumed, fold::<Task>(&history));
     }
 }

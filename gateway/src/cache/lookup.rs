@@ -42,7 +42,7 @@ const SPECIAL: [HeaderName; 6] = [
     header::EXPECT,
 ];
 /// The longest target of a cached answer, in bytes.
-const LONGEST_TARGET: usize = 2_048;
+const MAX_TARGET: usize = 2_048;
 
 /// The SHA-256 of an access token. The token itself is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,7 +99,7 @@ impl Lookup {
             at_least = token.position.max(at_least);
         }
         let target = request.uri().path_and_query()?.as_str();
-        if target.len() > LONGEST_TARGET {
+        if target.len() > MAX_TARGET {
             return None;
         }
         let cache_control = || header_members(headers, &header::CACHE_CONTROL);

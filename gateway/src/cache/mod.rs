@@ -20,3 +20,4 @@ pub(crate) use metrics::CacheMetrics;
 pub(crate) use reader::Reader;
 pub(crate) use status::Status;
 pub(crate) use store::Answers;
+pub(crate) use stored::MAX_BYTES;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use auth_client::Identity;
 use axum::{body::Body, response::Response};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use events::ConsistencyToken;
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_api::CONSISTENCY_TOKEN;
+use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tokio::time::Instant;
 
@@ -15,11 +16,12 @@ use super::lookup::{Key, Lookup};
 use crate::{consistency, error::ForwardError};
 
 /// The longest answer that is cached, in bytes. Longer ones are passed on.
-const LONGEST: u64 = 256 * 1024;
+pub(crate) const MAX_BYTES: u64 = 256 * 1024;
 /// The approximate size of an answer without its target and body, in bytes.
 const OVERHEAD: usize = 1_024;
 /// The headers that belong to the content. Others belong to one request, or are added later.
-const KEPT: [&HeaderName; 4] = [
+const KEPT: [&HeaderName; 5] = [
+    &CONSISTENCY_TOKEN,
     &header::CONTENT_TYPE,
     &header::ETAG,
     &header::LINK,
@@ -62,21 +64,17 @@ impl Stored {
             .body()
             .size_hint()
             .exact()
-            .is_some_and(|size| size <= LONGEST);
+            .is_some_and(|size| size <= MAX_BYTES);
         let (StatusCode::OK, Some(shown), true) = (response.status(), shown, is_short) else {
             return Ok(Taken::Passed(response));
         };
         let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, usize::MAX)
-            .await
-            .map_err(|_| ForwardError::BrokenOff)?;
-        let mut headers: HeaderMap = KEPT
+        let body = copied(body).await.map_err(|_| ForwardError::BrokenOff)?;
+        let copied = |name: &HeaderName| HeaderValue::from_bytes(parts.headers.get(name)?.as_bytes()).ok();
+        let headers = KEPT
             .iter()
-            .filter_map(|name| Some(((*name).clone(), parts.headers.get(*name)?.clone())))
+            .filter_map(|name| Some(((*name).clone(), copied(name)?)))
             .collect();
-        if let Some(token) = parts.headers.get(&CONSISTENCY_TOKEN) {
-            headers.insert(&CONSISTENCY_TOKEN, token.clone());
-        }
         Ok(Taken::Stored(Self {
             headers,
             body,
@@ -101,5 +99,72 @@ impl Stored {
     /// The size with `key`, in bytes.
     pub(super) fn weight(&self, key: &Key) -> u32 {
         u32::try_from(OVERHEAD + key.target.len() + self.body.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// A copy of a short body. What is cached must not keep the much larger buffers into which it was read.
+async fn copied(mut body: Body) -> Result<Bytes, axum::Error> {
+    let size = body.size_hint().lower();
+    let mut copy = BytesMut::with_capacity(usize::try_from(size.min(MAX_BYTES)).unwrap_or_default());
+    while let Some(frame) = body.frame().await {
+        if let Some(data) = frame?.data_ref() {
+            copy.extend_from_slice(data);
+        }
+    }
+    Ok(copy.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use auth_client::Credential;
+    use events::{SessionId, Timestamp, UserId};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::cache::lookup::TokenKey;
+
+    #[tokio::test]
+    async fn what_is_kept_does_not_keep_the_buffers_it_was_read_into() {
+        let user_id = UserId(Uuid::from_u128(1));
+        let mut request = HeaderMap::new();
+        request.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer a.b.c"));
+        let lookup = Lookup {
+            key: Key {
+                token: TokenKey::of(&request).unwrap(),
+                target: "/tasks".to_owned(),
+            },
+            identity: Arc::new(Identity {
+                user_id,
+                credential: Credential::Session(SessionId(Uuid::from_u128(2))),
+                email: "a@example.com".to_owned(),
+                roles: [].into(),
+                expires_at: Timestamp::MAX,
+            }),
+            at_least: 0,
+            is_refresh: false,
+        };
+        let buffer = Bytes::from("x".repeat(8 * 1024));
+        let token = ConsistencyToken::new(user_id, 7).to_string();
+        let tokens = Bytes::from(token.clone());
+        let value = |bytes| HeaderValue::from_maybe_shared::<Bytes>(bytes).unwrap();
+        let mut response = Response::new(Body::from(buffer.slice(..10)));
+        response
+            .headers_mut()
+            .insert(header::ETAG, value(buffer.slice(..20)));
+        response
+            .headers_mut()
+            .insert(&CONSISTENCY_TOKEN, value(tokens.clone()));
+        let taken = Stored::take(&lookup, Instant::now(), response).await.unwrap();
+        assert!(buffer.is_unique() && tokens.is_unique());
+        let Taken::Stored(stored) = taken else {
+            unreachable!("it is short, and shows a state")
+        };
+        let answer = stored.answer();
+        assert_eq!(answer.headers()[header::ETAG], "x".repeat(20));
+        assert_eq!(answer.headers()[&CONSISTENCY_TOKEN], token);
+        assert_eq!(
+            answer.into_body().collect().await.unwrap().to_bytes(),
+            "x".repeat(10)
+        );
     }
 }

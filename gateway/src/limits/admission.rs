@@ -1,4 +1,5 @@
-//! Counts one request in all limits that it falls under: first by what its headers prove, at last by what its body says.
+//! Counts one request in all limits that it falls under: first by what its headers prove, at last by what its body
+//! says.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,9 +12,9 @@ use rate_limit::Standing;
 
 use super::{
     account::account,
+    budgets::Limiter,
     in_flight::AtWork,
     limit::{By, Limit},
-    limiter::Limiter,
     subject::Subject,
 };
 use crate::caller::{Caller, shows_a_program_token, signed_subject};
@@ -103,9 +104,9 @@ impl<'a, 'l> Admission<'a, 'l> {
         })
     }
 
-    /// Asks whose program token it is. Nobody but auth can tell a made-up one from a good one, and asking costs. So each that is
-    /// not remembered as good costs a budget of its address first: that of the limit which is always there, and those which the
-    /// operator has set.
+    /// Asks whose program token it is. Nobody but auth can tell a made-up one from a good one, and asking costs. So
+    /// each that is not remembered as good costs a budget of its address first: that of the limit which is always
+    /// there, and those which the operator has set.
     async fn check_program_token(&mut self, headers: &HeaderMap) -> Result<(), Problem> {
         let address = self.address;
         let network = self.network.clone();
@@ -161,8 +162,8 @@ impl<'a, 'l> Admission<'a, 'l> {
         Ok(request)
     }
 
-    /// Spends one from the budgets that `subject` names, for each limit that it names one for. A request that one of them
-    /// refuses costs nothing, also not what was spent for it before.
+    /// Spends one from the budgets that `subject` names, for each limit that it names one for. A request that one of
+    /// them refuses costs nothing, also not what was spent for it before.
     fn spend(&mut self, subject: impl Fn(&Limit) -> Option<Subject>) -> Result<(), Problem> {
         let counted = self.limits.iter();
         let counted: Vec<_> = counted

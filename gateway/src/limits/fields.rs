@@ -1,7 +1,5 @@
 //! The headers with the state of each limit that counts a request.
 
-use std::fmt::Write as _;
-
 use http::{HeaderMap, HeaderValue};
 use http_api::{RATE_LIMIT, RATE_LIMIT_POLICY, RateLimitStanding};
 use rate_limit::Standing;
@@ -23,8 +21,8 @@ pub(super) fn tell(headers: &mut HeaderMap, limits: &[(&Limit, Standing)]) {
         };
         policies.push_str(comma);
         policies.push_str(&limit.policy);
-        // Writing into a string cannot fail.
-        let _ = write!(standings, "{comma}{standing}");
+        standings.push_str(comma);
+        standings.push_str(&standing.text());
     }
     for (name, text) in [(&RATE_LIMIT_POLICY, policies), (&RATE_LIMIT, standings)] {
         if let Ok(value) = HeaderValue::try_from(text) {

@@ -7,7 +7,7 @@ use axum::{
 };
 use http_api::{GuardedBody, RATE_LIMIT};
 
-use super::{admission::admit, fields, limit::Limit, limiter::Limiter};
+use super::{admission::admit, budgets::Limiter, fields, limit::Limit};
 
 /// Counts a request in every limit that it falls under, and refuses it when one has no room.
 pub(crate) async fn limit(

@@ -15,13 +15,13 @@ use crate::{
 
 /// The highest limit for requests without a token: this many a second, and this many seconds' worth at once. A higher
 /// value is probably a mistake, and would not limit anything.
-const MOST_ANONYMOUS: (u32, u32) = (20_000, 10);
+const MAX_ANONYMOUS: (u32, u32) = (20_000, 10);
 /// The most limits. Each is checked for each request.
-const MOST_LIMITS: usize = 32;
+const MAX_LIMITS: usize = 32;
 /// The most running requests of a caller, which is the maximum of a gateway.
-const MOST_IN_FLIGHT: u32 = 4_096;
+const MAX_IN_FLIGHT: u32 = 4_096;
 /// The most origins. Each is checked for each request, too.
-const MOST_ORIGINS: usize = 64;
+const MAX_ORIGINS: usize = 64;
 
 /// The file is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,27 +86,40 @@ enum Who {
     Account,
 }
 
+/// The place of a mistake, and what it is.
+fn in_one_line(error: &toml::de::Error, text: &str) -> InvalidPolicy {
+    let what = error.message().lines().next().unwrap_or("it is not TOML");
+    let before = error.span().and_then(|span| text.get(..span.start));
+    InvalidPolicy(match before {
+        Some(before) => {
+            let line = before.matches('\n').count() + 1;
+            let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+            format!("line {line}, column {column}: {what}")
+        }
+        None => what.to_owned(),
+    })
+}
+
 /// Parses the text of the file.
 pub(super) fn parse(text: &str) -> Result<Policy, InvalidPolicy> {
-    let file: File =
-        toml::from_str(text).map_err(|error| InvalidPolicy(error.to_string().trim().to_owned()))?;
+    let file: File = toml::from_str(text).map_err(|error| in_one_line(&error, text))?;
     let trusted_proxies = Peers::parse(file.trusted_proxies.iter().map(String::as_str))
         .map_err(|error| InvalidPolicy(format!("trusted_proxies: {error}")))?;
-    if file.allowed_origins.len() > MOST_ORIGINS {
+    if file.allowed_origins.len() > MAX_ORIGINS {
         return Err(InvalidPolicy(format!(
-            "at most {MOST_ORIGINS} origins can be allowed"
+            "at most {MAX_ORIGINS} origins can be allowed"
         )));
     }
     let origins = Origins::parse(file.allowed_origins.iter().map(String::as_str))
         .map_err(|error| InvalidPolicy(format!("allowed_origins: {error}")))?;
     let in_flight_per_caller = file.in_flight_per_caller;
-    if !(1..=MOST_IN_FLIGHT).contains(&in_flight_per_caller) {
+    if !(1..=MAX_IN_FLIGHT).contains(&in_flight_per_caller) {
         return Err(InvalidPolicy(format!(
-            "in_flight_per_caller is a number from 1 to {MOST_IN_FLIGHT}"
+            "in_flight_per_caller is a number from 1 to {MAX_IN_FLIGHT}"
         )));
     }
-    if file.limit.len() > MOST_LIMITS {
-        return Err(InvalidPolicy(format!("at most {MOST_LIMITS} limits can be set")));
+    if file.limit.len() > MAX_LIMITS {
+        return Err(InvalidPolicy(format!("at most {MAX_LIMITS} limits can be set")));
     }
     let mut limits = vec![anonymous(file.unauthenticated)?];
     for limit in file.limit {
@@ -128,7 +141,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, InvalidPolicy> {
 fn anonymous(rate: Rate) -> Result<Limit, InvalidPolicy> {
     const NAME: &str = "unauthenticated";
     let quota = rate.quota(NAME)?;
-    let (a_second, seconds) = MOST_ANONYMOUS;
+    let (a_second, seconds) = MAX_ANONYMOUS;
     let fastest = Duration::from_secs(1) / a_second;
     if quota.burst() > a_second * seconds || quota.window() / quota.burst() < fastest {
         return Err(InvalidPolicy(format!(
@@ -204,7 +217,7 @@ fn route(text: &str) -> Result<RoutePattern, InvalidPolicy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::policies::DEFAULT;
+    use crate::policy::in_force::DEFAULT;
 
     fn refused(text: &str) -> String {
         parse(text).unwrap_err().0

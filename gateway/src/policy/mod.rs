@@ -1,15 +1,16 @@
-//! What the operator has configured about clients: trusted proxies, limits, and origins of pages (CORS). Read from a file, and again
-//! on `SIGHUP`.
+//! What the operator has configured about clients: trusted proxies, limits, and origins of pages (CORS). Read from a
+//! file, and again on `SIGHUP`.
 
 mod file;
+mod in_force;
 mod origins;
-mod policies;
 mod reload;
 
 use http_api::Peers;
 
+pub(crate) use in_force::Policies;
+pub use in_force::check;
 pub(crate) use origins::Origins;
-pub(crate) use policies::Policies;
 pub(crate) use reload::reload_on_hangup;
 
 use crate::limits::Limits;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::caller::bearer;
 
 /// The longest payload of an access token, in bytes.
-const LONGEST_PAYLOAD: usize = 4 * 1024;
+const MAX_PAYLOAD: usize = 4 * 1024;
 
 /// A key that represents a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl CallerKey {
         let payload = token
             .split('.')
             .nth(1)
-            .filter(|payload| payload.len() <= LONGEST_PAYLOAD)
+            .filter(|payload| payload.len() <= MAX_PAYLOAD)
             .and_then(|payload| BASE64URL.decode(payload).ok())
             .unwrap_or_default();
         let name = match serde_json::from_slice::<Claims<'_>>(&payload) {

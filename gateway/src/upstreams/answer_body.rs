@@ -17,7 +17,8 @@ const SILENCE: Duration = Duration::from_secs(45);
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// A body that fails when the upstream sends nothing for [`SILENCE`]. The time that the client takes to read does not count.
+/// A body that fails when the upstream sends nothing for [`SILENCE`]. The time that the client takes to read does not
+/// count.
 pub(super) struct AnswerBody<B> {
     body: B,
     /// Set only while waiting for the upstream.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{Router, body::Body, response::Response};
+use axum::{body::Body, response::Response};
 use http::{Request, request::Parts};
 use http_api::Forwarded;
+use http_server::{HttpService, Waiting};
 use runtime::Background;
-use tower::ServiceExt;
 
 use super::{
     client::Client,
@@ -20,10 +20,12 @@ use crate::{config::Upstream, error::ForwardError};
 pub(crate) struct Backend {
     name: &'static str,
     location: Location,
+    /// The requests whose answers have not begun.
+    pub(crate) waiting: Waiting,
 }
 
 enum Location {
-    Local(Router),
+    Local(HttpService),
     Remote(Box<Replicas>),
 }
 
@@ -35,10 +37,14 @@ impl Backend {
         metrics: &UpstreamMetrics,
     ) -> anyhow::Result<Self> {
         let location = match upstream {
-            Upstream::InProcess(router) => Location::Local(router),
+            Upstream::InProcess(service) => Location::Local(service),
             Upstream::Http(urls) => Location::Remote(Box::new(Replicas::new(name, &urls, client, metrics)?)),
         };
-        Ok(Self { name, location })
+        Ok(Self {
+            name,
+            location,
+            waiting: Waiting::default(),
+        })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -48,13 +54,12 @@ impl Backend {
     /// Forwards one request.
     pub(crate) async fn send(&self, parts: Parts, body: Body) -> Result<Response, ForwardError> {
         match &self.location {
-            Location::Local(router) => {
+            Location::Local(service) => {
                 let body = ReplayableBody::new(body);
                 let mut request = Request::from_parts(parts, Body::new(body.clone()));
                 request.extensions_mut().clear();
                 request.extensions_mut().insert(Forwarded);
-                let Ok(response) = in_time(&body, router.clone().oneshot(request)).await?;
-                Ok(response)
+                in_time(&body, service.answer(request)).await
             }
             Location::Remote(replicas) => replicas.send(&parts, body).await,
         }
@@ -63,7 +68,7 @@ impl Backend {
     /// Whether it can serve; with several replicas, whether any can.
     pub(crate) async fn ready(&self) -> Result<(), String> {
         match &self.location {
-            Location::Local(router) => probe(router, "/health/ready").await.map(drop),
+            Location::Local(service) => probe(service, "/health/ready").await.map(drop),
             Location::Remote(replicas) => replicas.ready().await,
         }
     }
@@ -71,7 +76,7 @@ impl Backend {
     /// The metrics of each replica: its address, and the text or an error.
     pub(crate) async fn metrics(&self) -> Vec<(Option<&str>, Result<String, String>)> {
         match &self.location {
-            Location::Local(router) => vec![(None, probe(router, "/metrics").await)],
+            Location::Local(service) => vec![(None, probe(service, "/metrics").await)],
             Location::Remote(replicas) => {
                 let metrics = replicas.metrics().await;
                 metrics
@@ -95,10 +100,9 @@ impl Backend {
 }
 
 /// The answer of a role in this process to a GET of `path`, or an error.
-async fn probe(router: &Router, path: &'static str) -> Result<String, String> {
+async fn probe(service: &HttpService, path: &'static str) -> Result<String, String> {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = http::Uri::from_static(path);
     request.extensions_mut().insert(Forwarded);
-    let Ok(response) = router.clone().oneshot(request).await;
-    read_probe(response).await
+    read_probe(service.answer(request).await).await
 }

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 /// The number of unanswered requests in a row that opens the circuit. Any answer resets the count.
 const FAILURES: u32 = 5;
 /// How long the circuit stays open the first time. The time doubles after each failed trial.
-const SHORTEST: Duration = Duration::from_secs(1);
+const MIN_OPEN: Duration = Duration::from_secs(1);
 /// The longest time that the circuit stays open before the next trial.
-const LONGEST: Duration = Duration::from_secs(8);
+const MAX_OPEN: Duration = Duration::from_secs(8);
 /// How long a trial keeps other requests away. After that the next request is also a trial, since the first one may
 /// only have a slow client.
 const TRIAL: Duration = Duration::from_secs(2);
@@ -102,8 +102,8 @@ impl Attempt<'_> {
             Circuit::Closed { failures } if failures + 1 < FAILURES => Circuit::Closed {
                 failures: failures + 1,
             },
-            Circuit::Closed { .. } => opened(now, SHORTEST),
-            Circuit::Trial { pause, .. } => opened(now, (pause * 2).min(LONGEST)),
+            Circuit::Closed { .. } => opened(now, MIN_OPEN),
+            Circuit::Trial { pause, .. } => opened(now, (pause * 2).min(MAX_OPEN)),
             // Sent before the circuit opened.
             Circuit::Open { until, pause } => Circuit::Open { until, pause },
         };
@@ -156,7 +156,7 @@ mod tests {
     fn one_request_at_a_time_tries_an_open_circuit_and_an_answer_closes_it() {
         let (breaker, now) = (Breaker::new(), Instant::now());
         fail(&breaker, FAILURES, now);
-        let later = now + SHORTEST;
+        let later = now + MIN_OPEN;
         let trial = breaker.begin(later).unwrap();
         assert!(breaker.begin(later).is_none(), "the trial is under way");
         trial.answered();
@@ -168,19 +168,19 @@ mod tests {
         let (breaker, mut now) = (Breaker::new(), Instant::now());
         fail(&breaker, FAILURES, now);
         for _ in 0..10 {
-            now += LONGEST;
+            now += MAX_OPEN;
             fail(&breaker, 1, now);
             assert!(!breaker.admits(now));
         }
-        assert!(!breaker.admits(now + LONGEST.mul_f64(0.4)));
-        assert!(breaker.admits(now + LONGEST));
+        assert!(!breaker.admits(now + MAX_OPEN.mul_f64(0.4)));
+        assert!(breaker.admits(now + MAX_OPEN));
     }
 
     #[test]
     fn a_trial_that_takes_long_does_not_keep_the_others_away() {
         let (breaker, now) = (Breaker::new(), Instant::now());
         fail(&breaker, FAILURES, now);
-        let later = now + SHORTEST;
+        let later = now + MIN_OPEN;
         let slow = breaker.begin(later).unwrap();
         assert!(breaker.begin(later + TRIAL / 2).is_none());
         assert!(breaker.admits(later + TRIAL));
@@ -199,7 +199,7 @@ mod tests {
     fn a_client_that_leaves_does_not_keep_it_open() {
         let (breaker, now) = (Breaker::new(), Instant::now());
         fail(&breaker, FAILURES, now);
-        let later = now + SHORTEST;
+        let later = now + MIN_OPEN;
         drop(breaker.begin(later));
         assert!(breaker.admits(later));
     }

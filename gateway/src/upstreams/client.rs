@@ -1,5 +1,5 @@
-//! The HTTP client that all upstreams share, with a pool of connections for each runtime: on a runtime of one thread, a request, its
-//! connection and its answer stay on that thread.
+//! The HTTP client that all upstreams share, with a pool of connections for each runtime: on a runtime of one thread, a
+//! request, its connection and its answer stay on that thread.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an unused connection is kept. Shorter than the time after which a role closes one.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
 /// The most unused connections of one runtime to one replica. More are closed after a burst.
-const MOST_IDLE: usize = 256;
+const MAX_IDLE_CONNECTIONS: usize = 256;
 
 type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
 type Pool = LegacyClient<Connector, ReplayableBody>;
@@ -78,7 +78,7 @@ impl Client {
             LegacyClient::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(KEEP_IDLE)
-                .pool_max_idle_per_host(MOST_IDLE)
+                .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
                 .build(self.connector.clone())
         });
         pool.request(request)

@@ -12,7 +12,7 @@ use std::{
 };
 
 use axum::body::{Body, HttpBody};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::task::AtomicWaker;
 use http_server::{BodyOverloaded, BodyStalled};
 use hyper::body::{Frame, SizeHint};
@@ -24,7 +24,9 @@ use crate::error::ForwardError;
 /// gateway waits for the client to send the next part.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes of a body that are kept for sending it again. No command is longer.
-const MOST_KEPT: usize = 1024 * 1024;
+const MAX_KEPT: usize = 1024 * 1024;
+/// The most kept bytes that are sent again at once.
+const PIECE: usize = 64 * 1024;
 
 /// Waits for an answer while the request is being sent, and for [`ANSWER_TIMEOUT`] after that.
 pub(crate) async fn in_time<T>(
@@ -84,7 +86,7 @@ impl Continue {
 /// A body for several attempts, one after another. Each clone reads it from the beginning.
 pub(crate) struct ReplayableBody {
     shared: Arc<Mutex<State>>,
-    /// The number of kept frames that this attempt has read.
+    /// The number of kept bytes that this attempt has read.
     read: usize,
     awaited: Option<Arc<Continue>>,
 }
@@ -93,9 +95,9 @@ struct State {
     body: Body,
     /// The size of the whole body, before anything was read.
     size: SizeHint,
-    /// The frames that were read, if they are kept.
-    kept: Vec<Bytes>,
-    kept_bytes: usize,
+    /// A copy of what was read, if it is kept. The parts themselves may be tiny, and each keeps the buffer in memory
+    /// into which it was read.
+    kept: BytesMut,
     keeps: bool,
     /// Whether something was read and not kept.
     lost: bool,
@@ -139,8 +141,7 @@ impl ReplayableBody {
             shared: Arc::new(Mutex::new(State {
                 body,
                 size,
-                kept: Vec::new(),
-                kept_bytes: 0,
+                kept: BytesMut::new(),
                 keeps,
                 lost: false,
                 moved_at: Instant::now(),
@@ -190,14 +191,13 @@ impl ReplayableBody {
 
 impl State {
     /// Keeps `data`, or stops keeping.
-    fn keep(&mut self, data: &Bytes) {
-        self.kept_bytes += data.len();
-        if self.keeps && self.kept_bytes <= MOST_KEPT {
-            self.kept.push(data.clone());
+    fn keep(&mut self, data: &[u8]) {
+        if self.keeps && self.kept.len() + data.len() <= MAX_KEPT {
+            self.kept.extend_from_slice(data);
         } else {
             self.keeps = false;
             self.lost = true;
-            self.kept = Vec::new();
+            self.kept = BytesMut::new();
         }
     }
 }
@@ -215,9 +215,13 @@ impl HttpBody for ReplayableBody {
         }
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(data) = state.kept.get(self.read) {
-            self.read += 1;
-            return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
+        if let Some(piece) = state
+            .kept
+            .get(self.read..)
+            .and_then(|rest| rest.chunks(PIECE).next())
+        {
+            self.read += piece.len();
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(piece)))));
         }
         let polled = Pin::new(&mut state.body).poll_frame(context);
         state.awaits_client = polled.is_pending();

@@ -17,7 +17,7 @@ use http::{
 };
 use http_api::GuardedBody;
 use prometheus::IntGauge;
-use runtime::Rounds;
+use runtime::{Rounds, followed_by_causes};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -29,15 +29,16 @@ use super::{
     in_flight::InFlight,
     metrics::UpstreamMetrics,
     replayable_body::{Continue, ReplayableBody, in_time},
+    whole_answer::ReadWhole,
 };
-use crate::error::{ForwardError, causes};
+use crate::error::ForwardError;
 
 /// The time limit of a probe of readiness. Shorter than the second that the gateway's own readiness gives each check.
 const READINESS_TIMEOUT: Duration = Duration::from_millis(900);
 /// The time limit for reading the metrics.
 const METRICS_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause between two probes of readiness.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest page of metrics that is read, in bytes.
 const PROBE_LIMIT: usize = 8 * 1024 * 1024;
 
@@ -128,7 +129,9 @@ impl Replica {
                 attempt.failed(Instant::now());
                 self.set_ready(false);
             }
-            Err(ForwardError::Lost(_) | ForwardError::TimedOut) => attempt.failed(Instant::now()),
+            Err(ForwardError::Lost(_) | ForwardError::TimedOut | ForwardError::BrokenOff) => {
+                attempt.failed(Instant::now())
+            }
             // The failure is not the replica's.
             Err(_) => drop(attempt),
         }
@@ -163,7 +166,12 @@ impl Replica {
         let counted = self.in_flight.begin();
         match in_time(&body, self.client.request(request)).await? {
             Ok(response) => {
-                Ok(response.map(|body| Body::new(GuardedBody::new(AnswerBody::new(body), counted))))
+                let response =
+                    response.map(|body| Body::new(GuardedBody::new(AnswerBody::new(body), counted)));
+                match parts.extensions.get::<ReadWhole>() {
+                    Some(whole) => whole.read(response).await,
+                    None => Ok(response),
+                }
             }
             Err(error) => Err(match body.failure() {
                 Some(failure) => failure,
@@ -175,7 +183,7 @@ impl Replica {
 
     /// Probes its readiness once a second, until `stop` is cancelled.
     pub(super) async fn watch(&self, stop: CancellationToken) {
-        let mut rounds = Rounds::every(WATCH_EVERY, stop);
+        let mut rounds = Rounds::every(WATCH_INTERVAL, stop);
         while rounds.next().await {
             self.look().await;
         }
@@ -220,7 +228,7 @@ impl Replica {
                 .request(request)
                 .await
                 .map_err(|error| match error.is_connect() {
-                    true if self.scheme == Scheme::HTTPS => format!("cannot connect: {}", causes(&error)),
+                    true if self.scheme == Scheme::HTTPS => followed_by_causes("cannot connect", &error),
                     true => "cannot connect".to_owned(),
                     false => "the connection broke".to_owned(),
                 })?;

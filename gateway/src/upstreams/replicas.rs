@@ -3,6 +3,7 @@
 
 use std::{
     cmp::Reverse,
+    collections::HashSet,
     pin::pin,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -30,9 +31,10 @@ use super::{
 use crate::error::ForwardError;
 
 /// No request is sent again later than this after it arrived.
-const RETRY_WITHIN: Duration = Duration::from_secs(10);
-/// The time that a replica has for its answer beyond the `Prefer: wait` of the request, when another one could be asked.
-const PATIENCE: Duration = Duration::from_secs(1);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time that a replica has for its answer beyond the `Prefer: wait` of the request, when another one could be
+/// asked.
+const EXTRA_WAIT: Duration = Duration::from_secs(1);
 
 /// The replicas of one role.
 pub(super) struct Replicas {
@@ -59,7 +61,12 @@ impl Replicas {
         let replicas = urls
             .iter()
             .map(|url| Replica::new(role, url, client, metrics))
-            .collect::<anyhow::Result<_>>()?;
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let mut addresses = HashSet::new();
+        for replica in &replicas {
+            let address = replica.address();
+            ensure!(addresses.insert(address), "{role} is listed twice at {address}");
+        }
         Ok(Self {
             role,
             replicas,
@@ -80,7 +87,7 @@ impl Replicas {
             false => ReplayableBody::new(body),
         };
         self.budget.pay_in();
-        let may_repeat = || repeatable && body.is_whole() && started.elapsed() < RETRY_WITHIN;
+        let may_repeat = || repeatable && body.is_whole() && started.elapsed() < RETRY_TIMEOUT;
         let mut failure = ForwardError::LeftAlone;
         let mut given_up: Option<GivenUp<'_>> = None;
         let order = self.in_order(parts, started);
@@ -90,18 +97,34 @@ impl Replicas {
                 sleep(retry_budget::pause()).await;
             }
             let could_go_elsewhere = order.get(index + 1).is_some_and(|next| next.is_ready());
-            let patience = (repeatable && could_go_elsewhere && given_up.is_none()).then(|| patience(parts));
+            let is_ready = replica.is_ready();
+            let patience = match is_ready {
+                true if could_go_elsewhere && given_up.is_none() => Some(patience(parts)),
+                true => None,
+                // Ready replicas come first, so no other one is ready either.
+                false => Some(patience(parts) + EXTRA_WAIT),
+            };
+            let patience = patience.filter(|_| repeatable);
+            let may_leave = || !is_ready || (may_repeat() && self.may_send_again());
             let attempt = replica.attempt(parts, &body);
-            let outcome = match self.soon(patience, attempt, &body, may_repeat).await {
+            let outcome = match self.soon(patience, attempt, &body, may_leave).await {
                 Ok(outcome) => outcome,
                 Err(patience) => {
                     failure = ForwardError::TimedOut;
-                    given_up = Some(GivenUp {
-                        replica,
-                        patience,
-                        at: Instant::now(),
-                    });
-                    continue;
+                    if is_ready {
+                        given_up = Some(GivenUp {
+                            replica,
+                            patience,
+                            at: Instant::now(),
+                        });
+                        continue;
+                    }
+                    replica.was_silent();
+                    let is_last = index + 1 == order.len();
+                    if !is_last && may_repeat() && self.may_send_again() {
+                        continue;
+                    }
+                    break;
                 }
             };
             match outcome {
@@ -116,7 +139,7 @@ impl Replicas {
                 // Nothing was sent to this replica. The request to another one may have taken effect.
                 Some(Err(error @ ForwardError::Unreachable(_))) if !is_sent(&failure) => failure = error,
                 Some(Err(ForwardError::Unreachable(_))) => {}
-                Some(Err(error @ ForwardError::Lost(_))) if may_repeat() => {
+                Some(Err(error @ (ForwardError::Lost(_) | ForwardError::BrokenOff))) if may_repeat() => {
                     failure = error;
                     if !self.may_send_again() {
                         break;
@@ -128,14 +151,14 @@ impl Replicas {
         Err(failure)
     }
 
-    /// The outcome of an attempt. When it takes longer than `patience` and the request may be sent to another replica,
-    /// the attempt is dropped and `patience` is the error.
+    /// The outcome of an attempt. When it takes longer than `patience` and `may_leave` is true, the attempt is
+    /// dropped and `patience` is the error.
     async fn soon<T>(
         &self,
         patience: Option<Duration>,
         attempt: impl Future<Output = T>,
         body: &ReplayableBody,
-        may_repeat: impl Fn() -> bool,
+        may_leave: impl Fn() -> bool,
     ) -> Result<T, Duration> {
         let mut attempt = pin!(attempt);
         if let Some(patience) = patience {
@@ -144,7 +167,7 @@ impl Replicas {
                 outcome = attempt.as_mut() => return Ok(outcome),
                 () = overdue(patience, body) => {}
             }
-            if may_repeat() && self.may_send_again() {
+            if may_leave() {
                 return Err(patience);
             }
         }
@@ -245,10 +268,13 @@ impl GivenUp<'_> {
 /// The time that a replica has for its answer when another one could be asked.
 fn patience(parts: &Parts) -> Duration {
     // The role refuses a malformed token immediately.
-    AtLeast::of(&parts.headers).map_or(Duration::ZERO, |at_least| at_least.wait()) + PATIENCE
+    AtLeast::of(&parts.headers).map_or(Duration::ZERO, |at_least| at_least.wait()) + EXTRA_WAIT
 }
 
 /// Whether a request that failed like this may have taken effect.
 fn is_sent(failure: &ForwardError) -> bool {
-    matches!(failure, ForwardError::Lost(_) | ForwardError::TimedOut)
+    matches!(
+        failure,
+        ForwardError::Lost(_) | ForwardError::TimedOut | ForwardError::BrokenOff
+    )
 }

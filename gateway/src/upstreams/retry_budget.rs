@@ -13,9 +13,9 @@ const SHARE: f64 = 0.2;
 /// The retries per second that are always allowed, because few requests add too little.
 const EACH_SECOND: f64 = 10.0;
 /// The most retries that are saved.
-const MOST: f64 = 100.0;
+const MAX_RETRIES: f64 = 100.0;
 /// The longest pause before a retry. It is random, so that requests that failed together do not return together.
-const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+const MAX_PAUSE: Duration = Duration::from_millis(20);
 
 /// The budget of one role.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl RetryBudget {
 
     /// Adds the share of a new request.
     pub(super) fn pay_in(&self) {
-        self.change(|saved| saved.retries = (saved.retries + SHARE).min(MOST));
+        self.change(|saved| saved.retries = (saved.retries + SHARE).min(MAX_RETRIES));
     }
 
     /// Takes one retry from the budget, and returns whether there was one.
@@ -63,7 +63,7 @@ impl RetryBudget {
 
 /// The pause before a retry.
 pub(super) fn pause() -> Duration {
-    LONGEST_PAUSE.mul_f64(random_between(0.0, 1.0))
+    MAX_PAUSE.mul_f64(random_between(0.0, 1.0))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use events::{ConsistencyToken, Role, SessionId, Timestamp, UserId};
 use gateway::{Config, Dependencies, Upstream};
 use http::{HeaderMap, HeaderName, StatusCode};
 use http_api::{CONSISTENCY_TOKEN, Health, with_middleware};
-use http_server::{ServerOptions, bind, serve};
+use http_server::{HttpService, ServerOptions, bind, serve};
 use runtime::Metrics;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -113,7 +113,7 @@ pub fn bob() -> UserId {
 
 /// A role that answers every request with a description of it. With the header `x-answer-token: <user> <position>`
 /// the answer has a consistency token.
-pub fn role(name: &'static str) -> Router {
+pub fn role(name: &'static str) -> HttpService {
     let echo = move |request: Request| async move { echo(name, request).await };
     with_middleware(
         Router::new().route("/{*path}", any(echo)),
@@ -170,26 +170,26 @@ impl Drop for Background {
 }
 
 impl Background {
-    /// Serves `router` on a free port of this machine.
-    pub async fn serve(&self, router: Router) -> SocketAddr {
-        self.serve_with(router, ServerOptions::default()).await
+    /// Serves `service` on a free port of this machine.
+    pub async fn serve(&self, service: impl Into<HttpService>) -> SocketAddr {
+        self.serve_with(service, ServerOptions::default()).await
     }
 
-    pub async fn serve_with(&self, router: Router, options: ServerOptions) -> SocketAddr {
+    pub async fn serve_with(&self, service: impl Into<HttpService>, options: ServerOptions) -> SocketAddr {
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         self.0
-            .spawn("server", serve(listener, router, options, self.0.stop()));
+            .spawn("server", serve(listener, service.into(), options, self.0.stop()));
         address
     }
 
-    pub async fn gateway(&self, config: Config) -> Router {
+    pub async fn gateway(&self, config: Config) -> HttpService {
         self.gateway_that_asks(Arc::new(TwoPeople::default()), config)
             .await
     }
 
     /// A gateway whose tokens are checked by `people`.
-    pub async fn gateway_that_asks(&self, people: Arc<TwoPeople>, config: Config) -> Router {
+    pub async fn gateway_that_asks(&self, people: Arc<TwoPeople>, config: Config) -> HttpService {
         let dependencies = Dependencies {
             verifier: Verifier::direct(people),
         };
@@ -197,12 +197,12 @@ impl Background {
     }
 
     /// Every role in this process.
-    pub async fn embedded(&self) -> Router {
+    pub async fn embedded(&self) -> HttpService {
         self.gateway(embedded()).await
     }
 
     /// Every role behind an address of its own.
-    pub async fn distributed(&self) -> Router {
+    pub async fn distributed(&self) -> HttpService {
         let mut config = embedded();
         for upstream in [
             &mut config.command_api,
@@ -256,7 +256,7 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: impl In
     request.body(body.into()).unwrap()
 }
 
-pub async fn ask(gateway: &Router, request: Request) -> Response {
+pub async fn ask(gateway: &HttpService, request: Request) -> Response {
     tokio::time::timeout(DEADLINE, gateway.clone().oneshot(request))
         .await
         .expect("an answer in time")
@@ -275,6 +275,6 @@ pub async fn json_of(response: Response) -> Value {
 }
 
 /// The request that the role got, from its answer.
-pub async fn told(gateway: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -> Value {
+pub async fn told(gateway: &HttpService, method: &str, path: &str, headers: &[(&str, &str)]) -> Value {
     json_of(ask(gateway, request(method, path, headers, Body::empty())).await).await
 }

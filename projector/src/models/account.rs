@@ -1,7 +1,7 @@
 //! `accounts`: one row for each account. No secret of it is projected.
 
 use database::{DatabaseError, Row, Value};
-use events::{Account, AccountEvent, EmailAddress, StreamName, Timestamp, UserId, fold_text};
+use events::{Account, AccountEvent, EmailAddress, UserId, fold_text};
 use read_models::AccountRow;
 use uuid::Uuid;
 
@@ -9,8 +9,6 @@ use super::model::{Model, has_nul, timestamp};
 use super::table::{Column, Table};
 
 impl Model for Account {
-    type Event = AccountEvent;
-
     const TABLE: Table = Table {
         name: "accounts",
         columns: &[
@@ -30,20 +28,6 @@ impl Model for Account {
     const SUBJECT: &'static str = "id";
 
     const ERASURE: &'static [&'static str] = &["id = $1"];
-
-    fn evolve(
-        state: Option<Self>,
-        id: Uuid,
-        event: &AccountEvent,
-        version: u64,
-        at: Timestamp,
-    ) -> Option<Self> {
-        Self::evolve(state, UserId(id), event, version, at)
-    }
-
-    fn stream(id: Uuid) -> StreamName {
-        StreamName::account(UserId(id))
-    }
 
     fn named(id: Uuid, _: &AccountEvent) -> Option<UserId> {
         Some(UserId(id))

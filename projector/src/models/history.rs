@@ -2,7 +2,7 @@
 
 use database::Value;
 use events::{RecordedEvent, Task, TaskId, TaskPurged};
-use read_models::{PastTask, TaskChange};
+use read_models::TaskChange;
 
 use super::{
     audit::storable,
@@ -34,7 +34,7 @@ pub(crate) struct TaskVersion {
     pub(crate) task: TaskId,
     changes: Vec<TaskChange>,
     /// The whole state, for some versions.
-    state: Option<PastTask>,
+    state: Option<Task>,
 }
 
 impl TaskVersion {
@@ -44,7 +44,7 @@ impl TaskVersion {
             record: record.clone(),
             task: after.id,
             changes: TaskChange::between(before, after),
-            state: TaskChange::holds_state(before, after).then(|| after.into()),
+            state: TaskChange::holds_state(before, after).then(|| after.clone()),
         }
     }
 

@@ -1,38 +1,23 @@
 //! The trait of a read model: the state of one stream as one row.
 
 use database::{DatabaseError, Row, Value};
-use events::{RecordedEvent, StreamName, Timestamp, UserId};
+use events::{Aggregate, RecordedEvent, Timestamp, UserId};
 use uuid::Uuid;
 
 use super::{history::TaskVersion, table::Table};
 
 /// The state of one stream as one row.
-pub(crate) trait Model: Clone + Send + Sync {
-    /// The events of its streams.
-    type Event;
-
-    /// Its table.
+pub(crate) trait Model: Aggregate<Id: From<Uuid>> {
+    /// The table of the rows.
     const TABLE: Table;
 
     /// The column with the subject of a row.
     const SUBJECT: &'static str;
 
-    /// Which rows are about the person `$1`, each condition with an index.
+    /// The conditions for rows about the person `$1`; each has an index.
     const ERASURE: &'static [&'static str];
 
-    /// The state after `event`, as the fold of [`events`] has it.
-    fn evolve(
-        state: Option<Self>,
-        id: Uuid,
-        event: &Self::Event,
-        version: u64,
-        at: Timestamp,
-    ) -> Option<Self>;
-
-    /// The stream of the row with this key.
-    fn stream(id: Uuid) -> StreamName;
-
-    /// The subject of the stream according to `event`, if that says so.
+    /// The subject of the stream, if `event` names it.
     fn named(id: Uuid, event: &Self::Event) -> Option<UserId>;
 
     /// Whether `event` keeps nothing of the state before it, so that it can be applied without one.
@@ -57,7 +42,7 @@ pub(crate) trait Model: Clone + Send + Sync {
     /// Skips a discarded event.
     fn set_version(&mut self, version: u64);
 
-    /// The first text in it that PostgreSQL cannot store, if any.
+    /// The first text in the row that PostgreSQL cannot store, if any.
     fn unstorable(&self) -> Option<&'static str>;
 
     /// Appends the row's columns in the order of the table; `position` is of the last event applied.

@@ -23,7 +23,6 @@ pub(crate) struct Slot<M> {
 /// Why an event cannot be applied to its row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ApplyFailure {
-    /// Events in between are missing.
     #[error("version {version} follows version {projected}: what is between is missing")]
     Hole { version: u64, projected: u64 },
     /// The event does not fit the state.
@@ -67,7 +66,13 @@ impl<M: Model> RowBuffer<M> {
                 "its subject is not the one whom its stream is about".to_owned(),
             ));
         }
-        let Some(state) = M::evolve(before.cloned(), id, event, record.version, record.recorded_at) else {
+        let Some(state) = M::evolve(
+            before.cloned(),
+            &id.into(),
+            event,
+            record.version,
+            record.recorded_at,
+        ) else {
             return Err(ApplyFailure::Senseless(
                 "its stream does not begin with this type".to_owned(),
             ));

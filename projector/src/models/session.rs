@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 
 use database::{DatabaseError, Row, Value};
-use events::{EndReason, Session, SessionEvent, SessionId, StreamName, Timestamp, UserId};
+use events::{EndReason, Session, SessionEvent, SessionId, UserId};
 use uuid::Uuid;
 
 use super::model::{Model, has_nul, micros, timestamp};
 use super::table::{Column, Table};
 
 impl Model for Session {
-    type Event = SessionEvent;
-
     const TABLE: Table = Table {
         name: "sessions",
         columns: &[
@@ -32,20 +30,6 @@ impl Model for Session {
     const SUBJECT: &'static str = "account";
 
     const ERASURE: &'static [&'static str] = &["account = $1"];
-
-    fn evolve(
-        state: Option<Self>,
-        id: Uuid,
-        event: &SessionEvent,
-        version: u64,
-        at: Timestamp,
-    ) -> Option<Self> {
-        Self::evolve(state, SessionId(id), event, version, at)
-    }
-
-    fn stream(id: Uuid) -> StreamName {
-        StreamName::session(SessionId(id))
-    }
 
     fn named(_: Uuid, event: &SessionEvent) -> Option<UserId> {
         if let SessionEvent::Started(started) = event {

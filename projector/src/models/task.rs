@@ -1,7 +1,7 @@
 //! `tasks`: one row for each task, also of those in the trash.
 
 use database::{DatabaseError, Row, Value};
-use events::{Due, RecordedEvent, StreamName, Task, TaskEvent, TaskId, Timestamp, UserId, fold_text};
+use events::{Due, RecordedEvent, Task, TaskEvent, TaskId, UserId, fold_text};
 use read_models::task_columns;
 use uuid::Uuid;
 
@@ -10,8 +10,6 @@ use super::model::{Model, has_nul, micros, timestamp};
 use super::table::{Column, Table};
 
 impl Model for Task {
-    type Event = TaskEvent;
-
     const TABLE: Table = Table {
         name: "tasks",
         columns: &[
@@ -45,14 +43,6 @@ impl Model for Task {
         "owner = $1 AND deleted_at IS NULL",
         "owner = $1 AND deleted_at IS NOT NULL",
     ];
-
-    fn evolve(state: Option<Self>, id: Uuid, event: &TaskEvent, version: u64, at: Timestamp) -> Option<Self> {
-        Self::evolve(state, TaskId(id), event, version, at)
-    }
-
-    fn stream(id: Uuid) -> StreamName {
-        StreamName::task(TaskId(id))
-    }
 
     fn named(_: Uuid, event: &TaskEvent) -> Option<UserId> {
         if let TaskEvent::Created(created) = event {

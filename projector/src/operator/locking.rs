@@ -1,5 +1,5 @@
-//! Transactions of operators that hold up projectors. None waits long for a lock: whoever is at work on a checkpoint, or reads a
-//! table, and does not come to an end would have everybody wait. Instead the projectors go on, and it is tried again.
+//! Begins transactions of operators that block the projectors. None waits long for a lock, since everybody would have
+//! to wait behind it. Instead it gives up, lets the projectors continue, and tries again.
 
 use std::time::Duration;
 
@@ -8,14 +8,15 @@ use futures::future::BoxFuture;
 
 use crate::projecting::apply::{LOCK_TIMEOUT, is_lock_timeout};
 
-/// How often it is tried, and the pause between two tries, in which the projectors go on.
+/// The number of attempts.
 const TRIES: u32 = 20;
+/// The pause between two attempts, in which the projectors continue.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A transaction in which `lock` has taken its locks.
 ///
 /// # Errors
-/// When they are not to be had, or `lock` fails otherwise.
+/// When the locks are not available in all attempts, or `lock` fails otherwise.
 pub(super) async fn begin_with_locks(
     read_models: &Database,
     lock: impl for<'a> Fn(&'a mut Transaction) -> BoxFuture<'a, Result<(), DatabaseError>>,
@@ -35,7 +36,7 @@ pub(super) async fn begin_with_locks(
     }
 }
 
-/// Waits for every projector, and holds it up until the transaction ends.
+/// Waits for the running transactions of all projectors, and blocks new ones until this transaction ends.
 pub(super) async fn lock_all(tx: &mut Transaction) -> Result<(), DatabaseError> {
     let sql = "LOCK TABLE checkpoints IN SHARE ROW EXCLUSIVE MODE";
     tx.execute(sql, &[]).await.map(drop)

@@ -2,7 +2,7 @@
 //! after the log was restored.
 
 mod locking;
-pub(crate) mod parking;
+pub(crate) mod parked_events;
 pub(crate) mod rebuild;
 pub(crate) mod restore;
 pub(crate) mod status;

@@ -1,9 +1,10 @@
 //! After the log was restored: checks whether the read models come from it, and empties them if not, so that they are
 //! projected from the beginning.
 
-use database::{Database, DatabaseError, Transaction};
+use database::{Database, DatabaseError, StatementTimeout, Transaction, readable};
 use event_store::{EventStore, agrees};
-use events::{EventId, LogPoint};
+use events::LogPoint;
+use read_models::log_point;
 
 use crate::operator::{
     locking::{begin_with_locks, lock_all},
@@ -38,17 +39,13 @@ pub async fn foreign_checkpoints(
             &[],
         )
         .await?;
-    let mut checkpoints = Vec::with_capacity(rows.len());
-    for row in rows {
-        checkpoints.push(ForeignCheckpoint {
+    let checkpoints = readable("checkpoints", "partition", &rows, |row| {
+        Ok(ForeignCheckpoint {
             partitions: row.unsigned("partitions")?,
             partition: row.unsigned("partition")?,
-            point: LogPoint {
-                position: row.unsigned("position")?,
-                id: row.optional_uuid("event_id")?.map(EventId),
-            },
-        });
-    }
+            point: log_point(row)?,
+        })
+    });
     let points: Vec<LogPoint> = checkpoints.iter().map(|checkpoint| checkpoint.point).collect();
     let agree = agrees(store, &points).await?;
     Ok(checkpoints
@@ -72,12 +69,16 @@ pub async fn foreign_discards(
             &[],
         )
         .await?;
+    let discards = readable("discarded_events", "position", &rows, |row| {
+        Ok((
+            row.unsigned("position")?,
+            row.text("stream")?,
+            row.unsigned("version")?,
+        ))
+    });
     let mut foreign = Vec::new();
-    for row in rows {
-        let position = row.unsigned("position")?;
-        let page = store.log_page(position - 1, 1).await?;
-        let stream = row.text("stream")?;
-        let version = row.unsigned("version")?;
+    for (position, stream, version) in discards {
+        let page = store.log_page(position.saturating_sub(1), 1).await?;
         let is_there = page.entries.first().is_some_and(|entry| match entry {
             Ok(event) => {
                 event.position == position && event.stream.as_str() == stream && event.version == version
@@ -101,7 +102,9 @@ pub async fn foreign_discards(
 /// # Errors
 /// When it fails; then nothing has changed.
 pub async fn empty(read_models: &Database, discards: &[u64]) -> Result<(), DatabaseError> {
-    let mut tx = begin_with_locks(read_models, |tx| Box::pin(delete_all(tx))).await?;
+    // SQLite overwrites every row.
+    let read_models = read_models.with_statement_timeout(StatementTimeout::Maintenance);
+    let mut tx = begin_with_locks(&read_models, |tx| Box::pin(delete_all(tx))).await?;
     for position in discards {
         tx.execute(
             "DELETE FROM discarded_events WHERE position = $1",

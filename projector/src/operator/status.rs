@@ -1,6 +1,6 @@
 //! The status for operators: the tables and the checkpoints.
 
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, StatementTimeout, readable};
 use event_store::EventStore;
 use events::{PartitionCount, UserId};
 
@@ -67,6 +67,8 @@ impl Status {
 /// # Errors
 /// When the read models cannot be read.
 pub async fn tables(read_models: &Database) -> Result<Vec<TableStatus>, DatabaseError> {
+    // Counting many rows takes minutes.
+    let read_models = read_models.with_statement_timeout(StatementTimeout::Maintenance);
     let mut listed = Vec::new();
     for_each_model!(M => listed.push((M::TABLE.name, M::ABOUT)));
     listed.extend(OTHER_TABLES);
@@ -91,16 +93,7 @@ pub async fn status(
     partitions: PartitionCount,
 ) -> Result<Status, VerifyError> {
     let checkpoints = read_models::checkpoints(read_models, partitions).await?;
-    let mut parked = vec![0; usize::from(partitions.get())];
-    for row in read_models
-        .fetch_all(
-            "SELECT subject, COUNT(*) AS parked FROM parked_events GROUP BY subject",
-            &[],
-        )
-        .await?
-    {
-        parked[usize::from(partitions.of(UserId(row.uuid("subject")?)))] += row.unsigned("parked")?;
-    }
+    let parked = parked_by_partition(read_models, partitions).await?;
     let mut status = Status {
         head: 0,
         partitions: Vec::with_capacity(checkpoints.len()),
@@ -115,4 +108,24 @@ pub async fn status(
     // Read last, so that no checkpoint is ahead of it.
     status.head = store.head().await?;
     Ok(status)
+}
+
+/// The number of parked events of each partition, read in parts: there may be millions.
+async fn parked_by_partition(
+    read_models: &Database,
+    partitions: PartitionCount,
+) -> Result<Vec<u64>, DatabaseError> {
+    let sql = "SELECT position, subject FROM parked_events WHERE position > $1 ORDER BY position LIMIT 5000";
+    let mut parked = vec![0; usize::from(partitions.get())];
+    let mut after = 0;
+    loop {
+        let rows = read_models.fetch_all(sql, &[after.into()]).await?;
+        let Some(last) = rows.last() else {
+            return Ok(parked);
+        };
+        after = last.unsigned("position")?;
+        for subject in readable("parked_events", "position", &rows, |row| row.uuid("subject")) {
+            parked[usize::from(partitions.of(UserId(subject)))] += 1;
+        }
+    }
 }

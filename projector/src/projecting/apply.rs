@@ -4,26 +4,27 @@ use std::{num::NonZero, sync::Arc, time::Duration};
 
 use database::{Database, DatabaseError, Schema};
 use events::PartitionCount;
+use runtime::with_causes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     metrics::ProjectorMetrics,
     projecting::{
         checkpoint::{self, CheckpointMove},
-        decode::{Decoded, sentence},
+        decode::Decoded,
         fold::{GapPolicy, HoleFound, Parked},
         loading, writing,
     },
 };
 
 /// The longest turn. A batch that waits for a lock or a slow database then lets others begin.
-const LONGEST_TURN: Duration = Duration::from_millis(50);
+const MAX_TURN: Duration = Duration::from_millis(50);
 
 /// How long a batch waits for a locked checkpoint before it lets others continue and tries again.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time limit of a transaction, which is tried again afterwards.
-const LONGEST_TRANSACTION: Duration = Duration::from_secs(60);
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Applies batches of events to the read models.
 #[derive(Debug, Clone)]
@@ -40,7 +41,7 @@ pub(crate) type Turn = Option<OwnedSemaphorePermit>;
 /// Does `work` with the permit `turn`, which is released at the end of the work, or earlier when that takes long.
 pub(crate) async fn in_turn<T>(turn: Turn, work: impl Future<Output = T>) -> T {
     tokio::pin!(work);
-    let quick = tokio::time::timeout(LONGEST_TURN, &mut work).await;
+    let quick = tokio::time::timeout(MAX_TURN, &mut work).await;
     drop(turn);
     match quick {
         Ok(done) => done,
@@ -51,19 +52,15 @@ pub(crate) async fn in_turn<T>(turn: Turn, work: impl Future<Output = T>) -> T {
 /// Why a batch was not applied. None of it was.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApplyError {
-    /// Another projector has moved the checkpoint.
     #[error("another projector has moved the checkpoint")]
     Fenced,
-    /// Another projector holds the checkpoint for too long.
     #[error("the checkpoint is locked by another transaction")]
     Blocked,
-    /// The database did not answer in time.
     #[error("the transaction took too long")]
     Late,
     /// An event before one of these is missing; the store has it.
     #[error("events are missing before one of the batch")]
     Hole,
-    /// The database failed.
     #[error(transparent)]
     Database(DatabaseError),
 }
@@ -115,7 +112,7 @@ impl Applier {
         match self.transact(events, moves, gaps, None).await {
             Err(ApplyError::Database(error)) if error.refuses_data() => {
                 tracing::warn!(
-                    error = sentence(&error),
+                    error = with_causes(&error),
                     batch.events = events.len(),
                     "the database refuses a batch: applying its events one by one"
                 );
@@ -154,7 +151,7 @@ impl Applier {
                 Err(ApplyError::Database(error)) if error.refuses_data() => {
                     let forced = ForcedPark {
                         position,
-                        reason: format!("the database refuses it: {}", sentence(&error)),
+                        reason: format!("the database refuses it: {}", with_causes(&error)),
                     };
                     self.transact(one, &step, gaps, Some(forced)).await?;
                 }
@@ -178,7 +175,7 @@ impl Applier {
         forced: Option<ForcedPark>,
     ) -> Result<(), ApplyError> {
         let transaction = self.transaction(events, moves, gaps, forced);
-        let result = tokio::time::timeout(LONGEST_TRANSACTION, transaction).await;
+        let result = tokio::time::timeout(TRANSACTION_TIMEOUT, transaction).await;
         result.unwrap_or(Err(ApplyError::Late))
     }
 

@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use event_store::{EventStore, StoreError};
+use runtime::with_causes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -12,45 +13,47 @@ use crate::{
     projecting::{
         apply::{Applier, ApplyError},
         checkpoint::{self, CheckpointMove},
-        decode::{Decoded, decode, sentence},
+        decode::{Decoded, decode},
         fold::GapPolicy,
         log_comparison::LogComparison,
     },
     tuning::Tuning,
 };
 
+/// The tables were projected from another history of the log.
+pub(crate) struct OtherLog;
+
 /// Reads and applies all partitions until the end of the log. After a failure it continues from the checkpoints after
 /// a pause. For tables without another writer.
+///
+/// # Errors
+/// When the log is replaced meanwhile. Nobody else could make the tables fit the new one.
 pub(crate) async fn catch_up(
     applier: &Applier,
     store: &Arc<dyn EventStore>,
     identity: &LogComparison,
     tuning: Tuning,
     stop: &CancellationToken,
-) {
+) -> Result<(), OtherLog> {
     let mut backoff = tuning.backoff();
     let all: BTreeSet<u16> = applier.partitions.iter().collect();
     loop {
         match catch_up_once(applier, store, identity, &all, tuning, stop).await {
-            Ok(()) => return,
-            Err(ProjectError::OtherLog) => {
-                if !identity.agreed(stop).await {
-                    return;
-                }
-            }
+            Ok(()) => return Ok(()),
+            Err(ProjectError::OtherLog) => return Err(OtherLog),
             Err(ProjectError::Apply(ApplyError::Fenced)) => {
                 tracing::info!("another projector is catching up: going on from where it is");
             }
             Err(error) => {
                 applier.metrics.failures.inc();
                 tracing::warn!(
-                    error = sentence(&error),
+                    error = with_causes(&error),
                     "cannot catch up with the log: trying again"
                 );
             }
         }
         if !backoff.wait_unless(stop).await {
-            return;
+            return Ok(());
         }
     }
 }

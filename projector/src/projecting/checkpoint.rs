@@ -1,8 +1,8 @@
 //! The checkpoints of partitions, and the fence that prevents two projectors from applying the same events.
 
-use database::{Database, DatabaseError, Transaction, Value};
+use database::{Database, DatabaseError, Transaction, Value, left_out};
 use events::{LogPoint, PartitionCount, UserId};
-use read_models::{CHECKPOINT_CHANNEL, Step, log_point};
+use read_models::{CHECKPOINT_CHANNEL, CHECKPOINTS, Step, checkpoints_of, log_point};
 
 /// A move of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,25 +12,34 @@ pub(crate) struct CheckpointMove {
     pub(crate) to: LogPoint,
 }
 
-/// The checkpoints of all partitions, by partition. A checkpoint that is missing, or behind what a projection with
-/// another number of partitions has completed, starts at that position. Applying an event twice does no harm, because
-/// rows are guarded by their versions.
+/// The checkpoints of all partitions, by partition. A checkpoint that is missing or cannot be read, or is behind what a
+/// projection with another number of partitions has completed, starts at that position. Applying an event twice does no
+/// harm, because rows are guarded by their versions.
 pub(crate) async fn load_all(
     read_models: &Database,
     partitions: PartitionCount,
 ) -> Result<Vec<LogPoint>, DatabaseError> {
-    let known = points(read_models, partitions).await?;
+    let (known, rows) = points(read_models, partitions).await?;
     let floor = completed_point(read_models).await?;
-    let behind = |point: &LogPoint| point.position < floor.position;
-    if known.len() == usize::from(partitions.get()) && !known.iter().any(behind) {
-        return Ok(known);
+    let behind = |point: &Option<LogPoint>| point.is_none_or(|point| point.position < floor.position);
+    if rows == known.len() && !known.iter().any(behind) {
+        return Ok(known.into_iter().flatten().collect());
     }
     let mut tx = read_models.begin().await?;
-    for partition in partitions.iter() {
+    let strange = "DELETE FROM checkpoints WHERE partitions = $1 AND (partition < 0 OR partition >= $1)";
+    tx.execute(strange, &[partitions.get().into()]).await?;
+    for (partition, known) in partitions.iter().zip(known) {
+        // In SQLite it may be no number, with which the floor cannot be compared. No other process writes there.
+        if known.is_none() && !tx.is_postgres() {
+            let unreadable = "DELETE FROM checkpoints WHERE partitions = $1 AND partition = $2";
+            tx.execute(unreadable, &[partitions.get().into(), partition.into()])
+                .await?;
+        }
         raise(&mut tx, partitions.get(), partition, floor).await?;
     }
     tx.commit().await?;
-    points(read_models, partitions).await
+    let (known, _) = points(read_models, partitions).await?;
+    Ok(known.into_iter().map(Option::unwrap_or_default).collect())
 }
 
 /// Moves the checkpoint of a partition up to `floor`, unless it is at least there.
@@ -65,10 +74,10 @@ pub(crate) async fn load(
             &[partitions.get().into(), partition.into()],
         )
         .await?;
-    match row {
-        Some(row) => log_point(&row),
-        // The read models were emptied, so it begins from the start.
-        None => Ok(load_all(read_models, partitions)
+    match row.as_ref().map(log_point) {
+        Some(Ok(point)) => Ok(point),
+        // The read models were emptied, or the row is damaged, so it begins from the start.
+        Some(Err(_)) | None => Ok(load_all(read_models, partitions)
             .await?
             .get(usize::from(partition))
             .copied()
@@ -86,18 +95,21 @@ pub async fn completed(read_models: &Database) -> Result<u64, DatabaseError> {
 
 /// Like [`completed`], with the event at that position.
 pub(crate) async fn completed_point(read_models: &Database) -> Result<LogPoint, DatabaseError> {
+    // In SQLite a position may be a text, which is greater than every number: whatever has one is not complete.
     let row = read_models
         .fetch_optional(
             "SELECT position, event_id FROM checkpoints WHERE position = (
                  SELECT MAX(position) FROM (
                      SELECT MIN(position) AS position FROM checkpoints
+                     WHERE partition >= 0 AND partition < partitions AND position <= 9223372036854775807
                      GROUP BY partitions HAVING COUNT(*) = partitions
                  ) AS complete
              ) ORDER BY event_id IS NULL LIMIT 1",
             &[],
         )
         .await?;
-    row.as_ref().map_or(Ok(LogPoint::START), log_point)
+    let known = row.and_then(|row| left_out("checkpoints", "position", &row, log_point(&row)));
+    Ok(known.unwrap_or(LogPoint::START))
 }
 
 /// Moves the checkpoint, in the first statement of the transaction, so that another projector of the partition waits
@@ -182,8 +194,8 @@ pub(crate) fn signal(tx: &mut Transaction, partitions: PartitionCount, step: Che
     tx.signal(CHECKPOINT_CHANNEL, step.key(), step.to_string());
 }
 
-/// Holds up whoever projects events about `subject`, into whatever number of partitions, until the transaction ends. In the order
-/// in which they lock, so that nobody waits for each other.
+/// Blocks all projectors of events about `subject`, with any number of partitions, until the transaction ends. Locks in
+/// the same order as they do, so that there are no deadlocks.
 pub(crate) async fn lock(tx: &mut Transaction, subject: UserId) -> Result<(), DatabaseError> {
     let rows = tx
         .fetch_all(
@@ -205,7 +217,17 @@ pub(crate) async fn lock(tx: &mut Transaction, subject: UserId) -> Result<(), Da
     Ok(())
 }
 
-async fn points(database: &Database, partitions: PartitionCount) -> Result<Vec<LogPoint>, DatabaseError> {
-    let points = read_models::checkpoints(database, partitions).await?;
-    Ok(points.into_iter().map(|(_, point)| point).collect())
+/// The checkpoints by partition, where they can be read, and the number of rows.
+async fn points(
+    database: &Database,
+    partitions: PartitionCount,
+) -> Result<(Vec<Option<LogPoint>>, usize), DatabaseError> {
+    let rows = database
+        .fetch_all(CHECKPOINTS, &[partitions.get().into()])
+        .await?;
+    let mut points = vec![None; usize::from(partitions.get())];
+    for (partition, point) in checkpoints_of(&rows, partitions) {
+        points[usize::from(partition)] = Some(point);
+    }
+    Ok((points, rows.len()))
 }

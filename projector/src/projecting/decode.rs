@@ -1,13 +1,15 @@
 //! Decoded events from the log or the bus, or the reasons why they cannot be decoded.
 
-use std::error::Error;
-
 use bytes::Bytes;
 use event_store::{EventStore, Page, StoreError, Unreadable};
 use events::{
     Actor, Encoding, Event, EventId, LogPoint, Metadata, RecordedEvent, StreamKind, Timestamp, UserId,
 };
+use runtime::with_causes;
 use uuid::Uuid;
+
+/// The beginning of the reason for which an event is parked whose person's key cannot be used.
+pub(crate) const WITHOUT_KEY: &str = "it cannot be opened";
 
 /// An event and its decoded payload.
 #[derive(Debug, Clone)]
@@ -83,14 +85,14 @@ async fn subject_of(store: &dyn EventStore, unreadable: &Unreadable) -> Result<U
 
 impl Decoded {
     fn unreadable(unreadable: Unreadable, subject: UserId) -> Self {
-        let payload = Err(format!("its record cannot be read: {}", unreadable.reason));
         if let Some(record) = unreadable.impersonal {
             return Self {
                 record: *record,
-                payload,
+                payload: Err(format!("{WITHOUT_KEY}: {}", unreadable.reason)),
                 reading: Reading::WithoutKey,
             };
         }
+        let payload = Err(format!("its record cannot be read: {}", unreadable.reason));
         Self {
             record: RecordedEvent {
                 position: unreadable.position,
@@ -119,26 +121,11 @@ impl Decoded {
 
 impl From<RecordedEvent> for Decoded {
     fn from(record: RecordedEvent) -> Self {
-        let payload = Event::try_from(&record).map_err(|error| sentence(&error));
+        let payload = Event::try_from(&record).map_err(|error| with_causes(&error));
         Self {
             record,
             payload,
             reading: Reading::Whole,
         }
     }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn sentence(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let next = source.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = source.source();
-    }
-    text
 }

@@ -1,29 +1,30 @@
-//! Deletes what people who were erased and tasks that were purged leave in the tables, and never more rows in one transaction
-//! than others can wait for. Does not know who goes on with the rest: see `unfinished_deletions.rs`.
+//! Deletes the remaining rows of erased people and purged tasks, a limited number in each transaction, so that others
+//! need not wait long. `unfinished_deletions.rs` deletes the rest.
 
 use database::{DatabaseError, Transaction, Value};
 use events::{ERASED, OperationFinished, OperationStarted, TaskId, UserId};
 
 use crate::models::{Model as _, PARKED_EVENTS, TASK_HISTORY, for_each_model};
 
-/// Rows that one transaction deletes or changes. It ends long before its deadline, also on a slow disk.
-const ROWS: u64 = 5_000;
+/// The most rows that one transaction deletes or changes. It ends long before its deadline, also on a slow disk.
+const MAX_ROWS: u64 = 5_000;
 
-/// What a person leaves in tables that are not folded from one stream each. The reason of a parked or discarded event may
-/// quote it. Nothing about the person is projected any more, so nothing has to be passed over.
+/// The tables with rows of a person that are not folded from one stream each, and the condition for these rows. The
+/// reason of a parked or discarded event may quote personal data. Since nothing about an erased person is projected any
+/// more, their discarded events need not be kept.
 const TABLES_BY_POSITION: [(&str, &str); 3] = [
     (TASK_HISTORY.name, "owner = $1"),
     (PARKED_EVENTS.name, "subject = $1"),
     ("discarded_events", "subject = $1"),
 ];
 
-/// How many rows a transaction may still delete or change.
+/// The number of rows that a transaction may still delete or change.
 #[derive(Debug)]
 pub(crate) struct RowBudget(u64);
 
 impl RowBudget {
     pub(crate) const fn new() -> Self {
-        Self(ROWS)
+        Self(MAX_ROWS)
     }
 
     const fn spend(&mut self, rows: u64) {
@@ -35,11 +36,11 @@ impl RowBudget {
     }
 }
 
-/// A person who was erased, on their way out of the tables.
+/// The deletion of the rows of an erased person.
 #[derive(Debug)]
 pub(crate) struct Erasure {
     subject: UserId,
-    /// Everything in their audit trail that was recorded before is done.
+    /// The part of their audit trail before this time is done.
     recorded_from: i64,
 }
 
@@ -51,8 +52,8 @@ impl Erasure {
         }
     }
 
-    /// Deletes as much of what the person leaves as `budget` allows. Returns whether that was all.
-    pub(crate) async fn go_on(
+    /// Deletes as many rows of the person as `budget` allows. Returns `true` when none are left.
+    pub(crate) async fn delete_some(
         &mut self,
         tx: &mut Transaction,
         budget: &mut RowBudget,
@@ -65,12 +66,12 @@ impl Erasure {
                 return Ok(false);
             }
         }
-        self.go_on_with_audit_log(tx, budget).await
+        self.delete_from_audit_log(tx, budget).await
     }
 
-    /// The rows stay. The clients of the person may have chosen the request ids, so those go. What operators did stays, and why
-    /// admins did what they did goes.
-    async fn go_on_with_audit_log(
+    /// Removes request ids, which clients of the person may have chosen, and the reasons of admins from the audit
+    /// trail. The rows stay, with what operators did.
+    async fn delete_from_audit_log(
         &mut self,
         tx: &mut Transaction,
         budget: &mut RowBudget,
@@ -100,8 +101,8 @@ impl Erasure {
     }
 }
 
-/// Deletes as much of the history of `task`, which was purged at `position` in the log, as `budget` allows. Returns whether that
-/// was all.
+/// Deletes as many rows of the history of `task` as `budget` allows. The task was purged at `position` in the log.
+/// Returns `true` when none are left.
 pub(crate) async fn purge(
     tx: &mut Transaction,
     task: TaskId,
@@ -113,7 +114,8 @@ pub(crate) async fn purge(
     delete(tx, table, "task = $1 AND position < $2", &values, budget).await
 }
 
-/// Deletes as many as `budget` allows of those `rows` of a table with this key. Returns whether that were all.
+/// Deletes as many rows as `budget` allows from a table with this key, where the condition `rows` is true. Returns
+/// `true` when none are left.
 async fn delete(
     tx: &mut Transaction,
     (table, key): (&str, &str),
@@ -133,10 +135,10 @@ async fn delete(
     Ok(budget.is_left())
 }
 
-/// The condition that `key` is one of those that `query` finds.
+/// The condition that `key` is in the result of `query`.
 fn is_among(tx: &Transaction, key: &str, query: &str) -> String {
     if tx.is_postgres() {
-        // An array, so that the index is used whatever the planner believes of the number of rows.
+        // With an array the index is used, whatever number of rows the planner expects.
         format!("{key} = ANY (ARRAY({query}))")
     } else {
         format!("{key} IN ({query})")

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, readable};
 use events::PartitionCount;
 use uuid::Uuid;
 
@@ -24,19 +24,26 @@ pub(crate) async fn claim(
         return Ok(partitions.iter().collect());
     }
     let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
-    read_models
+    let rows = read_models
         .fetch_all(
             "SELECT owned FROM claim_partitions($1, $2, $3) AS owned",
             &[partitions.get().into(), replica.into(), lease.into()],
         )
-        .await?
-        .iter()
-        .map(|row| {
-            let partition = row.unsigned("owned")?;
-            u16::try_from(partition)
-                .map_err(|_| DatabaseError::Unexpected(format!("a lease is of partition {partition}")))
-        })
-        .collect()
+        .await?;
+    let owned = readable("partition_leases", "owned", &rows, |row| {
+        let partition = row.integer("owned")?;
+        let known = u16::try_from(partition).ok();
+        known
+            .filter(|partition| *partition < partitions.get())
+            .ok_or_else(|| DatabaseError::Unexpected(format!("a lease is of partition {partition}")))
+    });
+    if owned.len() < rows.len() {
+        // It takes the place of a lease that this replica could have.
+        let strange =
+            "DELETE FROM partition_leases WHERE partitions = $1 AND (partition < 0 OR partition >= $1)";
+        read_models.execute(strange, &[partitions.get().into()]).await?;
+    }
+    Ok(owned.into_iter().collect())
 }
 
 /// Releases all leases, so that other replicas need not wait.

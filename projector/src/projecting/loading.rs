@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use database::{Database, DatabaseError, Dialect, Transaction, list_parameter};
+use database::{Database, DatabaseError, Dialect, Transaction, left_out, list_parameter};
 use events::{StreamKind, StreamName, UserId};
+use runtime::with_causes;
 
 use crate::{
     models::{ListedModel, Slot, for_each_model, storable},
     projecting::{
-        decode::{Decoded, sentence},
+        decode::Decoded,
         fold::{Fold, UnreadableRow},
     },
 };
@@ -72,22 +73,30 @@ async fn load_exceptions(
         list_parameter(streams.keys().map(String::as_str)),
     ];
     for row in tx.fetch_all(&exceptions(database), &values).await? {
-        if row.optional_integer("number")?.is_none() {
+        let kind = row.text("kind")?;
+        if row
+            .optional_integer("number")
+            .is_ok_and(|number| number.is_none())
+        {
             continue;
         }
-        let (name, number) = (row.text("name")?, row.unsigned("number")?);
+        let Some(name) = left_out(&kind, "name", &row, row.text("name")) else {
+            continue;
+        };
+        // Whose number cannot be read is parked, or erased, from the beginning, and nothing of it is discarded.
+        let number = left_out(&kind, "name", &row, row.unsigned("number"));
         let stream = || {
             let known = streams.get(&name).copied().cloned();
             known.unwrap_or_else(|| StreamName::raw(name.as_str()))
         };
-        match row.text("kind")?.as_str() {
-            "parked" => drop(fold.parked.insert(stream(), number)),
-            "discarded" => drop(fold.discarded.entry(stream()).or_default().insert(number)),
+        match kind.as_str() {
+            "parked" => drop(fold.parked.insert(stream(), number.unwrap_or_default())),
+            "discarded" => fold.discarded.entry(stream()).or_default().extend(number),
             _ => {
                 let subject = name
                     .parse::<UserId>()
                     .map_err(|_| DatabaseError::Unexpected(format!("erased_subjects holds `{name}`")))?;
-                fold.erased.insert(subject, number);
+                fold.erased.insert(subject, number.unwrap_or_default());
             }
         }
     }
@@ -139,10 +148,10 @@ async fn load_rows<M: ListedModel>(
             Err(error) => {
                 let unreadable = UnreadableRow {
                     version: row.unsigned("version").ok(),
-                    reason: format!("its row cannot be read: {}", sentence(&error)),
+                    reason: format!("its row cannot be read: {}", with_causes(&error)),
                 };
                 fold.unreadable_rows
-                    .insert(M::stream(row.uuid("id")?), unreadable);
+                    .insert(M::stream(&row.uuid("id")?.into()), unreadable);
             }
         }
     }

@@ -10,6 +10,7 @@ use std::{
 
 use events::LogPoint;
 use futures::future::join_all;
+use runtime::with_causes;
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, timeout},
@@ -20,7 +21,7 @@ use crate::{
     error::ProjectError,
     projecting::{
         checkpoint,
-        decode::{Decoded, decode, sentence},
+        decode::{Decoded, decode},
         log_segment::LogSegment,
         readiness::Readiness,
         worker_context::{FAR, WorkerContext},
@@ -42,7 +43,7 @@ const PAGES: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a stop waits for the last checkpoints.
-const FAREWELL: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) struct LogReader {
     pages: PageReader,
@@ -102,9 +103,9 @@ impl LogReader {
             .catch_up(self.far.subscribe(), Arc::clone(&self.more));
         let reading = async { tokio::join!(self.look_again_and_again(), catching_up) };
         stop.run_until_cancelled(reading).await;
-        let last = timeout(FAREWELL, pages.bring_idle_to_the_end()).await;
+        let last = timeout(SHUTDOWN_TIMEOUT, pages.bring_idle_to_the_end()).await;
         if let Ok(Err(error)) = last {
-            tracing::debug!(error = sentence(&error), "cannot move the last checkpoints");
+            tracing::debug!(error = with_causes(&error), "cannot move the last checkpoints");
         }
     }
 
@@ -112,10 +113,11 @@ impl LogReader {
     async fn look_again_and_again(&mut self) {
         let pause = self.pages.context.tuning.heartbeat / LOOKS;
         loop {
-            if let Err(error) = self.look().await {
-                self.pages.tell(&error);
-                if !matches!(error, ProjectError::OtherLog) {
-                    self.readiness.failed(sentence(&error));
+            match self.look().await {
+                Ok(()) | Err(ProjectError::OtherLog) => self.readiness.has_read(),
+                Err(error) => {
+                    self.pages.tell(&error);
+                    self.readiness.failed(with_causes(&error));
                 }
             }
             let _ = timeout(pause, self.more.notified()).await;
@@ -215,7 +217,7 @@ impl PageReader {
         }
         self.context.applier.metrics.failures.inc();
         tracing::warn!(
-            error = sentence(error),
+            error = with_causes(error),
             "cannot compare the projection with the log"
         );
     }

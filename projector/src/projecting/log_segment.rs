@@ -16,6 +16,15 @@ pub(crate) struct LogSegment {
     pub(crate) events: Vec<Decoded>,
 }
 
+impl LogSegment {
+    /// Leaves out what is projected already. It begins later then, so that it does not fit any more when the checkpoint
+    /// falls.
+    pub(crate) fn begin_after(&mut self, position: u64) {
+        self.events.retain(|event| event.record.position > position);
+        self.from = position;
+    }
+}
+
 /// The state that a worker and the log reader share.
 #[derive(Default)]
 pub(crate) struct Pending {

@@ -5,10 +5,10 @@
 //! `gap_detection.rs` finds and `gap_repair.rs` reads from the log), and from `log_reader.rs`, which compares the
 //! checkpoints with the log and reads missing events once for all of them; `catch_up.rs` brings many partitions up to
 //! the end of a long log at once. `apply.rs` applies a batch of events in one transaction: `checkpoint.rs` fences it,
-//! `loading.rs` reads the rows concerned, `fold.rs` folds events into them, `writing.rs` writes them back. Of erased
+//! `loading.rs` reads the rows concerned, `fold/` folds events into them, `writing.rs` writes them back. Of erased
 //! people and purged tasks `deletion.rs` deletes as many rows as fit into the transaction, and
-//! `unfinished_deletions.rs` the rest. An event that cannot be read or applied is parked with its stream: `fold.rs`
-//! decides this, `operator/parking.rs` retries.
+//! `unfinished_deletions.rs` the rest. An event that cannot be read or applied is parked with its stream: `fold/`
+//! decides this, `operator/parked_events.rs` retries.
 
 pub(crate) mod apply;
 pub(crate) mod catch_up;

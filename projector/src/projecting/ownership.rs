@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use runtime::with_causes;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     error::ProjectError,
     projecting::{
-        apply::ApplyError, catch_up::catch_up_once, decode::sentence, leases, readiness::Readiness,
+        apply::ApplyError, catch_up::catch_up_once, leases, readiness::Readiness,
         worker_context::WorkerContext, workers::Workers,
     },
 };
@@ -52,7 +53,7 @@ impl Ownership {
                 biased;
                 () = self.stop.cancelled() => break,
                 () = &mut starting, if !started => started = true,
-                () = sleep(leases::RENEWAL) => self.claim(&mut owned).await,
+                () = sleep(leases::RENEWAL) => self.renew(&mut owned).await,
             }
             if started {
                 self.workers.run(&owned);
@@ -61,8 +62,26 @@ impl Ownership {
             }
             self.readiness.tick();
         }
+        self.release().await;
+    }
+
+    /// Claims partitions again, or releases them while this process cannot read the log: another one may be able to.
+    async fn renew(&self, owned: &mut BTreeSet<u16>) {
+        // On SQLite there is no other process.
+        if !self.context.applier.read_models.is_postgres() || !self.readiness.is_cut_off() {
+            self.claim(owned).await;
+        } else if !owned.is_empty() {
+            tracing::warn!("this process cannot read the log, and leaves its partitions to others");
+            owned.clear();
+            self.readiness.owns(owned);
+            self.release().await;
+        }
+    }
+
+    /// Releases all partitions. If that fails, their leases end soon.
+    async fn release(&self) {
         if let Err(error) = leases::release(&self.context.applier.read_models, self.replica).await {
-            tracing::debug!(error = sentence(&error), "cannot give the partitions back");
+            tracing::debug!(error = with_causes(&error), "cannot give the partitions back");
         }
     }
 
@@ -77,7 +96,10 @@ impl Ownership {
                 *owned = claimed;
                 self.readiness.owns(owned);
             }
-            Err(error) => tracing::warn!(error = sentence(&error), "cannot claim partitions: trying again"),
+            Err(error) => tracing::warn!(
+                error = with_causes(&error),
+                "cannot claim partitions: trying again"
+            ),
         }
     }
 
@@ -103,7 +125,7 @@ impl Ownership {
                 Err(error) => {
                     applier.metrics.failures.inc();
                     tracing::warn!(
-                        error = sentence(&error),
+                        error = with_causes(&error),
                         "cannot catch up with the log: trying again"
                     );
                     if !backoff.wait_unless(&self.stop).await {

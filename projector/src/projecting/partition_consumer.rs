@@ -6,6 +6,7 @@ use std::sync::{Arc, atomic::Ordering};
 use bus::EventMessage;
 use event_store::Page;
 use events::LogPoint;
+use runtime::with_causes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,7 @@ use crate::{
     projecting::{
         apply::{Applier, ApplyError, Turn, in_turn},
         checkpoint::{self, CheckpointMove},
-        decode::{Decoded, decode, sentence},
+        decode::{Decoded, decode},
         fold::GapPolicy,
         gap_detection::{Plan, plan},
         log_segment::{LogSegment, Pending},
@@ -146,7 +147,7 @@ impl PartitionConsumer {
                 metrics.failures.inc();
                 tracing::warn!(
                     partition = self.partition,
-                    error = sentence(error),
+                    error = with_causes(error),
                     "cannot apply a batch of events: trying again"
                 );
             }
@@ -206,7 +207,7 @@ impl PartitionConsumer {
             Err(ProjectError::LostTail) => return Ok(()),
             result => result?,
         }
-        slice.events.retain(|event| event.record.position > reached);
+        slice.begin_after(reached);
         self.apply(&slice.events, slice.to, GapPolicy::Park).await?;
         self.repaired(!slice.events.is_empty());
         Ok(())
@@ -250,7 +251,7 @@ impl PartitionConsumer {
                 Err(error) => {
                     tracing::warn!(
                         partition = self.partition,
-                        error = sentence(&error),
+                        error = with_causes(&error),
                         "cannot read the checkpoint: trying again"
                     );
                     if !backoff.wait_unless(&self.stop).await {
@@ -276,4 +277,90 @@ fn note(event: &Decoded) {
         event.position = event.record.position
     );
     span.in_scope(|| tracing::debug!("projected"));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bus::InProcessBus;
+    use database::{Database, Schema};
+    use event_store::{EventStore, SqlStore};
+    use events::{
+        Actor, Encoding, EventId, Metadata, NewEvent, PartitionCount, StreamName, TaskId, Timestamp, UserId,
+    };
+    use runtime::Metrics;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{metrics::ProjectorMetrics, projecting::log_comparison::LogComparison, tuning::Tuning};
+
+    fn deleted() -> NewEvent {
+        NewEvent {
+            id: EventId(runtime::new_id()),
+            kind: "task.deleted".to_owned(),
+            schema_version: 1,
+            encoding: Encoding::Json,
+            data: "{}".into(),
+            metadata: Metadata {
+                subject: UserId(Uuid::nil()),
+                actor: Actor::System,
+                correlation_id: String::new().into(),
+                causation_id: Uuid::nil(),
+                traceparent: None,
+                idempotency_key: None,
+            },
+            recorded_at: Timestamp::from_micros(0),
+        }
+    }
+
+    /// The read models are emptied between two attempts, so that the checkpoint falls behind what was left out.
+    #[tokio::test]
+    async fn a_segment_that_was_cut_is_not_applied_from_an_earlier_checkpoint() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = |file| Database::file_url(&directory.path().join(file));
+        let log = Database::open(&url("events.db"), Schema::EventStore, 2)
+            .await
+            .unwrap();
+        let store: Arc<dyn EventStore> = Arc::new(SqlStore::new(log));
+        let stream = StreamName::task(TaskId(Uuid::nil()));
+        let written = std::iter::repeat_with(deleted).take(10).collect();
+        store.append(&stream, 0, written).await.unwrap();
+        let read_models = Database::open(&url("read-models.db"), Schema::ReadModels, 2)
+            .await
+            .unwrap();
+        let partitions = PartitionCount::new(1).unwrap();
+        checkpoint::load_all(&read_models, partitions).await.unwrap();
+        let metrics = ProjectorMetrics::new(&Metrics::new("projector"));
+        let context = WorkerContext {
+            applier: Applier::new(read_models.clone(), partitions, metrics.clone()),
+            identity: LogComparison::new(Arc::clone(&store), metrics),
+            store: Arc::clone(&store),
+            bus: InProcessBus::new(),
+            tuning: Tuning::default(),
+            delivered: Arc::default(),
+        };
+        let page = store.log_page(0, 100).await.unwrap();
+        let events = decode(&*store, page).await.unwrap();
+        let run = async |sql| read_models.execute(sql, &[]).await.unwrap();
+        let mut tx = read_models.begin().await.unwrap();
+        checkpoint::raise(&mut tx, 1_i64, 0_i64, events[4].point())
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        let mut consumer = PartitionConsumer::new(context, 0, Arc::default(), CancellationToken::new());
+        let mut segment = LogSegment {
+            from: 0,
+            to: events[9].point(),
+            events,
+        };
+        run("ALTER TABLE erased_subjects RENAME TO away").await;
+        assert!(consumer.reload().await);
+        consumer.attempt_slice(&mut segment).await.unwrap_err();
+        run("ALTER TABLE away RENAME TO erased_subjects").await;
+        run("UPDATE checkpoints SET position = 0, event_id = NULL").await;
+        assert!(consumer.reload().await);
+        consumer.attempt_slice(&mut segment).await.unwrap();
+        assert_eq!(consumer.checkpoint, LogPoint::START, "events were passed over");
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Readiness {
 
 struct State {
     looked: Instant,
+    /// When the log was last read without a failure, whether or not it is the log of the read models.
+    read: Instant,
     failure: Option<String>,
     /// When partitions were claimed last.
     claimed: Instant,
@@ -46,6 +48,7 @@ impl Readiness {
             patience: heartbeat * STUCK,
             state: Mutex::new(State {
                 looked: Instant::now(),
+                read: Instant::now(),
                 failure: None,
                 claimed: Instant::now(),
                 owned: BTreeSet::new(),
@@ -98,6 +101,19 @@ impl Readiness {
     /// Records that the comparison failed.
     pub(crate) fn failed(&self, why: String) {
         self.lock().failure = Some(why);
+    }
+
+    /// Records that the log can be read.
+    pub(crate) fn has_read(&self) {
+        self.lock().read = Instant::now();
+    }
+
+    /// Whether the log could not be read for so long that another process should have the partitions. A read without an
+    /// answer counts later than a failure, because it may only be slow.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        let state = self.lock();
+        let since = state.read.elapsed();
+        since > LEASE && (state.failure.is_some() || since > LEASE + self.patience)
     }
 
     /// Updates the metrics that depend on the time.

@@ -1,8 +1,8 @@
-//! Goes on with deletions that were too long for the transaction that began them. Each transaction deletes some rows, so that
-//! nobody waits long, and whoever cannot be dealt with now holds up no other.
+//! Continues deletions that were too large for one transaction. Each transaction deletes a limited number of rows, so
+//! that others need not wait long. A person or task whose rows cannot be deleted now does not delay the next one.
 
-use database::{Database, DatabaseError, Transaction};
-use events::{TaskId, UserId};
+use database::{Database, DatabaseError, Transaction, left_out, readable};
+use events::{TaskId, TaskPurged, UserId};
 use uuid::Uuid;
 
 use super::{
@@ -10,10 +10,10 @@ use super::{
     deletion::{Erasure, RowBudget, purge},
 };
 
-/// Deletes everything that is left of people who were erased and of tasks that were purged.
+/// Deletes all remaining rows of erased people and of purged tasks.
 ///
 /// # Errors
-/// When that was not possible with at least one of them.
+/// When that fails for at least one of them.
 pub(crate) async fn finish_deletions(read_models: &Database) -> Result<(), DatabaseError> {
     let mut result = Ok(());
     let mut after = Uuid::nil();
@@ -42,20 +42,23 @@ async fn next(
     table: &str,
     after: Uuid,
 ) -> Result<Option<Uuid>, DatabaseError> {
-    let sql = format!("SELECT {key} FROM {table} WHERE {key} > $1 ORDER BY {key} LIMIT 1");
-    let row = read_models.fetch_optional(&sql, &[after.into()]).await?;
-    row.map(|row| row.uuid(key)).transpose()
+    // More than one, so that one which cannot be read does not delay the next.
+    let sql = format!("SELECT {key} FROM {table} WHERE {key} > $1 ORDER BY {key} LIMIT 10");
+    let rows = read_models.fetch_all(&sql, &[after.into()]).await?;
+    Ok(readable(table, key, &rows, |row| row.uuid(key))
+        .into_iter()
+        .next())
 }
 
 async fn finish_erasure(read_models: &Database, subject: UserId) -> Result<(), DatabaseError> {
     let mut erasure = Erasure::of(subject);
     loop {
-        let mut tx = read_models.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
+        let mut tx = begin(read_models).await?;
         let sql = "SELECT subject FROM unfinished_erasures WHERE subject = $1";
         if take(&mut tx, sql, subject.0).await?.is_none() {
             return Ok(());
         }
-        let is_done = erasure.go_on(&mut tx, &mut RowBudget::new()).await?;
+        let is_done = erasure.delete_some(&mut tx, &mut RowBudget::new()).await?;
         if is_done {
             let sql = "DELETE FROM unfinished_erasures WHERE subject = $1";
             tx.execute(sql, &[subject.0.into()]).await?;
@@ -69,12 +72,16 @@ async fn finish_erasure(read_models: &Database, subject: UserId) -> Result<(), D
 
 async fn finish_purge(read_models: &Database, task: TaskId) -> Result<(), DatabaseError> {
     loop {
-        let mut tx = read_models.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
-        let sql = "SELECT position FROM unfinished_purges WHERE task = $1";
+        let mut tx = begin(read_models).await?;
+        let sql = "SELECT task, position FROM unfinished_purges WHERE task = $1";
         let Some(row) = take(&mut tx, sql, task.0).await? else {
             return Ok(());
         };
-        let position = row.unsigned("position")?;
+        let known = left_out("unfinished_purges", "task", &row, row.unsigned("position"));
+        let position = match known {
+            Some(position) => position,
+            None => purged_at(&mut tx, task).await?,
+        };
         let is_done = purge(&mut tx, task, position, &mut RowBudget::new()).await?;
         if is_done {
             let sql = "DELETE FROM unfinished_purges WHERE task = $1";
@@ -87,7 +94,27 @@ async fn finish_purge(read_models: &Database, task: TaskId) -> Result<(), Databa
     }
 }
 
-/// The row that says that there is more to delete, which nobody else takes meanwhile; nothing when another projector has it.
+/// Begins a transaction that holds up a swap of the tables, as those do that begin with a checkpoint. Otherwise its
+/// first statements could find the old tables and its last ones the new ones, and forget what is to be deleted there.
+async fn begin(read_models: &Database) -> Result<Transaction, DatabaseError> {
+    let mut tx = read_models.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
+    if tx.is_postgres() {
+        tx.execute("LOCK TABLE checkpoints IN ROW EXCLUSIVE MODE", &[])
+            .await?;
+    }
+    Ok(tx)
+}
+
+/// The position of the event that purged `task`, according to its history; 0 without one.
+async fn purged_at(tx: &mut Transaction, task: TaskId) -> Result<u64, DatabaseError> {
+    let sql = "SELECT COALESCE(MAX(position), 0) AS position FROM task_history WHERE task = $1 AND type = $2";
+    let row = tx
+        .fetch_optional(sql, &[task.0.into(), TaskPurged::KIND.into()])
+        .await?;
+    row.map_or(Ok(0), |row| row.unsigned("position"))
+}
+
+/// Locks and returns the row of an unfinished deletion. `None` when it is finished or another projector has the lock.
 async fn take(tx: &mut Transaction, sql: &str, id: Uuid) -> Result<Option<database::Row>, DatabaseError> {
     let lock = if tx.is_postgres() {
         " FOR UPDATE SKIP LOCKED"

@@ -39,7 +39,7 @@ pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), Databa
     for subject in newly_erased {
         let position = erased.get(&subject).copied().unwrap_or_default();
         remember_erased(tx, subject, position).await?;
-        if !Erasure::of(subject).go_on(tx, &mut budget).await? {
+        if !Erasure::of(subject).delete_some(tx, &mut budget).await? {
             let sql =
                 "INSERT INTO unfinished_erasures (subject) VALUES ($1) ON CONFLICT (subject) DO NOTHING";
             tx.execute(sql, &[subject.0.into()]).await?;

@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::Router;
 use bus::{Bus, InProcessBus};
 use database::{Database, Row, Schema};
 use event_store::EventStore;
 use events::PartitionCount;
+use http_api::HttpService;
 use projector::{Config, Dependencies, Report, Tuning};
 use runtime::Background;
 use tempfile::TempDir;
@@ -31,7 +31,7 @@ enum Place {
 }
 
 pub(crate) struct Running {
-    pub(crate) router: Router,
+    pub(crate) router: HttpService,
     background: Background,
 }
 

@@ -1,8 +1,12 @@
 //! A log that was cut and grew again, as after a restore from a backup or a failover without the last events: then
 //! positions have other events.
 
+use std::{sync::atomic::Ordering, time::Duration};
+
 use bus::{Bus, InProcessBus};
 use projector::{Rebuild, RebuildError};
+use test_support::FaultyStore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -154,6 +158,46 @@ pub(crate) async fn a_rebuild_starts_over_when_the_log_is_another(fixture: Fixtu
     // The old tables are from the other history, so a rollback is refused.
     let refused = rebuild.rollback().await;
     assert!(matches!(refused, Err(RebuildError::OtherLog)), "{refused:?}");
+}
+
+/// It would wait for ever, since nobody else can make its tables fit.
+pub(crate) async fn a_rebuild_under_which_the_log_is_replaced_ends(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
+    tasks(&mut log, 0, 60, "Old").await;
+    fixture.catch_up(2).await;
+    let faulty = FaultyStore::over(fixture.store.clone());
+    let rebuild = Rebuild::open(&fixture.url(), faulty.clone(), partitions(2), pace())
+        .await
+        .unwrap();
+    let stop = CancellationToken::new();
+    stop.cancel();
+    assert!(
+        !rebuild.build(&stop, |_| {}).await.unwrap(),
+        "it stops after a page"
+    );
+    let mut has_begun = false;
+    let run = CancellationToken::new();
+    let building = rebuild.build(&run, |_| {
+        if !std::mem::replace(&mut has_begun, true) {
+            faulty.down.store(true, Ordering::SeqCst);
+        }
+    });
+    let replacing = async {
+        eventually("it cannot read the log", async || {
+            faulty.down.load(Ordering::SeqCst)
+        })
+        .await;
+        fixture.cut_log(10).await;
+        tasks(&mut Writer::new(&fixture.store), 200, 60, "New").await;
+        faulty.down.store(false, Ordering::SeqCst);
+    };
+    let (ended, ()) = tokio::join!(timeout(Duration::from_secs(30), building), replacing);
+    let refused = ended.unwrap();
+    assert!(matches!(refused, Err(RebuildError::OtherLog)), "{refused:?}");
+    // It starts over when it is run again.
+    assert!(rebuild.build(&run, |_| {}).await.unwrap());
+    assert_eq!(rebuild.swap(&run).await.unwrap(), 70);
+    assert_eq!(titled(&fixture, "New").await, 60);
 }
 
 pub(crate) async fn a_hole_in_the_log_is_named(fixture: Fixture) {

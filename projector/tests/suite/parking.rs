@@ -5,12 +5,13 @@ use std::time::Duration;
 use bus::InProcessBus;
 use bytes::Bytes;
 use events::{StreamName, TaskCompleted, TaskRenamed};
-use projector::{ParkingError, Retried, discard, parked, retry};
+use projector::{ParkingError, Retried, discard, parked, parked_at, retry};
 
 use test_support::FaultyStore;
 
 use super::{
-    fixture::{Fixture, eventually},
+    faults::metric,
+    fixture::{Fixture, eventually, partitions},
     relay::Relay,
     writer::{Writer, created, registered, task, user},
 };
@@ -61,7 +62,7 @@ pub(crate) async fn an_unreadable_event_parks_its_stream_only(fixture: Fixture) 
         ("One".to_owned(), "Flows on".to_owned())
     );
 
-    let list = parked(&fixture.read_models).await.unwrap();
+    let list = parked(&fixture.read_models, 0).await.unwrap();
     assert_eq!(
         list.iter().map(|event| event.position).collect::<Vec<_>>(),
         [poison, later]
@@ -83,7 +84,7 @@ pub(crate) async fn an_unreadable_event_parks_its_stream_only(fixture: Fixture) 
             parked: 2
         }
     );
-    assert_eq!(parked(&fixture.read_models).await.unwrap()[0].attempts, 2);
+    assert_eq!(parked(&fixture.read_models, 0).await.unwrap()[0].attempts, 2);
     let refused = discard(&fixture.read_models, later).await;
     assert!(
         matches!(refused, Err(ParkingError::NotFirst { first }) if first == poison),
@@ -205,7 +206,7 @@ async fn assert_refused(fixture: &Fixture, poison: u64) {
         fixture.count("parked_events").await == 3
     })
     .await;
-    let list = parked(&fixture.read_models).await.unwrap();
+    let list = parked(&fixture.read_models, 0).await.unwrap();
     assert_eq!(list[0].position, poison);
     assert!(
         list[0].reason.starts_with("the database refuses it"),
@@ -244,7 +245,7 @@ pub(crate) async fn text_with_nul_is_parked(fixture: Fixture) {
         (report.tasks, report.accounts, report.audit, report.parked),
         (2, 0, 6, 4)
     );
-    let reasons = parked(&fixture.read_models).await.unwrap();
+    let reasons = parked(&fixture.read_models, 0).await.unwrap();
     assert!(
         reasons[0].reason.contains("title contains U+0000"),
         "{}",
@@ -275,7 +276,7 @@ pub(crate) async fn a_misplaced_event_is_parked(fixture: Fixture) {
         (report.tasks, report.sessions, report.audit, report.parked),
         (1, 0, 4, 3)
     );
-    let reasons: Vec<String> = parked(&fixture.read_models)
+    let reasons: Vec<String> = parked(&fixture.read_models, 0)
         .await
         .unwrap()
         .into_iter()
@@ -313,4 +314,40 @@ pub(crate) async fn another_try_holds_up_nobody_while_it_reads(fixture: Fixture)
     assert!(!retrying.is_finished(), "the log was read in no time");
     assert_eq!(retrying.await.unwrap().unwrap().parked, 1);
     running.stop().await;
+}
+
+pub(crate) async fn millions_of_parked_events_are_read_and_counted_in_parts(fixture: Fixture) {
+    // Two of each stream, beyond the end of the log.
+    let owner = user(1);
+    fixture
+        .run(&format!(
+            "INSERT INTO parked_events (position, stream, version, type, subject, reason, attempts)
+             WITH RECURSIVE numbers(number) AS (
+                 SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 10100
+             )
+             SELECT 1000000 + number, 'task-' || (number / 2), number, 'task.created', '{owner}', 'test', 1 FROM numbers"
+        ))
+        .await;
+    let (mut after, mut found, mut streams) = (0, 0, 0);
+    loop {
+        let page = parked(&fixture.read_models, after).await.unwrap();
+        let Some(last) = page.last() else { break };
+        assert!(page.len() <= 500, "a page of {}", page.len());
+        assert!(page[0].position > after && page.is_sorted_by_key(|event| event.position));
+        (after, found) = (last.position, found + page.len());
+        streams += page.iter().filter(|event| event.is_first).count();
+    }
+    assert_eq!((found, streams), (10_100, 5_051));
+    let one = parked_at(&fixture.read_models, 1_000_003).await.unwrap().unwrap();
+    assert_eq!((one.stream.as_str(), one.is_first), ("task-1", false));
+    assert_eq!(parked_at(&fixture.read_models, 3).await.unwrap(), None);
+
+    let running = fixture.project(1, InProcessBus::new()).await;
+    eventually("the metric counts as far as it goes", async || {
+        metric(&running, "taskledger_projector_parked_events").await == 10_000
+    })
+    .await;
+    running.stop().await;
+    let status = projector::status(&*fixture.store, &fixture.read_models, partitions(1)).await;
+    assert_eq!(status.unwrap().partitions[0].parked, 10_100);
 }

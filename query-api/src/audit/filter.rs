@@ -1,7 +1,7 @@
 //! The filters and pages of the audit trail, and their SQL. Pure.
 //!
-//! The newest comes first, by the time at which it was recorded and then by position. Each column that can be filtered by has an
-//! index in that order, so that a page is one range of one index.
+//! The newest comes first, by the time at which it was recorded and then by position. Each column that can be filtered
+//! by has an index in that order, so that a page is one range of one index.
 
 use database::{Value, placeholders};
 use events::{Actor, Timestamp, UserId};
@@ -36,9 +36,9 @@ pub struct AuditFilter {
     pub to: Option<Timestamp>,
 }
 
-/// The place of an entry in the order of the audit trail.
+/// Where the next page of the audit trail begins: the last entry of the page before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AuditPlace {
+pub(crate) struct AuditCursor {
     pub(crate) recorded_at: i64,
     /// The position in the row, which may be damaged.
     pub(crate) position: i64,
@@ -50,8 +50,8 @@ struct Binding<'a> {
     filter: &'a AuditFilter,
 }
 
-impl AuditPlace {
-    /// The cursor that continues after this place.
+impl AuditCursor {
+    /// The signed text of this cursor, for the client.
     pub(crate) fn write(self, key: &CursorKey, viewer: UserId, filter: &AuditFilter) -> String {
         let mut bytes = self.recorded_at.to_be_bytes().to_vec();
         bytes.extend_from_slice(&self.position.to_be_bytes());
@@ -84,12 +84,12 @@ impl AuditFilter {
     }
 
     /// The statement for a page, the newest first.
-    pub(super) fn page(&self, after: Option<AuditPlace>, rows: u32) -> (String, Vec<Value>) {
+    pub(super) fn page(&self, after: Option<AuditCursor>, rows: u32) -> (String, Vec<Value>) {
         let mut statement = self.statement();
-        if let Some(place) = after {
+        if let Some(cursor) = after {
             statement.and(
                 "(recorded_at, position) <",
-                &[place.recorded_at.into(), place.position.into()],
+                &[cursor.recorded_at.into(), cursor.position.into()],
             );
         }
         statement.end(&format!("ORDER BY recorded_at DESC, position DESC LIMIT {rows}"))

@@ -3,8 +3,8 @@
 mod filter;
 mod read;
 
+pub(crate) use filter::AuditCursor;
 pub use filter::AuditFilter;
-pub(crate) use filter::AuditPlace;
 pub(crate) use read::page;
 pub use read::{newest, read_on};
 

@@ -5,24 +5,25 @@ use database::{Database, DatabaseError, Row};
 use events::{EventId, Timestamp, UserId};
 use read_models::cut_page;
 
-use super::{AuditFilter, AuditPlace};
+use super::{AuditCursor, AuditFilter};
 use crate::metrics::UnreadableRows;
 
 /// The most positions that one statement examines for a follower of the trail.
 const STRETCH: u64 = 10_000;
 
-/// Up to `limit` entries after a place, without those that cannot be read, and the place of the last one when there are more.
+/// Up to `limit` entries after a place, without those that cannot be read, and the place of the last one when there are
+/// more.
 pub(crate) async fn page(
     database: &Database,
     filter: &AuditFilter,
-    after: Option<AuditPlace>,
+    after: Option<AuditCursor>,
     limit: u16,
     unreadable: &UnreadableRows,
-) -> Result<(Vec<AuditEvent>, Option<AuditPlace>), DatabaseError> {
+) -> Result<(Vec<AuditEvent>, Option<AuditCursor>), DatabaseError> {
     let (sql, values) = filter.page(after, u32::from(limit) + 1);
     let mut rows = database.fetch_all(&sql, &values).await?;
     let end = match cut_page(&mut rows, limit) {
-        Some(last) => Some(AuditPlace {
+        Some(last) => Some(AuditCursor {
             recorded_at: last.integer("recorded_at")?,
             position: last.integer("position")?,
         }),

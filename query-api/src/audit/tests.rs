@@ -4,7 +4,7 @@ use database::StatementTimeout;
 use events::{Actor, Timestamp, UserId};
 use uuid::Uuid;
 
-use super::{AuditFilter, AuditPlace};
+use super::{AuditCursor, AuditFilter};
 use crate::{
     tasks::explain_sql,
     testing::{on_postgres, on_sqlite},
@@ -64,7 +64,7 @@ fn pages() -> Vec<(String, Vec<database::Value>, &'static str)> {
             to: Some(Timestamp::from_micros(40_000)),
             ..filter.clone()
         };
-        let place = AuditPlace {
+        let place = AuditCursor {
             recorded_at: 30_000,
             position: 30_000,
         };

@@ -6,26 +6,26 @@ use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
-use events::{Actor, Due, Role, Timestamp, UserId};
+use events::{Actor, Due, Role, UserId};
 use http::HeaderMap;
 use http_api::{AtLeast, BadParameter, Parameters, request_id_of, whole_number};
 
-use super::{LONGEST_LIMIT, consistency::reached};
+use super::{MAX_LIMIT, consistency::reached};
 use crate::{
     admission::Cost,
-    app_state::App,
-    audit::{self, AuditFilter, AuditPlace},
+    app_state::AppState,
+    audit::{self, AuditCursor, AuditFilter},
     error::ApiError,
-    tasks::TIMEOUT,
+    tasks::{QueryError, TIMEOUT},
 };
 
 const DEFAULT_LIMIT: u16 = 50;
 /// The longest name in a filter, in characters. None in the audit trail is longer.
-const LONGEST_NAME: usize = 256;
+const MAX_NAME: usize = 256;
 
 /// Answers with a page.
 pub(crate) async fn audit_events(
-    State(app): State<App>,
+    State(state): State<AppState>,
     AuditReader(caller): AuditReader,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -33,7 +33,7 @@ pub(crate) async fn audit_events(
     let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let mut filter = filter(&mut parameters)?;
     let limit = parameters
-        .single("limit", whole_number(1..=LONGEST_LIMIT))?
+        .single("limit", whole_number(1..=MAX_LIMIT))?
         .unwrap_or(DEFAULT_LIMIT);
     let cursor = parameters.single("cursor", |text| Ok(text.to_owned()))?;
     parameters.finish()?;
@@ -44,10 +44,15 @@ pub(crate) async fn audit_events(
         filter.subject = Some(viewer);
     }
     let after = cursor
-        .map(|cursor| AuditPlace::read(&app.cursor_key, &cursor, viewer, &filter))
+        .map(|cursor| AuditCursor::read(&state.cursor_key, &cursor, viewer, &filter))
         .transpose()?;
 
-    let shown = reached(&app, viewer, &AtLeast::of(&headers)?).await?;
+    let shown = reached(&state, viewer, &AtLeast::of(&headers)?).await?;
+    if let Some(percent) = state.projection.any_catching_up()
+        && filter.subject != Some(viewer)
+    {
+        return Err(AtLeast::catching_up(percent).into());
+    }
     let (items, end) = if is_hidden {
         (Vec::new(), None)
     } else {
@@ -56,20 +61,21 @@ pub(crate) async fn audit_events(
         } else {
             Cost::Ordinary
         };
-        let _admitted = app.admission.admit(viewer, cost).await?;
-        let reading = audit::page(&app.read_models, &filter, after, limit, &app.unreadable_rows);
+        let _admitted = state.admission.admit(viewer, cost).await?;
+        let reading = audit::page(&state.read_models, &filter, after, limit, &state.unreadable_rows);
         tokio::time::timeout(TIMEOUT, reading)
             .await
-            .map_err(|_| ApiError::TooSlow)??
+            .map_err(|_| QueryError::TooSlow)??
     };
     let page = api_types::AuditPage {
         items,
-        next_cursor: end.map(|end| end.write(&app.cursor_key, viewer, &filter)),
+        next_cursor: end.map(|end| end.write(&state.cursor_key, viewer, &filter)),
     };
     Ok((shown.headers(), Json(page)).into_response())
 }
 
 fn filter(parameters: &mut Parameters) -> Result<AuditFilter, BadParameter> {
+    let instant = |text: &str| Due::parse_start(text).map_err(|error| error.to_string());
     Ok(AuditFilter {
         subject: parameters.single("subject", |text| {
             text.parse::<UserId>()
@@ -88,16 +94,8 @@ fn filter(parameters: &mut Parameters) -> Result<AuditFilter, BadParameter> {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.len() > LONGEST_NAME || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!("expected 1 to {LONGEST_NAME} visible ASCII characters"));
+    if text.is_empty() || text.len() > MAX_NAME || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!("expected 1 to {MAX_NAME} visible ASCII characters"));
     }
     Ok(text.to_owned())
-}
-
-/// A day, from its beginning in UTC, or an instant.
-fn instant(text: &str) -> Result<Timestamp, String> {
-    match text.parse::<Due>() {
-        Ok(instant) => Ok(instant.starts_at()),
-        Err(error) => Err(error.to_string()),
-    }
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 use http_api::{AtLeast, PRIVATE};
 use read_models::Reached;
 
-use crate::{app_state::App, error::ApiError};
+use crate::{app_state::AppState, error::ApiError};
 
 /// The state that a response includes.
 #[derive(Debug)]
@@ -19,40 +19,43 @@ pub(crate) struct Shown {
 /// Waits for the states that a request of `caller` asks for, in a place for waiting.
 ///
 /// # Errors
-/// When it is not there in time, or too many wait already.
-pub(crate) async fn reached(app: &App, caller: UserId, at_least: &AtLeast) -> Result<Shown, ApiError> {
+/// When it is not there in time, or too many wait already, or while the read models are filled for the first time.
+pub(crate) async fn reached(state: &AppState, caller: UserId, at_least: &AtLeast) -> Result<Shown, ApiError> {
     if !at_least.tokens.is_empty() {
-        let timer = app.waiting.seconds.start_timer();
-        let reached = wait(app, caller, at_least).await;
+        let timer = state.waiting.seconds.start_timer();
+        let reached = wait(state, caller, at_least).await;
         timer.observe_duration();
         reached?;
     }
+    if let Some(percent) = state.projection.catching_up(caller) {
+        return Err(AtLeast::catching_up(percent).into());
+    }
     // Read before any row is, so that the rows include at least this state.
-    let token = app.projection.state_of(caller);
+    let token = state.projection.state_of(caller);
     Ok(Shown {
         position: token.position,
         headers: at_least.shown(token),
     })
 }
 
-async fn wait(app: &App, caller: UserId, at_least: &AtLeast) -> Result<(), ApiError> {
-    let shows = |token: &ConsistencyToken| app.projection.shows(*token);
+async fn wait(state: &AppState, caller: UserId, at_least: &AtLeast) -> Result<(), ApiError> {
+    let shows = |token: &ConsistencyToken| state.projection.shows(*token);
     if at_least.tokens.iter().all(shows) {
         return Ok(());
     }
-    let _place = app.admission.await_projection(caller)?;
+    let _place = state.admission.await_projection(caller)?;
     // A lenient request gets the present state, and its token.
-    let waited = app
+    let waited = state
         .projection
         .reach_all(&at_least.tokens, at_least.wait(), at_least.is_lenient)
         .await?;
-    app.waiting.lost.inc_by(waited.lost);
+    state.waiting.lost.inc_by(waited.lost);
     if waited.reached == Reached::There {
         return Ok(());
     }
-    app.waiting.behind.inc();
+    state.waiting.behind.inc();
     let is_lost = waited.reached == Reached::Lost;
-    Err(ApiError::ProjectionBehind(at_least.behind(is_lost)))
+    Err(at_least.behind(is_lost).into())
 }
 
 impl Shown {
@@ -61,7 +64,8 @@ impl Shown {
         self.position
     }
 
-    /// Names the state in the answer to a query, also where the answer is that the task is not there, or at another version.
+    /// Names the state in the answer to a query, also where the answer is that the task is not there, or at another
+    /// version.
     pub(crate) fn mark(self, answer: Result<Response, ApiError>) -> Response {
         let mut response = answer.into_response();
         for (name, value) in &self.headers() {

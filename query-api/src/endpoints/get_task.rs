@@ -8,21 +8,23 @@ use axum::{
 };
 use events::{TaskId, Timestamp, UserId};
 use http::{HeaderMap, StatusCode, header};
-use http_api::{AtLeast, BadParameter, Parameters, PathId, Preconditions, ReadOutcome, whole_number};
+use http_api::{
+    AtLeast, BadParameter, Parameters, PathId, Preconditions, Problem, ReadOutcome, whole_number,
+};
 use serde::Serialize;
 
-use super::consistency::reached;
+use super::{bad_instant, consistency::reached};
 use crate::{
     admission::Cost,
-    app_state::App,
+    app_state::AppState,
     error::ApiError,
-    tasks::{self, Moment},
+    tasks::{self, Moment, QueryError},
 };
 
 /// Answers with the task and its version as `ETag`, `304` when the caller has that version, `412` when
 /// `If-Match` names another. With `version` or `as_of` it is the task as it was, also of one in the trash.
 pub(crate) async fn get_task(
-    State(app): State<App>,
+    State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     id: PathId<TaskId>,
     RawQuery(query): RawQuery,
@@ -33,28 +35,28 @@ pub(crate) async fn get_task(
     let at_least = AtLeast::of(&headers)?;
     let (owner, id) = (caller.user_id(), id.or_not_found()?);
 
-    let shown = reached(&app, owner, &at_least).await?;
-    Ok(shown.mark(show(&app, owner, id, moment, &conditions).await))
+    let shown = reached(&state, owner, &at_least).await?;
+    Ok(shown.mark(show(&state, owner, id, moment, &conditions).await))
 }
 
 async fn show(
-    app: &App,
+    state: &AppState,
     owner: UserId,
     id: TaskId,
     moment: Option<Moment>,
     conditions: &Preconditions,
 ) -> Result<Response, ApiError> {
-    let _admitted = app.admission.admit(owner, Cost::Ordinary).await?;
+    let _admitted = state.admission.admit(owner, Cost::Ordinary).await?;
     match moment {
         None => {
-            let row = tasks::find(&app.read_models, owner, id)
+            let row = tasks::find(&state.read_models, owner, id)
                 .await?
-                .ok_or(ApiError::TaskNotFound)?;
+                .ok_or(QueryError::NotFound)?;
             let task = tasks::task_of(&row)?;
             answer(conditions, task.version, &task)
         }
         Some(moment) => {
-            let task = tasks::past_task(&app.read_models, owner, id, moment).await?;
+            let task = tasks::past_task(&state.read_models, owner, id, moment).await?;
             answer(conditions, task.version, &task)
         }
     }
@@ -65,7 +67,7 @@ fn answer(conditions: &Preconditions, version: u64, task: &impl Serialize) -> Re
     match conditions.of_read(version) {
         ReadOutcome::Show => Ok((etag, Json(task)).into_response()),
         ReadOutcome::NotModified => Ok((StatusCode::NOT_MODIFIED, etag).into_response()),
-        ReadOutcome::Mismatch => Err(ApiError::VersionMismatch { actual: version }),
+        ReadOutcome::Mismatch => Err(Problem::version_mismatch(version).into()),
     }
 }
 
@@ -73,7 +75,8 @@ fn answer(conditions: &Preconditions, version: u64, task: &impl Serialize) -> Re
 fn moment(mut parameters: Parameters) -> Result<Option<Moment>, BadParameter> {
     let version = parameters.single("version", whole_number(1..=u64::MAX))?;
     let as_of = parameters.single("as_of", |text| {
-        text.parse::<Timestamp>().map_err(|error| error.to_string())
+        text.parse::<Timestamp>()
+            .map_err(|error| bad_instant(text, &error))
     })?;
     parameters.finish()?;
     match (version, as_of) {

@@ -11,13 +11,15 @@ pub(crate) mod task_events;
 pub(crate) mod task_history;
 pub(crate) mod task_summary;
 
+use std::fmt::Display;
+
 use http::HeaderValue;
 use serde::Serialize;
 
 /// The usual size of a task in bytes. A buffer that grows from nothing is copied ten times.
 const TASK_BYTES: usize = 512;
 /// The most items on a page.
-const LONGEST_LIMIT: u16 = 100;
+const MAX_LIMIT: u16 = 100;
 
 /// The content type of a page.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -27,6 +29,14 @@ fn json(page: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut json = Vec::with_capacity(32 * TASK_BYTES);
     serde_json::to_writer(&mut json, page)?;
     Ok(json)
+}
+
+/// Why an instant in a query cannot be read. In a query `+` means a space.
+fn bad_instant(text: &str, error: &impl Display) -> String {
+    match text.contains(' ') {
+        true => format!("{error}; in a query the `+` of an offset must be written as %2B"),
+        false => error.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -9,12 +9,12 @@ use axum::{
 use database::Row;
 use events::TaskId;
 use http::{HeaderMap, header};
-use http_api::{AtLeast, Parameters, whole_number};
+use http_api::{AtLeast, Parameters, outcome_of_untagged_read, whole_number};
 
-use super::{JSON, LONGEST_LIMIT, consistency::reached, json};
+use super::{JSON, MAX_LIMIT, consistency::reached, json, tagged::untagged};
 use crate::{
     admission::Cost,
-    app_state::App,
+    app_state::AppState,
     error::ApiError,
     tasks::{self, ChangeToken},
 };
@@ -23,7 +23,7 @@ const DEFAULT_LIMIT: u16 = 100;
 
 /// Answers with the tasks that have changed since the token, and with the next token.
 pub(crate) async fn task_changes(
-    State(app): State<App>,
+    State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -31,35 +31,36 @@ pub(crate) async fn task_changes(
     let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let token = parameters.single("since", |text| Ok(text.to_owned()))?;
     let limit = parameters
-        .single("limit", whole_number(1..=LONGEST_LIMIT))?
+        .single("limit", whole_number(1..=MAX_LIMIT))?
         .unwrap_or(DEFAULT_LIMIT);
     parameters.finish()?;
+    let outcome = outcome_of_untagged_read(&headers)?;
     let owner = caller.user_id();
     let since = match token {
-        Some(token) => ChangeToken::read(&app.cursor_key, &token, owner)?,
+        Some(token) => ChangeToken::read(&state.cursor_key, &token, owner)?,
         None => ChangeToken::BEGINNING,
     };
-    let shown = reached(&app, owner, &AtLeast::of(&headers)?).await?;
-    let admitted = app.admission.admit(owner, Cost::Ordinary).await?;
-    let changes = tasks::changes(&app.read_models, &app.projection, owner, since, limit).await?;
+    let shown = reached(&state, owner, &AtLeast::of(&headers)?).await?;
+    let admitted = state.admission.admit(owner, Cost::Ordinary).await?;
+    let changes = tasks::changes(&state.read_models, &state.projection, owner, since, limit).await?;
     drop(admitted);
 
     let mut body = TaskChanges {
         changed: Vec::with_capacity(changes.rows.len()),
         deleted: changes.purged,
-        next: changes.next.write(&app.cursor_key, owner),
+        next: changes.next.write(&state.cursor_key, owner),
         more: changes.more,
     };
     for row in &changes.rows {
         if is_deleted(row)? {
             body.deleted.push(TaskId(row.uuid("id")?));
-        } else if let Some(task) = super::list_tasks::view(&app, row) {
+        } else if let Some(task) = super::list_tasks::view(&state, row) {
             body.changed.push(task);
         }
     }
     let mut answer = shown.headers();
     answer.insert(header::CONTENT_TYPE, JSON);
-    Ok((answer, json(&body)?).into_response())
+    untagged(outcome, (answer, json(&body)?).into_response())
 }
 
 fn is_deleted(row: &Row) -> Result<bool, ApiError> {

@@ -9,21 +9,21 @@ use axum::{
 use database::Row;
 use events::{TaskId, UserId};
 use http::{HeaderMap, header};
-use http_api::{AtLeast, Parameters, PathId, whole_number};
+use http_api::{AtLeast, Parameters, PathId, outcome_of_untagged_read, whole_number};
 
-use super::{JSON, LONGEST_LIMIT, consistency::reached, json};
+use super::{JSON, MAX_LIMIT, consistency::reached, json, tagged::untagged};
 use crate::{
     admission::Cost,
-    app_state::App,
+    app_state::AppState,
     error::ApiError,
-    tasks::{self, HistoryPlace},
+    tasks::{self, HistoryCursor},
 };
 
 const DEFAULT_LIMIT: u16 = 50;
 
 /// Answers with a page of the history; the task may be in the trash.
 pub(crate) async fn task_history(
-    State(app): State<App>,
+    State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     id: PathId<TaskId>,
     RawQuery(query): RawQuery,
@@ -31,41 +31,46 @@ pub(crate) async fn task_history(
 ) -> Result<Response, ApiError> {
     let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let limit = parameters
-        .single("limit", whole_number(1..=LONGEST_LIMIT))?
+        .single("limit", whole_number(1..=MAX_LIMIT))?
         .unwrap_or(DEFAULT_LIMIT);
     let cursor = parameters.single("cursor", |text| Ok(text.to_owned()))?;
     parameters.finish()?;
+    let outcome = outcome_of_untagged_read(&headers)?;
     let at_least = AtLeast::of(&headers)?;
     let (owner, task) = (caller.user_id(), id.or_not_found()?);
     let after = cursor
-        .map(|cursor| HistoryPlace::read(&app.cursor_key, &cursor, owner, task))
+        .map(|cursor| HistoryCursor::read(&state.cursor_key, &cursor, owner, task))
         .transpose()?;
 
-    let shown = reached(&app, owner, &at_least).await?;
-    Ok(shown.mark(show(&app, owner, task, after, limit).await))
+    let shown = reached(&state, owner, &at_least).await?;
+    Ok(shown.mark(
+        show(&state, owner, task, after, limit)
+            .await
+            .and_then(|content| untagged(outcome, content)),
+    ))
 }
 
 async fn show(
-    app: &App,
+    state: &AppState,
     owner: UserId,
     task: TaskId,
-    after: Option<HistoryPlace>,
+    after: Option<HistoryCursor>,
     limit: u16,
 ) -> Result<Response, ApiError> {
-    let admitted = app.admission.admit(owner, Cost::Ordinary).await?;
-    let page = tasks::history(&app.read_models, &app.cursor_key, owner, task, after, limit).await?;
+    let admitted = state.admission.admit(owner, Cost::Ordinary).await?;
+    let page = tasks::history(&state.read_models, &state.cursor_key, owner, task, after, limit).await?;
     drop(admitted);
 
     let body = TaskHistory {
-        items: page.rows.iter().filter_map(|row| readable(app, row)).collect(),
+        items: page.rows.iter().filter_map(|row| readable(state, row)).collect(),
         next_cursor: page.next_cursor,
     };
     Ok(([(header::CONTENT_TYPE, JSON)], json(&body)?).into_response())
 }
 
 /// The event of a row; `None` when a newer release or damage made it unreadable. Then the others are shown.
-fn readable<'r>(app: &App, row: &'r Row) -> Option<BorrowedHistoryItem<'r>> {
+fn readable<'r>(state: &AppState, row: &'r Row) -> Option<BorrowedHistoryItem<'r>> {
     tasks::history_item_of(row)
-        .inspect_err(|error| app.unreadable_rows.leave_out("task_history", error))
+        .inspect_err(|error| state.unreadable_rows.leave_out("task_history", error))
         .ok()
 }

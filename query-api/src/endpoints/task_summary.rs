@@ -7,22 +7,28 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::HeaderMap;
-use http_api::AtLeast;
+use http_api::{AtLeast, outcome_of_untagged_read};
 
-use super::consistency::reached;
-use crate::{admission::Cost, app_state::App, error::ApiError, tasks};
+use super::{consistency::reached, tagged::untagged};
+use crate::{
+    admission::Cost,
+    app_state::AppState,
+    error::ApiError,
+    tasks::{self, QueryError},
+};
 
 /// Answers with the counts.
 pub(crate) async fn task_summary(
-    State(app): State<App>,
+    State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let shown = reached(&app, caller.user_id(), &AtLeast::of(&headers)?).await?;
-    let _admitted = app.admission.admit(caller.user_id(), Cost::High).await?;
-    let counting = tasks::summary(&app.read_models, caller.user_id(), app.clock.now());
+    let outcome = outcome_of_untagged_read(&headers)?;
+    let shown = reached(&state, caller.user_id(), &AtLeast::of(&headers)?).await?;
+    let _admitted = state.admission.admit(caller.user_id(), Cost::High).await?;
+    let counting = tasks::summary(&state.read_models, caller.user_id(), state.clock.now());
     let summary = tokio::time::timeout(tasks::TIMEOUT, counting)
         .await
-        .map_err(|_| ApiError::TooSlow)??;
-    Ok((shown.headers(), Json(summary)).into_response())
+        .map_err(|_| QueryError::TooSlow)??;
+    untagged(outcome, (shown.headers(), Json(summary)).into_response())
 }

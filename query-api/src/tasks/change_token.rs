@@ -3,6 +3,7 @@
 use database::{Database, DatabaseError, Transaction};
 use events::{EventId, LogPoint, UserId};
 use http_api::{BadCursor, CursorKey};
+use read_models::Projection;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -10,6 +11,9 @@ const PURPOSE: &str = "task changes";
 const NUMBER: usize = size_of::<u64>();
 /// The event at a position, according to the audit trail.
 const EVENT_AT: &str = "SELECT event_id FROM audit_log WHERE position = $1";
+/// The last event of somebody's tasks.
+const LAST_OF: &str =
+    "SELECT position, event_id FROM task_history WHERE owner = $1 ORDER BY position DESC LIMIT 1";
 const TOKEN_BYTES: usize = 3 * NUMBER + size_of::<Uuid>();
 
 /// The end of a list of changes.
@@ -31,19 +35,30 @@ impl ChangeToken {
         seen: LogPoint::START,
     };
 
-    /// A token that skips everything up to `position`, up to which one person's events are projected.
+    /// A token of `owner` that skips everything up to `position`, up to which their events are projected.
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn from_now_on(database: &Database, position: u64) -> Result<Self, DatabaseError> {
-        let row = database.fetch_optional(EVENT_AT, &[position.into()]).await?;
+    pub(crate) async fn from_now_on(
+        database: &Database,
+        projection: &Projection,
+        owner: UserId,
+        position: u64,
+    ) -> Result<Self, DatabaseError> {
+        let mut seen = projection.point_of(owner).await?;
+        // A position alone does not tell this log from another one.
+        if seen.id.is_none()
+            && let Some(row) = database.fetch_optional(LAST_OF, &[owner.0.into()]).await?
+        {
+            seen = LogPoint {
+                position: row.unsigned("position")?,
+                id: Some(EventId(row.uuid("event_id")?)),
+            };
+        }
         Ok(Self {
             after: position,
             complete_to: u64::MAX,
-            seen: LogPoint {
-                position,
-                id: row.map(|row| row.uuid(0).map(EventId)).transpose()?,
-            },
+            seen,
         })
     }
 

@@ -4,13 +4,13 @@
 //! continues from a position misses nothing. The exception are parked events, which are projected later with their
 //! earlier positions. So no token is after the first parked event.
 
-use database::{Database, DatabaseError, Row};
-use event_store::StoreError;
+use database::{Database, Row};
 use events::{LogPoint, TaskId, TaskPurged, UserId};
-use read_models::{Projection, cut_page};
+use read_models::{Projection, cut_page_of_texts};
 
 use super::{
     change_token::{ChangeToken, event_at, first_parked},
+    error::QueryError,
     row,
 };
 
@@ -27,18 +27,6 @@ pub(crate) struct Changes {
     pub(crate) more: bool,
 }
 
-/// Why the changes cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ChangesError {
-    /// The log was replaced by another one.
-    #[error("the log is not the one that the token is from")]
-    OtherLog,
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// Up to `limit` tasks of `owner` that have changed since.
 ///
 /// # Errors
@@ -49,9 +37,9 @@ pub(crate) async fn changes(
     owner: UserId,
     since: ChangeToken,
     limit: u16,
-) -> Result<Changes, ChangesError> {
+) -> Result<Changes, QueryError> {
     if !projection.log_has(since.seen).await? {
-        return Err(ChangesError::OtherLog);
+        return Err(QueryError::OtherLog);
     }
     // Both statements see one state: an event that is parked in the first must not be projected in the second.
     let mut tx = database.snapshot().await?;
@@ -62,13 +50,16 @@ pub(crate) async fn changes(
     let mut purged = tx
         .fetch_all(&purged_statement(limit), &[owner.0.into(), since.after.into()])
         .await?;
-    let mut positions = Vec::with_capacity(rows.len() + purged.len());
-    for row in rows.iter().chain(&purged) {
-        positions.push(row.unsigned("position")?);
+    let mut changed = Vec::with_capacity(rows.len() + purged.len());
+    for row in &rows {
+        changed.push((row.unsigned("position")?, row::bytes(row)));
     }
-    positions.sort_unstable();
-    let more = cut_page(&mut positions, limit).is_some();
-    let last = positions.last().copied();
+    for row in &purged {
+        changed.push((row.unsigned("position")?, 0));
+    }
+    changed.sort_unstable();
+    let more = cut_page_of_texts(&mut changed, limit, |(_, bytes)| *bytes).is_some();
+    let last = changed.last().map(|(position, _)| *position);
     for rows in [&mut rows, &mut purged] {
         keep_up_to(last, rows);
     }

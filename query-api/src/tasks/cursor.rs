@@ -1,4 +1,4 @@
-//! Cursors: the place after which a page begins, signed together with its query.
+//! Cursors of lists of tasks: where the next page begins, signed together with the query.
 
 use events::{TaskId, UserId};
 use http_api::{BadCursor, CursorKey};
@@ -14,7 +14,7 @@ const ID_BYTES: usize = 16;
 /// The place of one task in an order: its value and its id when it was shown. It stays the same when the task changes
 /// or disappears.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct TaskCursor {
     pub(crate) key: SortKey,
     pub(crate) id: TaskId,
 }
@@ -37,8 +37,8 @@ struct Binding<'a> {
 /// What task cursors are for, beside the other texts that the key signs.
 const PURPOSE: &str = "task cursor";
 
-impl Place {
-    /// The cursor that continues after this place.
+impl TaskCursor {
+    /// The signed text of this cursor, for the client.
     pub(crate) fn write(&self, key: &CursorKey, owner: UserId, filter: &Filter, sort: Sort) -> String {
         let mut bytes = vec![FORMAT];
         bytes.extend_from_slice(self.id.0.as_bytes());
@@ -49,7 +49,7 @@ impl Place {
         key.seal(PURPOSE, &Binding { owner, filter, sort }, bytes)
     }
 
-    /// The place after which `cursor` continues.
+    /// Reads the text of a cursor.
     ///
     /// # Errors
     /// When it was not written by [`Self::write`] for the same owner, filter and sort.
@@ -94,8 +94,8 @@ mod tests {
         }
     }
 
-    fn number() -> Place {
-        Place {
+    fn number() -> TaskCursor {
+        TaskCursor {
             key: SortKey::Number(-5),
             id: TaskId(Uuid::from_u128(9)),
         }
@@ -117,16 +117,19 @@ mod tests {
             SortBy::Priority,
         ] {
             let cursor = number().write(&KEY, owner, &filter, sort(by));
-            assert_eq!(Place::read(&KEY, &cursor, owner, &filter, sort(by)), Ok(number()));
+            assert_eq!(
+                TaskCursor::read(&KEY, &cursor, owner, &filter, sort(by)),
+                Ok(number())
+            );
         }
         for title in ["", "straße", "日本語"] {
-            let place = Place {
+            let place = TaskCursor {
                 key: SortKey::Text(title.to_owned()),
                 id: TaskId(Uuid::from_u128(9)),
             };
             let cursor = place.write(&KEY, owner, &filter, sort(SortBy::Title));
             assert_eq!(
-                Place::read(&KEY, &cursor, owner, &filter, sort(SortBy::Title)),
+                TaskCursor::read(&KEY, &cursor, owner, &filter, sort(SortBy::Title)),
                 Ok(place)
             );
         }
@@ -145,16 +148,16 @@ mod tests {
             ..Filter::default()
         };
         assert_eq!(
-            Place::read(&KEY, &cursor, UserId(Uuid::from_u128(2)), &filter, by),
+            TaskCursor::read(&KEY, &cursor, UserId(Uuid::from_u128(2)), &filter, by),
             Err(BadCursor)
         );
-        assert_eq!(Place::read(&KEY, &cursor, owner, &other, by), Err(BadCursor));
+        assert_eq!(TaskCursor::read(&KEY, &cursor, owner, &other, by), Err(BadCursor));
         assert_eq!(
-            Place::read(&KEY, &cursor, owner, &filter, sort(SortBy::UpdatedAt)),
+            TaskCursor::read(&KEY, &cursor, owner, &filter, sort(SortBy::UpdatedAt)),
             Err(BadCursor)
         );
         assert_eq!(
-            Place::read(
+            TaskCursor::read(
                 &KEY,
                 &cursor,
                 owner,
@@ -167,7 +170,7 @@ mod tests {
             Err(BadCursor)
         );
         assert_eq!(
-            Place::read(&CursorKey::new([8; 32]), &cursor, owner, &filter, by),
+            TaskCursor::read(&CursorKey::new([8; 32]), &cursor, owner, &filter, by),
             Err(BadCursor)
         );
     }
@@ -186,14 +189,14 @@ mod tests {
             spoiled[bit / 8] ^= 1 << (bit % 8);
             let spoiled = BASE64_URL_SAFE_NO_PAD.encode(spoiled);
             assert_eq!(
-                Place::read(&KEY, &spoiled, owner, &filter, by),
+                TaskCursor::read(&KEY, &spoiled, owner, &filter, by),
                 Err(BadCursor),
                 "bit {bit}"
             );
         }
         for length in 0..cursor.len() {
             assert_eq!(
-                Place::read(&KEY, &cursor[..length], owner, &filter, by),
+                TaskCursor::read(&KEY, &cursor[..length], owner, &filter, by),
                 Err(BadCursor),
                 "{length} characters"
             );
@@ -207,7 +210,7 @@ mod tests {
             &format!("{cursor}="),
         ] {
             assert_eq!(
-                Place::read(&KEY, text, owner, &filter, by),
+                TaskCursor::read(&KEY, text, owner, &filter, by),
                 Err(BadCursor),
                 "{text}"
             );

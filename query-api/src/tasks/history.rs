@@ -1,18 +1,20 @@
 //! The history of one task, and its earlier states. The cost of a page or a state in `task_history` does not depend
 //! on the length of the history.
 
-use api_types::{BorrowedHistoryItem, Task};
+use api_types::BorrowedHistoryItem;
 use database::{Database, DatabaseError, Row};
-use events::{TaskId, Timestamp, UserId};
+use events::{Task, TaskId, Timestamp, UserId};
 use http_api::{BadCursor, CursorKey};
-use read_models::{PastTask, cut_page};
+use read_models::{TaskChange, cut_page_of_texts};
 use serde::{Serialize, de::DeserializeOwned};
+
+use super::error::QueryError;
 
 const PURPOSE: &str = "task history";
 
 /// The end of a page of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct HistoryPlace {
+pub(crate) struct HistoryCursor {
     version: u64,
 }
 
@@ -22,7 +24,7 @@ struct Binding {
     task: TaskId,
 }
 
-impl HistoryPlace {
+impl HistoryCursor {
     fn write(self, key: &CursorKey, owner: UserId, task: TaskId) -> String {
         let binding = Binding { owner, task };
         key.seal(PURPOSE, &binding, self.version.to_be_bytes().to_vec())
@@ -63,22 +65,10 @@ pub(crate) struct History {
     pub(crate) next_cursor: Option<String>,
 }
 
-/// Why the history cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum HistoryError {
-    /// There is no such task of this person, or it did not exist yet.
-    #[error("there is no such task")]
-    NotFound,
-    /// The task was projected by a release that kept no history.
-    #[error("the history of the task is not complete")]
-    Incomplete,
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-}
-
 const COLUMNS: &str = "version, position, type, actor, recorded_at, correlation_id, changes";
 
-/// A page of the history of the task, which may be in the trash.
+/// A page of the history of the task, which may be in the trash. It has fewer rows than `limit` if they are long: their
+/// sizes are read first, so that no more is read than is shown.
 ///
 /// # Errors
 /// When `owner` has no such task, or the database fails.
@@ -87,19 +77,30 @@ pub(crate) async fn history(
     key: &CursorKey,
     owner: UserId,
     task: TaskId,
-    after: Option<HistoryPlace>,
+    after: Option<HistoryCursor>,
     limit: u16,
-) -> Result<History, HistoryError> {
+) -> Result<History, QueryError> {
     current_version(database, owner, task).await?;
-    let values = [task.0.into(), after.map_or(0, |place| place.version).into()];
-    let mut rows = database.fetch_all(&statement(limit), &values).await?;
-    if after.is_none() && rows.first().map(|row| row.unsigned("version")).transpose()? != Some(1) {
-        return Err(HistoryError::Incomplete);
+    let start = after.map_or(0, |place| place.version);
+    let mut sizes = Vec::new();
+    for row in database
+        .fetch_all(&sizes_statement(limit), &[task.0.into(), start.into()])
+        .await?
+    {
+        sizes.push((row.unsigned("version")?, row.unsigned("bytes")?));
     }
-    let end = cut_page(&mut rows, limit).map(|last| last.unsigned("version"));
-    let next_cursor = end
-        .transpose()?
-        .map(|version| HistoryPlace { version }.write(key, owner, task));
+    if after.is_none() && sizes.first().map(|(version, _)| *version) != Some(1) {
+        return Err(QueryError::HistoryIncomplete);
+    }
+    let end = cut_page_of_texts(&mut sizes, limit, |(_, bytes)| *bytes).copied();
+    let rows = match sizes.last() {
+        Some((last, _)) => {
+            let values = [task.0.into(), start.into(), (*last).into()];
+            database.fetch_all(&statement(), &values).await?
+        }
+        None => Vec::new(),
+    };
+    let next_cursor = end.map(|(version, _)| HistoryCursor { version }.write(key, owner, task));
     Ok(History { rows, next_cursor })
 }
 
@@ -120,11 +121,19 @@ pub(crate) fn history_item_of(row: &Row) -> Result<BorrowedHistoryItem<'_>, Data
     })
 }
 
-/// Reads one range of the index of versions.
-pub(super) fn statement(limit: u16) -> String {
+/// Reads one range of the index of versions, without the texts.
+pub(super) fn sizes_statement(limit: u16) -> String {
     format!(
-        "SELECT {COLUMNS} FROM task_history WHERE task = $1 AND version > $2 ORDER BY version LIMIT {}",
+        "SELECT version, CAST(octet_length(changes) AS BIGINT) AS bytes FROM task_history
+         WHERE task = $1 AND version > $2 ORDER BY version LIMIT {}",
         u32::from(limit) + 1
+    )
+}
+
+/// Reads one range of the index of versions.
+pub(super) fn statement() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM task_history WHERE task = $1 AND version > $2 AND version <= $3 ORDER BY version"
     )
 }
 
@@ -137,10 +146,10 @@ pub(crate) async fn past_task(
     owner: UserId,
     task: TaskId,
     moment: Moment,
-) -> Result<Task, HistoryError> {
+) -> Result<api_types::Task, QueryError> {
     let current = current_version(database, owner, task).await?;
     let version = match moment {
-        Moment::Version(version) if version > current => return Err(HistoryError::NotFound),
+        Moment::Version(version) if version > current => return Err(QueryError::NotFound),
         Moment::Version(version) => version,
         Moment::AsOf(instant) => version_at(database, task, instant).await?,
     };
@@ -148,55 +157,22 @@ pub(crate) async fn past_task(
         .fetch_all(LEADING_TO, &[task.0.into(), version.into()])
         .await?;
     let mut rows = rows.into_iter();
-    let first = rows.next().ok_or(HistoryError::Incomplete)?;
-    let start = match first.optional_str("state")? {
+    let first = rows.next().ok_or(QueryError::HistoryIncomplete)?;
+    let mut past = match first.optional_str("state")? {
         Some(state) => json(state)?,
         None if first.unsigned("version")? == 1 => step(
-            PastTask::unborn(task, Timestamp::from_micros(first.integer("recorded_at")?)),
+            Task::blank(task, Timestamp::from_micros(first.integer("recorded_at")?)),
             &first,
         )?,
-        None => return Err(HistoryError::Incomplete),
+        None => return Err(QueryError::HistoryIncomplete),
     };
-    let mut past = start;
     for row in rows {
         past = step(past, &row)?;
     }
     // An event that an operator discarded changed only the version.
     past.version = version;
-    Ok(shown(past))
-}
-
-/// A task of the past as the API shows tasks.
-fn shown(past: PastTask) -> Task {
-    // Destructured, so that the compiler reports a new field.
-    let PastTask {
-        id,
-        title,
-        description,
-        status,
-        priority,
-        due,
-        tags,
-        created_at,
-        updated_at,
-        completed_at,
-        deleted_at,
-        version,
-    } = past;
-    Task {
-        id,
-        title,
-        description,
-        status,
-        priority,
-        due,
-        tags,
-        created_at,
-        updated_at,
-        completed_at,
-        deleted_at,
-        version,
-    }
+    past.owner = owner;
+    Ok((&past).into())
 }
 
 /// Reads the rows from the last whole state on.
@@ -208,24 +184,25 @@ pub(super) const LEADING_TO: &str = "SELECT version, recorded_at, changes, state
 pub(super) const VERSION_AT: &str = "SELECT version FROM task_history WHERE task = $1 AND recorded_at <= $2
     ORDER BY recorded_at DESC, version DESC LIMIT 1";
 
-async fn version_at(database: &Database, task: TaskId, instant: Timestamp) -> Result<u64, HistoryError> {
+async fn version_at(database: &Database, task: TaskId, instant: Timestamp) -> Result<u64, QueryError> {
     let values = [task.0.into(), instant.as_micros().into()];
     let row = database.fetch_optional(VERSION_AT, &values).await?;
-    Ok(row.ok_or(HistoryError::NotFound)?.unsigned("version")?)
+    Ok(row.ok_or(QueryError::NotFound)?.unsigned("version")?)
 }
 
 /// The present version of the task, if `owner` has it, in the trash or not.
-async fn current_version(database: &Database, owner: UserId, task: TaskId) -> Result<u64, HistoryError> {
+async fn current_version(database: &Database, owner: UserId, task: TaskId) -> Result<u64, QueryError> {
     let sql = "SELECT version FROM tasks WHERE id = $1 AND owner = $2";
     let row = database
         .fetch_optional(sql, &[task.0.into(), owner.0.into()])
         .await?;
-    Ok(row.ok_or(HistoryError::NotFound)?.unsigned("version")?)
+    Ok(row.ok_or(QueryError::NotFound)?.unsigned("version")?)
 }
 
-fn step(past: PastTask, row: &Row) -> Result<PastTask, DatabaseError> {
+fn step(past: Task, row: &Row) -> Result<Task, DatabaseError> {
+    let changes = json(row.str("changes")?)?;
     let at = Timestamp::from_micros(row.integer("recorded_at")?);
-    Ok(past.after(json(row.str("changes")?)?, row.unsigned("version")?, at))
+    Ok(TaskChange::apply(changes, past, row.unsigned("version")?, at))
 }
 
 fn json<T: DeserializeOwned>(text: &str) -> Result<T, DatabaseError> {

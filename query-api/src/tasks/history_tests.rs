@@ -14,13 +14,24 @@ const VERSIONS: i64 = 100_000;
 /// Each statement, its values, the index that it uses, and the rows that it needs.
 fn statements(versions: i64) -> Vec<(String, Vec<Value>, &'static str, u64)> {
     let task = || Value::from(LONG.0);
-    let page = |after: i64| {
+    let sizes = |after: i64| {
         let values = vec![task(), after.into()];
-        (history::statement(50), values, "task_history_by_version", 51)
+        (
+            history::sizes_statement(50),
+            values,
+            "task_history_by_version",
+            51,
+        )
+    };
+    let page = |after: i64| {
+        let values = vec![task(), after.into(), (after + 50).into()];
+        (history::statement(), values, "task_history_by_version", 50)
     };
     let late = versions - 1_000;
     let now = Timestamp::from_micros(500_000);
     vec![
+        sizes(0),
+        sizes(late),
         page(0),
         page(late),
         (

@@ -3,6 +3,7 @@
 mod change_token;
 mod changes;
 mod cursor;
+mod error;
 mod filter;
 mod follow;
 mod history;
@@ -13,17 +14,18 @@ mod statement;
 mod summary;
 
 pub(crate) use change_token::ChangeToken;
-pub(crate) use changes::{ChangesError, changes};
+pub(crate) use changes::changes;
+pub(crate) use error::QueryError;
 pub(crate) use filter::{Filter, Range};
 pub(crate) use follow::Follower;
-pub(crate) use history::{HistoryError, HistoryPlace, Moment, history, history_item_of, past_task};
-pub(crate) use read::{ListError, Listing, TIMEOUT, find, list};
+pub(crate) use history::{HistoryCursor, Moment, history, history_item_of, past_task};
+pub(crate) use read::{Listing, TIMEOUT, find, list};
 pub(crate) use row::task_of;
 pub(crate) use sort::{Sort, SortBy};
 pub(crate) use summary::summary;
 
 #[cfg(test)]
-pub(crate) use statement::{MOST_CANDIDATES, MOST_LOOKED_AT, Statement};
+pub(crate) use statement::{MAX_CANDIDATES, MAX_LOOKED_AT, Statement};
 #[cfg(test)]
 mod history_tests;
 #[cfg(test)]

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use database::{Database, DatabaseError, Dialect, Row};
 use events::{TaskId, Timestamp, UserId};
-use http_api::{BadCursor, CursorKey};
-use read_models::cut_page;
+use http_api::CursorKey;
+use read_models::cut_page_of_texts;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
     Filter, Sort,
-    cursor::Place,
+    cursor::TaskCursor,
+    error::QueryError,
     row::{self, COLUMNS},
-    statement::{MOST_CANDIDATES, Page, Statement},
+    statement::{MAX_CANDIDATES, Page, Statement},
 };
 
 /// The time limit of a page. A query that is given up is also cancelled in the database.
@@ -45,25 +46,13 @@ pub(crate) struct Listed {
     pub(crate) total: Option<u64>,
 }
 
-/// Why there is no page.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ListError {
-    #[error(transparent)]
-    Cursor(#[from] BadCursor),
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// It took too long.
-    #[error("the query took longer than {} s", TIMEOUT.as_secs())]
-    TooSlow,
-}
-
 /// The tasks that may pass a filter, according to their grams.
 enum Candidates {
     /// All tasks: the filter has no words.
     Any,
     /// These tasks.
     Few(Vec<Uuid>),
-    /// More than [`MOST_CANDIDATES`].
+    /// More than [`MAX_CANDIDATES`].
     Many,
 }
 
@@ -77,7 +66,7 @@ pub(crate) async fn list(
     owner: UserId,
     listing: &Listing,
     now: Timestamp,
-) -> Result<Listed, ListError> {
+) -> Result<Listed, QueryError> {
     let Listing {
         filter,
         sort,
@@ -85,9 +74,9 @@ pub(crate) async fn list(
         cursor,
         count,
     } = listing;
-    let after: Option<Place> = cursor
+    let after: Option<TaskCursor> = cursor
         .as_deref()
-        .map(|cursor| Place::read(key, cursor, owner, filter, *sort))
+        .map(|cursor| TaskCursor::read(key, cursor, owner, filter, *sort))
         .transpose()?;
     let page = Page {
         owner,
@@ -101,14 +90,14 @@ pub(crate) async fn list(
     let reading = async {
         let candidates = candidates(database, owner, filter).await?;
         let (mut rows, mut end) = read(database, page, &candidates).await?;
-        if let Some(last) = cut_page(&mut rows, *limit) {
+        if let Some(last) = cut_page_of_texts(&mut rows, *limit, row::bytes) {
             end = Some(row::place(last, *sort)?);
         }
         Ok::<_, DatabaseError>((candidates, rows, end))
     };
     let (candidates, rows, end) = timeout(TIMEOUT, reading)
         .await
-        .map_err(|_| ListError::TooSlow)??;
+        .map_err(|_| QueryError::TooSlow)??;
     let total = if *count {
         total(database, page, &candidates).await?
     } else {
@@ -132,7 +121,7 @@ async fn candidates(
     }
     let statement = Statement::candidates(Dialect::of(database), owner, filter);
     let rows = database.fetch_all(&statement.text, &statement.values).await?;
-    if rows.len() > MOST_CANDIDATES {
+    if rows.len() > MAX_CANDIDATES {
         return Ok(Candidates::Many);
     }
     let ids: Result<_, _> = rows.iter().map(|row| row.uuid(0)).collect();
@@ -144,7 +133,7 @@ async fn read(
     database: &Database,
     page: Page<'_>,
     candidates: &Candidates,
-) -> Result<(Vec<Row>, Option<Place>), DatabaseError> {
+) -> Result<(Vec<Row>, Option<TaskCursor>), DatabaseError> {
     let dialect = Dialect::of(database);
     let statement = match candidates {
         Candidates::Any | Candidates::Many => Statement::page(dialect, page),

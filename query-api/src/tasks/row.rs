@@ -7,7 +7,7 @@ use read_models::task_columns;
 
 use super::{
     Sort, SortBy,
-    cursor::{Place, SortKey},
+    cursor::{SortKey, TaskCursor},
 };
 
 /// The columns for [`task_of`], read by index: a page has many values, and finding columns by name takes time.
@@ -39,20 +39,31 @@ pub(crate) fn task_of(row: &Row) -> Result<BorrowedTask<'_>, DatabaseError> {
     })
 }
 
+/// The bytes of the texts in a row.
+pub(super) fn bytes(row: &Row) -> u64 {
+    let texts = [row.optional_str(1), row.optional_str(2), row.optional_str(6)];
+    let lengths = texts
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|text| text.len() as u64);
+    lengths.sum()
+}
+
 /// Whether a row only marks the end of a page.
 pub(super) fn is_end(row: &Row) -> Result<bool, DatabaseError> {
     Ok(row.integer("is_end")? == 1)
 }
 
 /// The place of a row in an order: the value of [`Sort::column`], selected as `place`.
-pub(super) fn place(row: &Row, sort: Sort) -> Result<Place, DatabaseError> {
+pub(super) fn place(row: &Row, sort: Sort) -> Result<TaskCursor, DatabaseError> {
     let key = match sort.by {
         SortBy::CreatedAt | SortBy::UpdatedAt | SortBy::Due | SortBy::Priority => {
             SortKey::Number(row.integer("place")?)
         }
         SortBy::Title => SortKey::Text(row.text("place")?),
     };
-    Ok(Place {
+    Ok(TaskCursor {
         key,
         id: TaskId(row.uuid("id")?),
     })

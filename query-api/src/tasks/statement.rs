@@ -4,11 +4,11 @@
 //! very columns that they keep, and continues after a place by comparing rows: so a page is one range
 //! of one index, however many tasks there are. Never `OFFSET` to reach a page, which reads all that it skips.
 //!
-//! A filter without an index examines [`MOST_LOOKED_AT`] tasks for a page, whether they pass it or not, so that a
+//! A filter without an index examines [`MAX_LOOKED_AT`] tasks for a page, whether they pass it or not, so that a
 //! rare tag does not read all tasks of its owner.
 //!
 //! The cost of a word is limited: `grams` rules out nearly every task without it, and the text of at most
-//! [`MOST_CANDIDATES`] others is read (docs/adr/0012).
+//! [`MAX_CANDIDATES`] others is read (docs/adr/0012).
 
 use database::{Dialect, Value, list_parameter};
 use events::{Timestamp, UserId};
@@ -17,19 +17,19 @@ use uuid::Uuid;
 
 use super::{
     Filter, Range, Sort, SortBy,
-    cursor::{Place, SortKey},
+    cursor::{SortKey, TaskCursor},
     row,
 };
 
 /// The most tasks that have all grams of a search, and whose text is read for one page.
-pub(crate) const MOST_CANDIDATES: usize = 1_000;
+pub(crate) const MAX_CANDIDATES: usize = 1_000;
 
 /// The most tasks that are examined for one page when a filter has to be compared with each.
-pub(crate) const MOST_LOOKED_AT: usize = 10_000;
+pub(crate) const MAX_LOOKED_AT: usize = 10_000;
 
 /// The most grams of one word that are searched for in each task, and of all words unless there are more words.
-const MOST_GRAMS_OF_A_WORD: usize = 6;
-const MOST_GRAMS: usize = 16;
+const MAX_GRAMS_OF_A_WORD: usize = 6;
+const MAX_GRAMS: usize = 16;
 
 /// The columns for filters, besides those that are shown.
 const COMPARED: &str = "due_at, overdue_at, tag_list, search_text";
@@ -49,7 +49,7 @@ pub(crate) struct Page<'a> {
     pub(crate) filter: &'a Filter,
     pub(crate) sort: Sort,
     /// The end of the previous page.
-    pub(crate) after: Option<&'a Place>,
+    pub(crate) after: Option<&'a TaskCursor>,
     /// The most rows.
     pub(crate) rows: u16,
     /// Tasks that were due before this time are overdue.
@@ -61,7 +61,7 @@ impl Page<'_> {
     /// `None` for no limit.
     pub(crate) fn most_looked_at(self) -> Option<usize> {
         if !self.filter.words.is_empty() {
-            return Some(MOST_CANDIDATES);
+            return Some(MAX_CANDIDATES);
         }
         let mut left = self.filter.clone();
         match self.sort.by {
@@ -70,14 +70,14 @@ impl Page<'_> {
             SortBy::Due | SortBy::Priority | SortBy::Title => {}
         }
         left.deleted = false;
-        (left != Filter::default()).then_some(MOST_LOOKED_AT)
+        (left != Filter::default()).then_some(MAX_LOOKED_AT)
     }
 }
 
 impl Statement {
     /// The tasks of a page, read along the index that keeps their order, and after them a row that marks its end
     /// ([`row::is_end`]), if the page is not full although there may be more. With words, only the first
-    /// [`MOST_CANDIDATES`] tasks with all grams are examined; without words the first [`MOST_LOOKED_AT`], if the
+    /// [`MAX_CANDIDATES`] tasks with all grams are examined; without words the first [`MAX_LOOKED_AT`], if the
     /// filter has conditions that the index lacks.
     pub(crate) fn page(dialect: Dialect, page: Page<'_>) -> Self {
         let (column, direction, rows) = (page.sort.column(), page.sort.direction(), page.rows);
@@ -115,14 +115,14 @@ impl Statement {
         statement
     }
 
-    /// The ids of tasks of `owner` that may contain all words of `filter`, in no order: [`MOST_CANDIDATES`], and one more
-    /// when there are more.
+    /// The ids of tasks of `owner` that may contain all words of `filter`, in no order: [`MAX_CANDIDATES`], and one
+    /// more when there are more.
     pub(crate) fn candidates(dialect: Dialect, owner: UserId, filter: &Filter) -> Self {
         let mut statement = Self::of(dialect);
         statement.text = format!("SELECT id FROM tasks{}", index_of_grams(dialect, filter.deleted));
         statement.owned(owner, filter);
         statement.grams(filter);
-        statement.text += &format!(" LIMIT {}", MOST_CANDIDATES + 1);
+        statement.text += &format!(" LIMIT {}", MAX_CANDIDATES + 1);
         statement
     }
 
@@ -264,7 +264,7 @@ impl Statement {
     fn grams(&mut self, filter: &Filter) {
         let mut words: Vec<&String> = filter.words.iter().collect();
         words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-        let most = (MOST_GRAMS / words.len().max(1)).clamp(1, MOST_GRAMS_OF_A_WORD);
+        let most = (MAX_GRAMS / words.len().max(1)).clamp(1, MAX_GRAMS_OF_A_WORD);
         let mut bits: Vec<_> = words.iter().flat_map(|word| bits_of_word(word, most)).collect();
         // The number of parameters is one of a few, so that there are few prepared statements. A repeated gram costs
         // nothing in rows that were excluded before.
@@ -328,7 +328,8 @@ const fn deleted(filter: &Filter) -> &'static str {
     }
 }
 
-/// The condition that `grams` has a [`read_models::Bit`], given as two parameters. A row without `grams` may have them all.
+/// The condition that `grams` has a [`read_models::Bit`], given as two parameters. A row without `grams` may have them
+/// all.
 fn has_bit(dialect: Dialect, hash: &str, mask: &str) -> String {
     match dialect {
         Dialect::Postgres => {

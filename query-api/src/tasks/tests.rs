@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Filter, Sort, SortBy,
-    cursor::{Place, SortKey},
+    cursor::{SortKey, TaskCursor},
     statement::{Page, Statement},
 };
 use crate::testing::{insert, on_postgres, on_sqlite, task};
@@ -16,16 +16,16 @@ const ROWS: u16 = 51;
 const ME: UserId = UserId(Uuid::from_u128(7));
 
 /// Each order, the index that keeps it, and places at the front, in the middle and among the empty values.
-fn orders() -> Vec<(Sort, &'static str, Vec<Place>)> {
-    let number = |number: i64| Place {
+fn orders() -> Vec<(Sort, &'static str, Vec<TaskCursor>)> {
+    let number = |number: i64| TaskCursor {
         key: SortKey::Number(number),
         id: TaskId(Uuid::from_u128(1 << 127)),
     };
-    let text = |text: &str| Place {
+    let text = |text: &str| TaskCursor {
         key: SortKey::Text(text.to_owned()),
         id: TaskId(Uuid::from_u128(1 << 127)),
     };
-    let both = |by, index, places: [Place; 2]| {
+    let both = |by, index, places: [TaskCursor; 2]| {
         [false, true].map(|descending| (Sort { by, descending }, index, places.to_vec()))
     };
     let due = |descending, index, missing: i64| {
@@ -67,7 +67,7 @@ fn orders() -> Vec<(Sort, &'static str, Vec<Place>)> {
 /// The first page of each order and some later ones, with the index that each reads.
 fn pages(dialect: Dialect, filter: &Filter) -> Vec<(Statement, String)> {
     let now = Timestamp::from_micros(1_800_000_000_000_000);
-    let page = |sort, after: Option<&Place>| {
+    let page = |sort, after: Option<&TaskCursor>| {
         let page = Page {
             owner: ME,
             filter,
@@ -79,7 +79,7 @@ fn pages(dialect: Dialect, filter: &Filter) -> Vec<(Statement, String)> {
         Statement::page(dialect, page)
     };
     let table = if filter.deleted { "trash" } else { "tasks" };
-    let pages = |(sort, index, places): (Sort, &'static str, Vec<Place>)| {
+    let pages = |(sort, index, places): (Sort, &'static str, Vec<TaskCursor>)| {
         let index = index.replace("tasks", table);
         let later: Vec<_> = places
             .iter()

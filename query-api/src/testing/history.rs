@@ -2,7 +2,7 @@
 
 use database::Database;
 use events::Task;
-use read_models::{PastTask, TaskChange};
+use read_models::TaskChange;
 use uuid::Uuid;
 
 use super::TestLog;
@@ -12,8 +12,7 @@ use super::TestLog;
 pub(crate) async fn insert_history(database: &Database, states: &[Task], first_position: u64) {
     let mut before = None;
     for (state, position) in states.iter().zip(first_position..) {
-        let whole = TaskChange::holds_state(before, state)
-            .then(|| serde_json::to_string(&PastTask::from(state)).unwrap());
+        let whole = TaskChange::holds_state(before, state).then(|| serde_json::to_string(state).unwrap());
         let changes = serde_json::to_string(&TaskChange::between(before, state)).unwrap();
         database
             .execute(

@@ -21,7 +21,7 @@ pub(crate) struct TestLog {
 }
 
 impl TestLog {
-    /// A log with every event that is asked for.
+    /// A log with every event that is asked for, and no end that a projection could be behind.
     pub(crate) const fn endless() -> Self {
         Self {
             end: AtomicU64::new(u64::MAX),
@@ -91,7 +91,8 @@ impl EventStore for TestLog {
         self.most_asking.fetch_max(asking, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(1)).await;
         self.asking.fetch_sub(1, Ordering::SeqCst);
-        Ok(self.end.load(Ordering::SeqCst))
+        let end = self.end.load(Ordering::SeqCst);
+        Ok(if end == u64::MAX { 0 } else { end })
     }
 
     async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {

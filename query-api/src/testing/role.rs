@@ -11,10 +11,11 @@ use std::{
 use async_trait::async_trait;
 use audit_tree::AuditTree;
 use auth_client::{Check, Identity, Rejection, Verifier, VerifyError};
-use axum::{Router, body::Body};
+use axum::body::Body;
 use database::Database;
-use events::{PartitionCount, Role, SessionId, Timestamp, UserId};
+use events::{Role, SessionId, Timestamp, UserId};
 use http::{HeaderMap, Request, StatusCode, header};
+use http_api::HttpService;
 use http_body_util::BodyExt;
 use runtime::Background;
 use serde_json::Value;
@@ -22,7 +23,7 @@ use test_support::TestClock;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use super::TestLog;
+use super::{PARTITIONS, TestLog};
 use crate::{Config, Dependencies, start};
 
 /// The expiry time of every token.
@@ -30,7 +31,7 @@ pub(crate) const EXPIRES_AT: Timestamp = Timestamp::from_micros(2_000_000_000_00
 
 /// A running query API.
 pub(crate) struct TestRole {
-    router: Router,
+    router: HttpService,
     clock: Arc<TestClock>,
     log: Arc<TestLog>,
     revoked: Arc<AtomicBool>,
@@ -64,7 +65,6 @@ impl TestRole {
             1_800_000_000_000_000,
         )));
         let background = Background::new();
-        let partitions = PartitionCount::new(4).unwrap();
         let log = Arc::new(TestLog::endless());
         let revoked = Arc::new(AtomicBool::new(false));
         let cut_off = Arc::new(AtomicBool::new(false));
@@ -80,7 +80,7 @@ impl TestRole {
             clock: clock.clone(),
         };
         let config = Config {
-            partitions,
+            partitions: PARTITIONS,
             cursor_key,
             connections: 4,
         };

@@ -14,7 +14,7 @@ use super::{Request, Worker, task_in};
 use crate::{command::alike, support::Answer};
 
 /// Time within which a client may send a refresh token again.
-const REPEAT_WITHIN: Duration = Duration::from_secs(30);
+const REPEAT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Worker {
     pub(super) async fn look_at_own(&mut self) {
@@ -113,7 +113,7 @@ impl Worker {
         let begun = Instant::now();
         let (answer, attempts) = self.answered(&request).await;
         // Whatever an earlier attempt did, the token is exchanged again for so long.
-        if begun.elapsed() < REPEAT_WITHIN {
+        if begun.elapsed() < REPEAT_TIMEOUT {
             self.take_tokens(&answer.expect(200));
         }
         if attempts > 1 {

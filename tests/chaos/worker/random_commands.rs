@@ -7,13 +7,13 @@ use rand::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{MOST_TASKS, Worker};
+use super::{MAX_TASKS, Worker};
 use crate::command::{Command, Operation};
 
 impl Worker {
     /// A command on a task of its own, or for a new one.
     pub(super) fn own_command(&mut self) -> Command {
-        let room = self.own.len() < MOST_TASKS;
+        let room = self.own.len() < MAX_TASKS;
         match self.own.keys().choose(&mut self.dice) {
             Some(task) if !(room && self.dice.random_bool(0.2)) => {
                 let task = *task;

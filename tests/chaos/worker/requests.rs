@@ -1,15 +1,12 @@
 //! Sending requests of a worker until they are answered.
 
-use std::{
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use events::ConsistencyToken;
 use rand::RngExt as _;
 use reqwest::Method;
 
-use super::{HANG_UP_EVERY, LONG_HEADERS_EVERY, RECOVERY_TIMEOUT, Request, TIMEOUT, Worker};
+use super::{HANG_UP_INTERVAL, LONG_HEADERS_INTERVAL, Request, TIMEOUT, Worker};
 use crate::support::Answer;
 
 impl Worker {
@@ -61,12 +58,13 @@ impl Worker {
 
     /// Sends a request to the gateways in turn until it is answered. Returns how often it was sent.
     async fn send(&self, request: &Request, first: u32) -> (Answer, usize) {
-        let deadline = Instant::now() + RECOVERY_TIMEOUT;
+        let what = || format!("{}: {} {}", self.name, request.method, request.path);
+        let wait = self.recovery.wait();
         for attempt in 1.. {
             let gateway = &self.gateways[(first as usize + attempt) % self.gateways.len()];
-            let hang_up = (attempt == 1 && first.is_multiple_of(HANG_UP_EVERY))
-                .then(|| Duration::from_micros(u64::from(first / HANG_UP_EVERY % 20_000)));
-            let long_headers = first % LONG_HEADERS_EVERY == 1;
+            let hang_up = (attempt == 1 && first.is_multiple_of(HANG_UP_INTERVAL))
+                .then(|| Duration::from_micros(u64::from(first / HANG_UP_INTERVAL % 20_000)));
+            let long_headers = first % LONG_HEADERS_INTERVAL == 1;
             let outcome = self.try_send(gateway, request, hang_up, long_headers).await;
             if hang_up.is_some() && outcome.is_err() {
                 self.hang_ups.fetch_add(1, Ordering::Relaxed);
@@ -74,16 +72,11 @@ impl Worker {
             match outcome {
                 Ok(answer) if !is_open(&answer) => {
                     let status = answer.status.as_u16();
-                    assert!(status < 500, "{} {}: {answer:?}", request.method, request.path);
+                    assert!(status < 500, "{}: {answer:?}", what());
+                    wait.ends(what);
                     return (answer, attempt);
                 }
-                outcome => assert!(
-                    Instant::now() < deadline,
-                    "{}: {} {} does not recover: {outcome:?}",
-                    self.name,
-                    request.method,
-                    request.path
-                ),
+                outcome => wait.goes_on(|| format!("{} does not recover: {outcome:?}", what())),
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }

@@ -8,7 +8,7 @@ use runtime::SystemClock;
 use sealing::{MasterKeys, SealedStore, SubjectKeys};
 
 use super::System;
-use crate::support::workload::until;
+use test_support::until;
 
 impl System {
     /// Opens the read models beside the running system.

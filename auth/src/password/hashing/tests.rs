@@ -14,7 +14,7 @@ fn password(text: &str) -> Arc<Password> {
 
 impl Hasher {
     async fn hash_now(&self, password: &Arc<Password>) -> Result<String, HashingFailed> {
-        let slot = self.admit(Asker::stranger("")).await?;
+        let slot = self.admit(Requester::stranger("")).await?;
         self.hash(&slot, password).await
     }
 
@@ -23,7 +23,7 @@ impl Hasher {
         password: &Arc<Password>,
         hash: Option<&str>,
     ) -> Result<Verified, HashingFailed> {
-        let slot = self.admit(Asker::stranger("")).await?;
+        let slot = self.admit(Requester::stranger("")).await?;
         self.verify(&slot, password, hash).await
     }
 }

@@ -87,9 +87,19 @@ impl Call<'_> {
         self
     }
 
+    /// With a body that never ends.
+    pub(crate) fn endless(mut self) -> Self {
+        self.body = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+        self
+    }
+
     /// Sends it, and checks what every answer of auth must have.
     pub(crate) async fn send(self) -> Answer {
+        let method = self.request.method_ref().cloned();
         let answer = self.bare().await;
+        if answer.status.is_success() && method != Some(Method::GET) {
+            assert_ne!(answer.header("consistency-token"), "", "{answer:?}");
+        }
         assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
         if answer.status.is_client_error() || answer.status.is_server_error() {
             assert_eq!(answer.header("content-type"), "application/problem+json");
@@ -131,6 +141,14 @@ impl App {
             request: Request::builder().method(method).uri(path),
             body: Body::empty(),
         }
+    }
+
+    /// The page of metrics.
+    pub(crate) async fn metrics(&self) -> String {
+        let request = Request::get("/metrics").body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let page = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(page.to_vec()).unwrap()
     }
 
     pub(crate) fn get(&self, path: &str) -> Call<'_> {

@@ -5,15 +5,16 @@ mod call;
 use std::{path::PathBuf, sync::Arc};
 
 use auth::{Argon2Parameters, Config, Dependencies, Granted, Operator, Reset};
-use axum::Router;
+use auth_client::{Verifier, VerifierOptions};
 use bus::{Bus, InProcessBus};
-use database::{Database, Schema};
+use database::{Database, Schema, Value};
 use event_store::EventStore;
 use events::{
     AccountEvent, Actor, Encoded, Event, EventId, Metadata, PartitionCount, PasswordRehashed, RecordedEvent,
     StreamName, Timestamp, UserId,
 };
-use runtime::{Background, Clock, Metrics};
+use http_api::HttpService;
+use runtime::{Background, Clock};
 use sealing::SealedStore;
 use serde_json::json;
 use tempfile::TempDir;
@@ -31,7 +32,7 @@ pub(crate) const CHEAP: Argon2Parameters = Argon2Parameters {
 };
 
 pub(crate) struct App {
-    pub(crate) router: Router,
+    pub(crate) router: HttpService,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) config: Config,
     pub(crate) dependencies: Dependencies,
@@ -81,7 +82,6 @@ impl App {
                 .unwrap(),
             partitions: PartitionCount::new(4).unwrap(),
             clock: Arc::clone(&clock) as _,
-            metrics: Metrics::new("auth"),
         };
         let config = Config {
             argon2: CHEAP,
@@ -93,10 +93,7 @@ impl App {
     /// Another replica of the same role, with other settings if wanted.
     pub(crate) async fn replica(&self, change: impl FnOnce(&mut Config, &mut Dependencies)) -> Self {
         let mut config = self.config.clone();
-        let mut dependencies = Dependencies {
-            metrics: Metrics::new("auth"),
-            ..self.dependencies.clone()
-        };
+        let mut dependencies = self.dependencies.clone();
         change(&mut config, &mut dependencies);
         Self::over(
             Arc::clone(&self.directory),
@@ -127,11 +124,22 @@ impl App {
 
     /// Restores the log to `position` under the running role.
     pub(crate) async fn cut_log(&self, position: u64) {
+        self.damage_log("DELETE FROM events WHERE position > $1", position.into())
+            .await;
+    }
+
+    /// Changes the log under the running role.
+    pub(crate) async fn damage_log(&self, sql: &str, value: Value) {
         let url = Database::file_url(&self.directory.path().join("events.db"));
         let log = Database::connect(&url, Schema::EventStore, 1).await.unwrap();
-        let cut = "DELETE FROM events WHERE position > $1";
-        assert!(log.execute(cut, &[position.into()]).await.unwrap() > 0);
+        assert!(log.execute(sql, &[value]).await.unwrap() > 0);
         log.close().await;
+    }
+
+    /// Makes one record of the log unreadable.
+    pub(crate) async fn damage_record(&self, stream: &StreamName, version: u64) {
+        let sql = format!("UPDATE events SET encoding = 'morse' WHERE stream = $1 AND version = {version}");
+        self.damage_log(&sql, stream.as_str().into()).await;
     }
 
     /// The database of people's keys.
@@ -203,13 +211,14 @@ impl App {
     }
 
     /// An operator at the command line of this system.
-    pub(crate) fn operator(&self) -> Operator {
-        Operator::new(&self.config, &self.dependencies).unwrap()
+    pub(crate) async fn operator(&self) -> Operator {
+        let operator = Operator::new(&self.config, &self.dependencies);
+        operator.await.unwrap()
     }
 
     /// `taskledger users grant`
     pub(crate) async fn grant(&self, email: &str, role: events::Role) -> Granted {
-        let operator = self.operator();
+        let operator = self.operator().await;
         let holder = operator.find(email).await.unwrap();
         operator
             .grant(holder.user_id, role, OPERATION.into())
@@ -219,10 +228,19 @@ impl App {
 
     /// `taskledger users reset`
     pub(crate) async fn offer_reset(&self, email: &str, removes_second_factor: bool) -> Reset {
-        let operator = self.operator();
+        let operator = self.operator().await;
         let id = operator.find(email).await.unwrap().user_id;
         let reset = operator.reset(id, removes_second_factor, OPERATION.into());
         reset.await.unwrap()
+    }
+
+    /// The verifier that roles use.
+    pub(crate) async fn verifier(&self) -> Arc<Verifier> {
+        let options = VerifierOptions {
+            clock: self.dependencies.clock.clone(),
+            ..VerifierOptions::default()
+        };
+        Verifier::start(self.dependencies.bus.clone(), options, &self.background).await
     }
 
     pub(crate) async fn log(&self) -> Vec<RecordedEvent> {

@@ -13,7 +13,7 @@ use event_store::{EventStore, StoreError, for_each_entry};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 /// Maximum number of cached answers of about 100 bytes each.
-const MOST_REMEMBERED: usize = 50_000;
+const MAX_REMEMBERED: usize = 50_000;
 /// Number of streams that are read concurrently.
 const AT_ONCE: usize = 8;
 
@@ -63,8 +63,8 @@ impl<'a> Ended<'a> {
             opened,
             read_models,
             before,
-            closings: Remembered::new(MOST_REMEMBERED),
-            erased: Remembered::new(MOST_REMEMBERED),
+            closings: Remembered::new(MAX_REMEMBERED),
+            erased: Remembered::new(MAX_REMEMBERED),
         }
     }
 

@@ -86,7 +86,7 @@ impl Drop {
                 output::counted(plan.new_bytes, "byte"),
             ),
         })?;
-        plan.tell(export)?;
+        plan.tell(export);
         Ok(ExitCode::SUCCESS)
     }
 
@@ -109,9 +109,9 @@ impl Drop {
         }
         .to_string();
         let act = async |_| {
-            plan.tell(Some(export))?;
+            plan.tell(Some(export));
             let Some(mut excerpt) = excerpt else {
-                output::line("nothing has ended by then that is not dropped already")?;
+                output::say("nothing has ended by then that is not dropped already");
                 return Ok(Conclusion::succeeded().with_result("nothing to drop"));
             };
             let mut dropped = 0;
@@ -125,7 +125,7 @@ impl Drop {
             if before > 0 {
                 result += &format!("; {before} had been dropped before");
             }
-            output::line(&result)?;
+            output::say(&result);
             if let Err(error) = all {
                 crate::complain(&format!("{error:#}: to go on, give this command again"));
                 return Ok(Conclusion::failed().with_result(result));
@@ -133,8 +133,8 @@ impl Drop {
             // A failure to shrink the file does not make the command fail, since the payloads have been dropped.
             match make_smaller(&settings.storage).await {
                 Ok(true) => {}
-                Ok(false) => output::line(AS_LARGE)?,
-                Err(error) => output::line(&format!("{AS_LARGE}; now: {error:#}"))?,
+                Ok(false) => output::say(AS_LARGE),
+                Err(error) => output::say(&format!("{AS_LARGE}; now: {error:#}")),
             }
             Ok(Conclusion::succeeded().with_result(result))
         };

@@ -9,8 +9,8 @@ use std::{
 use ::events::{EventDigest, StoredEvent};
 use anyhow::{Context, bail, ensure};
 use database::Database;
-use event_store::{EventStore, MissingPositions, describe_gap};
-use log_transfer::{Excerpt, ExcerptWriter, ReadError, Reader, StoredEvents};
+use event_store::{EventStore, MissingPositions, StoredEvents, describe_gap};
+use log_transfer::{Excerpt, ExcerptWriter, ReadError, Reader};
 use runtime::private_files;
 
 use super::ended::{DropDecision, Ended};
@@ -46,7 +46,7 @@ impl Plan {
         let head = stored.head().await?;
         let mut exported = Exported::of(exported)?;
         let mut gaps = MissingPositions::after(stored, 0);
-        let mut log = StoredEvents::new(stored, 0, head);
+        let mut log = StoredEvents::new(stored, 0, i64::try_from(head)?);
         let mut display = ProgressDisplay::new();
         let mut plan = Self::default();
         let mut part: Vec<(StoredEvent, bool)> = Vec::new();
@@ -130,25 +130,24 @@ impl Plan {
     }
 
     /// Prints what remains to be done.
-    pub(super) fn tell(&self, export: Option<&Path>) -> anyhow::Result<()> {
+    pub(super) fn tell(&self, export: Option<&Path>) {
         let waiting = self.waiting + self.exported_waiting;
         if waiting > 0 {
-            output::line(&format!(
+            output::say(&format!(
                 "LEFT OUT: {} of streams with events that are parked or cannot be read. When that is settled, give this command again",
                 output::counted(waiting, "payload")
-            ))?;
+            ));
         }
         if let Some(export) = export
             && self.new > 0
         {
-            output::line(&format!(
+            output::say(&format!(
                 "LEFT OUT: {} of what has ended by then and is not in {}, which is of an earlier run. To drop them, too, give this \
                  command again with another file",
                 output::counted(self.new, "payload"),
                 export.display()
-            ))?;
+            ));
         }
-        Ok(())
     }
 }
 
@@ -255,9 +254,7 @@ fn open(export: &Path) -> anyhow::Result<Option<Excerpt>> {
 
 /// The name under which the file is written until it is complete. It must not exist yet.
 fn free_partial(export: &Path) -> anyhow::Result<PathBuf> {
-    let mut partial = export.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
+    let partial = export.with_added_extension("partial");
     ensure!(
         fs::symlink_metadata(&partial).is_err(),
         "{} is there already: if it was left by a run of this command that was broken off, delete it, otherwise name another file",

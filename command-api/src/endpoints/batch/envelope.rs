@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use super::command::BatchCommand;
 
 /// The most commands in one batch.
-const MOST_COMMANDS: usize = 100;
+const MAX_COMMANDS: usize = 100;
 /// The most bytes of all errors in the answer to one batch, besides the rest of each problem.
-const MOST_ERROR_BYTES: usize = 24 * 1024;
+const MAX_ERROR_BYTES: usize = 24 * 1024;
 
 /// Reads `{commands}`, 1 to 100 of them. Each is a command or the problem of an invalid one.
 pub(super) fn read(mut body: Map<String, Value>) -> Result<Vec<Result<BatchCommand, Problem>>, Problem> {
@@ -21,7 +21,7 @@ pub(super) fn read(mut body: Map<String, Value>) -> Result<Vec<Result<BatchComma
     let count = commands.len();
     form.required("commands", |value| check(value, count));
     form.finish()?;
-    let mut room = ErrorRoom::new(MOST_ERROR_BYTES);
+    let mut room = ErrorRoom::new(MAX_ERROR_BYTES);
     let commands = commands.into_iter().enumerate();
     Ok(commands
         .map(|(index, command)| BatchCommand::read(index, command, &mut room))
@@ -35,10 +35,10 @@ fn check(value: &Value, count: usize) -> Result<(), FieldError> {
     };
     match count {
         0 => Err(FieldError::new("empty", "must hold at least one command")),
-        1..=MOST_COMMANDS => Ok(()),
+        1..=MAX_COMMANDS => Ok(()),
         count => Err(FieldError::new(
             "too-many",
-            format!("must hold at most {MOST_COMMANDS} commands, not {count}"),
+            format!("must hold at most {MAX_COMMANDS} commands, not {count}"),
         )),
     }
 }

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use auth_client::{Caller, TaskOwner};
 use axum::{extract::State, response::Response};
 use events::TaskId;
-use http_api::{JsonObject, Problem};
+use http_api::{Problem, ReceivedJson};
 use results::answer;
 use runtime::new_id;
 use uuid::Uuid;
@@ -23,12 +23,12 @@ use uuid::Uuid;
 pub(super) use command::BatchCommand;
 
 use super::{
-    app_state::Api,
     command_headers::CommandHeaders,
     concurrency_limits::until_taken,
     idempotent_request::{Attempt, Attempted, Work, once},
 };
 use crate::{
+    app_state::AppState,
     error::ApiError,
     handling::{
         CommandError, CommandHandler, CommandMetadata, CommandRequest, CommandResult, Executed,
@@ -38,28 +38,29 @@ use crate::{
 };
 
 /// The largest request body in bytes.
-pub(crate) const MOST_BYTES: usize = 1 << 20;
+pub(crate) const MAX_BYTES: usize = 1 << 20;
 
 /// `200` with `{"results": [{"status", "task"?, "problem"?}]}`, in the order of the commands. A problem of one
 /// command is in its place and does not keep the others back.
 pub(crate) async fn run_batch(
-    State(api): State<Api>,
+    State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     headers: CommandHeaders,
-    body: JsonObject,
+    body: ReceivedJson,
 ) -> Result<Response, ApiError> {
-    let turn = api.shares.batches.acquire(caller.user_id()).await?;
+    let turn = state.shares.batches.acquire(caller.user_id()).await?;
+    let body = body.read()?;
     let keyed = headers.keyed(&body.fields);
     let commands = envelope::read(body.fields)?;
     // There is no representation at this path.
     headers.check_without_version(false)?;
-    let response = carry_out(&api, &caller, &headers, keyed, commands).await?;
+    let response = carry_out(&state, &caller, &headers, keyed, commands).await?;
     Ok(until_taken(response, turn))
 }
 
 /// Runs `commands`, once if they are `keyed`, and answers with the result of each.
 pub(super) async fn carry_out(
-    api: &Api,
+    state: &AppState,
     caller: &Caller,
     headers: &CommandHeaders,
     keyed: Option<(IdempotencyKey, RequestHash)>,
@@ -71,12 +72,12 @@ pub(super) async fn carry_out(
         seed: TaskId(new_id()),
     };
     let commands = batch.commands.len();
-    api.shares.batch_rate.wait(caller.user_id(), commands).await;
+    state.shares.batch_rate.wait(caller.user_id(), commands).await;
     match keyed {
-        Some(keyed) => once(api, &batch, &keyed).await,
+        Some(keyed) => once(state, &batch, &keyed).await,
         None => {
             let attempt = Attempt::only(batch.seed);
-            Ok(match batch.attempt(&api.handler, attempt).await? {
+            Ok(match batch.attempt(&state.handler, attempt).await? {
                 Attempted::Complete { results, .. } => batch.respond(&results),
                 Attempted::Open { response, .. } => response,
             })

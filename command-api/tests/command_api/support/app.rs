@@ -3,17 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use auth_client::Verifier;
-use axum::Router;
 use command_api::{Config, Dependencies};
 use database::Database;
 use event_store::{EventStore, read_whole_stream};
 use events::{PartitionCount, RecordedEvent, StreamName, TaskId};
+use http_api::HttpService;
 use runtime::Background;
 
 use super::{Request, Stage, auth::StubAuth};
 
 pub(crate) struct App {
-    pub(crate) router: Router,
+    pub(crate) router: HttpService,
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) operations: Database,
     pub(crate) read_models: Database,

@@ -1,8 +1,9 @@
 //! A request to a router, and its response.
 
-use axum::{Router, body::Body, response::Response};
+use axum::{body::Body, response::Response};
 use events::UserId;
 use http::{HeaderMap, StatusCode};
+use http_api::HttpService;
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -11,7 +12,7 @@ use super::{bearer, user};
 
 /// Sent by user 1 unless set otherwise.
 pub(crate) struct Request {
-    router: Router,
+    router: HttpService,
     builder: http::request::Builder,
     token: Option<String>,
     body: Body,
@@ -27,7 +28,7 @@ pub(crate) struct Reply {
 }
 
 impl Request {
-    pub(crate) fn new(router: Router, method: &str, path: &str) -> Self {
+    pub(crate) fn new(router: HttpService, method: &str, path: &str) -> Self {
         let builder = http::Request::builder().method(method).uri(path);
         Self {
             router,

@@ -1,163 +1,102 @@
 //! Accounts, and the sessions that people log in to.
 
-use utoipa::openapi::HttpMethod;
+use serde_json::json;
 
 use super::{
-    account_examples,
-    endpoint::{Builder, Endpoint, endpoint},
+    endpoint::{Builder, TOKEN, endpoint},
+    examples::{CREATED, EMAIL, NEW_PASSWORD, PASSWORD, REFRESH_TOKEN, RESET_TOKEN, tokens, user},
 };
-use crate::{NoFields, ProblemCode::*};
+use crate::{
+    ChangePassword, EraseMe, Login, ProblemCode::*, Refresh, Register, Rename, ResetPassword, Sessions,
+    Tokens, UserBody,
+};
 
 pub(super) const TAG: &str = "Accounts";
-const TOKEN: [&str; 1] = ["Consistency-Token"];
 
-pub(super) fn endpoints() -> Vec<Endpoint> {
+pub(super) fn endpoints() -> Vec<Builder> {
     vec![
-        register(),
-        login(),
-        refresh(),
-        reset_password(),
-        own(HttpMethod::Post, "/auth/logout", "logout", "End this session")
-            .empty_body(&NoFields {})
-            .nothing(204, "The session has ended.", &TOKEN)
-            .build(),
-        own(
-            HttpMethod::Post,
-            "/auth/logout-all",
-            "logoutAll",
-            "End every session",
-        )
-        .empty_body(&NoFields {})
-        .nothing(204, "Every session of the caller has ended.", &TOKEN)
-        .build(),
-        own(HttpMethod::Get, "/auth/me", "getMe", "Show the caller's account")
-            .answer(200, "The account.", &TOKEN, &account_examples::user_body())
-            .build(),
-        own(
-            HttpMethod::Patch,
-            "/auth/me",
-            "changeMe",
-            "Change the name to show",
-        )
-        .about("Absent keeps the name, `null` clears it.")
-        .patch_body(&account_examples::rename())
-        .answer(
-            200,
-            "The account after the change.",
-            &TOKEN,
-            &account_examples::user_body(),
-        )
-        .build(),
-        own(HttpMethod::Delete, "/auth/me", "eraseMe", "Erase the caller")
+        endpoint("POST /auth/register", TAG)
+            .named("register", "Open an account")
+            .body::<Register>(json!({"email": EMAIL, "password": PASSWORD, "display_name": "Ada"}))
+            .answer::<UserBody>(201, "The new account.", &TOKEN, json!({"user": user()}))
+            .problems(&[EmailTaken, Unavailable]),
+        endpoint("POST /auth/login", TAG)
+            .named("login", "Log in")
             .about(
-                "Ends every session, removes everything of the person from what can be read, and frees the address. Cannot be \
-                 undone. An account with a second factor needs `code`, too. The last admin stays.",
+                "Begins a session. An unknown address and a wrong password have the same answer. After five failures in a \
+                 row the next attempt must wait, longer and longer.",
             )
-            .body(&account_examples::erase_me())
+            .body::<Login>(json!({"email": EMAIL, "password": PASSWORD}))
+            .answer::<Tokens>(200, "The tokens of the new session.", &TOKEN, tokens())
+            .problems(&[BadCredentials, SecondFactorRequired, AccountDisabled, Unavailable]),
+        endpoint("POST /auth/refresh", TAG)
+            .named("refresh", "Exchange a refresh token")
+            .about("Each refresh token works once. One that comes a second time ends its session.")
+            .body::<Refresh>(json!({"refresh_token": REFRESH_TOKEN}))
+            .answer::<Tokens>(200, "The next tokens of the session.", &TOKEN, tokens())
+            .problems(&[TokenInvalid, TokenExpired, SessionEnded, NotFound, Unavailable]),
+        endpoint("POST /auth/reset", TAG)
+            .named("resetPassword", "Set a new password with the token of a reset")
+            .about(
+                "An operator or an admin hands the token out. Ends every session; the second factor stays unless they \
+                 said otherwise.",
+            )
+            .body::<ResetPassword>(json!({"reset_token": RESET_TOKEN, "new_password": NEW_PASSWORD}))
+            .nothing(204, "The new password is in force.", &TOKEN)
+            .problems(&[TokenInvalid, TokenExpired, AccountDisabled, NotFound, Unavailable]),
+        own("POST /auth/logout")
+            .named("logout", "End this session")
+            .no_fields()
+            .nothing(204, "The session has ended.", &TOKEN),
+        own("POST /auth/logout-all")
+            .named("logoutAll", "End every session")
+            .no_fields()
+            .nothing(204, "Every session of the caller has ended.", &TOKEN),
+        own("GET /auth/me")
+            .named("getMe", "Show the caller's account")
+            .user("The account."),
+        own("PATCH /auth/me")
+            .named("changeMe", "Change the name to show")
+            .about("Absent keeps the name, `null` clears it.")
+            .patch_body::<Rename>(json!({"display_name": "Ada L."}))
+            .user("The account after the change."),
+        own("DELETE /auth/me")
+            .named("eraseMe", "Erase the caller")
+            .about(
+                "Ends every session, removes everything of the person from what can be read, and frees the address. \
+                 Cannot be undone. An account with a second factor needs `code`, too. The last admin stays.",
+            )
+            .body::<EraseMe>(json!({"password": PASSWORD}))
             .nothing(204, "The person is erased.", &["Consistency-Token", "Erasure-Receipt"])
-            .problems(&[BadCredentials, LastAdmin, RateLimited, Overloaded])
-            .build(),
-        own(
-            HttpMethod::Post,
-            "/auth/me/password",
-            "changePassword",
-            "Change the password",
-        )
-        .about("Ends every other session.")
-        .body(&account_examples::change_password())
-        .nothing(204, "The new password is in force.", &TOKEN)
-        .problems(&[BadCredentials, RateLimited, Overloaded])
-        .build(),
-        own(
-            HttpMethod::Get,
-            "/auth/sessions",
-            "listSessions",
-            "Show where the caller is logged in",
-        )
-        .answer(200, "The open sessions.", &TOKEN, &account_examples::sessions())
-        .build(),
-        own(
-            HttpMethod::Delete,
-            "/auth/sessions/{id}",
-            "endSession",
-            "End one session of the caller",
-        )
-        .shared(&["id"])
-        .empty_body(&NoFields {})
-        .nothing(204, "The session has ended.", &TOKEN)
-        .build(),
+            .problems(&[BadCredentials, LastAdmin]),
+        own("POST /auth/me/password")
+            .named("changePassword", "Change the password")
+            .about("Ends every other session.")
+            .body::<ChangePassword>(json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD}))
+            .nothing(204, "The new password is in force.", &TOKEN)
+            .problems(&[BadCredentials]),
+        own("GET /auth/sessions")
+            .named("listSessions", "Show where the caller is logged in")
+            .answer::<Sessions>(200, "The open sessions.", &TOKEN, json!({"items": [{
+                "id": "01a204f4-51f3-7d32-9c1a-4c1de3a5b1f0",
+                "started_at": CREATED,
+                "last_refreshed_at": CREATED,
+                "expires_at": "2026-11-29T20:30:50.417526Z",
+                "ip": "192.0.2.7",
+                "user_agent": "curl/8.5.0",
+                "current": true,
+            }]})),
+        own("DELETE /auth/sessions/{id}")
+            .named("endSession", "End one session of the caller")
+            .shared(&["id"])
+            .no_fields()
+            .nothing(204, "The session has ended.", &TOKEN),
     ]
 }
 
-fn register() -> Endpoint {
-    endpoint(
-        HttpMethod::Post,
-        "/auth/register",
-        TAG,
-        "register",
-        "Open an account",
-    )
-    .body(&account_examples::register())
-    .answer(201, "The new account.", &TOKEN, &account_examples::user_body())
-    .problems(&[EmailTaken, RateLimited, Overloaded, Unavailable])
-    .build()
-}
-
-fn login() -> Endpoint {
-    endpoint(HttpMethod::Post, "/auth/login", TAG, "login", "Log in")
-        .about(
-            "Begins a session. An unknown address and a wrong password have the same answer. After five failures in a row the \
-             next attempt must wait, longer and longer.",
-        )
-        .body(&account_examples::login())
-        .answer(200, "The tokens of the new session.", &TOKEN, &account_examples::tokens())
-        .problems(&[BadCredentials, SecondFactorRequired, AccountDisabled, RateLimited, Overloaded, Unavailable])
-        .build()
-}
-
-fn reset_password() -> Endpoint {
-    endpoint(
-        HttpMethod::Post,
-        "/auth/reset",
-        TAG,
-        "resetPassword",
-        "Set a new password with the token of a reset",
-    )
-    .about("An operator or an admin hands the token out. Ends every session; the second factor stays unless they said otherwise.")
-    .body(&account_examples::reset_password())
-    .nothing(204, "The new password is in force.", &TOKEN)
-    .problems(&[TokenInvalid, TokenExpired, AccountDisabled, NotFound, Overloaded, Unavailable])
-    .build()
-}
-
-fn refresh() -> Endpoint {
-    endpoint(
-        HttpMethod::Post,
-        "/auth/refresh",
-        TAG,
-        "refresh",
-        "Exchange a refresh token",
-    )
-    .about("Each refresh token works once. One that comes a second time ends its session.")
-    .body(&account_examples::refresh())
-    .answer(
-        200,
-        "The next tokens of the session.",
-        &TOKEN,
-        &account_examples::tokens(),
-    )
-    .problems(&[TokenInvalid, TokenExpired, SessionEnded, NotFound, Unavailable])
-    .build()
-}
-
 /// About the caller's own account. Program tokens are refused.
-pub(super) fn own(
-    method: HttpMethod,
-    path: &'static str,
-    id: &'static str,
-    summary: &'static str,
-) -> Builder {
-    endpoint(method, path, TAG, id, summary)
+pub(super) fn own(route: &'static str) -> Builder {
+    endpoint(route, TAG)
         .needs_token()
         .problems(&[NotFound, Forbidden])
 }

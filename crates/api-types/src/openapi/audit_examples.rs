@@ -1,5 +1,5 @@
-//! Texts that the document shows of the audit: all are of one log with seven events, the last of which is the example of
-//! `docs/audit.md`. A test verifies the proof as a client would.
+//! Texts that the document shows of the audit: all are of one log with seven events, the last of which is the example
+//! of `docs/audit.md`. A test verifies the proof as a client would.
 
 /// The checkpoint of that log.
 pub(super) const CHECKPOINT: &str = "\

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -13,8 +13,16 @@ use utoipa::{
     },
 };
 
-use super::components::{self, BEARER, NamedSchema, reference};
-use crate::ProblemCode::{self, *};
+use super::{
+    components::{self, BEARER, NamedSchema, reference, text},
+    examples::user,
+    parameter::Param,
+};
+use crate::{
+    NoFields,
+    ProblemCode::{self, *},
+    Task, UserBody,
+};
 
 /// An operation that is complete, and what it uses.
 pub(super) struct Endpoint {
@@ -35,23 +43,29 @@ pub(super) struct Builder {
     problems: BTreeSet<ProblemCode>,
     schemas: Vec<NamedSchema>,
     accepted: Option<&'static str>,
+    has_entity_tag: bool,
+    can_be_repeated: bool,
 }
 
-/// Begins the description of an operation that anyone may call.
-pub(super) fn endpoint(
-    method: HttpMethod,
-    path: &'static str,
-    tag: &'static str,
-    id: &'static str,
-    summary: &'static str,
-) -> Builder {
+/// What nearly every answer tells: the state that it shows.
+pub(super) const TOKEN: [&str; 1] = ["Consistency-Token"];
+/// The headers with conditions.
+pub(super) const CONDITIONS: [&str; 2] = ["If-Match", "If-None-Match"];
+
+/// Begins the description of an operation that anyone may call. The route is a method and a path, as in `GET /tasks`.
+pub(super) fn endpoint(route: &'static str, tag: &'static str) -> Builder {
+    let (method, path) = route.split_once(' ').unwrap_or(("GET", route));
+    let method = match method {
+        "POST" => HttpMethod::Post,
+        "PUT" => HttpMethod::Put,
+        "PATCH" => HttpMethod::Patch,
+        "DELETE" => HttpMethod::Delete,
+        _ => HttpMethod::Get,
+    };
     Builder {
         method,
         path,
-        operation: OperationBuilder::new()
-            .tag(tag)
-            .operation_id(Some(id))
-            .summary(Some(summary)),
+        operation: OperationBuilder::new().tag(tag),
         answers: BTreeMap::new(),
         // What the HTTP layer refuses, and what can go wrong anywhere.
         problems: [
@@ -65,11 +79,20 @@ pub(super) fn endpoint(
         .into(),
         schemas: Vec::new(),
         accepted: None,
+        // What is made, or concerns several tasks, has no version yet, or none.
+        has_entity_tag: route.starts_with("GET") || route.contains('{'),
+        can_be_repeated: false,
     }
     .shared(&["X-Request-Id"])
 }
 
 impl Builder {
+    /// The name of the operation for programs, and what it does in a few words.
+    pub(super) fn named(mut self, id: &str, summary: &str) -> Self {
+        self.operation = self.operation.operation_id(Some(id)).summary(Some(summary));
+        self
+    }
+
     pub(super) fn about(mut self, description: &str) -> Self {
         self.operation = self.operation.description(Some(description));
         self
@@ -95,6 +118,24 @@ impl Builder {
         self.needs_token().problems(&[Forbidden])
     }
 
+    /// A command that is carried out once, however often it is sent with the same key.
+    pub(super) fn idempotent(mut self) -> Self {
+        self.can_be_repeated = true;
+        self.shared(&["Idempotency-Key"])
+    }
+
+    /// A query whose answer has no entity tag. The conditions of the request are held all the same.
+    pub(super) fn without_entity_tag(mut self) -> Self {
+        self.has_entity_tag = false;
+        self.shared(&CONDITIONS)
+            .nothing(
+                304,
+                "There is an answer, and `If-None-Match` is `*`.",
+                &["Consistency-Token", "Preference-Applied"],
+            )
+            .problems(&[VersionMismatch])
+    }
+
     /// Parameters that several operations have.
     pub(super) fn shared(mut self, names: &[&str]) -> Self {
         for name in names {
@@ -103,39 +144,44 @@ impl Builder {
         self
     }
 
-    pub(super) fn parameters(mut self, parameters: Vec<Parameter>) -> Self {
+    pub(super) fn parameters(mut self, parameters: impl IntoIterator<Item = Param>) -> Self {
         for parameter in parameters {
-            self.operation = self.operation.parameter(parameter);
+            self.operation = self.operation.parameter(Parameter::from(parameter));
         }
         self
     }
 
     /// The body of a `POST` or `PUT`.
-    pub(super) fn body<T: ToSchema + Serialize>(self, example: &T) -> Self {
-        self.any_body(&["application/json"], Required::True, "Accept-Post", example)
+    pub(super) fn body<T: ToSchema>(self, example: Value) -> Self {
+        self.any_body::<T>(&["application/json"], Required::True, "Accept-Post", &example)
     }
 
-    /// The body of a `POST` that has nothing to say.
-    pub(super) fn empty_body<T: ToSchema + Serialize>(self, example: &T) -> Self {
-        self.any_body(&["application/json"], Required::False, "Accept-Post", example)
+    /// A body of which nothing is required.
+    pub(super) fn optional_body<T: ToSchema>(self, example: Value) -> Self {
+        self.any_body::<T>(&["application/json"], Required::False, "Accept-Post", &example)
+    }
+
+    /// The body of a command that has nothing to say.
+    pub(super) fn no_fields(self) -> Self {
+        self.optional_body::<NoFields>(json!({}))
     }
 
     /// The body of a `PATCH`.
-    pub(super) fn patch_body<T: ToSchema + Serialize>(self, example: &T) -> Self {
+    pub(super) fn patch_body<T: ToSchema>(self, example: Value) -> Self {
         let types = ["application/merge-patch+json", "application/json"];
-        self.any_body(&types, Required::True, "Accept-Patch", example)
+        self.any_body::<T>(&types, Required::True, "Accept-Patch", &example)
     }
 
-    fn any_body<T: ToSchema + Serialize>(
+    fn any_body<T: ToSchema>(
         mut self,
         types: &[&str],
         required: Required,
         accepted: &'static str,
-        example: &T,
+        example: &Value,
     ) -> Self {
         let mut body = RequestBodyBuilder::new().required(Some(required));
         for media_type in types {
-            body = body.content(*media_type, content(example));
+            body = body.content(*media_type, content::<T>(example.clone()));
         }
         self.operation = self.operation.request_body(Some(body.build()));
         self.accepted = Some(accepted);
@@ -152,29 +198,57 @@ impl Builder {
     }
 
     /// An answer with a JSON body.
-    pub(super) fn answer<T: ToSchema + Serialize>(
+    pub(super) fn answer<T: ToSchema>(
         mut self,
         status: u16,
         description: &str,
         headers: &[&str],
-        example: &T,
+        example: Value,
     ) -> Self {
         components::add::<T>(&mut self.schemas);
-        self.answer_of(
+        self.respond(
             status,
             description,
             headers,
-            Some(("application/json", content(example))),
+            Some(("application/json", content::<T>(example))),
         )
+    }
+
+    /// The caller's or another's account.
+    pub(super) fn user(self, description: &str) -> Self {
+        self.answer::<UserBody>(200, description, &TOKEN, json!({"user": user()}))
+    }
+
+    /// One task.
+    pub(super) fn task(self, description: &str, example: Value) -> Self {
+        self.answer::<Task>(200, description, &["ETag", "Consistency-Token"], example)
     }
 
     /// An answer without a body.
     pub(super) fn nothing(self, status: u16, description: &str, headers: &[&str]) -> Self {
-        self.answer_of(status, description, headers, None)
+        self.respond(status, description, headers, None)
     }
 
-    /// An answer with any body.
-    pub(super) fn answer_of(
+    /// An answer that is text, but no JSON.
+    pub(super) fn text(self, media_type: &str, description: &str, headers: &[&str], example: &str) -> Self {
+        let content = ContentBuilder::new()
+            .schema(Some(text().build()))
+            .example(Some(example.into()));
+        self.content(media_type, description, headers, content.build())
+    }
+
+    /// An answer of any kind.
+    pub(super) fn content(
+        self,
+        media_type: &str,
+        description: &str,
+        headers: &[&str],
+        content: Content,
+    ) -> Self {
+        self.respond(200, description, headers, Some((media_type, content)))
+    }
+
+    fn respond(
         mut self,
         status: u16,
         description: &str,
@@ -212,7 +286,7 @@ impl Builder {
             let mut name = names.join(".");
             // The headers of these differ among endpoints.
             match status {
-                412 if self.has_entity_tag() => name.push_str(".ETag"),
+                412 if self.has_entity_tag => name.push_str(".ETag"),
                 415 => name.extend([".", self.accepted.unwrap_or_default()]),
                 _ => {}
             }
@@ -220,7 +294,10 @@ impl Builder {
             responses.responses.insert(status.to_string(), response);
             shared.push((name, self.problem(status, &codes)));
         }
-        for (status, response) in self.answers {
+        for (status, mut response) in self.answers {
+            if self.can_be_repeated {
+                response = with_header(response, "Idempotency-Replayed");
+            }
             responses
                 .responses
                 .insert(status.to_string(), RefOr::T(response.build()));
@@ -234,16 +311,12 @@ impl Builder {
         }
     }
 
-    /// Whether there is an entity tag: what is made, or concerns several tasks, has no version yet, or none.
-    fn has_entity_tag(&self) -> bool {
-        !matches!(self.method, HttpMethod::Post) || self.path.contains('{')
-    }
-
     /// The answer with one of these problems, which all have this status.
     fn problem(&self, status: u16, codes: &[ProblemCode]) -> Response {
         let headers: &[&str] = match (status, &self.accepted) {
             (401, _) => &["WWW-Authenticate"],
-            (412, _) if self.has_entity_tag() => &["ETag"],
+            (403, _) if codes.contains(&Forbidden) => &["WWW-Authenticate.Scope"],
+            (412, _) if self.has_entity_tag => &["ETag"],
             (415, Some(accepted)) => &[accepted],
             (429, _) => &["Retry-After", "RateLimit", "RateLimit-Policy"],
             (503, _) => &["Retry-After"],
@@ -263,16 +336,20 @@ impl Builder {
     }
 }
 
-fn content<T: ToSchema + Serialize>(example: &T) -> Content {
+fn content<T: ToSchema>(example: Value) -> Content {
     ContentBuilder::new()
         .schema(Some(Ref::from_schema_name(T::name())))
-        .example(serde_json::to_value(example).ok())
+        .example(Some(example))
         .build()
 }
 
 fn with_headers(response: ResponseBuilder, headers: &[&str]) -> ResponseBuilder {
     let all = ["X-Request-Id"].iter().chain(headers);
-    all.fold(response, |response, name| {
-        response.header_ref(*name, reference("headers", name))
-    })
+    all.fold(response, |response, name| with_header(response, name))
+}
+
+/// A header by the name of its description, where a dot ends the name of the header.
+fn with_header(response: ResponseBuilder, name: &str) -> ResponseBuilder {
+    let header = name.split('.').next().unwrap_or(name);
+    response.header_ref(header, reference("headers", name))
 }

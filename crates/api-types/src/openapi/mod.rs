@@ -1,6 +1,5 @@
 //! The OpenAPI 3.1 document of everything that the gateway serves.
 
-mod account_examples;
 mod accounts;
 mod admin;
 mod audit;
@@ -11,6 +10,7 @@ mod components;
 mod endpoint;
 mod examples;
 mod health_and_docs;
+mod parameter;
 mod program_tokens;
 mod queries;
 mod second_factor;
@@ -20,7 +20,7 @@ use utoipa::openapi::{
     tag::{Tag, TagBuilder},
 };
 
-use self::endpoint::Endpoint;
+use self::endpoint::{Builder, Endpoint};
 
 /// What the document is divided into.
 const TAGS: [(&str, &str); 5] = [
@@ -56,7 +56,7 @@ pub fn document() -> OpenApi {
         operation,
         schemas: used,
         responses,
-    } in endpoints()
+    } in endpoints().map(Builder::build)
     {
         paths = paths.path(path, PathItem::new(method, operation));
         schemas.extend(used);
@@ -96,7 +96,7 @@ pub fn operations() -> Vec<(String, String)> {
         .collect()
 }
 
-fn endpoints() -> Vec<Endpoint> {
+fn endpoints() -> impl Iterator<Item = Builder> {
     [
         queries::endpoints(),
         commands::endpoints(),
@@ -110,7 +110,6 @@ fn endpoints() -> Vec<Endpoint> {
     ]
     .into_iter()
     .flatten()
-    .collect()
 }
 
 fn info() -> Info {

@@ -1,46 +1,52 @@
-//! What is checked before a tree is signed: that the log has its events, and that it is the tree that was signed before.
+//! The checks before a tree is signed: the log has the tree's events, and earlier checkpoints are of this tree.
+
+use std::time::Duration;
 
 use event_store::agrees;
 use events::LogPoint;
+use tokio::time::Instant;
 use transparency_log::Checkpoint;
 
-use super::{AtWork, CheckpointSigner};
+use super::{CheckpointSigner, SignerState};
 use crate::{
     KeepError, LastSigned, Tree,
-    origin::{AnnouncementSearch, require_own},
+    origin::{Announced, AnnouncementSearch, require_own},
 };
 
+/// How long the log is searched in one step. The signer may have to stop, and the tree has to grow meanwhile.
+const SEARCH_TIME: Duration = Duration::from_secs(1);
+
 impl CheckpointSigner {
-    /// Whether the tree can be signed already: not before it has grown as far as what was signed of it. `more` says that the log
-    /// has events which the tree does not have yet.
+    /// Whether the tree has grown to the size of its last checkpoint, before which it cannot be signed. `more` says
+    /// that the log has events which the tree does not have yet.
     pub(super) async fn may_be_signed(
         &mut self,
-        at_work: &mut AtWork,
+        state: &mut SignerState,
         more: bool,
     ) -> Result<bool, KeepError> {
-        let tree = &at_work.growing.tree;
-        if at_work.signed.is_none() && at_work.remembered.is_none() {
-            let is_known = self.is_known(&tree.origin).await;
-            if more && matches!(is_known, Err(KeepError::Unannounced { .. })) {
+        let tree = &state.growing.tree;
+        if state.signed.is_none() && state.remembered.is_none() {
+            match self.is_known(&tree.origin).await {
                 // The announcing event is probably near the end of the log.
-                return Ok(false);
-            }
-            is_known?;
+                Err(KeepError::Unannounced { .. }) if more => return Ok(false),
+                Ok(false) => return Ok(false),
+                is_known => is_known?,
+            };
         }
-        if let Some(remembered) = &at_work.remembered {
+        if let Some(remembered) = &state.remembered {
             if remembered.size > tree.size {
                 // The databases may only be behind the checkpoint.
                 return if more { Ok(false) } else { Err(KeepError::LostEnd) };
             }
             self.agrees_with(tree, remembered).await?;
-            at_work.remembered = None;
+            state.remembered = None;
         }
         if let Some(stored) = self.tree.last_checkpoint(tree).await? {
-            require_own(&stored, &at_work.signers, &self.keys)?;
+            require_own(&stored, &state.signers, &self.keys)?;
             if stored.checkpoint.size > tree.size {
                 return Err(KeepError::Overtaken);
             }
-            if at_work.signed.as_ref() != Some(&stored.checkpoint) {
+            if state.signed.as_ref() != Some(&stored.checkpoint) {
                 self.agrees_with(tree, &stored.checkpoint).await?;
             }
         }
@@ -48,19 +54,21 @@ impl CheckpointSigner {
     }
 
     /// Checks that an origin with no recorded checkpoint may be signed: these keys have never signed anything, or an
-    /// event of the log announces the origin.
-    async fn is_known(&mut self, origin: &str) -> Result<(), KeepError> {
+    /// event of the log announces the origin. `false` while a part of the log has not been searched for it.
+    async fn is_known(&mut self, origin: &str) -> Result<bool, KeepError> {
         let memory = LastSigned::new(&self.keys);
-        let Some(before) = memory.any_origin()?.filter(|before| before != origin) else {
-            return Ok(());
+        let before = self.files.run(move || memory.any_origin()).await??;
+        let Some(before) = before.filter(|before| before != origin) else {
+            return Ok(true);
         };
         let search = self.announcement.take_if(|search| search.is_of(origin));
         let mut search = search.unwrap_or_else(|| AnnouncementSearch::of(origin));
-        let is_announced = search.finds_it(&*self.store).await?;
+        let announced = search.go_on(&*self.store, Instant::now() + SEARCH_TIME).await?;
         self.announcement = Some(search);
-        match is_announced {
-            true => Ok(()),
-            false => Err(KeepError::Unannounced {
+        match announced {
+            Announced::Yes => Ok(true),
+            Announced::Unknown => Ok(false),
+            Announced::No => Err(KeepError::Unannounced {
                 origin: origin.to_owned(),
                 before,
                 directory: self.keys.clone(),

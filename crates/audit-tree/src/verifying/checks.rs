@@ -1,17 +1,17 @@
-//! Compares what somebody has signed or kept with the roots that were computed from the log.
+//! Compares checkpoints that were signed, kept or remembered with the roots that were computed from the log.
 
 use std::collections::BTreeMap;
 
 use transparency_log::{Checkpoint, Hash, NoteError, VerifierKey, cosigned_at};
 
-use super::verification::{Kept, Verification};
+use super::verification::{KeptRecords, Verification};
 use crate::{SignedCheckpoint, comparison::Comparison};
 
-/// The roots of the trees of these sizes; `None` where the log has not so many events.
+/// The root of the tree of each size; `None` where the log has fewer events.
 pub(super) type Roots = BTreeMap<u64, Option<Hash>>;
 
-/// The sizes of which a root is needed.
-pub(super) fn roots_to_compute(checkpoints: &[SignedCheckpoint], kept: &Kept) -> Roots {
+/// The sizes of all checkpoints, whose roots are not computed yet.
+pub(super) fn roots_to_compute(checkpoints: &[SignedCheckpoint], kept: &KeptRecords) -> Roots {
     checkpoints
         .iter()
         .map(|signed| &signed.checkpoint)
@@ -21,8 +21,8 @@ pub(super) fn roots_to_compute(checkpoints: &[SignedCheckpoint], kept: &Kept) ->
         .collect()
 }
 
-/// Compares the checkpoints that somebody has kept with what was computed.
-pub(super) fn check_kept(checkpoints: &[Checkpoint], roots: &Roots, report: &mut Verification) {
+/// Compares the checkpoints that an auditor has kept with the computed roots.
+pub(super) fn check_kept_checkpoints(checkpoints: &[Checkpoint], roots: &Roots, report: &mut Verification) {
     for checkpoint in checkpoints {
         if checkpoint.origin != report.origin {
             report.differences.push(format!(
@@ -38,9 +38,14 @@ pub(super) fn check_kept(checkpoints: &[Checkpoint], roots: &Roots, report: &mut
     }
 }
 
-/// Compares what is remembered beside the keys with what was computed. `is_announced` says whether an event of the log announces
-/// the origin of the tree, which explains that nothing of it is remembered.
-pub(super) fn check_memory(kept: &Kept, is_announced: bool, roots: &Roots, report: &mut Verification) {
+/// Compares the checkpoint that is remembered beside the keys with the computed roots. `is_announced` says whether an
+/// event of the log announces the origin of the tree. Then no checkpoint needs to be remembered.
+pub(super) fn check_last_signed(
+    kept: &KeptRecords,
+    is_announced: bool,
+    roots: &Roots,
+    report: &mut Verification,
+) {
     if let Some(remembered) = &kept.remembered {
         check_remembered(remembered, roots, report);
     } else if let Some(before) = &kept.signed_before
@@ -53,8 +58,8 @@ pub(super) fn check_memory(kept: &Kept, is_announced: bool, roots: &Roots, repor
     }
 }
 
-/// Says where the log and the tiles of the tree differ. The checkpoints, which are checked before, tell which of the two was
-/// changed.
+/// Reports where the log and the tiles of the tree differ. The checkpoints must have been checked before: they show
+/// which of the two was changed.
 pub(super) fn check_tiles(comparison: &Comparison<'_>, report: &mut Verification) {
     if report.events < report.size {
         report.differences.push(format!(
@@ -95,8 +100,8 @@ fn check_remembered(remembered: &Checkpoint, roots: &Roots, report: &mut Verific
     }
 }
 
-/// Compares what was signed with what was computed.
-pub(super) fn check_signed(
+/// Compares the signed checkpoints with the computed roots, and checks their signatures and cosignatures.
+pub(super) fn check_signed_checkpoints(
     checkpoints: &[SignedCheckpoint],
     roots: &Roots,
     keys: &[VerifierKey],
@@ -104,7 +109,7 @@ pub(super) fn check_signed(
     report: &mut Verification,
 ) {
     let mut last_right = 0;
-    // The smallest first.
+    // The smallest checkpoint comes first.
     for signed in checkpoints.iter().rev() {
         let Checkpoint { size, root, origin } = &signed.checkpoint;
         if origin != &report.origin {

@@ -1,8 +1,8 @@
-//! The log, read in parts that are hashed on several processors.
+//! Reads the log in parts and computes their hashes on several processors.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
-use event_store::EventStore;
+use event_store::{EventStore, StoredEvents};
 use events::StoredEvent;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use transparency_log::{Hash, entry_hash};
@@ -10,14 +10,12 @@ use transparency_log::{Hash, entry_hash};
 use super::verification::Verification;
 use crate::{EventHeader, VerifyError, comparison::Leaf, reading::signed};
 
-/// Positions of which each part of the log consists that is read and hashed at once: whole tiles.
+/// The number of positions in a part of the log, which are those of whole tiles.
 const PART: u64 = 8_192;
-/// Parts in hand at the same time.
+/// The number of parts that are read and hashed at the same time.
 const PARALLEL: usize = 4;
-/// Records read at once, so that a part is whole pages.
-const PAGE: usize = 2_048;
 
-/// Events of the log, read and hashed.
+/// Consecutive events of the log with their hashes.
 pub(super) type Part = Vec<(Leaf, EventHeader)>;
 
 /// The events of the log in order, a part at a time.
@@ -25,53 +23,47 @@ pub(super) fn parts<'a>(
     store: &'a Arc<dyn EventStore>,
     head: u64,
 ) -> std::pin::Pin<Box<dyn Stream<Item = Result<Part, VerifyError>> + Send + 'a>> {
-    if store.positions_are_dense() {
-        let count = head.div_ceil(PART).max(1);
-        let ranges = (0..count).map(move |part| {
-            // What stands before the first position or after the last one is read, too.
-            let after = if part == 0 { i64::MIN } else { signed(part * PART) };
-            let to = if part + 1 == count {
-                i64::MAX
-            } else {
-                signed((part + 1) * PART)
-            };
-            part_of(Arc::clone(store), after, to)
-        });
-        return Box::pin(stream::iter(ranges).buffered(PARALLEL));
+    if !store.positions_are_dense() {
+        return Box::pin(pages(store, i64::MIN));
     }
-    let pages = stream::try_unfold(Some(i64::MIN), move |after| async move {
-        let Some(after) = after else { return Ok(None) };
-        let page = store.stored_page(after, PAGE).await?;
-        let next = page
-            .events
-            .last()
-            .filter(|_| page.more)
-            .map(|event| event.position);
-        Ok::<_, VerifyError>(Some((page.events, next)))
+    let count = head / PART;
+    let ranges = (0..count).map(move |part| {
+        // Records before the first position are read, too, so that they are reported.
+        let after = if part == 0 { i64::MIN } else { signed(part * PART) };
+        part_of(Arc::clone(store), after, signed((part + 1) * PART))
     });
-    Box::pin(pages.map_ok(hashed).try_buffered(PARALLEL))
+    // So are those after the last position. There may be many of them by then.
+    let after = if count == 0 {
+        i64::MIN
+    } else {
+        signed(count * PART)
+    };
+    Box::pin(stream::iter(ranges).buffered(PARALLEL).chain(pages(store, after)))
+}
+
+/// The events after `after`, a page at a time, until there are no more.
+fn pages(
+    store: &Arc<dyn EventStore>,
+    after: i64,
+) -> impl Stream<Item = Result<Part, VerifyError>> + Send + '_ {
+    let log = StoredEvents::new(&**store, after, i64::MAX);
+    let pages = stream::try_unfold(log, |mut log| async move {
+        Ok::<_, VerifyError>(log.next_page().await?.map(|page| (page, log)))
+    });
+    pages.map_ok(hashed).try_buffered(PARALLEL)
 }
 
 /// The events after `after` up to `to`.
-async fn part_of(store: Arc<dyn EventStore>, mut after: i64, to: i64) -> Result<Part, VerifyError> {
+async fn part_of(store: Arc<dyn EventStore>, after: i64, to: i64) -> Result<Part, VerifyError> {
+    let mut log = StoredEvents::new(&*store, after, to);
     let mut part = Vec::new();
-    loop {
-        let mut page = store.stored_page(after, PAGE).await?;
-        let read = page.events.len();
-        page.events.retain(|event| event.position <= to);
-        let is_last = !page.more || page.events.len() < read;
-        let Some(last) = page.events.last() else {
-            return Ok(part);
-        };
-        after = last.position;
-        part.extend(hashed(page.events).await?);
-        if is_last || after == to {
-            return Ok(part);
-        }
+    while let Some(page) = log.next_page().await? {
+        part.extend(hashed(page).await?);
     }
+    Ok(part)
 }
 
-async fn hashed(events: Vec<StoredEvent>) -> Result<Part, VerifyError> {
+async fn hashed(events: VecDeque<StoredEvent>) -> Result<Part, VerifyError> {
     let hash = move || {
         let leaf = |event: &StoredEvent| Leaf {
             position: event.position,
@@ -85,8 +77,8 @@ async fn hashed(events: Vec<StoredEvent>) -> Result<Part, VerifyError> {
         .map_err(|error| VerifyError::BrokenOff(error.to_string()))
 }
 
-/// The leaves where they should be: in a log without gaps, an empty leaf stands for each event that is missing, so that those
-/// after it are compared with what they were.
+/// Puts each leaf at its index in the tree. In a log without gaps, an empty leaf takes the place of each missing event,
+/// so that the events after it are compared with their own leaves.
 pub(super) fn aligned(is_dense: bool, size: u64, leaves: Vec<Leaf>, report: &mut Verification) -> Vec<Leaf> {
     if !is_dense {
         return leaves;
@@ -121,7 +113,7 @@ pub(super) fn aligned(is_dense: bool, size: u64, leaves: Vec<Leaf>, report: &mut
                     ),
                 },
             );
-            // No more than a part of them: what is beyond that differs anyway.
+            // One part of empty leaves is enough, since all leaves after them differ anyway.
             let missing = (leaf.position - expected).min(signed(PART));
             aligned.extend((0..missing).map(|offset| Leaf {
                 position: expected + offset,
@@ -131,4 +123,54 @@ pub(super) fn aligned(is_dense: bool, size: u64, leaves: Vec<Leaf>, report: &mut
         aligned.push(leaf);
     }
     aligned
+}
+
+#[cfg(test)]
+mod tests {
+    use database::Database;
+    use events::{Actor, Encoding, EventId, Metadata, NewEvent, StreamName, Timestamp, UserId};
+
+    use super::*;
+
+    fn event() -> NewEvent {
+        NewEvent {
+            id: EventId(runtime::new_id()),
+            kind: "task.deleted".to_owned(),
+            schema_version: 1,
+            encoding: Encoding::Json,
+            data: "{}".into(),
+            metadata: Metadata {
+                subject: UserId::NOBODY,
+                actor: Actor::System,
+                correlation_id: String::new().into(),
+                causation_id: runtime::new_id(),
+                traceparent: None,
+                idempotency_key: None,
+            },
+            recorded_at: Timestamp::from_micros(0),
+        }
+    }
+
+    /// While a large log is verified, it may grow by more events than fit into memory.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whatever_was_appended_meanwhile_is_read_in_parts_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = Database::file_url(&directory.path().join("events.db"));
+        let store = event_store::open(&url, 2).await.unwrap();
+        let stream = StreamName::raw("task-1");
+        for batch in 0..10 {
+            let events = std::iter::repeat_with(event).take(1_000).collect();
+            store.append(&stream, batch * 1_000, events).await.unwrap();
+        }
+        for head in [1, PART, PART + 1] {
+            let parts: Vec<Part> = parts(&store, head).try_collect().await.unwrap();
+            let sizes: Vec<usize> = parts.iter().map(Vec::len).collect();
+            assert_eq!(sizes.iter().sum::<usize>(), 10_000, "{head}: {sizes:?}");
+            let after_the_head = &sizes[usize::try_from(head / PART).unwrap()..];
+            assert!(
+                after_the_head.iter().all(|size| *size <= 2_048),
+                "{head}: {sizes:?}"
+            );
+        }
+    }
 }

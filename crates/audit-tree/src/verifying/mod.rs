@@ -1,6 +1,5 @@
-//! Computes the whole tree again from the log, and compares it with the tiles, with every checkpoint, and with what auditors
-//! have kept. The log is read in several places at once where its positions have no gaps; hashing is spread over the
-//! processors.
+//! Computes the whole tree again from the log, and compares it with the tiles, with every checkpoint, and with what
+//! auditors have kept. A log without gaps is read in several places at once, and all processors compute hashes.
 
 mod checks;
 mod log_parts;
@@ -8,19 +7,22 @@ mod verification;
 
 use std::sync::Arc;
 
-use checks::{check_kept, check_memory, check_signed, check_tiles, roots_to_compute};
+use checks::{
+    check_kept_checkpoints, check_last_signed, check_signed_checkpoints, check_tiles, roots_to_compute,
+};
 use event_store::EventStore;
 use futures::TryStreamExt as _;
 use log_parts::{aligned, parts};
 use transparency_log::VerifierKey;
-pub use verification::{Kept, Verification};
+pub use verification::{KeptRecords, Verification};
 
 use crate::{AuditTree, DroppedEvents, VerifyError, comparison::Comparison};
 
 /// The most checkpoints that are compared.
-const MOST_CHECKPOINTS: u32 = 10_000;
+const MAX_CHECKPOINTS: u32 = 10_000;
 
-/// Compares the log with the tree. `keys` are those that sign for it, `witnesses` those that should have cosigned.
+/// Compares the log with the tree. `keys` are the keys that sign its checkpoints, and `witnesses` those that cosign
+/// them. `progress` gets the number of compared events and the end of the log.
 ///
 /// # Errors
 /// When the log or the tree cannot be read.
@@ -29,11 +31,11 @@ pub async fn verify(
     tree: &AuditTree,
     keys: &[VerifierKey],
     witnesses: &[VerifierKey],
-    kept: &Kept,
+    kept: &KeptRecords,
     mut progress: impl FnMut(u64, u64) + Send,
 ) -> Result<Verification, VerifyError> {
     let newest = tree.newest().await?.ok_or(VerifyError::NoTree)?;
-    let checkpoints = tree.checkpoints(&newest, MOST_CHECKPOINTS).await?;
+    let checkpoints = tree.checkpoints(&newest, MAX_CHECKPOINTS).await?;
     let head = store.head().await?;
     let mut report = Verification {
         origin: newest.origin.clone(),
@@ -59,9 +61,9 @@ pub async fn verify(
         comparison.compare_upper(&tiles).await?;
         progress(comparison.size(), head);
     }
-    check_signed(&checkpoints, &roots, keys, witnesses, &mut report);
-    check_kept(&kept.checkpoints, &roots, &mut report);
-    check_memory(kept, is_announced, &roots, &mut report);
+    check_signed_checkpoints(&checkpoints, &roots, keys, witnesses, &mut report);
+    check_kept_checkpoints(&kept.checkpoints, &roots, &mut report);
+    check_last_signed(kept, is_announced, &roots, &mut report);
     check_tiles(&comparison, &mut report);
     report.add_dropped(dropped, true);
     Ok(report)

@@ -1,4 +1,4 @@
-//! What a verification found, and what it compares the log with.
+//! The result of a verification, and the records with which it compares the log.
 
 use std::collections::HashSet;
 
@@ -6,34 +6,34 @@ use transparency_log::{Checkpoint, Hash};
 
 use crate::{DroppedEvents, EventHeader, comparison::Leaf};
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verification {
-    /// Which log it is.
+    /// The origin of the log.
     pub origin: String,
-    /// Events in the log.
+    /// The number of events in the log.
     pub events: u64,
-    /// Events in the tree; those after them are not covered yet.
+    /// The number of events in the tree. Later events are not covered yet.
     pub size: u64,
-    /// Events of an export whose payload is withheld, because it holds a secret: only its hash is covered.
+    /// The number of events of an export whose payload is withheld because it holds a secret. Only its hash is covered.
     pub withheld: u64,
-    /// Events whose payload was dropped from the log: only the hash that was kept of it is covered.
+    /// The number of events whose payload was dropped from the log. Only the hash that was kept of it is covered.
     pub dropped: u64,
-    /// Those among them whose payload somebody has shown.
+    /// The number of dropped payloads that were given to the verification from outside the log.
     pub shown: u64,
-    /// Checkpoints whose root and signature are right.
+    /// The number of checkpoints whose root and signature are right.
     pub checkpoints: u64,
-    /// Cosignatures of the witnesses that were asked about.
+    /// The number of cosignatures of the given witnesses.
     pub cosignatures: u64,
     /// The first position at which log and tree differ.
     pub first_difference: Option<i64>,
-    /// What is not as it should be, in sentences.
+    /// Each difference as a sentence.
     pub differences: Vec<String>,
 }
 
 impl Verification {
     /// Counts the events of a part of the log.
-    pub(super) fn count(&mut self, part: &[(Leaf, EventHeader)], kept: &Kept) {
+    pub(super) fn count(&mut self, part: &[(Leaf, EventHeader)], kept: &KeptRecords) {
         self.events += part.len() as u64;
         for (leaf, header) in part {
             self.dropped += u64::from(header.is_dropped);
@@ -47,7 +47,7 @@ impl Verification {
         self.first_difference = Some(first.map_or(position, |first| first.min(position)));
     }
 
-    /// Adds what was found of the payloads that are missing. `is_whole` says whether all of the log was looked at.
+    /// Adds the differences of dropped payloads. `is_whole` says whether they are those of the whole log.
     pub fn add_dropped(&mut self, dropped: DroppedEvents, is_whole: bool) {
         let (first, differences) = dropped.finish(is_whole);
         self.first_difference = [self.first_difference, first].into_iter().flatten().min();
@@ -55,16 +55,16 @@ impl Verification {
     }
 }
 
-/// What somebody has kept outside, with which the log is compared.
+/// Records outside the databases with which the log is compared.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct KeptRecords {
     /// Checkpoints whose signatures have been checked.
     pub checkpoints: Vec<Checkpoint>,
-    /// What the keys of the tree have signed last, as [`crate::LastSigned`] remembers it. Its signature needs no look:
-    /// whoever can write it has the keys.
+    /// The last checkpoint that the keys of the tree have signed, from [`crate::LastSigned`]. Its signature is not
+    /// checked, because only the holder of the keys can write the file.
     pub remembered: Option<Checkpoint>,
-    /// Under which other origin the keys of the tree have signed, when nothing is remembered of its own.
+    /// Another origin under which the keys of the tree have signed, if no checkpoint of its own origin is remembered.
     pub signed_before: Option<String>,
-    /// The entries of events with their payloads, which the log may have dropped since.
+    /// The hashes of events whose payloads were exported. The log may have dropped these payloads since.
     pub entries: HashSet<Hash>,
 }

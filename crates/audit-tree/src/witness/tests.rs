@@ -24,9 +24,13 @@ impl Fixture {
     }
 
     fn witness(&self, name: &str) -> Witness {
+        self.open(name).unwrap()
+    }
+
+    fn open(&self, name: &str) -> Result<Witness, KeysUnusable> {
         let clock = TestClock::standing_at(Timestamp::from_micros(1_800_000_000_000_000));
         let logs = vec![self.log.verifier().clone()];
-        Witness::open(&self.directory.path().join(name), name, logs, Arc::new(clock)).unwrap()
+        Witness::open(&self.directory.path().join(name), name, logs, Arc::new(clock))
     }
 
     fn checkpoint(&self, origin: &str, leaves: &[Hash]) -> Note {
@@ -65,6 +69,7 @@ fn a_log_that_grows_is_cosigned_also_after_a_restart() {
     );
     assert_eq!(witness.checkpoint(&sha256(b"another")).unwrap(), None);
 
+    drop(witness);
     let witness = fixture.witness("w1");
     let two = fixture.checkpoint(ORIGIN, &leaves(0..2));
     let early = witness.add_checkpoint(&request(0, vec![], two.clone()));
@@ -77,6 +82,21 @@ fn a_log_that_grows_is_cosigned_also_after_a_restart() {
     assert!(again.is_ok(), "the same once more");
     let back = witness.add_checkpoint(&request(1, proof, two));
     assert!(matches!(back, Err(Refused::Conflict { size: 2 })));
+}
+
+/// Two processes could each cosign another successor of the last checkpoint.
+#[test]
+fn one_process_at_a_time_cosigns_with_a_key() {
+    let fixture = Fixture::new();
+    let first = fixture.witness("w1");
+    let refused = fixture.open("w1").map(drop).unwrap_err().to_string();
+    assert!(
+        refused.contains("another witness uses this directory"),
+        "{refused}"
+    );
+    fixture.witness("w2");
+    drop(first);
+    fixture.witness("w1");
 }
 
 #[test]

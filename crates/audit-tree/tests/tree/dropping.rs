@@ -1,6 +1,6 @@
 //! Payloads that were dropped, and payloads that were deleted and only look dropped.
 
-use audit_tree::{Kept, Verification};
+use audit_tree::{KeptRecords, Verification};
 use events::{DropCommand, ExportedPayloads, OperationStarted, StoredEvent, Timestamp, UserId};
 use transparency_log::entry_hash;
 
@@ -117,13 +117,13 @@ async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(fixture: Fixture
 
     let report = fixture.verify(std::slice::from_ref(&checkpoint)).await;
     assert_eq!((report.differences, report.dropped, report.shown), (vec![], 3, 0));
-    let kept = |entries: &[usize]| Kept {
+    let kept = |entries: &[usize]| KeptRecords {
         entries: entries
             .iter()
             .map(|position| entry_hash(&events[position - 1].canonical()))
             .collect(),
         checkpoints: vec![checkpoint.clone()],
-        ..Kept::default()
+        ..KeptRecords::default()
     };
     let report = fixture.verify_with(kept(&[1, 2, 300])).await;
     assert_eq!((report.differences, report.dropped, report.shown), (vec![], 3, 2));

@@ -6,8 +6,8 @@ use std::{
 };
 
 use audit_tree::{
-    AuditTree, CheckpointSigner, CheckpointSignerMetrics, Disagreement, KeepError, Kept, SigningKeys, Tree,
-    Verification, disagreement, verify,
+    AuditTree, CheckpointSigner, CheckpointSignerMetrics, Disagreement, KeepError, KeptRecords, SigningKeys,
+    Tree, Verification, disagreement, verify,
 };
 use database::{Database, Schema};
 use event_store::{EventStore, SqlStore};
@@ -141,14 +141,14 @@ impl Fixture {
     }
 
     pub(crate) async fn verify(&self, checkpoints: &[Checkpoint]) -> Verification {
-        self.verify_with(Kept {
+        self.verify_with(KeptRecords {
             checkpoints: checkpoints.to_vec(),
-            ..Kept::default()
+            ..KeptRecords::default()
         })
         .await
     }
 
-    pub(crate) async fn verify_with(&self, kept: Kept) -> Verification {
+    pub(crate) async fn verify_with(&self, kept: KeptRecords) -> Verification {
         verify(&self.store, &self.tree, &self.keys().await, &[], &kept, |_, _| {})
             .await
             .unwrap()

@@ -1,5 +1,5 @@
-//! The tree over a real log, on both databases: it grows, it proves, it refuses to contradict itself, and nothing that is
-//! changed in the database behind its back stays unnoticed.
+//! The tree over a real log, on both databases: it grows, makes proofs, never contradicts an earlier checkpoint, and
+//! every change in the database by somebody else is found.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod dropping;

@@ -1,7 +1,14 @@
 //! Which checkpoints are signed, and by which processes.
 
-use audit_tree::{KeepError, Kept, LastSigned, SigningKeys, announcement, renew_origin};
+use std::{
+    fs::{self, OpenOptions},
+    thread,
+    time::{Duration, Instant},
+};
+
+use audit_tree::{KeepError, KeptRecords, LastSigned, SigningKeys, announcement, renew_origin};
 use events::{OperationFinished, OperationOutcome, UserId};
+use test_support::make_pipe;
 use transparency_log::Algorithm;
 
 use crate::fixture::{Fixture, RECORDED_AT, on_both};
@@ -208,9 +215,9 @@ async fn a_tree_of_another_name_is_signed_once_the_log_announces_it(fixture: Fix
     let verified = async |origin: &str| {
         let memory = LastSigned::new(&fixture.keys);
         assert_eq!(memory.checkpoint(origin).unwrap(), None);
-        let kept = Kept {
+        let kept = KeptRecords {
             signed_before: memory.any_origin().unwrap(),
-            ..Kept::default()
+            ..KeptRecords::default()
         };
         fixture.verify_with(kept).await.differences.join("\n")
     };
@@ -252,4 +259,37 @@ async fn a_tree_of_another_name_is_signed_once_the_log_announces_it(fixture: Fix
     fixture.keep().await.unwrap();
     assert_eq!(fixture.checkpoint().await.size, 32);
     assert_eq!(fixture.disagreement().await, None);
+}
+
+#[tokio::test]
+async fn a_file_system_that_does_not_answer_holds_up_nobody_else() {
+    let fixture = Fixture::on_sqlite().await;
+    fixture.append("task-1", 0, 10).await;
+    fixture.keep().await.unwrap();
+    let files = fs::read_dir(&fixture.keys).unwrap();
+    let record = files
+        .map(|file| file.unwrap().path())
+        .find(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "checkpoint")
+        })
+        .unwrap();
+    fs::remove_file(&record).unwrap();
+    // Whoever opens it waits until somebody writes to it.
+    make_pipe(&record);
+    let opened = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(5));
+        OpenOptions::new().write(true).open(record).is_ok()
+    });
+    let begun = Instant::now();
+    let mut keeper = fixture.keeper();
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        begun.elapsed()
+    };
+    let (step, others) = tokio::join!(keeper.step(), others);
+    assert!(matches!(step, Err(KeepError::NoAnswer(_))), "{step:?}");
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(others < Duration::from_secs(1));
+    assert!(opened.join().unwrap());
 }

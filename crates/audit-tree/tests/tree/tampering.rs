@@ -1,6 +1,6 @@
 //! Nothing that is changed in the databases behind its back stays unnoticed.
 
-use audit_tree::{KeepError, Kept, Verification};
+use audit_tree::{KeepError, KeptRecords, Verification};
 
 use crate::fixture::{Fixture, on_both};
 
@@ -166,9 +166,9 @@ async fn a_tree_that_was_emptied_is_found_by_what_is_remembered(fixture: Fixture
         .await;
     let verify = async || {
         let remembered = Some(remembered.clone());
-        let kept = Kept {
+        let kept = KeptRecords {
             remembered,
-            ..Kept::default()
+            ..KeptRecords::default()
         };
         fixture.verify_with(kept).await.differences.join("\n")
     };

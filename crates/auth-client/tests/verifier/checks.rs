@@ -129,6 +129,12 @@ async fn auth_that_cannot_tell_or_talks_nonsense_is_unavailable() {
 }
 
 #[tokio::test]
+async fn what_auth_cannot_read_is_no_outage() {
+    let fixture = Fixture::new(|token, _| async move { reply(&token, Verdict::Failed) }).await;
+    assert_eq!(fixture.verifier.verify(&token(1)).await, Err(VerifyError::Failed));
+}
+
+#[tokio::test]
 async fn an_answer_that_comes_too_late_is_none() {
     let gate = Arc::new(Semaphore::new(0));
     let fixture = held_by(&gate).await;

@@ -15,11 +15,12 @@ use runtime::Background;
 use test_support::{FaultyBus, TestClock, eventually};
 
 use crate::{
-    fixture::{FakeKeys, START, options, serve, token},
+    fixture::{FakeAuth, FakeKeys, START, accept, options, serve, token},
     signer::Signer,
 };
 
-/// A verifier whose checks may take little time, and a bus that gives it the keys and lets it listen at the third try only.
+/// A verifier whose checks may take little time, and a bus that gives it the keys and lets it listen at the third
+/// attempt only.
 async fn over_faulty_bus() -> (Arc<Verifier>, Arc<FaultyBus>) {
     let bus = FaultyBus::new();
     bus.listens_to_refuse.store(2, Ordering::SeqCst);
@@ -75,4 +76,24 @@ async fn a_bus_that_cannot_be_listened_to_yet_is_tried_again() {
         assert!(tokio::time::Instant::now() < deadline, "it keeps trying");
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_was_there_only_after_a_standstill_is_too_late() {
+    let (verifier, bus) = over_faulty_bus().await;
+    let background = Background::new();
+    let auth = FakeAuth {
+        judge: Box::new(|token, _| Box::pin(async move { accept(&token) })),
+        asked: AtomicUsize::new(0),
+    };
+    serve(&bus, VERIFY_QUEUE, Arc::new(auth), &background);
+    eventually("auth serves", || async {
+        verifier.verify(&token(1)).await.is_ok()
+    })
+    .await;
+    // Longer than the deadline and what is allowed beyond it.
+    *bus.standstill.lock().unwrap() = Some((VERIFY_QUEUE, Duration::from_millis(700)));
+    let late = verifier.verify(&token(2)).await;
+    assert!(matches!(late, Err(VerifyError::Unavailable(_))), "{late:?}");
+    verifier.verify(&token(2)).await.unwrap();
 }

@@ -7,7 +7,7 @@ use bus::Bus as _;
 use test_support::{FaultyBus, eventually};
 use tokio::sync::Semaphore;
 
-use crate::fixture::{Fixture, accept, identity_of, options, reply, token};
+use crate::fixture::{Fixture, accept, held_by, identity_of, options, reply, token};
 
 #[tokio::test]
 async fn good_answers_are_remembered_for_thirty_seconds() {
@@ -16,6 +16,24 @@ async fn good_answers_are_remembered_for_thirty_seconds() {
         fixture.verifier.verify(&token(1)).await.unwrap();
     }
     fixture.clock.advance(29);
+    fixture.verifier.verify(&token(1)).await.unwrap();
+    assert_eq!(fixture.asked(), 1);
+    fixture.clock.advance(1);
+    fixture.verifier.verify(&token(1)).await.unwrap();
+    assert_eq!(fixture.asked(), 2);
+}
+
+#[tokio::test]
+async fn a_late_answer_is_remembered_from_the_moment_when_it_was_asked_for() {
+    let gate = Arc::new(Semaphore::new(0));
+    let fixture = held_by(&gate).await;
+    let verifier = Arc::clone(&fixture.verifier);
+    let late = tokio::spawn(async move { verifier.verify(&token(1)).await });
+    eventually("auth is asked", || async { fixture.asked() == 1 }).await;
+    fixture.clock.advance(20);
+    gate.add_permits(2);
+    late.await.unwrap().unwrap();
+    fixture.clock.advance(9);
     fixture.verifier.verify(&token(1)).await.unwrap();
     assert_eq!(fixture.asked(), 1);
     fixture.clock.advance(1);

@@ -19,8 +19,9 @@ use super::{
 };
 use crate::{BusError, counts::Counters};
 
-/// After this many seconds without a heartbeat the broker counts as lost.
-const HEARTBEAT: u16 = 10;
+/// The interval of heartbeats in seconds. A broker counts as lost that has sent nothing for twice as long, and it is
+/// noticed within another half of it, so that a silent one stops nobody for longer than 15 seconds.
+const HEARTBEAT: u16 = 5;
 
 /// The time limit for one attempt to connect. The library waits for ever when a connection breaks before it is
 /// complete.

@@ -11,7 +11,7 @@
 //! | `<ns>.events` | topic exchange; routing key `<partition>.<wire name>` |
 //! | `<ns>.projector.<partition>-of-<count>` | quorum queue, single active consumer; gone after a day without one |
 //! | `<ns>.broadcast.<topic>` | fanout exchange; each listener has an exclusive queue of its own |
-//! | `<ns>.<queue>` | requests; classic, bounded, gone with its last server, so that callers hear at once that nobody serves it |
+//! | `<ns>.<queue>` | requests; classic, bounded, gone with its last server, so that callers notice it at once |
 //!
 //! Consumers check every two seconds that queue, exchange and binding exist (`topology.rs`), and create again what is
 //! missing. Publishers learn from returned messages that a binding is missing.

@@ -270,7 +270,8 @@ fn prepare_all<'a>(batch: &[&'a EventMessage], frame_max: usize) -> (Vec<Ready<'
     (ready, refused)
 }
 
-/// Waits until all messages are written, then for the confirm of each. `refused` are those of the batch that were not sent.
+/// Waits until all messages are written, then for the confirm of each. `refused` are those of the batch that were not
+/// sent.
 async fn confirm_all(
     writes: Vec<(u64, BoxFuture<'_, lapin::Result<PublisherConfirm>>)>,
     refused: Vec<Refusal>,
@@ -280,8 +281,15 @@ async fn confirm_all(
         returned: false,
     };
     let mut confirms = Vec::with_capacity(writes.len());
+    let mut failed = None;
     for (position, write) in writes {
-        confirms.push((position, write.await.map_err(BusError::unavailable)?));
+        match write.await {
+            Ok(confirm) => confirms.push((position, confirm)),
+            Err(error) => {
+                failed = Some(BusError::unavailable(error));
+                break;
+            }
+        }
     }
     for (position, confirm) in confirms {
         match confirmation(confirm).await? {
@@ -293,7 +301,12 @@ async fn confirm_all(
             }),
         }
     }
-    Ok(outcome)
+    // A write to a channel that the broker has closed says only that it is closed. The confirms of the writes before it
+    // say why, so their error goes first.
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(outcome),
+    }
 }
 
 enum Confirmed {

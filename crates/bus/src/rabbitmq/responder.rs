@@ -33,7 +33,7 @@ use crate::{BusError, Responder, ResponderOptions};
 /// The tolerated difference between the clocks of two machines, before a request counts as late.
 const CLOCK_TOLERANCE_MS: i64 = 1_000;
 /// The time limit for a request without a deadline.
-const LONGEST: Duration = Duration::from_secs(30);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes of all waiting requests.
 const MAX_WAITING_BYTES: i64 = 16 * 1024 * 1024;
 /// A queue without a server is deleted after this time, even if it outlived its servers because the broker was
@@ -207,7 +207,7 @@ fn deadline(properties: &BasicProperties) -> Instant {
         .into_iter()
         .chain(time_left)
         .min()
-        .unwrap_or(LONGEST)
-        .min(LONGEST);
+        .unwrap_or(DEFAULT_TIMEOUT)
+        .min(DEFAULT_TIMEOUT);
     Instant::now() + left
 }

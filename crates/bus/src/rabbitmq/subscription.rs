@@ -19,7 +19,7 @@ use super::{
     channel::{BrokerChannel, Deliveries},
     connection::BrokerConnection,
     timing::BACKOFF,
-    topology::{LOOK_EVERY, Queue},
+    topology::{POLL_INTERVAL, Queue},
 };
 use crate::BusError;
 
@@ -167,7 +167,7 @@ impl Subscription {
 /// Checks regularly whether `queue` exists and is bound, and returns when it does not or is not.
 async fn missing(queue: Queue, channel: BrokerChannel) -> BusError {
     loop {
-        tokio::time::sleep(runtime::jittered(LOOK_EVERY)).await;
+        tokio::time::sleep(runtime::jittered(POLL_INTERVAL)).await;
         if let Err(error) = queue.look(&channel).await {
             return error;
         }

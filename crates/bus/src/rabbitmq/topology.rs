@@ -13,7 +13,7 @@ use super::{channel::BrokerChannel, connection::BrokerConnection};
 use crate::BusError;
 
 /// The longest time between two checks that the objects of a consumer exist.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The broker's answer when something exists with other arguments.
 const PRECONDITION_FAILED: u16 = 406;

@@ -120,6 +120,8 @@ struct State {
     lets_in: AtomicBool,
     /// Cancelled to cut all connections.
     cut: std::sync::Mutex<CancellationToken>,
+    /// Cancelled to let no more bytes of the broker through on all connections.
+    silence: std::sync::Mutex<CancellationToken>,
     /// What each client sent last before it hung up.
     last_words: std::sync::Mutex<Vec<Vec<u8>>>,
     /// Bytes that are sent to clients as if by the broker.
@@ -129,6 +131,7 @@ struct State {
 /// Carries bytes both ways until the client hangs up.
 async fn forward(client: &mut TcpStream, server: &mut TcpStream, state: &State) {
     let mut whisper = state.whisper.subscribe();
+    let silence = state.silence.lock().unwrap().clone();
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
     let mut last = Vec::new();
@@ -150,6 +153,7 @@ async fn forward(client: &mut TcpStream, server: &mut TcpStream, state: &State) 
         let mut buffer = [0; 16 * 1024];
         loop {
             let said = tokio::select! {
+                () = silence.cancelled() => std::future::pending().await,
                 read = from_server.read(&mut buffer) => match read {
                     // The client notices by itself.
                     Ok(0) | Err(_) => std::future::pending().await,
@@ -178,6 +182,7 @@ impl Proxy {
         let state = Arc::new(State {
             lets_in: AtomicBool::new(true),
             cut: std::sync::Mutex::default(),
+            silence: std::sync::Mutex::default(),
             last_words: std::sync::Mutex::default(),
             whisper: broadcast::Sender::new(16),
         });
@@ -219,6 +224,11 @@ impl Proxy {
     /// Cuts every connection. New ones are let in at once.
     pub(crate) fn cut(&self) {
         std::mem::take(&mut *self.state.cut.lock().unwrap()).cancel();
+    }
+
+    /// Keeps the broker's bytes from every connection, which stays open. New ones work.
+    pub(crate) fn silence(&self) {
+        std::mem::take(&mut *self.state.silence.lock().unwrap()).cancel();
     }
 
     /// Cuts every connection and refuses new ones until [`Self::let_in`].

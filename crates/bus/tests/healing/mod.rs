@@ -55,9 +55,11 @@ async fn rabbitmq_messages_reach_their_queue_after_the_exchange_was_deleted() {
         bus.publish(&messages(0, 1..=1)).await.unwrap();
         assert_eq!(positions(&read(&mut *consumer, 1).await), [1]);
         delete_exchange(broker, "events").await;
-        // The next publication repairs it, without a consumer.
-        bus.publish(&messages(0, 2..=3)).await.unwrap();
-        assert_eq!(positions(&read(&mut *consumer, 2).await), [2, 3]);
+        // The next publication repairs it, without a consumer. It is so large that the broker closes the channel while
+        // it is still being written.
+        bus.publish(&messages(0, 2..=60)).await.unwrap();
+        let expected: Vec<u64> = (2..=60).collect();
+        assert_eq!(positions(&read(&mut *consumer, expected.len()).await), expected);
         assert!(bus.counts().restored >= 1);
     })
     .await;

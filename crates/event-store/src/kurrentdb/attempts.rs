@@ -10,7 +10,7 @@ use super::failure::Failure;
 /// The pause before the second attempt of an operation; it doubles.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const MAX_PAUSE: Duration = Duration::from_millis(500);
 /// After this time of failed reads from a position, no record begins there.
 const UNREADABLE_FOR: Duration = Duration::from_secs(1);
 
@@ -28,7 +28,7 @@ impl Attempts {
     pub(super) fn new(deadline: Instant) -> Self {
         Self {
             deadline,
-            backoff: Backoff::new(PAUSE, LONGEST_PAUSE),
+            backoff: Backoff::new(PAUSE, MAX_PAUSE),
             failure: None,
             unreadable_since: None,
         }

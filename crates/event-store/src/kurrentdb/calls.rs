@@ -17,14 +17,14 @@ use uuid::Uuid;
 use super::failure::Failure;
 
 /// The largest accepted message, in bytes: an event of the largest size that a server can hold.
-const MOST_MESSAGE_BYTES: usize = 32 << 20;
+const MAX_MESSAGE_BYTES: usize = 32 << 20;
 
 const READ: &str = "/event_store.client.streams.Streams/Read";
 const BATCH_APPEND: &str = "/event_store.client.streams.Streams/BatchAppend";
 const GOSSIP: &str = "/event_store.client.gossip.Gossip/Read";
 
 async fn ready(channel: Channel) -> Result<Grpc<Channel>, Failure> {
-    let mut grpc = Grpc::new(channel).max_decoding_message_size(MOST_MESSAGE_BYTES);
+    let mut grpc = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let ready = grpc.ready().await;
     ready.map_err(|error| Failure::Connection(error.to_string()))?;
     Ok(grpc)

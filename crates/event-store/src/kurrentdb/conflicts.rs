@@ -10,7 +10,7 @@ use std::{
 /// A written event is indexed within this time, or never, if a failing leader loses it.
 const KEPT: Duration = Duration::from_secs(2);
 /// The most streams that are remembered.
-const MOST: usize = 10_000;
+const MAX_STREAMS: usize = 10_000;
 
 /// The last known versions of streams, by their names on the server.
 #[derive(Default)]
@@ -25,10 +25,10 @@ impl Conflicts {
     /// Records that the stream `name` is at `version`, whether or not that can be read yet.
     pub(super) fn saw(&self, name: String, version: u64) {
         let mut versions = self.versions();
-        if versions.len() >= MOST {
+        if versions.len() >= MAX_STREAMS {
             versions.retain(|_, (_, at)| at.elapsed() < KEPT);
         }
-        if versions.len() < MOST {
+        if versions.len() < MAX_STREAMS {
             versions.insert(name, (version, Instant::now()));
         }
     }

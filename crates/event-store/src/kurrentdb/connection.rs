@@ -5,6 +5,7 @@ use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 use events::StreamName;
 use futures::{StreamExt, stream::FuturesUnordered};
 use kurrentdb_protocol::event_store::client::gossip::{ClusterInfo, MemberInfo, member_info::VNodeState};
+use runtime::with_causes;
 use tokio::{
     net::lookup_host,
     sync::{Mutex, watch},
@@ -299,7 +300,7 @@ impl Connection {
                 .map_err(|error| Failure::Other(error.to_string()))?
                 .connect()
                 .await
-                .map_err(|error| Failure::Connection(chain(&error)))?;
+                .map_err(|error| Failure::Connection(with_causes(&error)))?;
             let cluster = calls::gossip(channel.clone(), self.request(Default::default())).await?;
             Ok((channel, cluster))
         };
@@ -332,15 +333,4 @@ fn member_address(member: &MemberInfo) -> Option<Address> {
         host: at.address.clone(),
         port: at.port.try_into().ok()?,
     })
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        message = format!("{message}: {error}");
-        source = error.source();
-    }
-    message
 }

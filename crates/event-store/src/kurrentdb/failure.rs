@@ -1,7 +1,6 @@
 //! The errors of calls to KurrentDB, distinguished by what has to be done next.
 
-use std::error::Error;
-
+use runtime::followed_by_causes;
 use tonic::{Code, Status};
 
 use super::settings::Address;
@@ -23,7 +22,6 @@ pub(super) enum Failure {
     /// The server ran into its own deadline. The operation may have been done.
     #[error("the server ran into a time-out")]
     TimedOut,
-    /// There was no answer in time.
     #[error("there was no answer in time")]
     Late,
     #[error("the user name or the password is wrong")]
@@ -35,7 +33,6 @@ pub(super) enum Failure {
     /// A read of the log failed. Servers up to 23.10 report the same where no record begins.
     #[error("the server could not read its log")]
     FailedRead,
-    /// No record begins at the start position of a read.
     #[error("no record begins at the position")]
     NoSuchPosition,
     #[error("{0}")]
@@ -92,15 +89,7 @@ impl Failure {
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let detail = |name: &str| status.metadata().get(name).and_then(|value| value.to_str().ok());
-        let message = || {
-            let mut message = status.message().to_owned();
-            let mut source = status.source();
-            while let Some(error) = source {
-                message = format!("{message}: {error}");
-                source = error.source();
-            }
-            message
-        };
+        let message = || followed_by_causes(status.message(), &status);
         match (status.code(), detail("exception")) {
             (_, Some("not-leader")) => {
                 let host = detail("leader-endpoint-host").map(str::to_owned);

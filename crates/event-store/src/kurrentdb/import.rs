@@ -12,7 +12,7 @@ use super::{
     KurrentDbStore,
     bounds::UNTIL_INDEXED,
     failure::unavailable,
-    read::Read,
+    read_call::Read,
     record,
     writer::{Expected, NotWritten},
 };

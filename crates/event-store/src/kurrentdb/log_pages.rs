@@ -13,7 +13,7 @@ use super::{
     bounds::{CHUNK, LAST},
     connection::Node,
     failure::{Failure, unavailable},
-    read::Read,
+    read_call::Read,
     record,
 };
 use crate::{PAGE_BYTES, StoreError};
@@ -117,31 +117,33 @@ impl KurrentDbStore {
         // A read begins at the first position, and also answers later ones that are close.
         while let Some(first) = wanted.first().copied() {
             let read = |node: Node| {
-                let count = wanted.len().min(CHUNK);
+                let (wanted, count) = (&wanted, wanted.len().min(CHUNK));
                 async move {
                     let mut reading = Read::log(first, count).start(&node, &self.connection).await?;
-                    let mut events = Vec::new();
-                    while let Some(event) = reading.next_event().await? {
-                        events.push(event);
+                    // The events may be others', and large: only what is asked for is kept, and no more than a page
+                    // is read.
+                    let (mut ids, mut last, mut bytes) = (Vec::new(), first, 0);
+                    while bytes < PAGE_BYTES
+                        && let Some(event) = reading.next_event().await?
+                    {
+                        last = event.commit_position.max(last);
+                        bytes += record::size_in_page(&event);
+                        if wanted.contains(&event.commit_position)
+                            && record::is_ours(&event, self.connection.prefix())
+                        {
+                            ids.push((event.commit_position, record::event_id(&event)));
+                        }
                     }
-                    Ok(events)
+                    Ok((ids, last))
                 }
             };
             let deadline = self.connection.settings.deadline;
-            let events = match self.connection.run(deadline, read).await {
+            let (ids, last) = match self.connection.run(deadline, read).await {
                 // No record begins there.
-                Err(Failure::NoSuchPosition) => Vec::new(),
-                events => events.map_err(unavailable)?,
+                Err(Failure::NoSuchPosition) => (Vec::new(), first),
+                read => read.map_err(unavailable)?,
             };
-            let last = events
-                .last()
-                .map_or(first, |event| event.commit_position.max(first));
-            for event in events {
-                let position = event.commit_position;
-                if wanted.contains(&position) && record::is_ours(&event, self.connection.prefix()) {
-                    found.insert(position, record::event_id(&event));
-                }
-            }
+            found.extend(ids);
             wanted.retain(|position| *position > last);
         }
         Ok(positions

@@ -14,7 +14,7 @@ use super::{
     connection::Connection,
     failure::Failure,
     log_end::LogEnd,
-    read::{Found, Read},
+    read_call::{Read, ReadItem},
     record,
 };
 use crate::{Entry, Page};
@@ -22,7 +22,7 @@ use crate::{Entry, Page};
 /// The most events that wait for the subscriber before the server has to wait.
 const WAITING: usize = 1_000;
 /// The longest pause between two attempts to subscribe, before jitter.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// As [`crate::EventStore::subscribe`].
 pub(super) fn subscribe(connection: Arc<Connection>, end: &LogEnd, after: u64) -> BoxStream<'static, Page> {
@@ -54,13 +54,13 @@ impl Follower {
         loop {
             let events = self.events.get_or_insert_with(|| {
                 let (sender, receiver) = mpsc::channel(WAITING);
-                let place = Place {
+                let progress = Progress {
                     after: self.after,
                     examined: self.examined.max(self.after),
                 };
                 runtime::spawn(
                     "subscription to KurrentDB",
-                    follow(Arc::clone(&self.connection), place, sender),
+                    follow(Arc::clone(&self.connection), progress, sender),
                 );
                 receiver
             });
@@ -70,14 +70,14 @@ impl Follower {
             }
             // The task ends by itself only by a panic.
             self.events = None;
-            sleep(LONGEST_PAUSE).await;
+            sleep(MAX_PAUSE).await;
         }
     }
 }
 
 /// The position of a subscription.
 #[derive(Clone, Copy, PartialEq)]
-struct Place {
+struct Progress {
     /// All events up to this position were sent.
     after: u64,
     /// The server was searched up to this position.
@@ -85,30 +85,30 @@ struct Place {
 }
 
 /// Sends events until the receiver is dropped.
-async fn follow(connection: Arc<Connection>, mut place: Place, events: Sender<Entry>) {
-    let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
+async fn follow(connection: Arc<Connection>, mut progress: Progress, events: Sender<Entry>) {
+    let mut backoff = Backoff::new(Duration::from_millis(100), MAX_PAUSE);
     let mut failed_read = false;
     loop {
-        let before = place;
+        let before = progress;
         let failure = tokio::select! {
             () = events.closed() => return,
-            ended = receive(&connection, &mut place, &events) => match ended {
+            ended = receive(&connection, &mut progress, &events) => match ended {
                 Ok(()) => return,
                 Err(failure) => failure,
             },
         };
-        if place != before {
+        if progress != before {
             backoff.reset();
         }
         let failed_again = failed_read && matches!(failure, Failure::FailedRead);
         failed_read = matches!(failure, Failure::FailedRead);
         if failed_again || matches!(failure, Failure::NoSuchPosition) {
             // The log was cut and continues differently. The events after the position are found from the start.
-            place.examined = 0;
+            progress.examined = 0;
         }
         let pause = backoff.pause();
         let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        tracing::warn!(error = %failure, position = place.after, pause_ms, "the subscription to the log was lost");
+        tracing::warn!(error = %failure, position = progress.after, pause_ms, "the subscription to the log was lost");
         tokio::select! {
             () = events.closed() => return,
             () = sleep(pause) => {}
@@ -119,26 +119,30 @@ async fn follow(connection: Arc<Connection>, mut place: Place, events: Sender<En
 /// Subscribes and sends the events; ends with a failure, or when the receiver is dropped. A node that is not the
 /// leader any more may keep a subscription open and send nothing, so it also ends when the rest of the process has
 /// left the node.
-async fn receive(connection: &Connection, place: &mut Place, events: &Sender<Entry>) -> Result<(), Failure> {
+async fn receive(
+    connection: &Connection,
+    progress: &mut Progress,
+    events: &Sender<Entry>,
+) -> Result<(), Failure> {
     let node = connection.node().await?;
     let receiving = async {
-        let read = Read::subscription(place.examined).of(connection.prefix());
+        let read = Read::subscription(progress.examined).of(connection.prefix());
         let mut subscription = read.start(&node, connection).await?;
         loop {
             match subscription.next().await? {
                 None => return Err(Failure::Connection("the server has ended it".to_owned())),
-                Some(Found::Checkpoint(position)) => place.examined = position,
-                Some(Found::Event(event)) => {
+                Some(ReadItem::Checkpoint(position)) => progress.examined = position,
+                Some(ReadItem::Event(event)) => {
                     let at = event.commit_position;
-                    if at > place.after
+                    if at > progress.after
                         && let Some(entry) = record::recorded(*event, connection.prefix())
                     {
                         if events.send(entry).await.is_err() {
                             return Ok(());
                         }
-                        place.after = at;
+                        progress.after = at;
                     }
-                    place.examined = at;
+                    progress.examined = at;
                 }
             }
         }

@@ -33,7 +33,7 @@ use super::{
 
 /// The most KiB of all appends that wait for their answers. An append counts as at least four.
 const ROOM_KIB: u32 = 64 << 10;
-const LEAST_KIB: usize = 4;
+const MIN_KIB: usize = 4;
 
 /// The expected state of the stream.
 #[derive(Clone, Copy)]
@@ -85,7 +85,7 @@ impl Writer {
         bytes: usize,
     ) -> Result<Written, NotWritten> {
         let deadline = Instant::now() + self.connection.settings.deadline;
-        let kib = u32::try_from((bytes >> 10).max(LEAST_KIB)).map_or(ROOM_KIB, |kib| kib.min(ROOM_KIB));
+        let kib = u32::try_from((bytes >> 10).max(MIN_KIB)).map_or(ROOM_KIB, |kib| kib.min(ROOM_KIB));
         let late = |_| NotWritten::Failed(Failure::Late);
         let _room = timeout_at(deadline, self.room.acquire_many(kib))
             .await

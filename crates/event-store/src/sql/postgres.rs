@@ -1,5 +1,5 @@
-//! Commits a batch to PostgreSQL with one call of `append_events()`, or of `append_event()` for one event alone, on a connection
-//! of its own.
+//! Commits a batch to PostgreSQL with one call of `append_events()`, or of `append_event()` for a single event, on a
+//! connection of its own.
 //!
 //! The single statement is the whole transaction, so no lock is ever held while the server waits
 //! for this process: not if it is slow, and not if it is stopped.

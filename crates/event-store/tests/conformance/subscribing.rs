@@ -79,6 +79,6 @@ pub(crate) async fn subscription_wakes_at_once(log: &impl TestLog) {
     }
     home_delays.sort();
     abroad_delays.sort();
-    assert!(home_delays[5] < Duration::from_millis(300), "{home_delays:?}");
-    assert!(abroad_delays[5] < Duration::from_millis(300), "{abroad_delays:?}");
+    assert!(home_delays[5] < Duration::from_millis(700), "{home_delays:?}");
+    assert!(abroad_delays[5] < Duration::from_millis(700), "{abroad_delays:?}");
 }

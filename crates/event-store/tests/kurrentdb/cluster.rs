@@ -59,8 +59,8 @@ impl Load {
     }
 }
 
-/// The others elect another leader after a moment; a client that waits for its connection to be declared dead waits much
-/// longer. (The vendor's does so for 20 seconds.)
+/// The other nodes elect a leader after a moment. A client that waits until its connection is declared dead waits much
+/// longer, as the vendor's client does for 20 seconds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frozen_leader_is_left() {
     let mut load = Load::start("").await;

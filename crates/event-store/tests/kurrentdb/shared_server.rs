@@ -181,6 +181,26 @@ async fn events_of_another_layout_are_told_apart_from_others_events() {
     assert!(store.stream_page(&stream(ours), 0, 10).await.unwrap().entries[0].is_err());
 }
 
+/// The ids at positions between which others wrote a lot are found without a read of all that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_do_not_cost_what_others_wrote_between_them() {
+    let server = StandIn::start();
+    let store = with_prefix(&server, "new.").await;
+    let first = store.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    server.others_append("orders-1", 150, 1 << 20);
+    let last = store.append(&stream("task-1"), 1, events(1)).await.unwrap();
+    let log = whole_log(&*store).await;
+    let mut positions: Vec<u64> = (first.position..).take(499).collect();
+    positions.push(last.position);
+    let before = server.events_sent();
+    let ids = store.identify(&positions).await.unwrap();
+    assert_eq!((ids[0], ids[499]), (Some(log[0].id), Some(log[1].id)));
+    assert!(ids[1..499].iter().all(Option::is_none));
+    // Those of a page, and those that the server had ready.
+    let sent = server.events_sent() - before;
+    assert!(sent < 75, "{sent} events");
+}
+
 /// The prefix of one log may be the beginning of another's, or empty.
 #[tokio::test]
 async fn prefixes_keep_logs_apart() {

@@ -23,13 +23,13 @@ fn handed_on(sent: &[u8], size: usize) -> (Vec<u8>, HeadGate) {
     let mut out = Vec::new();
     for part in sent.chunks(size) {
         if out.is_empty() {
-            gate.space().extend_from_slice(part);
+            gate.space().put_slice(part);
             gate.judge();
         } else if gate.limit() > 0 {
             let count = gate.read_past(part);
             out.extend_from_slice(&part[..count]);
         } else {
-            gate.space().extend_from_slice(part);
+            gate.space().put_slice(part);
         }
         let mut space = [0; 4096];
         let mut buffer = ReadBuf::new(&mut space);
@@ -68,6 +68,52 @@ fn malformed_chunks_go_on_to_hyper() {
         let sent = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}{HEAD}");
         let (out, _) = handed_on(sent.as_bytes(), 4096);
         assert_eq!(out, sent.as_bytes());
+    }
+}
+
+/// How much memory the gate holds at most while `sent` arrives, each time as much as is read at once.
+fn most_held(sent: &[u8]) -> usize {
+    let mut gate = HeadGate::new(HeadLimits::OF_CLIENTS);
+    let (mut rest, mut most) = (sent, 0);
+    while !rest.is_empty() && !gate.is_closed() {
+        gate.judge();
+        if gate.awaits_head() {
+            let mut space = gate.space();
+            let (part, later) = rest.split_at(space.remaining_mut().min(rest.len()));
+            space.put_slice(part);
+            rest = later;
+        } else if gate.passed == 0 {
+            rest = &rest[gate.limit().min(rest.len())..];
+        }
+        most = most.max(gate.held.capacity());
+        let mut space = [0; 4096];
+        gate.hand_on(&mut ReadBuf::new(&mut space));
+    }
+    most
+}
+
+#[test]
+fn empty_lines_before_a_head_are_not_kept_and_few_are_taken() {
+    for line in ["\r\n", "\n"] {
+        for (count, is_taken) in [(1, true), (MAX_EMPTY_LINES, true), (MAX_EMPTY_LINES + 1, false)] {
+            let mut gate = HeadGate::new(HeadLimits::OF_CLIENTS);
+            let lines = line.repeat(count);
+            gate.space().put_slice(lines.as_bytes());
+            assert_eq!(gate.judge().is_none(), is_taken, "{count} of {line:?}");
+            assert!(!is_taken || (!gate.has_begun() && gate.held.is_empty()));
+        }
+        // They may come one by one, and before each request.
+        let mut gate = HeadGate::new(HeadLimits::OF_CLIENTS);
+        for _ in 0..2 {
+            for byte in [&*line.repeat(MAX_EMPTY_LINES), HEAD].concat().bytes() {
+                gate.space().put_u8(byte);
+                assert_eq!(gate.judge(), None);
+            }
+            let mut space = [0; 4096];
+            let mut buffer = ReadBuf::new(&mut space);
+            assert!(gate.hand_on(&mut buffer));
+            assert_eq!(buffer.filled(), HEAD.as_bytes());
+        }
     }
 }
 
@@ -119,6 +165,31 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    /// The buffer doubles when it grows.
+    #[test]
+    fn whatever_comes_takes_little_memory(
+        parts in prop::collection::vec(
+            (
+                prop::sample::select(vec![
+                    "\r\n", "\n", "\r", " ", "a", "a: b\r\n", "a: ", "\0", "GET / HTTP/1.1\r\n", "GET /", HEAD,
+                    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n", "0\r\n\r\n",
+                ]),
+                prop::sample::select(vec![1, 2, 1_000, 300_000]),
+            ),
+            1..5,
+        ),
+    ) {
+        let sent: Vec<u8> = parts
+            .iter()
+            .flat_map(|(part, count)| part.repeat(600_000.min(part.len() * count) / part.len()).into_bytes())
+            .collect();
+        prop_assert!(most_held(&sent) <= 2 * (HeadLimits::OF_CLIENTS.bytes + HEAD_READ), "{:?}", parts);
+    }
+}
+
 #[test]
 fn a_lone_line_feed_ends_no_body() {
     for chunks in ["0\r\n\n", "0\n\r\n", "0\r\na: b\n\r\n", "1\r\na\n0\r\n\r\n"] {
@@ -129,7 +200,7 @@ fn a_lone_line_feed_ends_no_body() {
 #[test]
 fn after_a_refusal_comes_nothing() {
     let mut gate = HeadGate::new(HeadLimits::OF_CLIENTS);
-    gate.space().extend_from_slice(b"GET / HTTP/1.1\r\n\r\n");
+    gate.space().put_slice(b"GET / HTTP/1.1\r\n\r\n");
     assert!(matches!(gate.judge(), Some(Refusal::Malformed(_))));
     assert!(!gate.is_closed());
     let mut space = [0; 4096];

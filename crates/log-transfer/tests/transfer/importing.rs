@@ -7,29 +7,29 @@ use std::{
 
 use log_transfer::{End, Export, ImportError, import, inspect};
 
-use crate::place::{EVENTS, Place};
+use crate::fixture::{EVENTS, Fixture};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_keeps_everything_and_goes_on_with_a_beginning() {
-    let (place, _) = Place::with_tasks(EVENTS, false).await;
-    let target = Place::empty().await;
+    let (fixture, _) = Fixture::with_tasks(EVENTS, false).await;
+    let target = Fixture::empty().await;
     // As after a crash in the middle: the first events are there.
     for (to, present) in [(1_001, 0), (EVENTS as u64, 1_001), (EVENTS as u64, EVENTS as u64)] {
-        place.export(to).await.unwrap();
-        assert_eq!(target.import(&place.file()).await.unwrap().present, present);
+        fixture.export(to).await.unwrap();
+        assert_eq!(target.import(&fixture.file()).await.unwrap().present, present);
         assert_eq!(
             target.stored().await,
-            place.stored().await[..usize::try_from(to).unwrap()]
+            fixture.stored().await[..usize::try_from(to).unwrap()]
         );
-        fs::remove_file(place.file()).unwrap();
+        fs::remove_file(fixture.file()).unwrap();
     }
-    place.export(10).await.unwrap();
-    let inspection = target.import(&place.file()).await.unwrap();
+    fixture.export(10).await.unwrap();
+    let inspection = target.import(&fixture.file()).await.unwrap();
     assert!(inspection.goes_on && inspection.is_dense && inspection.missing() == 0);
     // A log with another history is not changed.
-    let (other, _) = Place::with_tasks(3, false).await;
+    let (other, _) = Fixture::with_tasks(3, false).await;
     let before = other.stored().await;
-    let refused = other.import(&place.file()).await.unwrap_err();
+    let refused = other.import(&fixture.file()).await.unwrap_err();
     assert!(
         matches!(refused, ImportError::Another { position: 1, line: 1 }),
         "{refused}"
@@ -39,9 +39,9 @@ async fn an_import_keeps_everything_and_goes_on_with_a_beginning() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_that_was_changed_in_any_way_is_refused() {
-    let (place, _) = Place::with_tasks(6, false).await;
-    place.export(u64::MAX).await.unwrap();
-    let text = fs::read_to_string(place.file()).unwrap();
+    let (fixture, _) = Fixture::with_tasks(6, false).await;
+    fixture.export(u64::MAX).await.unwrap();
+    let text = fs::read_to_string(fixture.file()).unwrap();
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let with = |edit: &dyn Fn(&mut Vec<&str>)| {
         let mut lines = lines.clone();
@@ -49,7 +49,7 @@ async fn an_export_that_was_changed_in_any_way_is_refused() {
         lines.concat()
     };
     let count = lines.len();
-    let target = Place::empty().await;
+    let target = Fixture::empty().await;
     let changed = target.directory.path().join("changed");
     let mut contents = vec![String::new(), text.clone() + lines[0], text.trim_end().to_owned()];
     for line in 0..lines.len() {
@@ -78,23 +78,23 @@ async fn an_export_that_was_changed_in_any_way_is_refused() {
         assert_eq!(target.store.head().await.unwrap(), 0);
     }
     // An export that begins later, and one for auditors, are complete but cannot be imported.
-    let store = &*place.store;
+    let store = &*fixture.store;
     let mut later = File::create(&changed).unwrap();
     Export::after(2)
         .write(store, 6, &mut later, |_| {})
         .await
         .unwrap();
     target.import(&changed).await.unwrap_err();
-    target.import(&place.file()).await.unwrap();
+    target.import(&fixture.file()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_store_cannot_hold_is_refused_before_anything_is_written() {
-    let (place, _) = Place::with_tasks(3, false).await;
-    place.export(u64::MAX).await.unwrap();
-    let text = fs::read_to_string(place.file()).unwrap();
-    let id = &place.stored().await[1].id;
-    let changed = place.directory.path().join("changed");
+    let (fixture, _) = Fixture::with_tasks(3, false).await;
+    fixture.export(u64::MAX).await.unwrap();
+    let text = fs::read_to_string(fixture.file()).unwrap();
+    let id = &fixture.stored().await[1].id;
+    let changed = fixture.directory.path().join("changed");
     let mut lines: Vec<&str> = text.lines().collect();
     let second = lines[1].replace(id, &id.to_uppercase());
     lines[1] = &second;
@@ -105,7 +105,7 @@ async fn what_a_store_cannot_hold_is_refused_before_anything_is_written() {
         .collect();
     let end = end_of(&events);
     fs::write(&changed, format!("{}\n{}\n", lines.join("\n"), end.to_line())).unwrap();
-    let target = Place::empty().await;
+    let target = Fixture::empty().await;
     let mut file = File::open(&changed).unwrap();
     for store in [None, Some(&*target.store)] {
         let refused = inspect(&mut file, store, None, false, |_| {}).await;
@@ -129,13 +129,13 @@ fn end_of(events: &[log_transfer::ExportedEvent]) -> End {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_was_broken_off_is_known_until_the_same_log_is_whole() {
-    let (place, _) = Place::with_tasks(EVENTS, false).await;
-    let target = Place::empty().await;
-    let file = |name: &str| place.directory.path().join(name);
+    let (fixture, _) = Fixture::with_tasks(EVENTS, false).await;
+    let target = Fixture::empty().await;
+    let file = |name: &str| fixture.directory.path().join(name);
     for (name, to) in [("small", 10), ("export", EVENTS as u64)] {
-        fs::remove_file(place.file()).unwrap_or_default();
-        place.export(to).await.unwrap();
-        fs::rename(place.file(), file(name)).unwrap();
+        fs::remove_file(fixture.file()).unwrap_or_default();
+        fixture.export(to).await.unwrap();
+        fs::rename(fixture.file(), file(name)).unwrap();
     }
     let inspection = target.inspect(&file("export")).await.unwrap();
     let broken = test_support::FaultyStore::over(Arc::clone(&target.store));
@@ -158,5 +158,5 @@ async fn an_import_that_was_broken_off_is_known_until_the_same_log_is_whole() {
     assert!(inspection.is_unfinished);
     target.import(&file("export")).await.unwrap();
     assert_eq!(unfinished().await, None);
-    assert_eq!(target.stored().await, place.stored().await);
+    assert_eq!(target.stored().await, fixture.stored().await);
 }

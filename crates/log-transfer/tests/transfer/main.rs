@@ -7,6 +7,6 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod exporting;
+mod fixture;
 mod importing;
-mod place;
 mod sealing;

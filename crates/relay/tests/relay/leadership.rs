@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use test_support::{FaultyBus, Footing, eventually, on_both_footings};
+use test_support::{FaultyBus, FaultyStore, Footing, eventually, on_both_footings};
 
 use super::{publishing::is_log, support::Fixture};
 
@@ -43,7 +43,28 @@ async fn a_relay_that_is_cut_off_from_the_bus_leaves_it_to_another(footing: Foot
     is_log(&cut_off.published(), 13, 16);
 }
 
+async fn a_relay_that_cannot_read_the_log_leaves_it_to_another(footing: Footing) {
+    let fixture = Fixture::new(footing).await;
+    let faulty = FaultyStore::over(fixture.storage.event_store().await);
+    let one = fixture.start_over(faulty.clone()).await;
+    eventually("the first leads", async || one.leads()).await;
+    let two = fixture.start().await;
+    faulty.subscriptions_hang.store(true, Ordering::SeqCst);
+    faulty.down.store(true, Ordering::SeqCst);
+    two.append_about(1..13).await;
+    eventually("the second leads", async || two.leads()).await;
+    fixture.has_published(12).await;
+    // Whoever still cannot read it does not stand when the other goes, and does once it can.
+    two.stop().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!one.leads());
+    faulty.down.store(false, Ordering::SeqCst);
+    faulty.subscriptions_hang.store(false, Ordering::SeqCst);
+    eventually("the first leads again", async || one.leads()).await;
+}
+
 on_both_footings!(
+    a_relay_that_cannot_read_the_log_leaves_it_to_another,
     one_of_two_is_active_and_the_other_takes_over,
     a_relay_that_is_cut_off_from_the_bus_leaves_it_to_another,
 );

@@ -45,7 +45,12 @@ impl Fixture {
     }
 
     pub(crate) async fn start(&self) -> Replica {
-        let (store, operations) = (self.storage.event_store().await, self.storage.operations().await);
+        self.start_over(self.storage.event_store().await).await
+    }
+
+    /// As [`Self::start`], with another way to the log.
+    pub(crate) async fn start_over(&self, store: Arc<dyn EventStore>) -> Replica {
+        let operations = self.storage.operations().await;
         let (metrics, background) = (Metrics::new("relay"), Background::new());
         let relay = Relay {
             store: Arc::clone(&store),

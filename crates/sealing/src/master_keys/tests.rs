@@ -1,5 +1,7 @@
 //! Master keys are made once, read again, and kept private.
 
+use test_support::{make_pipe, open_pipe};
+
 use super::*;
 
 #[test]
@@ -49,11 +51,13 @@ async fn a_key_that_another_process_adds_is_found_and_the_old_one_is_not_taken_o
     let ours = MasterKeys::open_or_create(&path, true).unwrap();
     let theirs = MasterKeys::from_file(&path).unwrap();
     let old = ours.ids();
-    let new = theirs.add().await.unwrap().unwrap();
+    let lock = theirs.lock_file().await.unwrap();
+    assert!(matches!(ours.lock_file().await, Err(KeyError::InUse(_))));
+    let new = theirs.add(&lock).await.unwrap().unwrap();
     assert_eq!(theirs.ids(), [new.clone(), old[0].clone()]);
     let renewed = ours.renewed().await;
     assert_eq!(renewed[0].id, new);
-    assert!(matches!(theirs.forget_old().await, Err(KeyError::NotRetired(_))));
+    assert!(matches!(theirs.require_settled(), Err(KeyError::NotRetired(_))));
     let long_ago = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
     fs::File::options()
         .append(true)
@@ -61,7 +65,8 @@ async fn a_key_that_another_process_adds_is_found_and_the_old_one_is_not_taken_o
         .unwrap()
         .set_modified(long_ago)
         .unwrap();
-    theirs.forget_old().await.unwrap();
+    theirs.require_settled().unwrap();
+    theirs.forget_old(&lock).await.unwrap();
     assert_eq!(MasterKeys::from_file(&path).unwrap().ids(), [new]);
 }
 
@@ -72,10 +77,9 @@ async fn a_file_that_does_not_answer_keeps_nobody_from_the_known_keys() {
     let keys = MasterKeys::open_or_create(&path, true).unwrap();
     let known = keys.ids();
     fs::remove_file(&path).unwrap();
-    let made = std::process::Command::new("mkfifo").arg(&path).status();
-    assert!(made.unwrap().success());
+    make_pipe(&path);
     // Whoever reads a pipe waits as long as somebody may write.
-    let writer = fs::File::options().read(true).write(true).open(&path).unwrap();
+    let writer = open_pipe(&path);
     for _ in 0..2 {
         let renewed = keys.renewed().await;
         assert_eq!(renewed.iter().map(|key| &key.id).collect::<Vec<_>>(), [&known[0]]);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use event_store::{EventStore, subject_of};
 use events::{Encoding, StoredEvent, UserId};
 
-use super::{AT_ONCE, SubjectKey, SubjectKeys};
+use super::{KEYS_PER_STATEMENT, SubjectKey, SubjectKeys};
 use crate::{KeyError, erased_person};
 
 /// The most records of the log that are read at once.
@@ -97,7 +97,7 @@ impl SubjectKeys {
         compared: &mut Comparison,
     ) -> Result<(), KeyError> {
         let all: Vec<UserId> = subjects.keys().copied().collect();
-        for some in all.chunks(AT_ONCE) {
+        for some in all.chunks(KEYS_PER_STATEMENT) {
             let mut keys: BTreeMap<UserId, SubjectKey> = self.load(some).await?.into_iter().collect();
             for subject in some {
                 let key = keys.remove(subject);
@@ -108,6 +108,7 @@ impl SubjectKeys {
                     Some(SubjectKey::Damaged) => drop(compared.damaged.insert(*subject)),
                     None => drop(compared.lost.insert(*subject)),
                     Some(SubjectKey::Destroyed) => drop(compared.unerased.insert(*subject)),
+                    Some(SubjectKey::OtherMasterKey { id, .. }) => return Err(self.other_master_key(id)),
                     Some(SubjectKey::Live(_)) => {}
                 }
             }

@@ -14,6 +14,9 @@ use crate::KeyError;
 /// The most keys in one transaction.
 const BATCH: i64 = 500;
 
+const SELECT: &str =
+    "SELECT subject, master_key, wrapped, created_at, destroyed_at FROM data_keys WHERE subject = $1";
+
 /// The result of copying keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Copied {
@@ -25,7 +28,7 @@ pub struct Copied {
 }
 
 /// A stored key.
-struct Kept {
+struct StoredKey {
     subject: Uuid,
     master_key: Option<String>,
     wrapped: Option<Vec<u8>>,
@@ -36,51 +39,102 @@ struct Kept {
 impl SubjectKeys {
     /// Copies every key of `source`, which must have the current [`database::Schema::SubjectKeys`]. A key that is
     /// destroyed in either database is destroyed here afterwards. So are the keys of the `erased` people, because
-    /// `source` may be older than the erasure.
+    /// `source` may be older than the erasure. Everything is checked before anything is written. `progress` gets the
+    /// number of keys that were copied.
     ///
     /// # Errors
     /// When a database does not answer, when this process does not have the master keys that wrap the keys there, or
     /// when a person has a different key here, which is not changed then.
-    pub async fn copy_from(&self, source: &Database, erased: &BTreeSet<UserId>) -> Result<Copied, KeyError> {
-        const READ: &str = "SELECT subject, master_key, wrapped, created_at, destroyed_at FROM data_keys
-             WHERE subject > $1 ORDER BY subject LIMIT $2";
+    pub async fn copy_from(
+        &self,
+        source: &Database,
+        erased: &BTreeSet<UserId>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Copied, KeyError> {
         self.0.master_keys.renewed().await;
-        for id in registered(source).await? {
-            self.register(&id).await?;
+        let (mut wrapping, mut after) = (BTreeSet::new(), Uuid::nil());
+        while let Some(keys) = self.next_keys(source, &mut after, erased).await? {
+            for key in &keys {
+                self.check_key(key).await?;
+                wrapping.extend(key.master_key.clone());
+            }
         }
-        let (mut copied, mut after) = (Copied::default(), Uuid::nil());
-        loop {
-            let rows = source.fetch_all(READ, &[after.into(), BATCH.into()]).await?;
-            if rows.is_empty() {
-                break;
+        // A retired master key wraps nothing, and is in no file any more.
+        for id in registered(source).await? {
+            if wrapping.contains(&id) {
+                self.register(&id).await?;
             }
-            let mut kept = rows.iter().map(Kept::read).collect::<Result<Vec<_>, _>>()?;
-            after = kept.last().map_or(after, |last| last.subject);
-            for key in &mut kept {
-                if erased.contains(&UserId(key.subject)) {
-                    key.destroy(self.0.clock.now().as_micros());
-                }
-            }
-            self.copy(&kept, &mut copied).await?;
+        }
+        let (mut copied, mut after, mut read) = (Copied::default(), Uuid::nil(), 0);
+        while let Some(keys) = self.next_keys(source, &mut after, erased).await? {
+            self.copy(&keys, &mut copied).await?;
+            read += keys.len() as u64;
+            progress(read);
         }
         self.empty_the_write_ahead_log().await?;
         Ok(copied)
     }
 
-    async fn copy(&self, keys: &[Kept], copied: &mut Copied) -> Result<(), KeyError> {
+    /// The next keys of `source`, those of the `erased` people destroyed; `None` after the last.
+    async fn next_keys(
+        &self,
+        source: &Database,
+        after: &mut Uuid,
+        erased: &BTreeSet<UserId>,
+    ) -> Result<Option<Vec<StoredKey>>, KeyError> {
+        const READ: &str = "SELECT subject, master_key, wrapped, created_at, destroyed_at FROM data_keys
+             WHERE subject > $1 ORDER BY subject LIMIT $2";
+        let rows = source.fetch_all(READ, &[(*after).into(), BATCH.into()]).await?;
+        let mut keys = rows.iter().map(StoredKey::read).collect::<Result<Vec<_>, _>>()?;
+        let Some(last) = keys.last() else {
+            return Ok(None);
+        };
+        *after = last.subject;
+        for key in &mut keys {
+            if erased.contains(&UserId(key.subject)) {
+                key.destroy(self.0.clock.now().as_micros());
+            }
+        }
+        Ok(Some(keys))
+    }
+
+    /// Checks that a key can be used here, and that the person has no other one.
+    async fn check_key(&self, key: &StoredKey) -> Result<(), KeyError> {
+        if let Some(id) = &key.master_key
+            && !self.0.master_keys.ids().contains(id)
+        {
+            return Err(self.other_master_key(id.clone()));
+        }
+        let row = self
+            .0
+            .database
+            .fetch_optional(SELECT, &[key.subject.into()])
+            .await?;
+        match row {
+            Some(row) => self.check_same(&StoredKey::read(&row)?, key),
+            None => Ok(()),
+        }
+    }
+
+    fn check_same(&self, here: &StoredKey, key: &StoredKey) -> Result<(), KeyError> {
+        let is_same = here.destroyed_at.is_some()
+            || key.destroyed_at.is_some()
+            || here.wrapped == key.wrapped
+            || (self.unwrapped(here).is_some() && self.unwrapped(here) == self.unwrapped(key));
+        match is_same {
+            true => Ok(()),
+            false => Err(KeyError::Another(UserId(key.subject))),
+        }
+    }
+
+    async fn copy(&self, keys: &[StoredKey], copied: &mut Copied) -> Result<(), KeyError> {
         const INSERT: &str = "INSERT INTO data_keys (subject, master_key, wrapped, created_at, destroyed_at)
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (subject) DO NOTHING";
+             SELECT $1, $2, $3, $4, $5 WHERE $2 IS NULL OR EXISTS (SELECT 1 FROM master_keys WHERE id = $2)
+             ON CONFLICT (subject) DO NOTHING";
         const DESTROY: &str = "UPDATE data_keys SET master_key = NULL, wrapped = NULL, destroyed_at = $2
              WHERE subject = $1 AND destroyed_at IS NULL";
-        const HERE: &str = "SELECT subject, master_key, wrapped, created_at, destroyed_at FROM data_keys
-             WHERE subject = $1";
         let mut transaction = self.0.database.begin().await?;
         for key in keys {
-            if let Some(id) = &key.master_key
-                && !self.0.master_keys.ids().contains(id)
-            {
-                return Err(self.other_master_key(id.clone()));
-            }
             let values: [Value; 5] = [
                 key.subject.into(),
                 key.master_key.clone().into(),
@@ -95,14 +149,10 @@ impl SubjectKeys {
                 copied.destroyed += u64::from(is_new || was_live);
             } else if is_new {
                 copied.keys += 1;
-            } else if let Some(row) = transaction.fetch_optional(HERE, &[key.subject.into()]).await? {
-                let here = Kept::read(&row)?;
-                let is_same = here.destroyed_at.is_some()
-                    || here.wrapped == key.wrapped
-                    || (self.unwrapped(&here).is_some() && self.unwrapped(&here) == self.unwrapped(key));
-                if !is_same {
-                    return Err(KeyError::Another(UserId(key.subject)));
-                }
+            } else if let Some(row) = transaction.fetch_optional(SELECT, &[key.subject.into()]).await? {
+                self.check_same(&StoredKey::read(&row)?, key)?;
+            } else if let Some(retired) = &key.master_key {
+                return Err(self.other_master_key(retired.clone()));
             }
         }
         transaction.commit().await?;
@@ -112,7 +162,7 @@ impl SubjectKeys {
         Ok(())
     }
 
-    fn unwrapped(&self, key: &Kept) -> Option<Zeroizing<Vec<u8>>> {
+    fn unwrapped(&self, key: &StoredKey) -> Option<Zeroizing<Vec<u8>>> {
         let master_keys = self.0.master_keys.known();
         let master_key = master_keys
             .iter()
@@ -123,7 +173,7 @@ impl SubjectKeys {
     }
 }
 
-impl Kept {
+impl StoredKey {
     fn destroy(&mut self, now: i64) {
         (self.master_key, self.wrapped) = (None, None);
         self.destroyed_at.get_or_insert(now);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use database::{left_out, readable};
 use event_store::{EventStore, agrees, head_point};
 use events::{EventId, LogPoint, UserId};
 use uuid::Uuid;
@@ -31,7 +32,7 @@ impl SubjectKeys {
     pub async fn erasures(&self, log: &dyn EventStore) -> Result<Erasures, KeyError> {
         let until = head_point(log).await?;
         let (mut from, mut people) = self.followed().await?;
-        let destroyed = self.count().await?.destroyed;
+        let destroyed = self.count_destroyed().await?;
         if from.position > until.position
             || destroyed < people
             || !agrees(log, &[from]).await?.contains(&true)
@@ -66,7 +67,7 @@ impl SubjectKeys {
             ];
             self.0.database.execute(SQL, &values).await?;
         }
-        let destroyed = self.count().await?.destroyed;
+        let destroyed = self.count_destroyed().await?;
         Ok(destroyed.saturating_sub(erasures.people))
     }
 
@@ -83,21 +84,27 @@ impl SubjectKeys {
             .database
             .fetch_all(SQL, &[after.into(), limit.into()])
             .await?;
-        let read = rows.iter().map(|row| Ok(UserId(row.uuid(0)?)));
-        read.collect()
+        Ok(readable("data_keys", 0_usize, &rows, |row| {
+            Ok(UserId(row.uuid(0)?))
+        }))
     }
 
-    /// The point up to which the log was followed, and the number of people erased up to there.
+    /// The point up to which the log was followed, and the number of people erased up to there. If that cannot be
+    /// read, the log is followed from its beginning.
     async fn followed(&self) -> Result<(LogPoint, u64), KeyError> {
         let sql = "SELECT position, event, people FROM followed_erasures";
         let Some(row) = self.0.database.fetch_optional(sql, &[]).await? else {
             return Ok((LogPoint::START, 0));
         };
-        let point = LogPoint {
-            position: row.unsigned(0)?,
-            id: Some(EventId(row.uuid(1)?)),
+        let followed = || {
+            let point = LogPoint {
+                position: row.unsigned(0)?,
+                id: Some(EventId(row.uuid(1)?)),
+            };
+            Ok((point, row.unsigned(2)?))
         };
-        Ok((point, row.unsigned(2)?))
+        let followed = left_out("followed_erasures", 0_usize, &row, followed());
+        Ok(followed.unwrap_or((LogPoint::START, 0)))
     }
 }
 

@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use database::{Database, Schema};
 use event_store::EventStore as _;
-use events::{NewEvent, StreamName};
+use events::{NewEvent, StreamName, UserId};
 use runtime::SystemClock;
-use sealing::{Comparison, Copied, SubjectKeys, erased_people};
+use sealing::{Comparison, Copied, KeyError, SubjectKeys, erased_people};
+use uuid::Uuid;
 
 use super::{Place, master_keys, renamed};
 
@@ -68,7 +69,7 @@ pub(crate) async fn who_was_erased_gets_no_key_by_a_copy(place: Place) {
     let of_log = erased_people(&*place.log).await.unwrap();
     assert_eq!(of_log, BTreeSet::from([erased]));
     for again in [false, true] {
-        let copied = here.copy_from(&place.database, &of_log).await.unwrap();
+        let copied = here.copy_from(&place.database, &of_log, |_| {}).await.unwrap();
         let first = Copied {
             keys: 1,
             destroyed: 1,
@@ -79,10 +80,61 @@ pub(crate) async fn who_was_erased_gets_no_key_by_a_copy(place: Place) {
     }
 }
 
+/// The old master key wraps nothing any more and is in no file.
+pub(crate) async fn keys_are_copied_after_their_master_key_was_retired(place: Place) {
+    let subject = place.person(&place.keys().await).await;
+    place
+        .keys_with(&["cd", "ab"])
+        .await
+        .unwrap()
+        .rewrap()
+        .await
+        .unwrap();
+    let (_kept, other) = empty_keys().await;
+    let open = |digits: &'static str| {
+        SubjectKeys::open(other.clone(), master_keys(&[digits]), Arc::new(SystemClock))
+    };
+    let nobody = BTreeSet::new();
+    let stranger = open("ef").await.unwrap();
+    let refused = stranger
+        .copy_from(&place.database, &nobody, |_| {})
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, KeyError::OtherMasterKey { .. }), "{refused}");
+    // The refusal has left nothing behind that would be in the way of the right master key.
+    let here = open("cd").await.unwrap();
+    for keys in [1, 0] {
+        let copied = here.copy_from(&place.database, &nobody, |_| {}).await.unwrap();
+        assert_eq!(copied, Copied { keys, destroyed: 0 });
+    }
+    assert!(here.lacking(&BTreeSet::from([subject])).await.unwrap().is_empty());
+}
+
 /// A database of keys in its own file.
 async fn empty_keys() -> (tempfile::TempDir, Database) {
     let directory = tempfile::tempdir().unwrap();
     let url = Database::file_url(&directory.path().join("subject-keys.db"));
     let database = Database::open(&url, Schema::SubjectKeys, 2).await.unwrap();
     (directory, database)
+}
+
+/// An import asks about everybody in it.
+pub(crate) async fn it_is_known_of_very_many_people_who_has_a_key(place: Place) {
+    let keys = place.keys().await;
+    let [held, destroyed, absent] = [(), (), ()].map(|()| {
+        let people = std::iter::repeat_with(|| UserId(Uuid::now_v7()));
+        people.take(600).collect::<BTreeSet<_>>()
+    });
+    let mut tx = place.database.begin().await.unwrap();
+    for (people, destroyed_at) in [(&held, None), (&destroyed, Some(1))] {
+        for person in people {
+            let sql = "INSERT INTO data_keys (subject, created_at, destroyed_at) VALUES ($1, 1, $2)";
+            let values = [person.0.into(), destroyed_at.map(i64::from).into()];
+            tx.execute(sql, &values).await.unwrap();
+        }
+    }
+    tx.commit().await.unwrap();
+    let all: BTreeSet<UserId> = held.iter().chain(&destroyed).chain(&absent).copied().collect();
+    assert_eq!(keys.lacking(&all).await.unwrap(), absent);
+    assert_eq!(keys.destroyed(&all).await.unwrap(), destroyed);
 }

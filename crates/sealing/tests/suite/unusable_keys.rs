@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use event_store::{EventStore as _, Page, StoreError};
 use events::{ERASED, StreamName, UserId};
-use sealing::Comparison;
+use sealing::{Comparison, KeyError};
 use uuid::Uuid;
 
 use super::{Place, TITLE, renamed, stream, title};
@@ -64,6 +64,12 @@ pub(crate) async fn an_unusable_key_is_one_unreadable_record(place: Place) {
     let rewrapped = both.rewrap().await.unwrap();
     assert_eq!(rewrapped.keys, 1);
     assert_eq!(rewrapped.damaged.into_iter().collect::<BTreeSet<_>>(), damaged);
+    // What the old master key wraps is needed until their people are erased.
+    let refused = place.keys_with(&["cd"]).await.unwrap_err();
+    assert!(matches!(refused, KeyError::OtherMasterKey { .. }), "{refused}");
+    for person in damaged {
+        both.destroy(person).await.unwrap();
+    }
     let new = place.keys_with(&["cd"]).await.unwrap();
     let page = place.sealed(&new).log_page(0, 1).await.unwrap();
     assert_eq!(page.entries[0].as_ref().unwrap().metadata.subject, well);
@@ -101,6 +107,33 @@ pub(crate) async fn a_lost_key_is_not_replaced(place: Place) {
     store.append(&stream(), 0, vec![renamed(lost)]).await.unwrap();
     let read = store.read_stream(&stream(), 0, 10).await.unwrap();
     assert_eq!(title(&read[0]), TITLE);
+}
+
+/// Earlier releases wrote events in clear, and an account may have many of them.
+pub(crate) async fn a_lost_key_is_not_replaced_where_an_account_begins_in_clear(place: Place) {
+    let keys = place.keys().await;
+    let person = UserId(Uuid::now_v7());
+    let account = StreamName::account(person);
+    for version in 0..150 {
+        place
+            .log
+            .append(&account, version, vec![renamed(person)])
+            .await
+            .unwrap();
+    }
+    place
+        .sealed(&keys)
+        .append(&account, 150, vec![renamed(person)])
+        .await
+        .unwrap();
+    place.strike(LOSS, person).await;
+    let store = place.sealed(&place.keys().await);
+    let refused = store
+        .append(&stream(), 0, vec![renamed(person)])
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, StoreError::KeyUnusable(_)), "{refused}");
+    assert_eq!(place.wrapped(person).await, None);
 }
 
 /// A role that cannot create keys cannot register anybody, whatever it has in its cache.

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use test_support::{Authority, Issued};
+use test_support::{Authority, Issued, make_pipe, open_pipe};
 
 use super::*;
 
@@ -87,4 +87,18 @@ fn what_changes_is_used_once_it_has_settled_and_what_is_broken_never() {
     tls.reload();
     assert!(!Arc::ptr_eq(&second, &tls.current()), "asked for, so at once");
     assert_eq!(tls.0.gauges.refused.get(), 0);
+}
+
+#[tokio::test]
+async fn a_file_system_that_does_not_answer_keeps_no_thread_of_the_runtime() {
+    let directory = Directory::with(&issued());
+    let files = directory.files();
+    let tls = ServerTls::load(files.clone()).unwrap();
+    fs::remove_file(&files.certificate).unwrap();
+    make_pipe(&files.certificate);
+    let reads = BlockingCalls::new(1, Duration::from_millis(50));
+    assert_eq!(tls.run(&reads, ServerTls::look).await, Err(NoAnswer));
+    assert_eq!(tls.run(&reads, ServerTls::reload).await, Err(NoAnswer));
+    // Lets the call end.
+    drop(open_pipe(&files.certificate));
 }

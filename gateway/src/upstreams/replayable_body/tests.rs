@@ -1,5 +1,6 @@
 //! Bodies that are sent again.
 
+use futures::StreamExt as _;
 use http_body_util::BodyExt;
 
 use super::*;
@@ -74,11 +75,28 @@ async fn what_was_kept_is_sent_again_and_the_rest_after_it() {
     }
 }
 
+/// Each part keeps the buffer in memory of which it is a slice.
+#[tokio::test]
+async fn a_body_in_tiny_parts_takes_no_more_memory_than_its_bytes() {
+    let buffer = Bytes::from((0..=u8::MAX).collect::<Vec<u8>>());
+    let parts = futures::stream::unfold((0, buffer.clone()), |(number, buffer)| async move {
+        let part = buffer.slice(number % 256..=number % 256);
+        (number < MAX_KEPT).then_some((Ok::<_, std::io::Error>(part), (number + 1, buffer)))
+    });
+    let body = ReplayableBody::kept(Body::from_stream(parts.fuse()));
+    let first = body.clone().collect().await.unwrap().to_bytes();
+    assert_eq!(first.len(), MAX_KEPT);
+    assert!(buffer.is_unique());
+    assert!(body.state().kept.capacity() <= 2 * MAX_KEPT);
+    assert!(body.is_whole());
+    assert_eq!(body.clone().collect().await.unwrap().to_bytes(), first);
+}
+
 #[tokio::test]
 async fn what_is_not_kept_or_too_long_is_sent_once() {
     for body in [
         ReplayableBody::new(parts(1, 10)),
-        ReplayableBody::kept(parts(2, MOST_KEPT / 2 + 1)),
+        ReplayableBody::kept(parts(2, MAX_KEPT / 2 + 1)),
     ] {
         assert!(body.is_whole());
         body.clone().collect().await.unwrap();

@@ -5,18 +5,15 @@ use std::time::Duration;
 use database::DatabaseError;
 use event_store::StoreError;
 
-use crate::operator::parking::ParkingError;
+use crate::{operator::parked_events::ParkingError, projecting::catch_up::OtherLog};
 
 /// Why a rebuild failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
-    /// Another rebuild is running.
     #[error("another rebuild is at work")]
-    AtWork,
-    /// There are no previous tables.
+    AlreadyRunning,
     #[error("there is nothing to go back to: no rebuild has replaced the read models")]
     NoPrevious,
-    /// The log could not be read to its end in time.
     #[error(
         "the tables are at position {position} and did not reach the live ones in time: nothing was changed, try again"
     )]
@@ -24,29 +21,33 @@ pub enum RebuildError {
         /// The position of the tables.
         position: u64,
     },
-    /// It was stopped.
     #[error("interrupted: nothing was changed")]
     Interrupted,
-    /// An event was discarded after the shadow tables had projected it.
     #[error(
         "the event at position {0} was discarded after these tables had taken it in: nothing was changed; build them again with --restart"
     )]
     Discarded(u64),
-    /// The tables come from another history of the log.
     #[error(
         "these tables were projected from another history of the log, before it was restored: nothing was changed; run `taskledger projection rebuild`"
     )]
     OtherLog,
-    /// The live tables were locked by others all the time.
+    #[error(
+        "{next} streams are parked in these tables, and {live} in the live ones: nothing was changed; it was logged why \
+         they are, and with --force these tables take over all the same"
+    )]
+    MoreParked {
+        /// The number of parked streams in the live tables.
+        live: u64,
+        /// The number in the tables that were to take over.
+        next: u64,
+    },
     #[error("other transactions did not let go of the live tables in time: nothing was changed, try again")]
     Busy,
-    /// The rows of files could not be copied in time.
     #[error(
         "there are too many rows to change places within {} s, for which everybody who projects has to wait: nothing was changed; \
          to build them anew stop the system, delete the file of the read models with its -wal and -shm, and start it again", .0.as_secs()
     )]
     TooLarge(Duration),
-    /// An operation on a file failed.
     #[error("cannot {what} {path}: {source}")]
     File {
         /// The operation.
@@ -59,12 +60,16 @@ pub enum RebuildError {
     /// The discarding of an event could not be repeated.
     #[error(transparent)]
     Parking(#[from] ParkingError),
-    /// The read models cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The log cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<OtherLog> for RebuildError {
+    fn from(OtherLog: OtherLog) -> Self {
+        Self::OtherLog
+    }
 }
 
 impl From<sqlx::Error> for RebuildError {

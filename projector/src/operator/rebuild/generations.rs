@@ -1,17 +1,19 @@
 //! The live, shadow and previous tables: three schemas of one PostgreSQL database, or three SQLite files.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use database::{Database, Schema, StatementTimeout};
+use runtime::private_files;
 use sqlx::PgConnection;
 
 use super::RebuildError;
 
+/// Has a row if there is a schema of the name $1.
+pub(super) const SCHEMA_OF_NAME: &str = "SELECT nspname::text AS name FROM pg_namespace WHERE nspname = $1";
 /// The most connections of a rebuild to each set of tables.
 const CONNECTIONS: u32 = 6;
 
@@ -91,9 +93,9 @@ impl Generations {
         if let Some(file) = self.file(generation) {
             return Ok(file.exists());
         }
-        let sql = "SELECT nspname::text AS name FROM pg_namespace WHERE nspname = $1";
         let name = generation.schema().name();
-        Ok(live.fetch_optional(sql, &[name.into()]).await?.is_some())
+        let row = live.fetch_optional(SCHEMA_OF_NAME, &[name.into()]).await?;
+        Ok(row.is_some())
     }
 
     /// The lock of the one running rebuild, on SQLite.
@@ -103,18 +105,8 @@ impl Generations {
             .as_ref()
             .map(|live| live.with_extension("rebuild.lock"))
             .unwrap_or_default();
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock::File(file)),
-            Err(TryLockError::WouldBlock) => Err(RebuildError::AtWork),
-            Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
-        }
+        let file = private_files::open_locked(&path).map_err(failed("lock", &path))?;
+        file.map(Lock::File).ok_or(RebuildError::AlreadyRunning)
     }
 
     /// Removes these tables, unless they are live.
@@ -192,7 +184,7 @@ impl Lock {
             return if free {
                 Ok(Self::Connection(connection))
             } else {
-                Err(RebuildError::AtWork)
+                Err(RebuildError::AlreadyRunning)
             };
         }
         places.lock_files()
@@ -221,6 +213,6 @@ mod tests {
         let _lock = Lock::take(&places, &live).await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         let second = Lock::take(&places, &live).await;
-        assert!(matches!(second, Err(RebuildError::AtWork)));
+        assert!(matches!(second, Err(RebuildError::AlreadyRunning)));
     }
 }

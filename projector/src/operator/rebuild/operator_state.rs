@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use database::Database;
+use database::{Database, left_out, readable};
 use event_store::EventStore;
 use events::{LogPoint, StreamName};
 
 use super::RebuildError;
-use crate::{operator::parking, projecting::checkpoint};
+use crate::{operator::parked_events, projecting::checkpoint};
 
 /// Discards in `next` the events that an operator has discarded.
 pub(super) async fn discarded(
@@ -31,20 +31,22 @@ pub(super) async fn discarded(
         )
         .await?
     {
-        let position = row.unsigned("position")?;
+        let Some(position) = left_out("discarded_events", "position", &row, row.unsigned("position")) else {
+            continue;
+        };
         if known.contains(&position) {
             continue;
         }
         if parked.contains(&position) {
-            parking::discard(next, position).await?;
+            parked_events::discard(next, position).await?;
             let stream = StreamName::raw(row.text("stream")?);
-            match parking::retry(store, next, &stream).await {
-                Ok(_) | Err(parking::ParkingError::StreamNotParked(_)) => {}
+            match parked_events::retry(store, next, &stream).await {
+                Ok(_) | Err(parked_events::ParkingError::StreamNotParked(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         } else if position > reached || gone.contains(&row.uuid("subject")?) {
             let mut tx = next.begin().await?;
-            parking::give_up_on(&mut tx, &row).await?;
+            parked_events::give_up_on(&mut tx, &row).await?;
             tx.commit().await?;
         } else {
             return Err(RebuildError::Discarded(position));
@@ -53,21 +55,55 @@ pub(super) async fn discarded(
     Ok(())
 }
 
+/// Fails if more streams are parked in `next` than in the live tables, up to where those have come. That is a sign of
+/// something wrong with this process, such as keys of people that it does not have.
+pub(super) async fn require_no_more_parked(live: &Database, next: &Database) -> Result<(), RebuildError> {
+    let reached = checkpoint::completed(live).await?;
+    let (live, next) = (
+        parked_streams(live, reached).await?,
+        parked_streams(next, reached).await?,
+    );
+    match next > live {
+        true => Err(RebuildError::MoreParked { live, next }),
+        false => Ok(()),
+    }
+}
+
+/// The number of streams that are parked at `position` or before.
+async fn parked_streams(tables: &Database, position: u64) -> Result<u64, RebuildError> {
+    let sql = "SELECT COUNT(DISTINCT stream) AS streams FROM parked_events WHERE position <= $1";
+    let row = tables.fetch_optional(sql, &[position.into()]).await?;
+    Ok(row.map_or(Ok(0), |row| row.unsigned("streams"))?)
+}
+
 /// Copies the numbers of attempts of parked events to `next`.
 pub(super) async fn attempts(live: &Database, next: &Database) -> Result<(), RebuildError> {
-    for row in live
-        .fetch_all(
-            "SELECT position, attempts FROM parked_events WHERE attempts > 1",
-            &[],
-        )
-        .await?
-    {
-        next.execute(
-            "UPDATE parked_events SET attempts = $1 WHERE position = $2 AND attempts < $1",
-            &[row.integer("attempts")?.into(), row.integer("position")?.into()],
-        )
-        .await?;
+    const POSTGRES: &str = "UPDATE parked_events SET attempts = known.attempts
+        FROM json_to_recordset(CAST(CAST($1 AS TEXT) AS JSON)) AS known (position BIGINT, attempts BIGINT)
+        WHERE parked_events.position = known.position AND parked_events.attempts < known.attempts";
+    const SQLITE: &str = "UPDATE parked_events SET attempts = known.attempts
+        FROM (SELECT json_extract(value, '$.position') AS position, json_extract(value, '$.attempts') AS attempts
+            FROM json_each($1)) AS known
+        WHERE parked_events.position = known.position AND parked_events.attempts < known.attempts";
+    // Projectors wait meanwhile, and a rebuild usually parks few of what was parked before.
+    let parked = positions(next, "parked_events").await?;
+    if parked.is_empty() {
+        return Ok(());
     }
+    let tried = "SELECT position, attempts FROM parked_events WHERE attempts > 1";
+    let mut known = Vec::new();
+    let rows = live.fetch_all(tried, &[]).await?;
+    let tried = readable("parked_events", "position", &rows, |row| {
+        Ok((row.unsigned("position")?, row.integer("attempts")?))
+    });
+    for (position, attempts) in tried {
+        if parked.contains(&position) {
+            known.push(serde_json::json!({"position": position, "attempts": attempts}));
+        }
+    }
+    let sql = if next.is_postgres() { POSTGRES } else { SQLITE };
+    let known = serde_json::Value::from(known).to_string();
+    next.execute(sql, &[known.into()]).await?;
     Ok(())
 }
 
@@ -104,9 +140,6 @@ async fn positions(read_models: &Database, table: &str) -> Result<BTreeSet<u64>,
     let rows = read_models
         .fetch_all(&format!("SELECT position FROM {table}"), &[])
         .await?;
-    let mut positions = BTreeSet::new();
-    for row in rows {
-        positions.insert(row.unsigned("position")?);
-    }
-    Ok(positions)
+    let positions = readable(table, "position", &rows, |row| row.unsigned("position"));
+    Ok(positions.into_iter().collect())
 }

@@ -4,19 +4,18 @@ use std::{path::Path, time::Duration};
 
 use database::{Database, DatabaseError, Schema, Transaction};
 use events::{LogPoint, PartitionCount};
-use runtime::private_files;
+use runtime::{private_files, with_causes};
 use sqlx::{Connection as _, SqliteConnection};
 
 use super::{
     RebuildError,
-    generations::{Generation, Generations, failed, remove_files},
+    generations::{Generation, Generations, SCHEMA_OF_NAME, failed, remove_files},
 };
 use crate::{
     operator::locking::{begin_with_locks, lock_all},
     projecting::{
         apply::{LOCK_TIMEOUT, is_lock_timeout},
         checkpoint::{self, CheckpointMove},
-        decode::sentence,
     },
 };
 
@@ -132,15 +131,15 @@ pub(super) async fn schemas(
 const OLD: &str = "read_models_old_";
 
 async fn exists(tx: &mut Transaction, schema: &str) -> Result<bool, RebuildError> {
-    let sql = "SELECT nspname::text AS name FROM pg_namespace WHERE nspname = $1";
-    Ok(tx.fetch_optional(sql, &[schema.into()]).await?.is_some())
+    let row = tx.fetch_optional(SCHEMA_OF_NAME, &[schema.into()]).await?;
+    Ok(row.is_some())
 }
 
 /// Drops the schemas of earlier swaps. One that is still being read is dropped the next time.
 pub(super) async fn drop_old(live: &Database) {
     if let Err(error) = try_to_drop_old(live).await {
         tracing::warn!(
-            error = sentence(&error),
+            error = with_causes(&error),
             "tables that a rebuild has replaced are still there, perhaps because somebody reads them: the next rebuild drops them"
         );
     }

@@ -65,19 +65,23 @@ impl AuditVerifier {
             if *reading == Reading::WithoutKey {
                 // The process that wrote the row may have had the key.
                 let mut event = event.clone();
-                event.metadata.correlation_id = row.str("correlation_id")?.into();
+                event.metadata.correlation_id = row.str("correlation_id").unwrap_or_default().into();
                 audit_values(&event, false, &mut expected);
                 if let Some(operation) = expected.last_mut() {
-                    *operation = row.optional_str("operation")?.map(str::to_owned).into();
+                    let found = row.optional_str("operation").unwrap_or_default();
+                    *operation = found.map(str::to_owned).into();
                 }
-            } else if row.str("correlation_id")? == ERASED && *event.metadata.correlation_id != *ERASED {
+            } else if row.str("correlation_id").is_ok_and(|id| id == ERASED)
+                && *event.metadata.correlation_id != *ERASED
+            {
                 let subject = event.metadata.subject;
                 self.without_request_ids.entry(subject).or_insert(event.position);
                 audit_values(event, true, &mut expected);
             } else {
                 audit_values(event, false, &mut expected);
             }
-            if row_values(AUDIT_LOG, &row)? != expected {
+            // An unreadable row differs, too.
+            if row_values(AUDIT_LOG, &row).ok() != Some(expected) {
                 differences.add(format!("audit_log differs at position {}", event.position));
             }
         }

@@ -1,7 +1,14 @@
 //! The differences that a comparison found, limited in number.
 
+use database::DatabaseError;
+
 /// The most differences that are listed; further ones are only counted.
 const MAX_LISTED: usize = 100;
+
+/// The difference of a row that cannot be read.
+pub(super) fn unreadable(table: &str, key: &str, error: &DatabaseError) -> String {
+    format!("{table} has row {key}, which cannot be read: {error}")
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Differences {

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Row};
 use events::{StreamName, UserId};
 
-use super::differences::Differences;
+use super::differences::{Differences, unreadable};
 use crate::{models::storable, projecting::fold::Fold};
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Exceptions {
     parked_positions: BTreeSet<u64>,
     parked: HashMap<StreamName, u64>,
@@ -18,57 +18,77 @@ pub(super) struct Exceptions {
     leaving: HashSet<UserId>,
 }
 
-impl Exceptions {
-    pub(super) async fn load(read_models: &Database) -> Result<Self, DatabaseError> {
-        let mut exceptions = Self {
-            parked_positions: BTreeSet::new(),
-            parked: HashMap::new(),
-            discarded: HashMap::new(),
-            erased: HashMap::new(),
-            leaving: HashSet::new(),
-        };
-        for row in read_models
-            .fetch_all("SELECT subject FROM unfinished_erasures", &[])
-            .await?
-        {
-            exceptions.leaving.insert(UserId(row.uuid("subject")?));
+/// Reads tables whole.
+struct Reader<'a> {
+    read_models: &'a Database,
+    differences: &'a mut Differences,
+}
+
+impl Reader<'_> {
+    /// The rows of `table`, with the key `key`. One that cannot be read is a difference.
+    async fn rows<T>(
+        &mut self,
+        table: &str,
+        key: &str,
+        columns: &str,
+        read: impl Fn(&Row) -> Result<T, DatabaseError>,
+    ) -> Result<Vec<T>, DatabaseError> {
+        let sql = format!("SELECT {columns} FROM {table}");
+        let rows = self.read_models.fetch_all(&sql, &[]).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match read(row) {
+                Ok(value) => found.push(value),
+                Err(error) => self.differences.add(unreadable(table, &row.shown(key), &error)),
+            }
         }
-        for row in read_models
-            .fetch_all(
-                "SELECT position, stream, version, subject FROM parked_events",
-                &[],
-            )
-            .await?
-        {
-            if exceptions.is_leaving(UserId(row.uuid("subject")?)) {
+        Ok(found)
+    }
+}
+
+impl Exceptions {
+    /// Those of the tables. A row that cannot be read is a difference.
+    pub(super) async fn load(
+        read_models: &Database,
+        differences: &mut Differences,
+    ) -> Result<Self, DatabaseError> {
+        let mut exceptions = Self::default();
+        let mut read = Reader {
+            read_models,
+            differences,
+        };
+        let leaving = read.rows("unfinished_erasures", "subject", "subject", |row| {
+            Ok(UserId(row.uuid("subject")?))
+        });
+        exceptions.leaving.extend(leaving.await?);
+        let parked = read.rows(
+            "parked_events",
+            "position",
+            "position, stream, version, subject",
+            |row| {
+                let stream = StreamName::raw(row.text("stream")?);
+                let (position, version) = (row.unsigned("position")?, row.unsigned("version")?);
+                Ok((UserId(row.uuid("subject")?), position, stream, version))
+            },
+        );
+        for (subject, position, stream, version) in parked.await? {
+            if exceptions.is_leaving(subject) {
                 continue;
             }
-            exceptions.parked_positions.insert(row.unsigned("position")?);
-            let version = row.unsigned("version")?;
-            let first = exceptions
-                .parked
-                .entry(StreamName::raw(row.text("stream")?))
-                .or_insert(version);
+            exceptions.parked_positions.insert(position);
+            let first = exceptions.parked.entry(stream).or_insert(version);
             *first = version.min(*first);
         }
-        for row in read_models
-            .fetch_all("SELECT stream, version FROM discarded_events", &[])
-            .await?
-        {
-            let versions = exceptions
-                .discarded
-                .entry(StreamName::raw(row.text("stream")?))
-                .or_default();
-            versions.insert(row.unsigned("version")?);
+        let discarded = read.rows("discarded_events", "stream", "stream, version", |row| {
+            Ok((StreamName::raw(row.text("stream")?), row.unsigned("version")?))
+        });
+        for (stream, version) in discarded.await? {
+            exceptions.discarded.entry(stream).or_default().insert(version);
         }
-        for row in read_models
-            .fetch_all("SELECT subject, position FROM erased_subjects", &[])
-            .await?
-        {
-            exceptions
-                .erased
-                .insert(UserId(row.uuid("subject")?), row.unsigned("position")?);
-        }
+        let erased = read.rows("erased_subjects", "subject", "subject, position", |row| {
+            Ok((UserId(row.uuid("subject")?), row.unsigned("position")?))
+        });
+        exceptions.erased.extend(erased.await?);
         Ok(exceptions)
     }
 
@@ -78,21 +98,17 @@ impl Exceptions {
         stream: &StreamName,
     ) -> Result<Self, DatabaseError> {
         let name = [storable(stream.as_str()).into()];
-        let mut exceptions = Self {
-            parked_positions: BTreeSet::new(),
-            parked: HashMap::new(),
-            discarded: HashMap::new(),
-            erased: HashMap::new(),
-            leaving: HashSet::new(),
-        };
+        let mut exceptions = Self::default();
         let first = "SELECT version FROM parked_events WHERE stream = $1 ORDER BY version LIMIT 1";
         if let Some(row) = read_models.fetch_optional(first, &name).await? {
-            exceptions.parked.insert(stream.clone(), row.unsigned("version")?);
+            // As for the projector: the stream of a row that cannot be read is parked from its beginning.
+            let version = row.unsigned("version").unwrap_or_default();
+            exceptions.parked.insert(stream.clone(), version);
         }
         let discarded = "SELECT version FROM discarded_events WHERE stream = $1";
         for row in read_models.fetch_all(discarded, &name).await? {
             let versions = exceptions.discarded.entry(stream.clone()).or_default();
-            versions.insert(row.unsigned("version")?);
+            versions.extend(row.unsigned("version"));
         }
         Ok(exceptions)
     }

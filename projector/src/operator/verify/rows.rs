@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     VerifyError,
-    differences::Differences,
+    differences::{Differences, unreadable},
     exceptions::Exceptions,
     reading::{PAGE, each_of_stream, fold_in},
 };
@@ -17,6 +17,10 @@ use crate::models::{
     ListedModel, Model, ModelRows, Slot,
     table::{Column, Table},
 };
+
+/// Has a row if the person $1 was erased after the position $2.
+pub(super) const ERASED_AFTER: &str =
+    "SELECT position FROM erased_subjects WHERE subject = $1 AND position > $2";
 
 pub(super) struct RowVerifier<'a> {
     pub(super) store: &'a dyn EventStore,
@@ -71,10 +75,8 @@ impl RowVerifier<'_> {
         let found = match row_values(table, row) {
             Ok(found) => found,
             Err(error) => {
-                self.differences.add(format!(
-                    "{} has row {id}, which cannot be read: {error}",
-                    table.name
-                ));
+                self.differences
+                    .add(unreadable(table.name, &id.to_string(), &error));
                 return Ok(());
             }
         };
@@ -82,13 +84,15 @@ impl RowVerifier<'_> {
             return Ok(());
         }
         // The row has changed since the head was read: its stream shows what it should be.
-        let slot = match row.unsigned("position")? > self.head {
-            true => self.fold_stream::<M>(id, row.unsigned("version")?).await?,
-            false => slot,
+        let slot = match (row.unsigned("position"), row.unsigned("version")) {
+            (Ok(position), Ok(version)) if position > self.head => self.fold_stream::<M>(id, version).await?,
+            _ => slot,
         };
         match slot {
             None if self.exceptions.is_leaving(UserId(row.uuid(M::SUBJECT)?)) => {}
-            None if was_dropped(self.store, &M::stream(id), &self.erased).await? => self.left_by_drop += 1,
+            None if was_dropped(self.store, &M::stream(&id.into()), &self.erased).await? => {
+                self.left_by_drop += 1
+            }
             None => self
                 .differences
                 .add(format!("{} has row {id}, which should not be there", table.name)),
@@ -112,7 +116,7 @@ impl RowVerifier<'_> {
         version: u64,
     ) -> Result<Option<Slot<M>>, VerifyError> {
         let mut fold = self.exceptions.fold();
-        each_of_stream(self.store, &M::stream(id), |event| {
+        each_of_stream(self.store, &M::stream(&id.into()), |event| {
             if event.record.version <= version {
                 fold_in(&mut fold, event);
             }
@@ -137,13 +141,11 @@ impl RowVerifier<'_> {
     async fn is_erased_meanwhile(&self, subject: UserId) -> Result<bool, VerifyError> {
         Ok(match self.exceptions.erased_at(subject) {
             Some(position) => position > self.head,
-            None => {
-                let sql = "SELECT subject FROM erased_subjects WHERE subject = $1 AND position > $2";
-                self.read_models
-                    .fetch_optional(sql, &[subject.0.into(), self.head.into()])
-                    .await?
-                    .is_some()
-            }
+            None => self
+                .read_models
+                .fetch_optional(ERASED_AFTER, &[subject.0.into(), self.head.into()])
+                .await?
+                .is_some(),
         })
     }
 }

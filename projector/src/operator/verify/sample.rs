@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use database::{Database, Value};
+use database::{Database, Value, left_out};
 use event_store::{EventStore, LogRange};
 use events::{StreamName, UserId};
 use rand::{RngExt as _, seq::IteratorRandom as _};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     VerifyError,
-    differences::Differences,
+    differences::{Differences, unreadable},
     exceptions::Exceptions,
     reading::{PAGE, each_of_stream, fold_in},
     report::{Counted, Report},
@@ -114,9 +114,13 @@ impl Sample<'_> {
         let columns = table.column_list();
         let sql = format!("SELECT {columns} FROM {} WHERE id = $1", table.name);
         let row = self.read_models.fetch_optional(&sql, &[id.into()]).await?;
-        let version = match &row {
-            Some(row) => row.unsigned("version")?,
-            None => 0,
+        let read = row
+            .as_ref()
+            .map(|row| Ok((row_values(table, row)?, row.unsigned("version")?)));
+        let (found, version) = match read {
+            Some(Err(error)) => return Ok(Some(unreadable(table.name, &id.to_string(), &error))),
+            Some(Ok(read)) => read,
+            None => (Vec::new(), 0),
         };
         let mut history = self.fold::<M>(id, stream, version).await?;
         let is_erased = self.is_erased(&history).await?;
@@ -154,7 +158,7 @@ impl Sample<'_> {
                 table.name
             )));
         };
-        let columns = different_columns(table, &slot_values(&expected), &row_values(table, &row)?);
+        let columns = different_columns(table, &slot_values(&expected), &found);
         Ok((!columns.is_empty())
             .then(|| format!("{} differs in row {id}: {}", table.name, columns.join(", "))))
     }
@@ -208,13 +212,13 @@ impl Sample<'_> {
     }
 }
 
-/// What the log has of one row.
+/// One row according to the log.
 struct History<M> {
-    /// As it should be where everything is projected.
+    /// The row when everything is projected.
     due: Option<Slot<M>>,
-    /// As it was when the row was written.
+    /// The row at the version that the table has.
     expected: Option<Slot<M>>,
-    /// Whom the first event is about.
+    /// The person whom the first event is about.
     subject: Option<UserId>,
     was_dropped: bool,
 }
@@ -240,7 +244,7 @@ async fn from_rows<M: Model>(read_models: &Database) -> Result<Option<StreamName
     let table = M::TABLE.name;
     let id = async |sql: String, values: &[Value]| -> Result<Option<Uuid>, VerifyError> {
         let row = read_models.fetch_optional(&sql, values).await?;
-        Ok(row.map(|row| row.uuid("id")).transpose()?)
+        Ok(row.and_then(|row| left_out(table, "id", &row, row.uuid("id"))))
     };
     let first = id(format!("SELECT id FROM {table} ORDER BY id LIMIT 1"), &[]).await?;
     let last = id(format!("SELECT id FROM {table} ORDER BY id DESC LIMIT 1"), &[]).await?;
@@ -250,7 +254,7 @@ async fn from_rows<M: Model>(read_models: &Database) -> Result<Option<StreamName
     let place = rand::rng().random_range(first.as_u128()..=last.as_u128().max(first.as_u128()));
     let sql = format!("SELECT id FROM {table} WHERE id >= $1 ORDER BY id LIMIT 1");
     let found = id(sql, &[Uuid::from_u128(place).into()]).await?;
-    Ok(found.map(M::stream))
+    Ok(found.map(|id| M::stream(&id.into())))
 }
 
 async fn from_log(

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use events::{
-    Actor, Encoding, EventId, Metadata, Priority, RecordedEvent, StreamName, TaskCreated, TaskEvent, TaskId,
-    TaskRenamed, Timestamp, UserId,
+    AccountErased, AccountEvent, Actor, Encoding, EventId, Metadata, Priority, RecordedEvent, StreamName,
+    TaskCreated, TaskEvent, TaskId, TaskRenamed, Timestamp, UserId,
 };
 use uuid::Uuid;
 
@@ -126,4 +126,18 @@ fn a_discarded_event_is_passed_over() {
     }
     assert_eq!(title_and_version(&fold), ("Three", 3));
     assert_eq!(parked(&fold), [] as [u64; 0]);
+}
+
+#[test]
+fn an_erasure_deletes_also_when_the_person_is_known_as_erased() {
+    let mut fold = Fold::default();
+    fold.erased.insert(OWNER, 30);
+    let encoded = AccountEvent::from(AccountErased {}).encode();
+    let mut erased = event(3, encoded.kind, encoded.data).record;
+    erased.stream = StreamName::account(OWNER);
+    for event in [created(), Decoded::from(erased)] {
+        fold.take(&event, None, GapPolicy::Report).unwrap();
+    }
+    assert_eq!(fold.newly_erased, [OWNER]);
+    assert!(fold.rows.tasks.0.is_empty());
 }

@@ -7,13 +7,13 @@ use axum::{
 use http::header;
 
 use super::{FOR_A_MOMENT, TEXT, admit_anyone, newest};
-use crate::{app_state::App, error::ApiError};
+use crate::{app_state::AppState, error::ApiError};
 
 /// Answers with the note.
-pub(crate) async fn checkpoint(State(app): State<App>) -> Result<Response, ApiError> {
-    let _admitted = admit_anyone(&app).await?;
-    let tree = newest(&app).await?;
-    let signed = app
+pub(crate) async fn checkpoint(State(state): State<AppState>) -> Result<Response, ApiError> {
+    let _admitted = admit_anyone(&state).await?;
+    let tree = newest(&state).await?;
+    let signed = state
         .audit
         .tree
         .last_checkpoint(&tree)

@@ -10,11 +10,11 @@ use http::header;
 use http_api::{BadParameter, Parameters};
 
 use super::{FOR_A_MOMENT, admit_anyone, newest, number};
-use crate::{app_state::App, error::ApiError};
+use crate::{app_state::AppState, error::ApiError};
 
 /// Answers with the hashes of the proof. Without `to` it goes up to the last checkpoint.
 pub(crate) async fn consistency(
-    State(app): State<App>,
+    State(state): State<AppState>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
@@ -22,16 +22,16 @@ pub(crate) async fn consistency(
     let to = parameters.single("to", number)?;
     parameters.finish()?;
     let from = from.ok_or_else(|| BadParameter::new("from", "which size? It is needed"))?;
-    let _admitted = admit_anyone(&app).await?;
-    let tree = newest(&app).await?;
-    let signed = app.audit.tree.last_checkpoint(&tree).await?;
+    let _admitted = admit_anyone(&state).await?;
+    let tree = newest(&state).await?;
+    let signed = state.audit.tree.last_checkpoint(&tree).await?;
     let size = signed.map_or(0, |signed| signed.checkpoint.size);
     let to = to.unwrap_or(size);
     if to > size {
         let detail = format!("the last checkpoint has {size} events");
         return Err(BadParameter::new("to", detail).into());
     }
-    let hashes = app.audit.tree.consistency(&tree, from, to).await?;
+    let hashes = state.audit.tree.consistency(&tree, from, to).await?;
     let hashes = hashes.ok_or_else(|| BadParameter::new("from", format!("it is larger than {to}")))?;
     let proof = ConsistencyProof {
         from,

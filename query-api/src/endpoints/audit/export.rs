@@ -13,7 +13,7 @@ use http_api::Parameters;
 use log_transfer::ExportedEvent;
 
 use super::number;
-use crate::{admission::Cost, app_state::App, error::ApiError};
+use crate::{admission::Cost, app_state::AppState, error::ApiError};
 
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 const NOT_AT_ALL: HeaderValue = HeaderValue::from_static("no-store");
@@ -22,15 +22,16 @@ const PAGE: usize = 500;
 
 /// The state of an export.
 struct Export {
-    app: App,
+    state: AppState,
     caller: UserId,
     after: i64,
     to: i64,
 }
 
-/// Answers with the events from position `from` up to `to`, both included; without `to` up to the present end of the log.
+/// Answers with the events from position `from` up to `to`, both included; without `to` up to the present end of the
+/// log.
 pub(crate) async fn export(
-    State(app): State<App>,
+    State(state): State<AppState>,
     AuditReader(caller): AuditReader,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
@@ -39,11 +40,11 @@ pub(crate) async fn export(
     let from = parameters.single("from", number)?.unwrap_or(0).max(1);
     let to = parameters.single("to", number)?;
     parameters.finish()?;
-    let head = app.audit.store.head().await?;
+    let head = state.audit.store.head().await?;
     let signed = |position: u64| i64::try_from(position).unwrap_or(i64::MAX);
     let export = Export {
         caller: caller.user_id(),
-        app,
+        state,
         after: signed(from - 1),
         to: signed(to.map_or(head, |to| to.min(head))),
     };
@@ -66,8 +67,8 @@ async fn page(mut export: Export) -> Result<(Bytes, Option<Export>), ApiError> {
         return Ok((Bytes::new(), None));
     }
     let page = {
-        let _admitted = export.app.admission.admit(export.caller, Cost::High).await?;
-        export.app.audit.store.stored_page(export.after, PAGE).await?
+        let _admitted = export.state.admission.admit(export.caller, Cost::High).await?;
+        export.state.audit.store.stored_page(export.after, PAGE).await?
     };
     let mut lines = Vec::new();
     for event in page.events.iter().filter(|event| event.position <= export.to) {

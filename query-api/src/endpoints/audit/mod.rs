@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     admission::{Admitted, Cost},
-    app_state::App,
+    app_state::AppState,
     error::ApiError,
 };
 
@@ -26,13 +26,13 @@ const FOR_A_MOMENT: HeaderValue = HeaderValue::from_static("public, max-age=1");
 const ANYONE: UserId = UserId(Uuid::nil());
 
 /// Admits an anonymous caller; all of them share one person's part of the connections.
-async fn admit_anyone(app: &App) -> Result<Admitted, ApiError> {
-    Ok(app.admission.admit(ANYONE, Cost::Ordinary).await?)
+async fn admit_anyone(state: &AppState) -> Result<Admitted, ApiError> {
+    Ok(state.admission.admit(ANYONE, Cost::Ordinary).await?)
 }
 
 /// The newest tree.
-async fn newest(app: &App) -> Result<Tree, ApiError> {
-    app.audit.tree.newest().await?.ok_or(ApiError::NotInTheTree)
+async fn newest(state: &AppState) -> Result<Tree, ApiError> {
+    state.audit.tree.newest().await?.ok_or(ApiError::NotInTheTree)
 }
 
 /// Parses a number of a query string.

@@ -14,14 +14,17 @@ use http_api::{BadParameter, Parameters};
 use tokio::time::{Instant, sleep};
 
 use super::{ANYONE, FOR_A_MOMENT, TEXT, admit_anyone, newest, number};
-use crate::{app_state::App, error::ApiError};
+use crate::{app_state::AppState, error::ApiError};
 
 /// How long it waits until a checkpoint covers an event.
 const TIMEOUT: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Answers with the proof, in the tree of the last checkpoint.
-pub(crate) async fn proof(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+pub(crate) async fn proof(
+    State(state): State<AppState>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
     let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let position = parameters.single("position", number)?;
     let id = parameters.single("id", |text| {
@@ -34,12 +37,12 @@ pub(crate) async fn proof(State(app): State<App>, RawQuery(query): RawQuery) -> 
         tree,
         index,
         checkpoint,
-    } = covered(&app, position).await?;
-    let _admitted = admit_anyone(&app).await?;
-    let proof = app.audit.tree.inclusion(&tree, index, &checkpoint).await?;
+    } = covered(&state, position).await?;
+    let _admitted = admit_anyone(&state).await?;
+    let proof = state.audit.tree.inclusion(&tree, index, &checkpoint).await?;
     let mut proof = proof.ok_or(ApiError::NotInTheTree)?;
     if let Some(id) = id {
-        proof.extra = Some(event(&app, position, id).await?.canonical());
+        proof.extra = Some(event(&state, position, id).await?.canonical());
     }
     let headers = [
         (header::CONTENT_TYPE, TEXT),
@@ -49,9 +52,9 @@ pub(crate) async fn proof(State(app): State<App>, RawQuery(query): RawQuery) -> 
 }
 
 /// The entry of the event at `position`, if it has this id.
-async fn event(app: &App, position: u64, id: EventId) -> Result<EventDigest, ApiError> {
+async fn event(state: &AppState, position: u64, id: EventId) -> Result<EventDigest, ApiError> {
     let after = i64::try_from(position.saturating_sub(1)).unwrap_or(i64::MAX);
-    let page = app.audit.store.stored_page(after, 1).await?;
+    let page = state.audit.store.stored_page(after, 1).await?;
     let found = page.events.first().map(StoredEvent::digest);
     let is_asked_for =
         |event: &EventDigest| u64::try_from(event.position) == Ok(position) && event.id.parse() == Ok(id);
@@ -66,25 +69,25 @@ struct Covered {
 }
 
 /// The event at `position` once a checkpoint covers it; waits for an event that was just appended.
-async fn covered(app: &App, position: u64) -> Result<Covered, ApiError> {
-    let _place = app.admission.await_projection(ANYONE)?;
+async fn covered(state: &AppState, position: u64) -> Result<Covered, ApiError> {
+    let _place = state.admission.await_projection(ANYONE)?;
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        if let Some(covered) = look(app, position).await? {
+        if let Some(covered) = look(state, position).await? {
             return Ok(covered);
         }
         if Instant::now() >= deadline {
             return Err(ApiError::NotInTheTree);
         }
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
 /// The event at `position`, or nothing as long as the checkpoint that covers it is to come.
-async fn look(app: &App, position: u64) -> Result<Option<Covered>, ApiError> {
-    let _admitted = admit_anyone(app).await?;
-    let audit = &app.audit;
-    let tree = newest(app).await?;
+async fn look(state: &AppState, position: u64) -> Result<Option<Covered>, ApiError> {
+    let _admitted = admit_anyone(state).await?;
+    let audit = &state.audit;
+    let tree = newest(state).await?;
     if position > tree.last.position {
         return match position <= audit.store.head().await? {
             true => Ok(None),

@@ -16,17 +16,17 @@ use http_api::{AtLeast, Parameters};
 use super::{consistency::reached, tagged::tagged};
 use crate::{
     admission::Cost,
-    app_state::App,
+    app_state::AppState,
     error::ApiError,
     tasks::{self, Listing},
 };
 
 /// The longest `Link` header, in bytes. Many clients and proxies accept 8 KiB of headers in total.
-const LONGEST_LINK: usize = 4_096;
+const MAX_LINK: usize = 4_096;
 
 /// Answers with a page, and where the next one is.
 pub(crate) async fn list_tasks(
-    State(app): State<App>,
+    State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -34,20 +34,20 @@ pub(crate) async fn list_tasks(
     let parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let listing = request::parse(parameters.clone())?;
     let owner = caller.user_id();
-    let shown = reached(&app, owner, &AtLeast::of(&headers)?).await?;
-    Ok(shown.mark(show(&app, owner, &parameters, &listing, &headers).await))
+    let shown = reached(&state, owner, &AtLeast::of(&headers)?).await?;
+    Ok(shown.mark(show(&state, owner, &parameters, &listing, &headers).await))
 }
 
 async fn show(
-    app: &App,
+    state: &AppState,
     owner: UserId,
     parameters: &Parameters,
     listing: &Listing,
     conditions: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let now = app.clock.now();
-    let admitted = app.admission.admit(owner, cost(listing)).await?;
-    let page = tasks::list(&app.read_models, &app.cursor_key, owner, listing, now).await?;
+    let now = state.clock.now();
+    let admitted = state.admission.admit(owner, cost(listing)).await?;
+    let page = tasks::list(&state.read_models, &state.cursor_key, owner, listing, now).await?;
     drop(admitted);
 
     let mut answer = HeaderMap::new();
@@ -59,7 +59,7 @@ async fn show(
         answer.insert(header::LINK, next);
     }
     let body = TaskPage {
-        items: page.rows.iter().filter_map(|row| view(app, row)).collect(),
+        items: page.rows.iter().filter_map(|row| view(state, row)).collect(),
         next_cursor: page.next_cursor,
         total: page.total,
     };
@@ -77,10 +77,10 @@ fn cost(listing: &Listing) -> Cost {
 }
 
 /// The task of a row; `None` when a newer release or damage made it unreadable. Then the others are shown.
-pub(super) fn view<'r>(app: &App, row: &'r Row) -> Option<BorrowedTask<'r>> {
+pub(super) fn view<'r>(state: &AppState, row: &'r Row) -> Option<BorrowedTask<'r>> {
     tasks::task_of(row)
         .inspect_err(|error| {
-            app.unreadable_rows.0.inc();
+            state.unreadable_rows.0.inc();
             let id = row.uuid("id").map(|id| id.to_string()).unwrap_or_default();
             tracing::warn!(task.id = id, %error, "the row of a task cannot be read and is left out");
         })
@@ -95,7 +95,7 @@ fn next_link(parameters: &Parameters, cursor: &str) -> Option<HeaderValue> {
         query.push('&');
     }
     let link = format!("</tasks?{query}cursor={cursor}>; rel=\"next\"");
-    if link.len() > LONGEST_LINK {
+    if link.len() > MAX_LINK {
         return None;
     }
     HeaderValue::try_from(link).ok()

@@ -8,15 +8,13 @@ use auth_client::{Identity, VerifyError};
 use database::{DatabaseError, Row};
 use events::TaskId;
 use futures::{Stream, stream};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     admission::Cost,
-    app_state::App,
-    stream_limits::Place,
+    app_state::AppState,
+    stream_limits::OpenStream,
+    stream_wakeups::Wakeup,
     tasks::{self, ChangeToken, Follower},
 };
 
@@ -25,48 +23,81 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often it is checked that the session is still live, so that a stream ends within a second of it. Usually the
 /// answer is cached.
 const CHECK: Duration = Duration::from_millis(500);
+/// How long it waits with the next check when auth did not answer, so that many streams do not keep it from recovering.
+const CHECK_WITHOUT_ANSWER: Duration = Duration::from_secs(5);
+/// How long the table is not read after a read that found nothing. A large commit wakes the streams of everybody in
+/// its partition.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// When the table is read again.
+struct NextLook {
+    is_wanted: bool,
+    earliest: Instant,
+}
+
+impl NextLook {
+    const fn at(earliest: Instant) -> Self {
+        Self {
+            is_wanted: true,
+            earliest,
+        }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.is_wanted && now >= self.earliest
+    }
+
+    /// When to wake up for it; not after `at`.
+    fn or(&self, at: Instant) -> Instant {
+        if self.is_wanted { self.earliest.min(at) } else { at }
+    }
+
+    fn found_nothing(&mut self, now: Instant) {
+        self.is_wanted = false;
+        self.earliest = now + PAUSE;
+    }
+}
 
 pub(super) struct EventStream {
-    app: App,
+    state: AppState,
     identity: Arc<Identity>,
     token: String,
     follower: Follower,
-    /// The position up to which everything about the caller is projected.
-    projected: watch::Receiver<u64>,
+    wakeup: Wakeup,
     /// The text to send before the first event.
     greeting: Option<String>,
-    look: bool,
+    look: NextLook,
     /// Whether the last read failed.
     missed: bool,
-    checked_at: Instant,
+    check_at: Instant,
     heartbeat_at: Instant,
-    _place: Place,
+    _open: OpenStream,
 }
 
 impl EventStream {
     pub(super) fn new(
-        app: App,
+        state: AppState,
         identity: Arc<Identity>,
         token: String,
         since: ChangeToken,
-        place: Place,
+        open: OpenStream,
     ) -> Self {
         let owner = identity.user_id;
         // An id without data: a client that loses the connection before the first event continues from here.
-        let id = since.write(&app.cursor_key, owner);
+        let id = since.write(&state.cursor_key, owner);
         let now = Instant::now();
         Self {
-            projected: app.projection.watch(owner),
+            wakeup: state.stream_wakeups.of(owner),
             greeting: Some(format!("retry: 1000\nid: {id}\n\n")),
             follower: Follower::new(owner, since),
-            app,
+            state,
             identity,
             token,
-            look: true,
+            look: NextLook::at(now),
             missed: false,
-            checked_at: now,
+            check_at: now + CHECK,
             heartbeat_at: now + HEARTBEAT,
-            _place: place,
+            _open: open,
         }
     }
 
@@ -86,9 +117,9 @@ impl EventStream {
             if self.is_over().await {
                 return None;
             }
-            if self.look {
+            if self.look.is_due(Instant::now()) {
                 // Before the read, so that later changes cause another read.
-                self.projected.borrow_and_update();
+                self.wakeup.forget();
                 let page = self.page().await;
                 self.missed = page.is_none();
                 if let Some(page) = page
@@ -96,48 +127,49 @@ impl EventStream {
                 {
                     return Some(page);
                 }
-                self.look = false;
+                self.look.found_nothing(Instant::now());
             }
             if Instant::now() >= self.heartbeat_at {
                 self.heartbeat_at = Instant::now() + HEARTBEAT;
-                self.look = true;
+                self.look.is_wanted = true;
                 return Some(": heartbeat\n\n".to_owned());
             }
+            let wake_at = self.look.or(self.heartbeat_at.min(self.check_at));
             tokio::select! {
-                changed = self.projected.changed() => {
-                    changed.ok()?;
-                    self.look = true;
-                }
-                () = sleep_until(self.heartbeat_at.min(self.checked_at + CHECK)) => self.look |= self.missed,
+                () = self.wakeup.next(), if !self.look.is_wanted => self.look.is_wanted = true,
+                () = sleep_until(wake_at) => self.look.is_wanted |= self.missed,
             }
         }
     }
 
     /// Whether the stream must end.
     async fn is_over(&mut self) -> bool {
-        if self.app.clock.now() >= self.identity.expires_at
+        if self.state.clock.now() >= self.identity.expires_at
             // The read models come from another log, whose positions mean nothing to the client.
-            || self.app.projection.complaint().is_some()
+            || self.state.projection.complaint().is_some()
         {
             return true;
         }
-        if self.checked_at.elapsed() < CHECK {
+        if Instant::now() < self.check_at {
             return false;
         }
-        self.checked_at = Instant::now();
-        match self.app.verifier.verify(&self.token).await {
+        self.check_at = Instant::now() + CHECK;
+        match self.state.verifier.verify(&self.token).await {
             Ok(identity) => !identity.has_role(events::Role::User),
             Err(VerifyError::Rejected(_)) => true,
             // It is unknown: then it ends with the token.
-            Err(VerifyError::Unavailable(_)) => false,
+            Err(VerifyError::Unavailable(_) | VerifyError::Failed) => {
+                self.check_at = Instant::now() + runtime::jittered(CHECK_WITHOUT_ANSWER);
+                false
+            }
         }
     }
 
     /// The events that can be read now.
     async fn page(&mut self) -> Option<String> {
         let owner = self.identity.user_id;
-        let _admitted = self.app.admission.admit(owner, Cost::Ordinary).await.ok()?;
-        let rows = match self.follower.next_page(&self.app.read_models).await {
+        let _admitted = self.state.admission.admit(owner, Cost::Stream).await.ok()?;
+        let rows = match self.follower.next_page(&self.state.read_models).await {
             Ok(rows) => rows,
             Err(error) => {
                 tracing::warn!(%error, "a stream of events cannot read on");
@@ -148,7 +180,7 @@ impl EventStream {
         for row in &rows {
             // Unreadable rows, from a newer release or damage, are left out.
             if let Err(error) = self.write(&mut page, row) {
-                self.app.unreadable_rows.leave_out("task_history", &error);
+                self.state.unreadable_rows.leave_out("task_history", &error);
             }
         }
         if page.is_empty() && !rows.is_empty() {
@@ -159,7 +191,7 @@ impl EventStream {
 
     fn write(&self, page: &mut String, row: &Row) -> Result<(), DatabaseError> {
         let since = self.follower.seen(row)?;
-        let id = since.write(&self.app.cursor_key, self.identity.user_id);
+        let id = since.write(&self.state.cursor_key, self.identity.user_id);
         let event = TaskEvent {
             task: TaskId(row.uuid("task")?),
             item: tasks::history_item_of(row)?,
@@ -170,5 +202,28 @@ impl EventStream {
         // Writing to a string cannot fail.
         let _ = write!(page, "id: {id}\nevent: {kind}\ndata: {data}\n\n");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_partition_makes_an_idle_stream_read_four_times_a_second() {
+        let start = Instant::now();
+        let mut look = NextLook::at(start);
+        let mut reads = 0;
+        // A commit of somebody else every 5 ms, for ten seconds.
+        for commit in 0..2_000 {
+            let now = start + Duration::from_millis(5) * commit;
+            look.is_wanted = true;
+            assert!(look.or(now + HEARTBEAT) <= now + PAUSE, "it wakes up in time");
+            if look.is_due(now) {
+                reads += 1;
+                look.found_nothing(now);
+            }
+        }
+        assert_eq!(reads, 40);
     }
 }

@@ -8,6 +8,8 @@ super::on_both! {
     a_stream_ends_with_its_token;
     one_person_has_a_few_streams_at_once;
     a_place_in_another_log_is_refused;
+    a_place_before_the_first_event_is_refused_by_another_log;
+    the_past_is_not_told_as_if_it_happened_now;
 }
 
 mod test {
@@ -20,10 +22,7 @@ mod test {
     use serde_json::Value;
     use tokio::time::timeout;
 
-    use crate::{
-        endpoints::tests::own_writes::project,
-        testing::{EXPIRES_AT, TestRole, audit, insert_history, task, user},
-    };
+    use crate::testing::{EXPIRES_AT, TestRole, audit, insert_history, project, task, user};
 
     const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -215,5 +214,47 @@ mod test {
         role.get(me, "/tasks/events?since=1")
             .await
             .assert_problem(400, "bad-parameter");
+    }
+
+    /// The audit trail does not have the event at the checkpoint: it is of another partition, which is not projected
+    /// yet.
+    pub(super) async fn a_place_before_the_first_event_is_refused_by_another_log(database: Database) {
+        for the_checkpoint_has_it in [true, false] {
+            let me = user();
+            project(&database, me, 40, true).await;
+            let stranger = runtime::new_id();
+            if the_checkpoint_has_it {
+                database
+                    .execute("UPDATE checkpoints SET event_id = $1", &[stranger.into()])
+                    .await
+                    .unwrap();
+            } else {
+                database
+                    .execute("UPDATE checkpoints SET event_id = NULL", &[])
+                    .await
+                    .unwrap();
+                insert_history(&database, &[task(me, "Mine")], 39).await;
+                let sql = "UPDATE task_history SET event_id = $1 WHERE position = 39";
+                database.execute(sql, &[stranger.into()]).await.unwrap();
+            }
+            let role = TestRole::start(&database).await;
+            // The log that it meets has other events at these positions.
+            let greeting = Stream::open(&role, me, None).await.greeting().await;
+            role.get_with(me, "/tasks/events", &[("last-event-id", &greeting)])
+                .await
+                .assert_problem(400, "bad-cursor");
+        }
+    }
+
+    pub(super) async fn the_past_is_not_told_as_if_it_happened_now(database: Database) {
+        let me = user();
+        project(&database, me, 10, true).await;
+        let role = TestRole::start(&database).await;
+        role.log().ends_at(1_000);
+        role.get(me, "/tasks/events")
+            .await
+            .assert_problem(503, "projection-behind");
+        project(&database, me, 1_000, true).await;
+        Stream::open(&role, me, None).await.greeting().await;
     }
 }

@@ -7,6 +7,7 @@ mod events;
 mod filters;
 mod history;
 mod list_etag;
+mod long_texts;
 mod one_task;
 mod own_writes;
 mod pages;

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use database::Database;
-use events::{ConsistencyToken, EventId, LogPoint, PartitionCount, UserId};
+use events::{ConsistencyToken, EventId, LogPoint, UserId};
 use futures::future::join_all;
 use test_support::eventually;
 use uuid::Uuid;
 
-use crate::testing::{Answer, TestLog, TestRole, insert, task, user};
+use crate::testing::{Answer, PARTITIONS, TestLog, TestRole, insert, project, task, user};
 
 super::on_both! {
     a_state_that_is_there_is_shown_at_once;
@@ -20,28 +20,9 @@ super::on_both! {
     a_lost_signal_costs_a_moment_and_nothing_else;
     malformed_tokens_are_refused_and_malformed_preferences_ignored;
     checkpoints_may_begin_anew;
+    read_models_that_are_filled_for_the_first_time_are_not_shown;
     a_state_that_the_log_has_lost_is_passed_over_for_whoever_does_not_insist;
     checkpoints_of_another_log_are_no_measure;
-}
-
-const PARTITIONS: PartitionCount = PartitionCount::new(4).unwrap();
-
-/// Moves the checkpoint of `subject` as the projector does.
-pub(super) async fn project(database: &Database, subject: UserId, position: u64, signal: bool) {
-    let mut transaction = database.begin().await.unwrap();
-    let partition = PARTITIONS.of(subject);
-    let sql = "INSERT INTO checkpoints (partitions, partition, position) VALUES ($1, $2, $3) \
-               ON CONFLICT (partitions, partition) DO UPDATE SET position = excluded.position";
-    transaction
-        .execute(sql, &[PARTITIONS.get().into(), partition.into(), position.into()])
-        .await
-        .unwrap();
-    if signal {
-        let key = format!("{} {partition}", PARTITIONS.get());
-        let payload = format!("{key} {position}");
-        transaction.signal(read_models::CHECKPOINT_CHANNEL, key, payload);
-    }
-    transaction.commit().await.unwrap();
 }
 
 fn token(subject: UserId, position: u64) -> String {
@@ -254,10 +235,37 @@ mod test {
         list(&role, me, 100, "wait=0")
             .await
             .assert_problem(503, "projection-behind");
+        eventually(
+            "the empty read models are compared with the empty log",
+            async || role.get(me, "/tasks").await.header("consistency-token") == Some(token(me, 0).as_str()),
+        )
+        .await;
+    }
+
+    pub(super) async fn read_models_that_are_filled_for_the_first_time_are_not_shown(database: Database) {
+        let me = user();
+        project(&database, me, 7, true).await;
+        let role = TestRole::start(&database).await;
+        role.log().ends_at(10);
         assert_eq!(
-            role.get(me, "/tasks").await.header("consistency-token"),
-            Some(token(me, 0).as_str())
+            role.get(me, "/tasks").await.status.as_u16(),
+            200,
+            "it is only late"
         );
+        database.execute("DELETE FROM checkpoints", &[]).await.unwrap();
+        project(&database, me, 0, true).await;
+        let paths = ["/tasks", "/tasks/summary", "/tasks/changes"];
+        let refused = async |path| role.get(me, path).await.status.as_u16() == 503;
+        eventually("the role sees it", async || refused(paths[0]).await).await;
+        project(&database, me, 5, true).await;
+        for path in paths {
+            let answer = role.get(me, path).await;
+            answer.assert_problem(503, "projection-behind");
+            assert_eq!(answer.header("retry-after"), Some("5"));
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+        }
+        project(&database, me, 10, true).await;
+        eventually("all is projected", async || !refused(paths[0]).await).await;
     }
 
     pub(super) async fn a_state_that_the_log_has_lost_is_passed_over_for_whoever_does_not_insist(

@@ -11,13 +11,13 @@ mod test {
     use serde_json::Value;
 
     use crate::{
-        tasks::MOST_LOOKED_AT,
+        tasks::MAX_LOOKED_AT,
         testing::{TestRole, insert, task, user},
     };
 
     pub(super) async fn a_filter_that_hardly_any_task_passes_is_answered_piece_by_piece(database: Database) {
         let me = user();
-        let count = i64::try_from(MOST_LOOKED_AT).unwrap() + 200;
+        let count = i64::try_from(MAX_LOOKED_AT).unwrap() + 200;
         let mut tasks: Vec<_> = (0..count).map(|n| task(me, &format!("Task {n}"))).collect();
         for (task, n) in tasks.iter_mut().zip(0..) {
             task.created_at = Timestamp::from_micros(n);

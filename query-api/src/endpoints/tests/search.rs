@@ -17,7 +17,7 @@ mod test {
     use serde_json::Value;
 
     use crate::{
-        tasks::{Filter, MOST_CANDIDATES, Statement},
+        tasks::{Filter, MAX_CANDIDATES, Statement},
         testing::{TestRole, insert, task, user},
     };
 
@@ -134,13 +134,13 @@ mod test {
                 }
             }
             assert_eq!(found, expected.map(|id| id.0.to_string()), "{sort}");
-            assert_eq!(pages, tasks.len() / MOST_CANDIDATES + 1, "{sort}");
+            assert_eq!(pages, tasks.len() / MAX_CANDIDATES + 1, "{sort}");
         }
     }
 
     pub(super) async fn a_frequent_word_fills_pages_in_every_order(database: Database) {
         let me = user();
-        let tasks: Vec<_> = (0..i64::try_from(MOST_CANDIDATES).unwrap() + 200)
+        let tasks: Vec<_> = (0..i64::try_from(MAX_CANDIDATES).unwrap() + 200)
             .map(|n| Task {
                 created_at: Timestamp::from_micros(n),
                 updated_at: Timestamp::from_micros(n * 7919 % 1_000),

@@ -2,6 +2,7 @@
 
 super::on_both! {
     tasks_are_counted_by_kind;
+    conditions_hold_also_where_there_is_no_entity_tag;
 }
 
 mod test {
@@ -9,7 +10,7 @@ mod test {
     use events::{Due, Priority, Status, Task, Timestamp};
     use serde_json::json;
 
-    use crate::testing::{TestRole, insert, task, user};
+    use crate::testing::{TestRole, insert, insert_history, task, user};
 
     pub(super) async fn tasks_are_counted_by_kind(database: Database) {
         let (me, other) = (user(), user());
@@ -83,5 +84,33 @@ mod test {
         role.get(me, "/tasks/summary?status=open")
             .await
             .assert_problem(400, "bad-parameter");
+    }
+
+    pub(super) async fn conditions_hold_also_where_there_is_no_entity_tag(database: Database) {
+        let me = user();
+        let role = TestRole::start(&database).await;
+        let mine = task(me, "mine");
+        insert(&database, std::slice::from_ref(&mine)).await;
+        insert_history(&database, std::slice::from_ref(&mine), 1).await;
+        let history = format!("/tasks/{}/history", mine.id);
+        for path in ["/tasks/summary", "/tasks/changes", &history] {
+            let get = async |name, value| role.get_with(me, path, &[(name, value)]).await;
+            for (name, value, status) in [
+                ("if-match", "*", 200),
+                ("if-match", "\"x\"", 412),
+                ("if-none-match", "\"x\"", 200),
+                ("if-none-match", "*", 304),
+                ("if-match", "x", 400),
+            ] {
+                let answer = get(name, value).await;
+                assert_eq!(answer.status.as_u16(), status, "{path} {name}: {value}");
+            }
+            get("if-match", "\"x\"")
+                .await
+                .assert_problem(412, "version-mismatch");
+            let known = get("if-none-match", "*").await;
+            assert!(known.bytes.is_empty() && known.header("content-type").is_none());
+            assert!(known.header("consistency-token").is_some());
+        }
     }
 }

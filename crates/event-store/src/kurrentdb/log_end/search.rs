@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use kurrentdb_protocol::event_store::client::streams::read_resp::read_event::RecordedEvent as WireEvent;
 use tokio::time::timeout;
 
-use super::place::{Mark, Place};
+use super::record_position::{Mark, RecordPosition};
 use crate::kurrentdb::{
     connection::Connection,
     failure::Failure,
-    read::{Read, Reading},
+    read_call::{Read, Reading},
     record,
     writer::{Expected, Writer},
 };
@@ -31,7 +31,7 @@ impl OurEvents {
     }
 
     /// Our last event before `end`, searched backwards.
-    pub(super) async fn search(self, end: Place) -> Result<Option<Place>, Failure> {
+    pub(super) async fn search(self, end: RecordPosition) -> Result<Option<RecordPosition>, Failure> {
         let searching = async {
             // The record at the end itself is not before it.
             if let Some(event) = self.at(end.position).await?
@@ -44,7 +44,7 @@ impl OurEvents {
                 .await?;
             while let Some(event) = back.next_event().await? {
                 if self.is_ours(&event) {
-                    return Ok(Some(Place::of(&event)));
+                    return Ok(Some(RecordPosition::of(&event)));
                 }
                 if let Some(mark) = self.mark(&event)
                     && let Some(found) = self.since(&mark, event.commit_position).await?
@@ -60,7 +60,7 @@ impl OurEvents {
     }
 
     /// Our last event before the mark at `position`; `None` if the mark is wrong.
-    async fn since(&self, mark: &Mark, position: u64) -> Result<Option<Option<Place>>, Failure> {
+    async fn since(&self, mark: &Mark, position: u64) -> Result<Option<Option<RecordPosition>>, Failure> {
         let mut last = mark.last;
         let mut reading = self.reading(Read::log(mark.examined, usize::MAX)).await?;
         while let Some(event) = reading.next_event().await? {
@@ -68,7 +68,7 @@ impl OurEvents {
                 break;
             }
             if self.is_ours(&event) {
-                last = Some(Place::of(&event));
+                last = Some(RecordPosition::of(&event));
             }
         }
         Ok(self.has_last(last).await?.then_some(last))
@@ -88,7 +88,7 @@ impl OurEvents {
     }
 
     /// The last record of the server.
-    pub(super) async fn server_end(&self) -> Result<Option<Place>, Failure> {
+    pub(super) async fn server_end(&self) -> Result<Option<RecordPosition>, Failure> {
         let deadline = self.connection.settings.deadline;
         let event = self.connection.run(deadline, move |node| async move {
             Read::log_backwards(None, 1)
@@ -97,7 +97,7 @@ impl OurEvents {
                 .next_event()
                 .await
         });
-        Ok(event.await?.map(|event| Place::of(&event)))
+        Ok(event.await?.map(|event| RecordPosition::of(&event)))
     }
 
     /// The record that begins at `position`.
@@ -117,14 +117,14 @@ impl OurEvents {
         }
     }
 
-    pub(super) async fn has(&self, place: Place) -> Result<bool, Failure> {
+    pub(super) async fn has(&self, place: RecordPosition) -> Result<bool, Failure> {
         Ok(self
             .at(place.position)
             .await?
-            .is_some_and(|event| Place::of(&event) == place))
+            .is_some_and(|event| RecordPosition::of(&event) == place))
     }
 
-    pub(super) async fn has_last(&self, last: Option<Place>) -> Result<bool, Failure> {
+    pub(super) async fn has_last(&self, last: Option<RecordPosition>) -> Result<bool, Failure> {
         match last {
             Some(last) => self.has(last).await,
             None => Ok(true),
@@ -148,7 +148,12 @@ impl OurEvents {
 }
 
 /// Writes a mark. A failure does no harm.
-pub(super) async fn leave_mark(writer: Arc<Writer>, stream: String, examined: Place, last: Option<Place>) {
+pub(super) async fn leave_mark(
+    writer: Arc<Writer>,
+    stream: String,
+    examined: RecordPosition,
+    last: Option<RecordPosition>,
+) {
     let mark = Mark {
         examined: examined.position,
         last,

@@ -1,6 +1,7 @@
 //! Which parameters of a list are understood.
 
 use events::{Priority, Status, Timestamp};
+use http_api::Problem;
 
 use super::*;
 use crate::tasks::{Sort, SortBy};
@@ -90,6 +91,13 @@ fn words_that_are_said_twice_or_are_parts_of_others_are_dropped() {
     );
     // A repeated word counts once.
     assert!(parsed(&format!("q={}", "a+b+".repeat(60))).is_ok());
+}
+
+#[test]
+fn an_offset_whose_plus_became_a_space_is_explained() {
+    let query = "due_after=2026-12-01T09:00:00+02:00";
+    let error = parse(Parameters::parse(query).unwrap()).unwrap_err();
+    assert!(Problem::from(error).document().detail.unwrap().contains("%2B"));
 }
 
 #[test]

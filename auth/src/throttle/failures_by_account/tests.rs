@@ -1,0 +1,110 @@
+//! Tests of the counters of accounts in the database.
+
+use database::Schema;
+use http_api::RequestContext;
+use test_support::TestDatabase;
+
+use super::*;
+use crate::keys::Pepper;
+
+async fn sqlite(directory: &tempfile::TempDir) -> Database {
+    let url = Database::file_url(&directory.path().join("operations.db"));
+    Database::open(&url, Schema::Operations, 1).await.unwrap()
+}
+
+/// Keys that begin with `aa` and a hyphen go with it, and no others.
+async fn a_key_is_erased_with_those_below_it(operations: &Database) {
+    let keys = ["a9-bb", "aa", "aa-00", "aa-ff", "aa0", "aab-00", "ab"];
+    for key in keys {
+        for sql in [
+            "INSERT INTO authentication_failures VALUES ($1, 1, 0, 0)",
+            "INSERT INTO familiar_addresses (account, address, used_at) VALUES ($1, 'address', 0)",
+        ] {
+            operations.execute(sql, &[key.into()]).await.unwrap();
+        }
+    }
+    erase(operations, "aa").await.unwrap();
+    for sql in [
+        "SELECT key FROM authentication_failures ORDER BY key",
+        "SELECT account AS key FROM familiar_addresses ORDER BY account",
+    ] {
+        let rows = operations.fetch_all(sql, &[]).await.unwrap();
+        let left: Vec<_> = rows.iter().map(|row| row.text("key").unwrap()).collect();
+        assert_eq!(left, ["a9-bb", "aa0", "aab-00", "ab"]);
+    }
+}
+
+#[tokio::test]
+async fn keys_are_erased_by_a_range_of_the_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let operations = sqlite(&directory).await;
+    a_key_is_erased_with_those_below_it(&operations).await;
+    for sql in [DELETE_FAILURES, DELETE_ADDRESSES] {
+        let explain = format!("EXPLAIN QUERY PLAN {sql}");
+        let rows = operations.fetch_all(&explain, &["aa".into()]).await.unwrap();
+        let plan: Vec<_> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
+        assert!(plan.len() == 1 && plan[0].starts_with("SEARCH"), "{plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn keys_are_erased_by_a_range_of_the_index_in_postgres() {
+    let server = TestDatabase::create().await;
+    let operations = Database::open(server.url().as_str(), Schema::Operations, 1)
+        .await
+        .unwrap();
+    a_key_is_erased_with_those_below_it(&operations).await;
+    let mut tx = operations.begin().await.unwrap();
+    // The tables are small, and statements are planned without knowing their parameters.
+    for setting in ["enable_seqscan = off", "plan_cache_mode = force_generic_plan"] {
+        tx.execute(&format!("SET LOCAL {setting}"), &[]).await.unwrap();
+    }
+    for (name, sql) in [("failures", DELETE_FAILURES), ("addresses", DELETE_ADDRESSES)] {
+        let prepare = format!("PREPARE {name} (TEXT) AS {sql}");
+        tx.execute(&prepare, &[]).await.unwrap();
+        let explain = format!("EXPLAIN EXECUTE {name} ('aa')");
+        let rows = tx.fetch_all(&explain, &[]).await.unwrap();
+        let plan: Vec<_> = rows.iter().map(|row| row.text("QUERY PLAN").unwrap()).collect();
+        let plan = plan.join("\n");
+        assert!(
+            plan.contains("Index Cond") && !plan.contains("Seq Scan"),
+            "{plan}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_success_without_failures_before_it_asks_and_writes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let operations = sqlite(&directory).await;
+    for table in ["authentication_failures", "familiar_addresses"] {
+        let drop = format!("DROP TABLE {table}");
+        operations.execute(&drop, &[]).await.unwrap();
+    }
+    let pepper = Pepper::parse(&"ab".repeat(32)).unwrap();
+    let context = RequestContext {
+        request_id: "request".into(),
+        traceparent: None,
+        client_ip: Some("192.0.2.1".into()),
+        user_agent: None,
+    };
+    let attempt = Attempt::new(&pepper, "login", "ada", &context);
+    let counters = FailureCounters {
+        familiar_since: Some((0, 1)),
+        ..FailureCounters::default()
+    };
+    keep_success(&operations, &attempt, &counters, 1).await.unwrap();
+}
+
+#[test]
+fn the_waits_double_up_to_a_quarter_of_an_hour() {
+    let statement = count_failure();
+    for part in [
+        "failures < 4 THEN 0 ",
+        "failures = 4 THEN 1000000 ",
+        "failures = 5 THEN 2000000 ",
+        "failures = 13 THEN 512000000 ELSE 900000000",
+    ] {
+        assert!(statement.contains(part), "{part}: {statement}");
+    }
+}

@@ -1,0 +1,139 @@
+//! Program tokens: opaque, with a prefix, known to the log only by their hash. A part of each names it, so that it
+//! can be checked without sending all of it.
+
+use std::fmt;
+
+use auth_client::PROGRAM_TOKEN_PREFIX;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use events::{SecretHash, TokenId, UserId};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::opaque_token::{self, constant_time_eq};
+use crate::keys::{Pepper, Purpose, TAG_BYTES};
+
+const ID_BYTES: usize = 16;
+/// The ids of the account and the token, and a tag that only auth can make, so that invented names cost no read. It
+/// is exactly 64 characters of base64url, so each name has one text.
+const NAME_BYTES: usize = 2 * ID_BYTES + TAG_BYTES;
+
+/// The name of a program token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProgramTokenName {
+    /// Its account.
+    pub(crate) account: UserId,
+    /// Its id.
+    pub(crate) id: TokenId,
+}
+
+impl ProgramTokenName {
+    /// Parses the name; `None` when it was not made here.
+    pub(crate) fn parse(name: &str, pepper: &Pepper) -> Option<Self> {
+        let bytes: [u8; NAME_BYTES] = BASE64URL.decode(name).ok()?.try_into().ok()?;
+        let (ids, tag) = bytes.split_at(2 * ID_BYTES);
+        if !constant_time_eq(&pepper.tag(Purpose::ProgramToken, ids), tag) {
+            return None;
+        }
+        let (account, id) = ids.split_at(ID_BYTES);
+        Some(Self {
+            account: UserId(Uuid::from_slice(account).ok()?),
+            id: TokenId(Uuid::from_slice(id).ok()?),
+        })
+    }
+
+    fn text(self, pepper: &Pepper) -> String {
+        let ids = [self.account.0.as_bytes().as_slice(), self.id.0.as_bytes()].concat();
+        let tag = pepper.tag(Purpose::ProgramToken, &ids);
+        BASE64URL.encode([ids.as_slice(), &tag].concat())
+    }
+}
+
+/// A new program token.
+pub(crate) struct ProgramToken {
+    pub(crate) id: TokenId,
+    text: Zeroizing<String>,
+}
+
+impl ProgramToken {
+    /// Generates a token of `account`.
+    pub(crate) fn generate(account: UserId, id: TokenId, pepper: &Pepper) -> Self {
+        let mut secret = Zeroizing::new([0; 32]);
+        runtime::fill_random(secret.as_mut_slice());
+        let secret = Zeroizing::new(BASE64URL.encode(secret.as_slice()));
+        let name = ProgramTokenName { account, id }.text(pepper);
+        Self {
+            id,
+            text: Zeroizing::new(format!("{PROGRAM_TOKEN_PREFIX}{name}{}", secret.as_str())),
+        }
+    }
+
+    /// The text for the person, shown once.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The hash for the log.
+    pub(crate) fn hash(&self) -> SecretHash {
+        opaque_token::hash(&self.text)
+    }
+}
+
+impl fmt::Debug for ProgramToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProgramToken")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use auth_client::program_token_name;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ACCOUNT: UserId = UserId(Uuid::from_u128(7));
+    const ID: TokenId = TokenId(Uuid::from_u128(8));
+
+    fn pepper() -> Pepper {
+        Pepper::parse(&"ab".repeat(32)).unwrap()
+    }
+
+    #[test]
+    fn a_token_can_be_told_by_its_name_and_is_never_the_same() {
+        let token = ProgramToken::generate(ACCOUNT, ID, &pepper());
+        let name = program_token_name(token.text()).unwrap();
+        assert_eq!(
+            ProgramTokenName::parse(name, &pepper()),
+            Some(ProgramTokenName {
+                account: ACCOUNT,
+                id: ID
+            })
+        );
+        assert_ne!(
+            ProgramToken::generate(ACCOUNT, ID, &pepper()).hash(),
+            token.hash()
+        );
+        assert!(!format!("{token:?}").contains(&token.text()[20..]));
+    }
+
+    #[test]
+    fn nobody_else_can_make_up_a_name() {
+        let other = Pepper::parse(&"cd".repeat(32)).unwrap();
+        let token = ProgramToken::generate(ACCOUNT, ID, &pepper());
+        let name = program_token_name(token.text()).unwrap();
+        assert_eq!(ProgramTokenName::parse(name, &other), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_character_of_the_name_counts(position in 0_usize..64, replacement in "[A-Za-z0-9_-]") {
+            let token = ProgramToken::generate(ACCOUNT, ID, &pepper());
+            let name = program_token_name(token.text()).unwrap();
+            let mut changed = name.to_owned();
+            changed.replace_range(position..=position, &replacement);
+            prop_assert_eq!(ProgramTokenName::parse(&changed, &pepper()).is_some(), changed == name);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! An address from which somebody has logged in has its own count of failures.
+
+use database::{Database, Schema};
+use serde_json::json;
+use test_support::TestDatabase;
+
+use crate::{
+    support::{App, PASSWORD},
+    throttle::{ELSEWHERE, HOME, WRONG, let_failures_become, login_from, quick, register_from, wait},
+};
+
+#[tokio::test]
+async fn strangers_cannot_keep_the_owner_out() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    for number in 0..6 {
+        let address = format!("198.51.100.{number}");
+        login_from(&app, &address, "ada@example.com", WRONG).await;
+    }
+    wait(login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD).await);
+    for _ in 0..4 {
+        login_from(&app, HOME, "ada@example.com", WRONG)
+            .await
+            .expect(401, "bad-credentials");
+    }
+    login_from(&app, HOME, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
+    login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
+}
+
+#[tokio::test]
+async fn a_familiar_address_has_to_wait_as_well() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    for _ in 0..5 {
+        login_from(&app, HOME, "ada@example.com", WRONG)
+            .await
+            .expect(401, "bad-credentials");
+    }
+    assert_eq!(wait(login_from(&app, HOME, "ada@example.com", PASSWORD).await), 1);
+}
+
+#[tokio::test]
+async fn a_login_from_anywhere_clears_the_failures_of_every_familiar_address() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    for _ in 0..2 {
+        for _ in 0..4 {
+            login_from(&app, HOME, "ada@example.com", WRONG)
+                .await
+                .expect(401, "bad-credentials");
+        }
+        login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD)
+            .await
+            .expect(200, "");
+    }
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_waits_of_every_address() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    let elsewhere = login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
+    for _ in 0..5 {
+        login_from(&app, HOME, "ada@example.com", WRONG)
+            .await
+            .expect(401, "bad-credentials");
+    }
+    wait(login_from(&app, HOME, "ada@example.com", PASSWORD).await);
+    let new = "a word that nobody knew";
+    app.post("/auth/me/password")
+        .token(elsewhere.body["access_token"].as_str().unwrap())
+        .json(&json!({"current_password": PASSWORD, "new_password": new}))
+        .header("x-forwarded-for", ELSEWHERE)
+        .send()
+        .await
+        .expect(204, "");
+    login_from(&app, HOME, "ada@example.com", new)
+        .await
+        .expect(200, "");
+}
+
+async fn a_login_from_anywhere_ends_the_waits_of_every_address(app: &App) {
+    register_from(app, HOME, "ada@example.com").await;
+    let office = "203.0.113.8";
+    login_from(app, office, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
+    for from in [office, ELSEWHERE] {
+        // A client at the owner's address, and strangers.
+        for address in [HOME, ELSEWHERE] {
+            login_from(app, address, "ada@example.com", WRONG)
+                .await
+                .expect(401, "bad-credentials");
+        }
+        assert_eq!(let_failures_become(app, 100).await, 2);
+        assert_eq!(
+            wait(login_from(app, HOME, "ada@example.com", PASSWORD).await),
+            24 * 3_600
+        );
+        if from == ELSEWHERE {
+            let_failures_become(app, 99).await;
+            login_from(app, HOME, "ada@example.com", WRONG).await;
+        }
+        login_from(app, from, "ada@example.com", PASSWORD)
+            .await
+            .expect(200, "");
+        login_from(app, HOME, "ada@example.com", PASSWORD)
+            .await
+            .expect(200, "");
+        login_from(app, ELSEWHERE, "ada@example.com", WRONG)
+            .await
+            .expect(401, "bad-credentials");
+        assert_eq!(let_failures_become(app, 1).await, 1, "the others are forgotten");
+    }
+}
+
+#[tokio::test]
+async fn whoever_shares_an_address_locks_the_owner_out_of_it_until_they_log_in_from_another_one() {
+    let app = quick(&App::start().await, |_| {}).await;
+    a_login_from_anywhere_ends_the_waits_of_every_address(&app).await;
+}
+
+#[tokio::test]
+async fn postgres_forgets_the_failures_of_every_address_as_well() {
+    let server = TestDatabase::create().await;
+    let operations = Database::open(server.url().as_str(), Schema::Operations, 4)
+        .await
+        .unwrap();
+    let app = quick(&App::start().await, |dependencies| {
+        dependencies.operations = operations;
+    })
+    .await;
+    a_login_from_anywhere_ends_the_waits_of_every_address(&app).await;
+}
+
+/// Strangers fail at the account until they must wait.
+async fn let_strangers_fail(app: &App) {
+    for number in 0..5 {
+        let address = format!("192.0.2.{number}");
+        login_from(app, &address, "ada@example.com", WRONG)
+            .await
+            .expect(401, "bad-credentials");
+    }
+}
+
+#[tokio::test]
+async fn after_a_change_only_the_address_it_came_from_is_familiar() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, ELSEWHERE, "ada@example.com").await;
+    let entered = login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD).await;
+    let token = entered.text("/access_token");
+    let new = "a word that nobody knew";
+    let body = json!({"current_password": PASSWORD, "new_password": new});
+    let change = async || {
+        let call = app.post("/auth/me/password").token(&token).json(&body);
+        call.header("x-forwarded-for", HOME).send().await
+    };
+    // The second one repeats the first, whose answer may have been lost.
+    for _ in 0..2 {
+        change().await.expect(204, "");
+        let_strangers_fail(&app).await;
+        wait(login_from(&app, ELSEWHERE, "ada@example.com", new).await);
+        login_from(&app, HOME, "ada@example.com", new)
+            .await
+            .expect(200, "");
+        login_from(&app, ELSEWHERE, "ada@example.com", new)
+            .await
+            .expect(200, "");
+    }
+}
+
+#[tokio::test]
+async fn after_a_reset_no_address_is_familiar_before_somebody_has_logged_in_from_it() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    login_from(&app, HOME, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
+    let token = app.offer_reset("ada@example.com", false).await.token.to_string();
+    let new = "a word that nobody knew";
+    app.post("/auth/reset")
+        .json(&json!({"reset_token": token, "new_password": new}))
+        .header("x-forwarded-for", HOME)
+        .send()
+        .await
+        .expect(204, "");
+    let_strangers_fail(&app).await;
+    wait(login_from(&app, HOME, "ada@example.com", new).await);
+    app.clock.advance(1);
+    login_from(&app, HOME, "ada@example.com", new)
+        .await
+        .expect(200, "");
+    let_strangers_fail(&app).await;
+    login_from(&app, HOME, "ada@example.com", new)
+        .await
+        .expect(200, "");
+}
+
+/// The number of days with logins from each familiar address, of any account.
+async fn days_of_addresses(app: &App) -> Vec<i64> {
+    let sql = "SELECT days FROM familiar_addresses ORDER BY days";
+    let rows = app.dependencies.operations.fetch_all(sql, &[]).await.unwrap();
+    rows.iter().map(|row| row.integer("days").unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_address_counts_for_more_with_each_day_on_which_somebody_logs_in_from_it() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    assert_eq!(days_of_addresses(&app).await, [0]);
+    let log_in = async |address| {
+        let answer = login_from(&app, address, "ada@example.com", PASSWORD).await;
+        answer.expect(200, "").text("/access_token")
+    };
+    for day in 1..4 {
+        let at_once = futures::future::join_all((0..4).map(|_| log_in(HOME))).await;
+        let enroll = app.post("/auth/me/totp").token(&at_once[0]);
+        let enroll = enroll.json(&json!({"password": PASSWORD}));
+        enroll.send().await.expect(200, "");
+        assert_eq!(days_of_addresses(&app).await, [day]);
+        app.clock.advance(24 * 3_600);
+    }
+    log_in(ELSEWHERE).await;
+    assert_eq!(days_of_addresses(&app).await, [1, 3]);
+}

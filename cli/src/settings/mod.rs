@@ -1,0 +1,222 @@
+//! Every setting of every role, from flags and environment variables, and how settings are shown. To add one, add a
+//! field to its group under `settings/`.
+
+mod access_log;
+mod auth;
+mod http;
+mod log;
+mod retention;
+mod secret;
+mod storage;
+mod tls;
+mod upstreams;
+
+use std::{collections::BTreeSet, ffi::OsStr, fmt::Write as _, path::PathBuf, time::Duration};
+
+use anyhow::bail;
+use clap::{Arg, ArgMatches, Args, Command};
+use database::masked;
+use sealing::MasterKeys;
+use url::Url;
+
+use self::{
+    access_log::AccessLog, auth::Auth, http::Http, log::Log, retention::Retention, tls::Tls,
+    upstreams::Upstreams,
+};
+pub(crate) use self::{http::Connections, log::LogFormat, secret::secret, storage::Storage};
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    pub(crate) storage: Storage,
+    #[command(flatten)]
+    pub(crate) http: Http,
+    #[command(flatten)]
+    pub(crate) connections: Connections,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
+    #[command(flatten)]
+    pub(crate) auth: Auth,
+    #[command(flatten)]
+    pub(crate) upstreams: Upstreams,
+    #[command(flatten)]
+    pub(crate) retention: Retention,
+    #[command(flatten)]
+    pub(crate) log: Log,
+    #[command(flatten)]
+    pub(crate) access_log: AccessLog,
+}
+
+impl Settings {
+    /// Fails if a variable has our prefix but is not a setting, since it is most likely misspelt.
+    pub(crate) fn refuse_unknown_variables(command: &clap::Command) -> anyhow::Result<()> {
+        let known = variables(command);
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("TASKLEDGER_") && !known.contains(&*name) {
+                bail!(
+                    "the environment variable {name} is not a setting of Taskledger; `taskledger --help` lists them"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The effective values by variable name, secrets masked. `matches` is what these settings were read from.
+    pub(crate) fn show(&self, matches: &ArgMatches) -> anyhow::Result<String> {
+        let command = Self::augment_args(Command::new("settings"));
+        let mut text = String::new();
+        for argument in command.get_arguments() {
+            let name = argument.get_env().unwrap_or_default().to_string_lossy();
+            // What such a file holds is shown as the setting that has the name without the suffix.
+            if name.ends_with("_FILE") {
+                continue;
+            }
+            let value = match self.computed(&name)? {
+                Some(value) => value,
+                None => given(argument, matches).unwrap_or_else(|| unset(&name).to_owned()),
+            };
+            writeln!(text, "{name}={value}")?;
+        }
+        Ok(text)
+    }
+
+    /// The value of a setting that is in force in another form than it was given.
+    fn computed(&self, name: &str) -> anyhow::Result<Option<String>> {
+        let (storage, auth) = (&self.storage, &self.auth);
+        let database = |url: Option<String>| match url {
+            Some(url) => masked(&url),
+            None => format!("(embedded, in {})", storage.data_dir.display()),
+        };
+        Ok(Some(match name {
+            "DATABASE_URL" => database(storage.database_url()?),
+            "EVENT_STORE_URL" => database(storage.event_store_url()?),
+            "KEYS_DATABASE_URL" => database(storage.keys_database_url()?),
+            "AMQP_URL" => match storage.amqp_url()? {
+                Some(url) => masked(&url),
+                None => "(inside the process)".to_owned(),
+            },
+            "TASKLEDGER_GATEWAY_PEERS" => self.http.gateway_peers().to_string(),
+            "TASKLEDGER_KEYS_DIR" => self.keys_dir().display().to_string(),
+            "TASKLEDGER_AUDIT_ORIGIN" => auth.audit_origin.clone(),
+            "TASKLEDGER_AUDIT_WITNESSES" if !auth.audit_witnesses.is_empty() => {
+                let urls = auth.audit_witnesses.iter().map(|witness| &witness.url);
+                urls.map(|url| masked(url.as_str())).collect::<Vec<_>>().join(",")
+            }
+            "TASKLEDGER_MASTER_KEYS" => auth.place_of_master_keys(&self.keys_dir()),
+            "TASKLEDGER_CURSOR_KEY" => auth.place_of_cursor_key(&self.keys_dir()),
+            _ => return Ok(None),
+        }))
+    }
+
+    /// The directory of the signing keys and the email pepper.
+    pub(crate) fn keys_dir(&self) -> PathBuf {
+        self.auth.keys_dir(&self.storage.data_dir)
+    }
+
+    /// The directory of the keys that sign the audit tree.
+    pub(crate) fn audit_keys_dir(&self) -> PathBuf {
+        self.keys_dir().join("audit")
+    }
+
+    /// The master keys that wrap the keys of people. They are configured, or kept in the keys directory, where they
+    /// are created if `may_create` is true.
+    pub(crate) fn master_keys(&self, may_create: bool) -> anyhow::Result<MasterKeys> {
+        self.auth.master_keys(&self.keys_dir(), may_create)
+    }
+
+    /// Lifetime of an access token.
+    pub(crate) fn access_token_lifetime(&self) -> Duration {
+        self.auth.access_token_lifetime()
+    }
+
+    /// The key that signs page cursors. It is configured, or kept in the keys directory, where the first start
+    /// creates it.
+    pub(crate) fn cursor_key(&self) -> anyhow::Result<[u8; 32]> {
+        self.auth.cursor_key(&self.keys_dir())
+    }
+}
+
+/// What was given for a setting, or else its default.
+fn given(argument: &Arg, matches: &ArgMatches) -> Option<String> {
+    let values = matches.get_raw(argument.get_id().as_str())?;
+    if argument.is_hide_env_values_set() {
+        return Some("***".to_owned());
+    }
+    let shown = |value: &OsStr| match value.to_string_lossy() {
+        url if url.contains("://") => masked(Url::parse(&url).as_ref().map_or(&*url, Url::as_str)),
+        other => other.into_owned(),
+    };
+    Some(values.map(shown).collect::<Vec<_>>().join(","))
+}
+
+/// What is shown of a setting that was not given and has no default.
+fn unset(name: &str) -> &'static str {
+    match name {
+        "TASKLEDGER_LISTEN" | "TASKLEDGER_ADMIN_LISTEN" => "(default)",
+        "TASKLEDGER_GATEWAY_CONFIG" => "(built in)",
+        "TASKLEDGER_MEMORY_LIMIT_MIB" => "(all there is)",
+        "TASKLEDGER_ACCESS_LOG" | "TASKLEDGER_SECURITY_LOG" => "(standard error)",
+        _ => "(none)",
+    }
+}
+
+/// The environment variables of `command` and all its subcommands.
+fn variables(command: &clap::Command) -> BTreeSet<String> {
+    let arguments = command.get_arguments().filter_map(clap::Arg::get_env);
+    arguments
+        .map(|name| name.to_string_lossy().into_owned())
+        .chain(command.get_subcommands().flat_map(variables))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Arg, Args as _, Command, CommandFactory as _, FromArgMatches as _};
+
+    use super::Settings;
+
+    /// The ids of the arguments of `command` that are global or not, as `global` says.
+    fn ids(command: &Command, global: bool) -> BTreeSet<String> {
+        let arguments = command
+            .get_arguments()
+            .filter(|one| one.is_global_set() == global);
+        arguments.map(|one| one.get_id().to_string()).collect()
+    }
+
+    fn compare(command: &Command, everywhere: &BTreeSet<String>) {
+        let own = ids(command, false);
+        let both: Vec<_> = own.intersection(everywhere).collect();
+        assert!(both.is_empty(), "{}: {both:?}", command.get_name());
+        for command in command.get_subcommands() {
+            compare(command, everywhere);
+        }
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let command = Settings::augment_args(Command::new("settings"));
+        let secrets = command.get_arguments().filter(|one| one.is_hide_env_values_set());
+        let flags: Vec<_> = secrets.filter_map(Arg::get_long).collect();
+        assert!(flags.len() >= 6, "{flags:?}");
+        for flag in flags {
+            for value in ["canary", "scheme://someone:canary@host/?password=canary"] {
+                let arguments = ["taskledger", "config", &format!("--{flag}={value}")];
+                let matches = crate::Cli::command().try_get_matches_from(arguments).unwrap();
+                let settings = crate::Cli::from_arg_matches(&matches).unwrap().settings;
+                let text = settings.show(&matches).unwrap();
+                assert!(text.contains("***") && !text.contains("canary"), "{flag}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_command_has_an_argument_that_would_be_taken_for_a_setting() {
+        let command = crate::Cli::command();
+        let everywhere = ids(&command, true);
+        assert!(everywhere.contains("data_dir"), "{everywhere:?}");
+        compare(&command, &everywhere);
+    }
+}
