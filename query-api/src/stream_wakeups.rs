@@ -47,10 +47,13 @@ impl StreamWakeups {
 
     /// Wakes streams when `projection` moves on, in the `background`.
     pub(crate) fn follow(&self, projection: &Projection, read_models: &Database, background: &Background) {
-        for (partition, checkpoint) in self.partitions.iter().zip(projection.watch_all()) {
+        for (partition, mut checkpoint) in self.partitions.iter().zip(projection.watch_all()) {
             let (here, read_models) = (self.clone(), read_models.clone());
+            // Taken here: a commit before the task runs is one that it has to look at.
+            let before = *checkpoint.borrow_and_update();
             background.spawn_until_stopped("wake-ups of event streams", async move {
-                here.follow_partition(partition, checkpoint, &read_models).await;
+                here.follow_partition(partition, before, checkpoint, &read_models)
+                    .await;
             });
         }
     }
@@ -69,10 +72,10 @@ impl StreamWakeups {
     async fn follow_partition(
         &self,
         partition: u16,
+        mut before: u64,
         mut checkpoint: watch::Receiver<u64>,
         read_models: &Database,
     ) {
-        let mut before = *checkpoint.borrow_and_update();
         while checkpoint.changed().await.is_ok() {
             let reached = *checkpoint.borrow_and_update();
             if !self.people(partition).is_empty() {
@@ -154,8 +157,12 @@ impl Wakeup {
 impl Drop for Wakeup {
     fn drop(&mut self) {
         let mut people = self.wakeups.people(self.wakeups.partitions.of(self.owner));
-        let is_last = |sender: &watch::Sender<()>| sender.receiver_count() <= 1;
-        if people.get(&self.owner).is_some_and(is_last) {
+        // Unsubscribes while nobody else counts: of two that end at once, one has to see that it is the last.
+        self.woken = watch::channel(()).1;
+        if people
+            .get(&self.owner)
+            .is_some_and(|sender| sender.receiver_count() == 0)
+        {
             people.remove(&self.owner);
         }
     }
@@ -168,7 +175,9 @@ mod tests {
     use test_support::eventually;
 
     use super::*;
-    use crate::testing::{PARTITIONS, TestLog, insert_history, on_postgres, on_sqlite, project, task, user};
+    use crate::testing::{
+        PARTITIONS, TestLog, insert_history, on_postgres, on_sqlite, project, signal_checkpoint, task, user,
+    };
 
     impl Wakeup {
         fn is_woken(&self) -> bool {
@@ -177,6 +186,9 @@ mod tests {
     }
 
     async fn a_commit_wakes_the_streams_of_those_to_whom_something_has_happened(database: Database) {
+        let me = user();
+        insert_history(&database, &[task(me, "Mine")], 5).await;
+        project(&database, me, 5, false).await;
         let background = Background::new();
         let log: Arc<dyn EventStore> = Arc::new(TestLog::endless());
         let projection = Projection::new(database.clone(), log, PARTITIONS);
@@ -184,16 +196,20 @@ mod tests {
         let wakeups = StreamWakeups::new(PARTITIONS);
         wakeups.follow(&projection, &database, &background);
 
-        let me = user();
         let neighbours: Vec<_> = std::iter::repeat_with(user)
             .filter(|other| PARTITIONS.of(*other) == PARTITIONS.of(me))
             .take(5)
             .collect();
         let mut mine = [wakeups.of(me), wakeups.of(me)];
         let others: Vec<_> = neighbours.iter().map(|other| wakeups.of(*other)).collect();
-        for position in [10, 20] {
-            insert_history(&database, &[task(me, "Mine")], position).await;
-            project(&database, me, position, true).await;
+        for position in [5, 10, 20] {
+            if position == 5 {
+                // Signalled before any task of the background has run.
+                signal_checkpoint(&database, me, position);
+            } else {
+                insert_history(&database, &[task(me, "Mine")], position).await;
+                project(&database, me, position, true).await;
+            }
             eventually("both of my streams are woken", async || {
                 mine.iter().all(Wakeup::is_woken)
             })

@@ -16,10 +16,15 @@ pub(crate) async fn project(database: &Database, subject: UserId, position: u64,
         .execute(sql, &[PARTITIONS.get().into(), partition.into(), position.into()])
         .await
         .unwrap();
-    if signal {
-        let key = format!("{} {partition}", PARTITIONS.get());
-        let payload = format!("{key} {position}");
-        transaction.signal(read_models::CHECKPOINT_CHANNEL, key, payload);
-    }
     transaction.commit().await.unwrap();
+    if signal {
+        signal_checkpoint(database, subject, position);
+    }
+}
+
+/// Signals the checkpoint of `subject`, as the projector does after a commit.
+pub(crate) fn signal_checkpoint(database: &Database, subject: UserId, position: u64) {
+    let key = format!("{} {}", PARTITIONS.get(), PARTITIONS.of(subject));
+    let payload = format!("{key} {position}");
+    database.signal(read_models::CHECKPOINT_CHANNEL, key, payload);
 }
