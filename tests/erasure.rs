@@ -82,21 +82,9 @@ pub(crate) async fn leave_traces(system: &System) -> Person {
     person
 }
 
-/// Runs a command, which must succeed, and returns its output.
-#[track_caller]
-pub(crate) fn run(system: &System, arguments: &[&str]) -> String {
-    let output = system.tool(arguments).output().unwrap();
-    let (said, errors) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{arguments:?}\n{said}\n{errors}");
-    said.into_owned()
-}
-
 /// Everything that an operator with the keys can read in the log.
 fn said_in_log(system: &System) -> String {
-    run(system, &["events", "tail", "--from", "0", "--json"])
+    system.run(&["events", "tail", "--from", "0", "--json"])
 }
 
 /// The tables or files that still contain one of the words.
@@ -160,7 +148,7 @@ async fn people_are_forgotten(deployment: Deployment) {
         .collect();
     system.read_models_equal_the_log().await;
     // Tables from before a rebuild contain everything too.
-    run(&system, &["projection", "rebuild", "--yes"]);
+    system.run(&["projection", "rebuild", "--yes"]);
     let before = traces(&system, deployment, &words).await;
     let history = said_in_log(&system);
     for word in &words {
@@ -172,7 +160,7 @@ async fn people_are_forgotten(deployment: Deployment) {
 
     let receipt = erase_themselves(&mut ada).await;
     the_receipt_proves_it(&system, &ada, &receipt).await;
-    let said = run(&system, &["users", "erase", &bob.email, "--yes"]);
+    let said = system.run(&["users", "erase", &bob.email, "--yes"]);
     assert!(said.contains(&bob.email) && said.contains("was erased"), "{said}");
     let receipt = said
         .split_whitespace()
@@ -230,7 +218,7 @@ async fn people_are_forgotten(deployment: Deployment) {
     ada.get("/tasks").await.expect(401);
 
     system.read_models_equal_the_log().await;
-    run(&system, &["projection", "rebuild", "--yes"]);
+    system.run(&["projection", "rebuild", "--yes"]);
     system.read_models_equal_the_log().await;
     // The address is in use again, and so are the user agent and the client address of the registration.
     let gone: Vec<_> = words
@@ -271,7 +259,7 @@ async fn whose_key_is_damaged_is_named_and_can_be_erased(system: &System, person
     for arguments in [&[][..], &["--repair"]] {
         assert_eq!(check(arguments), (Some(1), json!([id])));
     }
-    let said = run(system, &["users", "erase", id, "--yes"]);
+    let said = system.run(&["users", "erase", id, "--yes"]);
     assert!(said.contains(id) && said.contains("was erased"), "{said}");
     assert_eq!(check(&[]), (Some(0), json!([])));
 }
@@ -305,7 +293,7 @@ async fn the_receipt_proves_it(system: &System, person: &Person, place: &str) {
     assert!(!id.is_empty() && !receipt.contains(&person.email));
 
     let file = system.data_dir().join("receipt");
-    let key = run(system, &["audit", "key"]);
+    let key = system.run(&["audit", "key"]);
     let check = |receipt: &str| {
         std::fs::write(&file, receipt).unwrap();
         let file = file.to_str().unwrap();

@@ -95,7 +95,9 @@ async fn embedded_log_is_cosigned_by_a_foreign_witness() {
         let (accepted, said) = check(&audited, "cosigned", key, &[]);
         assert!(accepted, "{said}");
     }
-    let (code, said) = audited.tool(&["audit", "verify", "--json", "--witness", key]);
+    let (code, said) = audited
+        .system
+        .outcome(&["audit", "verify", "--json", "--witness", key]);
     let report: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     assert_eq!((code, &report["holds"]), (0, &json!(true)), "{said}");
     assert!(report["cosignatures"].as_u64().unwrap() >= 2, "{said}");

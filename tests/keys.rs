@@ -1,9 +1,6 @@
 //! Signing keys are rotated under load, and no request fails.
 
-use std::{
-    process::Output,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use serde_json::{Value, json};
@@ -18,15 +15,6 @@ async fn embedded_keys_are_rotated_without_a_refused_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_rotated_without_a_refused_token_on_postgres_and_rabbitmq() {
     rotation(Deployment::Servers, 2).await;
-}
-
-fn tool(system: &System, arguments: &[&str]) -> Output {
-    system.tool(arguments).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// The key id in a line of a command's output.
@@ -44,7 +32,7 @@ async fn rotation(deployment: Deployment, replicas: usize) {
     system.ready().await;
     let mut ada = Person::join(&system.base, "ada").await;
     let old = header(&ada.token);
-    let published = said(&tool(&system, &["keys", "generate", "--algorithm", "es256"]));
+    let published = system.run(&["keys", "generate", "--algorithm", "es256"]);
     let new = kid_in(&published);
     until("the key is published", Duration::from_secs(10), async || {
         let jwks = ada.get("/.well-known/jwks.json").await.expect(200).body;
@@ -55,7 +43,7 @@ async fn rotation(deployment: Deployment, replicas: usize) {
             .any(|key| key["kid"] == new.as_str())
     })
     .await;
-    assert_eq!(kid_in(&said(&tool(&system, &["keys", "rotate"]))), new);
+    assert_eq!(kid_in(&system.run(&["keys", "rotate"])), new);
 
     // By then the new key signs, and roles that had not loaded it have had time to refuse a token.
     let end = Instant::now() + Duration::from_secs(36);
@@ -89,7 +77,7 @@ async fn rotation(deployment: Deployment, replicas: usize) {
         token: tokens[1].clone(),
         ..ada.clone()
     };
-    let refused = tool(&system, &["keys", "retire", old]);
+    let refused = system.tool(&["keys", "retire", old]).output().unwrap();
     assert!(!refused.status.success(), "its tokens are good yet: {refused:?}");
     for base in &system.bases {
         // Every role has cached this token.
@@ -103,7 +91,7 @@ async fn rotation(deployment: Deployment, replicas: usize) {
             .await
             .expect(201);
     }
-    said(&tool(&system, &["keys", "retire", old, "--force"]));
+    system.run(&["keys", "retire", old, "--force"]);
     for base in &system.bases {
         let caller = Person {
             base: base.clone(),
@@ -116,7 +104,7 @@ async fn rotation(deployment: Deployment, replicas: usize) {
         })
         .await;
     }
-    let listed = said(&tool(&system, &["keys", "list"]));
+    let listed = system.run(&["keys", "list"]);
     assert_eq!(listed.lines().count(), 1, "{listed}");
     ada.get("/auth/me").await.expect(200);
     system.stop().await;

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use test_support::TestDatabase;
 
 use crate::{
-    erasure::{WORDS, leave_traces, nothing_is_left, run},
+    erasure::{WORDS, leave_traces, nothing_is_left},
     support::{Deployment, Person, Role, System, amqp_url, binary, free_port},
 };
 
@@ -157,14 +157,14 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     // The export begins beside the running system, is broken off, and continues after the system has stopped.
     let file = system.directory().join("export");
     let export = file.to_str().unwrap();
-    run(&system, &["events", "export", "--output", export]);
+    system.run(&["events", "export", "--output", export]);
     let whole = fs::read_to_string(&file).unwrap();
     assert!(whole.contains("quagga-title") && whole.contains("argon2id"));
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     let done = format!("/tasks/{}/complete", task["id"].as_str().unwrap());
     stays.post(&done, json!({})).await.expect(200);
     system.terminate_all();
-    run(&system, &["events", "export", "--output", export]);
+    system.run(&["events", "export", "--output", export]);
     assert_eq!(
         fs::read_to_string(&file).unwrap().lines().count(),
         whole.lines().count() + 1
@@ -177,19 +177,19 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     fs::rename(former.join("keys"), system.data_dir().join("keys")).unwrap();
     fs::remove_dir_all(former).unwrap();
     system.set("TASKLEDGER_SEAL_EVENTS", "true");
-    let said = run(&system, &["events", "import", "--dry-run", export]);
+    let said = system.run(&["events", "import", "--dry-run", export]);
     assert!(
         said.contains("SEALED on the way") && said.contains("nothing was written"),
         "{said}"
     );
     assert!(!system.data_dir().join("events.db").exists());
-    let said = run(&system, &["events", "import", export]);
+    let said = system.run(&["events", "import", export]);
     assert!(said.contains("SEALED on the way"), "{said}");
     fs::remove_file(&file).unwrap();
     system.launch(Role::Up);
     system.ready().await;
     system.read_models_equal_the_log().await;
-    run(&system, &["audit", "verify"]);
+    system.run(&["audit", "verify"]);
     stays.log_in().await;
     let tasks = stays.get("/tasks").await.expect(200).body;
     assert_eq!(
@@ -200,11 +200,11 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     assert!(!refused.status.success(), "{refused:?}");
 
     // Somebody who is erased now leaves no trace, since nothing was stored in clear.
-    run(&system, &["users", "erase", &quagga.email, "--yes"]);
+    system.run(&["users", "erase", &quagga.email, "--yes"]);
     let words: Vec<&str> = WORDS.into_iter().chain([quagga.email.as_str()]).collect();
     nothing_is_left(&system, Deployment::Embedded, &words).await;
     system.terminate_all();
-    run(&system, &["events", "export", "--output", export]);
+    system.run(&["events", "export", "--output", export]);
     let sealed = fs::read_to_string(&file).unwrap();
     assert!(words.iter().all(|word| !sealed.contains(word)));
 
@@ -277,7 +277,7 @@ async fn nothing_works_on_half_of_a_log_in_sqlite_kurrentdb_or_postgres_with_rab
     system.terminate_all();
     let file = system.directory().join("export");
     let export = file.to_str().unwrap();
-    run(&system, &["events", "export", "--output", export]);
+    system.run(&["events", "export", "--output", export]);
     let (keys, keys_dir) = (
         system.database_url("subject-keys.db"),
         system.data_dir().join("keys"),
@@ -354,18 +354,18 @@ async fn whoever_was_erased_gets_no_key_back_by_a_copy_of_older_keys() {
     let copy = ["keys", "copy", "--from", &from];
     system.launch(Role::Up);
     system.ready().await;
-    run(&system, &["users", "erase", &gone.email, "--yes"]);
+    system.run(&["users", "erase", &gone.email, "--yes"]);
     system.terminate_all();
 
     // The log here records the erasure and who copied the keys.
     fs::remove_file(data.join("subject-keys.db")).unwrap();
-    let copied = run(&system, &[&copy[..], &["--by", "grace"]].concat());
+    let copied = system.run(&[&copy[..], &["--by", "grace"]].concat());
     assert!(copied.contains("1 key copied, 1 key destroyed"), "{copied}");
     assert_eq!(
         kept_and_destroyed(&system.database_url("subject-keys.db")).await,
         (1, 1)
     );
-    let recorded = run(&system, &["events", "tail", "-n", "2", "--json"]);
+    let recorded = system.run(&["events", "tail", "-n", "2", "--json"]);
     assert!(
         recorded.contains(r#""by":"grace","command":"keys copy""#) && recorded.contains("1 key copied"),
         "{recorded}"

@@ -32,11 +32,6 @@ fn lines_of_json(text: &str) -> Vec<Value> {
         .collect()
 }
 
-async fn create(person: &Person, title: &str) -> String {
-    let created = person.post("/tasks", json!({ "title": title })).await.expect(201);
-    created.body["id"].as_str().unwrap().to_owned()
-}
-
 #[tokio::test]
 async fn embedded_tools() {
     tools(Deployment::Embedded).await;
@@ -54,7 +49,7 @@ async fn tools(deployment: Deployment) {
     let ada = Person::join(&system.base, "ada").await;
     let mut tasks = Vec::new();
     for number in 0..5 {
-        tasks.push(create(&ada, &format!("Task {number}")).await);
+        tasks.push(ada.create(&format!("Task {number}")).await);
     }
     system.read_models_equal_the_log().await;
     events(&system, &tasks);

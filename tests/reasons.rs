@@ -4,10 +4,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{
-    erasure::run,
-    support::{Deployment, Person, System},
-};
+use crate::support::{Deployment, Person, System};
 
 const ACTS: [(&str, &str, &str); 4] = [
     ("account.disabled", "disable", "Quarrel 1, as the ticket says"),
@@ -57,7 +54,7 @@ async fn admins_say_why(deployment: Deployment) {
     let system = System::start(deployment).await;
     let mut admin = Person::join(&system.base, "admin").await;
     let mut bob = Person::join(&system.base, "bob").await;
-    run(&system, &["users", "grant", &admin.email, "admin", "--yes"]);
+    system.run(&["users", "grant", &admin.email, "admin", "--yes"]);
     admin.log_in().await;
     let me = bob.get("/auth/me").await.expect(200).body;
     let id = me["user"]["id"].as_str().unwrap().to_owned();
@@ -89,7 +86,7 @@ async fn admins_say_why(deployment: Deployment) {
     for viewer in [&admin, &bob] {
         assert_eq!(told(viewer, &id).await, expected);
     }
-    let table = run(&system, &["audit", "log", "--format", "csv"]);
+    let table = system.run(&["audit", "log", "--format", "csv"]);
     assert!(
         ACTS.iter().all(|(_, _, reason)| table.contains(reason)),
         "{table}"
@@ -100,10 +97,7 @@ async fn admins_say_why(deployment: Deployment) {
         assert!(!text.contains("Quarrel"), "{text}");
     }
 
-    run(
-        &system,
-        &["users", "erase", &id, "--yes", "--reason", "As bob asked"],
-    );
+    system.run(&["users", "erase", &id, "--yes", "--reason", "As bob asked"]);
     system.read_models_equal_the_log().await;
     let nothing: Vec<_> = expected
         .into_iter()
@@ -111,12 +105,12 @@ async fn admins_say_why(deployment: Deployment) {
         .collect();
     for _ in 0..2 {
         assert_eq!(told(&admin, &id).await, nothing);
-        let table = run(&system, &["audit", "log", "--format", "csv"]);
+        let table = system.run(&["audit", "log", "--format", "csv"]);
         assert!(
             !table.contains("Quarrel") && table.contains("As bob asked"),
             "{table}"
         );
-        run(&system, &["projection", "rebuild", "--yes"]);
+        system.run(&["projection", "rebuild", "--yes"]);
         system.read_models_equal_the_log().await;
     }
     system.stop().await;

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value as Json, json};
 
 use crate::{
-    erasure::{WORDS, leave_traces, nothing_is_left, run},
+    erasure::{WORDS, leave_traces, nothing_is_left},
     support::{Deployment, PASSWORD, Person, Role, System},
 };
 
@@ -58,12 +58,12 @@ async fn keys_that_are_put_back_open_nothing(deployment: Deployment) {
     operations.close().await;
     let log = ["events", "tail", "--from", "0", "--json"];
     assert!(
-        run(&system, &log).contains("quagga-title"),
+        system.run(&log).contains("quagga-title"),
         "the key is there again"
     );
 
     launch(&mut system).await;
-    let said = run(&system, &log);
+    let said = system.run(&log);
     for word in WORDS {
         assert!(!said.contains(word), "{word} can be read in the log");
     }
@@ -117,13 +117,13 @@ async fn last_admin_of_a_log_that_is_put_back_stays_erased(checks: bool) {
     let mut system = System::start(Deployment::Embedded).await;
     let mut ada = leave_traces(&system).await;
     let mut carol = Person::join(&system.base, "carol").await;
-    run(&system, &["users", "grant", &ada.email, "admin", "--yes"]);
+    system.run(&["users", "grant", &ada.email, "admin", "--yes"]);
     ada.log_in().await;
     let id = id_of(&ada).await;
     system.read_models_equal_the_log().await;
     back_up(&mut system).await;
     let bob = Person::join(&system.base, "bob").await;
-    run(&system, &["users", "grant", &bob.email, "admin", "--yes"]);
+    system.run(&["users", "grant", &bob.email, "admin", "--yes"]);
     erase(&ada).await;
     put_back(&mut system);
 
@@ -143,7 +143,7 @@ async fn last_admin_of_a_log_that_is_put_back_stays_erased(checks: bool) {
     }
     // There is no admin until an operator grants the role.
     carol.get("/auth/users").await.expect(403);
-    run(&system, &["users", "grant", &carol.email, "admin", "--yes"]);
+    system.run(&["users", "grant", &carol.email, "admin", "--yes"]);
     carol.log_in().await;
     carol.get("/auth/users").await.expect(200);
     system.read_models_equal_the_log().await;

@@ -20,11 +20,6 @@ async fn trash_is_emptied_on_postgres_and_rabbitmq() {
     emptied(Deployment::Servers, 2).await;
 }
 
-async fn create(person: &Person, title: &str) -> String {
-    let created = person.post("/tasks", json!({ "title": title })).await.expect(201);
-    created.body["id"].as_str().unwrap().to_owned()
-}
-
 /// Moves the task to the trash with a time `days` days ago.
 async fn delete(system: &System, task: &str, days: i64) {
     let stream = StreamName::raw(format!("task-{task}"));
@@ -57,9 +52,9 @@ async fn emptied(deployment: Deployment, replicas: usize) {
     let mut system = System::launched(deployment, replicas).await;
     system.ready().await;
     let mut ada = Person::join(&system.base, "ada").await;
-    let old = create(&ada, "Thirty-one days").await;
-    let recent = create(&ada, "Twenty-nine days").await;
-    let kept = create(&ada, "Not in the trash").await;
+    let old = ada.create("Thirty-one days").await;
+    let recent = ada.create("Twenty-nine days").await;
+    let kept = ada.create("Not in the trash").await;
     let since = ada.get("/tasks/changes").await.expect(200).body["next"].clone();
     delete(&system, &old, 31).await;
     delete(&system, &recent, 29).await;

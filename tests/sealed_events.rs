@@ -125,13 +125,13 @@ async fn nothing_personal_in_clear(deployment: Deployment) {
     }
 
     // An operator with the keys can read everything, and so can a rebuild.
-    let shown = said(&system, &["events", "show", &path.replace("/tasks/", "task-")]);
+    let shown = system.run(&["events", "show", &path.replace("/tasks/", "task-")]);
     for word in [TITLE, DESCRIPTION, TAG, REQUEST, KEY] {
         assert!(shown.contains(word), "{shown}");
     }
-    said(&system, &["projection", "rebuild", "--yes"]);
-    said(&system, &["projection", "verify"]);
-    said(&system, &["audit", "verify"]);
+    system.run(&["projection", "rebuild", "--yes"]);
+    system.run(&["projection", "verify"]);
+    system.run(&["audit", "verify"]);
     let task = ada.get(&path).await.expect(200).body;
     assert_eq!(
         (&task["title"], &task["status"]),
@@ -148,7 +148,7 @@ async fn embedded_nothing_is_projected_again_without_the_keys_of_people() {
     let ada = Person::join(&system.base, "ada").await;
     ada.post("/tasks", json!({"title": TITLE})).await.expect(201);
     system.read_models_equal_the_log().await;
-    said(&system, &["projection", "rebuild", "--yes"]);
+    system.run(&["projection", "rebuild", "--yes"]);
     system.terminate_all();
     let elsewhere = Database::file_url(&system.directory().join("other-keys.db"));
     for place in ["absent", "empty"] {
@@ -166,17 +166,11 @@ async fn embedded_nothing_is_projected_again_without_the_keys_of_people() {
                 "{place}: {command:?}: {sentence}"
             );
         }
-        said(&system, &["projection", "verify"]);
+        system.run(&["projection", "verify"]);
         let keys = Database::open(&elsewhere, Schema::SubjectKeys, 1).await.unwrap();
         keys.close().await;
     }
     system.stop().await;
-}
-
-fn said(system: &System, arguments: &[&str]) -> String {
-    let output = system.tool(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// While another command has the lock, the commands that change the file are refused.
@@ -199,8 +193,8 @@ async fn rotate(system: &mut System, ada: &Person, path: &str) {
     let file = system.data_dir().join("keys/master-keys");
     let before = std::fs::read_to_string(&file).unwrap();
     one_command_at_a_time_changes_the_master_keys(system);
-    said(system, &["keys", "master", "rotate"]);
-    said(system, &["keys", "master", "rotate"]);
+    system.run(&["keys", "master", "rotate"]);
+    system.run(&["keys", "master", "rotate"]);
     let after = std::fs::read_to_string(&file).unwrap();
     assert_eq!(after.lines().count(), 2, "the second call makes no third key");
     assert!(after.ends_with(&before));

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{TIMEOUT, at_once, is_served_everywhere, log_in, said, stranger, with_token};
+use super::{TIMEOUT, at_once, is_served_everywhere, log_in, stranger, with_token};
 use crate::support::{Answer, Deployment, PASSWORD, Person, System, until};
 
 /// Different spellings of one address each: in case, in full-width letters, with another full stop, with characters
@@ -92,7 +92,7 @@ async fn look_alike_addresses_are_one_account(deployment: Deployment) {
             .await;
         }
         let last = spellings[spellings.len() - 1];
-        let granted = said(&system, &["users", "grant", last, "auditor"]);
+        let granted = system.run(&["users", "grant", last, "auditor"]);
         assert!(granted.contains(id.as_str().unwrap()), "{granted}");
         // An account has one counter of failures. If each spelling had its own, there would be five free guesses at
         // each of them.

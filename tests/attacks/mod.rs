@@ -76,13 +76,6 @@ fn claims(person: &Person) -> Value {
     serde_json::from_slice(&BASE64URL.decode(part).unwrap()).unwrap()
 }
 
-/// Runs an operator's command, which must succeed, and returns its output.
-fn said(system: &System, arguments: &[&str]) -> String {
-    let output = system.tool(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?} {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// The process that runs auth.
 fn auth_of(deployment: Deployment) -> Replica {
     match deployment {

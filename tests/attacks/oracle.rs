@@ -9,7 +9,7 @@ use std::{
 use reqwest::Method;
 use serde_json::json;
 
-use super::{log_in, restart_auth, said, stranger, text, with_token};
+use super::{log_in, restart_auth, stranger, text, with_token};
 use crate::support::{Answer, Deployment, PASSWORD, Person, System};
 
 /// A bcrypt hash with cost 6 of a password that nobody uses.
@@ -105,7 +105,7 @@ async fn prepare(system: &mut System, deployment: Deployment) {
         format!("email,password_hash\n{}", lines.collect::<String>()),
     )
     .unwrap();
-    said(system, &["users", "import", file.to_str().unwrap()]);
+    system.run(&["users", "import", file.to_str().unwrap()]);
     system.set("TASKLEDGER_ARGON2_PASSES", "8");
     restart_auth(system, deployment).await;
     register(&anybody, Kind::Today).await;

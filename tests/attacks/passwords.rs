@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{TIMEOUT, auth_of, log_in, restart_auth, said, with_token};
+use super::{TIMEOUT, auth_of, log_in, restart_auth, with_token};
 use crate::support::{Answer, Deployment, PASSWORD, Person, System, until};
 
 const NEXT: &str = "violet harbour lantern";
@@ -67,7 +67,7 @@ async fn set_everywhere(system: &System, ada: &Person, password: &str) -> [(Answ
     let anybody = with_token(ada, "");
     let register = json!({"email": ada.email, "password": password});
     let change = json!({"current_password": PASSWORD, "new_password": password});
-    let offered = said(system, &["users", "reset", &ada.email]);
+    let offered = system.run(&["users", "reset", &ada.email]);
     let reset = json!({"reset_token": offered.lines().next().unwrap(), "new_password": password});
     [
         (anybody.post("/auth/register", register).await, "/password"),

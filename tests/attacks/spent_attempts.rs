@@ -7,7 +7,7 @@ use events::{AccountEvent, SecondFactorRefused, StreamName, UserId};
 use reqwest::Method;
 use serde_json::json;
 
-use super::{TIMEOUT, append_as_auth, let_failures_become, log_in, restart_auth, said, stranger, text};
+use super::{TIMEOUT, append_as_auth, let_failures_become, log_in, restart_auth, stranger, text};
 use crate::support::{Answer, Deployment, PASSWORD, Person, Replica, Role, System, totp_code, until};
 
 const WRONG: &str = "a wrong passphrase";
@@ -80,7 +80,7 @@ async fn a_hundred_failures_end_the_attempts_of_strangers(deployment: Deployment
     // Somebody at an unfamiliar address needs a reset.
     let_failures_become(&system, 100).await;
     assert_eq!(wait(guess(PASSWORD).await), A_DAY);
-    let offered = said(&system, &["users", "reset", &ada.email]);
+    let offered = system.run(&["users", "reset", &ada.email]);
     let reset = json!({"reset_token": offered.lines().next().unwrap(), "new_password": NEXT});
     guesser.post("/auth/reset", reset).await.expect(204);
     guess(NEXT).await.expect(200);

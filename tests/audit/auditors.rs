@@ -65,7 +65,7 @@ async fn embedded_recipe_of_the_documentation() {
     assert!(recipe.lines().filter(is_command).count() <= 10);
     let audited = Audited::start(Deployment::Embedded, 6).await;
     let (_, checkpoint) = audited.checkpoint().await;
-    let (code, pem) = audited.tool(&["audit", "key", "--pem"]);
+    let (code, pem) = audited.system.outcome(&["audit", "key", "--pem"]);
     assert_eq!(code, 0, "{pem}");
     audited.file("key.pem", &pem);
     let run = |position: u64, recipe: &str| {
@@ -120,21 +120,22 @@ async fn embedded_log_that_was_restored_is_signed_under_a_new_name() {
         .await
         .unwrap();
     database.close().await;
-    let (code, said) = audited.tool(&["restore", "check"]);
+    let (code, said) = audited.system.outcome(&["restore", "check"]);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("the audit tree"), "{said}");
-    let (code, said) = audited.tool(&["restore", "check", "--repair"]);
+    let (code, said) = audited.system.outcome(&["restore", "check", "--repair"]);
     assert_eq!(code, 0, "{said}");
     audited.system.launch(Role::Up);
     audited.system.ready().await;
-    let output = audited.tool(&["audit", "key"]).1;
+    let output = audited.system.outcome(&["audit", "key"]).1;
     audited.keys = output.lines().map(|line| line.parse().unwrap()).collect();
     let (_, after) = audited.checkpoint().await;
     assert_ne!(after.origin, before.origin);
     // The log has its remaining events, and those that record the operator's repair and the new name.
     assert_eq!(after.size, 5 + 2);
     let repaired = audited
-        .tool(&["audit", "log", "--type", "operation.finished", "--format", "json"])
+        .system
+        .outcome(&["audit", "log", "--type", "operation.finished", "--format", "json"])
         .1;
     assert!(repaired.contains(&after.origin), "{repaired}");
     audited.system.stop().await;

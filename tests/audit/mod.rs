@@ -4,7 +4,7 @@ mod auditors;
 mod served;
 mod witnesses;
 
-use std::{fs, path::PathBuf, process::Output, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -30,21 +30,14 @@ impl Audited {
         let system = System::start(deployment).await;
         let ada = Person::join(&system.base, "ada").await;
         let mut auditor = Person::join(&system.base, "auditor").await;
-        assert!(
-            system
-                .tool(&["users", "grant", &auditor.email, "auditor"])
-                .status()
-                .unwrap()
-                .success()
-        );
+        system.run(&["users", "grant", &auditor.email, "auditor"]);
         auditor.log_in().await;
         for number in 0..tasks {
             ada.post("/tasks", json!({"title": format!("Task {number}")}))
                 .await
                 .expect(201);
         }
-        let output = system.tool(&["audit", "key"]).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
+        let text = system.run(&["audit", "key"]);
         let keys = text.lines().map(|line| line.parse().unwrap()).collect();
         Self {
             system,
@@ -108,13 +101,6 @@ impl Audited {
         let path = self.files.path().join(name);
         fs::write(&path, text).unwrap();
         path
-    }
-
-    pub(crate) fn tool(&self, arguments: &[&str]) -> (i32, String) {
-        let output: Output = self.system.tool(arguments).output().unwrap();
-        let said =
-            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        (output.status.code().unwrap(), said)
     }
 }
 

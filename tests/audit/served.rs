@@ -115,16 +115,18 @@ async fn tools(audited: &Audited, note: &str, export: &str, lines: &[&str]) {
     let event = audited.file("event.json", lines[2]);
     let path = |path: &Path| path.to_str().unwrap().to_owned();
 
-    let (code, said) = audited.tool(&["audit", "verify"]);
+    let (code, said) = audited.system.outcome(&["audit", "verify"]);
     assert_eq!(code, 0, "{said}");
-    let (code, said) = audited.tool(&["audit", "verify", "--checkpoint", &path(&checkpoint)]);
+    let (code, said) = audited
+        .system
+        .outcome(&["audit", "verify", "--checkpoint", &path(&checkpoint)]);
     assert_eq!(code, 0, "{said}");
     let position = serde_json::from_str::<Value>(lines[2]).unwrap()["event"]["position"].to_string();
-    let (code, proof) = audited.tool(&["audit", "prove", &position]);
+    let (code, proof) = audited.system.outcome(&["audit", "prove", &position]);
     assert_eq!(code, 0, "{proof}");
     let proof = audited.file("event.tlog-proof", &proof);
     let check = |event: &Path| {
-        audited.tool(&[
+        audited.system.outcome(&[
             "audit",
             "check-proof",
             &path(&proof),
@@ -141,7 +143,7 @@ async fn tools(audited: &Audited, note: &str, export: &str, lines: &[&str]) {
     assert_eq!(code, 1, "{said}");
 
     let offline = |export: &Path| {
-        audited.tool(&[
+        audited.system.outcome(&[
             "audit",
             "verify",
             "--export",
@@ -210,11 +212,11 @@ async fn tools(audited: &Audited, note: &str, export: &str, lines: &[&str]) {
         .unwrap();
     let sql = "UPDATE events SET recorded_at = recorded_at + 1 WHERE position = 4";
     assert_eq!(database.execute(sql, &[]).await.unwrap(), 1);
-    let (code, said) = audited.tool(&["audit", "verify", "--json"]);
+    let (code, said) = audited.system.outcome(&["audit", "verify", "--json"]);
     assert_eq!(code, 1, "{said}");
     let report: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     assert_eq!(report["first_difference"], 4, "{said}");
     let back = "UPDATE events SET recorded_at = recorded_at - 1 WHERE position = 4";
     database.execute(back, &[]).await.unwrap();
-    assert_eq!(audited.tool(&["audit", "verify"]).0, 0);
+    assert_eq!(audited.system.outcome(&["audit", "verify"]).0, 0);
 }

@@ -43,7 +43,7 @@ async fn embedded_witnesses_notice_a_forked_log() {
         .into_iter()
         .chain(arguments.iter().map(String::as_str))
         .collect();
-    let (code, said) = audited.tool(&arguments);
+    let (code, said) = audited.system.outcome(&arguments);
     assert_eq!(code, 0, "{said}");
     let report: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     assert!(report["cosignatures"].as_u64().unwrap() >= 2, "{said}");
@@ -75,7 +75,7 @@ async fn embedded_witnesses_notice_a_forked_log() {
         .await
         .unwrap();
     tree.close().await;
-    let (code, said) = audited.tool(&["audit", "verify"]);
+    let (code, said) = audited.system.outcome(&["audit", "verify"]);
     assert_eq!(code, 1, "{said}");
     assert!(
         said.contains("the log is not the one of the checkpoint that is remembered beside the keys"),

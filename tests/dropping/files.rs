@@ -44,7 +44,7 @@ async fn what_may_be_somebody_elses_is_refused_and_left_as_it_is() {
                 .map(String::as_str)
                 .chain(dry_run.iter().copied())
                 .collect();
-            let (code, said) = old.tool(&arguments);
+            let (code, said) = old.system.outcome(&arguments);
             assert!(code != 0 && said.contains(why), "{file} {dry_run:?}: {said}");
             assert!(!said.contains("events export"), "{said}");
         }

@@ -3,7 +3,7 @@
 mod files;
 mod whole;
 
-use std::{process::Output, time::Duration};
+use std::time::Duration;
 
 use database::{Database, Schema};
 use event_store::EventStore;
@@ -117,18 +117,9 @@ impl Old {
         self.files.path().join(name).display().to_string()
     }
 
-    fn tool(&self, arguments: &[&str]) -> (i32, String) {
-        let output: Output = self.system.tool(arguments).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        (
-            output.status.code().unwrap(),
-            said + &String::from_utf8_lossy(&output.stderr),
-        )
-    }
-
     #[track_caller]
     fn run(&self, arguments: &[&str]) -> String {
-        let (code, said) = self.tool(arguments);
+        let (code, said) = self.system.outcome(arguments);
         assert_eq!(code, 0, "{arguments:?} {said}");
         said
     }

@@ -74,9 +74,13 @@ async fn dropped(deployment: Deployment) {
         "{would}"
     );
     let young = Timestamp::from_micros(runtime_now() - 7 * 24 * 60 * 60 * 1_000_000).to_string();
-    let (code, said) = old.tool(&["events", "drop", "--dry-run", "--ended-before", &young]);
+    let (code, said) = old
+        .system
+        .outcome(&["events", "drop", "--dry-run", "--ended-before", &young]);
     assert!(code != 0 && said.contains("8 days ago"), "{said}");
-    let (code, said) = old.tool(&old.drop("before").iter().map(String::as_str).collect::<Vec<_>>());
+    let (code, said) = old
+        .system
+        .outcome(&old.drop("before").iter().map(String::as_str).collect::<Vec<_>>());
     assert!(code != 0 && said.contains("is still needed"), "{said}");
     assert_eq!(old.dropped().await, 0);
 
@@ -149,7 +153,9 @@ async fn dropped(deployment: Deployment) {
         "2001-01-01T00:00:00Z",
         "--export",
     ];
-    let (code, said) = old.tool(&[&earlier[..], &[&old.path("dropped")]].concat());
+    let (code, said) = old
+        .system
+        .outcome(&[&earlier[..], &[&old.path("dropped")]].concat());
     assert!(
         code != 0 && said.contains("a run with a later --ended-before"),
         "{said}"

@@ -21,7 +21,6 @@ use self::{
     spellings::{found_in, spellings},
 };
 use crate::{
-    erasure::run,
     moving::Place,
     restored_erasures::{check, erase, id_of, launch},
     support::{Deployment, PASSWORD, Person, System, until},
@@ -163,7 +162,9 @@ async fn nothing_is_left_anywhere(deployment: Deployment) {
     let texts: BTreeSet<String> = words.iter().flat_map(|word| spellings(word)).collect();
     system.read_models_equal_the_log().await;
     let before = in_databases(&system, deployment, &texts);
-    let log = run(&system, &["events", "tail", "--from", "0", "--json"]).to_ascii_lowercase();
+    let log = system
+        .run(&["events", "tail", "--from", "0", "--json"])
+        .to_ascii_lowercase();
     for word in words {
         let word = word.to_ascii_lowercase();
         let stands = log.contains(&word) || before.values().flatten().any(|text| text.contains(&word));
@@ -171,7 +172,7 @@ async fn nothing_is_left_anywhere(deployment: Deployment) {
     }
 
     let export = system.directory().join("export.ndjson").display().to_string();
-    run(&system, &["events", "export", "--output", &export]);
+    system.run(&["events", "export", "--output", &export]);
     let backup = Backup::make(&mut system, deployment).await;
     assert_eq!(
         found_in(&texts, &[Path::new(&export), &backup.of_log()]),

@@ -89,6 +89,12 @@ impl Person {
         answer
     }
 
+    /// Creates a task, and returns its id.
+    pub(crate) async fn create(&self, title: &str) -> String {
+        let created = self.post("/tasks", json!({ "title": title })).await.expect(201);
+        created.body["id"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, None).await
     }
