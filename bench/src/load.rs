@@ -144,23 +144,29 @@ impl Kind {
             }
             Self::Visible { pause } => {
                 let begun = Instant::now();
-                let answer = person
-                    .send(Method::POST, "/tasks", Some(&json!({"title": "Be seen"})), &[])
-                    .await?;
-                let acknowledged = Instant::now();
-                let token = answer
-                    .headers
-                    .get("consistency-token")
-                    .context("no token")?
-                    .to_str()?;
-                let headers = [("Consistency-Token", token), ("Prefer", "wait=10")];
-                person.send(Method::GET, "/tasks?limit=1", None, &headers).await?;
+                let acknowledged = create_and_see(person, person).await?;
                 latencies.record(micros(acknowledged))?;
                 tokio::time::sleep(pause.saturating_sub(begun.elapsed())).await;
             }
         }
         Ok(())
     }
+}
+
+/// Creates a task and reads until it is shown, on another connection of the same person if wanted. Returns the time at
+/// which the creation was acknowledged.
+pub(crate) async fn create_and_see(writer: &Person, reader: &Person) -> anyhow::Result<Instant> {
+    let task = json!({"title": "Be seen"});
+    let answer = writer.send(Method::POST, "/tasks", Some(&task), &[]).await?;
+    let acknowledged = Instant::now();
+    let token = answer
+        .headers
+        .get("consistency-token")
+        .context("no token")?
+        .to_str()?;
+    let headers = [("Consistency-Token", token), ("Prefer", "wait=10")];
+    reader.send(Method::GET, "/tasks?limit=1", None, &headers).await?;
+    Ok(acknowledged)
 }
 
 /// Lets all `people` send requests of this kind for `duration`.

@@ -17,6 +17,7 @@ use crate::{
 
 const INSERT: &str = "INSERT INTO events \
     (position, version, recorded_at, schema_version, id, stream, type, encoding, metadata, data) ";
+const HEAD: &str = "SELECT coalesce(max(position), 0) FROM events";
 
 pub(super) async fn postgres(rounds: Rounds) -> Result<()> {
     let database = servers::Database::create().await?;
@@ -127,7 +128,6 @@ async fn postgres_by_hand(connection: &mut PgConnection, count: usize, span: Dur
          LEFT JOIN versions ON versions.stream = n.stream \
          WHERE coalesce(versions.version, 0) = n.version - 1"
     );
-    const HEAD: &str = "SELECT coalesce(max(position), 0) FROM events";
     let head = sqlx::query_scalar::<_, i64>(HEAD)
         .fetch_one(&mut *connection)
         .await?;
@@ -173,7 +173,6 @@ async fn postgres_by_hand(connection: &mut PgConnection, count: usize, span: Dur
 async fn sqlite_by_hand(connection: &mut SqliteConnection, count: usize, span: Duration) -> Result<f64> {
     let values = vec!["(?, ?, 1780000000123456, 1, ?, ?, ?, 'json', ?, ?)"; count].join(", ");
     let insert = format!("{INSERT} VALUES {values}");
-    const HEAD: &str = "SELECT coalesce(max(position), 0) FROM events";
     let head = sqlx::query_scalar::<_, i64>(HEAD)
         .fetch_one(&mut *connection)
         .await?;

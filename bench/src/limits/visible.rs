@@ -10,7 +10,6 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use futures::StreamExt as _;
 use hdrhistogram::Histogram;
-use http::Method;
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
     options::{
@@ -19,7 +18,6 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable},
 };
-use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::{
     task::{JoinHandle, JoinSet},
@@ -79,17 +77,7 @@ async fn visible(system: &System, people: &[Arc<Person>], span: Duration) -> Res
                 if Instant::now() >= end {
                     return anyhow::Ok(());
                 }
-                let task = json!({"title": "Be seen"});
-                let answer = writer.send(Method::POST, "/tasks", Some(&task), &[]).await?;
-                let acknowledged = Instant::now();
-                let token = answer
-                    .headers
-                    .get("consistency-token")
-                    .context("no token")?
-                    .to_str()?;
-                let headers = [("Consistency-Token", token), ("Prefer", "wait=10")];
-                reader.send(Method::GET, "/tasks?limit=1", None, &headers).await?;
-                record(&latencies, acknowledged)?;
+                record(&latencies, load::create_and_see(&writer, &reader).await?)?;
             }
         });
     }
