@@ -35,6 +35,7 @@ mod keys;
 mod least_privilege;
 mod limits;
 mod looking;
+mod lost_files;
 mod lost_output;
 mod monitoring;
 mod moving;

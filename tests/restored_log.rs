@@ -232,7 +232,7 @@ async fn embedded_restore_by_the_documented_steps_gives_exactly_the_backup() {
 }
 
 /// The origin of the audit tree and its size, by its checkpoint.
-async fn audit_tree(system: &System) -> (String, u64) {
+pub(crate) async fn audit_tree(system: &System) -> (String, u64) {
     let answer = reqwest::get(format!("{}/audit/checkpoint", system.base)).await;
     let note = answer.unwrap().text().await.unwrap();
     let mut lines = note.lines();

@@ -60,6 +60,15 @@ pub enum KeysUnusable {
     Missing(PathBuf),
 }
 
+/// A part of the keys, all of which auth needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyPart {
+    /// The pepper under which addresses are claimed.
+    Pepper,
+    /// The keys that sign access tokens.
+    SigningKeys,
+}
+
 /// Reads the keys in `directory`. Creates missing ones if `may_create`, which must be true only while the event store
 /// is empty: with a new pepper every address would look free.
 pub(crate) fn open(directory: &Path, may_create: bool) -> Result<Keys, KeysUnusable> {
@@ -101,6 +110,21 @@ pub(crate) fn read(directory: &Path) -> Result<Keys, KeysUnusable> {
     }
     let keyring = Keyring::new(keys).ok_or_else(|| KeysUnusable::Missing(directory.join("*.pem")))?;
     Ok(Keys { keyring, pepper })
+}
+
+/// The parts of the keys that are not in `directory`. On a log with events auth does not start without them.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn missing(directory: &Path) -> Result<Vec<KeyPart>, KeysUnusable> {
+    let mut missing = Vec::new();
+    if !exists(&directory.join(PEPPER))? {
+        missing.push(KeyPart::Pepper);
+    }
+    if !exists(directory)? || key_files(directory)?.is_empty() {
+        missing.push(KeyPart::SigningKeys);
+    }
+    Ok(missing)
 }
 
 /// Reads one key, with the time from which it signs.

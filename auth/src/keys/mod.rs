@@ -7,7 +7,7 @@ mod pepper;
 mod rotation;
 
 pub(crate) use account_cipher::AccountCipher;
-pub use directory::KeysUnusable;
+pub use directory::{KeyPart, KeysUnusable, missing};
 pub(crate) use directory::{open, read};
 pub use keyring::SigningAlgorithm;
 pub(crate) use keyring::{Keyring, SigningKey};

@@ -10,6 +10,7 @@ use projector::ForeignCheckpoint;
 use relay::restore::foreign_relay_progress;
 use sealing::{Comparison, SubjectKeys};
 
+use super::missing::{MissingKeys, missing_keys};
 use crate::{platform, progress::watch, settings::Settings, watched_log::WatchedLog};
 
 /// The log, and the databases with data derived from it. One that does not exist has nothing to compare.
@@ -36,6 +37,8 @@ pub(super) struct Findings {
     pub(super) audit: Option<Disagreement>,
     /// People whose keys disagree with the log.
     pub(super) keys: Comparison,
+    /// Keys of auth or of the audit tree that are not there.
+    pub(super) missing: Vec<MissingKeys>,
 }
 
 impl Stores {
@@ -84,9 +87,10 @@ impl Stores {
         if let Some(operations) = &self.operations {
             findings.relay = foreign_relay_progress(store, operations).await?;
         }
-        if let Some(tree) = &self.tree {
-            let keys = settings.audit_keys_dir();
-            findings.audit = audit_tree::disagreement(store, tree, Some(&keys)).await?;
+        let tree = self.tree.as_ref();
+        findings.audit = audit_tree::disagreement(store, tree, Some(&settings.audit_keys_dir())).await?;
+        if findings.head > 0 {
+            findings.missing = missing_keys(settings, tree).await?;
         }
         if let Some(keys) = &self.keys {
             findings.keys = keys.compare(store).await?;
@@ -98,12 +102,16 @@ impl Stores {
 impl Findings {
     /// Whether nothing was found.
     pub(super) fn agree(&self) -> bool {
-        self.read_models_agree()
-            && self.relay.is_empty()
-            && self.audit.is_none()
-            && self.keys.revived.is_empty()
-            && self.keys.unerased.is_empty()
-            && !self.lack_keys()
+        !self.can_be_repaired() && !self.lack_keys()
+    }
+
+    /// Whether something was found that `--repair` puts right.
+    pub(super) fn can_be_repaired(&self) -> bool {
+        !self.read_models_agree()
+            || !self.relay.is_empty()
+            || self.audit.is_some()
+            || !self.keys.revived.is_empty()
+            || !self.keys.unerased.is_empty()
     }
 
     pub(super) fn read_models_agree(&self) -> bool {
@@ -112,6 +120,6 @@ impl Findings {
 
     /// Whether keys are missing that can only come from a backup.
     pub(super) fn lack_keys(&self) -> bool {
-        !self.keys.damaged.is_empty() || !self.keys.lost.is_empty()
+        !self.keys.damaged.is_empty() || !self.keys.lost.is_empty() || !self.missing.is_empty()
     }
 }

@@ -2,6 +2,7 @@
 //! backup, or a standby without its last events was promoted.
 
 mod findings;
+mod missing;
 mod repair;
 mod report;
 
@@ -20,10 +21,11 @@ pub(crate) enum Command {
     /// Compare with the log whatever was derived from it; exit code 1 if something disagrees
     ///
     /// Compares the checkpoints of the read models, decisions about parked events, the relay's progress, the audit tree
-    /// and the keys of people. Keys may be damaged or lost; a backup of the keys may have keys of people whom the log
-    /// has erased since; and a backup of the log may have people whose key was destroyed when they were erased. May run
-    /// while the system is stopped or at work. Messages in queues, answers kept for idempotency keys and tokens of
-    /// clients need no check, since whoever uses them asks the log first.
+    /// and the keys of people, and looks for the keys of auth and of the audit tree. Keys may be damaged or lost; a
+    /// backup of the keys may have keys of people whom the log has erased since; and a backup of the log may have
+    /// people whose key was destroyed when they were erased. May run while the system is stopped or at work. Messages
+    /// in queues, answers kept for idempotency keys and tokens of clients need no check, since whoever uses them asks
+    /// the log first.
     Check {
         /// Repair what disagrees: empty the read models, which are projected again; destroy keys of erased people
         /// again; erase people without a key again; forget the rest
@@ -53,6 +55,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         false => None,
     };
     let report = Report {
+        settings,
         findings: &findings,
         repair: repair.as_ref(),
     };

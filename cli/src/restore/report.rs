@@ -9,10 +9,11 @@ use super::{
     findings::Findings,
     repair::{Repair, Step},
 };
-use crate::output;
+use crate::{output, settings::Settings};
 
 /// The findings of a check, and the repair if there was one.
 pub(super) struct Report<'a> {
+    pub(super) settings: &'a Settings,
     pub(super) findings: &'a Findings,
     pub(super) repair: Option<&'a Repair>,
 }
@@ -26,6 +27,7 @@ impl Report<'_> {
             relay,
             audit,
             keys,
+            missing,
         } = self.findings;
         json!({
             "head": head,
@@ -46,6 +48,7 @@ impl Report<'_> {
                 "new_origin": self.new_origin(),
             })),
             "discarded_events": discards,
+            "missing_keys": missing.iter().map(|it| it.name()).collect::<Vec<_>>(),
             "damaged_keys": names(&keys.damaged),
             "lost_keys": names(&keys.lost),
             "revived_keys": names(&keys.revived),
@@ -122,6 +125,9 @@ impl Report<'_> {
                  `taskledger users erase {subject}`"
             ))?;
         }
+        for missing in &self.findings.missing {
+            output::line(&missing.sentence(self.settings))?;
+        }
         Ok(())
     }
 
@@ -152,7 +158,10 @@ impl Report<'_> {
                 )
             }
             Some(_) => format!("repaired: everything agrees with {end}"),
-            None => format!("NOT all agrees with {end}: run it again with --repair"),
+            None if self.findings.can_be_repaired() => {
+                format!("NOT all agrees with {end}: run it again with --repair")
+            }
+            None => format!("NOT all is there for {end}"),
         }
     }
 

@@ -88,6 +88,11 @@ impl SigningKeys {
         &self.directory
     }
 
+    /// Whether there is no key.
+    pub(crate) fn are_none(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// The signer with the newest key, under this name.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ pub use dropped_events::{DroppedEvents, EventHeader};
 pub use error::{KeepError, ReadError, VerifyError};
 pub use key_files::{KeysUnusable, SigningKeys};
 pub use last_signed::LastSigned;
-pub use origin::{Disagreement, announcement, disagreement, renew_origin};
+pub use origin::{Disagreement, announcement, disagreement, lacks_signing_keys, renew_origin};
 pub use reading::SignedCheckpoint;
 pub use signer_metrics::CheckpointSignerMetrics;
 pub use tables::{AuditTree, Tree};

@@ -115,24 +115,26 @@ pub(crate) fn new_origin(prefix: &str) -> String {
     format!("{prefix}/{}", runtime::new_id().simple())
 }
 
-/// Why the tree cannot continue with this log; `None` if it can. `keys` is the directory of the signing keys, if it
-/// is on this host.
+/// Why the tree cannot continue with this log; `None` if it can. A `tree` without a database is `None`. `keys` is the
+/// directory of the signing keys, if it is on this host.
 ///
 /// # Errors
 /// When the log or the tree cannot be read.
 pub async fn disagreement(
     store: &dyn EventStore,
-    tree: &AuditTree,
+    tree: Option<&AuditTree>,
     keys: Option<&Path>,
 ) -> Result<Option<Disagreement>, KeepError> {
-    let Some(newest) = tree.newest().await? else {
+    let Some((tree, newest)) = with_newest(tree).await? else {
         let signed = match keys {
             Some(keys) => read_files(keys, |keys| LastSigned::new(keys).any_origin()).await?,
             None => None,
         };
         return Ok(signed.map(|origin| Disagreement {
             origin,
-            reason: "it is not there, and the keys here have signed it".to_owned(),
+            reason: "its database is missing or empty, and the keys here have signed it; only a backup of it could \
+                     go on"
+                .to_owned(),
         }));
     };
     let reason = match foreign_end(store, &newest).await? {
@@ -146,6 +148,30 @@ pub async fn disagreement(
         origin: newest.origin,
         reason,
     }))
+}
+
+/// Whether `keys`, the directory of the signing keys, has none, although `tree` or a record beside them was signed.
+///
+/// # Errors
+/// When the tree or the directory cannot be read.
+pub async fn lacks_signing_keys(tree: Option<&AuditTree>, keys: &Path) -> Result<bool, KeepError> {
+    let is_signed = match with_newest(tree).await? {
+        Some((tree, newest)) => tree.last_checkpoint(&newest).await?.is_some(),
+        None => false,
+    };
+    read_files(keys, move |keys| {
+        let has_signed = is_signed || LastSigned::new(keys).any_origin()?.is_some();
+        Ok(has_signed && SigningKeys::read(keys)?.are_none())
+    })
+    .await
+}
+
+/// The tree that grows in the database, if there are both.
+async fn with_newest(tree: Option<&AuditTree>) -> Result<Option<(&AuditTree, Tree)>, KeepError> {
+    let Some(tree) = tree else {
+        return Ok(None);
+    };
+    Ok(tree.newest().await?.map(|newest| (tree, newest)))
 }
 
 /// Why the log cannot be the one of the tree.

@@ -76,6 +76,24 @@ fn nothing_is_made_up_once_there_are_events() {
 }
 
 #[test]
+fn what_is_missing_is_named_by_its_part() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path().join("keys");
+    assert_eq!(
+        missing(&directory).unwrap(),
+        [KeyPart::Pepper, KeyPart::SigningKeys]
+    );
+    open(&directory, true).unwrap();
+    assert!(missing(&directory).unwrap().is_empty());
+    fs::remove_file(directory.join(PEPPER)).unwrap();
+    assert_eq!(missing(&directory).unwrap(), [KeyPart::Pepper]);
+    fs::remove_file(directory.join(FIRST_KEY)).unwrap();
+    open(&directory, true).unwrap();
+    fs::remove_file(directory.join(FIRST_KEY)).unwrap();
+    assert_eq!(missing(&directory).unwrap(), [KeyPart::SigningKeys]);
+}
+
+#[test]
 fn the_key_whose_name_sorts_last_signs() {
     let directory = tempfile::tempdir().unwrap();
     let first = open(directory.path(), true).unwrap();

@@ -155,7 +155,7 @@ impl Fixture {
     }
 
     pub(crate) async fn disagreement(&self) -> Option<Disagreement> {
-        disagreement(&*self.store, &self.tree, Some(&self.keys))
+        disagreement(&*self.store, Some(&self.tree), Some(&self.keys))
             .await
             .unwrap()
     }

@@ -1,0 +1,68 @@
+//! Keys that are not in their directory although the log depends on them. Only a backup has them.
+
+use audit_tree::AuditTree;
+use auth::keys::{self, KeyPart};
+
+use crate::settings::Settings;
+
+/// Keys that are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MissingKeys {
+    Pepper,
+    TokenKeys,
+    AuditKeys,
+}
+
+impl MissingKeys {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Pepper => "email_pepper",
+            Self::TokenKeys => "token_keys",
+            Self::AuditKeys => "audit_keys",
+        }
+    }
+
+    /// What is missing, what that means, and what to do.
+    pub(super) fn sentence(self, settings: &Settings) -> String {
+        let keys = settings.keys_dir();
+        let keys = keys.display();
+        match self {
+            Self::Pepper => format!(
+                "the pepper {keys}/email-pepper is missing: nobody can log in, and auth does not start, until it is \
+                 restored from a backup of the keys"
+            ),
+            Self::TokenKeys => format!(
+                "the keys {keys}/*.pem that sign access tokens are missing: auth does not start until they are restored \
+                 from a backup of the keys, or, if they are lost, `taskledger keys rotate` has made a new one"
+            ),
+            Self::AuditKeys => format!(
+                "the keys {}/*.pem that sign the audit tree are missing: nothing is signed until they are restored from a \
+                 backup of the keys, or, if they are lost, `taskledger audit rotate-key` has made a new one and \
+                 `taskledger restore check --repair` has begun a tree of a new origin",
+                settings.audit_keys_dir().display()
+            ),
+        }
+    }
+}
+
+/// The keys that are missing for a log with events. On servers the keys of a role may be on another host: there they
+/// are missing only if a part of them is here.
+pub(super) async fn missing_keys(
+    settings: &Settings,
+    tree: Option<&AuditTree>,
+) -> anyhow::Result<Vec<MissingKeys>> {
+    let is_everything_here = settings.storage.database_url()?.is_none();
+    let of_auth = keys::missing(&settings.keys_dir())?;
+    let mut missing = Vec::new();
+    if is_everything_here || of_auth.len() == 1 {
+        missing.extend(of_auth.into_iter().map(|part| match part {
+            KeyPart::Pepper => MissingKeys::Pepper,
+            KeyPart::SigningKeys => MissingKeys::TokenKeys,
+        }));
+    }
+    let tree = tree.filter(|_| is_everything_here);
+    if audit_tree::lacks_signing_keys(tree, &settings.audit_keys_dir()).await? {
+        missing.push(MissingKeys::AuditKeys);
+    }
+    Ok(missing)
+}
