@@ -1,10 +1,11 @@
 //! Files of the data directory are lost while the rest stays: they are named, and nothing replaces them unnoticed.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use crate::{
     restored_log::audit_tree,
-    support::{Deployment, Person, System, until},
+    start::refused,
+    support::{Deployment, Person, Role, System, until},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -58,5 +59,100 @@ async fn embedded_check_names_each_part_that_is_missing() {
         let (code, said) = check(&[]);
         assert_eq!(code, 0, "{part} is there again: {said}");
     }
+    system.stop().await;
+}
+
+/// Copies a file, or a directory of files.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    if from.is_file() {
+        fs::copy(from, to).unwrap();
+        return;
+    }
+    fs::create_dir(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
+    let mut system = stopped().await;
+    let data = system.data_dir();
+    let said = "is missing, and";
+    for trace in ["read-models.db", "operations.db", "audit-tree.db", "keys/audit"] {
+        let other = tempfile::tempdir().unwrap();
+        copy(&data.join(trace), &other.path().join(trace));
+        let place = other.path().display().to_string();
+        let sentence = refused(&[], &[("TASKLEDGER_DATA_DIR", &place)]);
+        assert!(
+            sentence.contains(said) && sentence.contains("restore it from its backup"),
+            "{trace}: {sentence}"
+        );
+        assert!(!other.path().join("events.db").exists(), "{trace}");
+    }
+
+    fs::rename(data.join("events.db"), system.directory().join("aside")).unwrap();
+    let place = data.display().to_string();
+    let sentence = refused(&[], &[("TASKLEDGER_DATA_DIR", &place)]);
+    assert!(sentence.contains(said), "{sentence}");
+    // Nor is an empty log that somebody has made meanwhile.
+    system.run(&["migrate"]);
+    let sentence = refused(&[], &[("TASKLEDGER_DATA_DIR", &place)]);
+    assert!(sentence.contains("is empty, and"), "{sentence}");
+    fs::rename(system.directory().join("aside"), data.join("events.db")).unwrap();
+    system.launch(Role::Up);
+    system.ready().await;
+    system.read_models_equal_the_log().await;
+
+    // The keys of people, of auth and of the audit tree are no sign of a log.
+    system.terminate_all();
+    for name in [
+        "events",
+        "read-models",
+        "operations",
+        "audit-tree",
+        "subject-keys",
+    ] {
+        fs::remove_file(data.join(format!("{name}.db"))).unwrap();
+    }
+    for file in fs::read_dir(data.join("keys/audit")).unwrap() {
+        let path = file.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "checkpoint")
+        {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    system.launch(Role::Up);
+    system.ready().await;
+    Person::join(&system.base, "bob").await;
+    system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_log_that_never_had_an_event_is_not_lost() {
+    let mut system = System::start(Deployment::Embedded).await;
+    let audit = system.data_dir().join("keys/audit");
+    let is_signed = || {
+        let files = fs::read_dir(&audit).into_iter().flatten();
+        files
+            .filter_map(Result::ok)
+            .any(|file| file.path().extension().is_some_and(|it| it == "checkpoint"))
+    };
+    until("the empty tree is signed", TIMEOUT, async || is_signed()).await;
+    system.terminate_all();
+    system.launch(Role::Up);
+    system.ready().await;
+
+    // Keys that are made before the first event are recorded in the log.
+    system.terminate_all();
+    fs::remove_file(system.data_dir().join("events.db")).unwrap();
+    system.run(&["migrate"]);
+    system.run(&["keys", "generate"]);
+    system.launch(Role::Up);
+    system.ready().await;
     system.stop().await;
 }

@@ -8,7 +8,7 @@ use crate::support::{Deployment, System, binary, free_port, until};
 
 /// Runs the binary with `settings` and returns its error. It must fail, with one line and without a backtrace.
 #[track_caller]
-fn refused(arguments: &[&str], settings: &[(&str, &str)]) -> String {
+pub(crate) fn refused(arguments: &[&str], settings: &[(&str, &str)]) -> String {
     let directory = tempfile::tempdir().unwrap();
     let output = binary()
         .args(arguments)

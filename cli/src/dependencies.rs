@@ -11,6 +11,7 @@ use runtime::Background;
 use tokio::sync::OnceCell;
 
 use crate::{
+    lost_log,
     platform::{self, EventLog},
     settings::Settings,
 };
@@ -117,7 +118,7 @@ impl<'a> Dependencies<'a> {
 
     /// The log, with the events as they are stored.
     async fn stored_log(&self) -> anyhow::Result<Arc<dyn EventStore>> {
-        let open = async || platform::event_store(&self.settings.storage).await;
+        let open = async || lost_log::event_store(self.settings).await;
         self.stored_log.get_or_try_init(open).await.cloned()
     }
 

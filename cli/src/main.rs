@@ -10,6 +10,7 @@ mod dependencies;
 mod events;
 mod graceful_shutdown;
 mod keys;
+mod lost_log;
 mod migrate;
 mod operation;
 #[cfg(feature = "otlp")]

@@ -196,6 +196,12 @@ pub(crate) async fn existing_event_store(storage: &Storage) -> anyhow::Result<Ar
     Ok(store)
 }
 
+/// Returns whether there is a log. A store that is not one of our databases counts as one.
+pub(crate) async fn has_log(storage: &Storage) -> anyhow::Result<bool> {
+    Ok(!is_database(&database_url(storage, Schema::EventStore)?)
+        || find(storage, Schema::EventStore).await?.is_some())
+}
+
 /// Opens the log for reading if it exists, even if its import has not ended.
 pub(crate) async fn find_event_store(storage: &Storage) -> anyhow::Result<Option<Arc<dyn EventStore>>> {
     if is_database(&database_url(storage, Schema::EventStore)?) {

@@ -22,7 +22,7 @@ pub use operator::{
         Discarded, ParkedEvent, ParkingError, Retried, discard, parked, parked_among, parked_at, retry,
     },
     rebuild::{DroppedRows, Progress, Rebuild, RebuildError},
-    restore::{ForeignCheckpoint, empty, foreign_checkpoints, foreign_discards},
+    restore::{ForeignCheckpoint, empty, foreign_checkpoints, foreign_discards, has_projected},
     status::{PartitionStatus, Status, TableStatus, status, tables},
     verify::{ComparedTable, Comparison, Report, VerifyError, verify, verify_sample},
 };

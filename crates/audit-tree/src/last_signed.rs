@@ -61,20 +61,36 @@ impl LastSigned {
     /// # Errors
     /// When the directory or a file in it cannot be read.
     pub fn any_origin(&self) -> Result<Option<String>, KeepError> {
-        let damaged = |error: io::Error| KeepError::Damaged(format!("{}: {error}", self.0.display()));
+        let texts = self.texts();
+        let texts = texts.map_err(|error| KeepError::Damaged(format!("{}: {error}", self.0.display())))?;
+        let any = texts.first().map(|text| text.lines().next().unwrap_or_default());
+        Ok(any.map(str::to_owned))
+    }
+
+    /// Whether a tree with events was signed with the keys in this directory, as far as it can be read here: the keys
+    /// of other roles may be in a directory that this one must not enter.
+    #[must_use]
+    pub fn has_signed_events(&self) -> bool {
+        let size = |text: &String| text.lines().nth(1).and_then(|size| size.parse::<u64>().ok());
+        let texts = self.texts().unwrap_or_default();
+        texts.iter().any(|text| size(text).is_some_and(|size| size > 0))
+    }
+
+    /// The texts of all records.
+    fn texts(&self) -> io::Result<Vec<String>> {
         let files = match fs::read_dir(&self.0) {
             Ok(files) => files,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(damaged(error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
         };
+        let mut texts = Vec::new();
         for file in files {
-            let path = file.map_err(damaged)?.path();
+            let path = file?.path();
             if path.extension().is_some_and(|extension| extension == EXTENSION) {
-                let text = fs::read_to_string(path).map_err(damaged)?;
-                return Ok(Some(text.lines().next().unwrap_or_default().to_owned()));
+                texts.push(fs::read_to_string(path)?);
             }
         }
-        Ok(None)
+        Ok(texts)
     }
 
     /// Records a checkpoint of this origin durably.

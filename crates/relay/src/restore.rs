@@ -45,6 +45,15 @@ pub async fn foreign_relay_progress(
         .collect())
 }
 
+/// Whether events of a log were published.
+///
+/// # Errors
+/// When the progress cannot be read.
+pub async fn has_published(operations: &Database) -> Result<bool, DatabaseError> {
+    let sql = "SELECT read_up_to FROM relay_progress WHERE read_up_to > 0 LIMIT 1";
+    Ok(operations.fetch_optional(sql, &[]).await?.is_some())
+}
+
 /// Deletes the progress for this number of partitions. The relay then resumes at the end of the log.
 ///
 /// # Errors

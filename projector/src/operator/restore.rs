@@ -55,6 +55,15 @@ pub async fn foreign_checkpoints(
         .collect())
 }
 
+/// Whether any partition, of any number of them, was projected from a log with events.
+///
+/// # Errors
+/// When the read models cannot be read.
+pub async fn has_projected(read_models: &Database) -> Result<bool, DatabaseError> {
+    let sql = "SELECT position FROM checkpoints WHERE position > 0 LIMIT 1";
+    Ok(read_models.fetch_optional(sql, &[]).await?.is_some())
+}
+
 /// The positions of discarded events that the log does not have.
 ///
 /// # Errors
