@@ -134,6 +134,21 @@ async fn parked(system: &System, ada: &Person, task: &str) {
     let status = lines_of_json(&run(system, 0, &["projection", "status", "--json"]));
     let counts = status[0]["partitions"].as_array().unwrap().iter();
     assert_eq!(counts.map(|it| it["parked"].as_u64().unwrap()).sum::<u64>(), 1);
+    for verify in [
+        &["projection", "verify"][..],
+        &["projection", "verify", "--sample", "20"],
+    ] {
+        let compared = run(system, 3, verify);
+        assert!(
+            compared.contains("parked of 1 stream (`taskledger parked list`"),
+            "{compared}"
+        );
+    }
+    let report = lines_of_json(&run(system, 3, &["projection", "verify", "--json"]));
+    assert_eq!(
+        (&report[0]["differences"], &report[0]["parked_streams"]),
+        (&json!([]), &json!(1))
+    );
 
     run(system, 0, &["parked", "discard", &position]);
     run(system, 1, &["parked", "discard", &position]);

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::{output, platform, progress::watch, settings::Settings, watched_log::WatchedLog};
 
-/// The exit code for read models that are too far behind to be compared. Exit code 2 is for wrong usage.
+/// The exit code for read models that have not reached the end of the log, or not in every stream. Exit code 2 is for
+/// wrong usage.
 const BEHIND: u8 = 3;
 
 #[derive(Debug, Subcommand)]
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     },
     /// Compare the read models with a fold of the log; exit code 1 if they differ, 3 if they are behind
     ///
+    /// They are behind if the projection has not reached the end of the log, or if streams are parked.
     /// May run beside a running system. Without --sample it folds the whole log in memory.
     Verify {
         /// Compare this number of random tasks, accounts and sessions with a fold of their streams
@@ -137,6 +139,7 @@ fn answer(report: &projector::Report, json: bool) -> anyhow::Result<ExitCode> {
             "history": report.history,
             "audit": report.audit,
             "parked": report.parked,
+            "parked_streams": report.parked_streams,
             "left_by_drop": report.left_by_drop,
             "differences": report.differences,
         });
@@ -166,17 +169,29 @@ fn answer(report: &projector::Report, json: bool) -> anyhow::Result<ExitCode> {
             .collect();
         compared.push(output::counted(report.audit, "audit row"));
         output::line(&format!(
-            "{} with the log up to position {}: compared {}",
+            "{} with the log up to position {}{}: compared {}",
             if equal { "equal" } else { "NOT equal" },
             report.position,
+            but_for_parked(report),
             compared.join(", "),
         ))?;
     }
-    Ok(if equal {
-        ExitCode::SUCCESS
-    } else if report.behind > 0 {
+    Ok(if report.behind > 0 || (equal && report.parked_streams > 0) {
         ExitCode::from(BEHIND)
+    } else if equal {
+        ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Names the parked streams, which end before the log does.
+fn but_for_parked(report: &projector::Report) -> String {
+    match report.parked_streams {
+        0 => String::new(),
+        streams => format!(
+            ", but for what is parked of {} (`taskledger parked list` shows it)",
+            output::counted(streams, "stream")
+        ),
+    }
 }

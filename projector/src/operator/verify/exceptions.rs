@@ -127,6 +127,11 @@ impl Exceptions {
         self.erased.get(&subject).copied()
     }
 
+    /// How many streams are parked.
+    pub(super) fn parked_streams(&self) -> u64 {
+        self.parked.len() as u64
+    }
+
     /// Whether rows of a person who was erased are still being deleted.
     pub(super) fn is_leaving(&self, subject: UserId) -> bool {
         self.leaving.contains(&subject)

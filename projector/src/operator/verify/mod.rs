@@ -83,6 +83,7 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
         after = to;
     }
     report.parked = exceptions.compare(&fold, head, &mut differences);
+    report.parked_streams = exceptions.parked_streams();
     let Fold { mut rows, erased, .. } = fold;
     let mut verifier = RowVerifier {
         store,

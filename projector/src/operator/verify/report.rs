@@ -27,6 +27,8 @@ macro_rules! report {
             pub audit: u64,
             /// Rows of `parked_events`.
             pub parked: u64,
+            /// The streams that are parked. Their rows are compared with the log up to where they were parked.
+            pub parked_streams: u64,
             /// Rows of streams whose payloads were dropped from the log by a command that was interrupted before it
             /// deleted the rows. Nothing shows what they should be.
             pub left_by_drop: u64,

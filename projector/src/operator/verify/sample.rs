@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use database::{Database, Value, left_out};
+use database::{Database, StatementTimeout, Value, left_out};
 use event_store::{EventStore, LogRange};
 use events::{StreamName, UserId};
 use rand::{RngExt as _, seq::IteratorRandom as _};
@@ -64,8 +64,18 @@ pub async fn verify_sample(
         differences,
         ..
     } = sample;
+    report.parked_streams = parked_streams(read_models).await?;
     report.differences = differences.list();
     Ok(report)
+}
+
+/// How many streams are parked, whether they are in the sample or not.
+async fn parked_streams(read_models: &Database) -> Result<u64, VerifyError> {
+    // There may be millions of parked events.
+    let read_models = read_models.with_statement_timeout(StatementTimeout::Maintenance);
+    let sql = "SELECT COUNT(DISTINCT stream) AS streams FROM parked_events";
+    let row = read_models.fetch_optional(sql, &[]).await?;
+    Ok(row.map_or(Ok(0), |row| row.unsigned("streams"))?)
 }
 
 struct Sample<'a> {
