@@ -232,6 +232,22 @@ async fn rebuild_under_load(deployment: Deployment) {
     system.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_rebuild_of_a_stopped_system_waits_for_the_start_to_be_compared() {
+    let mut system = System::start(Deployment::Embedded).await;
+    Person::join(&system.base, "ada").await;
+    system.read_models_equal_the_log().await;
+    system.terminate_all();
+    run(&system, 0, &["projection", "rebuild", "--yes"]);
+    // Its end is recorded when it has ended, and nobody projects that.
+    let behind = run(&system, 3, &["projection", "verify"]);
+    assert!(behind.contains("by its next start"), "{behind}");
+    system.launch(Role::Up);
+    system.ready().await;
+    run(&system, 0, &["projection", "verify"]);
+    system.stop().await;
+}
+
 #[test]
 fn tools_without_a_system_say_what_is_missing() {
     let directory = tempfile::tempdir().unwrap();

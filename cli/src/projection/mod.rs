@@ -152,7 +152,10 @@ fn answer(report: &projector::Report, json: bool) -> anyhow::Result<ExitCode> {
             output::line(difference)?;
         }
         if report.behind > 0 {
-            output::line("nothing was compared: try again when the projector has caught up")?;
+            output::line(
+                "nothing was compared: try again when the projector has caught up. While the system is stopped, what commands \
+                 have recorded of themselves is projected by its next start",
+            )?;
             return Ok(ExitCode::from(BEHIND));
         }
         if report.left_by_drop > 0 {
