@@ -118,6 +118,12 @@ impl Findings {
         self.checkpoints.is_empty() && self.discards.is_empty()
     }
 
+    /// Whether something may come from a later time than the log. Who was erased in between is known only to keys
+    /// that were not restored, too.
+    pub(super) fn may_forget_erasures(&self) -> bool {
+        !self.checkpoints.is_empty() || !self.relay.is_empty() || self.audit.is_some()
+    }
+
     /// Whether keys are missing that can only come from a backup.
     pub(super) fn lack_keys(&self) -> bool {
         !self.keys.damaged.is_empty() || !self.keys.lost.is_empty() || !self.missing.is_empty()

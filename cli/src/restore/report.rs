@@ -53,6 +53,7 @@ impl Report<'_> {
             "lost_keys": names(&keys.lost),
             "revived_keys": names(&keys.revived),
             "unerased_people": names(&keys.unerased),
+            "erasures_may_be_forgotten": self.findings.may_forget_erasures(),
             "relay_progress": relay.iter().map(|(partitions, point)| json!({
                 "partitions": partitions,
                 "position": point.position,
@@ -66,6 +67,12 @@ impl Report<'_> {
         self.write_relay()?;
         self.write_keys()?;
         self.write_audit_tree()?;
+        if self.findings.may_forget_erasures() {
+            output::line(
+                "if both the log and the keys come from a backup, nothing here knows who was erased after it: erase these \
+                 people again with `taskledger users erase`, from your own records",
+            )?;
+        }
         output::line(&self.summary())
     }
 
