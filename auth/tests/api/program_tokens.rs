@@ -28,6 +28,12 @@ pub(crate) async fn revoke(app: &App, access: &str, id: &str) -> Answer {
     app.call(Method::DELETE, &path).token(access).send().await
 }
 
+/// Whether the problem asks for a new token, and not for a login or a refresh.
+fn is_for_programs(refused: &Answer) -> bool {
+    let detail = refused.text("/detail");
+    detail.contains("Make a new one") && !detail.contains("Refresh") && !detail.contains("Log in")
+}
+
 #[tokio::test]
 async fn a_token_is_shown_once_and_only_its_hash_is_kept() {
     let app = App::start().await;
@@ -122,6 +128,8 @@ async fn a_token_that_was_taken_back_is_refused_by_those_who_remember_it() {
         verifier.verify(&token).await == Err(VerifyError::Rejected(Rejection::SessionEnded))
     })
     .await;
+    let revoked = app.me(&token).await.expect(401, "session-ended");
+    assert!(is_for_programs(&revoked), "{revoked:?}");
     // A client whose answer was lost sends it again, or the gateway does.
     revoke(&app, &access, &id).await.expect(204, "");
     assert!(list(&app, &access).await.is_empty());
@@ -237,6 +245,8 @@ async fn a_token_ends_at_its_end_and_with_its_account() {
         verifier.verify(&ending).await,
         Err(VerifyError::Rejected(Rejection::Expired))
     );
+    let expired = app.me(&ending).await.expect(401, "token-expired");
+    assert!(is_for_programs(&expired), "{expired:?}");
     let me = app.me(&bob).await.text("/user/id");
     let path = format!("/auth/users/{me}/disable");
     app.post(&path).token(&admin).send().await.expect(200, "");

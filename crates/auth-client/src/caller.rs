@@ -10,6 +10,7 @@ use http_api::{AccessNotes, Problem, ProblemCode, SecurityEvent};
 use crate::{
     check::VerifyError,
     messages::{Identity, Rejection},
+    token::program_token_name,
     verifier::Verifier,
 };
 
@@ -183,7 +184,7 @@ where
                 Rejection::Malformed => None,
                 Rejection::Expired | Rejection::SessionEnded => verifier.owner(token),
             };
-            Err(rejected(rejection, owner))
+            Err(rejected(rejection, program_token_name(token).is_some(), owner))
         }
         Err(VerifyError::Unavailable(reason)) => {
             tracing::warn!(%reason, "a token could not be checked");
@@ -212,7 +213,7 @@ fn no_program(caller: &Caller) -> Problem {
 pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
     presented(headers).map_err(|none| match none {
         NoToken::Missing => missing(),
-        NoToken::Malformed => rejected(Rejection::Malformed, None),
+        NoToken::Malformed => rejected(Rejection::Malformed, false, None),
         NoToken::Repeated => Problem::bad_parameter("Authorization", "expected it once"),
     })
 }
@@ -254,7 +255,8 @@ fn missing() -> Problem {
         .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }
 
-fn rejected(rejection: Rejection, owner: Option<UserId>) -> Problem {
+/// A program cannot log in or refresh: its problem asks for a new token.
+fn rejected(rejection: Rejection, is_program: bool, owner: Option<UserId>) -> Problem {
     let reason = match rejection {
         Rejection::Malformed => "malformed",
         Rejection::Expired => "expired",
@@ -263,21 +265,34 @@ fn rejected(rejection: Rejection, owner: Option<UserId>) -> Problem {
     SecurityEvent::failure("token", reason)
         .subject_if_known(owner)
         .record();
-    let (code, challenge) = match rejection {
-        Rejection::Malformed => (
+    let (code, detail, challenge) = match (rejection, is_program) {
+        (Rejection::Malformed, _) => (
             ProblemCode::TokenInvalid,
+            "The access token is malformed, or was not issued here.",
             r#"Bearer error="invalid_token", error_description="The access token is malformed""#,
         ),
-        Rejection::Expired => (
+        (Rejection::Expired, false) => (
             ProblemCode::TokenExpired,
+            "The access token has expired. Refresh it, or log in again.",
             r#"Bearer error="invalid_token", error_description="The access token expired""#,
         ),
-        Rejection::SessionEnded => (
+        (Rejection::Expired, true) => (
+            ProblemCode::TokenExpired,
+            "This program token has expired. Make a new one with POST /auth/tokens.",
+            r#"Bearer error="invalid_token", error_description="The program token expired""#,
+        ),
+        (Rejection::SessionEnded, false) => (
             ProblemCode::SessionEnded,
+            "The session of this access token has ended. Log in again.",
             r#"Bearer error="invalid_token", error_description="The session ended""#,
+        ),
+        (Rejection::SessionEnded, true) => (
+            ProblemCode::SessionEnded,
+            "This program token was revoked, or its account was disabled or reset. Make a new one with POST /auth/tokens.",
+            r#"Bearer error="invalid_token", error_description="The program token was revoked""#,
         ),
     };
     Problem::new(code)
-        .detail(rejection.to_string())
+        .detail(detail)
         .header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
 }

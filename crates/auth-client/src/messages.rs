@@ -93,13 +93,13 @@ impl Identity {
 #[serde(rename_all = "snake_case")]
 pub enum Rejection {
     /// Not a token of this system.
-    #[error("The access token is malformed, or was not issued here.")]
+    #[error("the token is malformed, or was not issued here")]
     Malformed,
     /// It has expired.
-    #[error("The access token has expired. Refresh it, or log in again.")]
+    #[error("the token has expired")]
     Expired,
-    /// Its session has ended, or its account is disabled or erased.
-    #[error("The session of this access token has ended. Log in again.")]
+    /// Its session has ended, its program token was revoked, or its account is disabled or erased.
+    #[error("the session of the token has ended")]
     SessionEnded,
 }
 
