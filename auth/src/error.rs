@@ -192,7 +192,7 @@ fn refused(refusal: &Refusal) -> Problem {
         ),
         Refusal::LoginIsOver => unauthorized(
             ProblemCode::TokenInvalid,
-            "This login cannot go on: it took too long, or too many codes were wrong. Log in again.",
+            "This login is over: it was completed, took too long, or had too many wrong codes. Log in again.",
             r#"Bearer error="invalid_token", error_description="The login is over""#,
         ),
         Refusal::ResetIsUnknown => unauthorized(

@@ -74,7 +74,7 @@ pub(crate) enum Refusal {
         /// The time during which no code is accepted, in seconds.
         wait_seconds: i64,
     },
-    /// The login that waits for a code is unknown, took too long, or had too many wrong codes.
+    /// The login that waits for a code is unknown, was completed, took too long, or had too many wrong codes.
     #[error("the login cannot go on")]
     LoginIsOver,
     /// The reset does not exist, was used, or was replaced by a newer one.

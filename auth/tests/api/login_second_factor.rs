@@ -73,7 +73,8 @@ async fn a_login_goes_on_once() {
     let (_, secret, codes) = enrolled(&app).await;
     let token = mfa_token(&app).await;
     go_on(&app, &token, &code(&app, &secret, 0)).await.expect(200, "");
-    go_on(&app, &token, &codes[0]).await.expect(401, "token-invalid");
+    let again = go_on(&app, &token, &codes[0]).await.expect(401, "token-invalid");
+    assert!(again.text("/detail").contains("it was completed"), "{again:?}");
     let late = mfa_token(&app).await;
     app.clock.advance(300);
     go_on(&app, &late, &code(&app, &secret, 0))
