@@ -1,6 +1,6 @@
 //! Checkpoints (C2SP `tlog-checkpoint`): a text with the size of a log and its root.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use crate::{
     hash::{Hash, empty_root},
@@ -28,6 +28,14 @@ pub enum CheckpointError {
     /// The text is not a checkpoint.
     #[error("not a checkpoint: {0}")]
     Malformed(&'static str),
+    /// The keys are those of another log, or of another history of it.
+    #[error("the checkpoint is of another origin, {found}; that of the keys is {expected}")]
+    OtherOrigin {
+        /// The origin of the checkpoint.
+        found: String,
+        /// The names of the keys.
+        expected: String,
+    },
 }
 
 impl Checkpoint {
@@ -45,15 +53,17 @@ impl Checkpoint {
     /// # Errors
     /// When it is not signed, or is not a checkpoint of this log.
     pub fn open(note: &Note, keys: &[VerifierKey]) -> Result<Self, CheckpointError> {
-        note.verify(keys)?;
         let checkpoint: Self = note.text.parse()?;
-        if keys.iter().any(|key| key.name() == checkpoint.origin) {
-            Ok(checkpoint)
-        } else {
-            Err(CheckpointError::Malformed(
-                "its origin is not the name of the key",
-            ))
+        let origins: BTreeSet<&str> = keys.iter().map(VerifierKey::name).collect();
+        // Asked first, because no key of one origin has signed for another.
+        if !origins.contains(checkpoint.origin.as_str()) {
+            return Err(CheckpointError::OtherOrigin {
+                found: checkpoint.origin,
+                expected: origins.into_iter().collect::<Vec<_>>().join(" or "),
+            });
         }
+        note.verify(keys)?;
+        Ok(checkpoint)
     }
 }
 
