@@ -159,7 +159,11 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::TaskNotFound { .. } | Refusal::NotOwner { .. } | Refusal::TaskIsDeleted { .. } => {
             Problem::not_found()
         }
-        Refusal::TaskExists { .. } => Problem::new(ProblemCode::TaskExists),
+        // Ids of new tasks are made here, and a task that an earlier try made is found by its idempotency key.
+        Refusal::TaskExists { .. } => {
+            tracing::error!(%refusal, "a new task has the id of another");
+            Problem::internal()
+        }
         Refusal::NoSuchVersion { version } => Problem::validation(vec![
             FieldError::new(
                 "unknown-version",

@@ -166,8 +166,6 @@ problem_codes! {
     IllegalTransition = 409, "illegal-transition", "The status of the task does not allow this";
     /// What is to be undone was changed again since, so that nothing of this task is undone.
     ChangedSince = 409, "changed-since", "The task was changed since";
-    /// There is a task with this id already.
-    TaskExists = 409, "task-exists", "There is a task with this id already";
     /// A precondition of the request does not hold. `ETag` names the version that there is.
     VersionMismatch = 412, "version-mismatch", "The condition of the request does not hold";
     /// The body is larger than the endpoint takes.

@@ -24,8 +24,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
                 "due": "2026-12-01T09:00:00Z",
                 "tags": ["work", "q4"],
             }))
-            .answer::<Task>(201, "The new task.", &["Location", "ETag", "Consistency-Token"], task())
-            .problems(&[TaskExists]),
+            .answer::<Task>(201, "The new task.", &["Location", "ETag", "Consistency-Token"], task()),
         on_task("PATCH /tasks/{id}")
             .named("changeTask", "Change a task")
             .about(
