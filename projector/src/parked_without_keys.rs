@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use database::{Database, Value, readable};
+use database::{Database, readable};
 use event_store::EventStore;
 use events::StreamName;
 use runtime::{Rounds, with_causes};
@@ -53,14 +53,9 @@ async fn retry_page(
     read_models: &Database,
     after: &StreamName,
 ) -> Result<(Option<StreamName>, u64), ParkingError> {
-    const SQL: &str = "SELECT DISTINCT stream FROM parked_events WHERE reason LIKE $1 AND stream > $2
-        ORDER BY stream LIMIT $3";
-    let values: [Value; 3] = [
-        format!("{WITHOUT_KEY}%").into(),
-        after.as_str().into(),
-        (PAGE as u64).into(),
-    ];
-    let rows = read_models.fetch_all(SQL, &values).await?;
+    let rows = read_models
+        .fetch_all(&statement(), &[after.as_str().into()])
+        .await?;
     let streams = readable("parked_events", "stream", &rows, |row| {
         Ok(StreamName::raw(row.text("stream")?))
     });
@@ -83,4 +78,57 @@ async fn retry_page(
     }
     let last = streams.into_iter().next_back().filter(|_| rows.len() == PAGE);
     Ok((last, projected))
+}
+
+/// The next streams after `$1`. The condition is that of the index, word for word, so that nothing else is read.
+fn statement() -> String {
+    format!(
+        "SELECT DISTINCT stream FROM parked_events WHERE reason LIKE '{WITHOUT_KEY}%' AND stream > $1 \
+         ORDER BY stream LIMIT {PAGE}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use database::Schema;
+    use test_support::TestDatabase;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_parked_for_other_reasons_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = Database::file_url(&directory.path().join("read-models.db"));
+        let database = Database::open(&url, Schema::ReadModels, 1).await.unwrap();
+        let explain = format!("EXPLAIN QUERY PLAN {}", statement());
+        let rows = database.fetch_all(&explain, &["".into()]).await.unwrap();
+        let plan: Vec<_> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
+        assert!(
+            plan.len() == 1 && plan[0].contains("INDEX parked_events_without_key (stream>?)"),
+            "{plan:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_parked_for_other_reasons_is_not_read_in_postgres() {
+        let server = TestDatabase::create().await;
+        let database = Database::open(server.url().as_str(), Schema::ReadModels, 1)
+            .await
+            .unwrap();
+        database
+            .execute(
+                "INSERT INTO parked_events (position, stream, version, type, subject, reason, attempts)
+                 SELECT number, 'task-' || number, 1, 'task.created', $1, 'test', 1
+                 FROM generate_series(1, 10000) AS number",
+                &[uuid::Uuid::nil().into()],
+            )
+            .await
+            .unwrap();
+        database.execute("ANALYZE parked_events", &[]).await.unwrap();
+        let explain = format!("EXPLAIN {}", statement());
+        let rows = database.fetch_all(&explain, &["".into()]).await.unwrap();
+        let plan: Vec<_> = rows.iter().map(|row| row.text("QUERY PLAN").unwrap()).collect();
+        let plan = plan.join("\n");
+        assert!(plan.contains("parked_events_without_key"), "{plan}");
+    }
 }

@@ -8,7 +8,8 @@ use events::{
 use runtime::with_causes;
 use uuid::Uuid;
 
-/// The beginning of the reason for which an event is parked whose person's key cannot be used.
+/// The beginning of the reason for which an event is parked whose person's key cannot be used. The index
+/// `parked_events_without_key` has it, too.
 pub(crate) const WITHOUT_KEY: &str = "it cannot be opened";
 
 /// An event and its decoded payload.
