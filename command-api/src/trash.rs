@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use database::{Database, DatabaseError, Dialect, readable};
+use database::{Database, DatabaseError, Dialect, readable_page};
 use events::{TaskId, Timestamp};
 use runtime::{Clock, Rounds};
 use tokio_util::sync::CancellationToken;
@@ -91,14 +91,15 @@ impl Trash {
         deleted_before: Timestamp,
     ) -> Result<Vec<(i64, Uuid)>, DatabaseError> {
         let sql = format!(
-            "SELECT deleted_at, id FROM tasks WHERE deleted_at IS NOT NULL AND deleted_at <= $1
-                 AND (deleted_at, id) > ($2, $3) ORDER BY deleted_at, id LIMIT {PAGE}"
+            "SELECT deleted_at, id FROM tasks WHERE deleted_at IS NOT NULL AND deleted_at <= $3
+                 AND (deleted_at, id) > ($1, $2) ORDER BY deleted_at, id LIMIT {PAGE}"
         );
-        let values = [deleted_before.as_micros().into(), after.0.into(), after.1.into()];
-        let rows = self.read_models.fetch_all(&sql, &values).await?;
-        Ok(readable("tasks", "id", &rows, |row| {
+        let values = vec![after.0.into(), after.1.into(), deleted_before.as_micros().into()];
+        let key = ["deleted_at", "id"];
+        readable_page(&self.read_models, "tasks", &key, &sql, values, |row| {
             Ok((row.integer("deleted_at")?, row.uuid("id")?))
-        }))
+        })
+        .await
     }
 }
 
@@ -110,6 +111,7 @@ mod tests {
         Actor, EventId, Metadata, NewEvent, StreamName, TaskCreated, TaskDeleted, TaskEvent, UserId,
     };
     use runtime::{Metrics, new_id};
+    use tempfile::TempDir;
     use test_support::TestClock;
 
     use super::*;
@@ -150,33 +152,56 @@ mod tests {
         read_models.execute(sql, &values).await.unwrap();
     }
 
+    /// A trash that keeps tasks for 30 days, and the log of its tasks.
+    async fn trash(directory: &TempDir, clock: &Arc<TestClock>) -> (Arc<dyn EventStore>, Trash) {
+        let url = |name: &str| Database::file_url(&directory.path().join(name));
+        let store = event_store::open(&url("events.db"), 1).await.unwrap();
+        let open = async |name, schema| Database::open(&url(name), schema, 1).await.unwrap();
+        let handler = CommandHandler::new(
+            Arc::clone(&store),
+            Arc::new(LogWatch::new(Arc::clone(&store))),
+            open("operations.db", Schema::Operations).await,
+            Arc::clone(clock) as _,
+            CommandMetrics::new(&Metrics::new("command-api")),
+        );
+        let trash = Trash {
+            handler: Arc::new(handler),
+            read_models: open("read-models.db", Schema::ReadModels).await,
+            clock: Arc::clone(clock) as _,
+            kept_for: Duration::from_secs(30 * 24 * 60 * 60),
+        };
+        (store, trash)
+    }
+
     #[tokio::test]
     async fn a_clock_that_is_ahead_takes_nothing_away_and_one_that_is_behind_keeps() {
         for (ahead_days, purged) in [(0, 1), (40, 1), (-40, 0)] {
             let directory = tempfile::tempdir().unwrap();
-            let url = |name: &str| Database::file_url(&directory.path().join(name));
-            let store = event_store::open(&url("events.db"), 1).await.unwrap();
-            let open = async |name, schema| Database::open(&url(name), schema, 1).await.unwrap();
-            let read_models = open("read-models.db", Schema::ReadModels).await;
             let clock = Arc::new(TestClock::running());
+            let (store, trash) = trash(&directory, &clock).await;
             for days in [31, 29] {
-                deleted(&*store, &read_models, &*clock, days).await;
+                deleted(&*store, &trash.read_models, &*clock, days).await;
             }
             clock.advance(ahead_days * DAY);
-            let handler = CommandHandler::new(
-                Arc::clone(&store),
-                Arc::new(LogWatch::new(Arc::clone(&store))),
-                open("operations.db", Schema::Operations).await,
-                Arc::clone(&clock) as _,
-                CommandMetrics::new(&Metrics::new("command-api")),
-            );
-            let trash = Trash {
-                handler: Arc::new(handler),
-                read_models,
-                clock,
-                kept_for: Duration::from_secs(30 * 24 * 60 * 60),
-            };
             assert_eq!(trash.round().await.unwrap(), purged, "{ahead_days} days ahead");
         }
+    }
+
+    #[tokio::test]
+    async fn a_whole_page_of_no_known_form_hides_no_task_behind_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(TestClock::running());
+        let (store, trash) = trash(&directory, &clock).await;
+        deleted(&*store, &trash.read_models, &*clock, 31).await;
+        let sql = format!(
+            "INSERT INTO tasks (id, owner, title, title_sort, status, priority, tags, tag_list, search_text, created_at, \
+                 updated_at, deleted_at, version, position)
+             WITH RECURSIVE numbers (number) AS (
+                 SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < {PAGE}
+             )
+             SELECT 'none' || number, 'nobody', 'a', 'a', 'open', 1, '[]', '', 'a', 1, 1, 1, 2, 2 FROM numbers"
+        );
+        trash.read_models.execute(&sql, &[]).await.unwrap();
+        assert_eq!(trash.round().await.unwrap(), 1);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use database::{Database, DatabaseError, readable};
+use database::{Database, DatabaseError, readable_page};
 use events::UserId;
 
 /// Deletes the rows of the person `$1`, each with an index.
@@ -30,9 +30,11 @@ pub(super) async fn owners(
 ) -> Result<BTreeSet<UserId>, DatabaseError> {
     let sql = format!("SELECT DISTINCT owner FROM {table} WHERE owner > $1 ORDER BY owner LIMIT $2");
     let after = after.map(|after| after.0).unwrap_or_default();
-    let rows = operations.fetch_all(&sql, &[after.into(), limit.into()]).await?;
-    let owners = readable(table, "owner", &rows, |row| Ok(UserId(row.uuid("owner")?)));
-    Ok(owners.into_iter().collect())
+    let values = vec![after.into(), limit.into()];
+    let owners = readable_page(operations, table, &["owner"], &sql, values, |row| {
+        Ok(UserId(row.uuid("owner")?))
+    });
+    Ok(owners.await?.into_iter().collect())
 }
 
 /// Deletes the idempotency keys of `person` with their stored answers, and the snapshots of their tasks and of their

@@ -1,6 +1,6 @@
 //! The table of pending erasures. A row exists from before the erasure until a while after its completion.
 
-use database::{Database, DatabaseError, readable};
+use database::{Database, DatabaseError, readable_page};
 use events::{CorrelationId, Timestamp, UserId};
 
 /// The most erasures in a page.
@@ -44,14 +44,15 @@ pub(super) async fn page(
 ) -> Result<Vec<Pending>, DatabaseError> {
     let sql = "SELECT subject, begun_at, operation FROM pending_erasures WHERE subject > $1 ORDER BY subject LIMIT $2";
     let after = after.map(|after| after.0).unwrap_or_default();
-    let rows = operations.fetch_all(sql, &[after.into(), PAGE.into()]).await?;
-    Ok(readable("pending_erasures", "subject", &rows, |row| {
+    let values = vec![after.into(), PAGE.into()];
+    readable_page(operations, "pending_erasures", &["subject"], sql, values, |row| {
         Ok(Pending {
             subject: UserId(row.uuid("subject")?),
             begun_at: Timestamp::from_micros(row.integer("begun_at")?),
             operation: row.optional_text("operation")?.map(Into::into),
         })
-    }))
+    })
+    .await
 }
 
 /// Deletes a pending erasure, unless it was begun again.

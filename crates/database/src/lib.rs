@@ -40,7 +40,7 @@ pub use pool::PostgresServer;
 pub use pooled_connection::PooledConnection;
 pub use probe::WriteProbe;
 pub use process_lock::ProcessLock;
-pub use readable::{left_out, readable};
+pub use readable::{left_out, readable, readable_page};
 pub use row::{Column, Row};
 pub use schema::Schema;
 pub use signal::Signals;

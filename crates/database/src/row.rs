@@ -5,7 +5,7 @@ use std::fmt;
 use sqlx::{ColumnIndex, Decode, Row as _, Type, postgres::PgRow, sqlite::SqliteRow};
 use uuid::{Uuid, fmt::Hyphenated};
 
-use crate::DatabaseError;
+use crate::{DatabaseError, Value};
 
 /// A row of a result.
 pub enum Row {
@@ -120,20 +120,35 @@ impl Row {
         }
     }
 
+    /// The value of a key as it is stored, also one of no known form, for a statement that goes on after this row.
+    ///
+    /// # Errors
+    /// When the column is missing, null, or holds no id, number, text or bytes.
+    pub fn stored(&self, column: impl Column) -> Result<Value, DatabaseError> {
+        let stored = match self {
+            Self::Postgres(row) => row
+                .try_get::<Uuid, _>(column)
+                .map(Value::from)
+                .or_else(|_| row.try_get::<i64, _>(column).map(Value::from))
+                .or_else(|_| row.try_get::<String, _>(column).map(Value::from)),
+            Self::Sqlite(row) => row
+                .try_get::<i64, _>(column)
+                .map(Value::from)
+                .or_else(|_| row.try_get::<String, _>(column).map(Value::from))
+                .or_else(|_| row.try_get::<Vec<u8>, _>(column).map(Value::from)),
+        };
+        Ok(stored?)
+    }
+
     /// An id, a number or a text, as it is shown in messages about this row.
     #[must_use]
     pub fn shown(&self, column: impl Column) -> String {
-        let shown = match self {
-            Self::Postgres(row) => row
-                .try_get::<Uuid, _>(column)
-                .map(|id| id.to_string())
-                .or_else(|_| row.try_get::<i64, _>(column).map(|number| number.to_string()))
-                .or_else(|_| row.try_get::<String, _>(column)),
-            Self::Sqlite(row) => row
-                .try_get::<String, _>(column)
-                .or_else(|_| row.try_get::<i64, _>(column).map(|number| number.to_string())),
-        };
-        shown.unwrap_or_else(|_| "?".to_owned())
+        match self.stored(column) {
+            Ok(Value::Uuid(Some(id))) => id.to_string(),
+            Ok(Value::Integer(Some(number))) => number.to_string(),
+            Ok(Value::Text(Some(text))) => text,
+            Ok(_) | Err(_) => "?".to_owned(),
+        }
     }
 
     fn get<T>(&self, column: impl Column) -> Result<T, DatabaseError>

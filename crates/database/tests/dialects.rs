@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use database::{Database, Dialect, Schema, Value, list_parameter};
+use database::{Database, Dialect, Schema, Value, list_parameter, readable_page};
 use test_support::TestDatabase;
 
 /// Tables that only PostgreSQL has, and why.
@@ -158,6 +158,36 @@ async fn lists_and_batches_work_in_postgres_and_in_sqlite() {
     for url in [server.url().as_str(), &file] {
         let database = Database::open(url, Schema::Operations, 2).await.unwrap();
         lists_and_batches_work(&database).await;
+        database.close().await;
+    }
+}
+
+/// The number and the amount of each row of the next page.
+async fn amounts(database: &Database, after: u64) -> Vec<(u64, u64)> {
+    let sql = "SELECT number, amount FROM amounts WHERE number > $1 ORDER BY number LIMIT 2";
+    let page = readable_page(database, "amounts", &["number"], sql, vec![after.into()], |row| {
+        Ok((row.unsigned("number")?, row.unsigned("amount")?))
+    });
+    page.await.unwrap()
+}
+
+#[tokio::test]
+async fn whole_pages_of_no_known_form_hide_no_row_behind_them_in_postgres_and_in_sqlite() {
+    let server = TestDatabase::create().await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = Database::file_url(&directory.path().join("amounts.db"));
+    for url in [server.url().as_str(), &file] {
+        let database = Database::open(url, Schema::Operations, 2).await.unwrap();
+        let create = "CREATE TABLE amounts (number BIGINT PRIMARY KEY, amount BIGINT)";
+        database.execute(create, &[]).await.unwrap();
+        for number in 1..=7_i64 {
+            let amount = if number == 6 { 6 } else { -1_i64 };
+            let insert = "INSERT INTO amounts VALUES ($1, $2)";
+            let values = [number.into(), amount.into()];
+            database.execute(insert, &values).await.unwrap();
+        }
+        assert_eq!(amounts(&database, 0).await, [(6, 6)]);
+        assert!(amounts(&database, 6).await.is_empty());
         database.close().await;
     }
 }

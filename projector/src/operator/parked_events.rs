@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use database::{Database, DatabaseError, Dialect, Row, Transaction, list_parameter, readable};
+use database::{Database, DatabaseError, Dialect, Row, Transaction, list_parameter, readable_page};
 use event_store::{EventStore, StoreError};
 use events::{StreamName, UserId};
 use runtime::with_causes;
@@ -88,8 +88,8 @@ const COLUMNS: &str = "position, stream, version, type, reason, attempts, NOT EX
 pub async fn parked(read_models: &Database, after: u64) -> Result<Vec<ParkedEvent>, DatabaseError> {
     let sql =
         format!("SELECT {COLUMNS} FROM parked_events WHERE position > $1 ORDER BY position LIMIT {PAGE}");
-    let rows = read_models.fetch_all(&sql, &[after.into()]).await?;
-    Ok(readable("parked_events", "position", &rows, from_row))
+    let after = vec![after.into()];
+    readable_page(read_models, "parked_events", &["position"], &sql, after, from_row).await
 }
 
 /// The parked event at `position`, if there is one.

@@ -1,7 +1,7 @@
 //! Continues deletions that were too large for one transaction. Each transaction deletes a limited number of rows, so
 //! that others need not wait long. A person or task whose rows cannot be deleted now does not delay the next one.
 
-use database::{Database, DatabaseError, Transaction, left_out, readable};
+use database::{Database, DatabaseError, Transaction, left_out, readable_page};
 use events::{TaskId, TaskPurged, UserId};
 use uuid::Uuid;
 
@@ -42,12 +42,10 @@ async fn next(
     table: &str,
     after: Uuid,
 ) -> Result<Option<Uuid>, DatabaseError> {
-    // More than one, so that one which cannot be read does not delay the next.
-    let sql = format!("SELECT {key} FROM {table} WHERE {key} > $1 ORDER BY {key} LIMIT 10");
-    let rows = read_models.fetch_all(&sql, &[after.into()]).await?;
-    Ok(readable(table, key, &rows, |row| row.uuid(key))
-        .into_iter()
-        .next())
+    let sql = format!("SELECT {key} FROM {table} WHERE {key} > $1 ORDER BY {key} LIMIT 1");
+    let after = vec![after.into()];
+    let page = readable_page(read_models, table, &[key], &sql, after, |row| row.uuid(key)).await?;
+    Ok(page.into_iter().next())
 }
 
 async fn finish_erasure(read_models: &Database, subject: UserId) -> Result<(), DatabaseError> {
@@ -122,4 +120,28 @@ async fn take(tx: &mut Transaction, sql: &str, id: Uuid) -> Result<Option<databa
         ""
     };
     tx.fetch_optional(&format!("{sql}{lock}"), &[id.into()]).await
+}
+
+#[cfg(test)]
+mod tests {
+    use database::Schema;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_row_of_no_known_form_hides_none_behind_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = Database::file_url(&directory.path().join("read-models.db"));
+        let database = Database::open(&url, Schema::ReadModels, 1).await.unwrap();
+        let sql = "INSERT INTO unfinished_erasures (subject) VALUES ($1)";
+        for subject in (10..20).map(|number| format!("00none{number}")) {
+            database.execute(sql, &[subject.into()]).await.unwrap();
+        }
+        assert!(are_finished(&database).await.unwrap(), "nobody can be read");
+        let person = Uuid::from_u128(1 << 120);
+        database.execute(sql, &[person.into()]).await.unwrap();
+        assert!(!are_finished(&database).await.unwrap());
+        finish_deletions(&database).await.unwrap();
+        assert!(are_finished(&database).await.unwrap());
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use database::{left_out, readable};
+use database::{left_out, readable_page};
 use event_store::{EventStore, agrees, head_point};
 use events::{EventId, LogPoint, UserId};
 use uuid::Uuid;
@@ -79,14 +79,11 @@ impl SubjectKeys {
         const SQL: &str = "SELECT subject FROM data_keys WHERE destroyed_at IS NOT NULL AND subject > $1
              ORDER BY subject LIMIT $2";
         let after = after.map_or_else(Uuid::nil, |after| after.0);
-        let rows = self
-            .0
-            .database
-            .fetch_all(SQL, &[after.into(), limit.into()])
-            .await?;
-        Ok(readable("data_keys", 0_usize, &rows, |row| {
-            Ok(UserId(row.uuid(0)?))
-        }))
+        let values = vec![after.into(), limit.into()];
+        let page = readable_page(&self.0.database, "data_keys", &["subject"], SQL, values, |row| {
+            Ok(UserId(row.uuid("subject")?))
+        });
+        Ok(page.await?)
     }
 
     /// The point up to which the log was followed, and the number of people erased up to there. If that cannot be
