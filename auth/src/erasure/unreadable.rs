@@ -55,9 +55,7 @@ impl App {
         match self.erase(id, metadata, domain::account::erase).await {
             Err(CommandError::Failed(failure)) if failure.is_unreadable() => {
                 // What cannot be read may also be something else, after the account was erased.
-                if self.is_erased(id).await? != Some(true) {
-                    self.erase_unread(id, metadata).await?;
-                }
+                self.erase_unread(id, metadata).await?;
                 let receipt = self.receipt(id).await;
                 let position = self.finish_erasure(id, metadata).await?;
                 Ok(Erasure { position, receipt })
@@ -77,9 +75,6 @@ impl App {
         id: UserId,
         metadata: &CommandMetadata,
     ) -> Result<(), CommandError> {
-        if !self.is_key_destroyed(id).await? {
-            last_admin::leave(self, id, metadata).await?;
-        }
         let stream = StreamName::account(id);
         let head = self
             .store
@@ -92,9 +87,13 @@ impl App {
             Ok(None) | Err(StoreError::Corrupt(_) | StoreError::KeyUnusable(_)) => {}
             Err(error) => return Err(RepositoryError::Store(error).into()),
         }
+        let head = head.ok_or(Refusal::AccountIsUnknown)?;
+        if !self.is_key_destroyed(id).await? {
+            last_admin::leave(self, id, metadata).await?;
+        }
         let append = Append {
             stream: &stream,
-            expected_version: head.ok_or(Refusal::AccountIsUnknown)?.version,
+            expected_version: head.version,
             not_before: Timestamp::MIN,
             events: &[AccountEvent::from(AccountErased {})],
             metadata: &metadata.about(id),
