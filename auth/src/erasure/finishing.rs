@@ -9,10 +9,7 @@ use events::Timestamp;
 use runtime::Rounds;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    operations,
-    pending::{self, Pending},
-};
+use super::pending::{self, Pending};
 use crate::{
     app_state::App,
     command_metadata::CommandMetadata,
@@ -103,14 +100,8 @@ async fn finish(app: &App, pending: &Pending) -> Result<bool, CommandError> {
             let operation = pending.operation.clone();
             let metadata = operation.map_or_else(CommandMetadata::system, CommandMetadata::operator);
             match app.erase_if_key_is_destroyed(pending.subject, &metadata).await {
-                Err(CommandError::Refused(Refusal::AccountIsUnknown)) => {
-                    // The log was restored to a time before their account, and their key is destroyed.
-                    let forgotten = operations::forget_commands(&app.operations, pending.subject).await;
-                    forgotten.map_err(Failure::Operations)?;
-                    let owed = app.operations.owe_forgetting().await;
-                    owed.map_err(Failure::Operations)?;
-                    false
-                }
+                // The log was restored to a time before their account, and their key is destroyed.
+                Err(CommandError::Refused(Refusal::AccountIsUnknown)) => true,
                 other => other?,
             }
         }
