@@ -208,12 +208,14 @@ async fn discard(read_models: &Database, position: u64) -> anyhow::Result<Conclu
     output::say(&format!(
         "the event at position {position} is passed over from now on"
     ));
-    if later > 0 {
-        output::say(&format!(
-            "{} of its stream: `taskledger parked retry {}` projects the rest",
-            output::counted(later, "later parked event"),
-            event.stream
-        ));
+    let rest = format!("`taskledger parked retry {}` projects the rest", event.stream);
+    match later {
+        Some(0) => {}
+        Some(later) => output::say(&format!(
+            "{} of its stream: {rest}",
+            output::counted(later, "later parked event")
+        )),
+        None => output::say(&format!("more of its stream may be parked: {rest}")),
     }
     let result = format!("version {} of {}", event.version, event.stream);
     Ok(Conclusion::succeeded().with_result(result))

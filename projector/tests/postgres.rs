@@ -61,6 +61,31 @@ async fn a_failing_commit_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_discarded_is_told_also_when_the_rest_cannot_be_counted() {
+    let fixture = Fixture::postgres().await;
+    for sql in [
+        "INSERT INTO parked_events (position, stream, version, type, subject, reason, attempts)
+         SELECT number, 'task-1', number, 'task.created', '00000000-0000-0000-0000-000000000000', 'test', 1
+         FROM generate_series(1, 2) AS number",
+        // What is parked of a stream can be read until another transaction has discarded something of it.
+        "CREATE FUNCTION is_untouched(parked TEXT) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
+         BEGIN
+             IF EXISTS (SELECT 1 FROM discarded_events WHERE stream = parked AND xmin <> pg_current_xact_id()::xid) THEN
+                 RAISE EXCEPTION 'not now';
+             END IF;
+             RETURN TRUE;
+         END $$",
+        "ALTER TABLE parked_events RENAME TO all_parked_events",
+        "CREATE VIEW parked_events AS SELECT * FROM all_parked_events WHERE is_untouched(stream)",
+    ] {
+        fixture.run(sql).await;
+    }
+    let discarded = projector::discard(&fixture.read_models, 1).await.unwrap();
+    assert_eq!((discarded.event.position, discarded.later), (1, None));
+    assert_eq!(fixture.count("all_parked_events").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_connections_lose_nothing() {
     let fixture = Fixture::postgres().await;
     let bus = InProcessBus::new();

@@ -40,8 +40,8 @@ pub struct ParkedEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discarded {
     pub event: ParkedEvent,
-    /// The later events of its stream, which are still parked.
-    pub later: u64,
+    /// The later events of its stream, which are still parked; `None` if they could not be counted.
+    pub later: Option<u64>,
 }
 
 /// The result of a retry.
@@ -185,8 +185,13 @@ async fn parked_of(read_models: &Database, stream: &StreamName) -> Result<u64, D
 /// When it is not parked or not the first of its stream, or the read models cannot be used.
 pub async fn discard(read_models: &Database, position: u64) -> Result<Discarded, ParkingError> {
     let event = discard_first(read_models, position).await?;
-    let later = parked_of(read_models, &event.stream).await?;
-    Ok(Discarded { event, later })
+    // The event is discarded, whatever becomes of this.
+    let later = parked_of(read_models, &event.stream).await;
+    let later = later.inspect_err(|error| tracing::warn!(%error, "what is still parked cannot be counted"));
+    Ok(Discarded {
+        event,
+        later: later.ok(),
+    })
 }
 
 async fn discard_first(read_models: &Database, position: u64) -> Result<ParkedEvent, ParkingError> {
