@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use database::{Database, DatabaseError, Dialect, readable_page};
+use database::{Database, DatabaseError, readable_page};
 use events::{TaskId, Timestamp};
 use runtime::{Clock, Rounds};
 use tokio_util::sync::CancellationToken;
@@ -71,10 +71,8 @@ impl Trash {
     /// The earlier of the times of this process and of the database. A clock that is ahead would purge tasks too early;
     /// a clock that is behind only keeps them longer.
     async fn now(&self) -> Result<Timestamp, DatabaseError> {
-        let sql = format!("SELECT {} AS now", Dialect::of(&self.read_models).now());
-        let row = self.read_models.fetch_optional(&sql, &[]).await?;
+        let theirs = self.read_models.now().await?;
         let ours = self.clock.now();
-        let theirs = row.map_or(Ok(ours.as_micros()), |row| row.integer("now"))?;
         let difference = Duration::from_micros(ours.as_micros().abs_diff(theirs));
         if difference > MAX_CLOCK_DIFFERENCE {
             tracing::warn!(

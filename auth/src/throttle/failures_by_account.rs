@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use database::{Database, DatabaseError, Value, readable};
 
-use super::{attempt::Attempt, failures_by_address};
+use super::{
+    attempt::Attempt,
+    failures_by_address::{self, later_now},
+};
 use crate::domain::FREE_ATTEMPTS;
 
 /// The first wait after a failure, in microseconds. Each further failure doubles the wait.
@@ -183,8 +186,8 @@ impl FailureCounters {
         attempt: &Attempt,
         now: i64,
     ) -> Result<(), DatabaseError> {
-        let latest = now + MAX_WAIT;
-        if self.counter().blocked_until > latest {
+        if self.counter().blocked_until > now + MAX_WAIT {
+            let latest = later_now(operations, now).await? + MAX_WAIT;
             let values = [self.counted_under(attempt).into(), latest.into()];
             operations.execute(SHORTEN_WAIT, &values).await?;
         }

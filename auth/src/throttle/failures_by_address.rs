@@ -38,6 +38,12 @@ pub(super) struct Allowance {
     pub(super) burst: i64,
 }
 
+/// The later of `now` and the time of the database. A wait is shortened only if it is too long by both: a process whose
+/// clock is behind would end waits that are right.
+pub(super) async fn later_now(operations: &Database, now: i64) -> Result<i64, DatabaseError> {
+    Ok(now.max(operations.now().await?))
+}
+
 impl Allowance {
     /// The wait in microseconds when the whole allowance is there again at `full_at`; not above 0 when a use is left.
     pub(super) fn wait(&self, full_at: i64, now: i64) -> i64 {
@@ -57,6 +63,7 @@ impl Allowance {
         address: &str,
         now: i64,
     ) -> Result<(), DatabaseError> {
+        let now = later_now(operations, now).await?;
         let values = [self.key(address), self.latest(now).into()];
         operations.execute(SHORTEN_WAIT, &values).await.map(drop)
     }

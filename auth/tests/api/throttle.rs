@@ -1,11 +1,8 @@
 //! Guessing passwords: who must wait and for how long, and who need not.
 
-use std::sync::Arc;
-
 use database::{Database, Schema};
-use runtime::Clock as _;
 use serde_json::json;
-use test_support::{TestClock, TestDatabase};
+use test_support::TestDatabase;
 
 use crate::support::{Answer, App, PASSWORD};
 
@@ -311,29 +308,4 @@ async fn there_are_no_attempts_until_a_failure_can_be_counted() {
         operations.execute("DROP TRIGGER is_full", &[]).await.unwrap();
         assert_eq!(login(HOME, PASSWORD).await, 200, "{table}, {address}");
     }
-}
-
-#[tokio::test]
-async fn whoever_failed_where_the_clock_is_a_day_ahead_waits_no_longer_than_any_other() {
-    let app = quick(&App::start().await, |_| {}).await;
-    let ahead = app.clock.now().plus_seconds(24 * 3_600);
-    let ahead = Arc::new(TestClock::standing_at(ahead));
-    let other = quick(&app, |dependencies| dependencies.clock = ahead).await;
-    register_from(&app, HOME, "ada@example.com").await;
-    for _ in 0..5 {
-        let guess = login_from(&other, "192.0.2.1", "ada@example.com", WRONG).await;
-        guess.expect(401, "bad-credentials");
-    }
-    for number in 0..100 {
-        let guess = login_from(&other, ELSEWHERE, &format!("nobody{number}@example.com"), WRONG).await;
-        guess.expect(401, "bad-credentials");
-    }
-    // The first is about the account, the other about the address.
-    let right = async || login_from(&app, "192.0.2.1", "ada@example.com", PASSWORD).await;
-    let elsewhere = async || login_from(&app, ELSEWHERE, "somebody@example.com", WRONG).await;
-    assert_eq!(wait(right().await), 900);
-    assert_eq!(wait(elsewhere().await), 900);
-    app.clock.advance(900);
-    right().await.expect(200, "");
-    elsewhere().await.expect(401, "bad-credentials");
 }

@@ -1,6 +1,6 @@
 //! The few expressions that differ between PostgreSQL and SQLite.
 
-use crate::Database;
+use crate::{Database, DatabaseError};
 
 /// The SQL dialect of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,5 +54,18 @@ impl Dialect {
             ),
             Self::Sqlite => format!("{column} IN (SELECT value FROM json_each(${number}))"),
         }
+    }
+}
+
+impl Database {
+    /// The time by the clock of the database, in microseconds since 1970: see [`Dialect::now`].
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn now(&self) -> Result<i64, DatabaseError> {
+        let sql = format!("SELECT {} AS now", Dialect::of(self).now());
+        let rows = self.fetch_all(&sql, &[]).await?;
+        let now = rows.first().map(|row| row.integer("now"));
+        now.unwrap_or_else(|| Err(DatabaseError::Unexpected("the database tells no time".to_owned())))
     }
 }

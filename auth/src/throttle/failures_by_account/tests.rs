@@ -1,15 +1,28 @@
 //! Tests of the counters of accounts in the database.
 
+use std::sync::Arc;
+
 use database::Schema;
 use http_api::RequestContext;
-use test_support::TestDatabase;
+use test_support::{TestClock, TestDatabase};
 
 use super::*;
-use crate::keys::Pepper;
+use crate::{domain::Refusal, error::CommandError, keys::Pepper, throttle::Throttle};
 
 async fn sqlite(directory: &tempfile::TempDir) -> Database {
     let url = Database::file_url(&directory.path().join("operations.db"));
     Database::open(&url, Schema::Operations, 1).await.unwrap()
+}
+
+fn attempt(subject: &str, address: &str) -> Attempt {
+    let pepper = Pepper::parse(&"ab".repeat(32)).unwrap();
+    let context = RequestContext {
+        request_id: "request".into(),
+        traceparent: None,
+        client_ip: Some(address.to_owned()),
+        user_agent: None,
+    };
+    Attempt::new(&pepper, "login", subject, &context)
 }
 
 /// Keys that begin with `aa` and a hyphen go with it, and no others.
@@ -81,14 +94,7 @@ async fn a_success_without_failures_before_it_asks_and_writes_nothing() {
         let drop = format!("DROP TABLE {table}");
         operations.execute(&drop, &[]).await.unwrap();
     }
-    let pepper = Pepper::parse(&"ab".repeat(32)).unwrap();
-    let context = RequestContext {
-        request_id: "request".into(),
-        traceparent: None,
-        client_ip: Some("192.0.2.1".into()),
-        user_agent: None,
-    };
-    let attempt = Attempt::new(&pepper, "login", "ada", &context);
+    let attempt = attempt("ada", "192.0.2.1");
     let counters = FailureCounters {
         familiar_since: Some((0, 1)),
         ..FailureCounters::default()
@@ -106,5 +112,71 @@ fn the_waits_double_up_to_a_quarter_of_an_hour() {
         "failures = 13 THEN 512000000 ELSE 900000000",
     ] {
         assert!(statement.contains(part), "{part}: {statement}");
+    }
+}
+
+/// A replica whose clock is this many seconds ahead of the database's, with its clock.
+fn replica(operations: &Database, seconds: i64) -> (Throttle, Arc<TestClock>) {
+    let clock = Arc::new(TestClock::running());
+    clock.advance(seconds);
+    (Throttle::new(operations.clone(), Arc::clone(&clock) as _), clock)
+}
+
+/// The wait in seconds before `attempt`; 0 when it may be made.
+async fn wait(throttle: &Throttle, attempt: &Attempt) -> u64 {
+    match throttle.check(attempt).await {
+        Ok(_) => 0,
+        Err(CommandError::Refused(Refusal::AttemptsAreTooMany { seconds })) => seconds,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Guesses where the waits are longest. Returns one more guess at the account and one from the address.
+async fn guess(throttle: &Throttle) -> [Attempt; 2] {
+    let counters = FailureCounters::default();
+    for _ in 0..20 {
+        let at_ada = attempt("ada", "192.0.2.1");
+        throttle.failed(&at_ada, &counters).await.unwrap();
+    }
+    for number in 0..240 {
+        let at_many = attempt(&format!("nobody{number}"), "198.51.100.9");
+        throttle.failed(&at_many, &counters).await.unwrap();
+    }
+    [attempt("ada", "203.0.113.7"), attempt("somebody", "198.51.100.9")]
+}
+
+#[tokio::test]
+async fn whoever_failed_where_the_clock_is_a_day_ahead_waits_no_longer_than_any_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let operations = sqlite(&directory).await;
+    let (ahead, _) = replica(&operations, 24 * 3_600);
+    let (right, clock) = replica(&operations, 0);
+    let guesses = guess(&ahead).await;
+    for guess in &guesses {
+        assert_eq!(wait(&right, guess).await, 900);
+    }
+    clock.advance(901);
+    for guess in &guesses {
+        assert_eq!(wait(&right, guess).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_replica_whose_clock_is_behind_shortens_no_wait_that_another_has_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let operations = sqlite(&directory).await;
+    let (right, clock) = replica(&operations, 0);
+    let guesses = guess(&right).await;
+    for seconds in [900, 24 * 3_600] {
+        let (behind, _) = replica(&operations, -seconds);
+        for guess in &guesses {
+            assert_eq!(wait(&behind, guess).await, 900);
+            let left = wait(&right, guess).await;
+            assert!((800..=900).contains(&left), "{left} s, {seconds} s behind");
+        }
+    }
+    clock.advance(1_200);
+    for guess in &guesses {
+        assert_eq!(wait(&right, guess).await, 0);
     }
 }
