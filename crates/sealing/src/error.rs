@@ -23,6 +23,18 @@ pub enum KeyError {
         /// Where the master keys of this process come from.
         place: String,
     },
+    /// A data key that is to be copied is wrapped by a master key by which nothing may be wrapped any more. Such a row
+    /// comes from a backup.
+    #[error(
+        "the data key of {subject} is wrapped by the master key {id}, which was retired: run `taskledger keys master \
+         rotate` where it comes from, with that master key last, and copy again"
+    )]
+    RetiredMasterKey {
+        /// The person.
+        subject: events::UserId,
+        /// The id of the master key.
+        id: String,
+    },
     /// The data key of a person exists but cannot be decrypted.
     #[error("the data key of {0} is damaged: restore it from a backup of the keys")]
     Damaged(events::UserId),

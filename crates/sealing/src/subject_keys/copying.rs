@@ -43,8 +43,8 @@ impl SubjectKeys {
     /// number of keys that were copied.
     ///
     /// # Errors
-    /// When a database does not answer, when this process does not have the master keys that wrap the keys there, or
-    /// when a person has a different key here, which is not changed then.
+    /// When a database does not answer, when this process does not have the master keys that wrap the keys there or one
+    /// of them was retired, or when a person has a different key here, which is not changed then.
     pub async fn copy_from(
         &self,
         source: &Database,
@@ -52,18 +52,19 @@ impl SubjectKeys {
         mut progress: impl FnMut(u64),
     ) -> Result<Copied, KeyError> {
         self.0.master_keys.renewed().await;
+        let there = registered(source).await?;
+        let mut known = self.registered().await?;
+        known.extend_from_slice(&there);
         let (mut wrapping, mut after) = (BTreeSet::new(), Uuid::nil());
         while let Some(keys) = self.next_keys(source, &mut after, erased).await? {
             for key in &keys {
-                self.check_key(key).await?;
+                self.check_key(key, &known).await?;
                 wrapping.extend(key.master_key.clone());
             }
         }
         // A retired master key wraps nothing, and is in no file any more.
-        for id in registered(source).await? {
-            if wrapping.contains(&id) {
-                self.register(&id).await?;
-            }
+        for id in there.iter().filter(|id| wrapping.contains(*id)) {
+            self.register(id).await?;
         }
         let (mut copied, mut after, mut read) = (Copied::default(), Uuid::nil(), 0);
         while let Some(keys) = self.next_keys(source, &mut after, erased).await? {
@@ -98,12 +99,16 @@ impl SubjectKeys {
         Ok(Some(keys))
     }
 
-    /// Checks that a key can be used here, and that the person has no other one.
-    async fn check_key(&self, key: &StoredKey) -> Result<(), KeyError> {
-        if let Some(id) = &key.master_key
-            && !self.0.master_keys.ids().contains(id)
-        {
-            return Err(self.other_master_key(id.clone()));
+    /// Checks that a key can be used here, that its master key is one of the `registered`, and that the person has no
+    /// other key.
+    async fn check_key(&self, key: &StoredKey, registered: &[String]) -> Result<(), KeyError> {
+        if let Some(id) = &key.master_key {
+            if !self.0.master_keys.ids().contains(id) {
+                return Err(self.other_master_key(id.clone()));
+            }
+            if !registered.contains(id) {
+                return Err(key.under_a_retired(id));
+            }
         }
         let row = self
             .0
@@ -152,7 +157,7 @@ impl SubjectKeys {
             } else if let Some(row) = transaction.fetch_optional(SELECT, &[key.subject.into()]).await? {
                 self.check_same(&StoredKey::read(&row)?, key)?;
             } else if let Some(retired) = &key.master_key {
-                return Err(self.other_master_key(retired.clone()));
+                return Err(key.under_a_retired(retired));
             }
         }
         transaction.commit().await?;
@@ -174,6 +179,13 @@ impl SubjectKeys {
 }
 
 impl StoredKey {
+    fn under_a_retired(&self, master_key: &str) -> KeyError {
+        KeyError::RetiredMasterKey {
+            subject: UserId(self.subject),
+            id: master_key.to_owned(),
+        }
+    }
+
     fn destroy(&mut self, now: i64) {
         (self.master_key, self.wrapped) = (None, None);
         self.destroyed_at.get_or_insert(now);

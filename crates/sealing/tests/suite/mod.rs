@@ -21,6 +21,7 @@ use uuid::Uuid;
 pub(crate) use followed_erasures::whoever_was_erased_is_found_when_their_key_is_put_back;
 pub(crate) use retired_master_keys::a_process_that_is_behind_makes_no_key_after_the_old_master_key_is_retired;
 pub(crate) use revived_keys::{
+    a_key_under_a_retired_master_key_is_named_before_any_is_copied,
     it_is_known_of_very_many_people_who_has_a_key, keys_are_copied_after_their_master_key_was_retired,
     who_was_erased_and_has_a_key_again_is_found, who_was_erased_gets_no_key_by_a_copy,
 };
@@ -53,6 +54,7 @@ macro_rules! promises {
             a_process_that_is_behind_makes_no_key_after_the_old_master_key_is_retired
             who_was_erased_and_has_a_key_again_is_found who_was_erased_gets_no_key_by_a_copy
             keys_are_copied_after_their_master_key_was_retired
+            a_key_under_a_retired_master_key_is_named_before_any_is_copied
             it_is_known_of_very_many_people_who_has_a_key
         );
     };

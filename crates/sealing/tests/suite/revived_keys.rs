@@ -9,7 +9,7 @@ use runtime::SystemClock;
 use sealing::{Comparison, Copied, KeyError, SubjectKeys, erased_people};
 use uuid::Uuid;
 
-use super::{Place, master_keys, renamed};
+use super::{Place, master_keys, renamed, retired_master_keys::retire};
 
 pub(crate) async fn who_was_erased_and_has_a_key_again_is_found(place: Place) {
     let keys = place.keys().await;
@@ -108,6 +108,47 @@ pub(crate) async fn keys_are_copied_after_their_master_key_was_retired(place: Pl
         assert_eq!(copied, Copied { keys, destroyed: 0 });
     }
     assert!(here.lacking(&BTreeSet::from([subject])).await.unwrap().is_empty());
+}
+
+/// A row from a backup is wrapped by a master key that was retired since.
+pub(crate) async fn a_key_under_a_retired_master_key_is_named_before_any_is_copied(place: Place) {
+    let behind = place.keys().await;
+    let old = behind.master_keys().ids().remove(0);
+    let subject = place.person(&behind).await;
+    let backup = place.wrapped(subject).await.unwrap();
+    let ahead = place.keys_with(&["cd", "ab"]).await.unwrap();
+    ahead.rewrap().await.unwrap();
+    retire(&ahead).await.unwrap();
+    place.person(&ahead).await;
+    let restore = "UPDATE data_keys SET master_key = $2, wrapped = $3 WHERE subject = $1";
+    let values = [subject.0.into(), old.as_str().into(), backup.into()];
+    place.database.execute(restore, &values).await.unwrap();
+
+    let (_kept, other) = empty_keys().await;
+    let here = SubjectKeys::open(other.clone(), master_keys(&["cd", "ab"]), Arc::new(SystemClock));
+    let here = here.await.unwrap();
+    let nobody = BTreeSet::new();
+    let refused = here
+        .copy_from(&place.database, &nobody, |_| {})
+        .await
+        .unwrap_err();
+    let told = refused.to_string();
+    assert!(
+        told.contains(&subject.to_string()) && told.contains(&old) && told.contains("retired"),
+        "{told}"
+    );
+    let registered = other.fetch_all("SELECT id FROM master_keys", &[]).await.unwrap();
+    assert!(registered.is_empty());
+
+    assert_eq!(ahead.rewrap().await.unwrap().keys, 1);
+    let copied = here.copy_from(&place.database, &nobody, |_| {}).await.unwrap();
+    assert_eq!(
+        copied,
+        Copied {
+            keys: 2,
+            destroyed: 0
+        }
+    );
 }
 
 /// A database of keys in its own file.
