@@ -1,11 +1,11 @@
 //! Commands that only look create nothing and migrate nothing: a mistyped directory stays empty, and the command of the
 //! next release can be tried beside a running system.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use sqlx::{Connection as _, PgConnection};
 
-use crate::support::{Deployment, Person, System};
+use crate::support::{Deployment, Person, SmallDisk, System};
 
 const LOOKING: [&[&str]; 14] = [
     &["audit", "key"],
@@ -63,6 +63,49 @@ async fn embedded_looking_creates_nothing() {
         }
     }
     assert!(!mistyped.exists());
+    system.stop().await;
+}
+
+/// Such as a mounted backup.
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_looking_works_on_a_really_read_only_disk() {
+    let mut system = System::start(Deployment::Embedded).await;
+    Person::join(&system.base, "ada").await;
+    system.read_models_equal_the_log().await;
+    system.terminate_all();
+    let mounted = system.directory().join("mounted");
+    let disk = SmallDisk::mount(mounted.clone(), 64)
+        .expect("mounting is not allowed here: leave this test out with `--skip really_read_only_disk`");
+    let (whole, with_wal) = (mounted.join("whole"), mounted.join("with-wal"));
+    for backup in [&whole, &with_wal] {
+        let copied = Command::new("cp")
+            .arg("-a")
+            .args([&system.data_dir(), backup])
+            .status();
+        assert!(copied.unwrap().success());
+    }
+    fs::write(with_wal.join("events.db-wal"), "changes").unwrap();
+    disk.make_read_only();
+    for arguments in LOOKING {
+        let mut command = system.tool(arguments);
+        let output = command.env("TASKLEDGER_DATA_DIR", &whole).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+    let refused = |place: &Path, arguments: &[&str]| {
+        let mut command = system.tool(arguments);
+        let output = command.env("TASKLEDGER_DATA_DIR", place).output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // What is only in the -wal would be missing.
+    let said = refused(&with_wal, &["events", "stats"]);
+    assert!(
+        said.contains("events.db") && said.contains("copy the whole directory"),
+        "{said}"
+    );
+    let said = refused(&whole, &["users", "grant", "ada@example.org", "admin"]);
+    assert!(said.contains("events.db") && said.contains("read-only"), "{said}");
+    drop(disk);
     system.stop().await;
 }
 

@@ -1,4 +1,4 @@
-//! A small disk that can be filled.
+//! A small disk that can be filled, or made read-only.
 
 use std::{
     fs::File,
@@ -35,6 +35,15 @@ impl SmallDisk {
     pub(crate) fn fill(&self) {
         let mut ballast = File::create(self.ballast()).unwrap();
         while ballast.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    /// From now on nothing can be written to it.
+    pub(crate) fn make_read_only(&self) {
+        let remounted = Command::new("mount")
+            .args(["-o", "remount,ro"])
+            .arg(&self.0)
+            .status();
+        assert!(remounted.unwrap().success());
     }
 
     /// Removes what fills it.

@@ -14,12 +14,12 @@ use tokio::time::timeout;
 
 use crate::{
     DatabaseError, PooledConnection, PostgresServer, Row, Schema, Signals, StatementTimeout, Value,
-    database_file::create_private,
+    database_file::{create_private, has_wal, is_in_read_only_directory},
     error::is_lost,
     manager::Options,
     masked,
     pool::Connections,
-    settings::{for_all, for_file, unknown_parameter},
+    settings::{for_all, for_file, for_read_only_file, unknown_parameter},
     signal::Hub,
     wal::{SHORT_WAIT, empty, keep_small},
 };
@@ -43,11 +43,11 @@ struct Server {
     /// The URL with secrets masked.
     url: String,
     reads: Connections,
-    /// The same pool in PostgreSQL. SQLite allows one writer at a time, so there is one connection for which writers
-    /// queue.
+    /// The same pool in PostgreSQL, and for a file that cannot be written. SQLite allows one writer at a time, so there
+    /// is one connection for which writers queue.
     writes: Connections,
     postgres: Option<PostgresServer>,
-    /// The path of a SQLite file.
+    /// The path of a SQLite file that can be written.
     file: Option<PathBuf>,
     /// Probes of the disk with the file. On a disk that hangs, one probe keeps a thread and the others wait for it.
     probes: BlockingCalls,
@@ -58,7 +58,7 @@ struct Server {
 struct Pools {
     reads: Connections,
     writes: Connections,
-    /// The file, if it is in SQLite.
+    /// The file, if it is in SQLite and can be written.
     file: Option<PathBuf>,
 }
 
@@ -80,6 +80,9 @@ impl Pools {
     fn in_file(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
         let options = SqliteConnectOptions::from_str(url).map_err(|error| refused(url, error.to_string()))?;
         let file = options.get_filename().to_owned();
+        if is_in_read_only_directory(&file) {
+            return Self::in_read_only_file(url, &file, options, connections);
+        }
         create_private(&file).map_err(|error| DatabaseError::Connect {
             url: masked(url),
             source: sqlx::Error::Io(error),
@@ -94,6 +97,26 @@ impl Pools {
             file: Some(file),
         })
     }
+
+    /// For commands that only look. Others are refused when they migrate the schema, or when they write.
+    fn in_read_only_file(
+        url: &str,
+        file: &Path,
+        options: SqliteConnectOptions,
+        connections: u32,
+    ) -> Result<Self, DatabaseError> {
+        if has_wal(file) {
+            return Err(DatabaseError::WalInReadOnlyDirectory { url: masked(url) });
+        }
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let options = Options::Sqlite(Box::new(for_read_only_file(options)));
+        let pool = Connections::new(format!("{name}, readers"), options, connections)?;
+        Ok(Self {
+            reads: pool.clone(),
+            writes: pool,
+            file: None,
+        })
+    }
 }
 
 fn refused(url: &str, reason: impl Into<String>) -> DatabaseError {
@@ -105,10 +128,11 @@ fn refused(url: &str, reason: impl Into<String>) -> DatabaseError {
 
 impl Database {
     /// Connects to `url` (`postgres://…` or `sqlite:path`) with at most `connections` at once, without touching the
-    /// schema.
+    /// schema. A file in a directory where nothing can be written is opened for reading only, and must not change
+    /// meanwhile.
     ///
     /// # Errors
-    /// When the URL is malformed, the server unreachable, or the file not writable. Waits while the server accepts no
+    /// When the URL is malformed, the server unreachable, or the file not usable. Waits while the server accepts no
     /// more connections.
     pub async fn connect(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
         let pools = match url.split_once(':').map(|(scheme, _)| scheme) {
@@ -212,7 +236,7 @@ impl Database {
             .throw_away_unless_given_back())
     }
 
-    /// The path of a SQLite file.
+    /// The path of a SQLite file that can be written.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.server.file.as_deref()
     }
@@ -291,7 +315,7 @@ impl Database {
     /// without its -wal, unless another process uses it.
     pub async fn close(&self) {
         self.server.signals.close().await;
-        if self.is_postgres() {
+        if self.file().is_none() {
             self.writes().close().await;
             return;
         }

@@ -23,6 +23,14 @@ pub enum DatabaseError {
         #[source]
         source: sqlx::Error,
     },
+    /// A file that can only be read lacks the changes that are still in its -wal.
+    #[error(
+        "the database at {url} cannot be read where it is, since its last changes are in the -wal beside it and nothing can be written there: copy the whole directory to where you may write, and name the copy"
+    )]
+    WalInReadOnlyDirectory {
+        /// The URL with its password masked.
+        url: String,
+    },
     #[error(
         "the {schema} database at {url} was migrated by a newer version of Taskledger (it has migration {found}, this build knows up to {known}): run that version"
     )]
@@ -67,7 +75,11 @@ impl DatabaseError {
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Late { .. } | Self::ReadOnly => true,
-            Self::Url { .. } | Self::Newer { .. } | Self::Migrate { .. } | Self::Unexpected(_) => false,
+            Self::Url { .. }
+            | Self::WalInReadOnlyDirectory { .. }
+            | Self::Newer { .. }
+            | Self::Migrate { .. }
+            | Self::Unexpected(_) => false,
             Self::Sql(error) => match error {
                 sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)

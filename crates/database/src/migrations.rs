@@ -1,6 +1,6 @@
 //! Applies the missing migrations of a schema, or refuses a schema that is newer than this build.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use sqlx::{
     Connection as _, Executor as _, PgConnection,
@@ -43,6 +43,11 @@ impl Database {
                 }
                 migrate_postgres(server, self, &migrator).await
             }
+            // Whoever migrates wants to write.
+            None if self.file().is_none() => Err(DatabaseError::Connect {
+                url: self.url().to_owned(),
+                source: sqlx::Error::Io(io::ErrorKind::ReadOnlyFilesystem.into()),
+            }),
             None => migrate_sqlite(self, &migrator).await,
         }
     }

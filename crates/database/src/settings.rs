@@ -69,9 +69,8 @@ pub(crate) fn for_file(options: SqliteConnectOptions, schema: Schema) -> SqliteC
             }
         })
         .busy_timeout(BUSY_TIMEOUT)
-        .foreign_keys(true)
-        // As in PostgreSQL.
-        .pragma("case_sensitive_like", "ON");
+        .foreign_keys(true);
+    let options = for_any_file(options);
     match schema {
         // Deleted data is overwritten with zeros at once: destroyed keys, and the rows of people who were erased. What
         // is left are copies in pages that were divided (`forgetting.rs`).
@@ -82,6 +81,17 @@ pub(crate) fn for_file(options: SqliteConnectOptions, schema: Schema) -> SqliteC
         | Schema::ReadModelsPrevious => options.pragma("secure_delete", "ON"),
         Schema::EventStore | Schema::AuditTree => options,
     }
+}
+
+/// The settings of every connection to a SQLite file that nobody writes. SQLite then needs no other file beside it, and
+/// takes no lock.
+pub(crate) fn for_read_only_file(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    for_any_file(options).read_only(true).immutable(true)
+}
+
+fn for_any_file(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    // As in PostgreSQL.
+    options.pragma("case_sensitive_like", "ON")
 }
 
 /// A parameter of a PostgreSQL URL that the driver does not know. The driver would ignore it and log its value, which
