@@ -57,6 +57,40 @@ fn a_wrong_value_names_its_variable() {
     assert!(said.contains("TASKLEDGER_LOG"), "{said}");
 }
 
+/// By `up` before anything has started, and by `config`.
+#[test]
+fn what_cannot_be_used_names_its_variable_before_anything_starts() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    std::fs::write(&path, "nonsense").unwrap();
+    let file = path.to_str().unwrap();
+    for (name, value) in [
+        ("DATABASE_URL", "mysql://localhost/db"),
+        ("DATABASE_URL", "postgres://localhost/db?sslpassword=hush"),
+        ("EVENT_STORE_URL", "nonsense"),
+        ("EVENT_STORE_URL", "kurrentdb://localhost:70000?tls=false"),
+        ("KEYS_DATABASE_URL", "nonsense"),
+        ("AMQP_URL", "nonsense"),
+        ("TASKLEDGER_MASTER_KEYS", "nonsense"),
+        ("TASKLEDGER_MASTER_KEYS_FILE", file),
+        ("TASKLEDGER_CURSOR_KEY", "nonsense"),
+        ("TASKLEDGER_CURSOR_KEY_FILE", file),
+        ("TASKLEDGER_TLS_CERTIFICATE", file),
+        ("TASKLEDGER_TLS_KEY", file),
+        ("TASKLEDGER_GATEWAY_CONFIG", "/absent"),
+        ("TASKLEDGER_BREACHED_PASSWORDS", "/absent"),
+        ("TASKLEDGER_LOG", "info,=,"),
+    ] {
+        for arguments in [&["config"][..], &["up"]] {
+            let said = refused(arguments, &[(name, value)]);
+            assert!(
+                said.contains(name.trim_end_matches("_FILE")) && !said.contains("hush"),
+                "{arguments:?}: {said}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_wrong_choice_is_answered_with_those_that_there_are() {
     let said = refused(&["keys", "generate", "--algorithm", "rsa"], &[]);

@@ -46,4 +46,4 @@ pub use erasure::Receipt;
 pub use operator::{AccountHolder, BadLine, Erased, Granted, Imported, Operator};
 pub use password::Argon2Parameters;
 pub use reset_offer::Reset;
-pub use start::start;
+pub use start::{check_breached_passwords, start};

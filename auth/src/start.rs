@@ -35,6 +35,16 @@ const KEYS_OPTIONS: ResponderOptions = ResponderOptions {
 /// The pause between two attempts to answer requests.
 const SERVE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Checks the file of breached passwords, if there is one.
+///
+/// # Errors
+/// When it cannot be used.
+pub fn check_breached_passwords(config: &Config) -> anyhow::Result<()> {
+    let breached = config.breached_passwords.as_deref();
+    Policy::open(config.min_password_characters, breached)?;
+    Ok(())
+}
+
 /// Starts answering token checks and returns the endpoints of auth. The first start on an empty event store
 /// creates the keys.
 ///

@@ -194,11 +194,6 @@ fn parse() -> Result<Cli, ExitCode> {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let settings = cli.settings;
     let command = cli.command.unwrap_or(Command::Up);
-    if matches!(command, Command::Config) {
-        // What was given was valid a moment ago.
-        output::text(&settings.show(&Cli::command().get_matches())?)?;
-        return Ok(ExitCode::SUCCESS);
-    }
     let format = match settings.log.format {
         settings::LogFormat::Text => runtime::LogFormat::Text,
         settings::LogFormat::Json => runtime::LogFormat::Json,
@@ -240,7 +235,14 @@ async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<Exit
         Command::Parked(command) => return parked::run(settings, command).await,
         Command::Restore(command) => return restore::run(settings, command).await,
         Command::Projection(command) => return projection::run(settings, command).await,
-        Command::Config => Ok(()),
+        Command::Config => show(settings).await,
     }
     .map(|()| ExitCode::SUCCESS)
+}
+
+/// Shows the settings, if `up` would start with them.
+async fn show(settings: &Settings) -> anyhow::Result<()> {
+    up::check(settings).await?;
+    // What was given was valid a moment ago.
+    output::text(&settings.show(&Cli::command().get_matches())?)
 }

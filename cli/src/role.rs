@@ -72,8 +72,10 @@ pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
         kind: Kind::Internal,
     };
     run(settings, &defaults, async |dependencies, background| {
+        // Its mistakes are told before anything has started.
+        let config = query_config(settings)?;
         let dependencies = dependencies.query_api(background).await?;
-        query_api::start(query_config(settings)?, dependencies, background).await
+        query_api::start(config, dependencies, background).await
     })
     .await
 }

@@ -48,8 +48,7 @@ impl Process {
     /// When the certificate or its key cannot be used.
     pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
         let background = Background::default();
-        let tls = settings.tls.files()?.map(ServerTls::load).transpose();
-        let tls = tls.context("TASKLEDGER_TLS_CERTIFICATE, TASKLEDGER_TLS_KEY")?;
+        let tls = settings.tls.load()?;
         if let Some(tls) = tls.clone() {
             let watching = tls.watch().context("cannot listen for SIGHUP")?;
             background.spawn_until_stopped("certificate", watching);

@@ -2,9 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use anyhow::Context as _;
 use gateway::Upstream;
 use http_server::HttpService;
-use runtime::Background;
+use runtime::{Background, read_at_start};
 
 use crate::{
     data_dir, databases,
@@ -16,8 +17,7 @@ use crate::{
 };
 
 pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
-    // Its mistakes are told before anything has started.
-    gateway::check(settings.http.gateway_config.as_deref())?;
+    check(settings).await?;
     databases::serve_all_roles()?;
     let storage = &settings.storage;
     let embedded = storage.database_url()?.is_none();
@@ -42,6 +42,20 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
         None,
     )
     .await
+}
+
+/// Checks the settings of all roles before anything is started or created. A process of one role does not, since it
+/// need not have the files of the others.
+pub(crate) async fn check(settings: &Settings) -> anyhow::Result<()> {
+    let settings = settings.clone();
+    read_at_start(move || {
+        settings.check()?;
+        gateway::check(settings.http.gateway_config.as_deref())?;
+        let config = role::auth_config(&settings);
+        auth::check_breached_passwords(&config).context("TASKLEDGER_BREACHED_PASSWORDS")
+    })
+    .await
+    .context("cannot read the files that the settings name")?
 }
 
 /// Opens the addresses of the API and of the probes.

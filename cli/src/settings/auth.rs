@@ -114,16 +114,34 @@ impl Auth {
     /// The master keys that wrap the keys of people. They are configured, or kept in `keys_dir`, where they are
     /// created if `may_create` is true.
     pub(super) fn master_keys(&self, keys_dir: &Path, may_create: bool) -> anyhow::Result<MasterKeys> {
+        match self.configured_master_keys()? {
+            Some(keys) => Ok(keys),
+            None => Ok(MasterKeys::open_or_create(
+                &keys_dir.join(MASTER_KEYS),
+                may_create,
+            )?),
+        }
+    }
+
+    fn configured_master_keys(&self) -> anyhow::Result<Option<MasterKeys>> {
         const NAME: &str = "TASKLEDGER_MASTER_KEYS";
-        let setting = self.master_keys.as_deref().map(str::trim);
-        let setting = setting.filter(|text| !text.is_empty());
-        let keys = match (setting, &self.master_keys_file) {
+        Ok(match (&self.master_keys, &self.master_keys_file) {
             (Some(_), Some(_)) => bail!("both {NAME} and {NAME}_FILE are set: set one of them"),
-            (Some(text), None) => MasterKeys::from_setting(NAME, text)?,
-            (None, Some(file)) => MasterKeys::from_file(file)?,
-            (None, None) => MasterKeys::open_or_create(&keys_dir.join(MASTER_KEYS), may_create)?,
-        };
-        Ok(keys)
+            (Some(text), None) => Some(MasterKeys::from_setting(NAME, text)?),
+            // The file is read again when it changes.
+            (None, Some(file)) => {
+                let keys = MasterKeys::from_file(file);
+                Some(keys.with_context(|| format!("{NAME}_FILE"))?)
+            }
+            (None, None) => None,
+        })
+    }
+
+    /// Checks the keys that are configured. None is created.
+    pub(super) fn check_keys(&self) -> anyhow::Result<()> {
+        self.configured_master_keys()?;
+        self.configured_cursor_key()?;
+        Ok(())
     }
 
     /// Lifetime of an access token.
@@ -133,16 +151,19 @@ impl Auth {
 
     /// The key that signs page cursors. It is configured, or kept in `keys_dir`, where the first start creates it.
     pub(super) fn cursor_key(&self, keys_dir: &Path) -> anyhow::Result<[u8; 32]> {
-        let setting = secret(
-            "TASKLEDGER_CURSOR_KEY",
-            self.cursor_key.as_ref(),
-            self.cursor_key_file.as_ref(),
-        )?;
-        let text = match setting {
-            Some(text) => text,
-            None => crate::secrets::read_or_create(keys_dir, CURSOR_KEY)?,
-        };
-        crate::secrets::parse_key(&text).context("the key that signs page cursors must be 64 hex digits")
+        match self.configured_cursor_key()? {
+            Some(key) => Ok(key),
+            None => parse_cursor_key(
+                &keys_dir.join(CURSOR_KEY).display().to_string(),
+                &crate::secrets::read_or_create(keys_dir, CURSOR_KEY)?,
+            ),
+        }
+    }
+
+    fn configured_cursor_key(&self) -> anyhow::Result<Option<[u8; 32]>> {
+        const NAME: &str = "TASKLEDGER_CURSOR_KEY";
+        let text = secret(NAME, self.cursor_key.as_ref(), self.cursor_key_file.as_ref())?;
+        text.map(|text| parse_cursor_key(NAME, &text)).transpose()
     }
 
     /// Where the master keys are, as it is shown.
@@ -170,6 +191,11 @@ fn place(value: &Option<String>, file: &Option<PathBuf>, kept: &Path) -> String 
         (None, Some(file)) => format!("(in {})", file.display()),
         (None, None) => format!("(kept in {})", kept.display()),
     }
+}
+
+fn parse_cursor_key(place: &str, text: &str) -> anyhow::Result<[u8; 32]> {
+    crate::secrets::parse_key(text)
+        .with_context(|| format!("{place}: the key that signs page cursors must be 64 hex digits"))
 }
 
 fn parse_origin(text: &str) -> Result<String, String> {

@@ -62,6 +62,14 @@ impl Settings {
         Ok(())
     }
 
+    /// Checks the URLs, the keys that are configured, and the files for TLS. Nothing is connected or created.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.storage.check_urls()?;
+        self.auth.check_keys()?;
+        self.tls.load()?;
+        Ok(())
+    }
+
     /// The effective values by variable name, secrets masked. `matches` is what these settings were read from.
     pub(crate) fn show(&self, matches: &ArgMatches) -> anyhow::Result<String> {
         let command = Self::augment_args(Command::new("settings"));

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
+use bus::RabbitBus;
 use clap::{ArgAction, Args};
+use database::Database;
 use events::PartitionCount;
 
 use super::secret::secret;
@@ -87,6 +90,23 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
+    /// Checks the URLs, without connecting.
+    pub(super) fn check_urls(&self) -> anyhow::Result<()> {
+        if let Some(url) = self.database_url()? {
+            Database::check_url(&url).context("DATABASE_URL")?;
+        }
+        if let Some(url) = self.event_store_url()? {
+            event_store::check_url(&url).context("EVENT_STORE_URL")?;
+        }
+        if let Some(url) = self.keys_database_url()? {
+            Database::check_url(&url).context("KEYS_DATABASE_URL")?;
+        }
+        if let Some(url) = self.amqp_url()? {
+            RabbitBus::check(&url, &self.bus_namespace).context("AMQP_URL, TASKLEDGER_BUS_NAMESPACE")?;
+        }
+        Ok(())
+    }
+
     /// The URL of PostgreSQL for the read models and the roles' own records, if it is set.
     pub(crate) fn database_url(&self) -> anyhow::Result<Option<String>> {
         secret(

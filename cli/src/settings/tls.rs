@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
-use tls::TlsFiles;
+use tls::{ServerTls, TlsFiles};
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
@@ -22,8 +22,13 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// The certificate and key of the API's address, if it is served over TLS.
-    pub(crate) fn files(&self) -> anyhow::Result<Option<TlsFiles>> {
+    /// Reads the certificate and key of the API's address, if it is served over TLS.
+    pub(crate) fn load(&self) -> anyhow::Result<Option<ServerTls>> {
+        let tls = self.files()?.map(ServerTls::load).transpose();
+        tls.context("TASKLEDGER_TLS_CERTIFICATE, TASKLEDGER_TLS_KEY")
+    }
+
+    fn files(&self) -> anyhow::Result<Option<TlsFiles>> {
         match (self.tls_certificate.clone(), self.tls_key.clone()) {
             (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
             (None, None) => Ok(None),

@@ -63,11 +63,7 @@ struct Pools {
 }
 
 impl Pools {
-    fn on_server(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
-        if let Some(name) = unknown_parameter(url) {
-            return Err(refused(url, format!("there is no parameter `{name}`")));
-        }
-        let options = PgConnectOptions::from_str(url).map_err(|error| refused(url, error.to_string()))?;
+    fn on_server(options: PgConnectOptions, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
         let options = Options::Postgres(Box::new(for_all(options, schema)));
         let pool = Connections::new("postgres".to_owned(), options, connections)?;
         Ok(Self {
@@ -77,8 +73,12 @@ impl Pools {
         })
     }
 
-    fn in_file(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
-        let options = SqliteConnectOptions::from_str(url).map_err(|error| refused(url, error.to_string()))?;
+    fn in_file(
+        url: &str,
+        options: SqliteConnectOptions,
+        schema: Schema,
+        connections: u32,
+    ) -> Result<Self, DatabaseError> {
         let file = options.get_filename().to_owned();
         if is_in_read_only_directory(&file) {
             return Self::in_read_only_file(url, &file, options, connections);
@@ -119,6 +119,28 @@ impl Pools {
     }
 }
 
+/// Reads a URL.
+fn parse(url: &str) -> Result<Options, DatabaseError> {
+    let malformed = |error: sqlx::Error| refused(url, error.to_string());
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        Some("postgres" | "postgresql") => match unknown_parameter(url) {
+            Some(name) => Err(refused(url, format!("there is no parameter `{name}`"))),
+            None => {
+                let options = PgConnectOptions::from_str(url).map_err(malformed)?;
+                Ok(Options::Postgres(Box::new(options)))
+            }
+        },
+        Some("sqlite") => {
+            let options = SqliteConnectOptions::from_str(url).map_err(malformed)?;
+            Ok(Options::Sqlite(Box::new(options)))
+        }
+        _ => {
+            let expected = "expected postgres://user:password@host/database or sqlite:path";
+            Err(refused(url, expected))
+        }
+    }
+}
+
 fn refused(url: &str, reason: impl Into<String>) -> DatabaseError {
     DatabaseError::Url {
         url: masked(url),
@@ -135,13 +157,9 @@ impl Database {
     /// When the URL is malformed, the server unreachable, or the file not usable. Waits while the server accepts no
     /// more connections.
     pub async fn connect(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
-        let pools = match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("postgres" | "postgresql") => Pools::on_server(url, schema, connections)?,
-            Some("sqlite") => Pools::in_file(url, schema, connections)?,
-            _ => {
-                let expected = "expected postgres://user:password@host/database or sqlite:path";
-                return Err(refused(url, expected));
-            }
+        let pools = match parse(url)? {
+            Options::Postgres(options) => Pools::on_server(*options, schema, connections)?,
+            Options::Sqlite(options) => Pools::in_file(url, *options, schema, connections)?,
         };
         let Pools { reads, writes, file } = pools;
         // At the start, a server that cannot be reached is an error at once.
@@ -172,6 +190,14 @@ impl Database {
             schema,
             statement_timeout: StatementTimeout::Request,
         })
+    }
+
+    /// Checks that [`Self::connect`] can read `url`, without connecting.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn check_url(url: &str) -> Result<(), DatabaseError> {
+        parse(url).map(drop)
     }
 
     /// The URL of a SQLite file.

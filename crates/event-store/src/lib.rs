@@ -32,7 +32,7 @@ pub use import::{ImportError, UnfinishedImport, check_import};
 pub use kurrentdb::KurrentDbStore;
 pub use log_range::LogRange;
 pub use missing_positions::{MissingPositions, describe_gap};
-pub use open::{is_kurrentdb, open};
+pub use open::{check_url, is_kurrentdb, open};
 pub use page::{Entry, PAGE_BYTES, Page, Unreadable, position, subject_of};
 pub use sql::SqlStore;
 pub use store::{

@@ -20,6 +20,17 @@ pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn EventStore>, Op
     Ok(Arc::new(SqlStore::new(database)))
 }
 
+/// Checks that [`open`] can read `url`, without connecting.
+///
+/// # Errors
+/// When it is malformed, or this build cannot use it.
+pub fn check_url(url: &str) -> Result<(), OpenError> {
+    if is_kurrentdb(url) {
+        return check_kurrentdb_url(url);
+    }
+    Ok(Database::check_url(url)?)
+}
+
 /// Whether `url` is a connection string of KurrentDB, which need not be a URL by the standard.
 #[must_use]
 pub fn is_kurrentdb(url: &str) -> bool {
@@ -33,11 +44,26 @@ async fn open_kurrentdb(url: &str) -> Result<Arc<dyn EventStore>, OpenError> {
     Ok(Arc::new(crate::KurrentDbStore::connect(url).await?))
 }
 
+#[cfg(feature = "kurrentdb")]
+fn check_kurrentdb_url(url: &str) -> Result<(), OpenError> {
+    crate::KurrentDbStore::check_url(url)
+}
+
 #[cfg(not(feature = "kurrentdb"))]
 async fn open_kurrentdb(_url: &str) -> Result<Arc<dyn EventStore>, OpenError> {
-    Err(OpenError::Url {
+    Err(built_without_kurrentdb())
+}
+
+#[cfg(not(feature = "kurrentdb"))]
+fn check_kurrentdb_url(_url: &str) -> Result<(), OpenError> {
+    Err(built_without_kurrentdb())
+}
+
+#[cfg(not(feature = "kurrentdb"))]
+fn built_without_kurrentdb() -> OpenError {
+    OpenError::Url {
         url: "kurrentdb://…".to_owned(),
         reason: "this program was built without KurrentDB; build it with `cargo build --release --features kurrentdb`"
             .to_owned(),
-    })
+    }
 }

@@ -68,6 +68,16 @@ pub struct RabbitBus {
 }
 
 impl RabbitBus {
+    /// Checks that [`Self::connect`] can use `url` and `namespace`, without connecting.
+    ///
+    /// # Errors
+    /// When one of them is malformed, or the file of authorities cannot be used.
+    pub fn check(url: &str, namespace: &str) -> Result<(), BusError> {
+        Address::read(url)?;
+        Names::new(namespace)?;
+        Ok(())
+    }
+
     /// Connects to `url`, for example `amqp://guest:guest@localhost:5672/%2f`, or over TLS to
     /// `amqps://guest:guest@mq.example:5671/%2f?cacertfile=/etc/ssl/authority.pem`.
     ///

@@ -57,6 +57,14 @@ impl fmt::Debug for KurrentDbStore {
 }
 
 impl KurrentDbStore {
+    /// Checks that [`Self::connect`] can read `url`, without connecting.
+    ///
+    /// # Errors
+    /// When the connection string is wrong.
+    pub fn check_url(url: &str) -> Result<(), OpenError> {
+        Settings::parse(url).map(drop)
+    }
+
     /// The store at `url`, a connection string of KurrentDB (`kurrentdb://…`, `esdb+discover://…`). There are two
     /// more parameters: `streamPrefix`, a prefix of all stream names, so that several logs can share a server, and
     /// `maxAppendSize`, the most bytes that the server accepts in one append.
