@@ -92,6 +92,29 @@ fn what_cannot_be_used_names_its_variable_before_anything_starts() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_unset() {
+    let shown = |empty: &[&str]| {
+        let mut config = binary();
+        config.arg("config").envs(empty.iter().map(|name| (name, "")));
+        let output = config.output().unwrap();
+        assert!(output.status.success(), "{empty:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let unset = shown(&[]);
+    let lines = unset.lines().filter_map(|line| line.split_once('='));
+    let names: Vec<&str> = lines.map(|(name, _)| name).collect();
+    assert!(
+        names.contains(&"TASKLEDGER_LOG") && names.contains(&"DATABASE_URL"),
+        "{unset}"
+    );
+    assert_eq!(shown(&names), unset);
+    assert_eq!(
+        shown(&["DATABASE_URL_FILE", "TASKLEDGER_MASTER_KEYS_FILE"]),
+        unset
+    );
+}
+
+#[test]
 fn a_wrong_choice_is_answered_with_those_that_there_are() {
     let said = refused(&["keys", "generate", "--algorithm", "rsa"], &[]);
     assert!(

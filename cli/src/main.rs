@@ -136,14 +136,18 @@ fn main() -> ExitCode {
     }
 }
 
+fn command_line() -> clap::Command {
+    settings::without_empty_variables(Cli::command())
+}
+
 /// Parses the command line. An error is reported in one sentence that names the variable or argument.
 fn parse() -> Result<Cli, ExitCode> {
-    let mut command = Cli::command();
+    let mut command = command_line();
     let parsed = command
         .try_get_matches_from_mut(std::env::args_os())
         .and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
-        Ok(cli) => match Settings::refuse_unknown_variables(&command) {
+        Ok(cli) => match Settings::refuse_unknown_variables(&Cli::command()) {
             Ok(()) => Ok(cli),
             Err(error) => {
                 complain(&error.to_string());
@@ -244,5 +248,5 @@ async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<Exit
 async fn show(settings: &Settings) -> anyhow::Result<()> {
     up::check(settings).await?;
     // What was given was valid a moment ago.
-    output::text(&settings.show(&Cli::command().get_matches())?)
+    output::text(&settings.show(&command_line().get_matches())?)
 }

@@ -145,6 +145,21 @@ impl Settings {
     }
 }
 
+/// The command line without the environment variables that are empty. They count as unset: `NAME=` is how a file of
+/// variables leaves out a value.
+pub(crate) fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |argument: &Arg| {
+        let value = argument.get_env().and_then(std::env::var_os);
+        value.is_some_and(|value| value.is_empty())
+    };
+    command
+        .mut_args(|argument| match is_empty(&argument) {
+            true => argument.env(None::<&'static str>),
+            false => argument,
+        })
+        .mut_subcommands(without_empty_variables)
+}
+
 /// What was given for a setting, or else its default.
 fn given(argument: &Arg, matches: &ArgMatches) -> Option<String> {
     let values = matches.get_raw(argument.get_id().as_str())?;

@@ -4,17 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-/// Returns a secret that is given directly or in a file. An empty variable counts as unset, as it does in compose
-/// files.
+/// Returns a secret that is given directly or in a file.
 pub(crate) fn secret(
     name: &str,
     value: Option<&String>,
     file: Option<&PathBuf>,
 ) -> anyhow::Result<Option<String>> {
-    let value = value.map(|value| value.trim()).filter(|value| !value.is_empty());
     match (value, file) {
         (Some(_), Some(_)) => bail!("both {name} and {name}_FILE are set: set one of them"),
-        (Some(value), None) => Ok(Some(value.to_owned())),
+        (Some(value), None) => Ok(Some(value.trim().to_owned())),
         (None, Some(file)) => Ok(Some(read(name, file)?)),
         (None, None) => Ok(None),
     }
