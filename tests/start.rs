@@ -1,6 +1,6 @@
 //! A wrong setting or a missing server is reported in one clear sentence with a failing exit code.
 
-use std::{process::Stdio, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio, time::Duration};
 
 use test_support::TestDatabase;
 
@@ -62,7 +62,7 @@ fn a_wrong_value_names_its_variable() {
 fn what_cannot_be_used_names_its_variable_before_anything_starts() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");
-    std::fs::write(&path, "nonsense").unwrap();
+    fs::write(&path, "nonsense").unwrap();
     let file = path.to_str().unwrap();
     for (name, value) in [
         ("DATABASE_URL", "mysql://localhost/db"),
@@ -208,6 +208,17 @@ fn a_data_directory_that_cannot_be_made_is_named() {
     let directory = file.path().join("data").display().to_string();
     let said = refused(&[], &[("TASKLEDGER_DATA_DIR", &directory)]);
     assert!(said.contains(&directory), "{said}");
+}
+
+#[test]
+fn a_data_directory_that_is_a_file_is_called_one() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for mode in [0o600, 0o644] {
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let path = file.path().display().to_string();
+        let said = refused(&[], &[("TASKLEDGER_DATA_DIR", &path)]);
+        assert!(said.contains(&path) && said.contains("it is a file"), "{said}");
+    }
 }
 
 #[test]

@@ -162,12 +162,19 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
 /// on an existing one, if `is_ours` returns that it has no other purpose.
 ///
 /// # Errors
-/// When it cannot be created, or permissions of others cannot be removed.
+/// When it cannot be created, is a file, or permissions of others cannot be removed.
 pub fn directory(path: &Path, is_ours: impl FnOnce() -> bool) -> io::Result<()> {
     if !path.exists() {
         return create_directory(path);
     }
-    let mode = fs::metadata(path)?.mode();
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_dir() {
+        return Err(io::Error::new(
+            ErrorKind::NotADirectory,
+            "it is a file, and has to be a directory",
+        ));
+    }
+    let mode = metadata.mode();
     if mode & OF_OTHERS == 0 {
         return Ok(());
     }
