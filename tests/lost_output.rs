@@ -5,11 +5,12 @@ use std::{
     fs::File,
     io::pipe,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 
-use crate::support::{Deployment, Person, System};
+use crate::support::{Deployment, Person, System, until};
 
 /// A standard output whose reader has gone, as `head` has after its lines.
 fn closed() -> Stdio {
@@ -83,6 +84,20 @@ async fn embedded_lost_output_makes_no_success_of_a_failure_and_no_failure_of_wh
     let mut absent = system.tool(&["events", "import", "absent.ndjson"]);
     assert_eq!(code(absent.stderr(full())), 1);
     assert_eq!(code(system.tool(&["no-command"]).stderr(full())), 2);
+    // Whoever follows notices it although nothing happens that could be written.
+    for arguments in [
+        &["events", "tail", "-n", "0", "--follow"][..],
+        &["audit", "log", "-n", "0", "--format", "json", "--follow"],
+    ] {
+        let (reader, writer) = pipe().unwrap();
+        let mut following = system.tool(arguments).stdout(writer).spawn().unwrap();
+        drop(reader);
+        until("it ends", Duration::from_secs(30), async || {
+            following.try_wait().unwrap().is_some()
+        })
+        .await;
+        assert_eq!(following.wait().unwrap().code(), Some(141), "{arguments:?}");
+    }
     read_models.close().await;
     system.stop().await;
 }

@@ -4,13 +4,16 @@
 //! Neither succeeds then.
 
 use std::{
+    future::pending,
     io::{self, Write as _},
+    os::fd::AsFd as _,
     process::ExitCode,
     sync::OnceLock,
 };
 
 use serde_json::Value;
 use task_files::text_for_spreadsheets;
+use tokio::{io::Interest, net::unix::pipe::Sender};
 
 /// The exit code after the reader of the output has gone: that of a program which ends by SIGPIPE.
 const BROKEN_PIPE: u8 = 141;
@@ -67,6 +70,29 @@ fn not_written(error: &io::Error) -> ExitCode {
     }
     complain(&format!("the answer could not be written: {error}"));
     ExitCode::FAILURE
+}
+
+/// Follows what may not happen for a long time. It ends when the reader of the output has gone, with the error of writing
+/// to it.
+pub(crate) async fn while_somebody_reads<T>(
+    following: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    tokio::select! {
+        followed = following => followed,
+        () = nobody_reads() => Err(io::Error::from(io::ErrorKind::BrokenPipe).into()),
+    }
+}
+
+/// Waits until the reader of the output has gone. A file has none, so it is waited for without an end.
+async fn nobody_reads() {
+    let duplicate = io::stdout().as_fd().try_clone_to_owned();
+    // Nothing is written to it, so it need not be non-blocking, which the output itself would become, too.
+    if let Ok(pipe) = duplicate.and_then(Sender::from_owned_fd_unchecked)
+        && pipe.ready(Interest::ERROR).await.is_ok()
+    {
+        return;
+    }
+    pending().await
 }
 
 /// Writes one JSON document in one line.

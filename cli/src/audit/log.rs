@@ -85,22 +85,32 @@ impl Log {
         let read_models = &platform::existing_read_models(&settings.storage).await?;
         let filter = self.filter(read_models).await?;
         // This is read first, so that nothing that is projected later is left out when following.
-        let mut complete = projector::completed(read_models).await?;
+        let complete = projector::completed(read_models).await?;
         let mut entries = newest(read_models, &filter, self.lines).await?;
         entries.reverse();
         self.write(&entries, true)?;
         if !self.follow {
             return Ok(ExitCode::SUCCESS);
         }
+        output::while_somebody_reads(self.go_on(read_models, &filter, complete)).await
+    }
+
+    /// Shows what is projected after all partitions were at `complete`.
+    async fn go_on(
+        &self,
+        read_models: &Database,
+        filter: &AuditFilter,
+        mut complete: u64,
+    ) -> anyhow::Result<ExitCode> {
         // Partitions are projected independently. The positions that were shown are remembered beyond the one up to
         // which all partitions are complete.
-        let (there, _) = read_on(read_models, &filter, complete, END).await?;
+        let (there, _) = read_on(read_models, filter, complete, END).await?;
         let mut told: BTreeSet<u64> = there.iter().map(|entry| entry.position).collect();
         loop {
             let now_complete = projector::completed(read_models).await?;
             let mut after = complete;
             loop {
-                let (mut entries, reached) = read_on(read_models, &filter, after, END).await?;
+                let (mut entries, reached) = read_on(read_models, filter, after, END).await?;
                 entries.retain(|entry| told.insert(entry.position));
                 self.write(&entries, false)?;
                 after = reached;

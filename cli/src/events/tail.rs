@@ -57,11 +57,17 @@ impl Tail {
             }
         }
         if self.follow {
-            let mut pages = store.subscribe(head.max(self.from.unwrap_or(0).saturating_sub(1)));
-            while let Some(page) = pages.next().await {
-                for entry in page.entries.iter().filter(|entry| self.wants(entry)) {
-                    self.print(entry)?;
-                }
+            let after = head.max(self.from.unwrap_or(0).saturating_sub(1));
+            output::while_somebody_reads(self.go_on(store, after)).await?;
+        }
+        Ok(())
+    }
+
+    async fn go_on(&self, store: &dyn EventStore, after: u64) -> anyhow::Result<()> {
+        let mut pages = store.subscribe(after);
+        while let Some(page) = pages.next().await {
+            for entry in page.entries.iter().filter(|entry| self.wants(entry)) {
+                self.print(entry)?;
             }
         }
         Ok(())
