@@ -137,7 +137,13 @@ fn main() -> ExitCode {
 }
 
 fn command_line() -> clap::Command {
-    settings::without_empty_variables(Cli::command())
+    settings::without_empty_variables(Cli::command()).mut_subcommands(|command| {
+        // Commands with subcommands are the operator's tools.
+        match command.has_subcommands() {
+            true => command.defer(settings::hide_in_help),
+            false => command,
+        }
+    })
 }
 
 /// Parses the command line. An error is reported in one sentence that names the variable or argument.

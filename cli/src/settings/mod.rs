@@ -160,6 +160,18 @@ pub(crate) fn without_empty_variables(command: Command) -> Command {
         .mut_subcommands(without_empty_variables)
 }
 
+/// Leaves the settings out of the help of `command` and its subcommands, which take them all the same. `command` has them
+/// already, and passes them on to its subcommands as they are here.
+pub(crate) fn hide_in_help(command: Command) -> Command {
+    command
+        .mut_args(|argument| match argument.is_global_set() {
+            true => argument.hide(true),
+            false => argument,
+        })
+        .after_help("The settings, such as --data-dir and DATABASE_URL, are in `taskledger --help`.")
+        .mut_subcommands(hide_in_help)
+}
+
 /// What was given for a setting, or else its default.
 fn given(argument: &Arg, matches: &ArgMatches) -> Option<String> {
     let values = matches.get_raw(argument.get_id().as_str())?;
@@ -195,7 +207,7 @@ fn variables(command: &clap::Command) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, path::Path};
 
     use clap::{Arg, Args as _, Command, CommandFactory as _, FromArgMatches as _};
 
@@ -233,6 +245,27 @@ mod tests {
                 assert!(text.contains("***") && !text.contains("canary"), "{flag}: {text}");
             }
         }
+    }
+
+    #[test]
+    fn the_help_of_tools_leaves_out_the_settings_which_they_take_all_the_same() {
+        let help = |path: &[&str]| {
+            let arguments = [&["taskledger"][..], path, &["--help"]].concat();
+            let shown = crate::command_line().try_get_matches_from(arguments);
+            shown.unwrap_err().to_string()
+        };
+        for path in [&[] as &[&str], &["up"], &["query-api"], &["config"]] {
+            assert!(help(path).contains("TASKLEDGER_LISTEN"), "{path:?}");
+        }
+        for path in [&["users"][..], &["users", "grant"], &["keys", "master", "rotate"]] {
+            let help = help(path);
+            assert!(!help.contains("TASKLEDGER_LISTEN"), "{help}");
+            assert!(help.contains("taskledger --help"), "{help}");
+        }
+        let arguments = ["taskledger", "keys", "master", "list", "--data-dir", "elsewhere"];
+        let matches = crate::command_line().try_get_matches_from(arguments).unwrap();
+        let settings = crate::Cli::from_arg_matches(&matches).unwrap().settings;
+        assert_eq!(settings.storage.data_dir, Path::new("elsewhere"));
     }
 
     #[test]
