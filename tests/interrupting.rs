@@ -2,13 +2,13 @@
 
 use std::{
     io::{Read, Write as _},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus},
     time::Duration,
 };
 
 use sqlx::{Connection as _, PgConnection};
 
-use crate::support::{Deployment, Person, System, until};
+use crate::support::{Deployment, Person, System, at_its_question, until};
 
 /// A system that is stopped after a person has joined.
 async fn stopped(deployment: Deployment) -> System {
@@ -79,33 +79,9 @@ async fn a_rebuild_that_is_interrupted_while_it_compares_changes_nothing_on_post
 #[tokio::test]
 async fn embedded_ctrl_c_at_the_question_of_a_rebuild_is_an_answer() {
     let system = stopped(Deployment::Embedded).await;
-    let rebuild = system.tool(&["projection", "rebuild"]);
-    let binary = rebuild.get_program().to_str().unwrap();
-    let settings = rebuild
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)));
-    // `script` gives the command a terminal, on which this byte is Ctrl-C.
-    let mut terminal = Command::new("script")
-        .args([
-            "-qec",
-            &format!("exec '{binary}' projection rebuild"),
-            "/dev/null",
-        ])
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .envs(settings)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut keyboard, mut screen) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
-    let mut seen = Vec::new();
-    while !seen.ends_with(b"[y/N] ") {
-        let mut byte = [0];
-        let length = screen.read(&mut byte).unwrap();
-        assert_eq!(length, 1, "it ended: {}", String::from_utf8_lossy(&seen));
-        seen.extend(byte);
-    }
+    let mut terminal = at_its_question(&system, &["projection", "rebuild"]);
+    let (mut keyboard, screen) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
+    // Ctrl-C.
     keyboard.write_all(b"\x03").unwrap();
     assert_eq!(end_of(&mut terminal).await.code(), Some(1));
     assert_interrupted(screen);

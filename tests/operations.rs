@@ -73,8 +73,8 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
     let mut acts = Acts::default();
 
     acts.run(&system, 0, &["users", "grant", &ada.email, "auditor"]);
-    acts.run(&system, 0, &["users", "reset", &bob.email]);
-    acts.run(&system, 0, &["users", "revoke-tokens", &bob.email]);
+    acts.run(&system, 0, &["users", "reset", &bob.email, "--yes"]);
+    acts.run(&system, 0, &["users", "revoke-tokens", &bob.email, "--yes"]);
     let people = system.data_dir().join("people.csv");
     std::fs::write(&people, "email,password_hash\nnobody,none\n").unwrap();
     let people = people.to_str().unwrap();
@@ -111,7 +111,7 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
 
     let parked = park_a_later_event(&system, &stream).await;
     acts.run(&system, 1, &["parked", "retry", "--all"]);
-    acts.run(&system, 0, &["parked", "discard", &parked.to_string()]);
+    acts.run(&system, 0, &["parked", "discard", &parked.to_string(), "--yes"]);
     acts.run(&system, 0, &["projection", "rebuild", "--yes"]);
     acts.run(&system, 0, &["projection", "rollback", "--yes"]);
     let foreign = "INSERT INTO discarded_events (position, stream, version, type, subject, reason) \

@@ -1,10 +1,12 @@
 //! The operator's commands beside a running system.
 
-use std::process::Output;
+use std::{io::Write as _, process::Output};
 
 use serde_json::{Value, json};
 
-use crate::support::{Deployment, Person, Role, System, Workload, binary, park_a_later_event};
+use crate::support::{
+    Deployment, Person, Role, System, Workload, at_its_question, binary, park_a_later_event,
+};
 
 /// Runs a command, checks its exit code, and returns its output.
 #[track_caller]
@@ -244,7 +246,30 @@ async fn embedded_rebuild_of_a_stopped_system_waits_for_the_start_to_be_compared
     assert!(behind.contains("by its next start"), "{behind}");
     system.launch(Role::Up);
     system.ready().await;
+    system.read_models_equal_the_log().await;
     run(&system, 0, &["projection", "verify"]);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn embedded_commands_that_ask_change_nothing_without_a_yes() {
+    let system = System::start(Deployment::Embedded).await;
+    let ada = Person::join(&system.base, "ada").await;
+    let email = ada.email.as_str();
+    for arguments in [
+        &["users", "grant", email, "admin"][..],
+        &["users", "reset", email],
+        &["users", "revoke-tokens", email],
+        &["users", "erase", email],
+        &["parked", "discard", "1"],
+    ] {
+        let mut terminal = at_its_question(&system, arguments);
+        let mut keyboard = terminal.stdin.take().unwrap();
+        keyboard.write_all(b"n\n").unwrap();
+        let output = terminal.wait_with_output().unwrap();
+        let text = said(&output, 1, arguments);
+        assert!(text.contains("nothing was changed"), "{arguments:?}: {text}");
+    }
     system.stop().await;
 }
 

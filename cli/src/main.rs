@@ -4,6 +4,7 @@
 //! what there is to stand on, `dependencies.rs` says which role needs what of it, `up.rs` and `role.rs` run them.
 
 mod audit;
+mod confirmation;
 mod data_dir;
 mod databases;
 mod dependencies;

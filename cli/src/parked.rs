@@ -10,6 +10,7 @@ use projector::{Discarded, ParkedEvent, ParkingError, Retried};
 use serde_json::{Value, json};
 
 use crate::{
+    confirmation::Confirmation,
     operation::{Attribution, Conclusion},
     output, platform,
     settings::Settings,
@@ -36,9 +37,12 @@ pub(crate) enum Command {
     /// Give up on a parked event, for good: its stream goes on without it, also in a rebuild
     ///
     /// It must be the first one of its stream that is parked. What comes after it stays parked until it is retried.
+    /// Asks for confirmation in a terminal.
     Discard {
         /// Its position in the log
         position: u64,
+        #[command(flatten)]
+        confirmation: Confirmation,
         #[command(flatten)]
         attribution: Attribution,
     },
@@ -89,8 +93,12 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         Command::Retry(command) => return retry(settings, &read_models, command).await,
         Command::Discard {
             position,
+            confirmation,
             attribution,
         } => {
+            confirmation
+                .ask(&format!("Give up on the event at position {position}, for good?"))
+                .await?;
             let store = platform::existing_event_store(storage).await?;
             let command = format!("parked discard {position}");
             let discard = async |_| discard(&read_models, position).await;

@@ -3,19 +3,20 @@
 
 use std::{
     fs::File,
-    io::{BufReader, IsTerminal as _},
+    io::BufReader,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
 
 use ::events::{CorrelationId, Role, UserId};
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use auth::{AccountHolder, Operator};
 use clap::Subcommand;
 use event_store::EventStore;
 
 use crate::{
+    confirmation::Confirmation,
     dependencies::Dependencies,
     operation::{Attribution, Conclusion},
     output, platform, role,
@@ -32,13 +33,14 @@ pub(crate) enum Command {
         email: String,
         /// user, auditor or admin
         role: Role,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        confirmation: Confirmation,
         #[command(flatten)]
         attribution: Attribution,
     },
     /// Make a token with which somebody who forgot their password sets a new one, within an hour
+    ///
+    /// Shows whose account it is and asks for confirmation in a terminal.
     Reset {
         /// The account's address
         email: String,
@@ -46,12 +48,18 @@ pub(crate) enum Command {
         #[arg(long)]
         remove_second_factor: bool,
         #[command(flatten)]
+        confirmation: Confirmation,
+        #[command(flatten)]
         attribution: Attribution,
     },
     /// Revoke all program tokens of an account, at once and for good
+    ///
+    /// Shows whose account it is and asks for confirmation in a terminal.
     RevokeTokens {
         /// The account's address
         email: String,
+        #[command(flatten)]
+        confirmation: Confirmation,
         #[command(flatten)]
         attribution: Attribution,
     },
@@ -62,9 +70,8 @@ pub(crate) enum Command {
     Erase {
         /// The account's address, or its id
         person: String,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        confirmation: Confirmation,
         #[command(flatten)]
         attribution: Attribution,
     },
@@ -108,20 +115,28 @@ impl Users {
             Command::Grant {
                 email,
                 role,
-                yes,
+                confirmation,
                 attribution,
-            } => self.grant(&email, role, yes, &attribution).await,
+            } => self.grant(&email, role, confirmation, &attribution).await,
             Command::Reset {
                 email,
                 remove_second_factor,
+                confirmation,
                 attribution,
-            } => self.reset(&email, remove_second_factor, &attribution).await,
-            Command::RevokeTokens { email, attribution } => self.revoke_tokens(&email, &attribution).await,
+            } => {
+                self.reset(&email, remove_second_factor, confirmation, &attribution)
+                    .await
+            }
+            Command::RevokeTokens {
+                email,
+                confirmation,
+                attribution,
+            } => self.revoke_tokens(&email, confirmation, &attribution).await,
             Command::Erase {
                 person,
-                yes,
+                confirmation,
                 attribution,
-            } => self.erase(&person, yes, &attribution).await,
+            } => self.erase(&person, confirmation, &attribution).await,
             Command::Import {
                 file, dry_run: true, ..
             } => {
@@ -144,14 +159,14 @@ impl Users {
         &self,
         email: &str,
         role: Role,
-        yes: bool,
+        confirmation: Confirmation,
         attribution: &Attribution,
     ) -> anyhow::Result<ExitCode> {
         let holder = self.operator.find(email).await?;
-        show(&holder);
-        if !yes && std::io::stdin().is_terminal() {
-            ask(&format!("Give this account the role {role}?"))?;
-        }
+        crate::print(&described(&holder));
+        confirmation
+            .ask(&format!("Give this account the role {role}?"))
+            .await?;
         let command = format!("users grant {role}");
         let act = async |operation| {
             let granted = self.operator.grant(holder.user_id, role, operation).await?;
@@ -170,17 +185,18 @@ impl Users {
             .await
     }
 
-    async fn erase(&self, person: &str, yes: bool, attribution: &Attribution) -> anyhow::Result<ExitCode> {
+    async fn erase(
+        &self,
+        person: &str,
+        confirmation: Confirmation,
+        attribution: &Attribution,
+    ) -> anyhow::Result<ExitCode> {
         let holder = self.operator.find_also_erased(person).await?;
         if !holder.is_erased {
-            show(&holder);
-            // Erasure cannot be undone, so a script has to confirm it with `--yes`.
-            if !yes && !std::io::stdin().is_terminal() {
-                bail!("nothing was changed: there is nobody to ask, so say --yes")
-            }
-            if !yes {
-                ask("Erase this person and everything of theirs, for good?")?;
-            }
+            crate::print(&described(&holder));
+            confirmation
+                .require("Erase this person and everything of theirs, for good?")
+                .await?;
         }
         let act = async |operation| {
             let erased = self.operator.erase(holder.user_id, operation).await?;
@@ -204,9 +220,14 @@ impl Users {
         &self,
         email: &str,
         remove_second_factor: bool,
+        confirmation: Confirmation,
         attribution: &Attribution,
     ) -> anyhow::Result<ExitCode> {
         let holder = self.operator.find(email).await?;
+        let question = "Make a token for it, with which anybody can take it over?";
+        confirmation
+            .ask(&format!("{}{question}", described(&holder)))
+            .await?;
         let (command, factor) = if remove_second_factor {
             (
                 "users reset --remove-second-factor",
@@ -233,8 +254,17 @@ impl Users {
             .await
     }
 
-    async fn revoke_tokens(&self, email: &str, attribution: &Attribution) -> anyhow::Result<ExitCode> {
+    async fn revoke_tokens(
+        &self,
+        email: &str,
+        confirmation: Confirmation,
+        attribution: &Attribution,
+    ) -> anyhow::Result<ExitCode> {
         let holder = self.operator.find(email).await?;
+        let question = "Revoke all program tokens of this account, for good?";
+        confirmation
+            .ask(&format!("{}{question}", described(&holder)))
+            .await?;
         let act = async |operation| {
             let revoked = self.operator.revoke_tokens(holder.user_id, operation).await?;
             let result = format!("{} taken back", output::counted(revoked as u64, "token"));
@@ -275,8 +305,8 @@ impl Users {
     }
 }
 
-/// Prints who the account belongs to.
-fn show(holder: &AccountHolder) {
+/// A line about who the account belongs to.
+fn described(holder: &AccountHolder) -> String {
     let last_login = holder
         .last_login_at
         .map_or_else(|| "never".to_owned(), |at| at.to_string());
@@ -290,21 +320,9 @@ fn show(holder: &AccountHolder) {
             "the address cannot be read",
         ),
     };
-    crate::print(&format!(
+    format!(
         "{email}: account {id}, {known}\n",
         email = holder.email.as_deref().unwrap_or(without_address),
         id = holder.user_id,
-    ));
-}
-
-/// Asks for confirmation on the terminal. Everything but a yes counts as a no.
-fn ask(question: &str) -> anyhow::Result<()> {
-    output::text(&format!("{question} [y/N] "))?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
-        Ok(())
-    } else {
-        bail!("nothing was changed")
-    }
+    )
 }

@@ -14,6 +14,7 @@ mod person;
 mod proxy;
 mod small_disk;
 mod system;
+mod terminal;
 mod workload;
 
 pub(crate) use authenticator::totp_code;
@@ -22,5 +23,6 @@ pub(crate) use parking::park_a_later_event;
 pub(crate) use person::{Answer, PASSWORD, Person};
 pub(crate) use small_disk::SmallDisk;
 pub(crate) use system::System;
+pub(crate) use terminal::at_its_question;
 pub(crate) use test_support::{amqp_url, postgres_url, until};
 pub(crate) use workload::Workload;

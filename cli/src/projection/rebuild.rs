@@ -1,23 +1,20 @@
 //! Rebuilds the read models while the old ones serve, and rolls a rebuild back.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     process::ExitCode,
     sync::Arc,
-    thread,
-    time::Duration,
 };
 
 use ::events::UserId;
-use anyhow::Context;
 use clap::Args;
 use database::Schema;
 use event_store::EventStore;
 use projector::{Progress, RebuildError, Tuning};
-use tokio::{sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    confirmation::agreed,
     operation::{Attribution, Conclusion},
     output, platform,
     progress::{ProgressDisplay, watch},
@@ -25,9 +22,6 @@ use crate::{
     settings::Settings,
     watched_log::WatchedLog,
 };
-
-/// How long an answer is waited for.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Debug, Args)]
 pub(crate) struct Rebuild {
@@ -220,47 +214,4 @@ async fn compare(rebuild: &projector::Rebuild) -> anyhow::Result<bool> {
         output::say(difference);
     }
     Ok(comparison.differences.is_empty())
-}
-
-/// Asks on the terminal. No answer in time is a no, since nobody who was erased can be removed from the files
-/// meanwhile.
-async fn agreed(question: &str) -> anyhow::Result<bool> {
-    let mut out = io::stderr();
-    write!(out, "{question} [y/N] ")?;
-    out.flush()?;
-    let (sender, receiver) = oneshot::channel();
-    // A thread of its own, because the process does not wait for it at its end.
-    thread::spawn(move || {
-        let mut answer = String::new();
-        let read = io::stdin().read_line(&mut answer);
-        // After an interrupt nobody waits for the answer.
-        let _ = sender.send(read.map(|_| answer));
-    });
-    is_yes(receiver).await
-}
-
-async fn is_yes(answer: oneshot::Receiver<io::Result<String>>) -> anyhow::Result<bool> {
-    let Ok(answer) = timeout(ANSWER_TIMEOUT, answer).await else {
-        crate::complain(&format!(
-            "no answer within {} s is a no",
-            ANSWER_TIMEOUT.as_secs()
-        ));
-        return Ok(false);
-    };
-    let answer = answer?.context("cannot read the answer")?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_question_that_nobody_answers_ends_as_a_no() {
-        let (_kept, receiver) = oneshot::channel();
-        assert!(!is_yes(receiver).await.unwrap());
-        let (sender, receiver) = oneshot::channel();
-        sender.send(Ok("Yes\n".to_owned())).unwrap();
-        assert!(is_yes(receiver).await.unwrap());
-    }
 }
