@@ -136,9 +136,25 @@ pub fn refuses_data(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the connection was lost.
+/// Whether the server is not ready yet, or not for all clients.
+pub(crate) fn is_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        // "The database system is starting up".
+        sqlx::Error::Database(database) => is_full(error) || database.code().as_deref() == Some("57P03"),
+        _ => false,
+    }
+}
+
+/// Whether the server, or this role or database on it, has too many connections.
+pub(crate) fn is_full(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("53300"))
+}
+
+/// Whether the connection was lost. One that was never open was not, and has been waited for already.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
+        _ if is_starting(error) => false,
         sqlx::Error::Database(error) => error
             .try_downcast_ref::<PgDatabaseError>()
             .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),

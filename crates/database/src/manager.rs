@@ -11,10 +11,15 @@ use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use crate::session::Session;
+use crate::{
+    error::{is_full, is_starting},
+    session::Session,
+};
 
-/// The time limit for getting a connection from the pool, and for opening a new one.
+/// The time limit for getting a connection from the pool, and for opening one outside it.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time limit for opening a connection of the pool: a little shorter, so that whoever waits is told the reason.
+const OPEN_TIMEOUT: Duration = ACQUIRE_TIMEOUT.saturating_sub(Duration::from_millis(250));
 /// The pauses between attempts to reach a server that is starting, or that accepts no more connections.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 /// A connection that was used within this time is not tested before it is used again. A test costs a round trip.
@@ -45,11 +50,12 @@ impl managed::Manager for Manager {
     type Error = sqlx::Error;
 
     async fn create(&self) -> Result<Session, sqlx::Error> {
-        let deadline = Instant::now() + ACQUIRE_TIMEOUT;
+        let deadline = Instant::now() + OPEN_TIMEOUT;
         let mut backoff = BACKOFF;
+        let mut reason = sqlx::Error::PoolTimedOut;
         loop {
             match timeout_at(deadline, self.connect()).await {
-                Err(_) => return Err(sqlx::Error::PoolTimedOut),
+                Err(_) => return Err(reason),
                 Ok(Err(error)) if is_starting(&error) => {
                     self.complain(&error);
                     let pause = backoff.pause();
@@ -57,6 +63,7 @@ impl managed::Manager for Manager {
                         return Err(error);
                     }
                     sleep(pause).await;
+                    reason = error;
                 }
                 Ok(result) => return result,
             }
@@ -156,23 +163,40 @@ fn close_in_background(pool: &managed::Pool<Manager>, session: Session) {
     }
 }
 
-/// Whether the server is not ready yet, or not for all clients.
-fn is_starting(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        // "The database system is starting up".
-        sqlx::Error::Database(error) => {
-            is_full_code(error.code().as_deref()) || error.code().as_deref() == Some("57P03")
-        }
-        _ => false,
+#[cfg(test)]
+mod tests {
+    use deadpool::managed::Manager as _;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::error::is_lost;
+
+    /// As the server sends it.
+    const REFUSAL: &[u8] = b"E\0\0\0\x30SFATAL\0VFATAL\0C53300\0Mtoo many connections\0\0";
+
+    #[tokio::test]
+    async fn why_a_server_took_no_connection_is_told_when_it_does_not_answer_any_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let url = format!("postgres://user@{address}/database?sslmode=disable");
+        let manager = Manager::new(Options::Postgres(Box::new(url.parse().unwrap())));
+        let server = async {
+            let (mut refused, _) = listener.accept().await.unwrap();
+            assert!(refused.read(&mut [0; 1_024]).await.unwrap() > 0);
+            refused.write_all(REFUSAL).await.unwrap();
+            let _unanswered = listener.accept().await.unwrap();
+            // From here on only the time limit can end it, and passes at once.
+            tokio::time::pause();
+            std::future::pending::<()>().await;
+        };
+        let error = tokio::select! {
+            opened = manager.create() => opened.unwrap_err(),
+            () = server => unreachable!(),
+        };
+        assert!(is_full(&error), "{error}");
+        assert!(!is_lost(&error), "it would be waited for a second time");
     }
-}
-
-/// Whether the server, or this role or database on it, has too many connections.
-pub(crate) fn is_full(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(error) if is_full_code(error.code().as_deref()))
-}
-
-fn is_full_code(code: Option<&str>) -> bool {
-    code == Some("53300")
 }

@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{
     DatabaseError, StatementTimeout,
-    error::is_lost,
-    manager::{ACQUIRE_TIMEOUT, Manager, Options, close, is_full},
+    error::{is_full, is_lost},
+    manager::{ACQUIRE_TIMEOUT, Manager, Options, close},
     pool_metrics,
     pooled_connection::PooledConnection,
     session::connect_postgres,
