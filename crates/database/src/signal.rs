@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{manager::ACQUIRE_TIMEOUT, pool::PostgresServer};
+use crate::{error::is_lost, manager::ACQUIRE_TIMEOUT, pool::PostgresServer};
 
 /// The most signals that may wait for a slow receiver in this process. It is told when some were lost.
 const WAITING: usize = 1_024;
@@ -281,19 +281,29 @@ impl Connection {
         Ok(())
     }
 
+    /// Sends what waits. If the connection turns out to be lost it goes on waiting, for the next connection.
     async fn send(&self, listener: &mut PgListener) -> Result<(), sqlx::Error> {
         const SQL: &str = "SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) AS signal (channel, payload)";
         let outbox = std::mem::take(&mut self.shared.state().outbox);
         if outbox.is_empty() {
             return Ok(());
         }
-        let (channels, payloads): (Vec<&str>, Vec<String>) = outbox
-            .into_iter()
-            .map(|((channel, _), payload)| (channel, payload))
-            .unzip();
+        let channels: Vec<&str> = outbox.keys().map(|(channel, _)| *channel).collect();
+        let payloads: Vec<String> = outbox.values().cloned().collect();
         let sending = sqlx::query(SQL).bind(channels).bind(payloads).execute(listener);
-        in_time(sending).await?;
-        Ok(())
+        let sent = in_time(sending).await;
+        if let Err(error) = &sent
+            && (is_lost(error) || matches!(error, sqlx::Error::PoolTimedOut))
+        {
+            let mut state = self.shared.state();
+            for (key, payload) in outbox {
+                if state.outbox.len() < KEYS {
+                    // What has come meanwhile is newer.
+                    state.outbox.entry(key).or_insert(payload);
+                }
+            }
+        }
+        sent.map(drop)
     }
 }
 

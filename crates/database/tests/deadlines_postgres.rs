@@ -91,6 +91,29 @@ async fn whatever_a_silent_connection_does_ends_with_the_deadline_and_the_next_o
     }
 }
 
+#[tokio::test]
+async fn signals_over_a_silent_connection_arrive_over_the_next_one() {
+    let server = TestDatabase::create().await;
+    let proxy = Proxy::to(&server.url()).await;
+    let here = connect(&proxy.url(&server.url())).await;
+    let there = connect(&server.url()).await;
+    let (mut near, mut far) = (here.signals("test"), there.signals("test"));
+    assert_eq!((near.next().await, far.next().await), (None, None), "they listen");
+    proxy.freeze();
+    here.signal("test", "a", "1");
+    here.signal("test", "b", "2");
+    // Meanwhile these two are sent, and do not arrive.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    here.signal("test", "b", "3");
+    let arriving = async { [far.next().await, far.next().await] };
+    let mut arrived = tokio::time::timeout(Duration::from_secs(30), arriving)
+        .await
+        .unwrap();
+    arrived.sort();
+    let last_words = ["1", "3"].map(|payload| Some(payload.to_owned()));
+    assert_eq!(arrived, last_words, "the last word of each key");
+}
+
 /// A stopped process keeps its locks for a bounded time, too.
 #[tokio::test]
 async fn every_connection_has_deadlines_on_the_server_as_well() {
