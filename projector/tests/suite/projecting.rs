@@ -46,7 +46,10 @@ pub(crate) async fn metrics_and_probes_answer(fixture: Fixture) {
             .unwrap();
         String::from_utf8(body.to_vec()).unwrap()
     };
-    assert!(get("/health/ready").await.contains(r#""status":"ready""#));
+    eventually("it is ready", async || {
+        get("/health/ready").await.contains(r#""status":"ready""#)
+    })
+    .await;
     eventually("the metrics say so", async || {
         let metrics = get("/metrics").await;
         let has = |line: &str| metrics.lines().any(|found| found == line);
