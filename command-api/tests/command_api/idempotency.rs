@@ -252,6 +252,7 @@ async fn a_duplicate_takes_over_from_a_process_that_is_gone(footing: Footing) {
     let create = || app.post("/tasks").key("k").json(json!({"title": "a"}));
     let created = create().send().await;
     forget_answer(&app, "k").await;
+    let began = tokio::time::Instant::now();
     // Its lease has a second left.
     let until = runtime::Clock::now(&*stage.clock).plus_seconds(1);
     app.operations
@@ -261,7 +262,6 @@ async fn a_duplicate_takes_over_from_a_process_that_is_gone(footing: Footing) {
         )
         .await
         .unwrap();
-    let began = tokio::time::Instant::now();
     let replies = join_all((0..4).map(|_| create().send())).await;
     assert!(
         began.elapsed() > Duration::from_millis(500),

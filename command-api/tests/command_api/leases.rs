@@ -110,7 +110,7 @@ async fn reply_within_half_a_minute(request: Request) -> Reply {
         time::pause();
         time::advance(Duration::from_secs(2)).await;
         time::resume();
-        time::sleep(Duration::from_millis(50)).await;
+        time::sleep(Duration::from_millis(300)).await;
     }
     time::timeout(Duration::from_secs(10), request)
         .await
