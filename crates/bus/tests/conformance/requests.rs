@@ -18,6 +18,8 @@ use super::{TIMEOUT, TestBroker, soon};
 
 pub(crate) const QUEUE: &str = "test.verify";
 const SHORT: Duration = Duration::from_millis(300);
+/// Long enough for a request to reach its responder.
+const SEEN: Duration = Duration::from_secs(3);
 
 /// Answers `x` with `re: x`. The request says what to do first.
 #[derive(Debug)]
@@ -168,7 +170,7 @@ pub(crate) async fn a_late_reply_reaches_nobody(broker: &dyn TestBroker) {
     let bus = broker.bus().await;
     let responder = TestResponder::new();
     let server = Server::start(&bus, &responder, 10, 8).await;
-    let late: Vec<_> = (0..4).map(|n| ask(&bus, format!("held {n}"), SHORT)).collect();
+    let late: Vec<_> = (0..4).map(|n| ask(&bus, format!("held {n}"), SEEN)).collect();
     responder
         .until("the requests", |responder| {
             (0..4).all(|n| responder.seen(&format!("held {n}")))
@@ -369,7 +371,7 @@ pub(crate) async fn a_hanging_responder_gives_its_slot_back_at_the_deadline(brok
     let responder = TestResponder::new();
     let server = Server::start(&bus, &responder, 10, 1).await;
     // It waits for a permit that never comes.
-    let hanging = ask(&bus, "held", SHORT);
+    let hanging = ask(&bus, "held", SEEN);
     responder
         .until("the request that hangs", |responder| responder.seen("held"))
         .await;
