@@ -34,6 +34,17 @@ pub(crate) fn is_log(messages: &[EventMessage], first: u64, last: u64) {
     }
 }
 
+/// The messages without the repeats that a takeover may cause. A message that is not quite the same stays.
+pub(crate) fn without_repeats(messages: Vec<EventMessage>) -> Vec<EventMessage> {
+    let mut once = Vec::new();
+    for message in messages {
+        if !once.contains(&message) {
+            once.push(message);
+        }
+    }
+    once
+}
+
 async fn publishes_the_log_in_order(footing: Footing) {
     let fixture = Fixture::new(footing).await;
     let replica = fixture.start().await;

@@ -69,9 +69,9 @@ impl Fixture {
         }
     }
 
-    /// Waits until this many messages were published.
+    /// Waits until this many events were published.
     pub(crate) async fn has_published(&self, count: usize) {
-        let published = async || self.bus.published().len() >= count;
+        let published = async || self.bus.published_positions().len() >= count;
         eventually("everything is published", published).await;
     }
 }
