@@ -1,4 +1,4 @@
-//! Waits for a condition.
+//! Waits for a condition, or for a run that is quick enough.
 
 use std::time::Duration;
 
@@ -28,5 +28,18 @@ pub async fn until<F: AsyncFnMut() -> bool>(what: &str, limit: Duration, mut con
         assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
         sleep(pause).await;
         pause = LONGEST_PAUSE.min(pause * 2);
+    }
+}
+
+/// Runs up to three times, until one run takes less than `limit`: other load of the machine rarely meets all of them.
+/// `run` returns the time that counts.
+///
+/// # Panics
+/// When no run takes less.
+pub async fn once_within(limit: Duration, run: impl AsyncFn() -> Duration) {
+    let mut took = Vec::new();
+    while took.iter().all(|time| *time >= limit) {
+        assert!(took.len() < 3, "not within {limit:?}: {took:?}");
+        took.push(run().await);
     }
 }

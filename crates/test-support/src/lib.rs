@@ -20,7 +20,7 @@ mod totp;
 
 pub use authority::{Authority, Issued};
 pub use clock::TestClock;
-pub use eventually::{eventually, until};
+pub use eventually::{eventually, once_within, until};
 pub use faulty_bus::FaultyBus;
 pub use faulty_store::{Cost, FaultyStore};
 pub use named_pipe::{make_pipe, open_pipe};
