@@ -8,6 +8,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use axum::{Router, body::Body};
 use gateway::Config;
 use http::StatusCode;
@@ -75,22 +77,30 @@ async fn one_page_shows_the_metrics_of_every_role_under_one_head_each() {
 #[tokio::test]
 async fn who_is_not_on_the_page_is_named_and_asking_often_costs_one_look() {
     let background = Background::default();
-    let (replica, down) = (background.serve(role("query-api")).await, nobody().await);
-    let config = Config {
-        query_api: http([replica]),
-        projector: http([down]),
-        ..embedded()
+    let down = nobody().await;
+    // A look is shared for a second, so askers who take longer begin again with another gateway.
+    let (replica, gateway, pages) = loop {
+        let replica = background.serve(role("query-api")).await;
+        let config = Config {
+            query_api: http([replica]),
+            projector: http([down]),
+            ..embedded()
+        };
+        let gateway = background.gateway(config).await;
+        let begun = Instant::now();
+        let asking = (0..20).map(|_| async { text(get(&gateway, "/metrics").await).await });
+        let pages = futures::future::join_all(asking).await;
+        if begun.elapsed() < Duration::from_millis(900) {
+            break (replica, gateway, pages);
+        }
     };
-    let gateway = background.gateway(config).await;
-    let asking = (0..20).map(|_| async { text(get(&gateway, "/metrics").await).await });
-    let pages = futures::future::join_all(asking).await;
     let remark = format!("# projector at {down} is not on this page: cannot connect");
     for page in &pages {
         assert!(page.lines().any(|line| line == remark), "{page}");
         assert_eq!(page, &pages[0]);
     }
     // A role shows how often it was probed before, and there was one probe within the second.
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     let page = text(get(&gateway, "/metrics").await).await;
     let looks = format!(
         r#"taskledger_http_requests_total{{instance="{replica}",method="GET",route="/metrics",status="200",role="query-api"}} 1"#
