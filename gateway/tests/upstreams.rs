@@ -345,9 +345,10 @@ async fn a_file_system_that_does_not_answer_stops_the_start() {
     let dependencies = gateway::Dependencies {
         verifier: auth_client::Verifier::direct(Arc::new(Nobody)),
     };
-    // In the end the file is an empty one.
+    // The file is an empty one after the test, or so late that the test fails.
+    let (end, ended) = std::sync::mpsc::channel::<()>();
     let opened = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_secs(7));
+        let _ = ended.recv_timeout(std::time::Duration::from_secs(20));
         drop(open_pipe(&pipe));
     });
     let background = Background::default();
@@ -356,6 +357,7 @@ async fn a_file_system_that_does_not_answer_stops_the_start() {
         format!("{:#}", outcome.unwrap_err()),
         "the gateway cannot read its files: the file system does not answer"
     );
+    drop(end);
     opened.join().unwrap();
 }
 
