@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use event_store::EventStore;
 use kurrentdb_stand_in::{Behaviour, StandIn};
+use test_support::once_within;
 use tokio::time::{Instant, sleep};
 
 use super::conformance::{assert_in_order, event, events, stream, take, whole_log};
@@ -76,20 +77,21 @@ async fn frozen_leader_is_left() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_leader_is_left_without_an_error() {
-    let mut load = Load::start("").await;
     let kill = async |server: &mut StandIn| {
         server.stop_node(0);
         sleep(Duration::from_secs(1)).await;
         server.elect(Some(2));
     };
-    let gap = load.longest_gap(Duration::from_secs(3), kill).await;
-    assert!(gap < Duration::from_secs(3), "{gap:?}");
+    once_within(Duration::from_secs(3), async || {
+        let mut load = Load::start("").await;
+        load.longest_gap(Duration::from_secs(3), &kill).await
+    })
+    .await;
 }
 
 /// The leader resigns and names the new one: nothing else ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_leader_is_followed() {
-    let mut load = Load::start("").await;
     let resign = async |server: &mut StandIn| {
         server.elect(None);
         sleep(Duration::from_millis(300)).await;
@@ -97,8 +99,11 @@ async fn new_leader_is_followed() {
         sleep(Duration::from_millis(300)).await;
         server.elect(Some(0));
     };
-    let gap = load.longest_gap(Duration::from_secs(1), resign).await;
-    assert!(gap < Duration::from_secs(2), "{gap:?}");
+    once_within(Duration::from_secs(2), async || {
+        let mut load = Load::start("").await;
+        load.longest_gap(Duration::from_secs(1), &resign).await
+    })
+    .await;
 }
 
 /// A leader that is cut off from the others keeps its connections to clients, and answers that it is not ready.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use event_store::{EventStore, StoreError};
 use futures::StreamExt;
-use kurrentdb_stand_in::StandIn;
+use kurrentdb_stand_in::{Behaviour, StandIn};
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -15,7 +15,18 @@ use super::{
 /// A number of events that takes the server more than two seconds to search.
 const MANY: usize = 300_000;
 /// The time limit of a probe.
-const SOON: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_secs(4);
+/// The time limit of a wait until the server has been searched.
+const SEARCHED: Duration = Duration::from_secs(90);
+
+/// A server that takes more than seven seconds to search [`MANY`] events, much longer than [`SOON`].
+fn slow_server() -> StandIn {
+    let behaviour = Behaviour {
+        examining: Duration::from_micros(24),
+        ..Behaviour::default()
+    };
+    StandIn::with(behaviour, 1)
+}
 
 async fn with_prefix(server: &StandIn, prefix: &str) -> Arc<dyn EventStore> {
     let url = format!("{}&streamPrefix={prefix}", url(server));
@@ -32,7 +43,7 @@ async fn soon<T>(what: &str, future: impl Future<Output = Result<T, StoreError>>
 /// Neither readiness nor finding the end of the log depends on the events of others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn probes_do_not_read_what_others_wrote() {
-    let server = StandIn::start();
+    let server = slow_server();
     server.others_append("orders-1", MANY, 10);
     let store = soon("a start", async { Ok(with_prefix(&server, "new.").await) }).await;
     let before = server.events_examined();
@@ -48,9 +59,7 @@ async fn probes_do_not_read_what_others_wrote() {
     assert_eq!(soon("the end of the log", store.head()).await, appended.position);
 
     let looked = async { while timeout(SOON / 4, store.log_page(0, 10)).await.is_err() {} };
-    timeout(Duration::from_secs(30), looked)
-        .await
-        .expect("one look is enough");
+    timeout(SEARCHED, looked).await.expect("one look is enough");
     soon("the end of the log", store.head()).await;
     let examined = server.events_examined();
     for _ in 0..10 {
@@ -90,7 +99,7 @@ async fn end_is_never_below_an_acknowledged_event() {
 /// However old our last event is, a process that starts does not read all later events of others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn end_of_an_old_log_is_found_at_once() {
-    let server = StandIn::start();
+    let server = slow_server();
     let store = with_prefix(&server, "old.").await;
     let appended = store.append(&stream("task-1"), 0, events(1)).await.unwrap();
     assert_eq!(store.head().await.unwrap(), appended.position);
@@ -102,7 +111,7 @@ async fn end_of_an_old_log_is_found_at_once() {
             appended.position
         );
     }
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + SEARCHED;
     loop {
         assert_eq!(
             soon("the end of an idle log", store.head()).await,
