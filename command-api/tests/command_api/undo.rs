@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{App, Footing, Reply, Stage, user};
+use crate::support::{App, Footing, Reply, Stage, eventually, user};
 
 /// Projects everything in the log.
 pub(super) async fn project(app: &App) {
@@ -203,13 +203,21 @@ async fn postgres_undos_look_through_a_slow_audit_trail_one_by_one_and_not_for_l
         request.json(json!({"request_id": "any"})).send()
     }));
     let undos = tokio::time::timeout(Duration::from_secs(10), undos);
-    let look = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let sql = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() \
-                   AND wait_event_type = 'Lock' AND query LIKE '%FROM audit_log%'";
-        app.operations.fetch_all(sql, &[]).await.unwrap()[0]
+    // The next one may begin before the server notices that the one before was given up, after two seconds.
+    let waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
+                   AND query LIKE '%FROM audit_log%'";
+    let at_once = format!(
+        "SELECT count(*) AS n {waiting} AND query_start < (SELECT min(query_start) {waiting}) + interval '1 second'"
+    );
+    let looking = async || {
+        app.operations.fetch_all(&at_once, &[]).await.unwrap()[0]
             .unsigned("n")
             .unwrap()
+    };
+    let look = async {
+        eventually("somebody looks", async || looking().await > 0).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        looking().await
     };
     let (undos, looking) = tokio::join!(undos, look);
     assert_eq!(looking, 1);
