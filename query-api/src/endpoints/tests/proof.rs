@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use database::{Database, Schema};
 use futures::future::join_all;
+use test_support::eventually;
 use transparency_log::{Checkpoint, Hash, InclusionProof, leaf_hash, root_of, verify_inclusion};
 use uuid::Uuid;
 
@@ -128,9 +129,17 @@ async fn a_tile_is_not_kept_when_a_tree_of_another_origin_has_another() {
 async fn those_who_wait_for_a_checkpoint_share_one_persons_part_of_the_connections() {
     let (role, _database, _directory) = started().await;
     // In the log, and not in the tree.
+    role.log().ends_at(POSITIONS + 1);
     let path = format!("/audit/proof?position={}", POSITIONS + 1);
     let waiting = join_all((0..20).map(|_| role.get(user(), &path)));
-    let _ = tokio::time::timeout(Duration::from_secs(1), waiting).await;
+    let watched = async {
+        eventually("two ask at the same time", async || role.log().most_asking() >= 2).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    tokio::select! {
+        _ = waiting => {}
+        () = watched => {}
+    }
     // Half of the role's four.
     assert_eq!(role.log().most_asking(), 2);
 }

@@ -5,6 +5,8 @@ super::on_both! {
 }
 
 mod test {
+    use std::time::{Duration, Instant};
+
     use database::Database;
     use futures::future::join_all;
     use http::StatusCode;
@@ -15,7 +17,12 @@ mod test {
         let (greedy, honest) = (user(), user());
         insert(&database, &[task(greedy, "mine"), task(honest, "mine")]).await;
         let role = TestRole::start(&database).await;
-        let searches = join_all((0..150).map(|_| role.get(greedy, "/tasks?q=mine&count=true")));
+        let search = async || {
+            let begun = Instant::now();
+            let answer = role.get(greedy, "/tasks?q=mine&count=true").await;
+            (answer, begun.elapsed())
+        };
+        let searches = join_all((0..150).map(|_| search()));
         let honest = async {
             for _ in 0..10 {
                 for path in ["/tasks", "/tasks?q=mine"] {
@@ -26,10 +33,17 @@ mod test {
         let (searches, ()) = futures::join!(searches, honest);
         let (answered, refused): (Vec<_>, Vec<_>) = searches
             .iter()
-            .partition(|answer| answer.status == StatusCode::OK);
-        assert!(answered.len() >= 64, "{} were answered", answered.len());
+            .partition(|(answer, _)| answer.status == StatusCode::OK);
+        // Whoever has a place waits for at most five seconds.
+        let had_places = refused.iter().filter(|(_, took)| *took >= Duration::from_secs(4));
+        let places = answered.len() + had_places.count();
+        assert!(
+            places >= 64,
+            "{places} had places, {} were answered",
+            answered.len()
+        );
         assert!(!refused.is_empty());
-        for answer in refused {
+        for (answer, _) in refused {
             answer.assert_problem(503, "overloaded");
             assert_eq!(answer.header("retry-after"), Some("1"));
         }
