@@ -105,8 +105,9 @@ async fn an_account_with_many_logins_is_read_from_a_snapshot() {
         });
         read.await
     };
-    // The first one reads all of it, and leaves a snapshot for the others.
+    // The first one reads all of it, and leaves a snapshot for the others, unless that takes more than a second.
     assert!(cold(PASSWORD).await >= LONG);
+    eventually("a snapshot is kept", async || cold(PASSWORD).await < 300).await;
     let operations = &app.dependencies.operations;
     let kept = "SELECT state FROM account_snapshots";
     let row = operations.fetch_optional(kept, &[]).await.unwrap().unwrap();
@@ -130,7 +131,10 @@ async fn an_account_with_many_logins_is_read_from_a_snapshot() {
     let spoilt = "UPDATE account_snapshots SET state = 'nonsense'";
     operations.execute(spoilt, &[]).await.unwrap();
     assert!(cold("quartz-lantern-river").await >= LONG);
-    assert!(cold("quartz-lantern-river").await < 300);
+    eventually("the next one is kept", async || {
+        cold("quartz-lantern-river").await < 300
+    })
+    .await;
 
     // No snapshot of an erased person is left.
     let login = app.login("ada@example.com", "quartz-lantern-river").await;

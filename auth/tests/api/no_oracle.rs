@@ -9,7 +9,7 @@ use crate::support::{App, PASSWORD};
 /// The number of samples of each kind. Every account allows four guesses without a delay.
 const SAMPLES: usize = 16;
 const GUESSES: usize = 4;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 10;
 /// A smaller difference of medians cannot be measured through a network with some thousand guesses.
 const NOISE: Duration = Duration::from_millis(3);
 /// A deviation that two samples of one distribution never have.
