@@ -73,6 +73,8 @@ async fn each_request_is_one_line_that_tells_what_became_of_it() {
     send(&ada, Method::POST, "/tasks", task, "id-create")
         .await
         .expect(201);
+    // No later read has to wait for the projection.
+    ada.get("/tasks").await.expect(200);
     send(&ada, Method::GET, "/tasks?q=secret", None, "id-first")
         .await
         .expect(200);

@@ -29,6 +29,8 @@ struct Stream {
 
 impl Stream {
     async fn open(person: &Person, last_id: Option<&str>) -> Self {
+        // After it, the stream does not have to wait for the projection.
+        person.get("/tasks").await.expect(200);
         let url = format!("{}/tasks/events", person.base);
         let mut request = person.http.get(url).bearer_auth(&person.token);
         if let Some(id) = last_id {

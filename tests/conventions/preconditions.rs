@@ -20,6 +20,8 @@ pub(super) async fn preconditions(ada: &Person) {
     problem(&answer, 412, "version-mismatch");
     assert_eq!(answer.header("etag"), "\"2\"");
     send("*", "changed again").await.expect(200);
+    // No later read has to wait for the projection.
+    ada.get("/tasks").await.expect(200);
     let fresh = ada
         .try_send(Method::GET, &path, None, &[("If-None-Match", "\"3\"")])
         .await

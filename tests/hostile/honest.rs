@@ -94,27 +94,11 @@ impl Honest {
     /// Checks that every request succeeds within five seconds, that in most rounds the latency of 95 requests in a
     /// hundred is at most twice that without the attack, and that the process stays within its memory.
     pub(super) async fn is_not_disturbed(&self, name: &str, attack: &mut impl Attack, system: &System) {
-        let is_measured = Cell::new(false);
-        let measure = async {
-            let mut rounds = Vec::new();
-            for _ in 0..ROUNDS {
-                rounds.push(self.latency().await);
-            }
-            is_measured.set(true);
-            // Other tests of this machine may disturb a round, but not most of them; nobody may wait too long in any.
-            rounds.sort_by_key(|round| round.p95);
-            Latency {
-                p95: rounds[ROUNDS / 2].p95,
-                longest: rounds.iter().map(|round| round.longest).max().unwrap_or_default(),
-            }
-        };
-        let go_on = async {
-            while !is_measured.get() {
-                attack.go_on().await;
-                sleep(GO_ON_INTERVAL).await;
-            }
-        };
-        let (attacked, ()) = futures::join!(measure, go_on);
+        let mut attacked = self.during(attack).await;
+        if !attacked.is_as_good_as(self.before) {
+            // An attack that disturbs does so again, while noise of the machine seldom does.
+            attacked = self.during(attack).await;
+        }
         // The program's own pages are not counted, since a debug build has twice as many.
         let memory = system.memory("VmHWM").saturating_sub(system.memory("RssFile"));
         let mut without = self.before;
@@ -139,6 +123,32 @@ impl Honest {
             .await
             .unwrap();
         assert_eq!(ready.status(), 200, "{name}: the probe");
+    }
+
+    /// The latency of the median round during an attack, and the longest of all rounds.
+    async fn during(&self, attack: &mut impl Attack) -> Latency {
+        let is_measured = Cell::new(false);
+        let measure = async {
+            let mut rounds = Vec::new();
+            for _ in 0..ROUNDS {
+                rounds.push(self.latency().await);
+            }
+            is_measured.set(true);
+            // Other tests of this machine may disturb a round, but not most of them; nobody may wait too long in any.
+            rounds.sort_by_key(|round| round.p95);
+            Latency {
+                p95: rounds[ROUNDS / 2].p95,
+                longest: rounds.iter().map(|round| round.longest).max().unwrap_or_default(),
+            }
+        };
+        let go_on = async {
+            while !is_measured.get() {
+                attack.go_on().await;
+                sleep(GO_ON_INTERVAL).await;
+            }
+        };
+        let (latency, ()) = futures::join!(measure, go_on);
+        latency
     }
 
     /// The address of the account that an attacker may try to log in to.
@@ -211,6 +221,8 @@ async fn request(person: &Person, number: u32) {
             };
             again.send(method, path, body).await
         }
+        // On a busy machine it may be. The time of all attempts counts.
+        Ok(answer) if answer.code() == "projection-behind" => person.send(method, path, body).await,
         sent => sent.unwrap(),
     };
     answer.expect(status);

@@ -1,9 +1,13 @@
 //! A person with an account, and their HTTP requests.
 
+use std::time::{Duration, Instant};
+
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
 pub(crate) const PASSWORD: &str = "a rather long passphrase";
+/// How long a request is repeated while the projection is behind.
+const BEHIND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An answer, read to its end.
 #[derive(Debug)]
@@ -111,10 +115,21 @@ impl Person {
         self.send(Method::DELETE, path, None).await
     }
 
+    /// Sends a request, and again while the projection is behind: on a busy machine that takes longer than a request
+    /// waits for it.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        self.try_send(method, path, body, &[]).await.unwrap()
+        let deadline = Instant::now() + BEHIND_TIMEOUT;
+        loop {
+            let answer = self.try_send(method.clone(), path, body.clone(), &[]).await;
+            let answer = answer.unwrap();
+            if answer.code() != "projection-behind" || Instant::now() >= deadline {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
+    /// Sends a request once.
     pub(crate) async fn try_send(
         &self,
         method: Method,
