@@ -1,11 +1,9 @@
 //! What program tokens allow and what they do not.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Deployment, Person, System, until};
+use crate::support::{Answer, Deployment, Person, System, at_once};
 
 #[tokio::test]
 async fn embedded_programs_do_what_their_tokens_say() {
@@ -79,13 +77,13 @@ async fn programs(deployment: Deployment) {
     );
 
     ada.delete(&format!("/auth/tokens/{reading}")).await.expect(204);
-    until("the token is refused", Duration::from_secs(1), async || {
+    at_once("the token is refused", async || {
         reader.get(&path).await.status == 401
     })
     .await;
     writer.get(&path).await.expect(200);
     ada.delete("/auth/tokens").await.expect(204);
-    until("every token is refused", Duration::from_secs(5), async || {
+    at_once("every token is refused", async || {
         writer.get(&path).await.status == 401
     })
     .await;
@@ -96,7 +94,7 @@ async fn programs(deployment: Deployment) {
         .output()
         .unwrap();
     assert!(done.status.success(), "{done:?}");
-    until("every token is refused", Duration::from_secs(5), async || {
+    at_once("every token is refused", async || {
         later.get(&path).await.status == 401
     })
     .await;

@@ -15,7 +15,7 @@ mod spent_attempts;
 
 use std::{
     net::IpAddr,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use database::{Database, Schema};
@@ -25,20 +25,9 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Answer, Deployment, Person, Replica, Role, System, until};
+use crate::support::{Answer, Deployment, Person, Replica, Role, System, at_once, until};
 
-/// Time within which every role has to refuse an ended session while the bus is up. The system is designed for one
-/// second, and [`at_once`] prints how long it took. A machine that is busy with other tests gets more, which is still
-/// far less than the 30 seconds for which answers are cached.
-const AT_ONCE: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Waits until `condition` holds, for [`AT_ONCE`] at most, and prints how long that took.
-async fn at_once(what: &str, condition: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    until(what, AT_ONCE, condition).await;
-    eprintln!("{what}: after {} ms, of 1000", begun.elapsed().as_millis());
-}
 
 /// `person` with another access token.
 fn with_token(person: &Person, token: impl Into<String>) -> Person {

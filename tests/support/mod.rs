@@ -6,6 +6,7 @@
     reason = "shared by test targets that use different parts"
 )]
 
+mod at_once;
 mod authenticator;
 mod broker;
 mod deployment;
@@ -17,6 +18,7 @@ mod system;
 mod terminal;
 mod workload;
 
+pub(crate) use at_once::at_once;
 pub(crate) use authenticator::totp_code;
 pub(crate) use deployment::{Deployment, Replica, Role, binary, free_port};
 pub(crate) use parking::park_a_later_event;
