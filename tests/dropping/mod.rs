@@ -151,8 +151,19 @@ impl Old {
         row.unsigned("events").unwrap()
     }
 
-    /// Kills the command as soon as it has dropped something.
+    /// Kills the command as soon as it has dropped something. It deletes rows after each part of the events, and so
+    /// cannot go on to the second part while the read models are locked.
     async fn kill_in_the_middle(&self, file: &str) {
+        let read_models = self.system.read_models().await;
+        let mut lock = read_models.begin().await.unwrap();
+        if read_models.is_postgres() {
+            for sql in [
+                "SET LOCAL idle_in_transaction_session_timeout = 0",
+                "LOCK TABLE sessions IN SHARE MODE",
+            ] {
+                lock.execute(sql, &[]).await.unwrap();
+            }
+        }
         let arguments = self.drop(file);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut child = self.system.tool(&arguments).spawn().unwrap();
@@ -166,6 +177,7 @@ impl Old {
         .await;
         child.kill().unwrap();
         child.wait().unwrap();
+        lock.commit().await.unwrap();
     }
 
     fn verify(&self, arguments: &[&str]) -> Value {
