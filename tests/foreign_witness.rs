@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use transparency_log::{Note, VerifierKey, cosigned_at};
 
 use crate::{
@@ -70,7 +71,7 @@ async fn embedded_witness_is_driven_by_a_foreign_client() {
 async fn embedded_log_is_cosigned_by_a_foreign_witness() {
     let mut audited = Audited::start(Deployment::Embedded, 3).await;
     let (_, checkpoint) = audited.checkpoint().await;
-    let witness = Foreign::start(audited.files.path(), &checkpoint.origin, &audited.keys[0]);
+    let witness = Foreign::start(audited.files.path(), &checkpoint.origin, &audited.keys[0]).await;
     audited.system.terminate(Role::Up);
     audited
         .system
@@ -112,7 +113,8 @@ struct Foreign {
 }
 
 impl Foreign {
-    fn start(directory: &Path, origin: &str, log: &VerifierKey) -> Self {
+    /// Starts it, and waits until it listens.
+    async fn start(directory: &Path, origin: &str, log: &VerifierKey) -> Self {
         let config = directory.join("witness.json");
         let run = |arguments: &[&str]| {
             let output = python()
@@ -134,10 +136,15 @@ impl Foreign {
             .env("AICS_WITNESS_CONFIG", &config)
             .spawn()
             .unwrap();
-        Self {
+        let started = Self {
             child,
             address: format!("{key}@http://{listen}/"),
-        }
+        };
+        until("the witness listens", TIMEOUT, async || {
+            TcpStream::connect(&listen).await.is_ok()
+        })
+        .await;
+        started
     }
 }
 

@@ -163,7 +163,7 @@ async fn changes_are_complete(deployment: Deployment) {
     };
     let writers = futures::future::join_all((0..WRITERS).map(write));
     let work = futures::future::join(writers, follow);
-    tokio::time::timeout(std::time::Duration::from_secs(60), work)
+    tokio::time::timeout(std::time::Duration::from_secs(180), work)
         .await
         .unwrap();
     system.stop().await;

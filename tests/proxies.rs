@@ -73,10 +73,12 @@ async fn behind_nginx() {
     };
     let and_then = async |directory: &Path| {
         let base = format!("http://127.0.0.1:{over_tls}");
-        let ready = get(&base, "/health/ready", &directory.join("authority.pem"))
-            .await
-            .unwrap();
-        assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+        let (authority, mut ready) = (directory.join("authority.pem"), String::new());
+        until("it is ready", Duration::from_secs(30), async || {
+            ready = get(&base, "/health/ready", &authority).await.unwrap();
+            ready.starts_with("HTTP/1.1 200")
+        })
+        .await;
         assert!(
             ready
                 .to_lowercase()

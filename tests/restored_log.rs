@@ -4,6 +4,7 @@
 use std::{fs, process::Command, time::Duration};
 
 use database::{Database, Schema};
+use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{Deployment, Person, Replica, Role, System, until};
@@ -50,8 +51,11 @@ async fn restore(deployment: Deployment) {
     let projector = projector(deployment);
     let complains = async || says(&system, projector, "taskledger restore check --repair");
     until("it is said which command to run", TIMEOUT, complains).await;
+    // One that was not acknowledged may have taken effect. With its key it does so once.
     until("commands are accepted", TIMEOUT, async || {
-        ada.post("/tasks", json!({"title": "New"})).await.status == 201
+        let (task, key) = (json!({"title": "New"}), [("Idempotency-Key", "the-first")]);
+        let answer = ada.try_send(Method::POST, "/tasks", Some(task), &key).await;
+        answer.unwrap().status == 201
     })
     .await;
     create(&ada, "New", 8).await;

@@ -30,6 +30,8 @@ async fn embedded_security_log_goes_to_the_file_that_is_set() {
     }
     system.ready().await;
     Person::join(&system.base, "ada").await;
+    // Processes write the rest of their logs when they end.
+    system.terminate_all();
     let text = std::fs::read_to_string(&file).unwrap();
     let events: Vec<String> = text
         .lines()

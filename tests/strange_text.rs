@@ -133,17 +133,26 @@ async fn text_comes_out_as_it_went_in(deployment: Deployment) {
         base: system.admin(),
         ..ada.clone()
     };
-    // Every message was published, and the broker refused none.
-    let metrics = operator.get("/metrics").await.expect(200);
-    let metrics = metrics.body.as_str().unwrap();
-    let total = |name: &str| -> f64 {
-        let samples = metrics.lines().filter(|line| line.starts_with(name));
+    let total = |page: &Value, name: &str| -> f64 {
+        let samples = page.as_str().unwrap().lines();
         samples
+            .filter(|line| line.starts_with(name))
             .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
             .sum()
     };
-    assert!(total("taskledger_relay_published_total") >= log.len() as f64);
-    assert_eq!(total("taskledger_relay_publish_failures_total"), 0.0);
+    // A message is counted after it was published, and a page is reused for a second.
+    let mut page = Value::Null;
+    until(
+        "every message was published",
+        Duration::from_secs(30),
+        async || {
+            page = operator.get("/metrics").await.expect(200).body;
+            total(&page, "taskledger_relay_published_total") >= log.len() as f64
+        },
+    )
+    .await;
+    // The broker refused none.
+    assert_eq!(total(&page, "taskledger_relay_publish_failures_total"), 0.0);
     system.stop().await;
 }
 

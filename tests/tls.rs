@@ -90,8 +90,12 @@ async fn clients_are_served_over_tls_with_whatever_certificate_is_there_now() {
     // The admin address is still without TLS.
     system.ready().await;
     let (base, first_file) = (system.base.clone(), certificate_of(&first, &directory));
-    let answer = get(&base, "/health/ready", &first_file).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let mut answer = String::new();
+    until("it is ready", TIMEOUT, async || {
+        answer = get(&base, "/health/ready", &first_file).await.unwrap();
+        answer.starts_with("HTTP/1.1 200 OK")
+    })
+    .await;
     assert!(
         answer.contains("strict-transport-security: max-age=31536000; includeSubDomains\r\n"),
         "{answer}"

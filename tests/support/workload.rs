@@ -65,14 +65,13 @@ impl Workload {
         }
     }
 
-    /// Waits until `count` more commands have been acknowledged.
+    /// Waits until `count` more commands have been acknowledged, for two minutes and a fifth of a second for each.
     pub(crate) async fn progress(&self, count: usize) {
         let target = self.acknowledged.load(Ordering::Relaxed) + count;
-        until(
-            "more commands acknowledged",
-            Duration::from_secs(120),
-            async || self.acknowledged.load(Ordering::Relaxed) >= target,
-        )
+        let limit = Duration::from_secs(120) + Duration::from_millis(200) * u32::try_from(count).unwrap();
+        until("more commands acknowledged", limit, async || {
+            self.acknowledged.load(Ordering::Relaxed) >= target
+        })
         .await;
     }
 
