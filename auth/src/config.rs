@@ -66,7 +66,6 @@ pub struct Config {
 
 impl Config {
     /// The defaults, with the keys in `keys_directory`.
-    #[must_use]
     pub fn new(keys_directory: impl Into<PathBuf>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {

@@ -143,7 +143,6 @@ pub struct AccountErased {}
 
 impl AccountEvent {
     /// The reason that an admin gave for the event, if any.
-    #[must_use]
     pub const fn admin_reason(&self) -> Option<&AdminReason> {
         match self {
             Self::RolesChanged(changed) => changed.admin_reason.as_ref(),
@@ -306,19 +305,16 @@ impl Aggregate for Account {
 
 impl Account {
     /// Whether its sessions can be valid: it is neither disabled nor erased.
-    #[must_use]
     pub const fn is_live(&self) -> bool {
         !self.disabled && !self.erased
     }
 
     /// The second factor that a login needs.
-    #[must_use]
     pub fn confirmed_second_factor(&self) -> Option<&SecondFactor> {
         self.second_factor.as_ref().filter(|factor| factor.is_confirmed())
     }
 
     /// Whether the account lists `session` as open.
-    #[must_use]
     pub fn has_open(&self, session: SessionId) -> bool {
         self.is_live() && self.open_sessions.contains(&session)
     }

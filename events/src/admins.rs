@@ -71,7 +71,6 @@ impl Admins {
     }
 
     /// Whether a record that cannot be read may say something else of `account` than this state does.
-    #[must_use]
     pub fn is_unknown(&self, account: UserId) -> bool {
         let known = self.since_unreadable.as_ref();
         known.is_some_and(|known| !known.accounts.contains(&account))
@@ -79,7 +78,6 @@ impl Admins {
 
     /// Whether a record that cannot be read has left the system without an admin, or with roles that need a second
     /// factor although nobody may have demanded it.
-    #[must_use]
     pub fn are_to_be_named_again(&self) -> bool {
         let known = self.since_unreadable.as_ref();
         known.is_some_and(|known| self.accounts.is_empty() || !known.second_factor_roles)

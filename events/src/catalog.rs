@@ -39,7 +39,6 @@ impl Event {
     }
 
     /// The wire name.
-    #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Task(event) => event.kind(),
@@ -52,7 +51,6 @@ impl Event {
     }
 
     /// Writes the payload.
-    #[must_use]
     pub fn encode(&self) -> Encoded {
         match self {
             Self::Task(event) => event.encode(),

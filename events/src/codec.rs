@@ -28,7 +28,6 @@ macro_rules! catalog {
                 pub const KIND: &'static str = $wire;
 
                 /// Whether events of the type `kind` are this one.
-                #[must_use]
                 pub fn has_kind(kind: &str) -> bool {
                     kind == Self::KIND
                 }
@@ -40,7 +39,6 @@ macro_rules! catalog {
             pub const CATALOG: &'static [(&'static str, u16)] = &[$(($wire, $version)),+];
 
             /// The wire name.
-            #[must_use]
             pub const fn kind(&self) -> &'static str {
                 match self {
                     $(Self::$variant(_) => $wire,)+
@@ -48,7 +46,6 @@ macro_rules! catalog {
             }
 
             /// Writes the payload.
-            #[must_use]
             pub fn encode(&self) -> $crate::Encoded {
                 match self {
                     $(Self::$variant(payload) => $crate::codec::encode_payload($wire, $version, payload),)+

@@ -25,7 +25,6 @@ pub struct ParseConsistencyTokenError;
 
 impl ConsistencyToken {
     /// Everything about `subject` up to `position`.
-    #[must_use]
     pub fn new(subject: UserId, position: u64) -> Self {
         Self {
             subject_hash: subject_hash(subject),
@@ -35,7 +34,6 @@ impl ConsistencyToken {
     }
 
     /// Everything about `subject` up to `point`, whose event it names as well.
-    #[must_use]
     pub fn at(subject: UserId, point: LogPoint) -> Self {
         Self {
             event: point.id.map(id_end),
@@ -44,13 +42,11 @@ impl ConsistencyToken {
     }
 
     /// Whether the event that it names can be that of this id.
-    #[must_use]
     pub fn may_name(self, id: EventId) -> bool {
         self.event.is_none_or(|event| event == id_end(id))
     }
 
     /// Whether both tokens are about the same subject, so that their positions can be compared.
-    #[must_use]
     pub fn same_subject(self, other: Self) -> bool {
         self.subject_hash == other.subject_hash
     }

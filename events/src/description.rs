@@ -20,7 +20,6 @@ impl Description {
     }
 
     /// The description as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -27,7 +27,6 @@ pub struct ExportedPayloads {
 
 impl DropCommand {
     /// Parses the text of a recorded command; `None` when it is another command.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.strip_prefix(COMMAND)?;
         let Some((ended_before, exported)) = text.split_once(": ") else {

@@ -35,7 +35,6 @@ impl Due {
     }
 
     /// The time that sorting and filters use: the instant, or the first microsecond of the day.
-    #[must_use]
     pub fn starts_at(self) -> Timestamp {
         match self {
             Self::Day(day) => day.midnight().assume_utc().into(),
@@ -44,7 +43,6 @@ impl Due {
     }
 
     /// The first instant at which it is overdue: the instant, or the end of the day.
-    #[must_use]
     pub fn overdue_at(self) -> Timestamp {
         match self {
             Self::Day(day) => {

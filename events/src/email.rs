@@ -25,7 +25,6 @@ pub struct EmailReleased {}
 
 impl EmailEvent {
     /// The account that has the address after this event.
-    #[must_use]
     pub const fn holder(&self) -> Option<UserId> {
         match self {
             Self::Claimed(claimed) => Some(claimed.account),

@@ -19,7 +19,6 @@ pub struct Encoded {
 
 impl Encoded {
     /// The event with this payload.
-    #[must_use]
     pub fn into_event(self, id: EventId, metadata: Metadata, recorded_at: Timestamp) -> NewEvent {
         NewEvent {
             id,

@@ -31,7 +31,6 @@ const PROGRAM: &str = "/token/";
 
 impl Actor {
     /// The person who acts, directly or by a program.
-    #[must_use]
     pub const fn person(&self) -> Option<UserId> {
         match self {
             Self::User(user) | Self::Program { user, .. } => Some(*user),
@@ -98,7 +97,6 @@ pub enum Encoding {
 
 impl Encoding {
     /// The name that stores and message headers carry.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -195,7 +193,6 @@ pub struct RecordedEvent {
 impl RecordedEvent {
     /// Whether its payload was dropped from the log. Such an event and those after it say nothing about the state of
     /// the stream, except events that need no earlier state.
-    #[must_use]
     pub fn is_dropped(&self) -> bool {
         self.encoding == Encoding::Dropped
     }

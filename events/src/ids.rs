@@ -113,49 +113,41 @@ pub struct ParseStreamError(pub String);
 
 impl StreamName {
     /// The stream of one task.
-    #[must_use]
     pub fn task(id: TaskId) -> Self {
         Self(format!("task-{id}"))
     }
 
     /// The stream of one account.
-    #[must_use]
     pub fn account(id: UserId) -> Self {
         Self(format!("account-{id}"))
     }
 
     /// The stream of one session.
-    #[must_use]
     pub fn session(id: SessionId) -> Self {
         Self(format!("session-{id}"))
     }
 
     /// The stream that guards one address; `hmac` is the hex HMAC-SHA-256 of the normalized address.
-    #[must_use]
     pub fn email(hmac: &str) -> Self {
         Self(format!("email-{hmac}"))
     }
 
     /// The stream about who the admins are.
-    #[must_use]
     pub fn admins() -> Self {
         Self(ADMINS.to_owned())
     }
 
     /// The stream of one command of an operator.
-    #[must_use]
     pub fn operation(id: OperationId) -> Self {
         Self(format!("operation-{id}"))
     }
 
     /// Accepts any text as a name. For stores that move records without interpreting them.
-    #[must_use]
     pub fn raw(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 
     /// The name as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

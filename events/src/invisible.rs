@@ -27,14 +27,12 @@ const INVISIBLE: &[(char, char)] = &[
 ];
 
 /// Whether `c` leaves no mark on a page: white space, a control character, or one that is drawn as nothing.
-#[must_use]
 pub fn is_invisible(c: char) -> bool {
     c.is_whitespace() || c.is_control() || is_ignorable(c)
 }
 
 /// Whether `c` is drawn as nothing and takes no room, so that two texts that differ in it look the same. White
 /// space and control characters are not among them.
-#[must_use]
 pub fn is_ignorable(c: char) -> bool {
     INVISIBLE
         .binary_search_by(|(first, last)| match (*first > c, *last < c) {
@@ -48,7 +46,6 @@ pub fn is_ignorable(c: char) -> bool {
 /// Whether `c` turns the direction of the text after it (embeddings, overrides and isolates of the Unicode
 /// Bidirectional Algorithm), so that it can make one text look like another. The marks of direction (U+061C, U+200E,
 /// U+200F) are not among them: they turn nothing but themselves.
-#[must_use]
 pub const fn turns_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -21,7 +21,6 @@ impl LogPoint {
     };
 
     /// Whether a log that has the event `found` at [`Self::position`] contains this point.
-    #[must_use]
     pub fn agrees_with(self, found: Option<EventId>) -> bool {
         match (self.position, self.id, found) {
             (0, _, _) => true,

@@ -17,7 +17,6 @@ macro_rules! named {
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// Its name in events, tables, tokens and metrics.
-            #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+
@@ -25,7 +24,6 @@ macro_rules! named {
             }
 
             /// The one with this name, if there is one.
-            #[must_use]
             pub fn named(name: &str) -> Option<Self> {
                 match name {
                     $($name => Some(Self::$variant),)+

@@ -10,7 +10,6 @@ pub struct PartitionCount(NonZeroU16);
 
 impl PartitionCount {
     /// At least 1, at most 256.
-    #[must_use]
     pub const fn new(count: u16) -> Option<Self> {
         match NonZeroU16::new(count) {
             Some(n) if count <= 256 => Some(Self(n)),
@@ -19,19 +18,16 @@ impl PartitionCount {
     }
 
     /// The number of partitions.
-    #[must_use]
     pub const fn get(self) -> u16 {
         self.0.get()
     }
 
     /// The partition of a subject, from 0.
-    #[must_use]
     pub fn of(self, subject: UserId) -> u16 {
         self.of_hash(subject_hash(subject))
     }
 
     /// The partition that a token waits on, from 0.
-    #[must_use]
     pub fn of_token(self, token: ConsistencyToken) -> u16 {
         self.of_hash(token.subject_hash)
     }

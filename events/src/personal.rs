@@ -47,7 +47,6 @@ pub struct DividedPayload {
 type Members<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Takes the personal members out of a payload; `None` when it has none, or is no JSON object.
-#[must_use]
 pub fn divide_payload(data: &[u8]) -> Option<DividedPayload> {
     let members: Members<'_> = serde_json::from_slice(data).ok()?;
     // A member with the name of the encrypted member would be mistaken for it, so it is encrypted too.
@@ -66,7 +65,6 @@ pub fn divide_payload(data: &[u8]) -> Option<DividedPayload> {
 
 impl DividedPayload {
     /// The payload with `sealed` (Base64) in place of its personal members.
-    #[must_use]
     pub fn with_sealed(mut self, sealed: &str) -> Bytes {
         // The rest is an object that ends with a brace.
         self.rest.pop();
@@ -80,14 +78,12 @@ impl DividedPayload {
 }
 
 /// The Base64 of the encrypted member of a sealed payload; `None` when it has none.
-#[must_use]
 pub fn sealed_part(data: &[u8]) -> Option<String> {
     let members: Members<'_> = serde_json::from_slice(data).ok()?;
     serde_json::from_str(members.get(SEALED_MEMBER)?.get()).ok()
 }
 
 /// The sealed payload `data` with its `personal` members back in their place; `None` when either is no JSON object.
-#[must_use]
 pub fn unite_payload(data: &[u8], personal: &[u8]) -> Option<Bytes> {
     let mut members: Members<'_> = serde_json::from_slice(data).ok()?;
     members.remove(SEALED_MEMBER)?;
@@ -97,7 +93,6 @@ pub fn unite_payload(data: &[u8], personal: &[u8]) -> Option<Bytes> {
 
 /// The sealed payload `data` with placeholders for all personal members; `None` when it is no JSON object. Readers
 /// ignore placeholders for members that the event does not have.
-#[must_use]
 pub fn erased_payload(data: &[u8]) -> Option<Bytes> {
     let placeholders: Vec<String> = PERSONAL_MEMBERS
         .iter()

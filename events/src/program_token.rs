@@ -88,7 +88,6 @@ pub struct ProgramToken {
 
 impl ProgramToken {
     /// The token that `created` has made at `at`.
-    #[must_use]
     pub fn new(created: &ProgramTokenCreated, at: Timestamp) -> Self {
         Self {
             id: created.token,
@@ -103,7 +102,6 @@ impl ProgramToken {
     }
 
     /// Whether it has not run out at `now`.
-    #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
     }

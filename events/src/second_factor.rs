@@ -79,7 +79,6 @@ pub struct SecondFactor {
 
 impl SecondFactor {
     /// The state after the enrolment.
-    #[must_use]
     pub fn enrolled(enrolled: &SecondFactorEnrolled) -> Self {
         Self {
             totp_secret: enrolled.totp_secret.clone(),
@@ -92,19 +91,16 @@ impl SecondFactor {
     }
 
     /// Whether a login needs it.
-    #[must_use]
     pub const fn is_confirmed(&self) -> bool {
         self.last_step.is_some()
     }
 
     /// Whether codes of the app are refused after too many wrong ones in a row.
-    #[must_use]
     pub const fn is_locked(&self) -> bool {
         self.refused_in_row >= MAX_WRONG_CODES
     }
 
     /// The number of seconds from `now` during which codes of the app are refused; 0 when they are accepted.
-    #[must_use]
     pub fn wait_seconds(&self, now: Timestamp) -> i64 {
         if self.is_locked() {
             return WAIT_OF_THE_LOCKED_SECONDS;

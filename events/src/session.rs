@@ -204,19 +204,16 @@ impl Aggregate for Session {
 
 impl Session {
     /// Whether it began with a second factor.
-    #[must_use]
     pub fn has_second_factor(&self) -> bool {
         self.methods.contains(&AuthenticationMethod::Mfa)
     }
 
     /// Whether its tokens are valid at `now`.
-    #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.ended.is_none() && now < self.ends_at()
     }
 
     /// When it ends by itself, if it is not refreshed any more.
-    #[must_use]
     pub fn ends_at(&self) -> Timestamp {
         let idle = |seconds| self.last_refreshed_at.plus_seconds(i64::from(seconds));
         self.idle_seconds
@@ -225,7 +222,6 @@ impl Session {
 
     /// Whether the session has ended, or has run out so long ago that no clock can disagree. Nothing is appended to
     /// its stream then, so its payloads may be dropped.
-    #[must_use]
     pub fn is_closed(&self, now: Timestamp) -> bool {
         self.ended.is_some() || now >= self.ends_at().plus_seconds(CLOSED_AFTER_SECONDS)
     }

@@ -44,13 +44,11 @@ pub enum StoredPayload {
 
 impl StoredPayload {
     /// What is left of a payload that had this SHA-256.
-    #[must_use]
     pub fn dropped(sha256: &[u8]) -> Self {
         Self::Dropped(hexadecimal(sha256))
     }
 
     /// The payload, unless it was dropped.
-    #[must_use]
     pub const fn whole(&self) -> Option<&Bytes> {
         match self {
             Self::Whole(bytes) => Some(bytes),
@@ -59,7 +57,6 @@ impl StoredPayload {
     }
 
     /// The SHA-256 of the payload, in hexadecimal.
-    #[must_use]
     pub fn sha256(&self) -> String {
         match self {
             Self::Whole(bytes) => sha256(bytes),
@@ -68,7 +65,6 @@ impl StoredPayload {
     }
 
     /// Whether `other` was the same payload, as far as can still be decided.
-    #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Whole(one), Self::Whole(other)) => one == other,
@@ -77,7 +73,6 @@ impl StoredPayload {
     }
 
     /// The bytes that it takes in the log.
-    #[must_use]
     pub fn size(&self) -> usize {
         self.whole().map_or(0, Bytes::len)
     }
@@ -121,7 +116,6 @@ pub struct EventDigest {
 
 impl StoredEvent {
     /// What the transparency log says of it.
-    #[must_use]
     pub fn digest(&self) -> EventDigest {
         EventDigest {
             position: self.position,
@@ -138,7 +132,6 @@ impl StoredEvent {
     }
 
     /// Its canonical bytes.
-    #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
         self.digest().canonical()
     }
@@ -146,7 +139,6 @@ impl StoredEvent {
 
 impl EventDigest {
     /// The canonical bytes of the event.
-    #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
         // Integers and strings: writing them as JSON cannot fail.
         serde_json::to_vec(self).unwrap_or_default()
@@ -154,13 +146,11 @@ impl EventDigest {
 }
 
 /// The SHA-256 of `bytes`, in hexadecimal.
-#[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&sha256_bytes(bytes))
 }
 
 /// The SHA-256 of `bytes`.
-#[must_use]
 pub fn sha256_bytes(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }

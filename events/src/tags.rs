@@ -87,7 +87,6 @@ impl Tags {
     }
 
     /// The tags, in order.
-    #[must_use]
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }

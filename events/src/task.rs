@@ -56,7 +56,6 @@ impl Priority {
     const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Urgent];
 
     /// Its rank from least to most urgent, from 0. Read models store it because they sort by it.
-    #[must_use]
     pub const fn rank(self) -> i64 {
         match self {
             Self::Low => 0,
@@ -67,7 +66,6 @@ impl Priority {
     }
 
     /// The priority of this rank, if there is one.
-    #[must_use]
     pub fn ranked(rank: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|priority| priority.rank() == rank)
     }
@@ -234,7 +232,6 @@ impl Aggregate for Task {
 
 impl Task {
     /// The task before its first version, which is recorded at `created_at`.
-    #[must_use]
     pub const fn blank(id: TaskId, created_at: Timestamp) -> Self {
         Self {
             id,
@@ -277,7 +274,6 @@ impl Task {
     }
 
     /// Whether it was removed from the trash for good.
-    #[must_use]
     pub fn is_purged(&self) -> bool {
         self.owner == UserId::NOBODY
     }

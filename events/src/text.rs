@@ -29,7 +29,6 @@ pub enum InvalidText {
 
 impl InvalidText {
     /// A stable code of the mistake, for clients.
-    #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -87,7 +86,6 @@ fn accepted(text: &str, max: usize, allowed: impl Fn(char) -> bool) -> Result<St
 /// script; folding twice changes nothing more.
 ///
 /// Going through upper case brings together what has one capital form: `ß` and `ss`, `ς` and `σ`.
-#[must_use]
 pub fn fold_text(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();

@@ -27,7 +27,6 @@ impl Timestamp {
     pub const CLOCK_LEEWAY_SECONDS: i64 = 30;
 
     /// From microseconds since the Unix epoch, clamped to the years 0000 to 9999 that RFC 3339 can write.
-    #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         if micros < Self::MIN.0 {
             Self::MIN
@@ -39,19 +38,16 @@ impl Timestamp {
     }
 
     /// Microseconds since the Unix epoch.
-    #[must_use]
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
     /// Seconds since the Unix epoch, rounded down.
-    #[must_use]
     pub const fn as_seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
 
     /// This instant moved by a number of seconds, clamped to the years 0000 to 9999.
-    #[must_use]
     pub const fn plus_seconds(self, seconds: i64) -> Self {
         Self::from_micros(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
     }

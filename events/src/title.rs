@@ -19,7 +19,6 @@ impl Title {
     }
 
     /// The title as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -26,7 +26,6 @@ pub enum SigningAlgorithm {
 
 impl SigningAlgorithm {
     /// Its name in the header of a token.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::EdDsa => "EdDSA",

@@ -29,7 +29,6 @@ pub enum Command {
 
 impl Command {
     /// The name in metrics.
-    #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Create(_) => "create",

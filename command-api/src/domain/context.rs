@@ -16,7 +16,6 @@ pub enum ExpectedVersion {
 
 impl ExpectedVersion {
     /// Whether a task at `version` may be changed.
-    #[must_use]
     pub fn allows(&self, version: u64) -> bool {
         match self {
             Self::Any => true,

@@ -39,7 +39,6 @@ enum Attempt {
 
 impl CommandHandler {
     /// Runs commands against `store`, which `log` watches. Snapshots of tasks are in `operations`.
-    #[must_use]
     pub fn new(
         store: Arc<dyn EventStore>,
         log: Arc<LogWatch>,

@@ -24,19 +24,16 @@ impl IdempotencyKey {
 
     /// The key of the command at `index` of the batch with this key. It contains a space, so that no client can send
     /// it.
-    #[must_use]
     pub fn of_command(&self, index: usize) -> Self {
         Self(format!("{} {index}", self.0))
     }
 
     /// Whether it is the key of a command in a batch.
-    #[must_use]
     pub fn is_of_batch(&self) -> bool {
         place(&self.0).is_some()
     }
 
     /// Whether `later` is the key of a later command of the same batch.
-    #[must_use]
     pub fn comes_before(&self, later: &str) -> bool {
         match (place(&self.0), place(later)) {
             (Some((batch, index)), Some((same, later))) => batch == same && index < later,
@@ -45,7 +42,6 @@ impl IdempotencyKey {
     }
 
     /// The key as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -79,7 +79,6 @@ impl KeptAnswer {
     }
 
     /// The id of the answered request.
-    #[must_use]
     pub fn request_id(&self) -> &str {
         &self.request_id
     }

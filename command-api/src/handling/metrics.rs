@@ -15,7 +15,6 @@ pub struct CommandMetrics {
 }
 
 impl CommandMetrics {
-    #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
         Self {
             commands: metrics.counter_vec(

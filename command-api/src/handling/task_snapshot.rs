@@ -41,7 +41,6 @@ struct Fields {
 
 impl KeptTask {
     /// The stored form of `state`.
-    #[must_use]
     pub fn of(state: &TaskState) -> Self {
         let task = &*state.task;
         Self {
@@ -72,7 +71,6 @@ impl KeptTask {
         }
     }
 
-    #[must_use]
     pub fn id(&self) -> TaskId {
         self.task.id
     }

@@ -40,7 +40,6 @@ pub(super) struct TextVersions {
 
 impl TaskState {
     /// The token of this state.
-    #[must_use]
     pub fn token(&self) -> ConsistencyToken {
         let point = LogPoint {
             position: self.end.position,

@@ -97,7 +97,6 @@ impl Lease {
 
 impl IdempotencyKeys {
     /// The keys in `operations`. Each person may have `bytes_per_person` of keys and answers together.
-    #[must_use]
     pub fn new(operations: Database, bytes_per_person: u64) -> Self {
         Self {
             statements: Statements::new(&operations),

@@ -12,7 +12,6 @@ pub struct RequestHash([u8; 32]);
 
 impl RequestHash {
     /// Of a request with the method `method` for `path`, with `if_match` as its `If-Match` header.
-    #[must_use]
     pub fn new(method: &str, path: &str, if_match: &[u8], body: &Map<String, Value>) -> Self {
         let mut hash = Hash(Sha256::new());
         for part in [method.as_bytes(), path.as_bytes(), if_match] {
@@ -24,7 +23,6 @@ impl RequestHash {
         Self(hash.0.finalize().into())
     }
 
-    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -50,7 +50,6 @@ impl Conflicts {
     }
 
     /// The error of a command that gives up.
-    #[must_use]
     pub const fn given_up(&self) -> GivenUp {
         GivenUp { conflicts: self.met }
     }

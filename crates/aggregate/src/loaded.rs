@@ -29,13 +29,11 @@ impl<A> Default for Loaded<A> {
 
 impl<A> Loaded<A> {
     /// The version of the stream; 0 for an empty one.
-    #[must_use]
     pub fn version(&self) -> u64 {
         self.end.map_or(0, |end| end.version)
     }
 
     /// The log's position of the last event; 0 for an empty stream.
-    #[must_use]
     pub fn position(&self) -> u64 {
         self.end.map_or(0, |end| end.position)
     }

@@ -48,7 +48,6 @@ pub struct Repository<A: Aggregate> {
 impl<A: Aggregate> Repository<A> {
     /// Creates the repository of the aggregates in `store`. Keeps about `most_bytes` of states in memory; `bytes`
     /// returns the size of one.
-    #[must_use]
     pub fn new(
         store: Arc<dyn EventStore>,
         clock: Arc<dyn Clock>,

@@ -36,7 +36,6 @@ pub struct SnapshotTable {
 
 impl SnapshotTable {
     /// Creates the table in `database` that `sql` describes.
-    #[must_use]
     pub const fn new(database: Database, sql: SnapshotSql) -> Self {
         Self { database, sql }
     }

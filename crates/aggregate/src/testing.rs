@@ -49,7 +49,6 @@ pub struct When<E, R> {
 
 impl<A: Aggregate> Given<A> {
     /// The state that the history leads to.
-    #[must_use]
     pub fn state(&self) -> Option<&A> {
         self.state.as_ref()
     }

@@ -57,7 +57,6 @@ pub struct BatchCommand {
 
 impl BatchCommand {
     /// A command without conditions and fields, about the task `id`, or without a task for `create`.
-    #[must_use]
     pub const fn new(op: BatchOperation, id: Option<TaskId>) -> Self {
         Self {
             op,

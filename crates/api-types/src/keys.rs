@@ -33,7 +33,6 @@ pub struct Jwk {
 
 impl Jwk {
     /// The Ed25519 key whose base64url text is `x`.
-    #[must_use]
     pub fn ed25519(kid: String, x: String) -> Self {
         Self {
             kty: "OKP".to_owned(),
@@ -47,7 +46,6 @@ impl Jwk {
     }
 
     /// The P-256 key whose coordinates are `x` and `y` as base64url texts.
-    #[must_use]
     pub fn p256(kid: String, x: String, y: String) -> Self {
         Self {
             kty: "EC".to_owned(),
@@ -63,7 +61,6 @@ impl Jwk {
 
 impl Jwks {
     /// Writes the set.
-    #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         // Plain structs of strings: writing them as JSON cannot fail.
         serde_json::to_vec(self).unwrap_or_default()

@@ -53,7 +53,6 @@ pub struct FieldError {
 
 impl FieldError {
     /// The field itself is wrong.
-    #[must_use]
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
         Self {
             pointer: String::new(),
@@ -63,7 +62,6 @@ impl FieldError {
     }
 
     /// The value has another JSON type than `expected`, for instance "a string".
-    #[must_use]
     pub fn wrong_type(expected: &str) -> Self {
         Self::new("wrong-type", format!("expected {expected}"))
     }
@@ -91,25 +89,21 @@ macro_rules! problem_codes {
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
             /// The name, for instance `not-found`.
-            #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $code,)+ }
             }
 
             /// The status that it is answered with.
-            #[must_use]
             pub const fn status(self) -> u16 {
                 match self { $(Self::$name => $status,)+ }
             }
 
             /// What it means, in a few words.
-            #[must_use]
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)+ }
             }
 
             /// What it means, in whole sentences: the `detail` of a problem that has none of its own.
-            #[must_use]
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$name => concat!($($doc),+).trim(),)+ }
             }

@@ -44,7 +44,6 @@ pub struct EventHeader {
 
 impl EventHeader {
     /// The header of `event`.
-    #[must_use]
     pub fn of(event: &StoredEvent) -> Self {
         let is_dropped = event.data.whole().is_none();
         let metadata = || serde_json::from_slice::<Metadata>(&event.metadata).ok();

@@ -83,7 +83,6 @@ impl SigningKeys {
     }
 
     /// Where they are.
-    #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }

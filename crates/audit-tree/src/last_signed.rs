@@ -21,7 +21,6 @@ pub struct LastSigned(PathBuf);
 
 impl LastSigned {
     /// Uses the files in `directory`.
-    #[must_use]
     pub fn new(directory: &Path) -> Self {
         Self(directory.to_owned())
     }
@@ -69,7 +68,6 @@ impl LastSigned {
 
     /// Whether a tree with events was signed with the keys in this directory, as far as it can be read here: the keys
     /// of other roles may be in a directory that this one must not enter.
-    #[must_use]
     pub fn has_signed_events(&self) -> bool {
         let size = |text: &String| text.lines().nth(1).and_then(|size| size.parse::<u64>().ok());
         let texts = self.texts().unwrap_or_default();

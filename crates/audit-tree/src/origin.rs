@@ -31,7 +31,6 @@ pub struct Disagreement {
 const ANNOUNCEMENT: &str = "the audit tree goes on under the origin ";
 
 /// The result that is recorded for a command that began a tree of this origin.
-#[must_use]
 pub fn announcement(origin: &str) -> String {
     format!("{ANNOUNCEMENT}{origin}")
 }

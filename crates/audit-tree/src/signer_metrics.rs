@@ -13,7 +13,6 @@ pub struct CheckpointSignerMetrics {
 
 impl CheckpointSignerMetrics {
     /// Creates and registers the metrics.
-    #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
         Self {
             size: metrics.gauge("taskledger_projector_audit_tree_events", "Events in the audit tree."),

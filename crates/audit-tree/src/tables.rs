@@ -36,7 +36,6 @@ pub(crate) struct ChangedTile {
 
 impl AuditTree {
     /// The tree in a database of [`database::Schema::AuditTree`].
-    #[must_use]
     pub fn new(database: Database) -> Self {
         Self(database)
     }

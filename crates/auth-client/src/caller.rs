@@ -21,19 +21,16 @@ pub struct Caller(pub Arc<Identity>);
 
 impl Caller {
     /// The person who is calling.
-    #[must_use]
     pub fn user_id(&self) -> UserId {
         self.0.user_id
     }
 
     /// The actor of the events that the caller causes.
-    #[must_use]
     pub fn actor(&self) -> Actor {
         self.0.actor()
     }
 
     /// Whether they have `role`. An admin may do everything that an auditor may.
-    #[must_use]
     pub fn has_role(&self, role: Role) -> bool {
         self.0.has_role(role)
     }
@@ -219,7 +216,6 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
 }
 
 /// Like [`bearer_token`], for callers that do not refuse a request without one.
-#[must_use]
 pub fn presented_token(headers: &HeaderMap) -> Option<&str> {
     presented(headers).ok()
 }

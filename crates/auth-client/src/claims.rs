@@ -54,7 +54,6 @@ pub struct Claims {
 
 impl Claims {
     /// When the token expires.
-    #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         Timestamp::from_micros(self.exp.saturating_mul(1_000_000))
     }
@@ -78,7 +77,6 @@ pub struct TokenRules {
 
 impl TokenRules {
     /// Accepts tokens that `issuer` issued for `audience`.
-    #[must_use]
     pub fn new(issuer: &str, audience: &str) -> Self {
         // Only the algorithm of the key is accepted, whatever the header of a token says.
         let mut validation = Validation::new(Algorithm::EdDSA);

@@ -20,7 +20,6 @@ pub struct VerifyingKey {
 
 impl VerifyingKey {
     /// The key that `jwk` describes; `None` if it is of a kind that is not used here.
-    #[must_use]
     pub fn from_jwk(jwk: &Jwk) -> Option<Self> {
         let is = |kty, crv, alg| jwk.kty == kty && jwk.crv == crv && jwk.alg == alg;
         let coordinate = |text: &str| -> Option<[u8; 32]> { BASE64URL.decode(text).ok()?.try_into().ok() };

@@ -50,7 +50,6 @@ pub enum Credential {
 
 impl Credential {
     /// The session of a login; `None` for a program token.
-    #[must_use]
     pub const fn session(&self) -> Option<SessionId> {
         match self {
             Self::Session(id) => Some(*id),
@@ -59,7 +58,6 @@ impl Credential {
     }
 
     /// Whether the credential has `scope`.
-    #[must_use]
     pub fn covers(&self, scope: Scope) -> bool {
         match self {
             Self::Session(_) => true,
@@ -70,7 +68,6 @@ impl Credential {
 
 impl Identity {
     /// The actor of the events that the caller causes.
-    #[must_use]
     pub const fn actor(&self) -> Actor {
         match self.credential {
             Credential::Session(_) => Actor::User(self.user_id),
@@ -82,7 +79,6 @@ impl Identity {
     }
 
     /// Whether they have `role`. An admin may do everything that an auditor may.
-    #[must_use]
     pub fn has_role(&self, role: Role) -> bool {
         self.roles.contains(&role) || (role == Role::Auditor && self.roles.contains(&Role::Admin))
     }
@@ -169,7 +165,6 @@ pub enum Revocation {
 impl Revocation {
     /// The revocation that follows from an event of the log, if any. With it, any reader of the log can broadcast the
     /// revocation if auth ended before it did.
-    #[must_use]
     pub fn caused_by(event: &RecordedEvent) -> Option<Self> {
         match (event.stream.kind().ok()?, event.kind.as_str()) {
             (StreamKind::Session(session), "session.ended") => Some(Self::Session(session)),
@@ -211,7 +206,6 @@ macro_rules! json_message {
         $(
             impl $message {
                 /// Writes the message.
-                #[must_use]
                 pub fn encode(&self) -> Bytes {
                     encode(self)
                 }

@@ -33,7 +33,6 @@ const NAME_CHARACTERS: usize = 64;
 const SECRET_CHARACTERS: usize = 43;
 
 /// The public part of a program token, which names it; `None` for a text of another shape.
-#[must_use]
 pub fn program_token_name(token: &str) -> Option<&str> {
     let rest = token.strip_prefix(PROGRAM_TOKEN_PREFIX)?;
     let has_shape = rest.len() == NAME_CHARACTERS + SECRET_CHARACTERS && is_base64url(rest);

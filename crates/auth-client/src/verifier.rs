@@ -33,7 +33,6 @@ impl Verifier {
     }
 
     /// Creates a verifier without a cache that calls `check` every time.
-    #[must_use]
     pub fn direct(check: Arc<dyn Check>) -> Arc<Self> {
         Arc::new(Self(Kind::Direct(check)))
     }
@@ -55,7 +54,6 @@ impl Verifier {
 
     /// The person of a token with a valid signature and valid times. Its session is not checked. To be used only
     /// where an ended session does no harm, while [`Self::verify`] cannot reach auth.
-    #[must_use]
     pub fn subject(&self, token: &str) -> Option<UserId> {
         match &self.0 {
             Kind::Direct(check) => check.subject(token),
@@ -65,7 +63,6 @@ impl Verifier {
 
     /// The person of a token with a valid signature, even if it has expired, as far as this process can decide. For
     /// the security log.
-    #[must_use]
     pub fn owner(&self, token: &str) -> Option<UserId> {
         match &self.0 {
             Kind::Direct(check) => check.owner(token),
@@ -74,7 +71,6 @@ impl Verifier {
     }
 
     /// Whether tokens without a cached answer can be checked, according to the connection to auth. For readiness.
-    #[must_use]
     pub fn is_connected(&self) -> bool {
         match &self.0 {
             Kind::Direct(check) => check.is_connected(),
@@ -83,7 +79,6 @@ impl Verifier {
     }
 
     /// The number of cached answers. For metrics.
-    #[must_use]
     pub fn remembered(&self) -> usize {
         match &self.0 {
             Kind::Direct(_) => 0,

@@ -201,7 +201,6 @@ impl Database {
     }
 
     /// The URL of a SQLite file.
-    #[must_use]
     pub fn file_url(path: &Path) -> String {
         format!("sqlite:{}", path.display())
     }
@@ -227,25 +226,21 @@ impl Database {
     }
 
     /// The schema.
-    #[must_use]
     pub fn schema(&self) -> Schema {
         self.schema
     }
 
     /// The URL with secrets masked.
-    #[must_use]
     pub fn url(&self) -> &str {
         &self.server.url
     }
 
     /// Whether it is PostgreSQL, and not SQLite.
-    #[must_use]
     pub fn is_postgres(&self) -> bool {
         self.server.postgres.is_some()
     }
 
     /// The server, for connections outside the pool; `None` for SQLite.
-    #[must_use]
     pub fn postgres(&self) -> Option<&PostgresServer> {
         self.server.postgres.as_ref()
     }

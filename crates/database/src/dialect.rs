@@ -13,7 +13,6 @@ pub enum Dialect {
 
 impl Dialect {
     /// The dialect of `database`.
-    #[must_use]
     pub fn of(database: &Database) -> Self {
         if database.is_postgres() {
             Self::Postgres
@@ -24,7 +23,6 @@ impl Dialect {
 
     /// Microseconds since 1970 by the clock of PostgreSQL, which also advances within a transaction. With SQLite, which
     /// has no clock, by the clock of the machine.
-    #[must_use]
     pub const fn now(self) -> &'static str {
         match self {
             Self::Postgres => "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
@@ -34,7 +32,6 @@ impl Dialect {
 
     /// The condition that `column` contains the text `part`, a parameter. Unlike a pattern of `LIKE` the text needs no
     /// escape character.
-    #[must_use]
     pub fn contains(self, column: &str, part: &str) -> String {
         match self {
             Self::Postgres => format!("strpos({column}, {part}) > 0"),
@@ -44,7 +41,6 @@ impl Dialect {
 
     /// The condition that `column` is in the [`crate::list_parameter`] `$number`. `column_type` is the column's type in
     /// PostgreSQL.
-    #[must_use]
     pub fn one_of(self, column: &str, column_type: &str, number: usize) -> String {
         match self {
             // An array, so that the list is read once and not for each row, and an index is used for any number of

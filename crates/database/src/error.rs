@@ -71,7 +71,6 @@ pub enum DatabaseError {
 
 impl DatabaseError {
     /// Whether the database is down, unreachable or overloaded, so that the operation may succeed later (`503`).
-    #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Late { .. } | Self::ReadOnly => true,
@@ -96,7 +95,6 @@ impl DatabaseError {
 
 impl DatabaseError {
     /// Whether the database refuses the values. It will refuse them again.
-    #[must_use]
     pub fn refuses_data(&self) -> bool {
         match self {
             Self::Sql(error) => refuses_data(error),
@@ -105,7 +103,6 @@ impl DatabaseError {
     }
 
     /// Whether a statement exceeded its time limit.
-    #[must_use]
     pub fn is_late(&self) -> bool {
         match self {
             Self::Late { .. } => true,
@@ -122,7 +119,6 @@ impl DatabaseError {
 const SQLSTATE_LENGTH: usize = 5;
 
 /// As [`DatabaseError::refuses_data`].
-#[must_use]
 pub fn refuses_data(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Encode(_) => true,

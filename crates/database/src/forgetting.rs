@@ -34,7 +34,6 @@ pub struct Forgetting {
 
 impl Forgetting {
     /// Nothing has been forgotten of it yet.
-    #[must_use]
     pub const fn of(database: Database) -> Self {
         Self {
             database,

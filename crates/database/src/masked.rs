@@ -7,7 +7,6 @@ const SECRET: [&str; 6] = ["pass", "pwd", "secret", "token", "key", "credential"
 /// A URL or connection string of any of the servers, with its password and its secret query parameters replaced by
 /// `***`, for messages. It need not be a standard URL: those of KurrentDB have several hosts, and passwords may have
 /// reserved characters. A text that cannot be parsed is replaced as a whole.
-#[must_use]
 pub fn masked(url: &str) -> String {
     let (before, query) = match url.split_once('?') {
         Some((before, query)) => (before, Some(query)),

@@ -5,7 +5,6 @@ use std::ops::Range;
 use crate::Value;
 
 /// `$3, $4, $5` for the parameters `3..6`.
-#[must_use]
 pub fn placeholders(parameters: Range<usize>) -> String {
     let placeholders: Vec<_> = parameters.map(|number| format!("${number}")).collect();
     placeholders.join(", ")

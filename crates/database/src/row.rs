@@ -141,7 +141,6 @@ impl Row {
     }
 
     /// An id, a number or a text, as it is shown in messages about this row.
-    #[must_use]
     pub fn shown(&self, column: impl Column) -> String {
         match self.stored(column) {
             Ok(Value::Uuid(Some(id))) => id.to_string(),

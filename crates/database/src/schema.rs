@@ -21,7 +21,6 @@ pub enum Schema {
 
 impl Schema {
     /// The schema's name in PostgreSQL.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::EventStore => "event_store",

@@ -17,7 +17,6 @@ pub enum StatementTimeout {
 
 impl StatementTimeout {
     /// The longest that one statement may take.
-    #[must_use]
     pub const fn limit(self) -> Duration {
         Duration::from_secs(match self {
             Self::Request => 15,

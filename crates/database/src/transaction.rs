@@ -80,7 +80,6 @@ impl Transaction {
     }
 
     /// Whether it is PostgreSQL's, for statements that exist only there.
-    #[must_use]
     pub fn is_postgres(&self) -> bool {
         self.database.is_postgres()
     }

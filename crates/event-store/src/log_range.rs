@@ -12,7 +12,6 @@ pub struct LogRange<'a> {
 
 impl<'a> LogRange<'a> {
     /// Reads the records with a position above `after`, up to `to`, with at most `limit` in a page.
-    #[must_use]
     pub fn new(store: &'a dyn EventStore, after: u64, to: u64, limit: usize) -> Self {
         Self {
             store,

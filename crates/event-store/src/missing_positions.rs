@@ -12,7 +12,6 @@ pub struct MissingPositions {
 
 impl MissingPositions {
     /// Begins after the position `after` of `store`. Finds nothing in a store whose positions are not dense.
-    #[must_use]
     pub fn after(store: &dyn EventStore, after: u64) -> Self {
         Self {
             last: store.positions_are_dense().then_some(after),
@@ -28,7 +27,6 @@ impl MissingPositions {
 }
 
 /// Describes a gap in a sentence.
-#[must_use]
 pub fn describe_gap(gap: &RangeInclusive<u64>) -> String {
     let (first, last) = (gap.start(), gap.end());
     if first == last {

@@ -32,7 +32,6 @@ pub fn check_url(url: &str) -> Result<(), OpenError> {
 }
 
 /// Whether `url` is a connection string of KurrentDB, which need not be a URL by the standard.
-#[must_use]
 pub fn is_kurrentdb(url: &str) -> bool {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     let scheme = scheme.strip_suffix("+discover").unwrap_or(scheme);

@@ -43,13 +43,11 @@ pub struct Unreadable {
 
 impl Page {
     /// The position of its last record.
-    #[must_use]
     pub fn position(&self) -> Option<u64> {
         self.entries.last().map(position)
     }
 
     /// The version of its last record, in a page of a stream.
-    #[must_use]
     pub fn version(&self) -> Option<u64> {
         self.entries.last().map(|entry| match entry {
             Ok(event) => event.version,
@@ -70,7 +68,6 @@ impl Page {
 }
 
 /// The position of a record.
-#[must_use]
 pub fn position(entry: &Entry) -> u64 {
     match entry {
         Ok(event) => event.position,
@@ -88,7 +85,6 @@ impl From<Unreadable> for StoreError {
 }
 
 /// The person in the metadata, even if the rest of them cannot be read.
-#[must_use]
 pub fn subject_of(metadata: &[u8]) -> Option<UserId> {
     #[derive(serde::Deserialize)]
     struct Subject {

@@ -20,7 +20,6 @@ pub struct StoredEvents<'a> {
 
 impl<'a> StoredEvents<'a> {
     /// Reads the events after the position `after`, up to the position `to`.
-    #[must_use]
     pub fn new(store: &'a dyn EventStore, after: i64, to: i64) -> Self {
         Self {
             store: Some(store),

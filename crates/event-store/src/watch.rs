@@ -42,7 +42,6 @@ impl Seen {
 
 impl LogWatch {
     /// Creates a watch of `store`, which [`Self::run`] runs.
-    #[must_use]
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         Self {
             store,
@@ -76,7 +75,6 @@ impl LogWatch {
 
     /// Whether the log was found to be unchanged a moment ago. False while it cannot be read, so that data from
     /// before a failover is not used before the comparison.
-    #[must_use]
     pub fn vouches(&self) -> bool {
         self.seen().confirmed.is_some_and(|at| at.elapsed() < VOUCHES_FOR)
     }

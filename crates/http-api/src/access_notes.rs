@@ -27,7 +27,6 @@ pub(crate) struct Noted {
 
 impl AccessNotes {
     /// The notes of the request with these extensions. Where requests are not logged, they are ignored.
-    #[must_use]
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }

@@ -34,7 +34,6 @@ impl Allowance {
 
 impl Problem {
     /// `429 rate-limited` with the three headers that describe the allowance. The caller adds the advice.
-    #[must_use]
     pub fn used_up(allowance: Allowance) -> Self {
         let Allowance { policy, retry_after } = allowance;
         let standing = RateLimitStanding {

@@ -43,7 +43,6 @@ impl Peers {
 
     /// Networks that are not on the public internet: loopback, private, link-local and unique local addresses, and
     /// carriers' shared address space.
-    #[must_use]
     pub fn private() -> Self {
         let networks = [
             "127.0.0.0/8",
@@ -61,7 +60,6 @@ impl Peers {
     }
 
     /// Whether `address` is one of them.
-    #[must_use]
     pub fn include(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
@@ -70,7 +68,6 @@ impl Peers {
     /// The client of a request with these headers that came from `peer`. Each proxy appends the address of its peer
     /// at the right, so the list is read from there, for as long as the writer of an entry is trusted. An entry that
     /// is not an address ends the list.
-    #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         let values = headers.get_all(&X_FORWARDED_FOR).iter().rev();

@@ -21,7 +21,6 @@ pub struct ConcurrencyLimit {
 impl ConcurrencyLimit {
     /// Of one person `at_once` requests run, and `most` run or wait. A request beyond them is refused: the allowance
     /// `name`, of which clients are told, is `most`.
-    #[must_use]
     pub fn new(name: &'static str, at_once: usize, most: usize) -> Self {
         Self {
             requests: KeyedSemaphore::new(at_once, most),

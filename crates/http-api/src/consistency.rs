@@ -24,7 +24,6 @@ const MAX_WAIT_SECONDS: u64 = 10;
 const MAX_TOKENS: usize = 16;
 
 /// The value of the header `Consistency-Token`.
-#[must_use]
 pub fn consistency_token(token: ConsistencyToken) -> HeaderValue {
     // Digits, letters and hyphens are always a valid header value.
     HeaderValue::try_from(token.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""))
@@ -71,13 +70,11 @@ impl AtLeast {
     }
 
     /// How long to wait: 2 seconds unless the request says otherwise, 10 at most.
-    #[must_use]
     pub fn wait(&self) -> Duration {
         Duration::from_secs(self.preferred_wait.unwrap_or(DEFAULT_WAIT_SECONDS))
     }
 
     /// `503 projection-behind`: the state was not there in time, or `is_lost` and will never be.
-    #[must_use]
     pub fn behind(&self, is_lost: bool) -> Problem {
         let detail = match is_lost {
             true => "The log does not have it, as after a restore: ask without the token.".to_owned(),
@@ -96,7 +93,6 @@ impl AtLeast {
     }
 
     /// `503 projection-behind`: the read models are being filled from the log, of which they have so much.
-    #[must_use]
     pub fn catching_up(percent: u64) -> Problem {
         Problem::new(ProblemCode::ProjectionBehind)
             .detail(format!(
@@ -107,7 +103,6 @@ impl AtLeast {
 
     /// The headers of an answer that shows at least `state`: `Consistency-Token`, and `Preference-Applied` if that was
     /// asked.
-    #[must_use]
     pub fn shown(&self, state: ConsistencyToken) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(&CONSISTENCY_TOKEN, consistency_token(state));

@@ -44,7 +44,6 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
 impl RequestContext {
     /// The network of the client: its IPv4 address, or the first 64 bits of its IPv6 address, since it can use any
     /// address in there.
-    #[must_use]
     pub fn client_network(&self) -> Option<IpAddr> {
         let address = self.client_ip.as_deref()?.parse().ok()?;
         Some(network_of(address))

@@ -34,14 +34,12 @@ impl std::fmt::Debug for CursorKey {
 
 impl CursorKey {
     /// A key of 32 random bytes.
-    #[must_use]
     pub const fn new(key: [u8; 32]) -> Self {
         Self(key)
     }
 
     /// Encodes `bytes` as a text that is valid only for this `purpose` and this `binding`, for example a person and a
     /// query.
-    #[must_use]
     pub fn seal(&self, purpose: &str, binding: &impl Serialize, mut bytes: Vec<u8>) -> String {
         let tag = self.mac(&bytes, purpose, binding).finalize().into_bytes();
         bytes.extend_from_slice(&tag[..TAG_BYTES]);

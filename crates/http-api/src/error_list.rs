@@ -17,7 +17,6 @@ pub struct ErrorRoom(usize);
 
 impl ErrorRoom {
     /// Room for `bytes`, for an answer with several problems.
-    #[must_use]
     pub const fn new(bytes: usize) -> Self {
         Self(bytes)
     }

@@ -106,7 +106,6 @@ pub fn outcome_of_untagged_read(headers: &HeaderMap) -> Result<ReadOutcome, Prob
 }
 
 /// The strong entity tag of a version: `"3"`.
-#[must_use]
 pub fn etag(version: u64) -> HeaderValue {
     // Digits between quotes are always a valid header value.
     HeaderValue::from_str(&format!("\"{version}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"0\""))
@@ -219,7 +218,6 @@ impl Preconditions {
 
 impl Problem {
     /// `412 version-mismatch` with the current version.
-    #[must_use]
     pub fn version_mismatch(actual: u64) -> Self {
         Self::new(ProblemCode::VersionMismatch)
             .detail(format!(
@@ -229,7 +227,6 @@ impl Problem {
     }
 
     /// `412 version-mismatch` with the current entity tag, for targets without versions.
-    #[must_use]
     pub fn etag_mismatch(actual: HeaderValue) -> Self {
         Self::new(ProblemCode::VersionMismatch)
             .detail("It is not what the condition of the request names.")

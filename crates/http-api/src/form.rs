@@ -53,7 +53,6 @@ pub struct Form {
 
 impl Form {
     /// Begins to read an object, member by member.
-    #[must_use]
     pub fn new(fields: Map<String, Value>) -> Self {
         Self {
             fields,

@@ -22,7 +22,6 @@ pub const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 /// The value of a header that is a list: all of its lines as one (RFC 9110, section 5.3). `None` when it was not
 /// sent.
-#[must_use]
 pub fn list(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     let mut lines = headers.get_all(name).iter();
     let mut list = lines.next()?.as_bytes().to_vec();

@@ -74,7 +74,6 @@ pub struct Readiness {
 
 impl Health {
     /// Ready as long as it answers.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -199,7 +198,6 @@ impl Readiness {
     }
 
     /// Whether every check succeeded.
-    #[must_use]
     pub fn is_ready(&self) -> bool {
         self.checks.iter().all(|(_, outcome)| outcome.is_ok())
     }

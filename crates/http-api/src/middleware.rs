@@ -191,7 +191,6 @@ pub struct Edge(AccessLog);
 
 impl Edge {
     /// The edge of this role.
-    #[must_use]
     pub fn new(role: &'static str, metrics: &Metrics) -> Self {
         Self(AccessLog::new(role, metrics))
     }

@@ -29,7 +29,6 @@ pub struct BadParameter {
 
 impl BadParameter {
     /// The error of the parameter `name`. A long name is shortened.
-    #[must_use]
     pub fn new(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             name: BoundedText::<MAX_NAME>::from(name.into()).into(),
@@ -135,7 +134,6 @@ impl Parameters {
 
     /// The parameters as a query string for a reference, as sent, without `name`. Longer than the original only if
     /// that had characters which must be escaped.
-    #[must_use]
     pub fn without(&self, name: &str) -> String {
         let others = self.0.iter().filter(|parameter| parameter.name != name);
         let pairs: Vec<_> = others

@@ -33,7 +33,6 @@ struct Content {
 
 impl Problem {
     /// A problem of this code, with its status and title.
-    #[must_use]
     pub fn new(code: ProblemCode) -> Self {
         Self(Box::new(Content {
             // The status of every code is one.
@@ -75,43 +74,36 @@ impl Problem {
     }
 
     /// `404 not-found`: not there, or someone else's.
-    #[must_use]
     pub fn not_found() -> Self {
         Self::new(ProblemCode::NotFound)
     }
 
     /// `405 method-not-allowed`. The caller, or the router, adds `Allow`.
-    #[must_use]
     pub fn method_not_allowed() -> Self {
         Self::new(ProblemCode::MethodNotAllowed)
     }
 
     /// `408 request-timeout`: the body took too long to arrive. The connection cannot be used any more.
-    #[must_use]
     pub fn request_timeout() -> Self {
         Self::new(ProblemCode::RequestTimeout).header(header::CONNECTION, HeaderValue::from_static("close"))
     }
 
     /// `503 unavailable` with `Retry-After: 1`: something that this role depends on is down.
-    #[must_use]
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::Unavailable).detail(detail).retry_after(1)
     }
 
     /// `503 overloaded` with `Retry-After: 1`: there is too much to do, and nothing was done.
-    #[must_use]
     pub fn overloaded(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::Overloaded).detail(detail).retry_after(1)
     }
 
     /// `500 internal`, without detail: the request id leads to the log.
-    #[must_use]
     pub fn internal() -> Self {
         Self::new(ProblemCode::Internal)
     }
 
     /// `422 validation-failed` with every error at once. What is more than a person would read is only counted.
-    #[must_use]
     pub fn validation(errors: Vec<FieldError>) -> Self {
         Self::validation_within(errors, &mut ErrorRoom::default())
     }
@@ -125,7 +117,6 @@ impl Problem {
     }
 
     /// `400 bad-parameter` for the query parameter or header `name`.
-    #[must_use]
     pub fn bad_parameter(name: &str, detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::BadParameter).detail(format!("{name}: {}", detail.into()))
     }
@@ -146,7 +137,6 @@ impl Problem {
     }
 
     /// The problem in the form that clients see.
-    #[must_use]
     pub fn document(&self) -> api_types::Problem {
         let content = &*self.0;
         api_types::Problem {
@@ -165,13 +155,11 @@ impl Problem {
     }
 
     /// The HTTP status of the answer.
-    #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status
     }
 
     /// The code: the last part of `type`.
-    #[must_use]
     pub fn code(&self) -> &'static str {
         self.0.code.as_str()
     }

@@ -50,7 +50,6 @@ impl fmt::Display for RateLimitPolicy<'_> {
 
 impl RateLimitStanding<'_> {
     /// The member of `RateLimit`. Formatting it would cost several times as much, and nearly every answer has one.
-    #[must_use]
     pub fn text(&self) -> String {
         let (remaining, after) = (self.remaining.to_string(), self.after.to_string());
         ["\"", self.name, "\";r=", &remaining, ";t=", &after].concat()

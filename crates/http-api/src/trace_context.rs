@@ -12,7 +12,6 @@ tokio::task_local! {
 }
 
 /// The `traceparent` of the request being served, if any, for requests to others on its behalf.
-#[must_use]
 pub fn current_traceparent() -> Option<Traceparent> {
     CURRENT.try_with(Clone::clone).ok()
 }
@@ -50,7 +49,6 @@ pub(crate) fn continue_or_begin(headers: &mut HeaderMap) -> Traceparent {
 }
 
 /// The trace id in a `traceparent`, if it is valid.
-#[must_use]
 pub fn trace_id_of(traceparent: &str) -> Option<&str> {
     traceparent
         .get(3..35)
@@ -58,7 +56,6 @@ pub fn trace_id_of(traceparent: &str) -> Option<&str> {
 }
 
 /// The parent id in a `traceparent`, if it is valid: the span of the caller.
-#[must_use]
 pub fn parent_id_of(traceparent: &str) -> Option<&str> {
     traceparent
         .get(36..52)

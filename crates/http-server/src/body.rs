@@ -26,7 +26,6 @@ pub struct BodyOverloaded;
 
 impl BodyOverloaded {
     /// Whether `error` has this cause.
-    #[must_use]
     pub fn caused(error: &(dyn Error + 'static)) -> bool {
         is_caused_by::<Self>(error)
     }
@@ -34,7 +33,6 @@ impl BodyOverloaded {
 
 impl BodyStalled {
     /// Whether `error` has this cause.
-    #[must_use]
     pub fn caused(error: &(dyn Error + 'static)) -> bool {
         is_caused_by::<Self>(error)
     }

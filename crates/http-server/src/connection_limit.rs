@@ -22,7 +22,6 @@ const CLOSING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The network of an address: an IPv4 address, or an IPv6 network of 64 bits, which usually belongs to one household
 /// or machine.
-#[must_use]
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),

@@ -114,12 +114,10 @@ impl StandIn {
     }
 
     /// The address of the first node.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.nodes[0].address
     }
 
-    #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.nodes.iter().map(|node| node.address).collect()
     }
@@ -175,7 +173,6 @@ impl StandIn {
     }
 
     /// The node that is the leader.
-    #[must_use]
     pub fn leader(&self) -> usize {
         self.cluster.leader.load(Ordering::SeqCst)
     }
@@ -268,19 +265,16 @@ impl StandIn {
     }
 
     /// The number of calls that are being served: streams that were neither ended nor reset.
-    #[must_use]
     pub fn open_calls(&self) -> usize {
         self.faults.open.load(Ordering::SeqCst)
     }
 
     /// The number of events that filtered reads and subscriptions have examined so far.
-    #[must_use]
     pub fn events_examined(&self) -> u64 {
         self.faults.events_examined()
     }
 
     /// The number of events that reads of the log have sent so far.
-    #[must_use]
     pub fn events_sent(&self) -> u64 {
         self.faults.events_sent()
     }

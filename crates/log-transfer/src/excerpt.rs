@@ -92,7 +92,6 @@ impl Excerpt {
     }
 
     /// Where the excerpt ends.
-    #[must_use]
     pub const fn end(&self) -> &End {
         &self.end
     }

@@ -38,7 +38,6 @@ pub struct Export {
 
 impl Export {
     /// Creates an export of the events after the position `after`.
-    #[must_use]
     pub fn after(after: u64) -> Self {
         Self {
             after: signed(after),

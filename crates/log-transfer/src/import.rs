@@ -85,7 +85,6 @@ pub struct Inspection {
 
 impl Inspection {
     /// The number of events that are to be imported.
-    #[must_use]
     pub fn missing(&self) -> u64 {
         self.end.events - self.present
     }

@@ -54,7 +54,6 @@ impl Line {
 
 impl End {
     /// The end as a line.
-    #[must_use]
     pub fn to_line(&self) -> String {
         // Numbers and Base64: writing them as JSON cannot fail.
         serde_json::to_string(&EndLine { end: self.clone() }).unwrap_or_default()

@@ -24,7 +24,6 @@ pub struct Standing {
 impl Quota {
     /// Allows `count` in every `per`, and up to `burst` of them at once. Each is at least one, and a burst of any
     /// size is available again within a hundred years.
-    #[must_use]
     pub fn new(count: u32, per: Duration, burst: u32) -> Self {
         const MAX_PERIOD: Duration = Duration::from_secs(100 * 365 * 86_400);
         let burst = burst.max(1);
@@ -33,25 +32,21 @@ impl Quota {
     }
 
     /// The size of the burst.
-    #[must_use]
     pub fn burst(self) -> u32 {
         self.burst
     }
 
     /// The time after which a used-up burst is available again.
-    #[must_use]
     pub fn window(self) -> Duration {
         self.interval * self.burst
     }
 
     /// The new state after `count` more happen at `now`, where the old state was `due`.
-    #[must_use]
     pub fn after(self, due: Duration, now: Duration, count: u32) -> Duration {
         due.max(now).saturating_add(self.interval.saturating_mul(count))
     }
 
     /// The remaining quota at `now`.
-    #[must_use]
     pub fn standing(self, due: Duration, now: Duration) -> Standing {
         let full_after = due.saturating_sub(now);
         let left = self.window().saturating_sub(full_after);
@@ -63,7 +58,6 @@ impl Quota {
     }
 
     /// How long to wait at `now` until one more may happen; zero when it may now.
-    #[must_use]
     pub fn wait(self, due: Duration, now: Duration) -> Duration {
         self.after(due, now, 1).saturating_sub(now + self.window())
     }

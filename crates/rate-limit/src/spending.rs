@@ -50,7 +50,6 @@ pub struct Refused {
 
 impl Spending {
     /// Creates a table for at least this many keys, if they are spread evenly. It takes its memory while keys come.
-    #[must_use]
     pub fn new(keys: usize) -> Self {
         let blocks = keys.div_ceil(PLACES * ROWS).next_power_of_two();
         Self {
@@ -61,13 +60,11 @@ impl Spending {
     }
 
     /// The time since the start.
-    #[must_use]
     pub fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// Converts a time since the start to an instant.
-    #[must_use]
     pub fn instant(&self, since_start: Duration) -> Instant {
         self.started + since_start
     }
@@ -94,7 +91,6 @@ impl Spending {
     }
 
     /// The remaining quota of a key.
-    #[must_use]
     pub fn standing(&self, quota: Quota, key: impl Hash) -> Standing {
         let hash = self.hash(key);
         let row = self.row(hash);

@@ -26,7 +26,6 @@ pub struct NotAStep;
 
 impl Step {
     /// A later signal with the same key replaces an earlier one of the same transaction.
-    #[must_use]
     pub fn key(&self) -> String {
         format!("{} {}", self.partitions, self.partition)
     }
@@ -84,7 +83,6 @@ pub async fn checkpoints(
 }
 
 /// The checkpoints of the rows of [`CHECKPOINTS`] that can be read.
-#[must_use]
 pub fn checkpoints_of(rows: &[Row], partitions: PartitionCount) -> Vec<(u16, LogPoint)> {
     readable("checkpoints", "partition", rows, |row| {
         checkpoint_of(row, partitions)

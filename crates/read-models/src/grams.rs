@@ -53,7 +53,6 @@ fn bits(gram: &[char]) -> impl Iterator<Item = Bit> + use<> {
 }
 
 /// The signature of `search_text`: the shortest in which at most a third of all bits is set.
-#[must_use]
 pub fn signature(search_text: &str) -> Vec<u8> {
     let characters: Vec<char> = search_text.chars().collect();
     let mut length = MIN_LENGTH;
@@ -95,7 +94,6 @@ fn half(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// The bits of at most `most` grams of a folded `word`, spread over it. The longest grams come first, because they
 /// are the rarest.
-#[must_use]
 pub fn bits_of_word(word: &str, most: usize) -> Vec<Bit> {
     let characters: Vec<char> = word.chars().collect();
     let mut grams: Vec<&[char]> = Vec::new();

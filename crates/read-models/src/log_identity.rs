@@ -20,7 +20,6 @@ pub struct LogIdentity {
 
 impl LogIdentity {
     /// Creates it without a complaint, until the first [`Self::note`].
-    #[must_use]
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         Self {
             store,
@@ -53,7 +52,6 @@ impl LogIdentity {
     }
 
     /// Why the checkpoints cannot be relied on, in a sentence for the operator; `None` if they can.
-    #[must_use]
     pub fn complaint(&self) -> Option<&'static str> {
         (*self.mismatches.borrow() > 0).then_some(OTHER_LOG)
     }

@@ -69,7 +69,6 @@ pub struct Projection {
 impl Projection {
     /// The projection of the log `store` with this number of partitions. It knows nothing until the checkpoints are
     /// read.
-    #[must_use]
     pub fn new(read_models: Database, store: Arc<dyn EventStore>, partitions: PartitionCount) -> Arc<Self> {
         Arc::new(Self {
             read_models,
@@ -147,14 +146,12 @@ impl Projection {
     }
 
     /// Why no state counts as projected, in a sentence for the operator; `None` if states can.
-    #[must_use]
     pub fn complaint(&self) -> Option<&'static str> {
         self.log.complaint()
     }
 
     /// How much of the log the read models about `subject` have, in percent, while they are filled for the first time;
     /// `None` otherwise, also when they are only late.
-    #[must_use]
     pub fn catching_up(&self, subject: UserId) -> Option<u64> {
         let partition = usize::from(self.partitions.of(subject));
         self.first_catch_up
@@ -162,7 +159,6 @@ impl Projection {
     }
 
     /// Like [`Self::catching_up`], about the read models that have the least.
-    #[must_use]
     pub fn any_catching_up(&self) -> Option<u64> {
         let known = self.known.iter().enumerate();
         known
@@ -180,7 +176,6 @@ impl Projection {
     }
 
     /// The state of everything about `subject` that every later read includes.
-    #[must_use]
     pub fn state_of(&self, subject: UserId) -> ConsistencyToken {
         let position = match self.complaint() {
             None => *self.known[usize::from(self.partitions.of(subject))].borrow(),
@@ -190,7 +185,6 @@ impl Projection {
     }
 
     /// The position up to which all partitions are projected.
-    #[must_use]
     pub fn least(&self) -> u64 {
         match self.complaint() {
             None => self.known.iter().map(|known| *known.borrow()).min(),
@@ -216,7 +210,6 @@ impl Projection {
     }
 
     /// Whether the state of `token` is known to be projected. Costs no SQL.
-    #[must_use]
     pub fn shows(&self, token: ConsistencyToken) -> bool {
         self.complaint().is_none() && *self.of(token).borrow() >= token.position
     }

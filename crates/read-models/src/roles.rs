@@ -8,7 +8,6 @@ use events::Role;
 use crate::unexpected;
 
 /// The column for `roles`.
-#[must_use]
 pub fn role_list(roles: &BTreeSet<Role>) -> String {
     // A list of plain names can always be written.
     serde_json::to_string(roles).unwrap_or_default()
@@ -23,7 +22,6 @@ pub fn roles_of_list(list: &str) -> Result<BTreeSet<Role>, DatabaseError> {
 }
 
 /// The text that is part of the column exactly when `role` is one of the roles.
-#[must_use]
 pub fn in_role_list(role: Role) -> String {
     format!("\"{role}\"")
 }

@@ -31,7 +31,6 @@ pub fn due(text: &str) -> Result<Due, DatabaseError> {
 }
 
 /// The column `tags` for `tags`: a JSON array.
-#[must_use]
 pub fn tags_json(tags: &[String]) -> String {
     serde_json::Value::from(tags).to_string()
 }

@@ -53,7 +53,6 @@ pub enum TaskChange {
 
 impl TaskChange {
     /// The changes between two states; `before` is `None` for the creation of the task.
-    #[must_use]
     pub fn between(before: Option<&Task>, after: &Task) -> Vec<Self> {
         let mut changes = Vec::new();
         if before.is_none_or(|before| before.title != after.title) {
@@ -113,7 +112,6 @@ impl TaskChange {
     }
 
     /// Whether the row of the version that follows `before` holds the whole state.
-    #[must_use]
     pub const fn holds_state(before: Option<&Task>, after: &Task) -> bool {
         // The first version consists of its changes alone. A skipped version counts.
         match before {
@@ -123,7 +121,6 @@ impl TaskChange {
     }
 
     /// The task after the changes of one version, which was recorded at `at`.
-    #[must_use]
     pub fn apply(changes: Vec<Self>, mut task: Task, version: u64, at: Timestamp) -> Task {
         for change in changes {
             match change {

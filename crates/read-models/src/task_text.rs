@@ -7,7 +7,6 @@ use events::fold_text;
 const TAG_SEPARATOR: char = '\u{1f}';
 
 /// The column `tag_list`: every tag between two separators; empty without tags.
-#[must_use]
 pub fn tag_list(tags: &[String]) -> String {
     let mut list = String::new();
     for tag in tags {
@@ -21,13 +20,11 @@ pub fn tag_list(tags: &[String]) -> String {
 }
 
 /// The text that is part of `tag_list` exactly when `tag` is one of the tags.
-#[must_use]
 pub fn in_tag_list(tag: &str) -> String {
     format!("{TAG_SEPARATOR}{tag}{TAG_SEPARATOR}")
 }
 
 /// The column `search_text`: title, description and tags, folded. `folded_title` has been folded already.
-#[must_use]
 pub fn search_text(folded_title: &str, description: Option<&str>, tags: &[String]) -> String {
     let description = fold_text(description.unwrap_or_default());
     let tags: Vec<String> = tags.iter().map(|tag| fold_text(tag)).collect();

@@ -5,7 +5,6 @@ use std::fmt;
 use database::DatabaseError;
 
 /// The error that `column` has the invalid value `found`.
-#[must_use]
 pub fn unexpected(column: &str, found: impl fmt::Display) -> DatabaseError {
     DatabaseError::Unexpected(format!("column {column} holds `{found}`"))
 }

@@ -44,7 +44,6 @@ pub(crate) enum Leadership {
 
 impl Election {
     /// The election among all processes that use `operations`.
-    #[must_use]
     pub fn new(operations: &Database) -> Self {
         match operations.postgres() {
             Some(server) => Self::Postgres(server.clone()),

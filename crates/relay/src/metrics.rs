@@ -19,7 +19,6 @@ pub struct RelayMetrics {
 
 impl RelayMetrics {
     /// Creates and registers the metrics.
-    #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
         Self {
             active: metrics.gauge(

@@ -13,7 +13,6 @@ pub struct RelayProgress {
 
 impl RelayProgress {
     /// The table in `operations`.
-    #[must_use]
     pub fn new(operations: Database) -> Self {
         Self { operations }
     }

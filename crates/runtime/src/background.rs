@@ -20,7 +20,6 @@ pub struct Background {
 
 impl Background {
     /// Creates it without any work.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -55,7 +54,6 @@ impl Background {
     }
 
     /// Why the process has failed, if it has.
-    #[must_use]
     pub fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
     }

@@ -16,7 +16,6 @@ pub struct Backoff {
 
 impl Backoff {
     /// Creates a series of pauses that double from `first` to `longest`.
-    #[must_use]
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self {
             first,
@@ -49,7 +48,6 @@ impl Backoff {
 }
 
 /// A random time between half of `duration` and all of it.
-#[must_use]
 pub fn jittered(duration: Duration) -> Duration {
     duration.mul_f64(random_between(0.5, 1.0))
 }

@@ -34,7 +34,6 @@ pub struct NoAnswer;
 impl BlockingCalls {
     /// At most `at_once` calls run at the same time, and each takes at most `limit`, including the time until it can
     /// begin.
-    #[must_use]
     pub fn new(at_once: usize, limit: Duration) -> Self {
         Self {
             running: Arc::new(Semaphore::new(at_once)),

@@ -3,13 +3,11 @@
 use std::error::Error;
 
 /// An error with its causes, in one line. A cause that the text before it already contains is left out.
-#[must_use]
 pub fn with_causes(error: &dyn Error) -> String {
     followed_by_causes(error.to_string(), error)
 }
 
 /// The same with `text` in place of the error itself.
-#[must_use]
 pub fn followed_by_causes(text: impl Into<String>, error: &dyn Error) -> String {
     let mut text = text.into();
     let mut next = error.source();

@@ -30,7 +30,6 @@ impl Clock for SystemClock {
 }
 
 /// A new UUIDv7 (RFC 9562): ids made later by this process sort later.
-#[must_use]
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the place that others are sent to"

@@ -48,7 +48,6 @@ struct QueueSlot<K: Eq + Hash> {
 
 impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
     /// Allows `at_once` permits for each key, and `most` permits and waiters together.
-    #[must_use]
     pub fn new(at_once: usize, most: usize) -> Self {
         Self {
             queues: Arc::default(),
@@ -87,7 +86,6 @@ impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
     }
 
     /// Whether nobody has a turn or waits for one, so that no key is remembered.
-    #[must_use]
     pub fn is_unused(&self) -> bool {
         self.queues.is_empty()
     }

@@ -22,7 +22,6 @@ pub struct Metrics {
 
 impl Metrics {
     /// Creates it without any metric.
-    #[must_use]
     pub fn new(role: &'static str) -> Self {
         let labels = HashMap::from([("role".to_owned(), role.to_owned())]);
         // Fails only for an empty prefix.
@@ -44,43 +43,36 @@ impl Metrics {
     }
 
     /// The role.
-    #[must_use]
     pub fn role(&self) -> &'static str {
         self.role
     }
 
     /// For collectors that the methods here do not create.
-    #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
     /// A number that only grows.
-    #[must_use]
     pub fn counter(&self, name: &'static str, help: &'static str) -> IntCounter {
         self.metric(name, || IntCounter::new(name, help))
     }
 
     /// Counters by labels.
-    #[must_use]
     pub fn counter_vec(&self, name: &'static str, help: &'static str, labels: &[&str]) -> IntCounterVec {
         self.metric(name, || IntCounterVec::new(Opts::new(name, help), labels))
     }
 
     /// A number that goes up and down.
-    #[must_use]
     pub fn gauge(&self, name: &'static str, help: &'static str) -> IntGauge {
         self.metric(name, || IntGauge::new(name, help))
     }
 
     /// Gauges by labels.
-    #[must_use]
     pub fn gauge_vec(&self, name: &'static str, help: &'static str, labels: &[&str]) -> IntGaugeVec {
         self.metric(name, || IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
     /// A distribution; `buckets` are upper bounds in the unit of the name.
-    #[must_use]
     pub fn histogram(&self, name: &'static str, help: &'static str, buckets: &[f64]) -> Histogram {
         self.metric(name, || {
             Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
@@ -88,7 +80,6 @@ impl Metrics {
     }
 
     /// Distributions by labels.
-    #[must_use]
     pub fn histogram_vec(
         &self,
         name: &'static str,
@@ -102,7 +93,6 @@ impl Metrics {
     }
 
     /// Everything in Prometheus text format 0.0.4.
-    #[must_use]
     pub fn encode(&self) -> String {
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())

@@ -37,13 +37,11 @@ struct RuntimeMetrics {
 }
 
 /// The metrics of this process. The role that shows them adds the label `role`.
-#[must_use]
 pub fn process_metrics() -> &'static Metrics {
     &PROCESS
 }
 
 /// The metrics of this process as a page of `role` (Prometheus text format 0.0.4).
-#[must_use]
 pub fn encode_process_metrics(role: &str) -> String {
     if let Ok(handle) = Handle::try_current() {
         let runtime = handle.metrics();

@@ -5,13 +5,11 @@
 )]
 
 /// A random number from `low` to `high`, not for secrets.
-#[must_use]
 pub fn random_between(low: f64, high: f64) -> f64 {
     rand::random_range(low..=high)
 }
 
 /// Unpredictable bytes.
-#[must_use]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     fill_random(&mut bytes);

@@ -16,7 +16,6 @@ pub struct Rounds {
 impl Rounds {
     /// The first round begins at once, and each other round `pause` after the end of the one before. No round begins
     /// after `stop` was cancelled.
-    #[must_use]
     pub const fn every(pause: Duration, stop: CancellationToken) -> Self {
         Self {
             pause,

@@ -38,7 +38,6 @@ pub enum StartError {
 
 impl StartError {
     /// The error for an address that cannot be listened on, with a remedy.
-    #[must_use]
     pub fn cannot_listen(address: SocketAddr, source: io::Error) -> Self {
         let reason = match source.kind() {
             io::ErrorKind::AddrInUse => {

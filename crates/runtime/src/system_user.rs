@@ -6,7 +6,6 @@ use rustix::process::getuid;
 
 /// The name of the user who runs this process, or who called `sudo`. A user without a name, as in a container, is
 /// `uid 10001`.
-#[must_use]
 pub fn system_user() -> String {
     let uid = getuid().as_raw();
     let sudo_user = env::var("SUDO_USER").ok().filter(|name| !name.is_empty());

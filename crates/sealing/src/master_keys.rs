@@ -51,7 +51,6 @@ pub struct MasterKeysLock(#[expect(dead_code, reason = "held, not read")] Option
 
 impl MasterKeys {
     /// No keys, for a database without wrapped keys: only destroyed keys can be looked up.
-    #[must_use]
     pub fn none() -> Self {
         Self {
             file: None,
@@ -112,13 +111,11 @@ impl MasterKeys {
     }
 
     /// The origin of the keys, for messages.
-    #[must_use]
     pub fn place(&self) -> &str {
         &self.place
     }
 
     /// Their ids, the one that wraps first.
-    #[must_use]
     pub fn ids(&self) -> Vec<String> {
         self.known().iter().map(|key| key.id.clone()).collect()
     }

@@ -47,7 +47,6 @@ pub struct SealedStore {
 
 impl SealedStore {
     /// Encrypts and decrypts in front of `inner`.
-    #[must_use]
     pub fn over(inner: Arc<dyn EventStore>, keys: SubjectKeys) -> Arc<Self> {
         Arc::new(Self {
             inner,
@@ -57,7 +56,6 @@ impl SealedStore {
     }
 
     /// Decrypts, but appends plain events: while readers of an earlier release still run.
-    #[must_use]
     pub fn only_opening(inner: Arc<dyn EventStore>, keys: SubjectKeys) -> Arc<Self> {
         Arc::new(Self {
             inner,

@@ -14,7 +14,6 @@ use crate::{
 };
 
 /// The person that this event erases.
-#[must_use]
 pub fn erased_person(event: &StoredEvent) -> Option<UserId> {
     match StreamName::raw(&*event.stream).kind() {
         Ok(StreamKind::Account(id)) if AccountErased::has_kind(&event.kind) => Some(id),
@@ -23,7 +22,6 @@ pub fn erased_person(event: &StoredEvent) -> Option<UserId> {
 }
 
 /// The person whose key encrypts a part of this event.
-#[must_use]
 pub fn sealed_person(event: &StoredEvent) -> Option<UserId> {
     let metadata = read_metadata(event).ok()?;
     let is_sealed = event.encoding == Encoding::Sealed.as_str() || metadata::is_sealed(&metadata);

@@ -67,7 +67,6 @@ fn write_row(out: impl Write, cells: [String; COLUMNS.len()]) -> Result<(), csv:
 }
 
 /// Marks a text so that no spreadsheet treats it as a formula.
-#[must_use]
 pub fn as_text(text: &str) -> String {
     match text.trim_start_matches(TEXT).starts_with(FORMULA) {
         true => format!("{TEXT}{text}"),

@@ -18,7 +18,6 @@ pub struct Issued {
 
 impl Authority {
     /// Creates an authority with its own key.
-    #[must_use]
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         // A different name for each, so that one is not mistaken for another.
@@ -30,19 +29,16 @@ impl Authority {
     }
 
     /// Its own certificate, for clients that trust it.
-    #[must_use]
     pub fn certificate(&self) -> String {
         self.0.pem()
     }
 
     /// Issues a certificate for these names and addresses, valid for a day.
-    #[must_use]
     pub fn issue(&self, names: &[&str]) -> Issued {
         self.issue_for(names, Duration::from_secs(24 * 60 * 60))
     }
 
     /// Issues a certificate that expires after `lifetime`.
-    #[must_use]
     #[expect(
         clippy::disallowed_methods,
         reason = "whoever checks the certificate asks the machine what time it is, too"

@@ -15,7 +15,6 @@ pub struct TestClock {
 
 impl TestClock {
     /// Runs with the machine's clock.
-    #[must_use]
     pub const fn running() -> Self {
         Self {
             runs: true,
@@ -24,7 +23,6 @@ impl TestClock {
     }
 
     /// Stands still at `now`.
-    #[must_use]
     pub const fn standing_at(now: Timestamp) -> Self {
         Self {
             runs: false,

@@ -46,13 +46,11 @@ pub struct FaultyBus {
 
 impl FaultyBus {
     /// Works as a bus within this process does, until a switch is thrown.
-    #[must_use]
     pub fn new() -> Arc<Self> {
         Self::over(InProcessBus::new())
     }
 
     /// Works as `inner` does, until a switch is thrown.
-    #[must_use]
     pub fn over(inner: Arc<dyn Bus>) -> Arc<Self> {
         Arc::new(Self {
             inner,

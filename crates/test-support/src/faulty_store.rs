@@ -72,7 +72,6 @@ pub struct Cost {
 
 impl FaultyStore {
     /// Works like `inner`, until a fault is switched on.
-    #[must_use]
     pub fn over(inner: Arc<dyn EventStore>) -> Arc<Self> {
         Arc::new(Self {
             inner,

@@ -25,13 +25,11 @@ impl TestDatabase {
     }
 
     /// Its name on the server.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Where it is.
-    #[must_use]
     pub fn url(&self) -> Url {
         let mut url = self.server.clone();
         url.set_path(&self.name);

@@ -7,7 +7,6 @@ use ring::hmac;
 ///
 /// # Panics
 /// When the secret is not in Base32.
-#[must_use]
 pub fn totp_code(secret: &str, step: i64) -> String {
     let key = hmac::Key::new(
         hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,

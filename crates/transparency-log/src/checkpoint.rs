@@ -40,7 +40,6 @@ pub enum CheckpointError {
 
 impl Checkpoint {
     /// The checkpoint as a note, signed by `signers`.
-    #[must_use]
     pub fn sign(&self, signers: &[Signer]) -> Note {
         let text = self.to_string();
         let signatures = signers.iter().map(|signer| signer.sign(&text)).collect();

@@ -4,7 +4,6 @@ use crate::note::{Algorithm, Note, NoteError, Signature, Signer, VerifierKey};
 
 /// The cosignature of the text of a checkpoint, seen at `seconds` since 1970. The signer's algorithm should be
 /// [`Algorithm::Cosignature`].
-#[must_use]
 pub fn cosign(signer: &Signer, text: &str, seconds: u64) -> Signature {
     let signature = signer.sign_bytes(message(text, seconds).as_bytes());
     signer.signature([seconds.to_be_bytes().as_slice(), &signature].concat())

@@ -67,7 +67,6 @@ impl Edge {
     }
 
     /// The number of leaves.
-    #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -109,7 +108,6 @@ impl Edge {
     }
 
     /// The root of the tree.
-    #[must_use]
     pub fn root(&self) -> Hash {
         let mut root: Option<Hash> = None;
         for hashes in &self.levels {

@@ -13,19 +13,16 @@ pub const HASH_BYTES: usize = 32;
 pub struct Hash(pub [u8; HASH_BYTES]);
 
 /// The root of the tree without leaves.
-#[must_use]
 pub fn empty_root() -> Hash {
     Hash(Sha256::digest(b"").into())
 }
 
 /// The plain hash of the data of an entry. In a log whose entries are hashes, this is the entry.
-#[must_use]
 pub fn entry_hash(bytes: &[u8]) -> Hash {
     Hash(Sha256::digest(bytes).into())
 }
 
 /// The hash of a leaf with this entry.
-#[must_use]
 pub fn leaf_hash(entry: &[u8]) -> Hash {
     Hash(
         Sha256::new()
@@ -37,7 +34,6 @@ pub fn leaf_hash(entry: &[u8]) -> Hash {
 }
 
 /// The hash of a node with these children.
-#[must_use]
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     let node = Sha256::new()
         .chain_update([1])

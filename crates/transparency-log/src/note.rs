@@ -99,19 +99,16 @@ impl VerifierKey {
     }
 
     /// The name of the key.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The algorithm.
-    #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
     /// The public key.
-    #[must_use]
     pub fn public_key(&self) -> &VerifyingKey {
         &self.key
     }
@@ -127,7 +124,6 @@ impl VerifierKey {
     }
 
     /// The key id: the first four bytes of the hash of its name, algorithm and public key.
-    #[must_use]
     pub fn id(&self) -> [u8; 4] {
         let digest = Sha256::new()
             .chain_update(&self.name)
@@ -138,7 +134,6 @@ impl VerifierKey {
     }
 
     /// Whether a signature has the name and id of this key.
-    #[must_use]
     pub fn is_of(&self, signature: &Signature) -> bool {
         signature.name == self.name && signature.key_id == self.id()
     }
@@ -200,7 +195,6 @@ impl Signer {
     }
 
     /// Its public half.
-    #[must_use]
     pub fn verifier(&self) -> &VerifierKey {
         &self.verifier
     }
@@ -211,7 +205,6 @@ impl Signer {
     }
 
     /// A signature of the text of a note.
-    #[must_use]
     pub fn sign(&self, text: &str) -> Signature {
         self.signature(self.sign_bytes(text.as_bytes()).to_vec())
     }

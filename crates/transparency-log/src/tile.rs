@@ -39,7 +39,6 @@ pub struct TilePathError;
 
 impl TileKind {
     /// The number of leaves below each hash of such a tile, as a power of two.
-    #[must_use]
     pub fn height(self) -> u32 {
         match self {
             Self::Entries => 0,
@@ -48,7 +47,6 @@ impl TileKind {
     }
 
     /// The number of hashes on this level in a tree of `size` leaves.
-    #[must_use]
     pub fn hashes(self, size: u64) -> u64 {
         size.checked_shr(self.height()).unwrap_or(0)
     }
@@ -56,7 +54,6 @@ impl TileKind {
 
 impl Tile {
     /// Whether a tree of `size` leaves contains the whole tile.
-    #[must_use]
     pub fn is_within(&self, size: u64) -> bool {
         let end = self
             .number
@@ -111,7 +108,6 @@ impl Tile {
     }
 
     /// The highest level at which a tree may have a tile.
-    #[must_use]
     pub const fn most_level() -> u8 {
         MAX_LEVEL
     }

@@ -36,7 +36,6 @@ impl Tiles {
     }
 
     /// The tiles that [`Self::root`] of these ranges needs.
-    #[must_use]
     pub fn needed(ranges: &[Range]) -> BTreeSet<(u8, u64)> {
         let parts = ranges.iter().flat_map(|range| complete_parts(*range));
         parts

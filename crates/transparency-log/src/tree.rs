@@ -18,7 +18,6 @@ pub struct Range {
 pub struct InvalidProof;
 
 /// The root of the tree whose leaves have these hashes; `None` without leaves.
-#[must_use]
 pub fn root_of(leaves: &[Hash]) -> Option<Hash> {
     match leaves {
         [] => None,
@@ -32,7 +31,6 @@ pub fn root_of(leaves: &[Hash]) -> Option<Hash> {
 
 /// The subtrees whose roots prove that the leaf `index` is in a tree of `size` leaves, from the leaf up. This is `PATH`
 /// of RFC 9162, section 2.1.3.1. `None` when the tree has no such leaf.
-#[must_use]
 pub fn inclusion_ranges(index: u64, size: u64) -> Option<Vec<Range>> {
     if index >= size {
         return None;
@@ -56,7 +54,6 @@ pub fn inclusion_ranges(index: u64, size: u64) -> Option<Vec<Range>> {
 /// The subtrees whose roots prove that a tree of `to` leaves begins with the tree of `from` leaves: `PROOF` of RFC
 /// 9162, section 2.1.4.1. The list is empty for the empty tree, and for equal sizes. `None` when `from` is the
 /// larger.
-#[must_use]
 pub fn consistency_ranges(from: u64, to: u64) -> Option<Vec<Range>> {
     if from > to {
         return None;

@@ -58,7 +58,6 @@ pub struct Droppable {
 
 impl ClosedStream {
     /// Begins with `stream`, which may have been closed before `before`; `None` if such a stream is never closed.
-    #[must_use]
     pub fn before(before: Timestamp, stream: &StreamName) -> Option<Self> {
         let kind = stream.kind().ok()?;
         matches!(
@@ -104,13 +103,11 @@ impl ClosedStream {
     }
 
     /// Whether the stream is open, whatever events follow.
-    #[must_use]
     pub const fn is_open_for_sure(&self) -> bool {
         self.has_young
     }
 
     /// The person whose erasure ends this stream too.
-    #[must_use]
     pub fn ends_with(&self) -> Option<UserId> {
         (!matches!(self.kind, StreamKind::Account(_))).then_some(self.subject)
     }

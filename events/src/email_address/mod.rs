@@ -72,21 +72,18 @@ impl EmailAddress {
     }
 
     /// As its owner wrote it.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.written
     }
 
     /// The form in which addresses are compared: the local part folded ([`fold_text`]), because mail providers treat
     /// `Ada@` and `ada@` alike and people write both; the domain as DNS asks for it (Unicode Technical Standard 46).
-    #[must_use]
     pub fn canonical(&self) -> &str {
         &self.canonical
     }
 
     /// What a search looks into: the canonical form with the domain as people read it, and as DNS has it if that is
     /// something else.
-    #[must_use]
     pub fn search_text(&self) -> String {
         if self.unicode == self.canonical {
             self.canonical.clone()
@@ -96,7 +93,6 @@ impl EmailAddress {
     }
 
     /// Whether `text` contains the address, in either spelling of its domain and in any case.
-    #[must_use]
     pub fn is_part_of(&self, text: &str) -> bool {
         let folded = fold_text(&visible(text)).replace('\u{3002}', ".");
         folded.contains(&self.canonical) || folded.contains(&self.unicode)
@@ -104,7 +100,6 @@ impl EmailAddress {
 }
 
 /// Whether `text` contains an e-mail address in any spelling. Used for texts that must not identify a person.
-#[must_use]
 pub fn holds_address(text: &str) -> bool {
     let folded = fold_text(text);
     let mut words = folded.split(|c: char| c.is_whitespace() || "<>()[]\"',;:".contains(c));
@@ -112,7 +107,6 @@ pub fn holds_address(text: &str) -> bool {
 }
 
 /// Part of an address, to be searched for in [`EmailAddress::search_text`]: folded, as the addresses are.
-#[must_use]
 pub fn fold_part_of_address(text: &str) -> String {
     let folded = fold_text(visible(text).trim());
     match EmailAddress::parse(&folded) {

@@ -56,7 +56,6 @@ const OTHER_TABLES: [(&str, &str); 7] = [
 
 impl Status {
     /// Positions between the checkpoint of `partition` and the head.
-    #[must_use]
     pub const fn lag(&self, partition: &PartitionStatus) -> u64 {
         self.head.saturating_sub(partition.checkpoint)
     }

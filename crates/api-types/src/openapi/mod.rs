@@ -45,7 +45,6 @@ const ABOUT: &str = "A task-management backend that never forgets how it got whe
      Errors are problems (RFC 9457). `docs/api.md` in the repository says in words what this document says to programs.";
 
 /// The document.
-#[must_use]
 pub fn document() -> OpenApi {
     let mut components = components::components();
     let mut schemas = components::schemas();
@@ -75,7 +74,6 @@ pub fn document() -> OpenApi {
 }
 
 /// The document as text, the same for the same code.
-#[must_use]
 pub fn text() -> String {
     // Strings, numbers and maps with text keys only: writing them as JSON cannot fail.
     let mut text = serde_json::to_string_pretty(&document()).unwrap_or_default();
@@ -84,7 +82,6 @@ pub fn text() -> String {
 }
 
 /// The method in capitals and the path of every operation.
-#[must_use]
 pub fn operations() -> Vec<(String, String)> {
     let document = serde_json::to_value(document()).unwrap_or_default();
     let paths = document["paths"].as_object().into_iter().flatten();

@@ -74,7 +74,6 @@ struct SignerState {
 impl CheckpointSigner {
     /// Creates the signer of `tree` for the log `store`. `keys` is the directory of the signing keys; the first key
     /// is created when there is neither a key nor a tree. The name of a new tree begins with `prefix`.
-    #[must_use]
     pub fn new(
         tree: AuditTree,
         store: Arc<dyn EventStore>,

@@ -102,7 +102,6 @@ impl Witness {
     }
 
     /// The public key.
-    #[must_use]
     pub fn key(&self) -> &VerifierKey {
         self.signer.verifier()
     }

@@ -37,7 +37,6 @@ pub struct InProcessBus {
 
 impl InProcessBus {
     /// An empty bus.
-    #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             partitions: DashMap::new(),

@@ -57,7 +57,6 @@ struct Log {
 impl SqlStore {
     /// Creates the store in a database opened with [`database::Schema::EventStore`]. Starts the append task, so it
     /// needs a Tokio runtime. On PostgreSQL appends use one more connection, outside the pool.
-    #[must_use]
     pub fn new(database: Database) -> Self {
         let head = Arc::new(watch::Sender::new(0));
         let appender = match database.postgres() {

@@ -51,7 +51,6 @@ pub enum LineError {
 
 impl ExportedEvent {
     /// The parts of an event that an auditor may see.
-    #[must_use]
     pub fn of(event: &StoredEvent) -> Self {
         let Some(data) = event.data.whole() else {
             return Self::whole(event);
@@ -69,7 +68,6 @@ impl ExportedEvent {
     }
 
     /// All of an event, with its secrets.
-    #[must_use]
     pub fn whole(event: &StoredEvent) -> Self {
         let (metadata, metadata_base64) = text_or_base64(&event.metadata);
         let (data, data_base64) = event.data.whole().map_or((None, None), text_or_base64);
@@ -113,7 +111,6 @@ impl ExportedEvent {
     }
 
     /// The event as it was stored; `None` when the line does not show all of it.
-    #[must_use]
     pub fn stored(self) -> Option<StoredEvent> {
         let bytes = |text: Option<String>, base64: Option<String>| match (text, base64) {
             (Some(text), _) => Some(Bytes::from(text)),
@@ -140,7 +137,6 @@ impl ExportedEvent {
 
     /// Whether the payload is withheld because it contains a secret. Then the tree has only its hash, and
     /// `data_without_secrets` cannot be verified.
-    #[must_use]
     pub const fn is_withheld(&self) -> bool {
         self.data_without_secrets.is_some()
     }

@@ -139,7 +139,6 @@ impl SubjectKeys {
     }
 
     /// The master keys of this process.
-    #[must_use]
     pub fn master_keys(&self) -> &crate::MasterKeys {
         &self.0.master_keys
     }

@@ -113,7 +113,6 @@ impl ServerTls {
     }
 
     /// The configuration for new connections.
-    #[must_use]
     pub fn current(&self) -> Arc<ServerConfig> {
         let current = self.0.current.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&current)

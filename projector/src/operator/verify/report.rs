@@ -41,7 +41,6 @@ macro_rules! report {
 
         impl Report {
             /// The tables that are folded from streams, and how many rows of each were compared.
-            #[must_use]
             pub fn rows(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($table), self.$table)),+]
             }
