@@ -4,11 +4,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use event_store::{EventStore, StoreError};
 use events::{Actor, Encoding, EventId, Metadata, NewEvent, StreamName, Timestamp, UserId};
@@ -24,6 +24,7 @@ use kurrentdb_protocol::event_store::client::{
     uuid::Value,
 };
 use kurrentdb_stand_in::{Behaviour, StandIn};
+use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -228,9 +229,7 @@ impl Bare {
                 else {
                     continue;
                 };
-                if let Ok(mut waiting) = answered.lock()
-                    && let Some(waits) = waiting.remove(&id)
-                {
+                if let Some(waits) = answered.lock().remove(&id) {
                     let _ = waits.send(result);
                 }
             }
@@ -250,10 +249,7 @@ impl Append for Bare {
     async fn append(&self, stream: &str, version: u64) -> anyhow::Result<bool> {
         let (id, correlation_id) = wire_id();
         let (sender, answer) = oneshot::channel();
-        match self.waiting.lock() {
-            Ok(mut waiting) => waiting.insert(id, sender),
-            Err(_) => bail!("another writer has panicked"),
-        };
+        self.waiting.lock().insert(id, sender);
         let request = BatchAppendReq {
             correlation_id,
             options: Some(Options {

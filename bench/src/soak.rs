@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use hdrhistogram::Histogram;
 use http::Method;
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -107,7 +108,7 @@ struct Minutes(Mutex<BTreeMap<(Act, u32), Histogram<u64>>>);
 
 impl Minutes {
     fn record(&self, act: Act, minute: u32, took: Duration) -> Result<()> {
-        let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut minutes = self.0.lock();
         let histogram = match minutes.entry((act, minute)) {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::btree_map::Entry::Vacant(new) => new.insert(Histogram::new(3)?),
@@ -116,7 +117,7 @@ impl Minutes {
     }
 
     fn count(&self) -> u64 {
-        let minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let minutes = self.0.lock();
         minutes.values().map(Histogram::len).sum()
     }
 }
@@ -161,7 +162,7 @@ impl Soak {
     }
 
     fn report(&self, minutes: &Minutes, at_start: f64, then: Option<f64>, at_end: f64) {
-        let known = minutes.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = minutes.0.lock();
         for (title, quantile) in [("median", 0.5), ("p99", 0.99)] {
             let mut head = format!("{:<16}", format!("{title}, ms"));
             for minute in 1..=self.minutes {

@@ -4,12 +4,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use database::{Database, DatabaseError};
 use events::{PartitionCount, UserId};
+use parking_lot::{Mutex, MutexGuard};
 use read_models::Projection;
 use runtime::Background;
 use tokio::sync::watch;
@@ -107,7 +108,7 @@ impl StreamWakeups {
 
     fn people(&self, partition: u16) -> MutexGuard<'_, People> {
         let people = &self.followed[usize::from(partition)];
-        people.lock().unwrap_or_else(PoisonError::into_inner)
+        people.lock()
     }
 }
 

@@ -2,11 +2,9 @@
 //! few threads, and the queue is limited in length and time and shared fairly ([`FairQueue`]). Guesses with the same
 //! counter run one after another, so that each one sees the failures before it.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout},
@@ -86,7 +84,7 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.shared.queue().release(self.counter.as_deref());
+        self.shared.queue.lock().release(self.counter.as_deref());
         self.shared.admit();
     }
 }
@@ -99,21 +97,16 @@ struct Waiter<'a> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.shared.queue().leave(self.number);
+        self.shared.queue.lock().leave(self.number);
     }
 }
 
 impl Shared {
-    fn queue(&self) -> MutexGuard<'_, FairQueue<AdmissionSender>> {
-        // Each change is complete, so a poisoned lock can be used.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Admits as many requests as possible.
     fn admit(self: &Arc<Self>) {
         loop {
             // The lock is not held while sending: if the receiver has gone, its right is dropped.
-            let Some((sender, counter)) = self.queue().admit() else {
+            let Some((sender, counter)) = self.queue.lock().admit() else {
                 return;
             };
             let held = Held {
@@ -160,7 +153,7 @@ impl Admission {
 
     async fn wait(&self, requester: Requester<'_>) -> Result<Slot, HashingFailed> {
         let (sender, told) = oneshot::channel();
-        let entered = self.shared.queue().enter(
+        let entered = self.shared.queue.lock().enter(
             requester.is_familiar,
             requester.address,
             requester.counter,

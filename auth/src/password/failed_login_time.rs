@@ -1,12 +1,9 @@
 //! The duration of a failed login: the same for every account, so that it reveals neither whether the account exists,
 //! nor the kind of its hash.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 /// The most kinds of hashes. There is one for each set of parameters that was ever used.
@@ -36,8 +33,7 @@ impl FailedLoginTime {
 
     /// Records the duration of a comparison with `hash`. Returns whether it is the first with this kind of hash.
     pub(super) fn record(&self, hash: &str, took: Duration) -> bool {
-        // Each average is written as a whole, so a poisoned lock can be used.
-        let mut averages = self.averages.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut averages = self.averages.lock();
         let kind = kind_of(hash);
         if let Some(average) = averages.get_mut(kind) {
             *average = average.mul_f64(1.0 - WEIGHT) + took.mul_f64(WEIGHT);
@@ -49,7 +45,7 @@ impl FailedLoginTime {
 
     /// Sets the cost for this kind of hash, if none was measured here yet.
     pub(super) fn expect(&self, kind: &str, took: Duration) {
-        let mut averages = self.averages.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut averages = self.averages.lock();
         if averages.len() < KINDS {
             averages.entry(kind.to_owned()).or_insert(took);
         }
@@ -57,7 +53,7 @@ impl FailedLoginTime {
 
     /// Whether the cost of a comparison with `hash` is known.
     pub(super) fn knows(&self, hash: &str) -> bool {
-        let averages = self.averages.lock().unwrap_or_else(PoisonError::into_inner);
+        let averages = self.averages.lock();
         averages.contains_key(kind_of(hash))
     }
 
@@ -67,7 +63,7 @@ impl FailedLoginTime {
     }
 
     fn duration(&self) -> Duration {
-        let averages = self.averages.lock().unwrap_or_else(PoisonError::into_inner);
+        let averages = self.averages.lock();
         let dearest = averages.values().max().copied().unwrap_or_default();
         (dearest * FACTOR).min(MAX_DURATION).max(self.shortest)
     }

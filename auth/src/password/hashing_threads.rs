@@ -5,10 +5,11 @@
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, mpsc},
     thread,
 };
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{HashingFailed, argon2_memory::Argon2Memory};
@@ -67,13 +68,10 @@ fn work(waiting: &Mutex<mpsc::Receiver<Job>>) {
 /// The next job; nothing when there will be none. A thread that has to wait for it lets go of its memory meanwhile.
 fn next(waiting: &Mutex<mpsc::Receiver<Job>>, memory: &mut Argon2Memory) -> Option<Job> {
     // While there is nothing to do, one thread waits for a job, and the others for that thread.
-    let at_hand = waiting
-        .try_lock()
-        .ok()
-        .and_then(|waiting| waiting.try_recv().ok());
+    let at_hand = waiting.try_lock().and_then(|waiting| waiting.try_recv().ok());
     at_hand.or_else(|| {
         memory.release();
-        waiting.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+        waiting.lock().recv().ok()
     })
 }
 

@@ -1,14 +1,11 @@
 //! Access tokens: JWTs (RFC 9068) signed with Ed25519 or ECDSA.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use auth_client::{Claims, Rejection, TOKEN_TYPE, TokenRules, key_id};
 use events::{Role, Session, Timestamp, UserId};
 use jsonwebtoken::{Header, encode};
+use parking_lot::RwLock;
 use uuid::Uuid;
 
 use crate::keys::Keyring;
@@ -50,12 +47,12 @@ impl AccessTokens {
     }
 
     pub(crate) fn keyring(&self) -> Arc<Keyring> {
-        Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.keyring.read())
     }
 
     /// Replaces the keys.
     pub(crate) fn replace_keyring(&self, keyring: Keyring) {
-        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
+        *self.keyring.write() = Arc::new(keyring);
     }
 
     /// A token for `owner` in `session`, which expires no later than the session.

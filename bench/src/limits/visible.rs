@@ -3,7 +3,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,7 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable},
 };
+use parking_lot::Mutex;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::{
     task::{JoinHandle, JoinSet},
@@ -216,17 +217,14 @@ fn latencies() -> Result<Latencies> {
 
 fn record(latencies: &Latencies, since: Instant) -> Result<()> {
     let micros = u64::try_from(since.elapsed().as_micros())?;
-    latencies
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .record(micros)?;
+    latencies.lock().record(micros)?;
     Ok(())
 }
 
 /// The 99th percentile in milliseconds. Fails if the load was below the planned rate, since the latency would be that
 /// of another load.
 fn p99(latencies: &Latencies, span: Duration) -> Result<f64> {
-    let latencies = latencies.lock().unwrap_or_else(PoisonError::into_inner);
+    let latencies = latencies.lock();
     let rate = latencies.len() as f64 / span.as_secs_f64();
     ensure!(rate > 450.0, "only {rate:.0} a second instead of 500");
     Ok(latencies.value_at_quantile(0.99) as f64 / 1_000.0)

@@ -1,13 +1,11 @@
 //! The public keys of auth that this process knows. They are requested at the start, and again when a token has an
 //! unknown key id. That happens at most every few seconds, because clients can invent ids.
 
-use std::{
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bus::Bus;
 use bytes::Bytes;
+use parking_lot::RwLock;
 use runtime::Backoff;
 use tokio::{
     sync::{Mutex, MutexGuard, Notify},
@@ -71,7 +69,7 @@ impl KnownKeys {
 
     /// The key with this id, if it is known.
     pub(crate) fn known(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(kid)
+        self.keys.read().get(kid)
     }
 
     /// The key with this id. Asks auth if it is not known.
@@ -144,7 +142,7 @@ impl KnownKeys {
     async fn ask(&self) -> Result<(), String> {
         let reply = ask_auth(&*self.bus, KEYS_QUEUE, Bytes::new(), self.deadline).await?;
         let keys = Arc::new(PublicKeys::decode(&reply)?);
-        let mut known = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.keys.write();
         let earlier = std::mem::replace(&mut *known, Arc::clone(&keys));
         drop(known);
         if keys.lacks_one_of(&earlier) {

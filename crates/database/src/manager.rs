@@ -1,11 +1,9 @@
 //! Opens connections, tests those that are reused, and closes those that cannot be used any more.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, Object, RecycleError, RecycleResult};
+use parking_lot::Mutex;
 use runtime::Backoff;
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -105,7 +103,7 @@ impl Manager {
         if !is_full(error) {
             return;
         }
-        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut complained = self.complained.lock();
         if complained.is_none_or(|last| last.elapsed() > COMPLAIN_INTERVAL) {
             *complained = Some(Instant::now());
             tracing::warn!(%error, "PostgreSQL takes no more connections: waiting for one");

@@ -1,11 +1,9 @@
 //! Metrics of the pools of this process, computed when metrics are read.
 
-use std::{
-    collections::BTreeMap,
-    sync::{LazyLock, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use deadpool::managed::WeakPool;
+use parking_lot::Mutex;
 use prometheus::{
     IntGaugeVec, Opts,
     core::{Collector, Desc},
@@ -34,7 +32,7 @@ static KNOWN: Mutex<Vec<(String, WeakPool<Manager>)>> = Mutex::new(Vec::new());
 /// Shows the metrics of `pool`, under the name of its database, as long as it exists.
 pub(crate) fn show(database: String, pool: WeakPool<Manager>) {
     LazyLock::force(&POOLS);
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = KNOWN.lock();
     known.retain(|(_, pool)| pool.upgrade().is_some());
     known.push((database, pool));
 }
@@ -78,7 +76,7 @@ impl Collector for Pools {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let mut held: BTreeMap<String, Held> = BTreeMap::new();
-        for (database, pool) in &*KNOWN.lock().unwrap_or_else(PoisonError::into_inner) {
+        for (database, pool) in &*KNOWN.lock() {
             let Some(pool) = pool.upgrade() else { continue };
             let status = pool.status();
             let held = held.entry(database.clone()).or_default();

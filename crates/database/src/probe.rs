@@ -1,12 +1,8 @@
 //! Checks in the background whether a database accepts writes, for readiness.
 
-use std::{
-    fs, io,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use runtime::{Background, NoAnswer, Rounds};
 use tokio::time::Instant;
 
@@ -52,7 +48,7 @@ impl WriteProbe {
     /// # Errors
     /// The reason, in a sentence for operators.
     pub fn state(&self) -> Result<(), String> {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.0.lock();
         let silent = state.at.elapsed();
         if state.answer.is_ok() && silent > STALE {
             return Err(format!(
@@ -67,7 +63,7 @@ impl WriteProbe {
         while rounds.next().await {
             let answer = database.can_write().await.map_err(|error| error.to_string());
             {
-                let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut state = self.0.lock();
                 match (&state.answer, &answer) {
                     (Ok(()), Err(reason)) => {
                         tracing::warn!(reason, url = database.url(), "the database takes no writes");

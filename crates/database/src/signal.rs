@@ -7,10 +7,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use runtime::Backoff;
 use sqlx::{
     ConnectOptions as _,
@@ -115,7 +116,7 @@ impl Hub {
     pub(crate) fn subscribe(self: &Arc<Self>, channel: &'static str) -> Signals {
         let received = self.local.subscribe();
         if let Some(remote) = &self.remote {
-            remote.shared.state().channels.insert(channel);
+            remote.shared.state.lock().channels.insert(channel);
             remote.wake(&self.local);
         }
         Signals {
@@ -132,7 +133,7 @@ impl Hub {
         let _ = self.local.send(Notification::Signal(channel, payload.clone()));
         let Some(remote) = &self.remote else { return };
         {
-            let mut state = remote.shared.state();
+            let mut state = remote.shared.state.lock();
             let key = (channel, key);
             if state.outbox.len() >= KEYS && !state.outbox.contains_key(&key) {
                 return;
@@ -182,10 +183,6 @@ impl Drop for Remote {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits until there is something to be done, and a while has passed since `sent`.
     async fn more_since(&self, sent: Instant) {
         self.wake.notified().await;
@@ -270,7 +267,7 @@ impl Connection {
 
     /// Subscribes to channels that were added, and reports that earlier signals may have been lost.
     async fn listen(&mut self, listener: &mut PgListener) -> Result<(), sqlx::Error> {
-        let wanted = self.shared.state().channels.clone();
+        let wanted = self.shared.state.lock().channels.clone();
         for channel in wanted {
             if !self.known.contains_key(channel) {
                 in_time(listener.listen(channel)).await?;
@@ -284,7 +281,7 @@ impl Connection {
     /// Sends what waits. If the connection turns out to be lost it goes on waiting, for the next connection.
     async fn send(&self, listener: &mut PgListener) -> Result<(), sqlx::Error> {
         const SQL: &str = "SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) AS signal (channel, payload)";
-        let outbox = std::mem::take(&mut self.shared.state().outbox);
+        let outbox = std::mem::take(&mut self.shared.state.lock().outbox);
         if outbox.is_empty() {
             return Ok(());
         }
@@ -295,7 +292,7 @@ impl Connection {
         if let Err(error) = &sent
             && (is_lost(error) || matches!(error, sqlx::Error::PoolTimedOut))
         {
-            let mut state = self.shared.state();
+            let mut state = self.shared.state.lock();
             for (key, payload) in outbox {
                 if state.outbox.len() < KEYS {
                     // What has come meanwhile is newer.

@@ -1,11 +1,12 @@
 //! Notices that the log was replaced or cut, for callers that keep data from it in memory.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use events::LogPoint;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{EventStore, StoreError, agrees, head_point};
@@ -55,7 +56,7 @@ impl LogWatch {
 
     /// Remembers a point that this process has seen, unless a further one is known.
     pub fn saw(&self, point: LogPoint) {
-        let mut seen = self.seen();
+        let mut seen = self.seen.lock();
         if point.position <= seen.last().position {
             return;
         }
@@ -76,7 +77,8 @@ impl LogWatch {
     /// Whether the log was found to be unchanged a moment ago. False while it cannot be read, so that data from
     /// before a failover is not used before the comparison.
     pub fn vouches(&self) -> bool {
-        self.seen().confirmed.is_some_and(|at| at.elapsed() < VOUCHES_FOR)
+        let confirmed = self.seen.lock().confirmed;
+        confirmed.is_some_and(|at| at.elapsed() < VOUCHES_FOR)
     }
 
     /// Compares regularly, and calls `replaced` each time that the log has changed; never returns. While the log
@@ -94,12 +96,12 @@ impl LogWatch {
 
     /// Whether the log is unchanged.
     async fn look(&self) -> Result<bool, StoreError> {
-        let known = self.seen().furthest.clone();
+        let known = self.seen.lock().furthest.clone();
         let asked = Instant::now();
         let agree = agrees(&*self.store, &known).await?;
         let head = head_point(&*self.store).await?;
         let lost = known.iter().zip(agree).find(|(_, agrees)| !agrees);
-        let mut seen = self.seen();
+        let mut seen = self.seen.lock();
         if let Some((lost, _)) = lost {
             *seen = Seen {
                 furthest: vec![head],
@@ -119,10 +121,5 @@ impl LogWatch {
         drop(seen);
         self.saw(head);
         Ok(true)
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        // It is written as a whole, so a poisoned lock can be used.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,14 +1,10 @@
 //! Facts about a request that its handlers add to its line in the access log.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use events::UserId;
 use http::Extensions;
+use parking_lot::Mutex;
 
 /// Notes about one request, which travel with it in its extensions.
 #[derive(Clone, Default)]
@@ -33,48 +29,43 @@ impl AccessNotes {
 
     /// Records the route, with the names of its parameters.
     pub fn route(&self, route: impl Into<Cow<'static, str>>) {
-        self.noted().route = Some(route.into());
+        self.0.lock().route = Some(route.into());
     }
 
     /// Records the account, from a token with a verified signature.
     pub fn user(&self, user: UserId) {
-        self.noted().user = Some(user);
+        self.0.lock().user = Some(user);
     }
 
     /// Records how a cache answered the request.
     pub fn cache(&self, status: &'static str) {
-        self.noted().cache = Some(status);
+        self.0.lock().cache = Some(status);
     }
 
     /// Records that every limit allowed the request.
     pub fn limits_passed(&self) {
-        self.noted().limit = Some("passed");
+        self.0.lock().limit = Some("passed");
     }
 
     /// Records that the limit of this name refused the request.
     pub fn limit_refused(&self, name: &str) {
-        let mut noted = self.noted();
+        let mut noted = self.0.lock();
         noted.limit = Some("refused");
         noted.limit_name = Some(name.to_owned());
     }
 
     /// Adds the time until another role began its answer.
     pub fn upstream(&self, took: Duration) {
-        *self.noted().upstream.get_or_insert_default() += took;
+        *self.0.lock().upstream.get_or_insert_default() += took;
     }
 
     /// The route that answered it, if one did.
     pub(crate) fn take_route(&self) -> Option<Cow<'static, str>> {
-        self.noted().route.take()
+        self.0.lock().route.take()
     }
 
     pub(crate) fn taken(&self) -> Noted {
-        self.noted().clone()
-    }
-
-    fn noted(&self) -> MutexGuard<'_, Noted> {
-        // Each note is written as a whole, so a poisoned lock can be used.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().clone()
     }
 }
 

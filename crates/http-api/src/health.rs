@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,6 +16,7 @@ use axum::{
 };
 use futures::future::join_all;
 use http::{HeaderValue, StatusCode, header};
+use parking_lot::RwLock;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::{sync::Mutex, time::Instant};
@@ -143,7 +144,7 @@ impl Health {
         }
         let readiness = self.run().await;
         let found = Some((Instant::now(), readiness.clone()));
-        *self.found.write().unwrap_or_else(PoisonError::into_inner) = found;
+        *self.found.write() = found;
         readiness
     }
 
@@ -159,7 +160,7 @@ impl Health {
     }
 
     fn found_within(&self, age: Duration) -> Option<Readiness> {
-        let found = self.found.read().unwrap_or_else(PoisonError::into_inner);
+        let found = self.found.read();
         let (at, readiness) = found.as_ref()?;
         (at.elapsed() < age).then(|| readiness.clone())
     }

@@ -5,11 +5,12 @@
 use std::{
     collections::{BTreeSet, HashMap},
     net::IpAddr,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
 use events::{AuthenticationMethod, UserId};
+use parking_lot::Mutex;
 use runtime::telemetry::SECURITY;
 
 use crate::request_id;
@@ -133,8 +134,7 @@ impl SecurityEvent {
         let Some(reason) = self.reason else {
             return Some(0);
         };
-        // Each entry is written as a whole, so a poisoned lock can be used.
-        let mut kinds = KINDS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kinds = KINDS.lock();
         let kind = kinds
             .entry((self.event, reason))
             .or_insert_with(|| Kind::starting(Instant::now()));

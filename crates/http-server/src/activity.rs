@@ -3,7 +3,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -12,6 +12,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{head::Refusal, load::AtWork};
@@ -88,7 +89,7 @@ impl Activity {
 
     /// Records that a head was read. The request is being served until the guard is dropped.
     pub(crate) fn busy(&self, has_no_body: bool) -> Busy {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         state.phase = Phase::Busy;
         state.body = if has_no_body {
             RequestBody::Read
@@ -100,44 +101,44 @@ impl Activity {
 
     /// Records that the body was read to its end.
     pub(crate) fn body_read(&self) {
-        self.state().body = RequestBody::Read;
+        self.0.lock().body = RequestBody::Read;
     }
 
     /// Records that the body was dropped before its end.
     pub(crate) fn body_left(&self, rest: Incoming) {
-        self.state().body = RequestBody::Left(rest);
+        self.0.lock().body = RequestBody::Left(rest);
     }
 
     /// Records that the body was never asked for, while the client waits until it is.
     pub(crate) fn body_refused(&self) {
-        self.state().body = RequestBody::Refused;
+        self.0.lock().body = RequestBody::Refused;
     }
 
     /// Whether the body was read to its end, or will not be read.
     pub(crate) fn is_body_read(&self) -> bool {
-        matches!(self.state().body, RequestBody::Read)
+        matches!(self.0.lock().body, RequestBody::Read)
     }
 
     /// Marks the next request of the service as a stand-in for one that was refused.
     pub(crate) fn refuse(&self, refusal: Refusal) {
-        self.state().refusal = Some(refusal);
+        self.0.lock().refusal = Some(refusal);
     }
 
     /// Refuses the first request of this connection, which then ends. The first reason counts.
     pub(crate) fn turn_away(&self, refusal: Refusal) {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         state.is_turned_away = true;
         state.refusal.get_or_insert(refusal);
     }
 
     /// Ends the connection with the answer to the request that is being served, or to the next one.
     pub(crate) fn end_with_answer(&self) {
-        self.state().is_turned_away = true;
+        self.0.lock().is_turned_away = true;
     }
 
     /// The reason why the request that the service got was refused, if it was. The connection ends with it.
     pub(crate) fn take_refusal(&self) -> Option<Refusal> {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         let refusal = state.refusal.take()?;
         state.body = RequestBody::Refused;
         Some(refusal)
@@ -146,7 +147,7 @@ impl Activity {
     /// Whether the connection can serve another request. Not after an unread body; the rest of a small one is read
     /// here.
     pub(crate) async fn can_go_on(&self) -> bool {
-        let body = std::mem::replace(&mut self.state().body, RequestBody::Refused);
+        let body = std::mem::replace(&mut self.0.lock().body, RequestBody::Refused);
         let read = match body {
             RequestBody::Read => true,
             RequestBody::Held | RequestBody::Refused => false,
@@ -158,12 +159,12 @@ impl Activity {
         if read {
             self.body_read();
         }
-        read && !self.state().is_turned_away
+        read && !self.0.lock().is_turned_away
     }
 
     /// Records that bytes have arrived.
     pub(crate) fn heard(&self) {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         if let Phase::Idle(_) = state.phase {
             state.phase = Phase::Head(Instant::now());
         }
@@ -171,12 +172,12 @@ impl Activity {
 
     /// Records whether the connection waits for the client to take what is sent.
     pub(crate) fn set_write_waiting(&self, is_waiting: bool) {
-        self.state().is_write_waiting = is_waiting;
+        self.0.lock().is_write_waiting = is_waiting;
     }
 
     /// The time since which the connection waits for the client's next request, if it does.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
-        let state = self.state();
+        let state = self.0.lock();
         match state.phase {
             Phase::Idle(since) | Phase::Head(since) if !state.is_write_waiting => Some(since),
             Phase::Idle(_) | Phase::Head(_) | Phase::Busy => None,
@@ -185,7 +186,7 @@ impl Activity {
 
     /// The time until which to wait for bytes. If there is no limit, `context` is woken once there is one.
     pub(crate) fn deadline(&self, timeouts: Timeouts, context: &Context<'_>) -> Option<Instant> {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         match state.phase {
             Phase::Idle(since) => Some(since + timeouts.idle),
             Phase::Head(since) => Some(since + timeouts.head),
@@ -194,10 +195,6 @@ impl Activity {
                 None
             }
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -220,7 +217,7 @@ pub(crate) struct Busy(Activity);
 impl Drop for Busy {
     fn drop(&mut self) {
         let waiting = {
-            let mut state = self.0.state();
+            let mut state = self.0.0.lock();
             state.phase = Phase::Idle(Instant::now());
             state.waiting.take()
         };

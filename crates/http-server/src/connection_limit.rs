@@ -2,13 +2,9 @@
 //! waited longest for their clients are closed, so that idle connections make room for active ones. A connection that
 //! has given up its place keeps its descriptor until its task has run, so new ones wait for that.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -82,20 +78,20 @@ impl ConnectionLimit {
     pub(crate) async fn displaced_are_closed(&self) {
         let few = (self.0.most / PART).max(1);
         let closed = async {
-            while self.0.taken().closing > few {
+            while self.0.taken.lock().closing > few {
                 self.0.closed.notified().await;
             }
         };
         if timeout(CLOSING_TIMEOUT, closed).await.is_err() {
             // A thread that stands still must not keep everybody out.
-            self.0.taken().closing = 0;
+            self.0.taken.lock().closing = 0;
         }
     }
 
     /// A place for a connection from `address`, if there is one or one can be made.
     pub(crate) fn take(&self, address: IpAddr, activity: &Activity) -> Option<Place> {
         let network = network_of(address);
-        let mut taken = self.0.taken();
+        let mut taken = self.0.taken.lock();
         if taken
             .of
             .get(&network)
@@ -126,12 +122,6 @@ impl ConnectionLimit {
             number,
             close,
         })
-    }
-}
-
-impl Shared {
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -172,7 +162,7 @@ impl Taken {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.shared.taken();
+        let mut taken = self.shared.taken.lock();
         if taken.leave(self.number).is_none() {
             // It was given to another connection before.
             taken.closing = taken.closing.saturating_sub(1);
@@ -209,9 +199,9 @@ mod tests {
         assert!(first.close.is_cancelled() && !second.close.is_cancelled());
         // It leaves after its place was given away.
         drop(first);
-        assert_eq!(places.0.taken().connections.len(), 2);
+        assert_eq!(places.0.taken.lock().connections.len(), 2);
         drop((second, third));
-        let taken = places.0.taken();
+        let taken = places.0.taken.lock();
         assert!(taken.connections.is_empty() && taken.of.is_empty());
     }
 
@@ -221,7 +211,7 @@ mod tests {
         let take = || places.take(address("192.0.2.1"), &Activity::new()).unwrap();
         // Two are displaced at a time, so that six are.
         let mut open: Vec<_> = (0..70).map(|_| take()).collect();
-        assert_eq!(places.0.taken().closing, 6);
+        assert_eq!(places.0.taken.lock().closing, 6);
         let begun = Instant::now();
         let closing = async {
             tokio::time::sleep(CLOSING_TIMEOUT / 2).await;
@@ -239,7 +229,7 @@ mod tests {
         places.displaced_are_closed().await;
         assert_eq!(begun.elapsed(), Duration::ZERO);
         drop(open);
-        assert_eq!(places.0.taken().closing, 0);
+        assert_eq!(places.0.taken.lock().closing, 0);
     }
 
     #[tokio::test]

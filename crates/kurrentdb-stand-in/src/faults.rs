@@ -3,11 +3,12 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Condvar, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 #[derive(Default)]
@@ -45,10 +46,7 @@ impl Faults {
     }
 
     pub(crate) fn is_empty(&self, node: usize) -> bool {
-        self.empty
-            .lock()
-            .expect("no panic under the lock")
-            .contains(&node)
+        self.empty.lock().contains(&node)
     }
 
     pub(crate) fn denies_appends(&self) -> bool {
@@ -108,17 +106,12 @@ pub(crate) struct FrozenThread {
 
 impl FrozenThread {
     pub(crate) fn set(&self, frozen: bool) {
-        *self.frozen.lock().expect("no panic under the lock") = frozen;
+        *self.frozen.lock() = frozen;
         self.thawed.notify_all();
     }
 
     /// Blocks the thread for as long as it is frozen.
     pub(crate) fn hold(&self) {
-        let frozen = self.frozen.lock().expect("no panic under the lock");
-        drop(
-            self.thawed
-                .wait_while(frozen, |frozen| *frozen)
-                .expect("no panic under the lock"),
-        );
+        self.thawed.wait_while(&mut self.frozen.lock(), |frozen| *frozen);
     }
 }

@@ -3,11 +3,12 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -131,10 +132,6 @@ impl Log {
         }
     }
 
-    fn records(&self) -> MutexGuard<'_, Records> {
-        self.records.lock().expect("no panic under the lock")
-    }
-
     /// The length of the log, to be watched for more.
     pub(crate) fn length(&self) -> watch::Receiver<u64> {
         self.length.subscribe()
@@ -150,7 +147,7 @@ impl Log {
             return Outcome::TooLarge;
         }
         let now = Instant::now();
-        let mut records = self.records();
+        let mut records = self.records.lock();
         let (current, deleted) = records
             .streams
             .get(name)
@@ -183,7 +180,7 @@ impl Log {
     /// Adds `count` events of another application, indexed at once.
     pub(crate) fn fill(&self, stream: &str, count: usize, event: &Proposed) {
         let now = Instant::now();
-        let mut records = self.records();
+        let mut records = self.records.lock();
         let indexed_at = records.all.last().map_or(now, |last| last.indexed_at.max(now));
         for _ in 0..count {
             let event = Proposed {
@@ -212,7 +209,7 @@ impl Log {
     }
 
     fn read_stream(&self, name: &str, read: impl Fn(&[Arc<Record>]) -> Vec<Arc<Record>>) -> StreamRead {
-        let (records, now) = (self.records(), Instant::now());
+        let (records, now) = (self.records.lock(), Instant::now());
         let Some(stream) = records.streams.get(name) else {
             return StreamRead::NotFound;
         };
@@ -231,7 +228,7 @@ impl Log {
 
     /// Up to `count` records from the one at `position` on. Fails where no record begins.
     pub(crate) fn forwards(&self, position: u64, count: usize) -> Result<Vec<Arc<Record>>, &'static str> {
-        let records = self.records();
+        let records = self.records.lock();
         let all = &records.all[..indexed(&records.all, Instant::now())];
         let from = all.partition_point(|record| record.position < position);
         let is_record = position == 0
@@ -249,7 +246,7 @@ impl Log {
 
     /// Up to `count` records before `position`, or before the end, the last first.
     pub(crate) fn backwards(&self, position: Option<u64>, count: usize) -> Vec<Arc<Record>> {
-        let records = self.records();
+        let records = self.records.lock();
         let all = &records.all[..indexed(&records.all, Instant::now())];
         let before = position.map_or(all.len(), |position| {
             all.partition_point(|record| record.position < position)
@@ -259,7 +256,7 @@ impl Log {
 
     /// Removes the last `count` records, as a leader does that comes back with records that were not replicated.
     pub(crate) fn lose_tail(&self, count: usize) {
-        let mut records = self.records();
+        let mut records = self.records.lock();
         for _ in 0..count {
             let Some(lost) = records.all.pop() else { break };
             records.end = records.all.last().map_or(0, |last| last.end());
@@ -271,7 +268,7 @@ impl Log {
 
     /// Hides the events of `stream` before revision `first`, and removes them from the log as a scavenge does.
     pub(crate) fn truncate_stream(&self, name: &str, first: u64) {
-        let mut records = self.records();
+        let mut records = self.records.lock();
         let Some(stream) = records.streams.get_mut(name) else {
             return;
         };
@@ -292,12 +289,13 @@ impl Log {
 
     /// Deletes a stream for good.
     pub(crate) fn tombstone(&self, name: &str) {
-        self.records().streams.entry(name.to_owned()).or_default().deleted = true;
+        let mut records = self.records.lock();
+        records.streams.entry(name.to_owned()).or_default().deleted = true;
     }
 
     /// Empties the log, as on a server that was set up again.
     pub(crate) fn forget(&self) {
-        *self.records() = Records::default();
+        *self.records.lock() = Records::default();
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -17,6 +17,7 @@ use kurrentdb_protocol::event_store::client::{
     Empty,
     gossip::{ClusterInfo, EndPoint, MemberInfo, gossip_server::Gossip, member_info::VNodeState},
 };
+use parking_lot::Mutex;
 use tokio::time::sleep;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
@@ -50,7 +51,7 @@ pub(crate) struct Member {
 
 impl Cluster {
     fn members(&self) -> Vec<Member> {
-        self.members.lock().expect("no panic under the lock").clone()
+        self.members.lock().clone()
     }
 
     /// Cuts `node` off from the others; it notices after `unnoticed`.
@@ -60,10 +61,7 @@ impl Cluster {
             members: self.members(),
             noticed_at: Instant::now() + unnoticed,
         };
-        self.cut
-            .lock()
-            .expect("no panic under the lock")
-            .insert(node, cut);
+        self.cut.lock().insert(node, cut);
     }
 }
 
@@ -102,7 +100,7 @@ impl Node {
 
     /// Whether the node is cut off from the others.
     pub(crate) fn is_cut_off(&self) -> bool {
-        let cut = self.cluster.cut.lock().expect("no panic under the lock");
+        let cut = self.cluster.cut.lock();
         cut.contains_key(&self.index)
     }
 
@@ -115,7 +113,7 @@ impl Node {
 
     /// The leader and the members as this node knows them.
     fn view(&self) -> (usize, Vec<Member>) {
-        let cut = self.cluster.cut.lock().expect("no panic under the lock");
+        let cut = self.cluster.cut.lock();
         match cut.get(&self.index) {
             None => (self.cluster.leader.load(Ordering::SeqCst), self.cluster.members()),
             Some(cut) if Instant::now() < cut.noticed_at => (cut.leader, cut.members.clone()),

@@ -7,10 +7,11 @@
 use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher, Hash},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::OnceLock,
     time::Duration,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::{Quota, Standing};
@@ -139,8 +140,7 @@ impl Spending {
         let index = usize::try_from(hash >> 16).unwrap_or_default();
         let block = self.blocks[(index / ROWS) % self.blocks.len()]
             .get_or_init(|| Box::new(std::array::from_fn(|_| Mutex::default())));
-        // A place is written as a whole, so a poisoned lock can be used.
-        block[index % ROWS].lock().unwrap_or_else(PoisonError::into_inner)
+        block[index % ROWS].lock()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, PoisonError},
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK: i64 = 0x54_4c52_454c_4159;
 
 /// The locks of SQLite files by URL. They are in memory, because a data directory belongs to one process.
-static IN_PROCESS: LazyLock<std::sync::Mutex<HashMap<String, Arc<Mutex<()>>>>> =
+static IN_PROCESS: LazyLock<parking_lot::Mutex<HashMap<String, Arc<Mutex<()>>>>> =
     LazyLock::new(Default::default);
 
 /// The election of one leader among several candidates.
@@ -48,7 +48,7 @@ impl Election {
         match operations.postgres() {
             Some(server) => Self::Postgres(server.clone()),
             None => {
-                let mut candidates = IN_PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut candidates = IN_PROCESS.lock();
                 Self::InProcess(Arc::clone(
                     candidates.entry(operations.url().to_owned()).or_default(),
                 ))

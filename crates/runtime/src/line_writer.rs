@@ -3,11 +3,12 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::{Condvar, Mutex};
 use prometheus::IntCounter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -77,28 +78,16 @@ impl LineWriter {
 
     /// Waits until all lines have been written, at most so long, and says whether they have.
     pub(crate) fn flush(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        let mut waiting = self.0.waiting();
-        while waiting.bytes > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            let told = self.0.written.wait_timeout(waiting, left);
-            waiting = told.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        let mut waiting = self.0.waiting.lock();
+        let is_unwritten = |waiting: &mut Waiting| waiting.bytes > 0;
+        self.0.written.wait_while_for(&mut waiting, is_unwritten, limit);
+        waiting.bytes == 0
     }
 }
 
 impl Queue {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing panics while it is locked.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn put(&self, line: &[u8]) {
-        let mut waiting = self.waiting();
+        let mut waiting = self.waiting.lock();
         if waiting.bytes + line.len() > self.most {
             self.log.dropped.inc();
             return;
@@ -110,9 +99,9 @@ impl Queue {
 
     fn next(&self) -> Vec<u8> {
         let is_empty = |waiting: &mut Waiting| waiting.lines.is_empty();
-        drop(self.filled.wait_while(self.waiting(), is_empty));
+        self.filled.wait_while(&mut self.waiting.lock(), is_empty);
         thread::sleep(self.log.gather);
-        std::mem::take(&mut self.waiting().lines)
+        std::mem::take(&mut self.waiting.lock().lines)
     }
 
     /// Writes for as long as the process runs. Lines that cannot be written, for example to a full disk, are dropped.
@@ -127,9 +116,9 @@ impl Queue {
                     self.log.dropped.inc_by(count_lines(some));
                 }
                 rest = others;
-                self.waiting().bytes -= some.len();
+                self.waiting.lock().bytes -= some.len();
             }
-            if self.waiting().bytes == 0 {
+            if self.waiting.lock().bytes == 0 {
                 self.written.notify_all();
             }
             let dropped = self.log.dropped.get();

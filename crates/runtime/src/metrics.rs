@@ -1,11 +1,8 @@
 //! Prometheus metrics of one role.
 
-use std::{
-    any::Any,
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{any::Any, collections::HashMap, sync::Arc};
 
+use parking_lot::Mutex;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector,
@@ -111,7 +108,7 @@ impl Metrics {
     where
         M: Collector + Clone + Send + 'static,
     {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if let Some(metric) = known.get(name).and_then(|metric| metric.downcast_ref::<M>()) {
             return metric.clone();
         }

@@ -27,14 +27,14 @@ fn a_panic_loses_no_line() {
         tracing::debug_span!("request").is_disabled(),
         "nobody looks at it"
     );
-    let ended = panic::catch_unwind(move || {
+    let ended = panic::catch_unwind(panic::AssertUnwindSafe(move || {
         let _logs = logs;
         for _ in 0..1_000 {
             tracing::info!(target: SECURITY, "somebody tried");
             tracing::info!(target: ACCESS, "somebody asked");
         }
         panic!("the process ends");
-    });
+    }));
     assert!(ended.is_err());
     for file in [security, access] {
         assert_eq!(

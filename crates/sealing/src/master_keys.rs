@@ -7,10 +7,11 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use ring::digest;
 use runtime::{BlockingCalls, private_files};
 use zeroize::Zeroizing;
@@ -122,7 +123,7 @@ impl MasterKeys {
 
     /// All of them, the one that wraps first.
     pub(crate) fn known(&self) -> Arc<Vec<MasterKey>> {
-        Arc::clone(&self.lock())
+        Arc::clone(&self.known.lock())
     }
 
     /// Reads the file again, so that a new first key is used from now on. Without a file, or when it cannot be read in
@@ -166,7 +167,7 @@ impl MasterKeys {
             };
             let text = self.reads.run(move || read(&path)).await.map_err(failed)??;
             let keys = parse(&text).ok_or_else(|| KeyError::Malformed(self.place.clone()))?;
-            *self.lock() = Arc::new(keys);
+            *self.known.lock() = Arc::new(keys);
         }
         Ok(self.known())
     }
@@ -220,11 +221,6 @@ impl MasterKeys {
             .map_err(|source| file_error(path, source))?;
         self.renewed().await;
         Ok(())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Arc<Vec<MasterKey>>> {
-        // It is written as a whole, so a poisoned lock can be used.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

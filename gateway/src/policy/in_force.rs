@@ -1,9 +1,8 @@
 //! The policy in force: read at the start, and replaced when the file is read again.
 
-use std::{
-    path::Path,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{path::Path, sync::Arc};
+
+use parking_lot::RwLock;
 
 use super::{
     Policy,
@@ -39,13 +38,13 @@ impl Policies {
     }
 
     pub(crate) fn current(&self) -> Arc<Policy> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.read())
     }
 
     /// Reads `file` again. After an error the old policy stays in force.
     pub(super) fn replace_from(&self, file: &Path) -> anyhow::Result<()> {
         let policy = from_file(file)?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        *self.0.write() = Arc::new(policy);
         Ok(())
     }
 }

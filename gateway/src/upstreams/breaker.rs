@@ -1,11 +1,9 @@
 //! A circuit breaker: skips a replica that accepts requests without answering, and tries one request at a time to
 //! find out whether it answers again. Readiness is not enough, because such a replica may answer its probes.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use runtime::random_between;
 use tokio::time::Instant;
 
@@ -47,17 +45,17 @@ impl Breaker {
 
     /// Whether a request could be sent at `now`.
     pub(super) fn admits(&self, now: Instant) -> bool {
-        self.circuit().admits(now)
+        self.0.lock().admits(now)
     }
 
     /// Whether requests go through as if nothing were wrong.
     pub(super) fn is_closed(&self) -> bool {
-        matches!(*self.circuit(), Circuit::Closed { .. })
+        matches!(*self.0.lock(), Circuit::Closed { .. })
     }
 
     /// Begins a request, if one may be sent. Its result must be reported to the [`Attempt`].
     pub(super) fn begin(&self, now: Instant) -> Option<Attempt<'_>> {
-        let mut circuit = self.circuit();
+        let mut circuit = self.0.lock();
         if !circuit.admits(now) {
             return None;
         }
@@ -73,11 +71,7 @@ impl Breaker {
 
     /// Closes the circuit, because the replica has come back.
     pub(super) fn reset(&self) {
-        *self.circuit() = Circuit::Closed { failures: 0 };
-    }
-
-    fn circuit(&self) -> MutexGuard<'_, Circuit> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock() = Circuit::Closed { failures: 0 };
     }
 }
 
@@ -97,7 +91,7 @@ impl Attempt<'_> {
     /// Records that there was no answer.
     pub(super) fn failed(mut self, now: Instant) {
         self.is_judged = true;
-        let mut circuit = self.breaker.circuit();
+        let mut circuit = self.breaker.0.lock();
         *circuit = match *circuit {
             Circuit::Closed { failures } if failures + 1 < FAILURES => Circuit::Closed {
                 failures: failures + 1,
@@ -121,7 +115,7 @@ impl Drop for Attempt<'_> {
         if self.is_judged {
             return;
         }
-        let mut circuit = self.breaker.circuit();
+        let mut circuit = self.breaker.0.lock();
         if let Circuit::Trial { pause, .. } = *circuit {
             *circuit = Circuit::Open {
                 until: Instant::now(),

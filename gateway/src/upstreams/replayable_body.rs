@@ -4,7 +4,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
@@ -16,6 +16,7 @@ use bytes::{Bytes, BytesMut};
 use futures::task::AtomicWaker;
 use http_server::{BodyOverloaded, BodyStalled};
 use hyper::body::{Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::ForwardError;
@@ -163,12 +164,12 @@ impl ReplayableBody {
 
     /// Whether another attempt could send all of it.
     pub(crate) fn is_whole(&self) -> bool {
-        !self.state().lost
+        !self.shared.lock().lost
     }
 
     /// Since when the gateway waits for the upstream: since now, while it waits for the client.
     fn waiting_since(&self) -> Instant {
-        let state = self.state();
+        let state = self.shared.lock();
         match state.awaits_client {
             true => Instant::now(),
             false => state.moved_at,
@@ -177,15 +178,11 @@ impl ReplayableBody {
 
     /// The mistake of the client while sending it, if any.
     pub(crate) fn failure(&self) -> Option<ForwardError> {
-        self.state().failure.map(|failure| match failure {
+        self.shared.lock().failure.map(|failure| match failure {
             Failure::Stalled => ForwardError::ClientStalled,
             Failure::Overloaded => ForwardError::Overloaded,
             Failure::Broken => ForwardError::ClientGone,
         })
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -214,7 +211,7 @@ impl HttpBody for ReplayableBody {
             ready!(awaited.poll_open(context));
         }
         let shared = Arc::clone(&self.shared);
-        let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = shared.lock();
         if let Some(piece) = state
             .kept
             .get(self.read..)
@@ -250,13 +247,13 @@ impl HttpBody for ReplayableBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        let state = self.state();
+        let state = self.shared.lock();
         self.read >= state.kept.len() && state.body.is_end_stream()
     }
 
     /// The size of the whole body: it is only asked for before anything is read.
     fn size_hint(&self) -> SizeHint {
-        self.state().size
+        self.shared.lock().size
     }
 }
 

@@ -1,10 +1,8 @@
 //! Limits how many requests are sent again, to a share of all requests, so that a failing role is not flooded.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use runtime::random_between;
 use tokio::time::Instant;
 
@@ -57,7 +55,7 @@ impl RetryBudget {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Saved) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.0.lock())
     }
 }
 

@@ -1,11 +1,9 @@
 //! A range of events that the log reader passes to the worker of a partition, and the progress of such ranges.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use events::LogPoint;
+use parking_lot::Mutex;
 
 use crate::projecting::decode::Decoded;
 
@@ -51,11 +49,11 @@ impl Pending {
 
     /// The point to which the log reader has moved the checkpoint since the last call.
     pub(crate) fn moved(&self) -> Option<LogPoint> {
-        self.moved.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.moved.lock().take()
     }
 
     /// Records that the log reader has moved the checkpoint.
     pub(crate) fn move_to(&self, to: LogPoint) {
-        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Some(to);
+        *self.moved.lock() = Some(to);
     }
 }

@@ -3,11 +3,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use events::LogPoint;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{metrics::ProjectorMetrics, projecting::leases::LEASE};
@@ -59,7 +59,7 @@ impl Readiness {
 
     /// Sets the partitions of this process, which has just claimed them.
     pub(crate) fn owns(&self, partitions: &BTreeSet<u16>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.behind.retain(|partition, _| partitions.contains(partition));
         for lost in state.owned.difference(partitions) {
             self.metrics.behind_for(*lost, 0);
@@ -75,7 +75,7 @@ impl Readiness {
     /// be projected.
     pub(crate) fn looked(&self, checkpoints: &[LogPoint], due: u64) {
         let now = Instant::now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.looked = now;
         state.failure = None;
         for partition in state.owned.clone() {
@@ -100,31 +100,31 @@ impl Readiness {
 
     /// Records that the comparison failed.
     pub(crate) fn failed(&self, why: String) {
-        self.lock().failure = Some(why);
+        self.state.lock().failure = Some(why);
     }
 
     /// Records that the log can be read.
     pub(crate) fn has_read(&self) {
-        self.lock().read = Instant::now();
+        self.state.lock().read = Instant::now();
     }
 
     /// Whether the log could not be read for so long that another process should have the partitions. A read without an
     /// answer counts later than a failure, because it may only be slow.
     pub(crate) fn is_cut_off(&self) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         let since = state.read.elapsed();
         since > LEASE && (state.failure.is_some() || since > LEASE + self.patience)
     }
 
     /// Updates the metrics that depend on the time.
     pub(crate) fn tick(&self) {
-        let age = self.lock().looked.elapsed().as_secs();
+        let age = self.state.lock().looked.elapsed().as_secs();
         self.metrics.look_age.set(i64::try_from(age).unwrap_or(i64::MAX));
     }
 
     /// Why this process does not work; `None` if it does.
     pub(crate) fn complaint(&self) -> Option<String> {
-        let state = self.lock();
+        let state = self.state.lock();
         if let Some(failure) = &state.failure {
             tracing::debug!(failure, "not ready");
             return Some("the log cannot be compared with the read models".to_owned());
@@ -148,10 +148,5 @@ impl Readiness {
             .map(|(partition, _)| partition.to_string())
             .collect();
         (!stuck.is_empty()).then(|| format!("nothing is projected in partition {}", stuck.join(", ")))
-    }
-
-    // A panic cannot leave the state half changed.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use events::LogPoint;
+use parking_lot::Mutex;
 use runtime::Background;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -45,7 +46,7 @@ impl Workers {
 
     /// Sets the partitions that have workers. One that is stopped finishes its current batch.
     pub(crate) fn run(&self, partitions: &BTreeSet<u16>) {
-        let mut running = self.lock();
+        let mut running = self.running.lock();
         running.retain(|partition, worker| {
             let stays = partitions.contains(partition);
             if !stays {
@@ -79,7 +80,8 @@ impl Workers {
 
     /// The partitions whose workers have no segment.
     pub(crate) fn free(&self) -> Vec<u16> {
-        self.lock()
+        self.running
+            .lock()
             .iter()
             .filter(|(_, worker)| worker.pending.is_empty())
             .map(|(partition, _)| *partition)
@@ -88,12 +90,13 @@ impl Workers {
 
     /// All partitions that have workers.
     pub(crate) fn all(&self) -> BTreeSet<u16> {
-        self.lock().keys().copied().collect()
+        self.running.lock().keys().copied().collect()
     }
 
     /// Passes a segment to the worker of a partition. Returns `false` when the worker does not accept it in time.
     pub(crate) async fn hand(&self, partition: u16, slice: LogSegment, limit: Duration) -> bool {
         let Some((slices, pending)) = self
+            .running
             .lock()
             .get(&partition)
             .map(|worker| (worker.slices.clone(), Arc::clone(&worker.pending)))
@@ -110,13 +113,8 @@ impl Workers {
 
     /// Tells the worker of a partition that its checkpoint was moved.
     pub(crate) fn moved(&self, partition: u16, to: LogPoint) {
-        if let Some(worker) = self.lock().get(&partition) {
+        if let Some(worker) = self.running.lock().get(&partition) {
             worker.pending.move_to(to);
         }
-    }
-
-    // A panic cannot leave the map half changed.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u16, Worker>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,14 +1,10 @@
 //! A witness (C2SP `tlog-witness`): it cosigns the checkpoints of logs, as long as each log only grows. Two clients
 //! that see its cosignature have seen the same log.
 
-use std::{
-    fs::File,
-    io,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fs::File, io, path::Path, sync::Arc};
 
 use events::sha256;
+use parking_lot::Mutex;
 use runtime::{Clock, private_files};
 use transparency_log::{
     AddCheckpoint, Algorithm, Checkpoint, Note, Signer, VerifierKey, cosign, empty_root, verify_consistency,
@@ -136,8 +132,7 @@ impl Witness {
                 "the old size is larger than the new one".to_owned(),
             ));
         }
-        // A poisoned lock does no harm: the data is on disk, and each file is replaced as a whole.
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.turn.lock();
         let last = self.last.checkpoint(origin)?;
         let (size, root) = last.map_or((0, empty_root()), |last| (last.size, last.root));
         if old_size != size {

@@ -1,11 +1,9 @@
 //! The queue of one partition: one consumer is active, the others wait for their turn.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{EventConsumer, EventMessage, MAX_UNACKNOWLEDGED, MAX_WAITING};
@@ -37,7 +35,7 @@ struct State {
 impl Partition {
     /// Adds a message, and returns how many of the oldest were dropped.
     pub(super) fn push(&self, message: EventMessage) -> u64 {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.waiting_bytes += size(&message);
         state.waiting.push_back(message);
         let mut dropped = 0;
@@ -51,11 +49,6 @@ impl Partition {
         drop(state);
         self.changed.notify_waiters();
         dropped
-    }
-
-    // A panic cannot leave the state half changed, so a poisoned lock can be used.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,7 +66,7 @@ pub(super) struct Consumer {
 impl Consumer {
     pub(super) fn new(partition: Arc<Partition>) -> Self {
         let id = {
-            let mut state = partition.lock();
+            let mut state = partition.state.lock();
             state.last_consumer += 1;
             let id = state.last_consumer;
             state.consumers.push_back(id);
@@ -83,7 +76,7 @@ impl Consumer {
     }
 
     fn take(&self, max: usize) -> Vec<EventMessage> {
-        let mut state = self.partition.lock();
+        let mut state = self.partition.state.lock();
         if state.consumers.front() != Some(&self.id) {
             return Vec::new();
         }
@@ -116,7 +109,7 @@ impl EventConsumer for Consumer {
     }
 
     async fn acknowledge(&mut self) {
-        let mut state = self.partition.lock();
+        let mut state = self.partition.state.lock();
         if state.consumers.front() == Some(&self.id) {
             state.unacknowledged.clear();
             state.unacknowledged_bytes = 0;
@@ -126,7 +119,7 @@ impl EventConsumer for Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        let mut state = self.partition.lock();
+        let mut state = self.partition.state.lock();
         if state.consumers.front() == Some(&self.id) {
             while let Some(message) = state.unacknowledged.pop_back() {
                 state.waiting_bytes += size(&message);

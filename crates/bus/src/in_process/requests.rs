@@ -1,11 +1,9 @@
 //! Requests and replies inside the process: a bounded queue, several servers, and each reply to its own caller.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, oneshot},
     task::JoinSet,
@@ -49,7 +47,7 @@ impl RequestQueue {
     /// Queues a request. The receiver fails when there is no server any more.
     pub(super) fn push(&self, request: Bytes, until: Instant) -> Result<oneshot::Receiver<Bytes>, BusError> {
         let (reply, answer) = oneshot::channel();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.servers == 0 {
             return Err(BusError::unavailable("nobody serves this kind of request"));
         }
@@ -72,7 +70,7 @@ impl RequestQueue {
     }
 
     fn pop(&self) -> Option<Waiting> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let next = loop {
             match state.waiting.pop_front() {
                 Some(waiting) if waiting.is_late() => {}
@@ -98,10 +96,6 @@ impl RequestQueue {
             arrived.await;
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The idle slots of one server; they are removed when it stops in any way.
@@ -115,7 +109,7 @@ impl Server {
     fn start(queue: Arc<RequestQueue>, options: ResponderOptions) -> Self {
         let concurrency = usize::from(options.concurrency.max(1));
         {
-            let mut state = queue.lock();
+            let mut state = queue.state.lock();
             state.limit = options.queue_limit.max(1) as usize;
             state.servers += 1;
             state.idle += concurrency;
@@ -138,13 +132,13 @@ impl Server {
     }
 
     fn finished(&self) {
-        self.queue.lock().idle += 1;
+        self.queue.state.lock().idle += 1;
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let mut state = self.queue.lock();
+        let mut state = self.queue.state.lock();
         state.servers = state.servers.saturating_sub(1);
         state.idle = state
             .idle

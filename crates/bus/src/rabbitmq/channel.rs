@@ -3,10 +3,7 @@
 //! The client library does neither: an operation can hang for ever when the connection breaks, and two threads that
 //! publish at once may get each other's confirm. So all waiting and publishing goes through a [`BrokerChannel`].
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::{
     FutureExt, StreamExt,
@@ -18,6 +15,7 @@ use lapin::{
     options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions},
     types::{FieldTable, ShortString},
 };
+use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -118,7 +116,7 @@ impl BrokerChannel {
             .basic_publish(exchange, key, options, body, properties)
             .boxed();
         // The first poll takes the next number, then queues the frames. No other caller may do so in between.
-        let _turn = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.publishing.lock();
         match (&mut write).now_or_never() {
             Some(written) => future::ready(written).boxed(),
             None => write,

@@ -1,10 +1,7 @@
 //! Sends requests and passes each reply to its caller: one correlation id for each request, replies by direct
 //! reply-to over the same channel.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -81,10 +78,10 @@ impl Requester {
         let pending = Arc::new(Pending::default());
         let supervisor = runtime::spawn("replies to requests", {
             let (connection, pending) = (Arc::clone(&connection), Arc::clone(&pending));
-            let first = std::sync::Mutex::new(Some(replies));
+            let first = parking_lot::Mutex::new(Some(replies));
             async move {
                 restarted_after_panic("replies to requests", || {
-                    let replies = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    let replies = first.lock().take();
                     supervise(&connection, replies, &sender, &pending)
                 })
                 .await;

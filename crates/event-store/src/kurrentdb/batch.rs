@@ -2,14 +2,11 @@
 //! append and does not end the stream. When the stream ends, all appends under way get an error that leaves their
 //! result open.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::stream;
 use kurrentdb_protocol::event_store::client::streams::{BatchAppendReq, batch_append_resp::Result as Answer};
+use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, oneshot},
     task::AbortHandle,
@@ -64,7 +61,7 @@ impl BatchStream {
         request.correlation_id = Some(wire_id(id));
         let (sender, answer) = oneshot::channel();
         let registered = {
-            let mut waiting = lock(&self.waiting);
+            let mut waiting = self.waiting.lock();
             if let Some(failure) = &waiting.ended {
                 return Err(failure.clone());
             }
@@ -103,13 +100,8 @@ struct Registered<'a> {
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        lock(self.waiting).by_id.remove(&self.id);
+        self.waiting.lock().by_id.remove(&self.id);
     }
-}
-
-fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
-    // Each change is one insertion or removal, so a poisoned lock can be used.
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Distributes the answers until the stream ends.
@@ -121,7 +113,7 @@ async fn read(
     let reading = async {
         let mut answers = calls::batch_append(node.channel, requests).await?;
         while let Some(response) = answers.message().await? {
-            let waits = calls::id(response.correlation_id).and_then(|id| lock(&waiting).by_id.remove(&id));
+            let waits = calls::id(response.correlation_id).and_then(|id| waiting.lock().by_id.remove(&id));
             if let (Some(waits), Some(result)) = (waits, response.result) {
                 let _ = waits.send(Ok(result));
             }
@@ -134,7 +126,7 @@ async fn read(
         Ok(never) => never,
         Err(failure) => failure,
     };
-    let mut waiting = lock(&waiting);
+    let mut waiting = waiting.lock();
     for (_, waits) in waiting.by_id.drain() {
         let _ = waits.send(Err(failure.clone()));
     }

@@ -3,9 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 /// A written event is indexed within this time, or never, if a failing leader loses it.
 const KEPT: Duration = Duration::from_secs(2);
@@ -17,14 +18,9 @@ const MAX_STREAMS: usize = 10_000;
 pub(super) struct Conflicts(Mutex<HashMap<String, (u64, Instant)>>);
 
 impl Conflicts {
-    fn versions(&self) -> MutexGuard<'_, HashMap<String, (u64, Instant)>> {
-        // Each change is one insertion or removal, so a poisoned lock can be used.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Records that the stream `name` is at `version`, whether or not that can be read yet.
     pub(super) fn saw(&self, name: String, version: u64) {
-        let mut versions = self.versions();
+        let mut versions = self.0.lock();
         if versions.len() >= MAX_STREAMS {
             versions.retain(|_, (_, at)| at.elapsed() < KEPT);
         }
@@ -35,7 +31,7 @@ impl Conflicts {
 
     /// Whether a read of the stream `name` that ended at `version` came too early.
     pub(super) fn is_behind(&self, name: &str, version: u64) -> bool {
-        let mut versions = self.versions();
+        let mut versions = self.0.lock();
         let Some((wanted, at)) = versions.get(name) else {
             return false;
         };

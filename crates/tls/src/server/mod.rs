@@ -4,10 +4,11 @@ use std::{
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::{Mutex, RwLock};
 use prometheus::IntGauge;
 use runtime::{BlockingCalls, NoAnswer, process_metrics};
 use rustls::{ServerConfig, crypto::ring};
@@ -114,7 +115,7 @@ impl ServerTls {
 
     /// The configuration for new connections.
     pub fn current(&self) -> Arc<ServerConfig> {
-        let current = self.0.current.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.0.current.read();
         Arc::clone(&current)
     }
 
@@ -128,7 +129,7 @@ impl ServerTls {
             Err(_) => 0,
         };
         let is_settled = {
-            let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = self.0.seen.lock();
             let before = std::mem::replace(&mut seen.found, found);
             found == before && found != seen.tried
         };
@@ -175,10 +176,10 @@ impl ServerTls {
 
     fn take(&self, contents: Result<Contents, TlsError>, fingerprint: u64) {
         let shared = &*self.0;
-        shared.seen.lock().unwrap_or_else(PoisonError::into_inner).tried = fingerprint;
+        shared.seen.lock().tried = fingerprint;
         match contents.and_then(|contents| contents.config(&shared.files)) {
             Ok((config, not_after)) => {
-                *shared.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                *shared.current.write() = Arc::new(config);
                 shared.gauges.accepted(not_after);
                 tracing::info!(
                     file = %shared.files.certificate.display(),

@@ -10,12 +10,13 @@ mod search;
 
 use std::{
     sync::{
-        Arc, Mutex as SyncMutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::Mutex as SyncMutex;
 use tokio::{
     sync::Mutex,
     task::JoinHandle,
@@ -141,8 +142,7 @@ impl LogEnd {
     /// The position from which a read of the events after `position` may begin: all between them are events of
     /// others.
     pub(super) fn skip(&self, position: u64) -> u64 {
-        // They are written as a whole, so a poisoned lock can be used.
-        let gaps = *self.gaps.lock().unwrap_or_else(PoisonError::into_inner);
+        let gaps = *self.gaps.lock();
         let gap = gaps
             .into_iter()
             .find(|gap| (gap.from..gap.to).contains(&position));
@@ -150,7 +150,7 @@ impl LogEnd {
     }
 
     fn keep(&self, gaps: [Gap; 2]) {
-        *self.gaps.lock().unwrap_or_else(PoisonError::into_inner) = gaps;
+        *self.gaps.lock() = gaps;
     }
 
     async fn look(self: &Arc<Self>) -> Result<Option<u64>, Failure> {
