@@ -73,9 +73,6 @@ impl FromRef<AppState> for Arc<Verifier> {
 
 impl App {
     /// Assembles the role.
-    ///
-    /// # Errors
-    /// When a value of the configuration cannot be used.
     pub(crate) fn new(
         config: &Config,
         dependencies: &Dependencies,

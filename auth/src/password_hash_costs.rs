@@ -54,9 +54,6 @@ impl App {
     }
 
     /// Measures and stores what a comparison with `hash` costs, before an account has it.
-    ///
-    /// # Errors
-    /// When it cannot be stored.
     pub(crate) async fn prepare_for_hash(&self, hash: &str) -> Result<(), Failure> {
         if self.hasher.knows_cost_of(hash) {
             return Ok(());

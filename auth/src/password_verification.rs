@@ -107,9 +107,6 @@ impl App {
 
     /// Compares `password` with that of `id`, who is signed in with `session`, and counts a success. The right to hash
     /// is free again when this returns.
-    ///
-    /// # Errors
-    /// Those of [`Self::prove_own_passwords`].
     pub(crate) async fn prove_own_password(
         &self,
         id: UserId,

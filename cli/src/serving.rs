@@ -43,9 +43,6 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// # Errors
-    ///
-    /// When the certificate or its key cannot be used.
     pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
         let background = Background::default();
         let tls = settings.tls.load()?;
@@ -63,10 +60,6 @@ impl Process {
     }
 
     /// Serves the connections of the API's address on threads of their own.
-    ///
-    /// # Errors
-    ///
-    /// When the system cannot start threads.
     pub(crate) fn with_workers(mut self) -> anyhow::Result<Self> {
         self.workers = Some(Workers::start().context("cannot start a thread for each core")?);
         Ok(self)

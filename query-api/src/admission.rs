@@ -74,9 +74,6 @@ impl Admission {
     }
 
     /// Waits for the turn of a query of `caller`.
-    ///
-    /// # Errors
-    /// When too many queries of the caller wait already, or the wait took too long.
     pub(crate) async fn admit(&self, caller: UserId, cost: Cost) -> Result<Admitted, Overloaded> {
         let class = match cost {
             Cost::Ordinary => &self.ordinary,

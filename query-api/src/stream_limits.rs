@@ -32,9 +32,6 @@ impl StreamLimits {
     }
 
     /// Takes a place, without waiting.
-    ///
-    /// # Errors
-    /// When there is none.
     pub(crate) async fn take(&self, owner: UserId) -> Result<OpenStream, Problem> {
         let permit =
             self.streams.acquire(owner).await.map_err(|refused| {

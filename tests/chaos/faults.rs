@@ -28,9 +28,6 @@ const GREEDY_REQUESTS: usize = 4;
 
 impl Fault {
     /// Injects the fault, waits for its duration and undoes it.
-    ///
-    /// # Errors
-    /// Why it cannot be injected on this machine.
     pub(crate) async fn inject(self, harness: &Harness) -> Result<(), Excuse> {
         // These wait for the system's recovery themselves.
         let waits = matches!(

@@ -8,9 +8,6 @@ use url::Url;
 use crate::{harness::Excuse, support::amqp_url};
 
 /// Stops the broker and starts it again.
-///
-/// # Errors
-/// Why this machine does not allow it.
 pub(crate) async fn restart_broker(namespace: String) -> Result<(), Excuse> {
     let restarted = tokio::task::spawn_blocking(move || restart(&namespace));
     restarted.await.unwrap().map_err(Excuse)

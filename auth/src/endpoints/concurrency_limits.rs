@@ -51,18 +51,12 @@ impl ConcurrencyLimits {
 
     /// Waits for a permit for continuing a login of `person`. Somebody who has only the password must not use up the
     /// permits of the person.
-    ///
-    /// # Errors
-    /// As [`Self::request`].
     pub(super) async fn login(&self, person: UserId) -> Result<KeyedPermit<UserId>, Problem> {
         self.logins.acquire(person).await
     }
 
     /// Waits for a permit for a request of a program, whose token names `person`. Such a token may have been revoked
     /// long ago, so it must not use up the permits of the person.
-    ///
-    /// # Errors
-    /// As [`Self::request`].
     pub(crate) async fn program(&self, person: UserId) -> Result<KeyedPermit<UserId>, Problem> {
         self.programs.acquire(person).await
     }
@@ -82,9 +76,6 @@ impl ConcurrencyLimits {
 
     /// As [`Self::list`], for `reading` a stream of `person` from its beginning, however long that is. Few of them run
     /// at the same time in this process.
-    ///
-    /// # Errors
-    /// As [`Self::list`].
     pub(super) async fn past<T>(
         &self,
         person: UserId,

@@ -19,9 +19,6 @@ const STATEMENTS: [&str; 3] = [
 pub(super) const TABLES_THAT_STAY: [&str; 2] = ["task_snapshots", "account_snapshots"];
 
 /// Up to `limit` people after `after` of whom there is something in `table`, in the order of their ids.
-///
-/// # Errors
-/// When the database fails.
 pub(super) async fn owners(
     operations: &Database,
     table: &str,
@@ -39,9 +36,6 @@ pub(super) async fn owners(
 
 /// Deletes the idempotency keys of `person` with their stored answers, and the snapshots of their tasks and of their
 /// account. Returns the number of deleted rows. Can be repeated.
-///
-/// # Errors
-/// When the database fails.
 pub(super) async fn forget_commands(operations: &Database, person: UserId) -> Result<u64, DatabaseError> {
     let mut deleted = 0;
     for sql in STATEMENTS {

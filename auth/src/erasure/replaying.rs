@@ -19,9 +19,6 @@ const PAGE_SIZE: u64 = 500;
 
 /// Called before auth answers requests. Destroys restored keys of erased people, and erases people whose key is
 /// destroyed but who are not erased in the log.
-///
-/// # Errors
-/// When the log or the keys cannot be read, or a key cannot be destroyed.
 pub(crate) async fn replay_erasures(app: &App) -> anyhow::Result<()> {
     let unexplained = replay(app)
         .await

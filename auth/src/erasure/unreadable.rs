@@ -44,9 +44,6 @@ impl App {
     }
 
     /// Erases the person `id` for an operator, with all consequences, also where this build cannot read the account.
-    ///
-    /// # Errors
-    /// Those of [`Self::erase`].
     pub(crate) async fn erase_for_operator(
         &self,
         id: UserId,

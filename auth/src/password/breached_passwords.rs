@@ -44,9 +44,6 @@ pub(crate) struct BreachedPasswords {
 
 impl BreachedPasswords {
     /// Opens the file and checks its first line.
-    ///
-    /// # Errors
-    /// When it cannot be read, or has another format.
     pub(crate) fn open(path: &Path) -> Result<Self, UnusableFile> {
         let unusable = |source| UnusableFile {
             path: path.to_owned(),
@@ -65,9 +62,6 @@ impl BreachedPasswords {
     }
 
     /// Whether `password` is in the file.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
     pub(crate) async fn contain(self: &Arc<Self>, password: &Arc<Password>) -> Result<bool, UnusableFile> {
         let (breached, password) = (Arc::clone(self), Arc::clone(password));
         let unusable = |source| UnusableFile {

@@ -75,9 +75,6 @@ impl<T> FairQueue<T> {
 
     /// Adds a request. Returns its number, and the request that loses its place for it: the last one of the address
     /// with the most.
-    ///
-    /// # Errors
-    /// When there is no place.
     pub(super) fn enter(
         &mut self,
         is_familiar: bool,

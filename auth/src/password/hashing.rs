@@ -65,9 +65,6 @@ impl Hasher {
     }
 
     /// Waits for the right to hash.
-    ///
-    /// # Errors
-    /// When too many wait already, or it took too long.
     pub(crate) async fn admit(&self, requester: Requester<'_>) -> Result<Slot, HashingFailed> {
         self.admission.admit(requester).await
     }

@@ -24,9 +24,6 @@ pub(super) struct HashingThreads {
 
 impl HashingThreads {
     /// Starts `count` threads.
-    ///
-    /// # Errors
-    /// When the system has no thread for one.
     pub(super) fn start(count: usize) -> io::Result<Self> {
         let (jobs, waiting) = mpsc::channel();
         let waiting = Arc::new(Mutex::new(waiting));

@@ -74,9 +74,6 @@ pub(crate) struct Policy {
 
 impl Policy {
     /// Requires `min_characters`, and refuses passwords in the file `breached`.
-    ///
-    /// # Errors
-    /// When the file cannot be used.
     pub(crate) fn open(min_characters: usize, breached: Option<&Path>) -> Result<Self, UnusableFile> {
         let breached = breached.map(BreachedPasswords::open).transpose()?.map(Arc::new);
         Ok(Self {
@@ -91,9 +88,6 @@ impl Policy {
     }
 
     /// Whether `password` is in the file of breached passwords, if there is one.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
     pub(crate) async fn is_breached(&self, password: &Arc<Password>) -> Result<bool, UnusableFile> {
         match &self.breached {
             Some(breached) => breached.contain(password).await,

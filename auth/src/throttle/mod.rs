@@ -208,9 +208,6 @@ impl Throttle {
     }
 
     /// Deletes the counters of guesses at the passwords of `person`, and their familiar addresses.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub(crate) async fn erase(
         &self,
         pepper: &Pepper,

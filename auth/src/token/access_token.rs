@@ -56,9 +56,6 @@ impl AccessTokens {
     }
 
     /// A token for `owner` in `session`, which expires no later than the session.
-    ///
-    /// # Errors
-    /// When the key cannot sign.
     pub(crate) fn issue(
         &self,
         owner: &Owner,
@@ -98,9 +95,6 @@ impl AccessTokens {
 
     /// The claims of `token`, if it was issued here and is valid at `now`. The caller has to check that its session
     /// is live.
-    ///
-    /// # Errors
-    /// When it is invalid.
     pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, Rejection> {
         let keyring = self.keyring();
         let key = keyring.get(&key_id(token)?).ok_or(Rejection::Malformed)?;

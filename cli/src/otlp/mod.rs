@@ -30,10 +30,6 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Exporting(Arc<BatchSpanProcessor>);
 
 /// Starts to send the spans of `role` to the collector at `endpoint`, over connections that run on `runtime`.
-///
-/// # Errors
-///
-/// When the address cannot be used.
 pub(crate) fn start(
     endpoint: &Url,
     role: &'static str,

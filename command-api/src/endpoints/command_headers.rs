@@ -42,9 +42,6 @@ impl CommandHeaders {
     }
 
     /// Checks the conditions of a request that is not about one task.
-    ///
-    /// # Errors
-    /// Those of [`Preconditions::check_without_version`].
     pub(crate) fn check_without_version(&self, is_there: bool) -> Result<(), Problem> {
         self.preconditions.check_without_version(is_there)
     }

@@ -66,9 +66,6 @@ impl Snapshots<FoldedTask> for TaskSnapshots {
 
 /// Deletes the snapshots of the shortest streams beyond a number of them, and those of an older fold, and returns how
 /// many were deleted.
-///
-/// # Errors
-/// When the database fails.
 pub(crate) async fn clean_up_snapshots(operations: &Database) -> Result<u64, DatabaseError> {
     SnapshotTable::new(operations.clone(), SQL).clean_up().await
 }

@@ -41,9 +41,6 @@ impl Transport {
     }
 
     /// Performs the TLS handshake; a client that begins with something else is served without TLS.
-    ///
-    /// # Errors
-    /// When the handshake fails, or the connection breaks.
     pub(crate) async fn accept(stream: TcpStream, tls: &ServerTls) -> io::Result<Self> {
         let mut first = [0];
         if stream.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {

@@ -53,9 +53,6 @@ struct Waiting {
 
 impl LineWriter {
     /// Starts the thread that writes `log` to `target`. Dropped lines are counted and reported in the log.
-    ///
-    /// # Errors
-    /// When the system cannot create the thread.
     pub(crate) fn start(target: impl Write + Send + 'static, log: Log) -> io::Result<Self> {
         Self::with_room(MAX_WAITING, target, log)
     }

@@ -156,9 +156,6 @@ impl MasterKeys {
     }
 
     /// Reads the file again, if there is one.
-    ///
-    /// # Errors
-    /// When it cannot be read in time.
     pub(crate) async fn read_again(&self) -> Result<Arc<Vec<MasterKey>>, KeyError> {
         if let Some(path) = self.file.clone() {
             let failed = {
@@ -188,9 +185,6 @@ impl MasterKeys {
     }
 
     /// Checks that the file has been as it is for so long that other processes use its first key.
-    ///
-    /// # Errors
-    /// When it has not.
     pub(crate) fn require_settled(&self) -> Result<(), KeyError> {
         let Some(path) = &self.file else {
             return Ok(());
@@ -208,9 +202,6 @@ impl MasterKeys {
     }
 
     /// Removes every key but the first from the file. Without a file it does nothing.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
     pub(crate) async fn forget_old(&self, _lock: &MasterKeysLock) -> Result<(), KeyError> {
         let Some(path) = &self.file else {
             return Ok(());

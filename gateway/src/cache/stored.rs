@@ -50,9 +50,6 @@ pub(super) enum Taken {
 
 impl Stored {
     /// Reads the answer to `lookup`, for which the role was asked at `asked`.
-    ///
-    /// # Errors
-    /// When it breaks off.
     pub(super) async fn take(
         lookup: &Lookup,
         asked: Instant,

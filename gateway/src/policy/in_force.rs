@@ -26,9 +26,6 @@ pub fn check(file: Option<&Path>) -> anyhow::Result<()> {
 
 impl Policies {
     /// Reads `file`, or uses the default.
-    ///
-    /// # Errors
-    /// When it cannot be read or is invalid.
     pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<Self> {
         let policy = match file {
             Some(file) => from_file(file)?,

@@ -11,9 +11,6 @@ use super::Policies;
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Handles `SIGHUP` from now on; the future reads `file` again after each.
-///
-/// # Errors
-/// When the signal handler cannot be installed.
 pub(crate) fn reload_on_hangup(
     policies: Policies,
     file: PathBuf,

@@ -42,9 +42,6 @@ pub(crate) struct Client {
 
 impl Client {
     /// A client with an empty pool that trusts the authorities in the file, or none without a file.
-    ///
-    /// # Errors
-    /// When the file cannot be read or has no authority.
     pub(crate) fn believing(authorities: Option<&Path>) -> anyhow::Result<Self> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(TCP_TIMEOUT));

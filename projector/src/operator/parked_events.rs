@@ -146,9 +146,6 @@ pub async fn retry(
 
 /// Like [`retry`], unless the key of the person of the first parked event still cannot be used. Returns how many events
 /// were projected.
-///
-/// # Errors
-/// As [`retry`].
 pub(crate) async fn retry_with_key(
     store: &dyn EventStore,
     read_models: &Database,

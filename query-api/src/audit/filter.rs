@@ -59,9 +59,6 @@ impl AuditCursor {
     }
 
     /// Reads what [`Self::write`] wrote for the same person and the same filter.
-    ///
-    /// # Errors
-    /// When the cursor is another text.
     pub(crate) fn read(
         key: &CursorKey,
         cursor: &str,

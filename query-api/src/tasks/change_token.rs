@@ -36,9 +36,6 @@ impl ChangeToken {
     };
 
     /// A token of `owner` that skips everything up to `position`, up to which their events are projected.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub(crate) async fn from_now_on(
         database: &Database,
         projection: &Projection,
@@ -74,9 +71,6 @@ impl ChangeToken {
     }
 
     /// Reads what [`Self::write`] wrote for the same owner.
-    ///
-    /// # Errors
-    /// When the token is another text.
     pub(crate) fn read(key: &CursorKey, text: &str, owner: UserId) -> Result<Self, BadCursor> {
         let bytes = key.open(PURPOSE, &Binding { owner }, text)?;
         let bytes: [u8; TOKEN_BYTES] = bytes.try_into().map_err(|_| BadCursor)?;

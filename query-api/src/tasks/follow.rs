@@ -53,9 +53,6 @@ impl Follower {
     }
 
     /// The token of a client that has seen everything up to this row.
-    ///
-    /// # Errors
-    /// When the row is not as the projector writes it.
     pub(crate) fn seen(&self, row: &Row) -> Result<ChangeToken, DatabaseError> {
         let position = row.unsigned("position")?;
         let complete_to = self.parked.map_or(u64::MAX, |first| first.saturating_sub(1));

@@ -31,9 +31,6 @@ impl HistoryCursor {
     }
 
     /// Reads a cursor of the history of this task for this person.
-    ///
-    /// # Errors
-    /// When it is invalid.
     pub(crate) fn read(
         key: &CursorKey,
         cursor: &str,
@@ -105,9 +102,6 @@ pub(crate) async fn history(
 }
 
 /// The item of a row with these columns. The projector has written the changes just as the API shows them.
-///
-/// # Errors
-/// When it is not as the projector writes it.
 pub(crate) fn history_item_of(row: &Row) -> Result<BorrowedHistoryItem<'_>, DatabaseError> {
     Ok(BorrowedHistoryItem {
         version: row.unsigned("version")?,

@@ -173,9 +173,6 @@ async fn total(
 }
 
 /// The row of the task `id`, for [`task_of`](super::task_of), if it is there, not in the trash, and belongs to `owner`.
-///
-/// # Errors
-/// When the database fails.
 pub(crate) async fn find(
     database: &Database,
     owner: UserId,

@@ -18,9 +18,6 @@ pub(super) const COLUMNS: &str = "id, title, description, status, priority, due,
 pub(super) const NOTHING: &str = "id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
 
 /// The task of a row. The projector has written most columns just as the API shows them.
-///
-/// # Errors
-/// When it is not as the projector writes it.
 pub(crate) fn task_of(row: &Row) -> Result<BorrowedTask<'_>, DatabaseError> {
     let instant = |micros: Option<i64>| micros.map(Timestamp::from_micros);
     Ok(BorrowedTask {

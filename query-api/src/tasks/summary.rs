@@ -39,9 +39,6 @@ const fn index(dialect: Dialect) -> &'static str {
 }
 
 /// Counts the tasks of `owner` that are not in the trash. Today is the day of `now` in UTC.
-///
-/// # Errors
-/// When the database fails.
 pub(crate) async fn summary(
     database: &Database,
     owner: UserId,

@@ -20,9 +20,6 @@ pub(super) struct Address {
 impl Address {
     /// Reads `amqp://…`, or `amqps://…?cacertfile=…` with the file of the authorities that issued the broker's
     /// certificate. Without that file, the authorities of the web are trusted.
-    ///
-    /// # Errors
-    /// When the URL is invalid, or the file cannot be used.
     pub(super) fn read(text: &str) -> Result<Self, BusError> {
         let refused = |reason: &dyn fmt::Display| BusError::unavailable(reason.to_string());
         let mut uri: AMQPUri = text

@@ -73,9 +73,6 @@ impl Appender {
     }
 
     /// Checks that the append task runs; without it every append fails.
-    ///
-    /// # Errors
-    /// When the task has ended.
     pub(crate) fn check_running(&self) -> Result<(), StoreError> {
         if self.queue.is_closed() {
             return Err(ended());

@@ -99,9 +99,6 @@ fn read(row: &Row, position: u64) -> Result<RecordedEvent, String> {
 
 /// Reads a row as it is stored. A text column with other bytes differs from everything that was ever appended,
 /// however it is read.
-///
-/// # Errors
-/// When a number cannot be read.
 pub(super) fn stored(row: &Row) -> Result<StoredEvent, StoreError> {
     let text = |column| String::from_utf8_lossy(row.lossy(column).unwrap_or_default()).into_owned();
     let bytes = |column| Bytes::copy_from_slice(row.lossy(column).unwrap_or_default());

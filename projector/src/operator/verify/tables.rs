@@ -94,9 +94,6 @@ impl Moment {
 
 /// Compares `live` with `rebuilt`, both projected with this number of partitions. Events that only one of them has
 /// projected so far are left out. `progress` gets the number of rows that were read.
-///
-/// # Errors
-/// When one of them cannot be read.
 pub(crate) async fn compare_tables(
     live: &Database,
     rebuilt: &Database,
