@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use audit_tree::{AuditTree, LastSigned};
 use database::{Schema, masked};
-use event_store::{EventStore, StoreError};
+use event_store::EventStore;
 
 use crate::{
     platform,
@@ -15,25 +15,22 @@ use crate::{
 
 /// Opens and migrates the log with sealed events. Neither creates it nor takes an empty one if it was lost.
 pub(crate) async fn event_store(settings: &Settings) -> anyhow::Result<Arc<dyn EventStore>> {
-    let storage = &settings.storage;
-    if !platform::has_log(storage).await? {
-        refuse_if_lost(settings, None).await?;
-    }
-    let store = platform::event_store(storage).await?;
+    refuse_if_lost(settings, None).await?;
+    let store = platform::event_store(&settings.storage).await?;
     refuse_if_lost(settings, Some(&*store)).await?;
     Ok(store)
 }
 
-/// Fails if `store` has no events or does not exist, and something was made from the events of a log.
+/// Fails if `store` has no events, or without one if there is no log, and something was made from the events of a log.
 async fn refuse_if_lost(settings: &Settings, store: Option<&dyn EventStore>) -> anyhow::Result<()> {
-    if !is_empty(store).await? {
+    if !has_no_events(settings, store).await? {
         return Ok(());
     }
     let Some(trace) = trace(settings).await? else {
         return Ok(());
     };
-    // Another process may have written the first events since.
-    if !is_empty(store).await? {
+    // Another process may have made the log or written the first events since.
+    if !has_no_events(settings, store).await? {
         return Ok(());
     }
     let how = match store {
@@ -48,10 +45,11 @@ async fn refuse_if_lost(settings: &Settings, store: Option<&dyn EventStore>) -> 
     )
 }
 
-async fn is_empty(store: Option<&dyn EventStore>) -> Result<bool, StoreError> {
+/// Whether `store` has no events, or without one, whether there is no log.
+async fn has_no_events(settings: &Settings, store: Option<&dyn EventStore>) -> anyhow::Result<bool> {
     match store {
         Some(store) => Ok(store.head().await? == 0),
-        None => Ok(true),
+        None => Ok(!platform::has_log(&settings.storage).await?),
     }
 }
 
