@@ -99,6 +99,23 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
     assert!(sentence.contains(said), "{sentence}");
     // Nor is an empty log that somebody has made meanwhile.
     system.run(&["migrate"]);
+    // No command writes to it or removes what shows that it is lost, and none is recommended that would.
+    for command in [
+        &["restore", "check", "--repair"][..],
+        &["keys", "rotate"],
+        &["audit", "rotate-key"],
+    ] {
+        let (code, said) = system.outcome(command);
+        assert!(
+            code == 1 && said.contains("is empty, and"),
+            "{command:?}: {code} {said}"
+        );
+    }
+    let (code, said) = system.outcome(&["restore", "check"]);
+    assert!(
+        code == 1 && said.contains("restore it from its backup") && !said.contains("--repair"),
+        "{code} {said}"
+    );
     let sentence = refused(&[], &[("TASKLEDGER_DATA_DIR", &place)]);
     assert!(sentence.contains("is empty, and"), "{sentence}");
     fs::rename(system.directory().join("aside"), data.join("events.db")).unwrap();

@@ -172,7 +172,9 @@ async fn record(
     act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
 ) -> anyhow::Result<ExitCode> {
     let store = platform::existing_event_store(&settings.storage).await?;
-    attribution.record(&*store, command, UserId::NOBODY, act).await
+    attribution
+        .record(settings, &*store, command, UserId::NOBODY, act)
+        .await
 }
 
 /// Copies keys and records it, unless there is no log yet or only a part of one.
@@ -217,7 +219,7 @@ async fn copy(
     match here {
         Some(here) => {
             attribution
-                .record_if_there_is_a_log(&*here, "keys copy", UserId::NOBODY, act)
+                .record_if_there_is_a_log(settings, &*here, "keys copy", UserId::NOBODY, act)
                 .await
         }
         None => Ok(act(CorrelationId::default()).await?.exit_code()),
@@ -253,7 +255,7 @@ async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<E
             let rotate = async |_| rotate_master(&keys).await;
             let command = "keys master rotate";
             attribution
-                .record(&*stored, command, UserId::NOBODY, rotate)
+                .record(settings, &*stored, command, UserId::NOBODY, rotate)
                 .await
         }
         MasterCommand::Retire { attribution } => {
@@ -261,7 +263,7 @@ async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<E
             let retire = async |_| retire_master(&keys).await;
             let command = "keys master retire";
             attribution
-                .record(&*stored, command, UserId::NOBODY, retire)
+                .record(settings, &*stored, command, UserId::NOBODY, retire)
                 .await
         }
     }

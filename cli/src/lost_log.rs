@@ -1,5 +1,6 @@
 //! Opens the log at the start of a role. An empty one is refused where something shows that there was one with
-//! events: it would take writes, and nobody would notice that the log is lost.
+//! events: it would take writes, and nobody would notice that the log is lost. Commands that write to the log are
+//! refused, too.
 
 use std::sync::Arc;
 
@@ -21,28 +22,43 @@ pub(crate) async fn event_store(settings: &Settings) -> anyhow::Result<Arc<dyn E
     Ok(store)
 }
 
-/// Fails if `store` has no events, or without one if there is no log, and something was made from the events of a log.
-async fn refuse_if_lost(settings: &Settings, store: Option<&dyn EventStore>) -> anyhow::Result<()> {
+/// Fails if the log is lost.
+pub(crate) async fn refuse_if_lost(
+    settings: &Settings,
+    store: Option<&dyn EventStore>,
+) -> anyhow::Result<()> {
+    match loss(settings, store).await? {
+        Some(sentence) => bail!(sentence),
+        None => Ok(()),
+    }
+}
+
+/// The sentence for an operator whose log is lost: `store` has no events, or without one there is no log, and something
+/// was made from the events of a log.
+pub(crate) async fn loss(
+    settings: &Settings,
+    store: Option<&dyn EventStore>,
+) -> anyhow::Result<Option<String>> {
     if !has_no_events(settings, store).await? {
-        return Ok(());
+        return Ok(None);
     }
     let Some(trace) = trace(settings).await? else {
-        return Ok(());
+        return Ok(None);
     };
     // Another process may have made the log or written the first events since.
     if !has_no_events(settings, store).await? {
-        return Ok(());
+        return Ok(None);
     }
     let how = match store {
         Some(_) => "empty",
         None => "missing",
     };
-    bail!(
+    Ok(Some(format!(
         "the log at {} is {how}, and {trace} one with events: restore it from its backup, or, to begin again without it, \
          move the other databases and the keys in {} away",
         masked(&platform::database_url(&settings.storage, Schema::EventStore)?),
         settings.keys_dir().display()
-    )
+    )))
 }
 
 /// Whether `store` has no events, or without one, whether there is no log.

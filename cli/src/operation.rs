@@ -12,7 +12,7 @@ use clap::Args;
 use event_store::{EventStore, StoreError};
 use runtime::{Backoff, new_id, system_user};
 
-use crate::platform;
+use crate::{lost_log, platform, settings::Settings};
 
 /// Maximum length of a name in characters.
 const MAX_NAME: usize = 100;
@@ -102,14 +102,17 @@ impl Conclusion {
 
 impl Attribution {
     /// Records that `command` is given about `subject`, runs `act`, and records how it ended. If the first record
-    /// cannot be written, `act` is not run. `act` receives the correlation id of all events of the command.
+    /// cannot be written, `act` is not run. A log that is lost takes no record, since one would hide that it is lost.
+    /// `act` receives the correlation id of all events of the command.
     pub(crate) async fn record(
         &self,
+        settings: &Settings,
         store: &dyn EventStore,
         command: &str,
         subject: UserId,
         act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
     ) -> anyhow::Result<ExitCode> {
+        lost_log::refuse_if_lost(settings, Some(store)).await?;
         let stream = Stream::new(subject);
         let recorded = stream.append(store, 0, &[self.started(command).into()]).await;
         recorded.context("nothing was done, since it cannot be recorded")?;
@@ -135,13 +138,14 @@ impl Attribution {
     /// since a record must not become part of such a log.
     pub(crate) async fn record_if_there_is_a_log(
         &self,
+        settings: &Settings,
         store: &dyn EventStore,
         command: &str,
         subject: UserId,
         act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
     ) -> anyhow::Result<ExitCode> {
         if store.head().await? > 0 && store.unfinished_import().await?.is_none() {
-            return self.record(store, command, subject, act).await;
+            return self.record(settings, store, command, subject, act).await;
         }
         Ok(act(CorrelationId::default()).await?.exit_code())
     }

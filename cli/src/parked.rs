@@ -103,7 +103,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             let command = format!("parked discard {position}");
             let discard = async |_| discard(&read_models, position).await;
             return attribution
-                .record(&*store, &command, UserId::NOBODY, discard)
+                .record(settings, &*store, &command, UserId::NOBODY, discard)
                 .await;
         }
     }
@@ -139,7 +139,9 @@ async fn retry(settings: &Settings, read_models: &Database, command: Retry) -> a
             retry_all(page, &one).await
         }
     };
-    attribution.record(&*store, &name, UserId::NOBODY, retry).await
+    attribution
+        .record(settings, &*store, &name, UserId::NOBODY, retry)
+        .await
 }
 
 /// Retries every parked stream, in the order of their first parked events, which `page` returns after a position.

@@ -96,6 +96,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     }
     let dependencies = Dependencies::new(settings, "users").auth().await?;
     let users = Users {
+        settings,
         operator: Operator::new(&role::auth_config(settings), &dependencies).await?,
         store: Arc::clone(&dependencies.store),
     };
@@ -104,12 +105,13 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     done
 }
 
-struct Users {
+struct Users<'a> {
+    settings: &'a Settings,
     operator: Operator,
     store: Arc<dyn EventStore>,
 }
 
-impl Users {
+impl Users<'_> {
     async fn carry_out(&self, command: Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Grant {
@@ -149,7 +151,7 @@ impl Users {
                 let act = async |operation| self.import(&file, Some(operation)).await;
                 let store = &*self.store;
                 attribution
-                    .record(store, "users import", UserId::NOBODY, act)
+                    .record(self.settings, store, "users import", UserId::NOBODY, act)
                     .await
             }
         }
@@ -181,7 +183,7 @@ impl Users {
             Ok(Conclusion::succeeded().with_result(result))
         };
         attribution
-            .record(&*self.store, &command, holder.user_id, act)
+            .record(self.settings, &*self.store, &command, holder.user_id, act)
             .await
     }
 
@@ -212,7 +214,7 @@ impl Users {
             Ok(Conclusion::succeeded())
         };
         attribution
-            .record(&*self.store, "users erase", holder.user_id, act)
+            .record(self.settings, &*self.store, "users erase", holder.user_id, act)
             .await
     }
 
@@ -250,7 +252,7 @@ impl Users {
             Ok(Conclusion::succeeded())
         };
         attribution
-            .record(&*self.store, command, holder.user_id, act)
+            .record(self.settings, &*self.store, command, holder.user_id, act)
             .await
     }
 
@@ -274,7 +276,13 @@ impl Users {
             Ok(Conclusion::succeeded().with_result(result))
         };
         attribution
-            .record(&*self.store, "users revoke-tokens", holder.user_id, act)
+            .record(
+                self.settings,
+                &*self.store,
+                "users revoke-tokens",
+                holder.user_id,
+                act,
+            )
             .await
     }
 

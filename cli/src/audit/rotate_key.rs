@@ -39,7 +39,7 @@ impl RotateKey {
         };
         let command = "audit rotate-key";
         self.attribution
-            .record(&*store, command, UserId::NOBODY, rotate)
+            .record(settings, &*store, command, UserId::NOBODY, rotate)
             .await
     }
 }

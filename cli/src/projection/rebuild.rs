@@ -64,7 +64,7 @@ impl Rebuild {
         let act = async |_| self.carry_out(&rebuild).await;
         let attribution = &self.attribution;
         let code = attribution
-            .record(&*store, "projection rebuild", UserId::NOBODY, act)
+            .record(settings, &*store, "projection rebuild", UserId::NOBODY, act)
             .await;
         rebuild.close().await;
         code
@@ -166,7 +166,7 @@ impl Rollback {
         };
         let attribution = &self.attribution;
         let code = attribution
-            .record(&*store, "projection rollback", UserId::NOBODY, act)
+            .record(settings, &*store, "projection rollback", UserId::NOBODY, act)
             .await;
         rebuild.close().await;
         code

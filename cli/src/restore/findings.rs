@@ -11,7 +11,7 @@ use relay::restore::foreign_relay_progress;
 use sealing::{Comparison, SubjectKeys};
 
 use super::missing::{MissingKeys, missing_keys};
-use crate::{platform, progress::watch, settings::Settings, watched_log::WatchedLog};
+use crate::{lost_log, platform, progress::watch, settings::Settings, watched_log::WatchedLog};
 
 /// The log, and the databases with data derived from it. One that does not exist has nothing to compare.
 pub(super) struct Stores {
@@ -27,6 +27,8 @@ pub(super) struct Stores {
 pub(super) struct Findings {
     /// The end of the log.
     pub(super) head: u64,
+    /// The sentence for the operator if the log is lost. Then it has to be restored before anything is repaired.
+    pub(super) lost_log: Option<String>,
     /// Checkpoints of the read models that the log does not have.
     pub(super) checkpoints: Vec<ForeignCheckpoint>,
     /// Positions of discarded events that the log does not have.
@@ -42,10 +44,9 @@ pub(super) struct Findings {
 }
 
 impl Stores {
-    /// Opens the databases that exist, to compare them. Nothing is created or migrated.
-    pub(super) async fn existing(settings: &Settings) -> anyhow::Result<Self> {
+    /// Opens the databases that exist, to compare them with the log `store`. Nothing is created or migrated.
+    pub(super) async fn existing(settings: &Settings, store: Arc<dyn EventStore>) -> anyhow::Result<Self> {
         let storage = &settings.storage;
-        let store = platform::existing_event_store(storage).await?;
         let tree = platform::find(storage, Schema::AuditTree).await?;
         Ok(Self {
             read_models: platform::find(storage, Schema::ReadModels).await?,
@@ -56,10 +57,9 @@ impl Stores {
         })
     }
 
-    /// Opens all databases, to repair them. Missing ones are created, and old ones migrated.
-    pub(super) async fn open(settings: &Settings) -> anyhow::Result<Self> {
+    /// Opens all databases, to repair them by the log `store`. Missing ones are created, and old ones migrated.
+    pub(super) async fn open(settings: &Settings, store: Arc<dyn EventStore>) -> anyhow::Result<Self> {
         let storage = &settings.storage;
-        let store = platform::existing_event_store(storage).await?;
         Ok(Self {
             read_models: Some(platform::database(storage, Schema::ReadModels).await?),
             operations: Some(platform::database(storage, Schema::Operations).await?),
@@ -78,6 +78,7 @@ impl Stores {
     async fn compare_with(&self, store: &dyn EventStore, settings: &Settings) -> anyhow::Result<Findings> {
         let mut findings = Findings {
             head: store.head().await?,
+            lost_log: lost_log::loss(settings, Some(store)).await?,
             ..Findings::default()
         };
         if let Some(read_models) = &self.read_models {
@@ -102,7 +103,7 @@ impl Stores {
 impl Findings {
     /// Whether nothing was found.
     pub(super) fn agree(&self) -> bool {
-        !self.can_be_repaired() && !self.lack_keys()
+        self.lost_log.is_none() && !self.can_be_repaired() && !self.lack_keys()
     }
 
     /// Whether something was found that `--repair` puts right.

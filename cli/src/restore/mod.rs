@@ -14,7 +14,7 @@ use findings::{Findings, Stores};
 use repair::{Repair, repair};
 use report::Report;
 
-use crate::{operation::Attribution, output, settings::Settings};
+use crate::{lost_log, operation::Attribution, output, platform, settings::Settings};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -45,9 +45,14 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         json,
         attribution,
     } = command;
+    let store = platform::existing_event_store(&settings.storage).await?;
     let stores = match repair {
-        true => Stores::open(settings).await?,
-        false => Stores::existing(settings).await?,
+        true => {
+            // What shows that the log is lost must stay, and may be the last copy of what was in it.
+            lost_log::refuse_if_lost(settings, Some(&*store)).await?;
+            Stores::open(settings, store).await?
+        }
+        false => Stores::existing(settings, store).await?,
     };
     let findings = stores.compare(settings).await?;
     let repair = match repair && !findings.agree() {
@@ -84,7 +89,7 @@ async fn recorded_repair(
     };
     let command = "restore check --repair";
     attribution
-        .record(&*stores.store, command, UserId::NOBODY, act)
+        .record(settings, &*stores.store, command, UserId::NOBODY, act)
         .await?;
     Ok(done)
 }

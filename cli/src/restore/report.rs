@@ -22,6 +22,7 @@ impl Report<'_> {
     pub(super) fn as_json(&self) -> Value {
         let Findings {
             head,
+            lost_log,
             checkpoints,
             discards,
             relay,
@@ -31,6 +32,7 @@ impl Report<'_> {
         } = self.findings;
         json!({
             "head": head,
+            "log_is_lost": lost_log.is_some(),
             "agrees": self.findings.agree(),
             "repaired": self.repair.is_some(),
             "not_repaired": self.repair.iter().flat_map(|repair| &repair.failed).map(|(step, error)| json!({
@@ -156,6 +158,9 @@ impl Report<'_> {
 
     fn summary(&self) -> String {
         let end = format!("the log, which ends at position {}", self.findings.head);
+        if let Some(lost) = &self.findings.lost_log {
+            return format!("NOT all agrees with {end}: {lost}");
+        }
         match self.repair {
             _ if self.findings.agree() => format!("everything agrees with {end}"),
             Some(repair) if repair.is_partial => {

@@ -140,7 +140,7 @@ impl Drop {
         };
         let attribution = &self.attribution;
         let code = attribution
-            .record(&*log.opened, &command, UserId::NOBODY, act)
+            .record(settings, &*log.opened, &command, UserId::NOBODY, act)
             .await;
         rows.close().await;
         code
