@@ -1,7 +1,9 @@
 //! Keys that are not in their directory although the log depends on them. Only a backup has them.
 
+use std::io::ErrorKind;
+
 use audit_tree::AuditTree;
-use auth::keys::{self, KeyPart};
+use auth::keys::{self, KeyPart, KeysUnusable};
 
 use crate::settings::Settings;
 
@@ -45,24 +47,63 @@ impl MissingKeys {
     }
 }
 
-/// The keys that are missing for a log with events. On servers the keys of a role may be on another host: there they
-/// are missing only if a part of them is here.
+/// The keys that are missing for a log with events.
 pub(super) async fn missing_keys(
     settings: &Settings,
     tree: Option<&AuditTree>,
 ) -> anyhow::Result<Vec<MissingKeys>> {
     let is_everything_here = settings.storage.database_url()?.is_none();
-    let of_auth = keys::missing(&settings.keys_dir())?;
-    let mut missing = Vec::new();
-    if is_everything_here || of_auth.len() == 1 {
-        missing.extend(of_auth.into_iter().map(|part| match part {
-            KeyPart::Pepper => MissingKeys::Pepper,
-            KeyPart::SigningKeys => MissingKeys::TokenKeys,
-        }));
-    }
+    let of_auth = missing_of_auth(keys::missing(&settings.keys_dir()), is_everything_here)?;
+    let of_auth = of_auth.into_iter().map(|part| match part {
+        KeyPart::Pepper => MissingKeys::Pepper,
+        KeyPart::SigningKeys => MissingKeys::TokenKeys,
+    });
+    let mut missing: Vec<_> = of_auth.collect();
     let tree = tree.filter(|_| is_everything_here);
     if audit_tree::lacks_signing_keys(tree, &settings.audit_keys_dir()).await? {
         missing.push(MissingKeys::AuditKeys);
     }
     Ok(missing)
+}
+
+/// The missing parts of auth's keys, of which `found` are not in the directory. On servers the keys of a role may be on
+/// another host, or belong to another user: there they are missing only if a part of them can be seen here.
+fn missing_of_auth(
+    found: Result<Vec<KeyPart>, KeysUnusable>,
+    is_everything_here: bool,
+) -> Result<Vec<KeyPart>, KeysUnusable> {
+    match found {
+        found if is_everything_here => found,
+        Err(KeysUnusable::File { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            Ok(Vec::new())
+        }
+        Ok(parts) if parts.len() > 1 => Ok(Vec::new()),
+        found => found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denied() -> Result<Vec<KeyPart>, KeysUnusable> {
+        Err(KeysUnusable::File {
+            action: "read",
+            path: "keys/email-pepper".into(),
+            source: ErrorKind::PermissionDenied.into(),
+        })
+    }
+
+    #[test]
+    fn keys_of_auth_on_another_host_or_of_another_user_are_not_missing() {
+        let all = [KeyPart::Pepper, KeyPart::SigningKeys];
+        assert_eq!(missing_of_auth(Ok(all.into()), true).unwrap(), all);
+        assert!(missing_of_auth(Ok(all.into()), false).unwrap().is_empty());
+        assert_eq!(
+            missing_of_auth(Ok(vec![KeyPart::Pepper]), false).unwrap(),
+            [KeyPart::Pepper]
+        );
+        assert!(missing_of_auth(denied(), false).unwrap().is_empty());
+        assert!(missing_of_auth(denied(), true).is_err());
+    }
 }
