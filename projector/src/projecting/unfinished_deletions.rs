@@ -36,13 +36,14 @@ pub(crate) async fn are_finished(read_models: &Database) -> Result<bool, Databas
     Ok(erasure.is_none() && purge.is_none())
 }
 
+/// The first readable key after `after`. A page has more than one row, so that unreadable ones cost few queries.
 async fn next(
     read_models: &Database,
     key: &str,
     table: &str,
     after: Uuid,
 ) -> Result<Option<Uuid>, DatabaseError> {
-    let sql = format!("SELECT {key} FROM {table} WHERE {key} > $1 ORDER BY {key} LIMIT 1");
+    let sql = format!("SELECT {key} FROM {table} WHERE {key} > $1 ORDER BY {key} LIMIT 100");
     let after = vec![after.into()];
     let page = readable_page(read_models, table, &[key], &sql, after, |row| row.uuid(key)).await?;
     Ok(page.into_iter().next())
