@@ -1,9 +1,15 @@
 //! What program tokens allow and what they do not.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use test_support::once_within;
 
 use crate::support::{Answer, Deployment, Person, System, at_once};
+
+/// The time within which a program token that was taken back has to be refused.
+const REFUSED: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn embedded_programs_do_what_their_tokens_say() {
@@ -76,9 +82,16 @@ async fn programs(deployment: Deployment) {
         format!("{}/token/{writing}", user.as_str().unwrap())
     );
 
-    ada.delete(&format!("/auth/tokens/{reading}")).await.expect(204);
-    at_once("the token is refused", async || {
-        reader.get(&path).await.status == 401
+    once_within(REFUSED, async || {
+        let (reader, reading) = program(&ada, json!(["tasks:read"])).await;
+        reader.get(&path).await.expect(200);
+        ada.delete(&format!("/auth/tokens/{reading}")).await.expect(204);
+        let taken_back = Instant::now();
+        at_once("the token is refused", async || {
+            reader.get(&path).await.status == 401
+        })
+        .await;
+        taken_back.elapsed()
     })
     .await;
     writer.get(&path).await.expect(200);
