@@ -113,7 +113,7 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
     }
     let (code, said) = system.outcome(&["restore", "check"]);
     assert!(
-        code == 1 && said.contains("restore it from its backup") && !said.contains("--repair"),
+        code == 1 && said.contains("restore it from its backup") && !said.contains("run it again with"),
         "{code} {said}"
     );
     let sentence = refused(&[], &[("TASKLEDGER_DATA_DIR", &place)]);
