@@ -72,8 +72,8 @@ fn not_written(error: &io::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Follows what may not happen for a long time. It ends when the reader of the output has gone, with the error of writing
-/// to it.
+/// Follows what may not happen for a long time. It ends when the reader of the output has gone, with the error of
+/// writing to it.
 pub(crate) async fn while_somebody_reads<T>(
     following: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {

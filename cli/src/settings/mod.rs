@@ -160,8 +160,8 @@ pub(crate) fn without_empty_variables(command: Command) -> Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// Leaves the settings out of the help of `command` and its subcommands, which take them all the same. `command` has them
-/// already, and passes them on to its subcommands as they are here.
+/// Leaves the settings out of the help of `command` and its subcommands, which take them all the same. `command` has
+/// them already, and passes them on to its subcommands as they are here.
 pub(crate) fn hide_in_help(command: Command) -> Command {
     command
         .mut_args(|argument| match argument.is_global_set() {
