@@ -92,7 +92,8 @@ fn what_cannot_be_used_names_its_variable_before_anything_starts() {
 }
 
 #[test]
-fn an_empty_variable_counts_as_unset() {
+fn an_empty_variable_counts_as_unset_but_for_the_one_that_may_be_empty() {
+    const MAY_BE_EMPTY: &str = "TASKLEDGER_GATEWAY_PEERS";
     let shown = |empty: &[&str]| {
         let mut config = binary();
         config.arg("config").envs(empty.iter().map(|name| (name, "")));
@@ -102,7 +103,8 @@ fn an_empty_variable_counts_as_unset() {
     };
     let unset = shown(&[]);
     let lines = unset.lines().filter_map(|line| line.split_once('='));
-    let names: Vec<&str> = lines.map(|(name, _)| name).collect();
+    let names = lines.map(|(name, _)| name);
+    let names: Vec<&str> = names.filter(|name| *name != MAY_BE_EMPTY).collect();
     assert!(
         names.contains(&"TASKLEDGER_LOG") && names.contains(&"DATABASE_URL"),
         "{unset}"
@@ -111,6 +113,13 @@ fn an_empty_variable_counts_as_unset() {
     assert_eq!(
         shown(&["DATABASE_URL_FILE", "TASKLEDGER_MASTER_KEYS_FILE"]),
         unset
+    );
+    // Nobody is believed about clients then. By default, private networks are.
+    let nobody = format!("{MAY_BE_EMPTY}=");
+    let is_nobody = |text: &str| text.lines().any(|line| line == nobody);
+    assert!(
+        is_nobody(&shown(&[MAY_BE_EMPTY])) && !is_nobody(&unset),
+        "{unset}"
     );
 }
 

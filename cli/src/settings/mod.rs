@@ -25,6 +25,9 @@ use self::{
 };
 pub(crate) use self::{http::Connections, log::LogFormat, secret::secret, storage::Storage};
 
+/// The variable that says something when it is empty: that nobody is believed about clients.
+const MAY_BE_EMPTY: &str = "TASKLEDGER_GATEWAY_PEERS";
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
     #[command(flatten)]
@@ -145,19 +148,20 @@ impl Settings {
     }
 }
 
-/// The command line without the environment variables that are empty. They count as unset: `NAME=` is how a file of
-/// variables leaves out a value.
+/// The command line without the environment variables that are empty. They count as unset, but for one: `NAME=` is how
+/// a file of variables leaves out a value.
 pub(crate) fn without_empty_variables(command: Command) -> Command {
-    let is_empty = |argument: &Arg| {
-        let value = argument.get_env().and_then(std::env::var_os);
-        value.is_some_and(|value| value.is_empty())
-    };
     command
-        .mut_args(|argument| match is_empty(&argument) {
+        .mut_args(|argument| match argument.get_env().is_some_and(is_ignored) {
             true => argument.env(None::<&'static str>),
             false => argument,
         })
         .mut_subcommands(without_empty_variables)
+}
+
+/// Whether the environment variable `name` counts as unset, because it is empty.
+fn is_ignored(name: &OsStr) -> bool {
+    name != MAY_BE_EMPTY && std::env::var_os(name).is_some_and(|value| value.is_empty())
 }
 
 /// Leaves the settings out of the help of `command` and its subcommands, which take them all the same. `command` has
