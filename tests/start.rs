@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio, time::Duration}
 
 use test_support::TestDatabase;
 
-use crate::support::{Deployment, System, binary, free_port, until};
+use crate::support::{Deployment, Role, System, binary, free_port, until};
 
 /// Runs the binary with `settings` and returns its error. It must fail, with one line and without a backtrace.
 #[track_caller]
@@ -121,6 +121,26 @@ fn an_empty_variable_counts_as_unset_but_for_the_one_that_may_be_empty() {
         is_nobody(&shown(&[MAY_BE_EMPTY])) && !is_nobody(&unset),
         "{unset}"
     );
+}
+
+#[tokio::test]
+async fn empty_variables_that_are_ignored_are_named_at_the_start() {
+    let mut system = System::start(Deployment::Embedded).await;
+    system.terminate_all();
+    let before = system.log_text(Role::Up.into());
+    for name in ["TASKLEDGER_TRASH_RETENTION_DAYS", "TASKLEDGER_GATEWAY_PEERS"] {
+        assert!(!before.contains(name), "{before}");
+        system.set(name, "");
+    }
+    system.launch(Role::Up);
+    system.ready().await;
+    system.terminate_all();
+    let log = system.log_text(Role::Up.into());
+    let mut lines = log.lines();
+    let named = lines.find(|line| line.contains("count as unset")).expect(&log);
+    assert!(named.contains("TASKLEDGER_TRASH_RETENTION_DAYS"), "{named}");
+    assert!(!named.contains("TASKLEDGER_GATEWAY_PEERS"), "{named}");
+    system.stop().await;
 }
 
 #[test]
@@ -257,7 +277,7 @@ async fn a_second_server_on_the_same_data_is_refused() {
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_refused() {
     let mut system = System::start(Deployment::Embedded).await;
-    system.terminate(crate::support::Role::Up);
+    system.terminate(Role::Up);
     let events = system.data_dir().join("events.db");
     let mut connection =
         <sqlx::SqliteConnection as sqlx::Connection>::connect(&format!("sqlite:{}", events.display()))

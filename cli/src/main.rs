@@ -154,7 +154,7 @@ fn parse() -> Result<Cli, ExitCode> {
         .try_get_matches_from_mut(std::env::args_os())
         .and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
-        Ok(cli) => match Settings::refuse_unknown_variables(&Cli::command()) {
+        Ok(mut cli) => match cli.settings.look_at_variables(&Cli::command()) {
             Ok(()) => Ok(cli),
             Err(error) => {
                 complain(&error.to_string());

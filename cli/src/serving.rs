@@ -44,6 +44,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
+        settings.log_ignored_variables();
         let background = Background::default();
         let tls = settings.tls.load()?;
         if let Some(tls) = tls.clone() {

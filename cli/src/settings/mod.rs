@@ -48,11 +48,15 @@ pub(crate) struct Settings {
     pub(crate) log: Log,
     #[command(flatten)]
     pub(crate) access_log: AccessLog,
+    /// The names of the environment variables that count as unset, because they are empty.
+    #[arg(skip)]
+    ignored: Vec<String>,
 }
 
 impl Settings {
-    /// Fails if a variable has our prefix but is not a setting, since it is most likely misspelt.
-    pub(crate) fn refuse_unknown_variables(command: &clap::Command) -> anyhow::Result<()> {
+    /// Fails if a variable has our prefix but is not a setting, since it is most likely misspelt. Remembers those that
+    /// are ignored.
+    pub(crate) fn look_at_variables(&mut self, command: &clap::Command) -> anyhow::Result<()> {
         let known = variables(command);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
@@ -62,7 +66,19 @@ impl Settings {
                 );
             }
         }
+        let ignored = known.into_iter().filter(|name| is_ignored(OsStr::new(name)));
+        self.ignored = ignored.collect();
         Ok(())
+    }
+
+    /// Logs which variables are ignored: their defaults may not be what was meant.
+    pub(crate) fn log_ignored_variables(&self) {
+        if !self.ignored.is_empty() {
+            tracing::info!(
+                variables = self.ignored.join(","),
+                "variables that are empty count as unset"
+            );
+        }
     }
 
     /// Checks the URLs, the keys that are configured, and the files for TLS. Nothing is connected or created.
