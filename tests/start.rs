@@ -325,6 +325,17 @@ fn the_effective_configuration_hides_secrets() {
     assert!(said.contains(place), "{said}");
 }
 
+/// Whoever looks for the mistake needs to see them, and not every host has the files of all roles.
+#[test]
+fn the_effective_configuration_is_shown_also_if_a_file_cannot_be_used() {
+    let mut config = binary();
+    config.args(["config", "--breached-passwords", "/absent"]);
+    let output = config.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("TASKLEDGER_BREACHED_PASSWORDS=/absent"), "{said}");
+}
+
 #[tokio::test]
 async fn a_second_process_of_all_roles_on_one_postgres_without_rabbitmq_is_refused() {
     let database = TestDatabase::create().await;

@@ -251,9 +251,9 @@ async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<Exit
     .map(|()| ExitCode::SUCCESS)
 }
 
-/// Shows the settings, if `up` would start with them.
+/// Shows the settings, and fails if `up` would not start with them.
 async fn show(settings: &Settings) -> anyhow::Result<()> {
-    up::check(settings).await?;
     // What was given was valid a moment ago.
-    output::text(&settings.show(&command_line().get_matches())?)
+    output::text(&settings.show(&command_line().get_matches())?)?;
+    up::check(settings).await
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use events::Role;
 use sealing::MasterKeys;
 
-use super::secret::secret;
+use super::secret::{is_pipe, secret};
 
 /// The file in the keys directory with the key that signs page cursors.
 const CURSOR_KEY: &str = "cursor-key";
@@ -137,10 +137,14 @@ impl Auth {
         })
     }
 
-    /// Checks the keys that are configured. None is created.
+    /// Checks the keys that are configured. None is created, and no pipe is read.
     pub(super) fn check_keys(&self) -> anyhow::Result<()> {
-        self.configured_master_keys()?;
-        self.configured_cursor_key()?;
+        if !is_pipe(self.master_keys_file.as_ref()) {
+            self.configured_master_keys()?;
+        }
+        if !is_pipe(self.cursor_key_file.as_ref()) {
+            self.configured_cursor_key()?;
+        }
         Ok(())
     }
 

@@ -85,8 +85,7 @@ impl Settings {
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         self.storage.check_urls()?;
         self.auth.check_keys()?;
-        self.tls.load()?;
-        Ok(())
+        self.tls.check()
     }
 
     /// The effective values by variable name, secrets masked. `matches` is what these settings were read from.
@@ -264,6 +263,34 @@ mod tests {
                 let text = settings.show(&matches).unwrap();
                 assert!(text.contains("***") && !text.contains("canary"), "{flag}: {text}");
             }
+        }
+    }
+
+    /// Nobody could read it at the start otherwise.
+    #[test]
+    fn a_check_reads_nothing_from_a_pipe() {
+        let directory = tempfile::tempdir().unwrap();
+        for flags in [
+            &["tls-certificate", "tls-key"][..],
+            &["master-keys-file"],
+            &["cursor-key-file"],
+        ] {
+            let pipe = directory.path().join(flags[0]);
+            test_support::make_pipe(&pipe);
+            let writing = std::thread::spawn({
+                let pipe = pipe.clone();
+                move || std::fs::write(pipe, "nonsense").unwrap()
+            });
+            let given = flags.iter().map(|flag| format!("--{flag}={}", pipe.display()));
+            let arguments = ["taskledger", "config"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(given);
+            let matches = crate::Cli::command().try_get_matches_from(arguments).unwrap();
+            let settings = crate::Cli::from_arg_matches(&matches).unwrap().settings;
+            settings.check().unwrap();
+            assert_eq!(std::fs::read_to_string(&pipe).unwrap(), "nonsense");
+            writing.join().unwrap();
         }
     }
 

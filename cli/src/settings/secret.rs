@@ -1,6 +1,10 @@
 //! Settings that may be secrets: given directly, or through a file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    os::unix::fs::FileTypeExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
 
@@ -18,8 +22,14 @@ pub(crate) fn secret(
     }
 }
 
+/// Whether `file` is a pipe, as `/dev/fd/3` may be one. What is in it can be read once, so a check leaves it alone.
+pub(super) fn is_pipe(file: Option<&PathBuf>) -> bool {
+    let metadata = file.and_then(|file| fs::metadata(file).ok());
+    metadata.is_some_and(|file| file.file_type().is_fifo())
+}
+
 fn read(name: &str, file: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(file)
+    let text = fs::read_to_string(file)
         .with_context(|| format!("cannot read the file {} that {name}_FILE names", file.display()))?;
     Ok(text.trim().to_owned())
 }

@@ -6,6 +6,8 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use tls::{ServerTls, TlsFiles};
 
+use super::secret::is_pipe;
+
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 pub(crate) struct Tls {
@@ -26,6 +28,14 @@ impl Tls {
     pub(crate) fn load(&self) -> anyhow::Result<Option<ServerTls>> {
         let tls = self.files()?.map(ServerTls::load).transpose();
         tls.context("TASKLEDGER_TLS_CERTIFICATE, TASKLEDGER_TLS_KEY")
+    }
+
+    /// Checks what [`Self::load`] needs. No pipe is read.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        if is_pipe(self.tls_certificate.as_ref()) || is_pipe(self.tls_key.as_ref()) {
+            return self.files().map(drop);
+        }
+        self.load().map(drop)
     }
 
     fn files(&self) -> anyhow::Result<Option<TlsFiles>> {
