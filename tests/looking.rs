@@ -1,7 +1,7 @@
 //! Commands that only look create nothing and migrate nothing: a mistyped directory stays empty, and the command of the
 //! next release can be tried beside a running system.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, io::pipe, path::Path, process::Command};
 
 use sqlx::{Connection as _, PgConnection};
 
@@ -84,7 +84,8 @@ async fn embedded_looking_works_on_a_really_read_only_disk() {
             .status();
         assert!(copied.unwrap().success());
     }
-    fs::write(with_wal.join("events.db-wal"), "changes").unwrap();
+    // As it is after changes were taken over into the file, while Taskledger runs.
+    fs::write(with_wal.join("events.db-wal"), "").unwrap();
     disk.make_read_only();
     for arguments in LOOKING {
         let mut command = system.tool(arguments);
@@ -93,16 +94,23 @@ async fn embedded_looking_works_on_a_really_read_only_disk() {
     }
     let refused = |place: &Path, arguments: &[&str]| {
         let mut command = system.tool(arguments);
-        let output = command.env("TASKLEDGER_DATA_DIR", place).output().unwrap();
+        // A command that waits for more ends, since nobody reads from it.
+        let (_, unread) = pipe().unwrap();
+        command.env("TASKLEDGER_DATA_DIR", place).stdout(unread);
+        let output = command.output().unwrap();
         assert!(!output.status.success(), "{output:?}");
         String::from_utf8(output.stderr).unwrap()
     };
-    // What is only in the -wal would be missing.
+    // It may change while it is read, or what is only in the -wal would be missing.
     let said = refused(&with_wal, &["events", "stats"]);
     assert!(
         said.contains("events.db") && said.contains("copy the whole directory"),
         "{said}"
     );
+    for following in [["events", "tail", "--follow"], ["audit", "log", "--follow"]] {
+        let said = refused(&whole, &following);
+        assert!(said.contains("cannot be followed"), "{following:?}: {said}");
+    }
     let said = refused(&whole, &["users", "grant", "ada@example.org", "admin"]);
     assert!(said.contains("events.db") && said.contains("read-only"), "{said}");
     drop(disk);

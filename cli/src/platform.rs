@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use audit_tree::AuditTree;
 use bus::{Bus, InProcessBus, RabbitBus, RabbitOptions};
 use database::{Database, Schema, masked};
@@ -276,6 +276,21 @@ pub(crate) async fn find_at(url: &str, schema: Schema) -> anyhow::Result<Option<
     }
     let database = databases::connect(url, schema).await?;
     Ok(database.is_migrated().await?.then_some(database))
+}
+
+/// Fails if what is added to the database of `schema` later is not seen, so that nobody waits for it.
+pub(crate) async fn require_followable(storage: &Storage, schema: Schema) -> anyhow::Result<()> {
+    let url = database_url(storage, schema)?;
+    if is_database(&url)
+        && let Some(database) = find_at(&url, schema).await?
+    {
+        ensure!(
+            !database.is_read_only(),
+            "the database at {} cannot be followed where it is, since nothing can be written there",
+            database.url()
+        );
+    }
+    Ok(())
 }
 
 /// The URL of the database of `schema`.

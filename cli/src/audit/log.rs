@@ -6,7 +6,7 @@ use ::events::{Actor, Due, OperationOutcome, Timestamp, UserId};
 use anyhow::Context;
 use api_types::AuditEvent;
 use clap::{Args, ValueEnum};
-use database::Database;
+use database::{Database, Schema};
 use query_api::audit::{AuditFilter, newest, read_on};
 use serde_json::json;
 
@@ -83,6 +83,9 @@ enum Format {
 impl Log {
     pub(super) async fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let read_models = &platform::existing_read_models(&settings.storage).await?;
+        if self.follow {
+            platform::require_followable(&settings.storage, Schema::ReadModels).await?;
+        }
         let filter = self.filter(read_models).await?;
         // This is read first, so that nothing that is projected later is left out when following.
         let complete = projector::completed(read_models).await?;

@@ -66,7 +66,7 @@ async fn look(settings: &Settings, command: Command) -> anyhow::Result<()> {
     let store = platform::event_store_to_show(settings).await?;
     let store = store.as_ref();
     match command {
-        Command::Tail(tail) => tail.run(store).await,
+        Command::Tail(tail) => tail.run(settings, store).await,
         Command::Show { what, json } => show::show(store, &what, json).await,
         Command::Stats { json } => stats::stats(store, json).await,
         Command::Drop(_) | Command::Export(_) | Command::Import(_) => Ok(()),

@@ -1,6 +1,7 @@
 //! Shows the last events of the log, and follows new ones.
 
 use clap::Args;
+use database::Schema;
 use event_store::{Entry, EventStore, LogRange};
 use futures::StreamExt as _;
 
@@ -8,7 +9,7 @@ use super::{
     page::PAGE,
     show::{to_json, unreadable_to_json},
 };
-use crate::output;
+use crate::{output, platform, settings::Settings};
 
 #[derive(Debug, Args)]
 pub(crate) struct Tail {
@@ -39,7 +40,10 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    pub(super) async fn run(&self, store: &dyn EventStore) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, settings: &Settings, store: &dyn EventStore) -> anyhow::Result<()> {
+        if self.follow {
+            platform::require_followable(&settings.storage, Schema::EventStore).await?;
+        }
         let head = store.head().await?;
         match self.from {
             Some(from) => {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::{
     DatabaseError, PooledConnection, PostgresServer, Row, Schema, Signals, StatementTimeout, Value,
-    database_file::{create_private, has_wal, is_in_read_only_directory},
+    database_file::{create_private, is_in_read_only_directory, is_in_use},
     error::is_lost,
     manager::Options,
     masked,
@@ -105,8 +105,8 @@ impl Pools {
         options: SqliteConnectOptions,
         connections: u32,
     ) -> Result<Self, DatabaseError> {
-        if has_wal(file) {
-            return Err(DatabaseError::WalInReadOnlyDirectory { url: masked(url) });
+        if is_in_use(file) {
+            return Err(DatabaseError::InUseInReadOnlyDirectory { url: masked(url) });
         }
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let options = Options::Sqlite(Box::new(for_read_only_file(options)));
@@ -238,6 +238,12 @@ impl Database {
     /// Whether it is PostgreSQL, and not SQLite.
     pub fn is_postgres(&self) -> bool {
         self.server.postgres.is_some()
+    }
+
+    /// Whether it is a file in a directory where nothing can be written. What others change in it meanwhile is not
+    /// seen.
+    pub fn is_read_only(&self) -> bool {
+        !self.is_postgres() && self.file().is_none()
     }
 
     /// The server, for connections outside the pool; `None` for SQLite.

@@ -1,7 +1,6 @@
 //! The file of a SQLite database.
 
 use std::{
-    ffi::OsString,
     fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
@@ -32,24 +31,50 @@ pub(crate) fn create_private(path: &Path) -> io::Result<()> {
 /// Returns whether the file exists in a directory where this process can write nothing, as in a mounted backup. SQLite
 /// would create a -wal there, even to read.
 pub(crate) fn is_in_read_only_directory(path: &Path) -> bool {
-    let directory = match path.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => directory,
-        _ => Path::new("."),
-    };
-    path.exists()
-        && matches!(
+    let path = fs::canonicalize(path);
+    let directory = path.as_deref().ok().and_then(Path::parent);
+    directory.is_some_and(|directory| {
+        matches!(
             access(directory, Access::WRITE_OK),
             Err(Errno::ROFS | Errno::ACCESS)
         )
+    })
 }
 
-/// Returns whether there are changes in the -wal, which may be missing in the file.
-pub(crate) fn has_wal(path: &Path) -> bool {
-    fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0)
+/// Returns whether a process uses the file, or one did not end in order. The last one that closes it removes what is
+/// beside it. Even an empty -wal may be filled at any moment, and then emptied into the file.
+pub(crate) fn is_in_use(path: &Path) -> bool {
+    ["-wal", "-shm"]
+        .iter()
+        .any(|suffix| beside(path, suffix).exists())
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut beside = OsString::from(path);
+/// The path of one of SQLite's files beside the database. Those of a link are beside the file to which it leads.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut beside = path.into_os_string();
     beside.push(suffix);
     beside.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_with_a_wal_or_an_shm_is_in_use_also_by_a_link_from_elsewhere() {
+        let (here, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (file, link) = (here.path().join("test.db"), elsewhere.path().join("link.db"));
+        fs::write(&file, "").unwrap();
+        symlink(&file, &link).unwrap();
+        for suffix in ["-wal", "-shm"] {
+            assert!(!is_in_use(&file) && !is_in_use(&link));
+            let beside = here.path().join(format!("test.db{suffix}"));
+            fs::write(&beside, "").unwrap();
+            assert!(is_in_use(&file) && is_in_use(&link), "{suffix}");
+            fs::remove_file(beside).unwrap();
+        }
+    }
 }

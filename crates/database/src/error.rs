@@ -23,11 +23,11 @@ pub enum DatabaseError {
         #[source]
         source: sqlx::Error,
     },
-    /// A file that can only be read lacks the changes that are still in its -wal.
+    /// A file that can only be read may change, or lacks the changes that are still in its -wal.
     #[error(
-        "the database at {url} cannot be read where it is, since its last changes are in the -wal beside it and nothing can be written there: copy the whole directory to where you may write, and name the copy"
+        "the database at {url} cannot be read where it is, since nothing can be written there, and the -wal or -shm beside it shows that another process uses it or has not ended in order: read it where you may write, or stop that process, copy the whole directory to where you may write, and name the copy"
     )]
-    WalInReadOnlyDirectory {
+    InUseInReadOnlyDirectory {
         /// The URL with its password masked.
         url: String,
     },
@@ -75,7 +75,7 @@ impl DatabaseError {
         match self {
             Self::Connect { .. } | Self::Late { .. } | Self::ReadOnly => true,
             Self::Url { .. }
-            | Self::WalInReadOnlyDirectory { .. }
+            | Self::InUseInReadOnlyDirectory { .. }
             | Self::Newer { .. }
             | Self::Migrate { .. }
             | Self::Unexpected(_) => false,

@@ -44,7 +44,7 @@ impl Database {
                 migrate_postgres(server, self, &migrator).await
             }
             // Whoever migrates wants to write.
-            None if self.file().is_none() => Err(DatabaseError::Connect {
+            None if self.is_read_only() => Err(DatabaseError::Connect {
                 url: self.url().to_owned(),
                 source: sqlx::Error::Io(io::ErrorKind::ReadOnlyFilesystem.into()),
             }),

@@ -7,8 +7,8 @@ use deadpool::managed::WeakPool;
 use tokio::time::sleep;
 
 use crate::{
-    DatabaseError, PooledConnection, StatementTimeout, manager::Manager, pool::Connections,
-    settings::BUSY_TIMEOUT,
+    DatabaseError, PooledConnection, StatementTimeout, database_file::beside, manager::Manager,
+    pool::Connections, settings::BUSY_TIMEOUT,
 };
 
 /// The size from which a -wal is emptied.
@@ -25,8 +25,7 @@ pub(crate) const SHORT_WAIT: Duration = Duration::from_millis(50);
 
 /// Empties the -wal of `file` whenever it is large, until its connections are gone.
 pub(crate) async fn keep_small(writer: WeakPool<Manager>, file: PathBuf) {
-    let mut wal = file.into_os_string();
-    wal.push("-wal");
+    let wal = beside(&file, "-wal");
     let mut pause = INTERVAL;
     loop {
         sleep(pause).await;
