@@ -201,7 +201,8 @@ impl FailureCounters {
     }
 }
 
-/// The statement that counts a failure: $1 is the key, $2 the time.
+/// The statement that counts a failure: $1 is the key, $2 the time. A wait that would end later stays: a process whose
+/// clock is behind must not end it.
 pub(super) fn count_failure() -> String {
     let mut waits = format!(
         "CASE WHEN authentication_failures.failures < {} THEN 0",
@@ -217,10 +218,12 @@ pub(super) fn count_failure() -> String {
         wait *= 2;
         failures += 1;
     }
+    let end = format!("$2 + {waits} ELSE {MAX_WAIT} END");
     format!(
         "INSERT INTO authentication_failures (key, failures, blocked_until, updated_at) VALUES ($1, 1, 0, $2) \
-         ON CONFLICT (key) DO UPDATE SET failures = authentication_failures.failures + 1, \
-             blocked_until = $2 + {waits} ELSE {MAX_WAIT} END, updated_at = $2"
+         ON CONFLICT (key) DO UPDATE SET failures = authentication_failures.failures + 1, blocked_until = \
+             CASE WHEN authentication_failures.blocked_until > {end} \
+                 THEN authentication_failures.blocked_until ELSE {end} END, updated_at = $2"
     )
 }
 

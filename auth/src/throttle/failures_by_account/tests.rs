@@ -180,3 +180,28 @@ async fn a_replica_whose_clock_is_behind_shortens_no_wait_that_another_has_count
         assert_eq!(wait(&right, guess).await, 0);
     }
 }
+
+/// As an attempt that was under way there already.
+async fn a_failure_that_is_counted_where_the_clock_is_behind_ends_no_wait(operations: &Database) {
+    let (right, _) = replica(operations, 0);
+    let (behind, _) = replica(operations, -900);
+    let [at_ada, _] = guess(&right).await;
+    behind.failed(&at_ada, &FailureCounters::default()).await.unwrap();
+    let left = wait(&right, &at_ada).await;
+    assert!((800..=900).contains(&left), "{left} s");
+}
+
+#[tokio::test]
+async fn a_wait_ends_no_sooner_when_another_clock_is_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    a_failure_that_is_counted_where_the_clock_is_behind_ends_no_wait(&sqlite(&directory).await).await;
+}
+
+#[tokio::test]
+async fn a_wait_ends_no_sooner_when_another_clock_is_behind_in_postgres() {
+    let server = TestDatabase::create().await;
+    let operations = Database::open(server.url().as_str(), Schema::Operations, 1)
+        .await
+        .unwrap();
+    a_failure_that_is_counted_where_the_clock_is_behind_ends_no_wait(&operations).await;
+}
