@@ -22,7 +22,8 @@ pub(crate) struct Confirmation {
 }
 
 impl Confirmation {
-    /// Asks in a terminal. A script means what it says. Fails when the answer is a no.
+    /// Asks in a terminal, also a script that was started from there. Any other script means what it says. Fails when
+    /// the answer is a no.
     pub(crate) async fn ask(self, question: &str) -> anyhow::Result<()> {
         if !self.yes && io::stdin().is_terminal() {
             ensure!(agreed(question).await?, "nothing was changed");
