@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::{
     DatabaseError, PooledConnection, PostgresServer, Row, Schema, Signals, StatementTimeout, Value,
-    database_file::{create_private, is_in_read_only_directory, is_in_use},
+    database_file::{DatabaseFile, create_private, is_in_read_only_directory, is_in_use},
     error::is_lost,
     manager::Options,
     masked,
@@ -47,8 +47,8 @@ struct Server {
     /// is one connection for which writers queue.
     writes: Connections,
     postgres: Option<PostgresServer>,
-    /// The path of a SQLite file that can be written.
-    file: Option<PathBuf>,
+    /// A SQLite file that can be written.
+    file: Option<DatabaseFile>,
     /// Probes of the disk with the file. On a disk that hangs, one probe keeps a thread and the others wait for it.
     probes: BlockingCalls,
     signals: Arc<Hub>,
@@ -176,6 +176,11 @@ impl Database {
         if let Some(file) = &file {
             runtime::spawn("keeping of a -wal small", keep_small(writes.weak(), file.clone()));
         }
+        let file = file.map(DatabaseFile::opened).transpose();
+        let file = file.map_err(|error| DatabaseError::Connect {
+            url: masked(url),
+            source: sqlx::Error::Io(error),
+        })?;
         let postgres = reads.server();
         Ok(Self {
             server: Arc::new(Server {
@@ -263,9 +268,19 @@ impl Database {
             .throw_away_unless_given_back())
     }
 
-    /// The path of a SQLite file that can be written.
-    pub(crate) fn file(&self) -> Option<&Path> {
-        self.server.file.as_deref()
+    /// A SQLite file that can be written.
+    pub(crate) fn file(&self) -> Option<&DatabaseFile> {
+        self.server.file.as_ref()
+    }
+
+    /// Checks that a SQLite file is still where it was opened: what is written into one that was deleted, or that
+    /// another file has replaced, is lost when this process ends.
+    ///
+    /// # Errors
+    /// When it is not there any more.
+    pub fn is_in_place(&self) -> Result<(), DatabaseError> {
+        let checked = self.file().map_or(Ok(()), DatabaseFile::is_in_place);
+        Ok(checked.map_err(sqlx::Error::Io)?)
     }
 
     pub(crate) fn probes(&self) -> &BlockingCalls {

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, ErrorKind},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -11,6 +12,45 @@ use rustix::{
     fs::{Access, access},
     io::Errno,
 };
+
+/// An open database file.
+#[derive(Debug, Clone)]
+pub(crate) struct DatabaseFile {
+    pub(crate) path: PathBuf,
+    /// Its device and inode.
+    identity: (u64, u64),
+}
+
+impl DatabaseFile {
+    /// The file at `path`, which has just been opened.
+    pub(crate) fn opened(path: PathBuf) -> io::Result<Self> {
+        let identity = identity(&path)?;
+        Ok(Self { path, identity })
+    }
+
+    /// Checks that the file is still at its path. What is written into one that was deleted, or that another file has
+    /// replaced, is lost with this process.
+    pub(crate) fn is_in_place(&self) -> io::Result<()> {
+        match identity(&self.path) {
+            Ok(found) if found == self.identity => Ok(()),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Err(io::Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "{} was deleted or replaced while this process uses it: nothing more is written. Until it ends, \
+                     Linux keeps what it has written in /proc/{}/fd",
+                    self.path.display(),
+                    std::process::id()
+                ),
+            )),
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
 
 /// Creates an empty database file that only its owner can read and write, or removes the permissions of other users
 /// on an existing one and on SQLite's files beside it. Files that SQLite creates later get the same permissions.

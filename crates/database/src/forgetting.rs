@@ -143,7 +143,7 @@ impl Database {
         if !empty(&mut writer, SHORT_WAIT).await? {
             return Ok(Written::default());
         }
-        check_room(file).map_err(sqlx::Error::Io)?;
+        check_room(&file.path).map_err(sqlx::Error::Io)?;
         let begun = Instant::now();
         writer.execute("VACUUM", &[]).await?;
         let is_forgotten = empty(&mut writer, SHORT_WAIT).await?;

@@ -1,12 +1,12 @@
 //! Checks in the background whether a database accepts writes, for readiness.
 
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use std::{fs, io, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use runtime::{Background, NoAnswer, Rounds};
 use tokio::time::Instant;
 
-use crate::{Database, DatabaseError, StatementTimeout};
+use crate::{Database, DatabaseError, StatementTimeout, database_file::DatabaseFile};
 
 /// How often it is checked.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -122,7 +122,7 @@ impl Database {
         // An immediate transaction takes the writers' lock.
         self.begin().await?.commit().await?;
         let Some(file) = self.file() else { return Ok(()) };
-        let file = file.to_owned();
+        let file = file.clone();
         match self.probes().run(move || write_beside(&file)).await {
             Err(NoAnswer) => Err(DatabaseError::Late {
                 limit: StatementTimeout::Request.limit(),
@@ -134,12 +134,9 @@ impl Database {
 
 /// SQLite writes to the disk only when its cache is full or a transaction ends, so a file beside it shows whether
 /// there is space.
-fn write_beside(file: &Path) -> io::Result<()> {
-    // Writes into a deleted file would be lost with this process.
-    if !fs::exists(file)? {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    let probe = file.with_added_extension("probe");
+fn write_beside(file: &DatabaseFile) -> io::Result<()> {
+    file.is_in_place()?;
+    let probe = file.path.with_added_extension("probe");
     let written = fs::write(&probe, vec![0_u8; ROOM]);
     match fs::remove_file(&probe) {
         // Another process has removed it after its own probe.

@@ -57,7 +57,8 @@ pub(crate) fn for_all(options: PgConnectOptions, schema: Schema) -> PgConnectOpt
 /// The settings of every connection to a SQLite file.
 pub(crate) fn for_file(options: SqliteConnectOptions, schema: Schema) -> SqliteConnectOptions {
     let options = options
-        .create_if_missing(true)
+        // It is made once, when the database is opened: a connection that is opened later must not begin another file.
+        .create_if_missing(false)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(match schema {
             // What is lost at the end is projected again from the log.

@@ -137,6 +137,31 @@ async fn full_disk() {
     assert_exactly(&read, [first.id, second.id]);
 }
 
+/// What is written into such a file goes when the process ends, so it must not be acknowledged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_appended_to_a_file_that_was_deleted_or_replaced() {
+    let log = fresh().await;
+    let store = log.store().await;
+    store.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    let (file, aside) = (log.0.path().join("events.db"), log.0.path().join("aside.db"));
+    std::fs::rename(&file, &aside).unwrap();
+    for replaced in [false, true] {
+        if replaced {
+            std::fs::copy(&aside, &file).unwrap();
+        }
+        let refused = store.append(&stream("task-1"), 1, events(1)).await.unwrap_err();
+        assert!(
+            refused.to_string().contains("was deleted or replaced"),
+            "{refused}"
+        );
+        store.can_append().await.unwrap_err();
+    }
+    assert_eq!(whole_log(&*store).await.len(), 1);
+    std::fs::rename(&aside, &file).unwrap();
+    store.append(&stream("task-1"), 1, events(1)).await.unwrap();
+    assert_eq!(whole_log(&*store).await.len(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_are_read_one_by_one() {
     let of_sqlite = [

@@ -78,6 +78,8 @@ impl SqliteWriter {
 impl Writer for SqliteWriter {
     async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
         let unavailable = |what: &str| BatchError::Unavailable(StoreError::unavailable(what));
+        let in_place = self.database.is_in_place();
+        in_place.map_err(|error| BatchError::Unavailable(StoreError::unavailable(error)))?;
         // Closed unless it is given back: some errors end the transaction and some do not, and a panic leaves it
         // open.
         let mut loan = self
