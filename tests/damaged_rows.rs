@@ -221,14 +221,16 @@ async fn stay_with_whom_they_are_about(deployment: Deployment) {
     }
 
     let run = |mut command: Command| command.output().unwrap();
-    // More is parked in the tables that are made, because the key of a person is damaged.
+    // Where the key of a person is damaged, more is parked in the tables that are made.
+    let is_parked = deployment == Deployment::Embedded;
     let rebuilt = run(system.tool(&["projection", "rebuild", "--yes", "--force"]));
     assert!(rebuilt.status.success(), "{rebuilt:?}");
     let verified = run(system.tool(&["projection", "verify"]));
     let said = String::from_utf8_lossy(&verified.stdout);
-    assert_eq!(verified.status.code(), Some(3), "{verified:?}");
+    let code = if is_parked { 3 } else { 0 };
+    assert_eq!(verified.status.code(), Some(code), "{verified:?}");
     assert!(
-        said.starts_with("equal") && said.contains("parked"),
+        said.starts_with("equal") && said.contains("parked") == is_parked,
         "{verified:?}"
     );
     system.stop().await;
