@@ -1,6 +1,10 @@
 //! Files of the data directory are lost while the rest stays: they are named, and nothing replaces them unnoticed.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs::{self, File},
+    path::Path,
+    time::Duration,
+};
 
 use crate::{
     restored_log::audit_tree,
@@ -97,8 +101,43 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
     let place = data.display().to_string();
     let sentence = refused(&[], &[("TASKLEDGER_DATA_DIR", &place)]);
     assert!(sentence.contains(said), "{sentence}");
-    // Nor is an empty log that somebody has made meanwhile.
-    system.run(&["migrate"]);
+    // Nor is it by a command, and nobody is told to start the system or to migrate. A file without anything is no log.
+    for is_empty_file in [false, true] {
+        if is_empty_file {
+            fs::copy(system.directory().join("aside"), data.join("events.db")).unwrap();
+            File::create(data.join("events.db")).unwrap();
+        }
+        for command in [
+            &["migrate"][..],
+            &["restore", "check"],
+            &["restore", "check", "--repair"],
+            &["users", "grant", "ada@example.org", "admin"],
+            &["users", "erase", "ada@example.org", "--yes"],
+            &["keys", "generate"],
+            &["keys", "rotate"],
+            &["keys", "master", "rotate"],
+            &["audit", "rotate-key"],
+            &["audit", "verify"],
+            &["events", "stats"],
+            &["events", "export"],
+            &["projection", "status"],
+            &["projection", "verify"],
+            &["projection", "rebuild", "--yes"],
+        ] {
+            let (code, told) = system.outcome(command);
+            assert!(
+                code == 1 && told.contains(said) && told.contains("restore it from its backup"),
+                "{command:?}: {code} {told}"
+            );
+        }
+        assert_eq!(data.join("events.db").exists(), is_empty_file);
+    }
+    // Nor is an empty log that somebody has brought meanwhile.
+    let other = tempfile::tempdir().unwrap();
+    let mut migrate = system.tool(&["migrate"]);
+    let migrated = migrate.env("TASKLEDGER_DATA_DIR", other.path()).output().unwrap();
+    assert!(migrated.status.success(), "{migrated:?}");
+    fs::copy(other.path().join("events.db"), data.join("events.db")).unwrap();
     // No command writes to it or removes what shows that it is lost, and none is recommended that would.
     for command in [
         &["restore", "check", "--repair"][..],

@@ -12,6 +12,7 @@ use event_store::{EventStore, SqlStore};
 use sealing::{SubjectKeys, erased_people};
 
 use crate::{
+    existing_log,
     operation::{Attribution, Conclusion},
     output,
     platform::{self, EventLog},
@@ -171,7 +172,7 @@ async fn record(
     command: &str,
     act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
 ) -> anyhow::Result<ExitCode> {
-    let store = platform::existing_event_store(&settings.storage).await?;
+    let store = existing_log::event_store(settings).await?;
     attribution
         .record(settings, &*store, command, UserId::NOBODY, act)
         .await
@@ -251,7 +252,7 @@ async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<E
     match command {
         MasterCommand::List => list_master(settings).await,
         MasterCommand::Rotate { attribution } => {
-            let EventLog { stored, keys, .. } = platform::existing_event_log(settings).await?;
+            let EventLog { stored, keys, .. } = existing_log::event_log(settings).await?;
             let rotate = async |_| rotate_master(&keys).await;
             let command = "keys master rotate";
             attribution
@@ -259,7 +260,7 @@ async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<E
                 .await
         }
         MasterCommand::Retire { attribution } => {
-            let EventLog { stored, keys, .. } = platform::existing_event_log(settings).await?;
+            let EventLog { stored, keys, .. } = existing_log::event_log(settings).await?;
             let retire = async |_| retire_master(&keys).await;
             let command = "keys master retire";
             attribution

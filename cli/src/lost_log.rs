@@ -1,6 +1,6 @@
 //! Opens the log at the start of a role. An empty one is refused where something shows that there was one with
-//! events: it would take writes, and nobody would notice that the log is lost. Commands that write to the log are
-//! refused, too.
+//! events: it would take writes, and nobody would notice that the log is lost. Commands that write to the log or make
+//! one are refused, too.
 
 use std::sync::Arc;
 
@@ -42,7 +42,33 @@ pub(crate) async fn loss(
     if !has_no_events(settings, store).await? {
         return Ok(None);
     }
-    let Some(trace) = trace(settings).await? else {
+    let trace = match trace_in_keys(settings).await? {
+        None => trace_in_databases(&settings.storage).await?,
+        found => found,
+    };
+    sentence(settings, store, trace).await
+}
+
+/// Fails if there is no log, and another database was made from one. What the keys of the audit tree have signed is
+/// no reason, since they are brought to a new place before the log is imported there.
+pub(crate) async fn refuse_to_replace(settings: &Settings) -> anyhow::Result<()> {
+    if !has_no_events(settings, None).await? {
+        return Ok(());
+    }
+    let trace = trace_in_databases(&settings.storage).await?;
+    match sentence(settings, None, trace).await? {
+        Some(sentence) => bail!(sentence),
+        None => Ok(()),
+    }
+}
+
+/// The sentence about the log that has left `trace`, if any.
+async fn sentence(
+    settings: &Settings,
+    store: Option<&dyn EventStore>,
+    trace: Option<&'static str>,
+) -> anyhow::Result<Option<String>> {
+    let Some(trace) = trace else {
         return Ok(None);
     };
     // Another process may have made the log or written the first events since.
@@ -69,15 +95,18 @@ async fn has_no_events(settings: &Settings, store: Option<&dyn EventStore>) -> a
     }
 }
 
-/// What shows that there was a log with events. Keys alone do not: they can be made before the first start.
-async fn trace(settings: &Settings) -> anyhow::Result<Option<&'static str>> {
-    let storage = &settings.storage;
+/// What the keys of the audit tree show of a log with events. That there are keys shows nothing: they can be made
+/// before the first start.
+async fn trace_in_keys(settings: &Settings) -> anyhow::Result<Option<&'static str>> {
     let keys = settings.audit_keys_dir();
     let has_signed = move || LastSigned::new(&keys).has_signed_events();
     let has_signed = runtime::read_at_start(has_signed).await;
-    if has_signed.context("cannot read the directory of the keys")? {
-        return Ok(Some("the keys of the audit tree have signed"));
-    }
+    let has_signed = has_signed.context("cannot read the directory of the keys")?;
+    Ok(has_signed.then_some("the keys of the audit tree have signed"))
+}
+
+/// What the other databases show of a log with events.
+async fn trace_in_databases(storage: &Storage) -> anyhow::Result<Option<&'static str>> {
     if let Some(read_models) = platform::find(storage, Schema::ReadModels).await?
         && projector::has_projected(&read_models).await?
     {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     confirmation::Confirmation,
+    existing_log,
     operation::{Attribution, Conclusion},
     output, platform,
     settings::Settings,
@@ -99,7 +100,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             confirmation
                 .ask(&format!("Give up on the event at position {position}, for good?"))
                 .await?;
-            let store = platform::existing_event_store(storage).await?;
+            let store = existing_log::event_store(settings).await?;
             let command = format!("parked discard {position}");
             let discard = async |_| discard(&read_models, position).await;
             return attribution
@@ -126,7 +127,7 @@ async fn retry(settings: &Settings, read_models: &Database, command: Retry) -> a
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let store = platform::existing_opened_event_store(settings).await?;
+    let store = existing_log::opened_event_store(settings).await?;
     let one = async |stream: &StreamName| projector::retry(store.as_ref(), read_models, stream).await;
     let retry = async |_| match &stream {
         Some(stream) => {

@@ -38,11 +38,6 @@ pub(crate) struct EventLog {
     pub(crate) keys: SubjectKeys,
 }
 
-/// Opens an existing log in both forms.
-pub(crate) async fn existing_event_log(settings: &Settings) -> anyhow::Result<EventLog> {
-    event_log_of(settings, existing_event_store(&settings.storage).await?).await
-}
-
 /// Opens both forms of the log `stored`.
 pub(crate) async fn event_log_of(
     settings: &Settings,
@@ -103,27 +98,6 @@ async fn is_sealed(stored: &dyn EventStore) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// Opens the log with opened events for reading. Nothing is created or migrated. Fails if events of the log are sealed
-/// and there are no keys, since every sealed event would be taken for one that cannot be read.
-pub(crate) async fn existing_opened_event_store(settings: &Settings) -> anyhow::Result<Arc<dyn EventStore>> {
-    let stored = existing_event_store(&settings.storage).await?;
-    let keys = existing_subject_keys_of(settings, &*stored).await?;
-    Ok(opened(stored, keys))
-}
-
-/// Does the same for commands that only show events. Without keys they show what can be read.
-pub(crate) async fn event_store_to_show(settings: &Settings) -> anyhow::Result<Arc<dyn EventStore>> {
-    let stored = existing_event_store(&settings.storage).await?;
-    Ok(opened(stored, existing_subject_keys(settings).await?))
-}
-
-fn opened(stored: Arc<dyn EventStore>, keys: Option<SubjectKeys>) -> Arc<dyn EventStore> {
-    match keys {
-        Some(keys) => SealedStore::over(stored, keys),
-        None => stored,
-    }
-}
-
 /// Opens the keys of people if they have a database. Nothing is created or migrated. If it holds no key in use,
 /// though perhaps destroyed ones, no master key is needed.
 pub(crate) async fn existing_subject_keys(settings: &Settings) -> anyhow::Result<Option<SubjectKeys>> {
@@ -169,7 +143,7 @@ pub(crate) async fn event_store_to_import_into(storage: &Storage) -> anyhow::Res
 
 /// Fails if an import into the log has begun and not ended, since what is derived from such a log would belong to a
 /// history that never existed.
-async fn require_whole(storage: &Storage, store: &dyn EventStore) -> anyhow::Result<()> {
+pub(crate) async fn require_whole(storage: &Storage, store: &dyn EventStore) -> anyhow::Result<()> {
     let Some(import) = store.unfinished_import().await? else {
         return Ok(());
     };
@@ -185,15 +159,6 @@ pub(crate) async fn database(storage: &Storage, schema: Schema) -> anyhow::Resul
     let database = databases::connect(&database_url(storage, schema)?, schema).await?;
     database.migrate().await?;
     Ok(database)
-}
-
-/// Opens the log for reading. Nothing is created or migrated. A log whose import has not ended is refused.
-pub(crate) async fn existing_event_store(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
-    let Some(store) = find_event_store(storage).await? else {
-        bail!(absent(storage, Schema::EventStore)?)
-    };
-    require_whole(storage, &*store).await?;
-    Ok(store)
 }
 
 /// Returns whether there is a log. A store that is not one of our databases counts as one.
@@ -252,7 +217,8 @@ async fn existing(storage: &Storage, schema: Schema) -> anyhow::Result<Database>
     bail!(absent(storage, schema)?)
 }
 
-fn absent(storage: &Storage, schema: Schema) -> anyhow::Result<String> {
+/// The sentence for an operator who needs the database of `schema`, which does not exist.
+pub(crate) fn absent(storage: &Storage, schema: Schema) -> anyhow::Result<String> {
     Ok(format!(
         "there is no {} database at {}: start the system, or run `taskledger migrate`",
         schema.name(),

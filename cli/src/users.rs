@@ -18,8 +18,9 @@ use event_store::EventStore;
 use crate::{
     confirmation::Confirmation,
     dependencies::Dependencies,
+    existing_log,
     operation::{Attribution, Conclusion},
-    output, platform, role,
+    output, role,
     settings::Settings,
 };
 
@@ -92,7 +93,7 @@ pub(crate) enum Command {
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
     if !matches!(command, Command::Import { .. }) {
         // The command is about an existing account, so it creates no database.
-        platform::existing_event_store(&settings.storage).await?;
+        existing_log::event_store(settings).await?;
     }
     let dependencies = Dependencies::new(settings, "users").auth().await?;
     let users = Users {

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::newest_tree::newest_tree;
-use crate::{output, platform, settings::Settings};
+use crate::{existing_log, output, platform, settings::Settings};
 
 #[derive(Debug, Args)]
 pub(crate) struct Prove {
@@ -21,7 +21,7 @@ pub(crate) struct Prove {
 impl Prove {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let storage = &settings.storage;
-        let store = platform::existing_event_store(storage).await?;
+        let store = existing_log::event_store(settings).await?;
         let audit = platform::existing_audit_tree(storage).await?;
         let tree = newest_tree(&audit).await?;
         let signed = audit

@@ -9,6 +9,7 @@ use transparency_log::Algorithm;
 
 use super::newest_tree::newest_tree;
 use crate::{
+    existing_log,
     operation::{Attribution, Conclusion},
     output, platform,
     settings::Settings,
@@ -22,7 +23,7 @@ pub(crate) struct RotateKey {
 
 impl RotateKey {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let store = platform::existing_event_store(&settings.storage).await?;
+        let store = existing_log::event_store(settings).await?;
         let audit = platform::existing_audit_tree(&settings.storage).await?;
         let tree = newest_tree(&audit).await?;
         let directory = settings.audit_keys_dir();

@@ -19,7 +19,7 @@ use super::{
     key,
     verify_export::verify_export,
 };
-use crate::{output, platform, progress::ProgressDisplay, settings::Settings};
+use crate::{existing_log, output, platform, progress::ProgressDisplay, settings::Settings};
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
@@ -60,7 +60,7 @@ impl Verify {
         let report = match &self.export {
             Some(export) => verify_export(export, kept)?,
             None => {
-                let store = platform::existing_event_store(&settings.storage).await?;
+                let store = existing_log::event_store(settings).await?;
                 let tree = platform::existing_audit_tree(&settings.storage).await?;
                 remember(&mut kept, &tree, &settings.audit_keys_dir()).await?;
                 let mut display = ProgressDisplay::new();

@@ -14,7 +14,7 @@ use event_store::describe_gap;
 use log_transfer::{End, Export as Exporting, ExportError};
 use runtime::private_files;
 
-use crate::{complain, output, platform, progress::ProgressDisplay, settings::Settings};
+use crate::{complain, existing_log, output, progress::ProgressDisplay, settings::Settings};
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
@@ -33,7 +33,7 @@ pub(crate) struct Export {
 
 impl Export {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let store = platform::existing_event_store(&settings.storage).await?;
+        let store = existing_log::event_store(settings).await?;
         let store = store.as_ref();
         let head = store.head().await?;
         let to = self.to.map_or(head, |to| to.min(head));

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::{platform, settings::Settings};
+use crate::{existing_log, settings::Settings};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -63,7 +63,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
 }
 
 async fn look(settings: &Settings, command: Command) -> anyhow::Result<()> {
-    let store = platform::event_store_to_show(settings).await?;
+    let store = existing_log::event_store_to_show(settings).await?;
     let store = store.as_ref();
     match command {
         Command::Tail(tail) => tail.run(settings, store).await,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::{output, platform, progress::watch, settings::Settings, watched_log::WatchedLog};
+use crate::{existing_log, output, platform, progress::watch, settings::Settings, watched_log::WatchedLog};
 
 /// The exit code for read models that have not reached the end of the log, or not in every stream. Exit code 2 is for
 /// wrong usage.
@@ -55,7 +55,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         Command::Rebuild(rebuild) => rebuild.run(settings).await,
         Command::Rollback(rollback) => rollback.run(settings).await,
         Command::Verify { sample, json } => {
-            let store = WatchedLog::over(platform::existing_opened_event_store(settings).await?);
+            let store = WatchedLog::over(existing_log::opened_event_store(settings).await?);
             let read_models = platform::existing_read_models(storage).await?;
             let report = match sample {
                 Some(sample) => {
@@ -96,7 +96,7 @@ async fn list(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
 
 async fn status(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
     let storage = &settings.storage;
-    let store = platform::existing_event_store(storage).await?;
+    let store = existing_log::event_store(settings).await?;
     let read_models = platform::existing_read_models(storage).await?;
     let status = projector::status(store.as_ref(), &read_models, storage.partitions).await?;
     if json {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     confirmation::agreed,
+    existing_log,
     operation::{Attribution, Conclusion},
     output, platform,
     progress::{ProgressDisplay, watch},
@@ -59,7 +60,7 @@ impl Rebuild {
             crate::complain("nobody is there to answer whether the new tables may take over: say --yes");
             return Ok(ExitCode::from(2));
         }
-        let store = platform::existing_opened_event_store(settings).await?;
+        let store = existing_log::opened_event_store(settings).await?;
         let rebuild = open(settings, Arc::clone(&store), self.force).await?;
         let act = async |_| self.carry_out(&rebuild).await;
         let attribution = &self.attribution;
@@ -155,7 +156,7 @@ impl Rollback {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        let store = WatchedLog::over(platform::existing_opened_event_store(settings).await?);
+        let store = WatchedLog::over(existing_log::opened_event_store(settings).await?);
         let rebuild = open(settings, store.clone(), self.force).await?;
         let act = async |_| {
             let position = watch(&store, rebuild.rollback()).await?;

@@ -14,7 +14,7 @@ use findings::{Findings, Stores};
 use repair::{Repair, repair};
 use report::Report;
 
-use crate::{lost_log, operation::Attribution, output, platform, settings::Settings};
+use crate::{existing_log, lost_log, operation::Attribution, output, settings::Settings};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -45,7 +45,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         json,
         attribution,
     } = command;
-    let store = platform::existing_event_store(&settings.storage).await?;
+    let store = existing_log::event_store(settings).await?;
     let stores = match repair {
         true => {
             // What shows that the log is lost must stay, and may be the last copy of what was in it.

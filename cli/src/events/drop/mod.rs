@@ -20,7 +20,7 @@ use projector::DroppedRows;
 
 use self::ended::{DropDecision, Ended};
 use crate::{
-    data_dir,
+    data_dir, existing_log,
     operation::{Attribution, Conclusion},
     output, platform,
     progress::ProgressDisplay,
@@ -66,9 +66,9 @@ impl Drop {
     }
 
     async fn tell(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let stored = platform::existing_event_store(&settings.storage).await?;
+        let stored = existing_log::event_store(settings).await?;
         stored.drop_payloads(&[]).await?;
-        let opened = platform::existing_opened_event_store(settings).await?;
+        let opened = existing_log::opened_event_store(settings).await?;
         let read_models = platform::existing_read_models(&settings.storage).await?;
         let mut ended = Ended::before(self.ended_before, &*opened, &read_models);
         let export = self.export.as_deref();
@@ -92,7 +92,7 @@ impl Drop {
 
     async fn carry_out(&self, settings: &Settings, export: &Path) -> anyhow::Result<ExitCode> {
         // This creates no log where there is none.
-        let stored = platform::existing_event_store(&settings.storage).await?;
+        let stored = existing_log::event_store(settings).await?;
         stored.drop_payloads(&[]).await?;
         let read_models = platform::existing_read_models(&settings.storage).await?;
         let log = platform::event_log_of(settings, stored).await?;
