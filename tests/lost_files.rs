@@ -63,6 +63,24 @@ async fn embedded_check_names_each_part_that_is_missing() {
         let (code, said) = check(&[]);
         assert_eq!(code, 0, "{part} is there again: {said}");
     }
+    let another = "ab".repeat(32);
+    for (part, content, named) in [
+        ("keys/email-pepper", "", "email-pepper cannot be used"),
+        ("keys/email-pepper", &*another, "belongs to another event store"),
+        ("keys/0-first.pem", "bla", "0-first.pem cannot be used"),
+    ] {
+        let place = system.data_dir().join(part);
+        let right = fs::read(&place).unwrap();
+        fs::write(&place, content).unwrap();
+        for arguments in [&[][..], &["--repair"]] {
+            let (code, said) = check(arguments);
+            assert!(
+                code == 1 && said.contains(named) && said.contains("auth does not start"),
+                "{part} {arguments:?}: {code} {said}"
+            );
+        }
+        fs::write(&place, right).unwrap();
+    }
     system.stop().await;
 }
 

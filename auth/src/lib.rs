@@ -45,5 +45,6 @@ pub use config::{Config, Dependencies};
 pub use erasure::Receipt;
 pub use operator::{AccountHolder, BadLine, Erased, Granted, Imported, Operator};
 pub use password::Argon2Parameters;
+pub use pepper_check::check_keys;
 pub use reset_offer::Reset;
 pub use start::{check_breached_passwords, start};

@@ -1,14 +1,13 @@
 //! Checks that the pepper is the one under which the addresses in the log were claimed. With another one every address
 //! would look free, and nobody could log in.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use event_store::{EventStore, StoreError};
 use events::{AccountEvent, AccountRegistered, ERASED_EMAIL, EmailAddress, Event, RecordedEvent, StreamName};
 
-use crate::{
-    config::Config,
-    keys::{KeysUnusable, Pepper},
-};
+use crate::keys::{self, KeysUnusable, Pepper};
 
 /// The most pages at the beginning of the log in which accounts are looked for.
 const PAGES: usize = 8;
@@ -17,18 +16,28 @@ const PAGE_SIZE: usize = 256;
 /// When so many accounts have no claim under the pepper, it is another one.
 const ACCOUNTS: usize = 8;
 
+/// Checks that auth can use the keys in `directory` with `log`, whose events are opened. None is created.
+///
+/// # Errors
+/// [`KeysUnusable`] when it cannot, and another error when the log cannot be read.
+pub async fn check_keys(directory: &Path, log: &dyn EventStore) -> anyhow::Result<()> {
+    let keys = keys::read(directory)?;
+    check_pepper(directory, log, &keys.pepper).await
+}
+
 /// Checks that one of the first accounts in `log` has its address claimed under `pepper`, unless none can be read.
+/// `directory` is where the pepper is.
 ///
 /// # Errors
 /// When none has, and when the log cannot be read.
 pub(crate) async fn check_pepper(
-    config: &Config,
+    directory: &Path,
     log: &dyn EventStore,
     pepper: &Pepper,
 ) -> anyhow::Result<()> {
     let is_right = is_pepper_of(log, pepper).await;
     if !is_right.context("the pepper cannot be compared with the event store")? {
-        return Err(KeysUnusable::OtherPepper(config.keys_directory.clone()).into());
+        return Err(KeysUnusable::OtherPepper(directory.to_owned()).into());
     }
     Ok(())
 }

@@ -68,7 +68,7 @@ pub async fn start(
         anyhow::Ok((keys, policy))
     });
     let (keys, password_policy) = read.await.context("auth cannot read its files")??;
-    check_pepper(&config, &*dependencies.store, &keys.pepper).await?;
+    check_pepper(&config.keys_directory, &*dependencies.store, &keys.pepper).await?;
 
     let metrics = Metrics::new(ROLE);
     BusCollector::register(Arc::clone(&dependencies.bus), metrics.registry())?;

@@ -44,7 +44,8 @@ pub(crate) async fn event_store_to_show(settings: &Settings) -> anyhow::Result<A
     Ok(opened(stored, platform::existing_subject_keys(settings).await?))
 }
 
-fn opened(stored: Arc<dyn EventStore>, keys: Option<SubjectKeys>) -> Arc<dyn EventStore> {
+/// The log `stored` with its events opened, if there are `keys`.
+pub(crate) fn opened(stored: Arc<dyn EventStore>, keys: Option<SubjectKeys>) -> Arc<dyn EventStore> {
     match keys {
         Some(keys) => SealedStore::over(stored, keys),
         None => stored,

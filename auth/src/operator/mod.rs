@@ -48,7 +48,7 @@ impl Operator {
     /// A sentence: the keys are missing or belong to another event store, the configuration cannot be used.
     pub async fn new(config: &Config, dependencies: &Dependencies) -> anyhow::Result<Self> {
         let keys = keys::read(&config.keys_directory)?;
-        check_pepper(config, &*dependencies.store, &keys.pepper).await?;
+        check_pepper(&config.keys_directory, &*dependencies.store, &keys.pepper).await?;
         let breached = config.breached_passwords.as_deref();
         let password_policy = Policy::open(config.min_password_characters, breached)?;
         let counters = Counters::new(&Metrics::new(ROLE));

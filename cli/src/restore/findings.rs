@@ -10,8 +10,8 @@ use projector::ForeignCheckpoint;
 use relay::restore::foreign_relay_progress;
 use sealing::{Comparison, SubjectKeys};
 
-use super::missing::{MissingKeys, missing_keys};
-use crate::{lost_log, platform, progress::watch, settings::Settings, watched_log::WatchedLog};
+use super::missing::{MissingKeys, missing_keys, unusable_keys};
+use crate::{existing_log, lost_log, platform, progress::watch, settings::Settings, watched_log::WatchedLog};
 
 /// The log, and the databases with data derived from it. One that does not exist has nothing to compare.
 pub(super) struct Stores {
@@ -41,6 +41,8 @@ pub(super) struct Findings {
     pub(super) keys: Comparison,
     /// Keys of auth or of the audit tree that are not there.
     pub(super) missing: Vec<MissingKeys>,
+    /// The sentence for the operator if auth does not start with its keys, which are there.
+    pub(super) unusable: Option<String>,
 }
 
 impl Stores {
@@ -92,6 +94,8 @@ impl Stores {
         findings.audit = audit_tree::disagreement(store, tree, Some(&settings.audit_keys_dir())).await?;
         if findings.head > 0 {
             findings.missing = missing_keys(settings, tree).await?;
+            let opened = existing_log::opened(Arc::clone(&self.store), self.keys.clone());
+            findings.unusable = unusable_keys(settings, &*opened).await?;
         }
         if let Some(keys) = &self.keys {
             findings.keys = keys.compare(store).await?;
@@ -125,8 +129,11 @@ impl Findings {
         !self.checkpoints.is_empty() || !self.relay.is_empty() || self.audit.is_some()
     }
 
-    /// Whether keys are missing that can only come from a backup.
+    /// Whether keys are missing or damaged that can only come from a backup.
     pub(super) fn lack_keys(&self) -> bool {
-        !self.keys.damaged.is_empty() || !self.keys.lost.is_empty() || !self.missing.is_empty()
+        !self.keys.damaged.is_empty()
+            || !self.keys.lost.is_empty()
+            || !self.missing.is_empty()
+            || self.unusable.is_some()
     }
 }

@@ -1,9 +1,11 @@
-//! Keys that are not in their directory although the log depends on them. Only a backup has them.
+//! Keys that are not in their directory, or cannot be used, although the log depends on them. Only a backup has
+//! them.
 
 use std::io::ErrorKind;
 
 use audit_tree::AuditTree;
 use auth::keys::{self, KeyPart, KeysUnusable};
+use event_store::EventStore;
 
 use crate::settings::Settings;
 
@@ -64,6 +66,33 @@ pub(super) async fn missing_keys(
         missing.push(MissingKeys::AuditKeys);
     }
     Ok(missing)
+}
+
+/// Why auth does not start on `log`, whose events are opened, with its keys, if all of them are here.
+pub(super) async fn unusable_keys(
+    settings: &Settings,
+    log: &dyn EventStore,
+) -> anyhow::Result<Option<String>> {
+    let directory = settings.keys_dir();
+    if !keys::missing(&directory).is_ok_and(|parts| parts.is_empty()) {
+        return Ok(None);
+    }
+    let Err(error) = auth::check_keys(&directory, log).await else {
+        return Ok(None);
+    };
+    let is_everything_here = settings.storage.database_url()?.is_none();
+    match error.downcast::<KeysUnusable>()? {
+        // On a server they may belong to the user of auth.
+        KeysUnusable::File { source, .. }
+            if !is_everything_here && source.kind() == ErrorKind::PermissionDenied =>
+        {
+            Ok(None)
+        }
+        damaged @ KeysUnusable::Content { .. } => Ok(Some(format!(
+            "{damaged}: auth does not start until it is restored from a backup of the keys"
+        ))),
+        unusable => Ok(Some(format!("auth does not start: {unusable}"))),
+    }
 }
 
 /// The missing parts of auth's keys, of which `found` are not in the directory. On servers the keys of a role may be on

@@ -29,6 +29,7 @@ impl Report<'_> {
             audit,
             keys,
             missing,
+            unusable,
         } = self.findings;
         json!({
             "head": head,
@@ -51,6 +52,7 @@ impl Report<'_> {
             })),
             "discarded_events": discards,
             "missing_keys": missing.iter().map(|it| it.name()).collect::<Vec<_>>(),
+            "unusable_keys": unusable,
             "damaged_keys": names(&keys.damaged),
             "lost_keys": names(&keys.lost),
             "revived_keys": names(&keys.revived),
@@ -136,6 +138,9 @@ impl Report<'_> {
         }
         for missing in &self.findings.missing {
             output::line(&missing.sentence(self.settings))?;
+        }
+        if let Some(unusable) = &self.findings.unusable {
+            output::line(unusable)?;
         }
         Ok(())
     }
