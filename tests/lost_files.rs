@@ -63,6 +63,22 @@ async fn embedded_check_names_each_part_that_is_missing() {
         let (code, said) = check(&[]);
         assert_eq!(code, 0, "{part} is there again: {said}");
     }
+    // The next start would replace both unnoticed.
+    let parts = ["audit-tree.db", "keys/audit"].map(|part| system.data_dir().join(part));
+    let aside = ["aside-tree", "aside-audit"].map(|name| system.directory().join(name));
+    for (part, aside) in parts.iter().zip(&aside) {
+        fs::rename(part, aside).unwrap();
+    }
+    for arguments in [&["--json"][..], &[]] {
+        let (code, said) = check(arguments);
+        assert!(
+            code == 1 && (said.contains("a new origin") || said.contains("audit_tree_and_keys")),
+            "{arguments:?}: {code} {said}"
+        );
+    }
+    for (part, aside) in parts.iter().zip(&aside) {
+        fs::rename(aside, part).unwrap();
+    }
     let another = "ab".repeat(32);
     for (part, content, named) in [
         ("keys/email-pepper", "", "email-pepper cannot be used"),
@@ -72,7 +88,7 @@ async fn embedded_check_names_each_part_that_is_missing() {
         let place = system.data_dir().join(part);
         let right = fs::read(&place).unwrap();
         fs::write(&place, content).unwrap();
-        for arguments in [&[][..], &["--repair"]] {
+        for arguments in [&["--repair"][..], &[]] {
             let (code, said) = check(arguments);
             assert!(
                 code == 1 && said.contains(named) && said.contains("auth does not start"),

@@ -3,7 +3,7 @@
 
 use std::io::ErrorKind;
 
-use audit_tree::AuditTree;
+use audit_tree::{AuditTree, SigningKeys};
 use auth::keys::{self, KeyPart, KeysUnusable};
 use event_store::EventStore;
 
@@ -15,6 +15,7 @@ pub(super) enum MissingKeys {
     Pepper,
     TokenKeys,
     AuditKeys,
+    AuditTreeAndKeys,
 }
 
 impl MissingKeys {
@@ -23,6 +24,7 @@ impl MissingKeys {
             Self::Pepper => "email_pepper",
             Self::TokenKeys => "token_keys",
             Self::AuditKeys => "audit_keys",
+            Self::AuditTreeAndKeys => "audit_tree_and_keys",
         }
     }
 
@@ -45,6 +47,11 @@ impl MissingKeys {
                  `taskledger restore check --repair` has begun a tree of a new origin",
                 settings.audit_keys_dir().display()
             ),
+            Self::AuditTreeAndKeys => format!(
+                "the audit tree and the keys {}/*.pem that sign it are missing: the next start makes a tree of a new \
+                 origin with a new key, unless they are restored from a backup before",
+                settings.audit_keys_dir().display()
+            ),
         }
     }
 }
@@ -64,8 +71,20 @@ pub(super) async fn missing_keys(
     let tree = tree.filter(|_| is_everything_here);
     if audit_tree::lacks_signing_keys(tree, &settings.audit_keys_dir()).await? {
         missing.push(MissingKeys::AuditKeys);
+    } else if is_everything_here && lacks_audit(tree, settings).await? {
+        missing.push(MissingKeys::AuditTreeAndKeys);
     }
     Ok(missing)
+}
+
+/// Whether there is neither an audit tree nor a key for it. Where all roles are one process, a log has both.
+async fn lacks_audit(tree: Option<&AuditTree>, settings: &Settings) -> anyhow::Result<bool> {
+    if let Some(tree) = tree
+        && tree.newest().await?.is_some()
+    {
+        return Ok(false);
+    }
+    Ok(SigningKeys::read(&settings.audit_keys_dir())?.are_none())
 }
 
 /// Why auth does not start on `log`, whose events are opened, with its keys, if all of them are here.

@@ -88,7 +88,8 @@ impl SigningKeys {
     }
 
     /// Whether there is no key.
-    pub(crate) fn are_none(&self) -> bool {
+    #[must_use]
+    pub fn are_none(&self) -> bool {
         self.keys.is_empty()
     }
 
