@@ -244,10 +244,11 @@ impl Users<'_> {
                 .operator
                 .reset(holder.user_id, remove_second_factor, operation)
                 .await?;
-            crate::print(&format!(
-                "{}\nWhoever sends this as `reset_token` with a `new_password` to /auth/reset until {} sets the password of \
-                 {email}, once.\n{factor}\n",
-                reset.token.as_str(),
+            output::say(reset.token.as_str());
+            // A script takes the token alone.
+            crate::complain(&format!(
+                "whoever sends this as `reset_token` with a `new_password` to /auth/reset until {} sets the password of \
+                 {email}, once. {factor}",
                 reset.expires_at
             ));
             Ok(Conclusion::succeeded())
