@@ -256,8 +256,10 @@ async fn embedded_commands_that_ask_change_nothing_without_a_yes() {
     let system = System::start(Deployment::Embedded).await;
     let ada = Person::join(&system.base, "ada").await;
     let email = ada.email.as_str();
+    run(&system, 0, &["projection", "rebuild", "--yes"]);
     for arguments in [
         &["users", "grant", email, "admin"][..],
+        &["projection", "rollback"],
         &["users", "reset", email],
         &["users", "revoke-tokens", email],
         &["users", "erase", email],

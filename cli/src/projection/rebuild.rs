@@ -7,6 +7,7 @@ use std::{
 };
 
 use ::events::UserId;
+use anyhow::ensure;
 use clap::Args;
 use database::Schema;
 use event_store::EventStore;
@@ -145,32 +146,38 @@ fn interrupted() -> Conclusion {
 
 impl Rollback {
     pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        if !self.yes {
-            if !io::stdin().is_terminal() {
-                crate::complain(
-                    "nobody is there to answer whether the previous tables may take over: say --yes",
-                );
-                return Ok(ExitCode::from(2));
-            }
-            if !agreed("Let the previous tables take over again?").await? {
-                return Ok(ExitCode::FAILURE);
-            }
+        if !self.yes && !io::stdin().is_terminal() {
+            crate::complain("nobody is there to answer whether the previous tables may take over: say --yes");
+            return Ok(ExitCode::from(2));
         }
         let store = WatchedLog::over(existing_log::opened_event_store(settings).await?);
         let rebuild = open(settings, store.clone(), self.force).await?;
+        let code = self.carry_out(settings, &store, &rebuild).await;
+        rebuild.close().await;
+        code
+    }
+
+    async fn carry_out(
+        &self,
+        settings: &Settings,
+        store: &WatchedLog,
+        rebuild: &projector::Rebuild,
+    ) -> anyhow::Result<ExitCode> {
+        rebuild.require_previous().await?;
+        if !self.yes {
+            let agreed = agreed("Let the previous tables take over again?").await?;
+            ensure!(agreed, "nothing was changed");
+        }
         let act = async |_| {
-            let position = watch(&store, rebuild.rollback()).await?;
+            let position = watch(store, rebuild.rollback()).await?;
             output::say(&format!(
                 "the previous tables are in use again, brought up to position {position}; another rollback undoes this one"
             ));
             Ok(Conclusion::succeeded().with_result(format!("at position {position}")))
         };
-        let attribution = &self.attribution;
-        let code = attribution
-            .record(settings, &*store, "projection rollback", UserId::NOBODY, act)
-            .await;
-        rebuild.close().await;
-        code
+        self.attribution
+            .record(settings, store, "projection rollback", UserId::NOBODY, act)
+            .await
     }
 }
 

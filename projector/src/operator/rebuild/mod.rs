@@ -198,15 +198,24 @@ impl Rebuild {
         self.take_over(Generation::Shadow, stop).await
     }
 
+    /// Checks that there are previous tables, which [`Self::rollback`] needs.
+    ///
+    /// # Errors
+    /// When there are none, or that cannot be found out.
+    pub async fn require_previous(&self) -> Result<(), RebuildError> {
+        match self.places.exists(&self.live, Generation::Previous).await? {
+            true => Ok(()),
+            false => Err(RebuildError::NoPrevious),
+        }
+    }
+
     /// Makes the previous tables live again, after bringing them up to the state of the live ones, which become the
     /// previous tables. Returns the position of the new ones.
     ///
     /// # Errors
     /// When there are none, or it fails. Then nothing has changed.
     pub async fn rollback(&self) -> Result<u64, RebuildError> {
-        if !self.places.exists(&self.live, Generation::Previous).await? {
-            return Err(RebuildError::NoPrevious);
-        }
+        self.require_previous().await?;
         self.take_over(Generation::Previous, &CancellationToken::new())
             .await
     }
