@@ -107,6 +107,11 @@ async fn programs(deployment: Deployment) {
         .output()
         .unwrap();
     assert!(done.status.success(), "{done:?}");
+    // Also where nobody is asked.
+    assert!(
+        String::from_utf8_lossy(&done.stdout).starts_with(&ada.email),
+        "{done:?}"
+    );
     at_once("every token is refused", async || {
         later.get(&path).await.status == 401
     })

@@ -22,6 +22,8 @@ pub(crate) async fn revoke_all(
     let changed = app.accounts.change(id, metadata, decide).await?;
     // Also when there was none: an earlier process may have ended before it broadcast this.
     app.revocations.broadcast(Revocation::Account(id)).await;
-    tracing::info!(account.id = %id, "the tokens of programs were taken back");
+    if revoked > 0 {
+        tracing::info!(account.id = %id, "the tokens of programs were taken back");
+    }
     Ok((changed, revoked))
 }

@@ -87,10 +87,10 @@ enum Command {
     /// Prove that nothing in the log was changed
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Look after the keys that sign access tokens
+    /// Look after the keys that sign access tokens, and those of people
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Look into the log
+    /// Look into the log, export or import it, drop what ended long ago
     #[command(subcommand)]
     Events(events::Command),
     /// Export or import a person's own tasks as JSON, CSV or iCalendar, over HTTP

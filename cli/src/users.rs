@@ -41,7 +41,7 @@ pub(crate) enum Command {
     },
     /// Make a token with which somebody who forgot their password sets a new one, within an hour
     ///
-    /// Shows whose account it is and asks for confirmation in a terminal.
+    /// In a terminal it asks for confirmation, and shows whose account it is. Its output is the token alone.
     Reset {
         /// The account's address
         email: String,
@@ -55,7 +55,7 @@ pub(crate) enum Command {
     },
     /// Revoke all program tokens of an account, at once and for good
     ///
-    /// Shows whose account it is and asks for confirmation in a terminal.
+    /// Shows whose account it is, and asks for confirmation in a terminal.
     RevokeTokens {
         /// The account's address
         email: String,
@@ -265,9 +265,9 @@ impl Users<'_> {
         attribution: &Attribution,
     ) -> anyhow::Result<ExitCode> {
         let holder = self.operator.find(email).await?;
-        let question = "Revoke all program tokens of this account, for good?";
+        crate::print(&described(&holder));
         confirmation
-            .ask(&format!("{}{question}", described(&holder)))
+            .ask("Revoke all program tokens of this account, for good?")
             .await?;
         let act = async |operation| {
             let revoked = self.operator.revoke_tokens(holder.user_id, operation).await?;
