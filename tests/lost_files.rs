@@ -1,10 +1,13 @@
 //! Files of the data directory are lost while the rest stays: they are named, and nothing replaces them unnoticed.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     time::Duration,
 };
+
+use tempfile::TempDir;
 
 use crate::{
     restored_log::audit_tree,
@@ -100,6 +103,13 @@ async fn embedded_check_names_each_part_that_is_missing() {
     system.stop().await;
 }
 
+/// A directory that may hold a system although there are files in it.
+fn private_directory() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).unwrap();
+    directory
+}
+
 /// Copies a file, or a directory of files.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -120,7 +130,7 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
     let data = system.data_dir();
     let said = "is missing, and";
     for trace in ["read-models.db", "operations.db", "audit-tree.db", "keys/audit"] {
-        let other = tempfile::tempdir().unwrap();
+        let other = private_directory();
         copy(&data.join(trace), &other.path().join(trace));
         let place = other.path().display().to_string();
         let sentence = refused(&[], &[("TASKLEDGER_DATA_DIR", &place)]);
