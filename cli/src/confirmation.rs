@@ -22,19 +22,26 @@ pub(crate) struct Confirmation {
 }
 
 impl Confirmation {
-    /// Asks in a terminal, also a script that was started from there. Any other script means what it says. Fails when
-    /// the answer is a no.
+    /// Returns whether there is neither an answer nor somebody to ask.
+    pub(crate) fn is_out_of_reach(self) -> bool {
+        !self.yes && !io::stdin().is_terminal()
+    }
+
+    /// Asks in a terminal, also a script that was started from there. Any other script means what it says.
+    pub(crate) async fn is_given(self, question: &str) -> anyhow::Result<bool> {
+        Ok(self.yes || !io::stdin().is_terminal() || agreed(question).await?)
+    }
+
+    /// Does the same, and fails when the answer is a no.
     pub(crate) async fn ask(self, question: &str) -> anyhow::Result<()> {
-        if !self.yes && io::stdin().is_terminal() {
-            ensure!(agreed(question).await?, "nothing was changed");
-        }
+        ensure!(self.is_given(question).await?, "nothing was changed");
         Ok(())
     }
 
-    /// Does the same about what cannot be undone: a script has to say `--yes`.
+    /// As [`Self::ask`], about what cannot be undone: a script has to say `--yes`.
     pub(crate) async fn require(self, question: &str) -> anyhow::Result<()> {
         ensure!(
-            self.yes || io::stdin().is_terminal(),
+            !self.is_out_of_reach(),
             "nothing was changed: there is nobody to ask, so say --yes"
         );
         self.ask(question).await
@@ -43,7 +50,7 @@ impl Confirmation {
 
 /// Asks on the terminal. No answer in time is a no: while a rebuild waits for one, nobody who was erased can be removed
 /// from the files.
-pub(crate) async fn agreed(question: &str) -> anyhow::Result<bool> {
+async fn agreed(question: &str) -> anyhow::Result<bool> {
     let mut out = io::stderr();
     write!(out, "{question} [y/N] ")?;
     out.flush()?;

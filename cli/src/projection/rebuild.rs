@@ -1,13 +1,8 @@
 //! Rebuilds the read models while the old ones serve, and rolls a rebuild back.
 
-use std::{
-    io::{self, IsTerminal as _},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{process::ExitCode, sync::Arc};
 
 use ::events::UserId;
-use anyhow::ensure;
 use clap::Args;
 use database::Schema;
 use event_store::EventStore;
@@ -15,7 +10,7 @@ use projector::{Progress, RebuildError, Tuning};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    confirmation::agreed,
+    confirmation::Confirmation,
     existing_log,
     operation::{Attribution, Conclusion},
     output, platform,
@@ -30,9 +25,8 @@ pub(crate) struct Rebuild {
     /// Compare the new tables with the live ones before they take over, and stop with exit code 1 if they differ
     #[arg(long)]
     verify: bool,
-    /// Do not ask before the new tables take over
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    confirmation: Confirmation,
     /// Discard an interrupted rebuild instead of continuing it
     #[arg(long)]
     restart: bool,
@@ -45,9 +39,8 @@ pub(crate) struct Rebuild {
 
 #[derive(Debug, Args)]
 pub(crate) struct Rollback {
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    confirmation: Confirmation,
     /// Let the previous tables take over even if more streams are parked in them than in the live ones
     #[arg(long)]
     force: bool,
@@ -57,7 +50,7 @@ pub(crate) struct Rollback {
 
 impl Rebuild {
     pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        if !self.yes && !io::stdin().is_terminal() {
+        if self.confirmation.is_out_of_reach() {
             crate::complain("nobody is there to answer whether the new tables may take over: say --yes");
             return Ok(ExitCode::from(2));
         }
@@ -129,7 +122,8 @@ impl Rebuild {
             );
             return Ok(Some(Conclusion::failed()));
         }
-        if !self.yes && !agreed("The new tables are complete. Let them take over?").await? {
+        let question = "The new tables are complete. Let them take over?";
+        if !self.confirmation.is_given(question).await? {
             output::say("the live tables are as they were; run it again to bring the new ones up to date");
             return Ok(Some(Conclusion::failed().with_result("not wanted")));
         }
@@ -146,7 +140,7 @@ fn interrupted() -> Conclusion {
 
 impl Rollback {
     pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        if !self.yes && !io::stdin().is_terminal() {
+        if self.confirmation.is_out_of_reach() {
             crate::complain("nobody is there to answer whether the previous tables may take over: say --yes");
             return Ok(ExitCode::from(2));
         }
@@ -164,10 +158,9 @@ impl Rollback {
         rebuild: &projector::Rebuild,
     ) -> anyhow::Result<ExitCode> {
         rebuild.require_previous().await?;
-        if !self.yes {
-            let agreed = agreed("Let the previous tables take over again?").await?;
-            ensure!(agreed, "nothing was changed");
-        }
+        self.confirmation
+            .ask("Let the previous tables take over again?")
+            .await?;
         let act = async |_| {
             let position = watch(store, rebuild.rollback()).await?;
             output::say(&format!(
