@@ -117,7 +117,7 @@ async fn trace_in_databases(storage: &Storage) -> anyhow::Result<Option<&'static
 
 /// The same in databases that only some of the roles may read where they are on a server.
 async fn trace_in_files(storage: &Storage) -> anyhow::Result<Option<&'static str>> {
-    if storage.database_url()?.is_some() {
+    if !storage.is_embedded()? {
         return Ok(None);
     }
     if let Some(tree) = platform::find(storage, Schema::AuditTree).await? {

@@ -294,7 +294,7 @@ pub(crate) async fn bus(storage: &Storage, role: &str) -> anyhow::Result<Arc<dyn
 /// gateway a `database`.
 pub(crate) fn require_servers(settings: &Settings, role: &str, database: bool) -> anyhow::Result<()> {
     let storage = &settings.storage;
-    let has_database = !database || storage.database_url()?.is_some();
+    let has_database = !database || !storage.is_embedded()?;
     let missing = match (has_database, storage.amqp_url()?) {
         (true, Some(_)) => return Ok(()),
         (false, Some(_)) => "DATABASE_URL",

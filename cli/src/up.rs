@@ -20,7 +20,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     check(settings).await?;
     databases::serve_all_roles()?;
     let storage = &settings.storage;
-    let embedded = storage.database_url()?.is_none();
+    let embedded = storage.is_embedded()?;
     let _lock = if embedded {
         Some(data_dir::lock(&storage.data_dir)?)
     } else {

@@ -219,7 +219,7 @@ enum ImportLock {
 
 impl ImportLock {
     async fn take(storage: &Storage) -> anyhow::Result<Self> {
-        if storage.database_url()?.is_none() {
+        if storage.is_embedded()? {
             return Ok(Self::DataDir(data_dir::lock(&storage.data_dir)?));
         }
         let operations = platform::database(storage, Schema::Operations).await?;

@@ -61,7 +61,7 @@ pub(super) async fn missing_keys(
     settings: &Settings,
     tree: Option<&AuditTree>,
 ) -> anyhow::Result<Vec<MissingKeys>> {
-    let is_everything_here = settings.storage.database_url()?.is_none();
+    let is_everything_here = settings.storage.is_embedded()?;
     let of_auth = missing_of_auth(keys::missing(&settings.keys_dir()), is_everything_here)?;
     let of_auth = of_auth.into_iter().map(|part| match part {
         KeyPart::Pepper => MissingKeys::Pepper,
@@ -99,7 +99,7 @@ pub(super) async fn unusable_keys(
     let Err(error) = auth::check_keys(&directory, log).await else {
         return Ok(None);
     };
-    let is_everything_here = settings.storage.database_url()?.is_none();
+    let is_everything_here = settings.storage.is_embedded()?;
     match error.downcast::<KeysUnusable>()? {
         // On a server they may belong to the user of auth.
         KeysUnusable::File { source, .. }

@@ -116,6 +116,12 @@ impl Storage {
         )
     }
 
+    /// Whether the read models and the roles' own records are in files of the data directory, so that all roles are in
+    /// one process.
+    pub(crate) fn is_embedded(&self) -> anyhow::Result<bool> {
+        Ok(self.database_url()?.is_none())
+    }
+
     /// The URL of the event log. `None` means the embedded file.
     pub(crate) fn event_store_url(&self) -> anyhow::Result<Option<String>> {
         match secret(
