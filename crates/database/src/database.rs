@@ -1,12 +1,6 @@
 //! Connecting, and running statements outside transactions.
 
-use std::{
-    fmt::Display,
-    path::{Path, PathBuf},
-    str::FromStr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt::Display, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use runtime::BlockingCalls;
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
@@ -14,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::{
     DatabaseError, PooledConnection, PostgresServer, Row, Schema, Signals, StatementTimeout, Value,
-    database_file::{DatabaseFile, create_private, is_in_read_only_directory, is_in_use},
+    database_file::{DatabaseFile, is_in_read_only_directory, is_in_use},
     error::is_lost,
     manager::Options,
     masked,
@@ -59,7 +53,7 @@ struct Pools {
     reads: Connections,
     writes: Connections,
     /// The file, if it is in SQLite and can be written.
-    file: Option<PathBuf>,
+    file: Option<DatabaseFile>,
 }
 
 impl Pools {
@@ -83,11 +77,11 @@ impl Pools {
         if is_in_read_only_directory(&file) {
             return Self::in_read_only_file(url, &file, options, connections);
         }
-        create_private(&file).map_err(|error| DatabaseError::Connect {
+        let file = DatabaseFile::open(file).map_err(|error| DatabaseError::Connect {
             url: masked(url),
             source: sqlx::Error::Io(error),
         })?;
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         let name = |purpose: &str| format!("{name}, {purpose}");
         let (readers, writer) = (name("readers"), name("writer"));
         let options = Options::Sqlite(Box::new(for_file(options, schema)));
@@ -174,13 +168,9 @@ impl Database {
             Err(error) => return Err(error),
         }
         if let Some(file) = &file {
-            runtime::spawn("keeping of a -wal small", keep_small(writes.weak(), file.clone()));
+            let keeping = keep_small(writes.weak(), file.path.clone());
+            runtime::spawn("keeping of a -wal small", keeping);
         }
-        let file = file.map(DatabaseFile::opened).transpose();
-        let file = file.map_err(|error| DatabaseError::Connect {
-            url: masked(url),
-            source: sqlx::Error::Io(error),
-        })?;
         let postgres = reads.server();
         Ok(Self {
             server: Arc::new(Server {

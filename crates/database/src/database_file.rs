@@ -13,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 
-/// An open database file.
+/// A database file that can be written.
 #[derive(Debug, Clone)]
 pub(crate) struct DatabaseFile {
     pub(crate) path: PathBuf,
@@ -22,8 +22,9 @@ pub(crate) struct DatabaseFile {
 }
 
 impl DatabaseFile {
-    /// The file at `path`, which has just been opened.
-    pub(crate) fn opened(path: PathBuf) -> io::Result<Self> {
+    /// Opens the file at `path`: makes it if it is missing, as [`create_private`] says.
+    pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
+        create_private(&path)?;
         let identity = identity(&path)?;
         Ok(Self { path, identity })
     }
@@ -57,7 +58,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 ///
 /// # Errors
 /// When it cannot be created, or belongs to another user and others have permissions on it.
-pub(crate) fn create_private(path: &Path) -> io::Result<()> {
+fn create_private(path: &Path) -> io::Result<()> {
     private_files::file(path)?;
     for suffix in ["-wal", "-shm"] {
         match private_files::tighten(&beside(path, suffix), 0o600) {
