@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use crate::{
     client::Person,
     load::{self, Kind, NOT_CACHED, items},
+    outside_only,
     output::{print, verdict},
     system::{Deployment, System},
 };
@@ -161,26 +162,10 @@ impl Search {
         let honest = std::slice::from_ref(honest);
         let alone = load::run(honest, seconds, Kind::Lists).await?;
         let stop = Arc::new(AtomicBool::new(false));
-        let mut searchers = JoinSet::new();
-        for searcher in load::at(&vec![searcher.clone(); SEARCHERS], address).await? {
-            let stop = stop.clone();
-            searchers.spawn(async move {
-                let mut answers = 0_u64;
-                while !stop.load(Ordering::Relaxed) {
-                    for (_, word, _) in SEARCHES {
-                        // Some searches may be refused as too many.
-                        let search = searcher
-                            .send(Method::GET, &format!("/tasks?q={word}"), None, &[NOT_CACHED])
-                            .await;
-                        answers += u64::from(search.is_ok());
-                    }
-                }
-                answers
-            });
-        }
+        let searching = search_until(stop.clone(), searcher.clone(), address.to_owned());
         let beside = load::run(honest, seconds, Kind::Lists).await?;
         stop.store(true, Ordering::Relaxed);
-        let answers: u64 = searchers.join_all().await.into_iter().sum();
+        let answers = searching.await??;
         ensure!(answers > 0, "no search was answered");
         print("");
         print(
@@ -196,4 +181,35 @@ impl Search {
         ));
         Ok(())
     }
+}
+
+/// Runs sixteen searches at a time until `stop` is set, and returns how many were answered. They have a thread of their
+/// own, because otherwise the other person's client would wait for the thread that reads their long answers.
+fn search_until(
+    stop: Arc<AtomicBool>,
+    searcher: Arc<Person>,
+    address: String,
+) -> tokio::task::JoinHandle<Result<u64>> {
+    tokio::task::spawn_blocking(move || {
+        outside_only()?.block_on(async {
+            let mut searchers = JoinSet::new();
+            for searcher in load::at(&vec![searcher; SEARCHERS], &address).await? {
+                let stop = stop.clone();
+                searchers.spawn(async move {
+                    let mut answers = 0_u64;
+                    while !stop.load(Ordering::Relaxed) {
+                        for (_, word, _) in SEARCHES {
+                            // Some searches may be refused as too many.
+                            let search = searcher
+                                .send(Method::GET, &format!("/tasks?q={word}"), None, &[NOT_CACHED])
+                                .await;
+                            answers += u64::from(search.is_ok());
+                        }
+                    }
+                    answers
+                });
+            }
+            Ok(searchers.join_all().await.into_iter().sum())
+        })
+    })
 }
