@@ -6,7 +6,7 @@
 //! 1. `domain/`: pure decisions.
 //! 2. `handling/`: load, decide, append, with retries after a conflict.
 //! 3. `idempotency/`: a command with a key takes effect once.
-//! 4. `endpoints/`: one file per endpoint.
+//! 4. `endpoints/`: requests and answers.
 
 #![expect(missing_docs, reason = "only the program itself uses a role")]
 

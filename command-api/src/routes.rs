@@ -8,10 +8,8 @@ use http_api::{BodyLimit, refuse_parameters};
 
 use crate::{
     app_state::AppState,
-    endpoints::{
-        batch, cancel_task, change_task, complete_task, create_task, delete_task, reopen_task, restore_task,
-        revert_task, start_task, undo_request,
-    },
+    domain::{CancelTask, CompleteTask, DeleteTask, ReopenTask, RestoreTask, StartTask},
+    endpoints::{bare_command::bare_command, batch, change_task, create_task, revert_task, undo_request},
 };
 
 /// Every command endpoint, bare.
@@ -25,13 +23,13 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/tasks/undo", post(undo_request::undo_request))
         .route(
             "/tasks/{id}",
-            patch(change_task::change_task).delete(delete_task::delete_task),
+            patch(change_task::change_task).delete(bare_command::<DeleteTask>),
         )
-        .route("/tasks/{id}/start", post(start_task::start_task))
-        .route("/tasks/{id}/complete", post(complete_task::complete_task))
-        .route("/tasks/{id}/cancel", post(cancel_task::cancel_task))
-        .route("/tasks/{id}/reopen", post(reopen_task::reopen_task))
-        .route("/tasks/{id}/restore", post(restore_task::restore_task))
+        .route("/tasks/{id}/start", post(bare_command::<StartTask>))
+        .route("/tasks/{id}/complete", post(bare_command::<CompleteTask>))
+        .route("/tasks/{id}/cancel", post(bare_command::<CancelTask>))
+        .route("/tasks/{id}/reopen", post(bare_command::<ReopenTask>))
+        .route("/tasks/{id}/restore", post(bare_command::<RestoreTask>))
         .route("/tasks/{id}/revert", post(revert_task::revert_task))
         .route_layer(middleware::from_fn(refuse_parameters))
         .with_state(state)

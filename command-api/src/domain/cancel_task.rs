@@ -5,7 +5,7 @@ use events::{Status, Task, TaskEvent};
 use super::{Refusal, transition::transition};
 
 /// Cancel the task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CancelTask;
 
 impl CancelTask {

@@ -3,7 +3,7 @@
 use events::{Task, TaskDeleted, TaskEvent};
 
 /// Move the task to the trash. If it is there already, nothing happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeleteTask;
 
 impl DeleteTask {

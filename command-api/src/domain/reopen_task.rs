@@ -5,7 +5,7 @@ use events::{Status, Task, TaskEvent};
 use super::{Refusal, transition::transition};
 
 /// Open the task again; also for a task in progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReopenTask;
 
 impl ReopenTask {

@@ -3,7 +3,7 @@
 use events::{Task, TaskEvent, TaskRestored};
 
 /// Restore the task from the trash. If it is not there, nothing happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RestoreTask;
 
 impl RestoreTask {

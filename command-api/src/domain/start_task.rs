@@ -5,7 +5,7 @@ use events::{Status, Task, TaskEvent};
 use super::{Refusal, transition::transition};
 
 /// Begin the task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StartTask;
 
 impl StartTask {

@@ -3,7 +3,6 @@
 use auth_client::Caller;
 use axum::response::Response;
 use events::TaskId;
-use serde_json::Map;
 
 use super::{
     answer::answer, command_headers::CommandHeaders, idempotent_request::once, single_command::Single,
@@ -17,18 +16,6 @@ use crate::{
 };
 
 impl AppState {
-    /// Runs `command`, which has no body, on `task` for `caller`.
-    pub(crate) async fn run_bare(
-        &self,
-        caller: &Caller,
-        headers: &CommandHeaders,
-        task: TaskId,
-        command: impl Into<Command>,
-    ) -> Result<Response, ApiError> {
-        self.run(caller, headers, headers.keyed(&Map::new()), task, command)
-            .await
-    }
-
     /// Runs `command` on `task` for `caller`, once if it is `keyed`.
     pub(crate) async fn run(
         &self,
