@@ -1,11 +1,8 @@
 //! Changes some fields of a task at once.
 
-use events::{
-    Description, Due, Priority, Status, Tags, Task, TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed,
-    TaskScheduled, TaskTagged, Title,
-};
+use events::{Description, Due, Priority, Status, Tags, Task, TaskEvent, Title};
 
-use super::{Refusal, transition::transition};
+use super::{Refusal, differences::differences, transition::transition};
 
 /// Change the given fields. Fields that already have the wanted value leave no event. If the wanted status is not
 /// allowed, nothing changes.
@@ -27,48 +24,19 @@ pub struct ChangeTask {
 
 impl ChangeTask {
     pub(super) fn decide(&self, task: &Task) -> Result<Vec<TaskEvent>, Refusal> {
-        let mut events = Vec::new();
-        if let Some(title) = &self.title
-            && title.as_str() != task.title
-        {
-            events.push(
-                TaskRenamed {
-                    title: title.as_str().to_owned(),
-                }
-                .into(),
-            );
+        let mut wanted = task.clone();
+        if let Some(title) = &self.title {
+            wanted.title = title.as_str().to_owned();
         }
         if let Some(description) = &self.description {
-            let wanted = description.as_ref().map(Description::as_str);
-            if wanted != task.description.as_deref() {
-                events.push(
-                    TaskDescribed {
-                        description: wanted.map(str::to_owned),
-                    }
-                    .into(),
-                );
-            }
+            wanted.description = description.as_ref().map(|text| text.as_str().to_owned());
         }
-        if let Some(priority) = self.priority
-            && priority != task.priority
-        {
-            events.push(TaskPrioritized { priority }.into());
+        if let Some(tags) = &self.tags {
+            wanted.tags = tags.as_slice().to_vec();
         }
-        if let Some(due) = self.due
-            && due != task.due
-        {
-            events.push(TaskScheduled { due }.into());
-        }
-        if let Some(tags) = &self.tags
-            && tags.as_slice() != task.tags
-        {
-            events.push(
-                TaskTagged {
-                    tags: tags.as_slice().to_vec(),
-                }
-                .into(),
-            );
-        }
+        wanted.priority = self.priority.unwrap_or(task.priority);
+        wanted.due = self.due.unwrap_or(task.due);
+        let mut events = differences(task, &wanted);
         if let Some(status) = self.status {
             events.extend(transition(task, status)?);
         }

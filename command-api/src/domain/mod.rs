@@ -11,6 +11,7 @@ mod complete_task;
 mod context;
 mod create_task;
 mod delete_task;
+mod differences;
 mod purge_task;
 mod refusal;
 mod reopen_task;

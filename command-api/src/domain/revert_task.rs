@@ -1,11 +1,8 @@
 //! Brings a task back to what it was at an earlier version.
 
-use events::{
-    Status, Task, TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed, TaskScheduled,
-    TaskTagged,
-};
+use events::{Status, Task, TaskDeleted, TaskEvent};
 
-use super::{Refusal, transition::transition};
+use super::{Refusal, differences::differences, transition::transition};
 
 /// Bring the task back to an earlier state. That state was valid then, so it is not checked again. Times become the
 /// time of this command.
@@ -34,31 +31,6 @@ impl RevertTask {
         }
         Ok(events)
     }
-}
-
-/// The events that make the fields of `task` equal to those of `was`, except for the status.
-fn differences(task: &Task, was: &Task) -> Vec<TaskEvent> {
-    let mut events: Vec<TaskEvent> = Vec::new();
-    if task.title != was.title {
-        let title = was.title.clone();
-        events.push(TaskRenamed { title }.into());
-    }
-    if task.description != was.description {
-        let description = was.description.clone();
-        events.push(TaskDescribed { description }.into());
-    }
-    if task.priority != was.priority {
-        let priority = was.priority;
-        events.push(TaskPrioritized { priority }.into());
-    }
-    if task.due != was.due {
-        events.push(TaskScheduled { due: was.due }.into());
-    }
-    if task.tags != was.tags {
-        let tags = was.tags.clone();
-        events.push(TaskTagged { tags }.into());
-    }
-    events
 }
 
 /// The changes of status that lead to `status`, by way of `open` if necessary.

@@ -1,11 +1,8 @@
 //! Undoes some events of a task.
 
-use events::{
-    Due, Priority, Status, Task, TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed,
-    TaskRestored, TaskScheduled, TaskTagged,
-};
+use events::{Due, Priority, Status, Task, TaskDeleted, TaskEvent, TaskRestored};
 
-use super::{Refusal, revert_task::way_to};
+use super::{Refusal, differences::differences, revert_task::way_to};
 
 /// Undo the noted events: each field that they changed becomes what it was before the first of them. Fields that
 /// already are so stay, so that a repeated undo changes nothing. If a field was changed again since, nothing of the
@@ -50,39 +47,32 @@ impl UndoTask {
     pub(super) fn decide(&self, task: &Task) -> Result<Vec<TaskEvent>, Refusal> {
         let is_deleted = task.deleted_at.is_some();
         if let Some(created) = &self.created {
+            let is_as_created = task.status == created.status && differences(task, created).is_empty();
             return match is_deleted {
                 true => Ok(Vec::new()),
-                false if is_as(task, created) => Ok(vec![TaskDeleted {}.into()]),
+                false if is_as_created => Ok(vec![TaskDeleted {}.into()]),
                 false => Err(Refusal::ChangedSince),
             };
         }
-        let mut fields: Vec<TaskEvent> = Vec::new();
-        if let Some(title) = back(self.title.as_ref(), &task.title)? {
-            fields.push(TaskRenamed { title }.into());
-        }
-        if let Some(description) = back(self.description.as_ref(), &task.description)? {
-            fields.push(TaskDescribed { description }.into());
-        }
-        if let Some(priority) = back(self.priority.as_ref(), &task.priority)? {
-            fields.push(TaskPrioritized { priority }.into());
-        }
-        if let Some(due) = back(self.due.as_ref(), &task.due)? {
-            fields.push(TaskScheduled { due }.into());
-        }
-        if let Some(tags) = back(self.tags.as_ref(), &task.tags)? {
-            fields.push(TaskTagged { tags }.into());
-        }
-        if let Some(status) = back(self.status.as_ref(), &task.status)? {
-            fields.extend(way_to(task, status)?);
-        }
-        match back(self.deleted.as_ref(), &is_deleted)? {
-            Some(false) => fields.insert(0, TaskRestored {}.into()),
-            Some(true) => fields.push(TaskDeleted {}.into()),
+        let mut wanted = task.clone();
+        put_back(self.title.as_ref(), &mut wanted.title)?;
+        put_back(self.description.as_ref(), &mut wanted.description)?;
+        put_back(self.priority.as_ref(), &mut wanted.priority)?;
+        put_back(self.due.as_ref(), &mut wanted.due)?;
+        put_back(self.tags.as_ref(), &mut wanted.tags)?;
+        put_back(self.status.as_ref(), &mut wanted.status)?;
+        let mut events = differences(task, &wanted);
+        events.extend(way_to(task, wanted.status)?);
+        let mut wants_deleted = is_deleted;
+        put_back(self.deleted.as_ref(), &mut wants_deleted)?;
+        match (is_deleted, wants_deleted) {
+            (true, false) => events.insert(0, TaskRestored {}.into()),
+            (false, true) => events.push(TaskDeleted {}.into()),
             // The fields of a task in the trash cannot be changed.
-            None if is_deleted && !fields.is_empty() => return Err(Refusal::TaskIsDeleted { id: task.id }),
-            None => {}
+            (true, true) if !events.is_empty() => return Err(Refusal::TaskIsDeleted { id: task.id }),
+            _ => {}
         }
-        Ok(fields)
+        Ok(events)
     }
 }
 
@@ -101,29 +91,13 @@ fn note<T: Clone + PartialEq>(change: &mut Option<Change<T>>, before: &T, after:
     }
 }
 
-/// The value to which a field that is `now` must be set back; `None` if it stays.
-fn back<T: Clone + PartialEq>(change: Option<&Change<T>>, now: &T) -> Result<Option<T>, Refusal> {
+/// Sets a field that is `now` back to what it was before the `change`.
+fn put_back<T: Clone + PartialEq>(change: Option<&Change<T>>, now: &mut T) -> Result<(), Refusal> {
     match change {
-        Some(change) if *now == change.from || change.from == change.to => Ok(None),
-        Some(change) if *now == change.to => Ok(Some(change.from.clone())),
-        Some(_) => Err(Refusal::ChangedSince),
-        None => Ok(None),
+        Some(change) if *now == change.from || change.from == change.to => {}
+        Some(change) if *now == change.to => now.clone_from(&change.from),
+        Some(_) => return Err(Refusal::ChangedSince),
+        None => {}
     }
-}
-
-/// Whether all fields that people can change are equal in `task` and `other`, which was not in the trash.
-fn is_as(task: &Task, other: &Task) -> bool {
-    let fields = |task: &Task| {
-        let Task {
-            title,
-            description,
-            priority,
-            due,
-            tags,
-            status,
-            ..
-        } = task.clone();
-        (title, description, priority, due, tags, status)
-    };
-    fields(task) == fields(other)
+    Ok(())
 }
