@@ -30,7 +30,7 @@ pub(crate) async fn offer(
 ) -> Result<(Reset, Changed), CommandError> {
     let token = ResetToken::generate(id, &app.pepper);
     let offered = ResetOffered {
-        reset_hash: token.hash(),
+        reset_hash: token.text.hash(),
         expires_at: app.clock.now().plus_seconds(TTL_SECONDS),
         removes_second_factor,
         admin_reason,
@@ -41,7 +41,7 @@ pub(crate) async fn offer(
         .await?;
     tracing::info!(account.id = %id, "a reset of the password was offered");
     let reset = Reset {
-        token: Zeroizing::new(token.text().to_owned()),
+        token: Zeroizing::new(token.text.as_str().to_owned()),
         expires_at: offered.expires_at,
     };
     Ok((reset, changed))

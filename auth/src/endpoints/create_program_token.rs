@@ -85,7 +85,7 @@ pub(crate) async fn create_program_token(
         token: token.id,
         name: request.name,
         scopes: request.scopes,
-        token_hash: token.hash(),
+        token_hash: token.text.hash(),
         expires_at: request.expires_at,
         second_factor: session.is_some_and(|session| session.has_second_factor()),
     };
@@ -102,7 +102,7 @@ pub(crate) async fn create_program_token(
         .rfind(|known| known.id == token.id)
         .ok_or_else(Problem::internal)?;
     let body = NewProgramToken {
-        token: token.text().to_owned(),
+        token: token.text.as_str().to_owned(),
         about: made.into(),
     };
     Ok(answer::json(StatusCode::CREATED, &body, id, changed.position))

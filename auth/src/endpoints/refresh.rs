@@ -88,7 +88,7 @@ async fn next_tokens(
     };
 
     let next = RefreshToken::generate(session.id, presented.generation.saturating_add(1), &app.pepper);
-    let (presented_hash, next_hash) = (presented.hash(), next.hash());
+    let (presented_hash, next_hash) = (presented.text.hash(), next.text.hash());
     let client = fingerprint(context, &app.pepper);
     let shown = domain::session::Presented {
         generation: presented.generation,

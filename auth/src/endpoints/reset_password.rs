@@ -87,7 +87,7 @@ const fn reason(refusal: &Refusal) -> &'static str {
 
 async fn use_reset(app: &App, context: &RequestContext, request: Request) -> Result<Response, ApiError> {
     let token = request.token.ok_or(Refusal::ResetIsUnknown)?;
-    let (id, presented, now) = (token.account, token.hash(), app.clock.now());
+    let (id, presented, now) = (token.account, token.text.hash(), app.clock.now());
     let account = app.accounts.load(id).await?.state;
     let (account, _) = domain::reset::pending(account.as_ref(), &presented, now)?;
     check_password(app, &request.password, &account.email)?;

@@ -36,7 +36,7 @@ pub(crate) async fn start(
     let refresh_token = RefreshToken::generate(id, 0, &app.pepper);
     let started = |now: Timestamp| SessionStarted {
         account: person,
-        refresh_hash: refresh_token.hash(),
+        refresh_hash: refresh_token.text.hash(),
         expires_at: now.plus_seconds(app.refresh_ttl_seconds),
         ip: context.client_ip.clone(),
         user_agent: context.user_agent.clone().map(String::from),
@@ -46,7 +46,7 @@ pub(crate) async fn start(
     let begun = begin(app, account, id, started, &refresh_token, metadata).await;
     if let Err(ApiError::Failed(_)) = &begun {
         app.sessions
-            .take_back(id, person, &refresh_token.hash(), &metadata.by_system())
+            .take_back(id, person, &refresh_token.text.hash(), &metadata.by_system())
             .await;
     }
     begun
@@ -71,7 +71,7 @@ async fn begin(
         })
         .await?;
     let session = begun.state.ok_or(Refusal::SessionIsUnknown)?;
-    if !domain::session::has_token(&session, &refresh_token.hash()) {
+    if !domain::session::has_token(&session, &refresh_token.text.hash()) {
         return Err(Refusal::LoginIsOver.into());
     }
     let answer = token_answer(app, account, &session, &admins, refresh_token, begun.position)?;

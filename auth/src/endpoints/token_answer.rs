@@ -36,7 +36,7 @@ pub(crate) fn token_answer(
         access_token: issued.token,
         token_type: TokenType::Bearer,
         expires_in: issued.expires_in,
-        refresh_token: refresh_token.text().to_owned(),
+        refresh_token: refresh_token.text.as_str().to_owned(),
         // Rounded, because a little time has passed since the session began.
         refresh_expires_in: (left + 500_000).div_euclid(1_000_000),
         user: account.into(),

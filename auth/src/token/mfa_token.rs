@@ -1,8 +1,6 @@
 //! The token of a login that still needs a code. It has the state of the login, and is valid for a few minutes and a
 //! few wrong codes, while the password and the account stay the same. The server stores nothing about it.
 
-use std::fmt;
-
 use events::{Account, FREE_WRONG_CODES, SecondFactor, SessionId, Timestamp, UserId};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -94,13 +92,4 @@ fn fingerprint(account: &Account) -> [u8; FINGERPRINT_BYTES] {
     let mut fingerprint = [0; FINGERPRINT_BYTES];
     fingerprint.copy_from_slice(&hash.finalize()[..FINGERPRINT_BYTES]);
     fingerprint
-}
-
-impl fmt::Debug for MfaToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MfaToken")
-            .field("account", &self.account)
-            .field("session", &self.session)
-            .finish_non_exhaustive()
-    }
 }

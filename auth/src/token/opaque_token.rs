@@ -1,6 +1,8 @@
 //! Opaque tokens: some content to find the stream, 256 random bits, and a tag that only auth can make, so that
 //! knowing the content is not enough.
 
+use std::fmt;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use events::SecretHash;
 use sha2::{Digest, Sha256};
@@ -43,9 +45,24 @@ pub(super) fn read<const CONTENT: usize>(
     bytes[..CONTENT].try_into().ok()
 }
 
-/// Hex SHA-256, for the log. It needs no salt, because the token has 256 random bits.
-pub(super) fn hash(text: &str) -> SecretHash {
-    hex::encode(Sha256::digest(text.as_bytes())).into()
+/// The text of a token for its holder. It is never shown.
+pub(crate) struct TokenText(pub(super) Zeroizing<String>);
+
+impl TokenText {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Hex SHA-256, for the log. It needs no salt, because the token has 256 random bits.
+    pub(crate) fn hash(&self) -> SecretHash {
+        hex::encode(Sha256::digest(self.0.as_bytes())).into()
+    }
+}
+
+impl fmt::Debug for TokenText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenText(…)")
+    }
 }
 
 /// Compares two texts in a time that does not depend on where they differ.

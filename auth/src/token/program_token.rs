@@ -1,15 +1,13 @@
 //! Program tokens: opaque, with a prefix, known to the log only by their hash. A part of each names it, so that it
 //! can be checked without sending all of it.
 
-use std::fmt;
-
 use auth_client::PROGRAM_TOKEN_PREFIX;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-use events::{SecretHash, TokenId, UserId};
+use events::{TokenId, UserId};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::opaque_token::{self, constant_time_eq};
+use super::opaque_token::{TokenText, constant_time_eq};
 use crate::keys::{Pepper, Purpose, TAG_BYTES};
 
 const ID_BYTES: usize = 16;
@@ -49,9 +47,11 @@ impl ProgramTokenName {
 }
 
 /// A new program token.
+#[derive(Debug)]
 pub(crate) struct ProgramToken {
     pub(crate) id: TokenId,
-    text: Zeroizing<String>,
+    /// For the person, shown once.
+    pub(crate) text: TokenText,
 }
 
 impl ProgramToken {
@@ -63,26 +63,11 @@ impl ProgramToken {
         let name = ProgramTokenName { account, id }.text(pepper);
         Self {
             id,
-            text: Zeroizing::new(format!("{PROGRAM_TOKEN_PREFIX}{name}{}", secret.as_str())),
+            text: TokenText(Zeroizing::new(format!(
+                "{PROGRAM_TOKEN_PREFIX}{name}{}",
+                secret.as_str()
+            ))),
         }
-    }
-
-    /// The text for the person, shown once.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The hash for the log.
-    pub(crate) fn hash(&self) -> SecretHash {
-        opaque_token::hash(&self.text)
-    }
-}
-
-impl fmt::Debug for ProgramToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProgramToken")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
     }
 }
 
@@ -103,7 +88,7 @@ mod tests {
     #[test]
     fn a_token_can_be_told_by_its_name_and_is_never_the_same() {
         let token = ProgramToken::generate(ACCOUNT, ID, &pepper());
-        let name = program_token_name(token.text()).unwrap();
+        let name = program_token_name(token.text.as_str()).unwrap();
         assert_eq!(
             ProgramTokenName::parse(name, &pepper()),
             Some(ProgramTokenName {
@@ -112,17 +97,17 @@ mod tests {
             })
         );
         assert_ne!(
-            ProgramToken::generate(ACCOUNT, ID, &pepper()).hash(),
-            token.hash()
+            ProgramToken::generate(ACCOUNT, ID, &pepper()).text.hash(),
+            token.text.hash()
         );
-        assert!(!format!("{token:?}").contains(&token.text()[20..]));
+        assert!(!format!("{token:?}").contains(&token.text.as_str()[20..]));
     }
 
     #[test]
     fn nobody_else_can_make_up_a_name() {
         let other = Pepper::parse(&"cd".repeat(32)).unwrap();
         let token = ProgramToken::generate(ACCOUNT, ID, &pepper());
-        let name = program_token_name(token.text()).unwrap();
+        let name = program_token_name(token.text.as_str()).unwrap();
         assert_eq!(ProgramTokenName::parse(name, &other), None);
     }
 
@@ -130,7 +115,7 @@ mod tests {
         #[test]
         fn every_character_of_the_name_counts(position in 0_usize..64, replacement in "[A-Za-z0-9_-]") {
             let token = ProgramToken::generate(ACCOUNT, ID, &pepper());
-            let name = program_token_name(token.text()).unwrap();
+            let name = program_token_name(token.text.as_str()).unwrap();
             let mut changed = name.to_owned();
             changed.replace_range(position..=position, &replacement);
             prop_assert_eq!(ProgramTokenName::parse(&changed, &pepper()).is_some(), changed == name);

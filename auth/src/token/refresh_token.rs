@@ -1,12 +1,10 @@
 //! Refresh tokens: opaque to clients, known to the log only by their hash.
 
-use std::fmt;
-
-use events::{SecretHash, SessionId};
+use events::SessionId;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::opaque_token;
+use super::opaque_token::{self, TokenText};
 use crate::keys::{Pepper, Purpose};
 
 const SESSION_BYTES: usize = 16;
@@ -15,12 +13,14 @@ const CONTENT_BYTES: usize = SESSION_BYTES + 8;
 /// A refresh token: the id of the session, to find its stream, and the token's generation there, so that an older one
 /// is recognised without a list of all. Only auth can make one, so that knowing the id of a session is not enough to
 /// present an older generation and end it.
+#[derive(Debug)]
 pub(crate) struct RefreshToken {
     /// Its session.
     pub(crate) session: SessionId,
     /// The number of tokens of the session before it.
     pub(crate) generation: u64,
-    text: Zeroizing<String>,
+    /// For the client.
+    pub(crate) text: TokenText,
 }
 
 impl RefreshToken {
@@ -32,7 +32,7 @@ impl RefreshToken {
         Self {
             session,
             generation,
-            text: opaque_token::make(Purpose::RefreshToken, &content, pepper),
+            text: TokenText(opaque_token::make(Purpose::RefreshToken, &content, pepper)),
         }
     }
 
@@ -43,26 +43,8 @@ impl RefreshToken {
         Some(Self {
             session: SessionId(Uuid::from_slice(session).ok()?),
             generation: u64::from_be_bytes(generation.try_into().ok()?),
-            text: Zeroizing::new(text.to_owned()),
+            text: TokenText(Zeroizing::new(text.to_owned())),
         })
-    }
-
-    /// The text for the client.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The hash for the log.
-    pub(crate) fn hash(&self) -> SecretHash {
-        opaque_token::hash(&self.text)
-    }
-}
-
-impl fmt::Debug for RefreshToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RefreshToken")
-            .field("session", &self.session)
-            .finish_non_exhaustive()
     }
 }
 
@@ -81,18 +63,21 @@ mod tests {
     fn what_is_generated_can_be_read_and_is_never_the_same() {
         let session = SessionId(runtime::new_id());
         let token = RefreshToken::generate(session, 7, &pepper());
-        let read = RefreshToken::parse(token.text(), &pepper()).unwrap();
+        let read = RefreshToken::parse(token.text.as_str(), &pepper()).unwrap();
         assert_eq!((read.session, read.generation), (session, 7));
-        assert_eq!(read.hash(), token.hash());
-        assert_ne!(RefreshToken::generate(session, 7, &pepper()).hash(), token.hash());
-        assert!(!format!("{token:?}").contains(token.text()));
+        assert_eq!(read.text.hash(), token.text.hash());
+        assert_ne!(
+            RefreshToken::generate(session, 7, &pepper()).text.hash(),
+            token.text.hash()
+        );
+        assert!(!format!("{token:?}").contains(token.text.as_str()));
     }
 
     #[test]
     fn nobody_else_can_make_one() {
         let other = Pepper::parse(&"cd".repeat(32)).unwrap();
         let forged = RefreshToken::generate(SessionId(runtime::new_id()), 0, &other);
-        assert!(RefreshToken::parse(forged.text(), &pepper()).is_none());
+        assert!(RefreshToken::parse(forged.text.as_str(), &pepper()).is_none());
     }
 
     proptest! {
@@ -105,9 +90,9 @@ mod tests {
         #[test]
         fn every_character_counts(position in 0usize..96, replacement in "[A-Za-z0-9_-]") {
             let token = RefreshToken::generate(SessionId(Uuid::from_u128(7)), 3, &pepper());
-            let mut text = token.text().to_owned();
+            let mut text = token.text.as_str().to_owned();
             text.replace_range(position..=position, &replacement);
-            prop_assert_eq!(RefreshToken::parse(&text, &pepper()).is_some(), text == token.text());
+            prop_assert_eq!(RefreshToken::parse(&text, &pepper()).is_some(), text == token.text.as_str());
         }
     }
 }
