@@ -35,10 +35,7 @@ impl Request {
         let current = form.required("current_password", fields::password);
         let new = form.required("new_password", fields::password);
         fields::check_new_password(&mut form, "/new_password", policy, new.as_ref(), email);
-        form.finish()?;
-        let (Some(current), Some(new)) = (current, new) else {
-            return Err(Problem::internal());
-        };
+        let (current, new) = form.finish_with(current.zip(new))?;
         Ok(Self { current, new })
     }
 }

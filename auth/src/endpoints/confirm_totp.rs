@@ -19,8 +19,7 @@ const CONFIRMATION: &str = "second_factor_confirmation";
 fn read(body: Map<String, Value>) -> Result<Zeroizing<String>, Problem> {
     let mut form = Form::new(body);
     let code = form.required("code", fields::code);
-    form.finish()?;
-    code.ok_or_else(Problem::internal)
+    form.finish_with(code)
 }
 
 pub(crate) async fn confirm_totp(

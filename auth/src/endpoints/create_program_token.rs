@@ -36,10 +36,7 @@ impl Request {
         let expires_at = form
             .optional("expires_at", |value| instant_after(value, now))
             .into_value();
-        form.finish()?;
-        let (Some(name), Some(scopes)) = (name, scopes) else {
-            return Err(Problem::internal());
-        };
+        let (name, scopes) = form.finish_with(name.zip(scopes))?;
         Ok(Self {
             name,
             scopes,

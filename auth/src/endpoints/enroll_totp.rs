@@ -21,8 +21,7 @@ const ISSUER: &str = "Taskledger";
 fn read(body: Map<String, Value>) -> Result<Arc<Password>, Problem> {
     let mut form = Form::new(body);
     let password = form.required("password", fields::password);
-    form.finish()?;
-    password.ok_or_else(Problem::internal)
+    form.finish_with(password)
 }
 
 pub(crate) async fn enroll_totp(

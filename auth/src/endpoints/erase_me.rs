@@ -29,10 +29,7 @@ impl Request {
         let mut form = Form::new(body);
         let password = form.required("password", fields::password);
         let code = form.optional("code", fields::code).into_value();
-        form.finish()?;
-        let Some(password) = password else {
-            return Err(Problem::internal());
-        };
+        let password = form.finish_with(password)?;
         Ok(Self { password, code })
     }
 }

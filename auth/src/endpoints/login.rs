@@ -39,10 +39,7 @@ impl Request {
             text(value).map(|text| (text.to_owned(), EmailAddress::parse(text).ok()))
         });
         let password = form.required("password", fields::password);
-        form.finish()?;
-        let (Some((text, email)), Some(password)) = (email, password) else {
-            return Err(Problem::internal());
-        };
+        let ((text, email), password) = form.finish_with(email.zip(password))?;
         Ok(Self {
             text,
             email,

@@ -34,10 +34,7 @@ impl Request {
             text(value).map(|text| MfaToken::parse(text, &app.pepper))
         });
         let code = form.required("code", fields::code);
-        form.finish()?;
-        let (Some(login), Some(code)) = (login, code) else {
-            return Err(Problem::internal());
-        };
+        let (login, code) = form.finish_with(login.zip(code))?;
         Ok(Self { login, code })
     }
 }

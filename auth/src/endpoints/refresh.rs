@@ -26,8 +26,7 @@ fn read(body: Map<String, Value>, pepper: &Pepper) -> Result<Option<RefreshToken
     let refresh_token = form.required("refresh_token", |value| {
         text(value).map(|text| RefreshToken::parse(text, pepper))
     });
-    form.finish()?;
-    Ok(refresh_token.flatten())
+    form.finish_with(refresh_token)
 }
 
 pub(crate) async fn refresh(

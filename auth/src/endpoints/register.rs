@@ -34,11 +34,7 @@ impl Request {
         let password = form.required("password", fields::password);
         let display_name = form.optional("display_name", fields::display_name).into_value();
         fields::check_new_password(&mut form, "/password", policy, password.as_ref(), email.as_ref());
-        form.finish()?;
-        // The form would have failed without them.
-        let (Some(email), Some(password)) = (email, password) else {
-            return Err(Problem::internal());
-        };
+        let (email, password) = form.finish_with(email.zip(password))?;
         Ok(Self {
             email,
             password,

@@ -27,10 +27,7 @@ impl Request {
         let mut form = Form::new(body);
         let password = form.required("password", fields::password);
         let code = form.required("code", fields::code);
-        form.finish()?;
-        let (Some(password), Some(code)) = (password, code) else {
-            return Err(Problem::internal());
-        };
+        let (password, code) = form.finish_with(password.zip(code))?;
         Ok(Self { password, code })
     }
 }

@@ -39,10 +39,7 @@ impl Request {
             password.as_ref(),
             None,
         );
-        form.finish()?;
-        let (Some(token), Some(password)) = (token, password) else {
-            return Err(Problem::internal());
-        };
+        let (token, password) = form.finish_with(token.zip(password))?;
         Ok(Self { token, password })
     }
 }

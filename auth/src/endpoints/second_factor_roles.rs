@@ -21,8 +21,7 @@ use crate::{
 fn read(body: Map<String, Value>) -> Result<BTreeSet<Role>, Problem> {
     let mut form = Form::new(body);
     let roles = form.required("roles", set_roles::roles);
-    form.finish()?;
-    roles.ok_or_else(Problem::internal)
+    form.finish_with(roles)
 }
 
 fn shown(app: &App, admins: Option<Admins>, position: u64) -> Response {

@@ -15,8 +15,7 @@ fn read(body: Map<String, Value>) -> Result<(BTreeSet<Role>, Option<AdminReason>
     let mut form = Form::new(body);
     let roles = form.required("roles", roles);
     let reason = form.optional("reason", fields::reason).into_value();
-    form.finish()?;
-    Ok((roles.ok_or_else(Problem::internal)?, reason))
+    Ok((form.finish_with(roles)?, reason))
 }
 
 /// An array of roles.

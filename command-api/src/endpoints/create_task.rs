@@ -3,7 +3,7 @@
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 use events::TaskId;
-use http_api::{Form, JsonObject, Problem};
+use http_api::{Form, JsonObject};
 use runtime::new_id;
 
 use super::{command_headers::CommandHeaders, fields};
@@ -19,8 +19,7 @@ pub(crate) async fn create_task(
     let keyed = headers.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let command = read(&mut form);
-    form.finish()?;
-    let command = command.ok_or_else(Problem::internal)?;
+    let command = form.finish_with(command)?;
     // The list of tasks always exists, but has no version.
     headers.check_without_version(true)?;
     state

@@ -24,10 +24,8 @@ pub(crate) async fn revert_task(
     let keyed = headers.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let to_version = form.required("to_version", version);
-    form.finish()?;
+    let to_version = form.finish_with(to_version)?;
     let id = id.or_not_found()?;
-    // It has a value, because there were no errors.
-    let to_version = to_version.unwrap_or_default();
     let person = caller.user_id();
     let mut revert = RevertTask {
         to_version,

@@ -38,7 +38,7 @@ pub(crate) async fn undo_request(
     let keyed = headers.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let request = form.required("request_id", request_id);
-    form.finish()?;
+    let request = form.finish_with(request)?;
     // There is no representation at this path.
     headers.check_without_version(false)?;
     let person = caller.user_id();
@@ -48,13 +48,10 @@ pub(crate) async fn undo_request(
     if let Some(response) = given.await? {
         return Ok(until_taken(response, held));
     }
-    let commands = match request {
-        Some(request) => {
-            let _reading = state.shares.past_reads.acquire(person).await?;
-            let found = timeout(TIMEOUT, commands(&state, &caller, &request)).await;
-            found.map_err(|_| ChangedTasksError::Slow)??
-        }
-        None => Vec::new(),
+    let commands = {
+        let _reading = state.shares.past_reads.acquire(person).await?;
+        let found = timeout(TIMEOUT, commands(&state, &caller, &request)).await;
+        found.map_err(|_| ChangedTasksError::Slow)??
     };
     if commands.is_empty() {
         return Err(ApiError::NotFound);

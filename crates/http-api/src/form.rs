@@ -125,6 +125,16 @@ impl Form {
         }
     }
 
+    /// Ends the reading of an object with required fields. `values` are what [`Self::required`] has read, so that all
+    /// of them are there if there is no mistake.
+    ///
+    /// # Errors
+    /// Those of [`Self::finish`].
+    pub fn finish_with<T>(self, values: Option<T>) -> Result<T, Problem> {
+        self.finish()?;
+        values.ok_or_else(Problem::internal)
+    }
+
     /// Ends reading, with every mistake, unknown fields among them. For objects inside a larger body.
     #[must_use]
     pub fn into_errors(self) -> Vec<FieldError> {
