@@ -60,6 +60,25 @@ pub enum KeysUnusable {
     Missing(PathBuf),
 }
 
+impl KeysUnusable {
+    /// `action` failed on the file or the directory `path`.
+    pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// The file `path` has invalid content.
+    pub(super) fn content(path: &Path) -> impl FnOnce(String) -> Self {
+        move |reason| Self::Content {
+            path: path.to_owned(),
+            reason,
+        }
+    }
+}
+
 /// A part of the keys, all of which auth needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyPart {
@@ -73,19 +92,15 @@ pub enum KeyPart {
 /// is empty: with a new pepper every address would look free.
 pub(crate) fn open(directory: &Path, may_create: bool) -> Result<Keys, KeysUnusable> {
     if may_create {
-        create_directory(directory)?;
+        private_files::create_directory(directory).map_err(KeysUnusable::file("create", directory))?;
         let pepper = directory.join(PEPPER);
         if !exists(&pepper)? {
             create(&pepper, &Pepper::generate())?;
         }
         if key_files(directory)?.is_empty() {
             let path = directory.join(FIRST_KEY);
-            let pem =
-                SigningKey::generate(SigningAlgorithm::EdDsa).map_err(|reason| KeysUnusable::Content {
-                    path: path.clone(),
-                    reason,
-                })?;
-            create(&path, &pem)?;
+            let pem = SigningKey::generate(SigningAlgorithm::EdDsa);
+            create(&path, &pem.map_err(KeysUnusable::content(&path))?)?;
         }
     }
     read(directory).map_err(|error| match error {
@@ -100,10 +115,8 @@ pub(crate) fn read(directory: &Path) -> Result<Keys, KeysUnusable> {
     if !exists(&path)? {
         return Err(KeysUnusable::Missing(path));
     }
-    let pepper = Pepper::parse(&read_file(&path)?).ok_or_else(|| KeysUnusable::Content {
-        path,
-        reason: "expected 32 bytes in hexadecimal".to_owned(),
-    })?;
+    let pepper = Pepper::parse(&read_file(&path)?)
+        .ok_or_else(|| KeysUnusable::content(&path)("expected 32 bytes in hexadecimal".to_owned()))?;
     let mut keys = Vec::new();
     for path in key_files(directory)? {
         keys.push(read_key(&path)?);
@@ -129,10 +142,7 @@ pub fn missing(directory: &Path) -> Result<Vec<KeyPart>, KeysUnusable> {
 
 /// Reads one key, with the time from which it signs.
 pub(super) fn read_key(path: &Path) -> Result<SigningKey, KeysUnusable> {
-    let mut key = SigningKey::from_pem(&read_file(path)?).map_err(|reason| KeysUnusable::Content {
-        path: path.to_owned(),
-        reason,
-    })?;
+    let mut key = SigningKey::from_pem(&read_file(path)?).map_err(KeysUnusable::content(path))?;
     key.signs_from = if is_next(path) {
         None
     } else {
@@ -149,11 +159,7 @@ pub(super) fn is_next(path: &Path) -> bool {
 /// When the file was last written or renamed.
 fn changed_at(path: &Path) -> Result<Timestamp, KeysUnusable> {
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-    let modified = modified.map_err(|source| KeysUnusable::File {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
+    let modified = modified.map_err(KeysUnusable::file("read", path))?;
     let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Ok(Timestamp::from_micros(
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
@@ -162,49 +168,25 @@ fn changed_at(path: &Path) -> Result<Timestamp, KeysUnusable> {
 
 /// The files of signing keys, the oldest first, and keys that do not sign yet last.
 pub(super) fn key_files(directory: &Path) -> Result<Vec<PathBuf>, KeysUnusable> {
-    let mut files = private_files::key_files(directory).map_err(|source| KeysUnusable::File {
-        action: "read",
-        path: directory.to_owned(),
-        source,
-    })?;
+    let mut files = private_files::key_files(directory).map_err(KeysUnusable::file("read", directory))?;
     // The sort is stable: in both parts keys stay in the order of their names.
     files.sort_by_key(|path| is_next(path));
     Ok(files)
 }
 
 fn exists(path: &Path) -> Result<bool, KeysUnusable> {
-    path.try_exists().map_err(|source| KeysUnusable::File {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })
+    path.try_exists().map_err(KeysUnusable::file("read", path))
 }
 
 fn read_file(path: &Path) -> Result<zeroize::Zeroizing<String>, KeysUnusable> {
-    let text = private_files::read_key(path).map_err(|source| KeysUnusable::File {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = private_files::read_key(path).map_err(KeysUnusable::file("read", path))?;
     Ok(zeroize::Zeroizing::new(text))
-}
-
-fn create_directory(directory: &Path) -> Result<(), KeysUnusable> {
-    private_files::create_directory(directory).map_err(|source| KeysUnusable::File {
-        action: "create",
-        path: directory.to_owned(),
-        source,
-    })
 }
 
 /// Creates the file of a key before the first event depends on it. When several processes try at once, one succeeds
 /// and the others find its file.
 pub(super) fn create(path: &Path, content: &str) -> Result<(), KeysUnusable> {
-    private_files::create_whole(path, content.as_bytes()).map_err(|source| KeysUnusable::File {
-        action: "create",
-        path: path.to_owned(),
-        source,
-    })
+    private_files::create_whole(path, content.as_bytes()).map_err(KeysUnusable::file("create", path))
 }
 
 #[cfg(test)]

@@ -93,11 +93,8 @@ pub fn list(directory: &Path, now: Timestamp) -> Result<Vec<KeyState>, KeysUnusa
 /// When it cannot be created or written.
 pub fn generate(directory: &Path, algorithm: SigningAlgorithm) -> Result<KeyState, KeysUnusable> {
     let path = directory.join(format!("{}{NEXT}", runtime::new_id()));
-    let pem = SigningKey::generate(algorithm).map_err(|reason| KeysUnusable::Content {
-        path: path.clone(),
-        reason,
-    })?;
-    create(&path, &pem)?;
+    let pem = SigningKey::generate(algorithm);
+    create(&path, &pem.map_err(KeysUnusable::content(&path))?)?;
     Ok(KeyState {
         kid: read_key(&path)?.kid,
         algorithm,
@@ -124,11 +121,6 @@ pub fn rotate(
     };
     // The new name sorts after every other key.
     let path = directory.join(format!("{}.pem", runtime::new_id()));
-    let failed = |source| KeysUnusable::File {
-        action: "rename",
-        path: next.path.clone(),
-        source,
-    };
     // It signs after a time that begins now.
     let micros = Duration::from_micros(u64::try_from(now.as_micros()).unwrap_or_default());
     fs::File::options()
@@ -137,7 +129,7 @@ pub fn rotate(
         .and_then(|file| file.set_modified(UNIX_EPOCH + micros))
         .and_then(|()| fs::rename(&next.path, &path))
         .and_then(|()| fs::File::open(directory)?.sync_all())
-        .map_err(failed)?;
+        .map_err(KeysUnusable::file("rename", &next.path))?;
     let key = read_key(&path)?;
     Ok(KeyState {
         kid: key.kid,
@@ -180,11 +172,7 @@ pub fn retire(
         }
         KeyUse::Verifies | KeyUse::Next | KeyUse::SignsFrom(_) => {}
     }
-    fs::remove_file(&key.path).map_err(|source| KeysUnusable::File {
-        action: "remove",
-        path: key.path.clone(),
-        source,
-    })?;
+    fs::remove_file(&key.path).map_err(KeysUnusable::file("remove", &key.path))?;
     Ok(key.clone())
 }
 
