@@ -1,6 +1,6 @@
 //! Extractors for the authenticated caller. A handler without one serves anyone, which its signature shows.
 
-use std::{ops::Deref, sync::Arc};
+use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
 use events::{Actor, Role, Scope, SessionId, UserId};
@@ -71,14 +71,6 @@ pub struct AuditReader(pub Caller);
 #[derive(Debug, Clone)]
 pub struct TaskOwner(pub Caller);
 
-impl Deref for TaskOwner {
-    type Target = Caller;
-
-    fn deref(&self) -> &Caller {
-        &self.0
-    }
-}
-
 impl<S> FromRequestParts<S> for TaskOwner
 where
     S: Send + Sync,
@@ -95,14 +87,6 @@ where
         let caller = authenticate(parts, state).await?.within(scope)?;
         caller.require(Role::User)?;
         Ok(Self(caller))
-    }
-}
-
-impl Deref for AuditReader {
-    type Target = Caller;
-
-    fn deref(&self) -> &Caller {
-        &self.0
     }
 }
 
