@@ -101,8 +101,8 @@ async fn share(State(state): State<AppState>, request: Request, next: Next) -> R
         let body = read_body(body, BodyLimit::default()).await?;
         let limits = &state.app.limits;
         let permit = match is_program {
-            true => limits.program(person).await?,
-            false => limits.request(person).await?,
+            true => limits.programs.acquire(person).await?,
+            false => limits.requests.acquire(person).await?,
         };
         Ok::<_, Problem>((body, permit))
     };

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use events::UserId;
 use http_api::{ConcurrencyLimit, Problem};
-use runtime::KeyedPermit;
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::error::{ApiError, Failure};
@@ -23,9 +22,12 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The limits of one person in this process.
 pub(crate) struct ConcurrencyLimits {
-    requests: ConcurrencyLimit,
-    logins: ConcurrencyLimit,
-    programs: ConcurrencyLimit,
+    pub(crate) requests: ConcurrencyLimit,
+    /// Logins that need a code. Somebody who has only the password must not use up the permits of the person.
+    pub(super) logins: ConcurrencyLimit,
+    /// Requests of programs, whose tokens name a person. Such a token may have been revoked long ago, so it must not
+    /// use up the permits of the person.
+    pub(crate) programs: ConcurrencyLimit,
     lists: ConcurrencyLimit,
     pasts: Semaphore,
 }
@@ -39,26 +41,6 @@ impl ConcurrencyLimits {
             lists: ConcurrencyLimit::new("lists", LISTS_AT_ONCE, REQUESTS_AT_ONCE),
             pasts: Semaphore::new(PASTS_AT_ONCE),
         }
-    }
-
-    /// Waits for a permit of `person` for a request.
-    ///
-    /// # Errors
-    /// When too many of their requests wait, or it takes too long.
-    pub(crate) async fn request(&self, person: UserId) -> Result<KeyedPermit<UserId>, Problem> {
-        self.requests.acquire(person).await
-    }
-
-    /// Waits for a permit for continuing a login of `person`. Somebody who has only the password must not use up the
-    /// permits of the person.
-    pub(super) async fn login(&self, person: UserId) -> Result<KeyedPermit<UserId>, Problem> {
-        self.logins.acquire(person).await
-    }
-
-    /// Waits for a permit for a request of a program, whose token names `person`. Such a token may have been revoked
-    /// long ago, so it must not use up the permits of the person.
-    pub(crate) async fn program(&self, person: UserId) -> Result<KeyedPermit<UserId>, Problem> {
-        self.programs.acquire(person).await
     }
 
     /// Waits for a permit of `person`, and runs `reading` within the time limit.

@@ -76,7 +76,7 @@ async fn go_on(app: &App, context: &RequestContext, request: Request) -> Result<
     // An old token does not even take one of the permits.
     let is_in_time = |login: &MfaToken| login.is_in_time(app.clock.now());
     let login = request.login.filter(is_in_time).ok_or(Refusal::LoginIsOver)?;
-    let _turn = app.limits.login(login.account).await?;
+    let _turn = app.limits.logins.acquire(login.account).await?;
     let now = app.clock.now();
     let known = app.accounts.load(login.account).await?;
     let known = known.state.filter(|account| !account.erased);
