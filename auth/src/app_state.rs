@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use auth_client::Verifier;
+use auth_client::{ISSUER, Verifier};
 use axum::extract::FromRef;
 use database::Database;
 use event_store::EventStore;
@@ -102,8 +102,8 @@ impl App {
         let revocations = Revocations::new(bus);
         let tokens = Arc::new(AccessTokens::new(
             keys.keyring,
-            config.issuer.clone(),
-            config.audience.clone(),
+            ISSUER.to_owned(),
+            ISSUER.to_owned(),
             config.access_token_ttl,
         ));
         let directory = config.keys_directory.clone();

@@ -34,10 +34,6 @@ pub struct Dependencies {
 pub struct Config {
     /// The directory of signing keys and of the pepper. Must not be lost: back it up with the event store.
     pub keys_directory: PathBuf,
-    /// `iss` of access tokens.
-    pub issuer: String,
-    /// `aud` of access tokens.
-    pub audience: String,
     /// The lifetime of an access token: 7 to 15 minutes.
     pub access_token_ttl: Duration,
     /// How long a session lasts from its login.
@@ -70,8 +66,6 @@ impl Config {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             keys_directory: keys_directory.into(),
-            issuer: auth_client::DEFAULT_ISSUER.to_owned(),
-            audience: auth_client::DEFAULT_ISSUER.to_owned(),
             access_token_ttl: Duration::from_secs(15 * 60),
             session_ttl: Duration::from_secs(7 * 24 * 60 * 60),
             session_idle: Duration::from_secs(3 * 24 * 60 * 60),
@@ -105,9 +99,6 @@ impl Config {
         }
         if self.session_idle < self.access_token_ttl {
             return Err("sessions must be allowed to idle at least as long as access tokens live".to_owned());
-        }
-        if self.issuer.is_empty() || self.audience.is_empty() {
-            return Err("the issuer and the audience of access tokens must not be empty".to_owned());
         }
         if !MIN_CHARACTERS_RANGE.contains(&self.min_password_characters) {
             return Err(format!(

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use crate::{jwk::VerifyingKey, messages::Rejection};
 
-/// `iss` and `aud` of access tokens, unless something else is configured.
-pub const DEFAULT_ISSUER: &str = "taskledger";
+/// `iss` and `aud` of access tokens.
+pub const ISSUER: &str = "taskledger";
 
 /// `typ` of the header of an access token (RFC 9068, section 2.1).
 pub const TOKEN_TYPE: &str = "at+jwt";

@@ -21,7 +21,7 @@ mod verifier_options;
 
 pub use caller::{AuditReader, Caller, SignedIn, TaskOwner, bearer_token, presented_token};
 pub use check::{Check, VerifyError};
-pub use claims::{Claims, DEFAULT_ISSUER, TOKEN_TYPE, TokenRules, key_id};
+pub use claims::{Claims, ISSUER, TOKEN_TYPE, TokenRules, key_id};
 pub use jwk::VerifyingKey;
 pub use messages::{Credential, Identity, KEYS_QUEUE, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE};
 pub use token::{PROGRAM_TOKEN_PREFIX, program_token_name};

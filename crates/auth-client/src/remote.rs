@@ -18,7 +18,7 @@ use crate::{
     cache::{Cache, Epoch},
     check::VerifyError,
     check_metrics::{self, Source, counted},
-    claims::{Claims, TokenRules, key_id},
+    claims::{Claims, ISSUER, TokenRules, key_id},
     known_keys::{KnownKeys, NoKey},
     messages::{
         CheckReply, CheckRequest, Credential, Identity, REVOCATIONS, Rejection, Revocation, Traced,
@@ -29,6 +29,10 @@ use crate::{
     verifier_options::VerifierOptions,
 };
 
+/// The most answers that are cached.
+const MAX_ANSWERS: usize = 100_000;
+/// How long an answer is cached at most.
+const ANSWER_TTL: Duration = Duration::from_secs(30);
 /// How often expired answers are removed.
 const TIDY_INTERVAL: Duration = Duration::from_secs(15);
 /// The pause between attempts to subscribe to revocations for the first time.
@@ -74,10 +78,10 @@ impl Remote {
         background: &Background,
     ) -> Arc<Self> {
         check_metrics::show();
-        let cache = Arc::new(Cache::new(options.capacity, options.ttl, options.deadline));
+        let cache = Arc::new(Cache::new(MAX_ANSWERS, ANSWER_TTL, options.deadline));
         let remote = Arc::new(Self {
             refusals: Refusals::default(),
-            rules: TokenRules::new(&options.issuer, &options.audience),
+            rules: TokenRules::new(ISSUER, ISSUER),
             keys: KnownKeys::new(Arc::clone(&bus), options.deadline, Arc::clone(&cache)),
             cache,
             bus,
