@@ -36,8 +36,6 @@ pub struct Config {
     pub keys_directory: PathBuf,
     /// The lifetime of an access token: 7 to 15 minutes.
     pub access_token_ttl: Duration,
-    /// How long a session lasts from its login.
-    pub session_ttl: Duration,
     /// A session ends after this time without a refresh.
     pub session_idle: Duration,
     /// Roles that are valid only in sessions with a second factor.
@@ -67,7 +65,6 @@ impl Config {
         Self {
             keys_directory: keys_directory.into(),
             access_token_ttl: Duration::from_secs(15 * 60),
-            session_ttl: Duration::from_secs(7 * 24 * 60 * 60),
             session_idle: Duration::from_secs(3 * 24 * 60 * 60),
             second_factor_roles: BTreeSet::new(),
             argon2: Argon2Parameters::default(),
@@ -93,9 +90,6 @@ impl Config {
             return Err(format!(
                 "access tokens must live 7 to 15 minutes, not {seconds} seconds"
             ));
-        }
-        if self.session_ttl < self.access_token_ttl {
-            return Err("sessions must live at least as long as access tokens".to_owned());
         }
         if self.session_idle < self.access_token_ttl {
             return Err("sessions must be allowed to idle at least as long as access tokens live".to_owned());

@@ -19,6 +19,9 @@ use crate::{
     token::RefreshToken,
 };
 
+/// How long a session lasts from its login.
+const SESSION_SECONDS: i64 = 7 * 24 * 60 * 60;
+
 /// Begins the session `id`, which `account` has opened, for a person who authenticated with `methods`.
 ///
 /// # Errors
@@ -37,7 +40,7 @@ pub(crate) async fn start(
     let started = |now: Timestamp| SessionStarted {
         account: person,
         refresh_hash: refresh_token.text.hash(),
-        expires_at: now.plus_seconds(app.refresh_ttl_seconds),
+        expires_at: now.plus_seconds(SESSION_SECONDS),
         ip: context.client_ip.clone(),
         user_agent: context.user_agent.clone().map(String::from),
         methods: methods.clone(),
