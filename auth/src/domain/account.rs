@@ -39,16 +39,14 @@ pub(crate) fn rename(account: Option<&Account>, display_name: Option<&str>) -> D
 }
 
 /// Replaces the password hash `old` by `new`, and closes every session but `surviving`. Refused when the hash is no
-/// longer `old`, because then the caller proved a password that is no longer valid.
+/// longer `old`.
 pub(crate) fn change_password(
     account: Option<&Account>,
     old: &SecretHash,
     new: &SecretHash,
     surviving: SessionId,
 ) -> Decided {
-    if usable(account)?.password_hash != *old {
-        return Err(Refusal::PasswordHasChanged);
-    }
+    with_password(account, old)?;
     Ok(vec![
         PasswordChanged {
             password_hash: new.clone(),
@@ -67,10 +65,7 @@ pub(crate) fn open_session(
     session: SessionId,
     ended: &[SessionId],
 ) -> Decided {
-    let account = usable(account)?;
-    if account.password_hash != *verified {
-        return Err(Refusal::PasswordHasChanged);
-    }
+    let account = with_password(account, verified)?;
     if account.confirmed_second_factor().is_some() {
         return Err(Refusal::SecondFactorIsRequired);
     }
@@ -96,9 +91,7 @@ pub(super) fn opening(account: &Account, session: SessionId, ended: &[SessionId]
 
 /// Replaces the hash `verified` by a new one of the same password.
 pub(crate) fn rehash(account: Option<&Account>, verified: &SecretHash, rehashed: &SecretHash) -> Decided {
-    if usable(account)?.password_hash != *verified {
-        return Err(Refusal::PasswordHasChanged);
-    }
+    with_password(account, verified)?;
     Ok(vec![
         PasswordRehashed {
             password_hash: rehashed.clone(),
@@ -182,9 +175,7 @@ pub(super) fn erase_own(account: Option<&Account>, verified: &SecretHash) -> Dec
     if account.is_some_and(|account| account.erased) {
         return Ok(Vec::new());
     }
-    if usable(account)?.password_hash != *verified {
-        return Err(Refusal::PasswordHasChanged);
-    }
+    with_password(account, verified)?;
     erase(account)
 }
 
@@ -202,6 +193,19 @@ pub(super) fn usable(account: Option<&Account>) -> Result<&Account, Refusal> {
     } else {
         Ok(account)
     }
+}
+
+/// The usable account, whose password must still be the one of the hash `verified`: otherwise the caller proved a
+/// password that is no longer valid.
+pub(super) fn with_password<'a>(
+    account: Option<&'a Account>,
+    verified: &SecretHash,
+) -> Result<&'a Account, Refusal> {
+    let account = usable(account)?;
+    if account.password_hash != *verified {
+        return Err(Refusal::PasswordHasChanged);
+    }
+    Ok(account)
 }
 
 /// The events that revoke every program token of `account`.

@@ -7,7 +7,7 @@ use events::{
 
 use super::{
     Refusal,
-    account::{Decided, erase_own, opening, usable},
+    account::{Decided, erase_own, opening, usable, with_password},
 };
 
 /// The result of checking a code: the events, and whether it was right.
@@ -23,11 +23,10 @@ pub(crate) fn enroll(
     verified: &SecretHash,
     enrolled: &SecondFactorEnrolled,
 ) -> Decided {
-    let account = usable(account)?;
-    if account.password_hash != *verified {
-        return Err(Refusal::PasswordHasChanged);
-    }
-    if account.confirmed_second_factor().is_some() {
+    if with_password(account, verified)?
+        .confirmed_second_factor()
+        .is_some()
+    {
         return Err(Refusal::SecondFactorExists);
     }
     Ok(vec![enrolled.clone().into()])
@@ -191,11 +190,7 @@ fn show(
     now: Timestamp,
     code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
 ) -> Result<CheckedCode, Refusal> {
-    let account = usable(account)?;
-    if account.password_hash != *verified {
-        return Err(Refusal::PasswordHasChanged);
-    }
-    judge(account, now, code)
+    judge(with_password(account, verified)?, now, code)
 }
 
 #[cfg(test)]
