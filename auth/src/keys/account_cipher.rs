@@ -1,23 +1,20 @@
 //! Encrypts the secrets of second factors and the snapshots of accounts (ChaCha20-Poly1305, RFC 8439), so that the
 //! log or a backup alone is not enough to make codes. The key comes from the directory of keys.
 
-use std::fmt;
-
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use events::{SecretHash, UserId};
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use sealing::Key;
 use zeroize::Zeroizing;
 
 use super::Pepper;
 
 /// Encrypts and decrypts.
-pub(crate) struct AccountCipher(LessSafeKey);
+pub(crate) struct AccountCipher(Key);
 
 impl AccountCipher {
     /// Uses the key that is derived from `pepper`; `None` if the library refuses it, which should never happen.
     pub(crate) fn new(pepper: &Pepper) -> Option<Self> {
-        let key = UnboundKey::new(&CHACHA20_POLY1305, pepper.cipher_key().as_slice()).ok()?;
-        Some(Self(LessSafeKey::new(key)))
+        Key::new(pepper.cipher_key().as_slice()).map(Self)
     }
 
     /// Encrypts the `secret` of `account`. A secret is encrypted once, so that a random nonce never repeats.
@@ -45,43 +42,19 @@ impl AccountCipher {
     }
 
     fn encrypt_with(&self, associated: &[u8], secret: &[u8]) -> Option<SecretHash> {
-        let mut nonce = [0; NONCE_LEN];
-        runtime::fill_random(&mut nonce);
-        let mut sealed = Zeroizing::new(secret.to_vec());
-        self.0
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(associated),
-                &mut *sealed,
-            )
-            .ok()?;
-        Some(
-            BASE64URL
-                .encode([nonce.as_slice(), sealed.as_slice()].concat())
-                .into(),
-        )
+        let sealed = self.0.seal(associated, secret).ok()?;
+        Some(BASE64URL.encode(sealed).into())
     }
 
     fn decrypt_with(&self, associated: &[u8], sealed: &SecretHash) -> Option<Zeroizing<Vec<u8>>> {
-        let mut bytes = Zeroizing::new(BASE64URL.decode(sealed.as_bytes()).ok()?);
-        let nonce = Nonce::try_assume_unique_for_key(bytes.get(..NONCE_LEN)?).ok()?;
-        let opened = self
-            .0
-            .open_within(nonce, Aad::from(associated), &mut bytes, NONCE_LEN..)
-            .ok()?;
-        Some(Zeroizing::new(opened.to_vec()))
+        self.0
+            .open(associated, &BASE64URL.decode(sealed.as_bytes()).ok()?)
     }
 }
 
 /// The associated data of a snapshot, so that it is not valid in place of a secret.
 fn of_snapshot(account: UserId) -> Vec<u8> {
     [account.0.as_bytes().as_slice(), b"snapshot"].concat()
-}
-
-impl fmt::Debug for AccountCipher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AccountCipher(…)")
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! One key of ChaCha20-Poly1305 (RFC 8439): a person's data key, or a master key that wraps such keys.
+//! One key of ChaCha20-Poly1305 (RFC 8439): a person's data key, a master key that wraps such keys, or the key of
+//! auth's own secrets.
 
 use std::fmt;
 
@@ -15,7 +16,7 @@ pub(crate) const KEY_BYTES: usize = 32;
 pub(crate) type KeyBytes = Zeroizing<[u8; KEY_BYTES]>;
 
 /// A key that encrypts.
-pub(crate) struct Key(LessSafeKey);
+pub struct Key(LessSafeKey);
 
 /// Fresh bytes for a key.
 pub(crate) fn generate() -> KeyBytes {
@@ -25,7 +26,8 @@ pub(crate) fn generate() -> KeyBytes {
 }
 
 impl Key {
-    pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
+    /// The key of these 32 bytes; `None` if they are more or fewer.
+    pub fn new(bytes: &[u8]) -> Option<Self> {
         let key = UnboundKey::new(&CHACHA20_POLY1305, bytes).ok()?;
         Some(Self(LessSafeKey::new(key)))
     }
@@ -33,7 +35,10 @@ impl Key {
     /// Encrypts `plain`: nonce, ciphertext and tag. It can be decrypted only with the same `associated`. The nonce is
     /// random, which is safe for 2^32 texts under one key: far more than the events of a person, or the data keys
     /// under a master key.
-    pub(crate) fn seal(&self, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+    ///
+    /// # Errors
+    /// When `plain` is too long.
+    pub fn seal(&self, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>, KeyError> {
         let mut nonce = [0; NONCE_LEN];
         runtime::fill_random(&mut nonce);
         let mut sealed = Vec::with_capacity(NONCE_LEN + plain.len() + CHACHA20_POLY1305.tag_len());
@@ -52,7 +57,7 @@ impl Key {
     }
 
     /// Decrypts `sealed`, which was encrypted with the same `associated`; `None` when that or the key differs.
-    pub(crate) fn open(&self, associated: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let nonce = Nonce::try_assume_unique_for_key(sealed.get(..NONCE_LEN)?).ok()?;
         let mut bytes = Zeroizing::new(sealed[NONCE_LEN..].to_vec());
         let length = self

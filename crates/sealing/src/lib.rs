@@ -14,6 +14,7 @@ mod sealed_store;
 mod stored;
 mod subject_keys;
 
+pub use data_key::Key;
 pub use error::KeyError;
 pub use master_keys::{MasterKeys, MasterKeysLock};
 pub use sealed_store::SealedStore;
