@@ -11,8 +11,7 @@ use auth_client::{
 };
 use bus::Responder;
 use bytes::Bytes;
-use events::UserId;
-use sha2::{Digest, Sha256};
+use events::{UserId, sha256};
 use tracing::Instrument as _;
 
 use crate::{app_state::App, error::Failure, program_token_check, token::ProgramTokenName};
@@ -26,7 +25,7 @@ impl TokenCheck {
     async fn judge(&self, token: &str) -> Result<Verdict, Failure> {
         let Self(app) = self;
         if let Some(name) = program_token_name(token) {
-            return program_token_check::judge(app, name, &hex::encode(Sha256::digest(token))).await;
+            return program_token_check::judge(app, name, &sha256(token.as_bytes())).await;
         }
         if app.tokens.misses_key_of(token) {
             app.key_reload.renew().await;
@@ -145,7 +144,7 @@ impl Responder for TokenCheck {
                 };
                 let verdict = checking.instrument(span).await;
                 let token_sha256 = match message {
-                    CheckRequest::Token(token) => hex::encode(Sha256::digest(token)),
+                    CheckRequest::Token(token) => sha256(token.as_bytes()),
                     CheckRequest::ProgramToken { token_sha256, .. } => token_sha256,
                 };
                 (token_sha256, verdict)

@@ -1,8 +1,6 @@
 //! An event exactly as a store holds it, whether or not this build can read it, and the bytes that represent it in
 //! the transparency log.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -45,7 +43,7 @@ pub enum StoredPayload {
 impl StoredPayload {
     /// What is left of a payload that had this SHA-256.
     pub fn dropped(sha256: &[u8]) -> Self {
-        Self::Dropped(hexadecimal(sha256))
+        Self::Dropped(hex::encode(sha256))
     }
 
     /// The payload, unless it was dropped.
@@ -147,22 +145,12 @@ impl EventDigest {
 
 /// The SHA-256 of `bytes`, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    hexadecimal(&sha256_bytes(bytes))
+    hex::encode(sha256_bytes(bytes))
 }
 
 /// The SHA-256 of `bytes`.
 pub fn sha256_bytes(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use auth_client::SignedIn;
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use super::{answer, fields};
@@ -17,6 +18,12 @@ use crate::{
 
 /// The issuer that authenticator apps show beside the address.
 const ISSUER: &str = "Taskledger";
+/// Everything but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 fn read(body: Map<String, Value>) -> Result<Arc<Password>, Problem> {
     let mut form = Form::new(body);
@@ -60,23 +67,10 @@ pub(crate) async fn enroll_totp(
 
 /// The URI of the QR code for authenticator apps.
 fn otpauth_uri(secret: &str, email: &str) -> String {
-    let email = percent_encoded(email);
+    let email = utf8_percent_encode(email, RESERVED);
     format!(
         "otpauth://totp/{ISSUER}:{email}?secret={secret}&issuer={ISSUER}&algorithm=SHA1&digits=6&period=30"
     )
-}
-
-/// Encodes everything but unreserved characters as `%XX` (RFC 3986).
-fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            encoded.push_str(&hex::encode_upper([byte]));
-        }
-        encoded
-    })
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 //! needs no salt and no work factor (ASVS 5.0, 6.5.2, requires 112 bits).
 
 use data_encoding::BASE32_NOPAD;
-use events::SecretHash;
-use sha2::{Digest, Sha256};
+use events::{SecretHash, sha256};
 use zeroize::Zeroizing;
 
 /// The number of codes for an account.
@@ -34,7 +33,7 @@ pub(super) fn hash(code: &str) -> Option<SecretHash> {
             .collect(),
     );
     let is_code = plain.len() == CHARACTERS && BASE32_NOPAD.decode(plain.as_bytes()).is_ok();
-    is_code.then(|| hex::encode(Sha256::digest(plain.as_bytes())).into())
+    is_code.then(|| sha256(plain.as_bytes()).into())
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-use events::SecretHash;
-use sha2::{Digest, Sha256};
+use events::{SecretHash, sha256};
 use zeroize::Zeroizing;
 
 use crate::keys::{Pepper, Purpose, TAG_BYTES};
@@ -55,7 +54,7 @@ impl TokenText {
 
     /// Hex SHA-256, for the log. It needs no salt, because the token has 256 random bits.
     pub(crate) fn hash(&self) -> SecretHash {
-        hex::encode(Sha256::digest(self.0.as_bytes())).into()
+        sha256(self.0.as_bytes()).into()
     }
 }
 
