@@ -2,9 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-use crate::{EventId, LogPoint, UserId, subject_hash::subject_hash};
+use crate::{EventId, LogPoint, UserId, as_text::as_text, subject_hash::subject_hash};
 
 /// The value of the `Consistency-Token` header. It asks for a state that includes everything about this subject up to
 /// this position. It names the subject by a hash, so it stays valid when the number of partitions changes.
@@ -96,15 +94,4 @@ fn id_end(id: EventId) -> u32 {
     u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]])
 }
 
-impl Serialize for ConsistencyToken {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ConsistencyToken {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
-    }
-}
+as_text!(ConsistencyToken);

@@ -8,6 +8,7 @@
 mod account;
 mod admins;
 mod aggregate;
+mod as_text;
 mod bounded_text;
 mod catalog;
 mod closed_streams;
