@@ -65,16 +65,12 @@ impl Accounts {
 
     /// The account that registered an address, unless it has been erased; impersonal.
     pub(crate) async fn registered_with(&self, email: &EmailKey) -> Result<Option<Account>, Failure> {
-        Ok(self.holder_of(email).await?.filter(|account| !account.erased))
-    }
-
-    /// The account that holds an address, also when its person was erased a moment ago; impersonal.
-    pub(crate) async fn holder_of(&self, email: &EmailKey) -> Result<Option<Account>, Failure> {
         let claim = self.claims.load(email).await?;
-        match claim.state.and_then(|claim| claim.holder) {
-            Some(holder) => Ok(self.load_impersonal(holder).await?.state),
-            None => Ok(None),
-        }
+        let Some(holder) = claim.state.and_then(|claim| claim.holder) else {
+            return Ok(None);
+        };
+        let account = self.load_impersonal(holder).await?.state;
+        Ok(account.filter(|account| !account.erased))
     }
 
     /// The admins. If a record of their stream cannot be read, nobody has a right that it may have taken.

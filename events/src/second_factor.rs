@@ -95,14 +95,9 @@ impl SecondFactor {
         self.last_step.is_some()
     }
 
-    /// Whether codes of the app are refused after too many wrong ones in a row.
-    pub const fn is_locked(&self) -> bool {
-        self.refused_in_row >= MAX_WRONG_CODES
-    }
-
     /// The number of seconds from `now` during which codes of the app are refused; 0 when they are accepted.
     pub fn wait_seconds(&self, now: Timestamp) -> i64 {
-        if self.is_locked() {
+        if self.refused_in_row >= MAX_WRONG_CODES {
             return WAIT_OF_THE_LOCKED_SECONDS;
         }
         let (Some(last), Some(doublings)) = (

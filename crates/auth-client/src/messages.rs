@@ -7,7 +7,7 @@ use events::{
     AccountEvent, Actor, Event, RecordedEvent, Role, Scope, SessionId, StreamKind, Timestamp, TokenId,
     Traceparent, UserId,
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 /// The queue that auth answers token checks from.
 pub const VERIFY_QUEUE: &str = "taskledger.auth.verify";
@@ -207,7 +207,8 @@ macro_rules! json_message {
             impl $message {
                 /// Writes the message.
                 pub fn encode(&self) -> Bytes {
-                    encode(self)
+                    // Plain structs of strings and numbers: writing them as JSON cannot fail.
+                    serde_json::to_vec(self).unwrap_or_default().into()
                 }
 
                 /// Reads a message.
@@ -215,7 +216,7 @@ macro_rules! json_message {
                 /// # Errors
                 /// When the bytes are something else.
                 pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-                    decode(bytes)
+                    serde_json::from_slice(bytes)
                 }
             }
         )+
@@ -223,15 +224,6 @@ macro_rules! json_message {
 }
 
 json_message!(CheckRequest, Traced<CheckRequest>, CheckReply, Revocation);
-
-fn encode<T: Serialize>(message: &T) -> Bytes {
-    // Plain structs of strings and numbers: writing them as JSON cannot fail.
-    serde_json::to_vec(message).unwrap_or_default().into()
-}
-
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(bytes)
-}
 
 impl std::fmt::Debug for CheckRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
