@@ -2,7 +2,7 @@
 
 use crate::{
     AccountEvent, AdminsEvent, CodecError, EmailEvent, Encoded, OperationEvent, RecordedEvent, SessionEvent,
-    TaskEvent,
+    StreamEvent as _, TaskEvent,
 };
 
 /// Any event of the catalogue.

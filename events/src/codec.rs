@@ -51,21 +51,6 @@ macro_rules! catalog {
                     $(Self::$variant(payload) => $crate::codec::encode_payload($wire, $version, payload),)+
                 }
             }
-
-            /// Reads a payload; `None` when the wire name is of another stream kind.
-            pub(crate) fn decode(
-                kind: &str,
-                schema_version: u16,
-                data: &[u8],
-            ) -> Option<Result<Self, $crate::CodecError>> {
-                match kind {
-                    $($wire => Some(
-                        $crate::codec::decode_payload::<$payload>($wire, $version, schema_version, data)
-                            .map(Self::$variant),
-                    ),)+
-                    _ => None,
-                }
-            }
         }
 
         impl $crate::StreamEvent for $name {
@@ -78,7 +63,13 @@ macro_rules! catalog {
                 schema_version: u16,
                 data: &[u8],
             ) -> Option<Result<Self, $crate::CodecError>> {
-                Self::decode(kind, schema_version, data)
+                match kind {
+                    $($wire => Some(
+                        $crate::codec::decode_payload::<$payload>($wire, $version, schema_version, data)
+                            .map(Self::$variant),
+                    ),)+
+                    _ => None,
+                }
             }
         }
     };
