@@ -27,7 +27,6 @@ pub(crate) enum Failure {
     /// The counters of failed attempts.
     #[error(transparent)]
     Operations(DatabaseError),
-    /// A moment ago, a failed attempt could not be counted.
     #[error("failed attempts cannot be counted at the moment")]
     Uncounted,
     /// The keys that encrypt personal data.
@@ -39,7 +38,6 @@ pub(crate) enum Failure {
     /// The file of breached passwords.
     #[error(transparent)]
     Breached(#[from] UnusableFile),
-    /// The signing of tokens.
     #[error("an access token cannot be signed: {0}")]
     Signing(#[from] jsonwebtoken::errors::Error),
 }

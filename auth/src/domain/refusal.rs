@@ -8,40 +8,31 @@ pub(crate) const FREE_ATTEMPTS: u32 = 5;
 /// Why the rules refuse a command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// Another account has this address.
     #[error("an account with this address exists")]
     EmailIsTaken,
     /// No account has this address, or the password is wrong; the client cannot see which.
     #[error("the address or the password is wrong")]
     CredentialsAreWrong,
-    /// The password of the person who is signed in is wrong.
     #[error("the password is wrong")]
     OwnPasswordIsWrong,
     /// Too many attempts failed before. Whether this one is right is not checked.
     #[error("too many attempts failed; the next may be made in {seconds} seconds")]
-    AttemptsAreTooMany {
-        /// The time to wait, in seconds.
-        seconds: u64,
-    },
+    AttemptsAreTooMany { seconds: u64 },
     /// The password that was verified is no longer the one of the account.
     #[error("the password was changed meanwhile")]
     PasswordHasChanged,
     /// The password was right, but the account is disabled.
     #[error("the account is disabled")]
     AccountIsDisabled,
-    /// There is no such account.
     #[error("there is no such account")]
     AccountIsUnknown,
     /// There is no such session, or it is someone else's.
     #[error("there is no such session")]
     SessionIsUnknown,
-    /// The session has ended.
     #[error("the session has ended ({0:?})")]
     SessionHasEnded(EndReason),
-    /// The session has expired.
     #[error("the session has expired")]
     SessionHasExpired,
-    /// No session has ever had this refresh token.
     #[error("the refresh token is unknown")]
     RefreshTokenIsUnknown,
     /// The refresh token was used before: someone has a copy of it.
@@ -50,7 +41,6 @@ pub(crate) enum Refusal {
     /// The refresh token was repeated too often within moments. The session continues without this client.
     #[error("the refresh was repeated too often")]
     RefreshIsRepeatedTooOften,
-    /// The account has as many program tokens as it may have.
     #[error("the account has too many program tokens")]
     TooManyProgramTokens,
     /// The account has no such program token, or no longer.
@@ -59,7 +49,6 @@ pub(crate) enum Refusal {
     /// The password was right, and a code is needed.
     #[error("a second factor is required")]
     SecondFactorIsRequired,
-    /// The account has a second factor already.
     #[error("the account has a second factor")]
     SecondFactorExists,
     /// The account has no second factor, or none that waits for confirmation.
@@ -68,25 +57,18 @@ pub(crate) enum Refusal {
     /// The code is wrong, or was used before.
     #[error("the code is wrong")]
     CodeIsWrong,
-    /// Too many codes were wrong recently.
     #[error("too many codes were wrong")]
-    TooManyWrongCodes {
-        /// The time during which no code is accepted, in seconds.
-        wait_seconds: i64,
-    },
+    TooManyWrongCodes { wait_seconds: i64 },
     /// The login that waits for a code is unknown, was completed, took too long, or had too many wrong codes.
     #[error("the login cannot go on")]
     LoginIsOver,
     /// The reset does not exist, was used, or was replaced by a newer one.
     #[error("the reset is unknown")]
     ResetIsUnknown,
-    /// The reset was not used in time.
     #[error("the reset has expired")]
     ResetHasExpired,
-    /// Whoever makes an admin is none, or no longer.
     #[error("only an admin makes others admins")]
     ActorIsNoAdmin,
-    /// The account is the last admin.
     #[error("{0} is the last admin")]
     AccountIsLastAdmin(UserId),
 }

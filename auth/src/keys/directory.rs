@@ -25,37 +25,26 @@ pub(super) const PUBLISHED_FIRST_SECONDS: i64 = 30;
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysUnusable {
-    /// A file or the directory cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// The attempted action.
         action: &'static str,
         path: PathBuf,
-        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// A file has invalid content.
     #[error("{} cannot be used: {reason}", path.display())]
-    Content {
-        path: PathBuf,
-        /// The reason.
-        reason: String,
-    },
-    /// A file is missing and must not be created, because data depends on it.
+    Content { path: PathBuf, reason: String },
     #[error(
         "{} is missing, but the event store already holds accounts that depend on it: restore the directory of keys from a backup, or point to the right one",
         .0.display()
     )]
     Lost(PathBuf),
-    /// The pepper is not the one under which the addresses in the log were claimed.
     #[error(
         "{}/{} belongs to another event store, since no address in this one was claimed under it: restore the directory of keys from a backup, or point to the right one",
         .0.display(),
         PEPPER
     )]
     OtherPepper(PathBuf),
-    /// A file is missing.
     #[error("{} is missing: start Taskledger once, or point to the right directory of keys", .0.display())]
     Missing(PathBuf),
 }

@@ -46,13 +46,10 @@ pub enum NotRetired {
     /// The directory cannot be used.
     #[error(transparent)]
     Unusable(#[from] KeysUnusable),
-    /// There is no such key.
     #[error("there is no key {0}")]
     Unknown(String),
-    /// It is the key that signs.
     #[error("key {0} signs: rotate first")]
     Signs(String),
-    /// Tokens that it has signed may still be good.
     #[error("tokens of key {kid} may be good until {until}: wait, or say --force if it has leaked")]
     InUse { kid: String, until: Timestamp },
 }

@@ -25,7 +25,6 @@ const MAX_LINE: usize = 64;
 const SEARCHES: usize = 8;
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The file of breached passwords cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the file of breached passwords {path} cannot be used: {source}", path = .path.display())]
 pub(crate) struct UnusableFile {

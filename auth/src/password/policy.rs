@@ -27,25 +27,18 @@ const PRODUCT: &str = "taskledger";
 /// Why a password is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Weakness {
-    /// Fewer characters than the minimum.
     #[error("must have at least {0} characters")]
     TooShort(usize),
-    /// More than 128 characters.
     #[error("must have at most {MAX_CHARACTERS} characters")]
     TooLong,
-    /// It is commonly guessed.
     #[error("is one of the passwords that are guessed first")]
     TooCommon,
-    /// It repeats a short pattern.
     #[error("must not be a character or a short pattern again and again")]
     Repeated,
-    /// It consists of a few runs along the keyboard or the alphabet.
     #[error("must not be a run along the keyboard, the alphabet or the digits")]
     Sequence,
-    /// It is the address, or consists mostly of its parts.
     #[error("must not be made of the e-mail address or the name of this service")]
     ContainsAddress,
-    /// It is in the file of breached passwords.
     #[error("was found in a breach of another service")]
     Breached,
 }
