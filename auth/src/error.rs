@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use event_store::StoreError;
 use http::{HeaderValue, header};
-use http_api::{Allowance, Problem, ProblemCode, RateLimitPolicy};
+use http_api::{Allowance, Problem, ProblemCode, RateLimitPolicy, from_variants};
 use sealing::KeyError;
 use zeroize::Zeroizing;
 
@@ -99,6 +99,15 @@ impl From<RepositoryError> for CommandError {
     }
 }
 
+from_variants! {
+    ApiError {
+        Refusal => Refused,
+        Failure => Failed,
+        HashingFailed => Failed,
+        Problem => Bad,
+    }
+}
+
 impl From<ExecuteError<Refusal>> for ApiError {
     fn from(error: ExecuteError<Refusal>) -> Self {
         CommandError::from(error).into()
@@ -111,30 +120,6 @@ impl From<CommandError> for ApiError {
             CommandError::Refused(refusal) => Self::Refused(refusal),
             CommandError::Failed(failure) => Self::Failed(failure),
         }
-    }
-}
-
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<Failure> for ApiError {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<HashingFailed> for ApiError {
-    fn from(failed: HashingFailed) -> Self {
-        Self::Failed(failed.into())
-    }
-}
-
-impl From<Problem> for ApiError {
-    fn from(problem: Problem) -> Self {
-        Self::Bad(problem)
     }
 }
 

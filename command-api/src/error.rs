@@ -5,6 +5,7 @@ use event_store::StoreError;
 use events::ConsistencyToken;
 use http_api::{
     Allowance, CONSISTENCY_TOKEN, FieldError, Problem, ProblemCode, RateLimitPolicy, consistency_token,
+    from_variants,
 };
 
 use crate::{
@@ -30,8 +31,6 @@ const KEYS: Allowance = Allowance {
 pub(crate) enum ApiError {
     /// The request is malformed, or beyond a limit of its caller.
     Request(Problem),
-    /// The path leads to nothing.
-    NotFound,
     /// The command did not take effect.
     Command(CommandError),
     /// The idempotency key prevents it.
@@ -40,27 +39,12 @@ pub(crate) enum ApiError {
     ChangedTasks(ChangedTasksError),
 }
 
-impl From<Problem> for ApiError {
-    fn from(problem: Problem) -> Self {
-        Self::Request(problem)
-    }
-}
-
-impl From<CommandError> for ApiError {
-    fn from(error: CommandError) -> Self {
-        Self::Command(error)
-    }
-}
-
-impl From<ChangedTasksError> for ApiError {
-    fn from(error: ChangedTasksError) -> Self {
-        Self::ChangedTasks(error)
-    }
-}
-
-impl From<IdempotencyError> for ApiError {
-    fn from(error: IdempotencyError) -> Self {
-        Self::Idempotency(error)
+from_variants! {
+    ApiError {
+        Problem => Request,
+        CommandError => Command,
+        ChangedTasksError => ChangedTasks,
+        IdempotencyError => Idempotency,
     }
 }
 
@@ -76,7 +60,6 @@ impl ApiError {
     pub(crate) fn into_logged_problem(self) -> Problem {
         match self {
             Self::Request(problem) => problem,
-            Self::NotFound => Problem::not_found(),
             Self::Command(error) => command(error),
             Self::Idempotency(error) => idempotency(error),
             Self::ChangedTasks(error) => changed_tasks(error),

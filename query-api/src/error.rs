@@ -4,7 +4,7 @@ use audit_tree::ReadError;
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use event_store::StoreError;
-use http_api::{BadCursor, BadParameter, Problem, ProblemCode};
+use http_api::{BadCursor, BadParameter, Problem, ProblemCode, from_variants};
 
 use crate::{admission::Overloaded, tasks::QueryError};
 
@@ -23,15 +23,16 @@ pub(crate) enum ApiError {
     Json(serde_json::Error),
 }
 
-impl From<Problem> for ApiError {
-    fn from(problem: Problem) -> Self {
-        Self::Request(problem)
-    }
-}
-
-impl From<BadParameter> for ApiError {
-    fn from(error: BadParameter) -> Self {
-        Self::Request(error.into())
+// What makes a query fail anywhere is as if it failed among the tasks.
+from_variants! {
+    ApiError {
+        Problem => Request,
+        BadParameter => Request,
+        QueryError => Query,
+        BadCursor => Query,
+        DatabaseError => Query,
+        StoreError => Query,
+        serde_json::Error => Json,
     }
 }
 
@@ -43,18 +44,6 @@ impl From<Overloaded> for ApiError {
     }
 }
 
-/// What makes a query fail anywhere is as if it failed among the tasks.
-macro_rules! from_query_error {
-    ($($error:ty),+) => {
-        $(impl From<$error> for ApiError {
-            fn from(error: $error) -> Self {
-                Self::Query(error.into())
-            }
-        })+
-    };
-}
-from_query_error! { QueryError, BadCursor, DatabaseError, StoreError }
-
 impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
         match error {
@@ -62,12 +51,6 @@ impl From<ReadError> for ApiError {
             ReadError::Store(error) => error.into(),
             ReadError::Damaged(what) => Self::AuditTree(what),
         }
-    }
-}
-
-impl From<serde_json::Error> for ApiError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Json(error)
     }
 }
 

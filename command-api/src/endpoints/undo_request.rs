@@ -54,7 +54,7 @@ pub(crate) async fn undo_request(
         found.map_err(|_| ChangedTasksError::Slow)??
     };
     if commands.is_empty() {
-        return Err(ApiError::NotFound);
+        return Err(Problem::not_found().into());
     }
     let commands = commands.into_iter().map(Ok).collect();
     let response = carry_out(&state, &caller, &headers, keyed, commands).await?;

@@ -17,6 +17,7 @@ mod cursor_key;
 mod error_list;
 mod etag;
 mod form;
+mod from_variants;
 mod guarded_body;
 mod headers;
 mod health;
