@@ -56,41 +56,32 @@ pub(crate) async fn change_password(
     } = app
         .prove_own_passwords(id, session, &[&request.current, &request.new], &context)
         .await?;
-    let attempt = email.map(|email| Attempt::at_email(&app.pepper, &email, &context));
-    if which == 1 {
-        drop(slot);
-        // A repeated change, whose first answer was lost, finds the new password in place.
-        SecurityEvent::success("password_change_repeated")
-            .actor(id)
-            .subject(id)
-            .record();
-        if let Some(attempt) = &attempt {
-            app.throttle.password_was_changed(attempt).await;
-        }
-        app.revocations.broadcast(Revocation::Account(id)).await;
-        return Ok(answer::no_content(id, shown));
-    }
-    let hash: SecretHash = app.hasher.hash(&slot, &request.new).await?.into();
-    drop(slot);
     let metadata = CommandMetadata::new(Actor::User(id), &context);
-    let changed = app
-        .accounts
-        .change(id, &metadata, |now| {
+    // A repeated change, whose first answer was lost, finds the new password in place.
+    let (event, changed) = if which == 1 {
+        drop(slot);
+        ("password_change_repeated", None)
+    } else {
+        let hash: SecretHash = app.hasher.hash(&slot, &request.new).await?.into();
+        drop(slot);
+        let changed = app.accounts.change(id, &metadata, |now| {
             domain::account::change_password(now, &account.password_hash, &hash, session)
-        })
-        .await
-        .map_err(|error| refused_after_proof(id, error))?;
-    SecurityEvent::success("password_change")
-        .actor(id)
-        .subject(id)
-        .record();
-    if let Some(attempt) = &attempt {
-        app.throttle.password_was_changed(attempt).await;
+        });
+        let changed = changed.await.map_err(|error| refused_after_proof(id, error))?;
+        ("password_change", Some(changed))
+    };
+    SecurityEvent::success(event).actor(id).subject(id).record();
+    if let Some(email) = email {
+        let attempt = Attempt::at_email(&app.pepper, &email, &context);
+        app.throttle.password_was_changed(&attempt).await;
     }
     app.revocations.broadcast(Revocation::Account(id)).await;
-    let position = app
-        .sessions
-        .end_closed(&changed, EndReason::PasswordChanged, &metadata)
-        .await;
+    let position = match &changed {
+        Some(changed) => {
+            let reason = EndReason::PasswordChanged;
+            app.sessions.end_closed(changed, reason, &metadata).await
+        }
+        None => shown,
+    };
     Ok(answer::no_content(id, position))
 }
