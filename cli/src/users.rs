@@ -12,7 +12,7 @@ use std::{
 use ::events::{CorrelationId, Role, UserId};
 use anyhow::Context as _;
 use auth::{AccountHolder, Operator};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use event_store::EventStore;
 
 use crate::{
@@ -29,69 +29,84 @@ pub(crate) enum Command {
     /// Give an account a role
     ///
     /// Shows whose account it is, and asks for confirmation in a terminal.
-    Grant {
-        /// The account's address
-        email: String,
-        /// user, auditor or admin
-        role: Role,
-        #[command(flatten)]
-        confirmation: Confirmation,
-        #[command(flatten)]
-        attribution: Attribution,
-    },
+    Grant(Grant),
     /// Make a token with which somebody who forgot their password sets a new one, within an hour
     ///
     /// In a terminal it asks for confirmation, and shows whose account it is. Its output is the token alone.
-    Reset {
-        /// The account's address
-        email: String,
-        /// Also remove the second factor, for somebody who has lost it
-        #[arg(long)]
-        remove_second_factor: bool,
-        #[command(flatten)]
-        confirmation: Confirmation,
-        #[command(flatten)]
-        attribution: Attribution,
-    },
+    Reset(Reset),
     /// Revoke all program tokens of an account, at once and for good
     ///
     /// Shows whose account it is, and asks for confirmation in a terminal.
-    RevokeTokens {
-        /// The account's address
-        email: String,
-        #[command(flatten)]
-        confirmation: Confirmation,
-        #[command(flatten)]
-        attribution: Attribution,
-    },
+    RevokeTokens(RevokeTokens),
     /// Erase a person: their sessions, their tasks, and the address, which anybody can register again. Cannot be undone
     ///
     /// Shows whose account it is, and asks. If it is interrupted, run it again to finish. Also works when the key of
     /// the person is damaged or lost.
-    Erase {
-        /// The account's address, or its id
-        person: String,
-        #[command(flatten)]
-        confirmation: Confirmation,
-        #[command(flatten)]
-        attribution: Attribution,
-    },
+    Erase(Erase),
     /// Open accounts for the people of the former system
     ///
     /// Can be interrupted and run again: addresses that have an account are skipped.
-    Import {
-        /// CSV with the columns email, password_hash (bcrypt) and, if wanted, display_name
-        file: PathBuf,
-        /// Only print what would be done
-        #[arg(long)]
-        dry_run: bool,
-        #[command(flatten)]
-        attribution: Attribution,
-    },
+    Import(Import),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Grant {
+    /// The account's address
+    email: String,
+    /// user, auditor or admin
+    role: Role,
+    #[command(flatten)]
+    confirmation: Confirmation,
+    #[command(flatten)]
+    attribution: Attribution,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reset {
+    /// The account's address
+    email: String,
+    /// Also remove the second factor, for somebody who has lost it
+    #[arg(long)]
+    remove_second_factor: bool,
+    #[command(flatten)]
+    confirmation: Confirmation,
+    #[command(flatten)]
+    attribution: Attribution,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeTokens {
+    /// The account's address
+    email: String,
+    #[command(flatten)]
+    confirmation: Confirmation,
+    #[command(flatten)]
+    attribution: Attribution,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Erase {
+    /// The account's address, or its id
+    person: String,
+    #[command(flatten)]
+    confirmation: Confirmation,
+    #[command(flatten)]
+    attribution: Attribution,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// CSV with the columns email, password_hash (bcrypt) and, if wanted, display_name
+    file: PathBuf,
+    /// Only print what would be done
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    attribution: Attribution,
 }
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
-    if !matches!(command, Command::Import { .. }) {
+    if !matches!(command, Command::Import(_)) {
         // The command is about an existing account, so it creates no database.
         existing_log::event_store(settings).await?;
     }
@@ -101,7 +116,13 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         operator: Operator::new(&role::auth_config(settings), &dependencies).await?,
         store: Arc::clone(&dependencies.store),
     };
-    let done = users.carry_out(command).await;
+    let done = match &command {
+        Command::Grant(command) => users.grant(command).await,
+        Command::Reset(command) => users.reset(command).await,
+        Command::RevokeTokens(command) => users.revoke_tokens(command).await,
+        Command::Erase(command) => users.erase(command).await,
+        Command::Import(command) => users.import(command).await,
+    };
     dependencies.bus.close().await;
     done
 }
@@ -113,66 +134,14 @@ struct Users<'a> {
 }
 
 impl Users<'_> {
-    async fn carry_out(&self, command: Command) -> anyhow::Result<ExitCode> {
-        match command {
-            Command::Grant {
-                email,
-                role,
-                confirmation,
-                attribution,
-            } => self.grant(&email, role, confirmation, &attribution).await,
-            Command::Reset {
-                email,
-                remove_second_factor,
-                confirmation,
-                attribution,
-            } => {
-                self.reset(&email, remove_second_factor, confirmation, &attribution)
-                    .await
-            }
-            Command::RevokeTokens {
-                email,
-                confirmation,
-                attribution,
-            } => self.revoke_tokens(&email, confirmation, &attribution).await,
-            Command::Erase {
-                person,
-                confirmation,
-                attribution,
-            } => self.erase(&person, confirmation, &attribution).await,
-            Command::Import {
-                file, dry_run: true, ..
-            } => {
-                let conclusion = self.import(&file, None).await?;
-                Ok(conclusion.exit_code())
-            }
-            Command::Import {
-                file, attribution, ..
-            } => {
-                let act = async |operation| self.import(&file, Some(operation)).await;
-                let store = &*self.store;
-                attribution
-                    .record(self.settings, store, "users import", UserId::NOBODY, act)
-                    .await
-            }
-        }
-    }
-
-    async fn grant(
-        &self,
-        email: &str,
-        role: Role,
-        confirmation: Confirmation,
-        attribution: &Attribution,
-    ) -> anyhow::Result<ExitCode> {
+    async fn grant(&self, command: &Grant) -> anyhow::Result<ExitCode> {
+        let Grant { email, role, .. } = command;
         let holder = self.operator.find(email).await?;
         crate::print(&described(&holder));
-        confirmation
-            .ask(&format!("Give this account the role {role}?"))
-            .await?;
-        let command = format!("users grant {role}");
+        let question = format!("Give this account the role {role}?");
+        command.confirmation.ask(&question).await?;
         let act = async |operation| {
-            let granted = self.operator.grant(holder.user_id, role, operation).await?;
+            let granted = self.operator.grant(holder.user_id, *role, operation).await?;
             let roles: Vec<_> = granted.roles.iter().map(ToString::to_string).collect();
             let news = if granted.changed {
                 "has from now on"
@@ -183,23 +152,17 @@ impl Users<'_> {
             crate::print(&format!("{email} {result}\n"));
             Ok(Conclusion::succeeded().with_result(result))
         };
-        attribution
-            .record(self.settings, &*self.store, &command, holder.user_id, act)
+        let name = format!("users grant {role}");
+        self.record(&command.attribution, &name, holder.user_id, act)
             .await
     }
 
-    async fn erase(
-        &self,
-        person: &str,
-        confirmation: Confirmation,
-        attribution: &Attribution,
-    ) -> anyhow::Result<ExitCode> {
-        let holder = self.operator.find_also_erased(person).await?;
+    async fn erase(&self, command: &Erase) -> anyhow::Result<ExitCode> {
+        let holder = self.operator.find_also_erased(&command.person).await?;
         if !holder.is_erased {
             crate::print(&described(&holder));
-            confirmation
-                .require("Erase this person and everything of theirs, for good?")
-                .await?;
+            let question = "Erase this person and everything of theirs, for good?";
+            command.confirmation.require(question).await?;
         }
         let act = async |operation| {
             let erased = self.operator.erase(holder.user_id, operation).await?;
@@ -214,24 +177,21 @@ impl Users<'_> {
             }
             Ok(Conclusion::succeeded())
         };
-        attribution
-            .record(self.settings, &*self.store, "users erase", holder.user_id, act)
+        self.record(&command.attribution, "users erase", holder.user_id, act)
             .await
     }
 
-    async fn reset(
-        &self,
-        email: &str,
-        remove_second_factor: bool,
-        confirmation: Confirmation,
-        attribution: &Attribution,
-    ) -> anyhow::Result<ExitCode> {
+    async fn reset(&self, command: &Reset) -> anyhow::Result<ExitCode> {
+        let Reset {
+            email,
+            remove_second_factor,
+            ..
+        } = command;
         let holder = self.operator.find(email).await?;
         let question = "Make a token for it, with which anybody can take it over?";
-        confirmation
-            .ask(&format!("{}{question}", described(&holder)))
-            .await?;
-        let (command, factor) = if remove_second_factor {
+        let question = format!("{}{question}", described(&holder));
+        command.confirmation.ask(&question).await?;
+        let (name, factor) = if *remove_second_factor {
             (
                 "users reset --remove-second-factor",
                 "It gives the second factor up, too.",
@@ -242,7 +202,7 @@ impl Users<'_> {
         let act = async |operation| {
             let reset = self
                 .operator
-                .reset(holder.user_id, remove_second_factor, operation)
+                .reset(holder.user_id, *remove_second_factor, operation)
                 .await?;
             output::say(reset.token.as_str());
             // A script takes the token alone.
@@ -253,22 +213,15 @@ impl Users<'_> {
             ));
             Ok(Conclusion::succeeded())
         };
-        attribution
-            .record(self.settings, &*self.store, command, holder.user_id, act)
-            .await
+        self.record(&command.attribution, name, holder.user_id, act).await
     }
 
-    async fn revoke_tokens(
-        &self,
-        email: &str,
-        confirmation: Confirmation,
-        attribution: &Attribution,
-    ) -> anyhow::Result<ExitCode> {
+    async fn revoke_tokens(&self, command: &RevokeTokens) -> anyhow::Result<ExitCode> {
+        let email = &command.email;
         let holder = self.operator.find(email).await?;
         crate::print(&described(&holder));
-        confirmation
-            .ask("Revoke all program tokens of this account, for good?")
-            .await?;
+        let question = "Revoke all program tokens of this account, for good?";
+        command.confirmation.ask(question).await?;
         let act = async |operation| {
             let revoked = self.operator.revoke_tokens(holder.user_id, operation).await?;
             let result = format!("{} taken back", output::counted(revoked as u64, "token"));
@@ -277,19 +230,21 @@ impl Users<'_> {
             ));
             Ok(Conclusion::succeeded().with_result(result))
         };
-        attribution
-            .record(
-                self.settings,
-                &*self.store,
-                "users revoke-tokens",
-                holder.user_id,
-                act,
-            )
+        self.record(&command.attribution, "users revoke-tokens", holder.user_id, act)
+            .await
+    }
+
+    async fn import(&self, command: &Import) -> anyhow::Result<ExitCode> {
+        if command.dry_run {
+            return Ok(self.import_file(&command.file, None).await?.exit_code());
+        }
+        let act = async |operation| self.import_file(&command.file, Some(operation)).await;
+        self.record(&command.attribution, "users import", UserId::NOBODY, act)
             .await
     }
 
     /// Imports the accounts. Without `operation` it only prints what it would do.
-    async fn import(&self, path: &Path, operation: Option<CorrelationId>) -> anyhow::Result<Conclusion> {
+    async fn import_file(&self, path: &Path, operation: Option<CorrelationId>) -> anyhow::Result<Conclusion> {
         let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
         let opened = if operation.is_none() {
             "accounts would be opened"
@@ -312,6 +267,19 @@ impl Users<'_> {
             false => Conclusion::failed(),
         };
         Ok(conclusion.with_result(result))
+    }
+
+    /// Records and runs a command about `subject`.
+    async fn record(
+        &self,
+        attribution: &Attribution,
+        command: &str,
+        subject: UserId,
+        act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
+    ) -> anyhow::Result<ExitCode> {
+        attribution
+            .record(self.settings, &*self.store, command, subject, act)
+            .await
     }
 }
 
