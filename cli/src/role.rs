@@ -7,7 +7,6 @@ use std::{
 
 use database::Schema;
 use gateway::Upstream;
-use http_api::Peers;
 use http_server::HttpService;
 use runtime::Background;
 use tokio_util::sync::CancellationToken;
@@ -127,7 +126,22 @@ async fn run(
     defaults: &Defaults,
     start: impl AsyncFnOnce(&Dependencies<'_>, &Background) -> anyhow::Result<HttpService>,
 ) -> anyhow::Result<()> {
-    let listeners = Listeners::open(settings, defaults).await?;
+    platform::require_servers(settings, defaults.role, defaults.kind == Kind::Internal)?;
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let api = match defaults.port {
+        Some(port) => {
+            let address = settings.http.listen.unwrap_or(loopback(port));
+            let clients = match defaults.kind {
+                Kind::Public => ClientKind::Anyone,
+                Kind::Internal => ClientKind::Gateways,
+            };
+            Some(Listener::open(address, clients).await?)
+        }
+        None => None,
+    };
+    let address = settings.http.admin_listen;
+    let address = address.unwrap_or(loopback(defaults.admin_port));
+    let admin = Listener::open(address, ClientKind::Operators).await?;
     let process = match defaults.kind {
         Kind::Public => {
             gateway::check(settings.http.gateway_config.as_deref())?;
@@ -138,7 +152,22 @@ async fn run(
     let dependencies = Dependencies::new(settings, defaults.role);
     process.close_at_the_end(&dependencies.bus().await?);
     let service = start(&dependencies, &process.background).await?;
-    listeners.serve(service, process).await
+
+    let listen = api.as_ref().map(|listener| listener.address().to_string());
+    tracing::info!(role = defaults.role, listen, admin.listen = %admin.address(), "ready");
+    let leaving = api.is_some().then(CancellationToken::new);
+    let service = match &leaving {
+        Some(leaving) => graceful_shutdown::announced(service, leaving.clone()),
+        None => service,
+    };
+    let admin = (admin, http_api::admin_of(service.clone()));
+    let service = match defaults.kind {
+        Kind::Public => http_api::public_of(service),
+        Kind::Internal => http_api::believing_only(settings.http.gateway_peers(), service),
+    };
+    let api = api.map(|listener| (listener, service));
+    let listeners = api.into_iter().chain([admin]).collect();
+    until_stopped(listeners, process, leaving).await
 }
 
 pub(crate) fn auth_config(settings: &Settings) -> auth::Config {
@@ -178,70 +207,5 @@ pub(crate) fn query_config(settings: &Settings) -> anyhow::Result<query_api::Con
 pub(crate) fn projector_config(settings: &Settings) -> projector::Config {
     projector::Config {
         partitions: settings.storage.partitions,
-    }
-}
-
-/// The listeners of one role: one for its API, if it has one, and one for its probes.
-struct Listeners {
-    role: &'static str,
-    kind: Kind,
-    /// Peers whose statements about clients are believed.
-    gateways: Peers,
-    api: Option<Listener>,
-    admin: Listener,
-}
-
-impl Listeners {
-    async fn open(settings: &Settings, defaults: &Defaults) -> anyhow::Result<Self> {
-        platform::require_servers(settings, defaults.role, defaults.kind == Kind::Internal)?;
-        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let api = match defaults.port {
-            Some(port) => {
-                let address = settings.http.listen.unwrap_or(loopback(port));
-                let clients = match defaults.kind {
-                    Kind::Public => ClientKind::Anyone,
-                    Kind::Internal => ClientKind::Gateways,
-                };
-                Some(Listener::open(address, clients).await?)
-            }
-            None => None,
-        };
-        let admin = Listener::open(
-            settings
-                .http
-                .admin_listen
-                .unwrap_or(loopback(defaults.admin_port)),
-            ClientKind::Operators,
-        )
-        .await?;
-        Ok(Self {
-            role: defaults.role,
-            kind: defaults.kind,
-            gateways: settings.http.gateway_peers(),
-            api,
-            admin,
-        })
-    }
-
-    async fn serve(self, service: HttpService, process: Process) -> anyhow::Result<()> {
-        let api = self.api.as_ref().map(|listener| listener.address().to_string());
-        tracing::info!(role = self.role, listen = api, admin.listen = %self.admin.address(), "ready");
-        let leaving = self.api.is_some().then(CancellationToken::new);
-        let service = match &leaving {
-            Some(leaving) => graceful_shutdown::announced(service, leaving.clone()),
-            None => service,
-        };
-        let admin = (self.admin, http_api::admin_of(service.clone()));
-        let service = match self.kind {
-            Kind::Public => http_api::public_of(service),
-            Kind::Internal => http_api::believing_only(self.gateways, service),
-        };
-        let listeners = self
-            .api
-            .map(|listener| (listener, service))
-            .into_iter()
-            .chain([admin])
-            .collect();
-        until_stopped(listeners, process, leaving).await
     }
 }
