@@ -142,9 +142,8 @@ impl SealedStore {
             if page.entries.iter().flatten().any(may_be_sealed) {
                 return Ok(true);
             }
-            after = match page.entries.last() {
-                Some(Ok(event)) if page.more => event.version,
-                Some(Err(unreadable)) if page.more => unreadable.version,
+            after = match page.version() {
+                Some(last) if page.more => last,
                 _ => return Ok(false),
             };
         }

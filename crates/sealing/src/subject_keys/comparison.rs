@@ -3,14 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use event_store::{EventStore, subject_of};
+use event_store::{EventStore, StoredEvents, subject_of};
 use events::{Encoding, StoredEvent, UserId};
 
 use super::{KEYS_PER_STATEMENT, SubjectKey, SubjectKeys};
 use crate::{KeyError, erased_person};
-
-/// The most records of the log that are read at once.
-const PAGE: usize = 2_000;
 
 /// The people whose key does not fit the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,18 +33,13 @@ pub async fn erased_people(log: &dyn EventStore) -> Result<BTreeSet<UserId>, Key
 /// The people that were erased after one position and up to another.
 pub(super) async fn erased_between(
     log: &dyn EventStore,
-    mut after: i64,
+    after: i64,
     to: i64,
 ) -> Result<BTreeSet<UserId>, KeyError> {
     let mut erased = BTreeSet::new();
-    while after < to {
-        let page = log.stored_page(after, PAGE).await?;
-        let within = page.events.iter().filter(|event| event.position <= to);
-        erased.extend(within.filter_map(erased_person));
-        match page.events.last() {
-            Some(last) if page.more => after = last.position,
-            _ => break,
-        }
+    let mut events = StoredEvents::new(log, after, to);
+    while let Some(page) = events.next_page().await? {
+        erased.extend(page.iter().filter_map(erased_person));
     }
     Ok(erased)
 }
@@ -58,14 +50,12 @@ impl SubjectKeys {
     /// # Errors
     /// When the log or the database does not answer.
     pub async fn compare(&self, log: &dyn EventStore) -> Result<Comparison, KeyError> {
-        let (mut compared, mut after) = (Comparison::default(), 0);
-        let mut all_erased = BTreeSet::new();
-        loop {
-            let page = log.stored_page(after, PAGE).await?;
+        let (mut compared, mut all_erased) = (Comparison::default(), BTreeSet::new());
+        let mut events = StoredEvents::new(log, 0, i64::MAX);
+        while let Some(page) = events.next_page().await? {
             // Whether each person was erased.
             let mut subjects: BTreeMap<UserId, bool> = BTreeMap::new();
-            for event in &page.events {
-                after = event.position;
+            for event in &page {
                 if let Some(erased) = erased_person(event) {
                     subjects.insert(erased, true);
                     all_erased.insert(erased);
@@ -74,9 +64,6 @@ impl SubjectKeys {
                 }
             }
             self.compare_with(&subjects, &mut compared).await?;
-            if !page.more || page.events.is_empty() {
-                break;
-            }
         }
         // An erased person needs no key.
         let Comparison {
