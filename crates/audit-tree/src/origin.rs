@@ -4,7 +4,7 @@
 
 use std::{path::Path, time::Duration};
 
-use event_store::{EventStore, agrees};
+use event_store::{EventStore, has_all};
 use events::{OperationFinished, StoredEvent};
 use runtime::BlockingCalls;
 use tokio::time::Instant;
@@ -175,8 +175,7 @@ async fn with_newest(tree: Option<&AuditTree>) -> Result<Option<(&AuditTree, Tre
 
 /// Why the log cannot be the one of the tree.
 async fn foreign_end(store: &dyn EventStore, newest: &Tree) -> Result<Option<String>, KeepError> {
-    let agrees = agrees(store, &[newest.last]).await?;
-    let is_foreign = agrees.into_iter().any(|agrees| !agrees);
+    let is_foreign = !has_all(store, &[newest.last]).await?;
     Ok(is_foreign.then(|| {
         format!(
             "the audit tree has an event at position {} that the log does not have",

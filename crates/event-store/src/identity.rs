@@ -22,6 +22,14 @@ pub async fn agrees(store: &dyn EventStore, points: &[LogPoint]) -> Result<Vec<b
         .collect())
 }
 
+/// Whether the log has the events of all `points` at their positions.
+///
+/// # Errors
+/// As [`EventStore::identify`].
+pub async fn has_all(store: &dyn EventStore, points: &[LogPoint]) -> Result<bool, StoreError> {
+    Ok(agrees(store, points).await?.into_iter().all(|agrees| agrees))
+}
+
 /// The last event of the log.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ mod watch;
 
 pub use dropping::DropError;
 pub use error::{OpenError, StoreError};
-pub use identity::{agrees, head_point};
+pub use identity::{agrees, has_all, head_point};
 pub use import::{ImportError, UnfinishedImport, check_import};
 #[cfg(feature = "kurrentdb")]
 pub use kurrentdb::KurrentDbStore;

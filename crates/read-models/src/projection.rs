@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use database::{Database, DatabaseError};
-use event_store::{EventStore, StoreError};
+use event_store::{EventStore, StoreError, has_all};
 use events::{ConsistencyToken, LogPoint, PartitionCount, UserId};
 use runtime::{Background, Rounds};
 use tokio::{sync::watch, time::Instant};
@@ -171,8 +171,7 @@ impl Projection {
     /// # Errors
     /// When the log does not answer.
     pub async fn log_has(&self, point: LogPoint) -> Result<bool, StoreError> {
-        let agree = self.log.agrees(&[point]).await?;
-        Ok(agree.into_iter().all(|agrees| agrees))
+        has_all(&*self.store, &[point]).await
     }
 
     /// The state of everything about `subject` that every later read includes.

@@ -1,7 +1,7 @@
 //! Finds where the relay resumes, and checks that the log is still the one that it has published.
 
 use anyhow::{Context as _, anyhow};
-use event_store::{agrees, head_point};
+use event_store::{has_all, head_point};
 use events::LogPoint;
 use tokio::time::timeout;
 
@@ -44,11 +44,10 @@ impl Relay {
     }
 
     pub(crate) async fn agrees(&self, point: LogPoint) -> anyhow::Result<bool> {
-        let agree = timeout(TIMEOUT, agrees(&*self.store, &[point]))
+        timeout(TIMEOUT, has_all(&*self.store, &[point]))
             .await
             .context("the event store does not answer")?
-            .context("cannot compare the relay's progress with the log")?;
-        Ok(agree.into_iter().all(|agrees| agrees))
+            .context("cannot compare the relay's progress with the log")
     }
 
     /// The error when the log is another one than before. Counts it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use event_store::agrees;
+use event_store::has_all;
 use events::LogPoint;
 use tokio::time::Instant;
 use transparency_log::Checkpoint;
@@ -78,14 +78,9 @@ impl CheckpointSigner {
 
     /// Checks that the log has these events.
     pub(super) async fn compare(&self, points: &[LogPoint]) -> Result<(), KeepError> {
-        if agrees(&*self.store, points)
-            .await?
-            .into_iter()
-            .all(|agrees| agrees)
-        {
-            Ok(())
-        } else {
-            Err(KeepError::LostEnd)
+        match has_all(&*self.store, points).await? {
+            true => Ok(()),
+            false => Err(KeepError::LostEnd),
         }
     }
 

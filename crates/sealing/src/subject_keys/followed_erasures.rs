@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use database::{left_out, readable_page};
-use event_store::{EventStore, agrees, head_point};
+use event_store::{EventStore, has_all, head_point};
 use events::{EventId, LogPoint, UserId};
 use uuid::Uuid;
 
@@ -33,10 +33,7 @@ impl SubjectKeys {
         let until = head_point(log).await?;
         let (mut from, mut people) = self.followed().await?;
         let destroyed = self.count_destroyed().await?;
-        if from.position > until.position
-            || destroyed < people
-            || !agrees(log, &[from]).await?.contains(&true)
-        {
+        if from.position > until.position || destroyed < people || !has_all(log, &[from]).await? {
             (from, people) = (LogPoint::START, 0);
         }
         let erased = erased_between(log, signed(from.position), signed(until.position)).await?;

@@ -13,7 +13,7 @@ mod swap;
 use std::{sync::Arc, time::Duration};
 
 use database::Database;
-use event_store::{EventStore, agrees};
+use event_store::{EventStore, has_all};
 use events::PartitionCount;
 use runtime::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -294,8 +294,7 @@ impl Rebuild {
     /// Whether all checkpoints of `read_models` name events of the log.
     async fn is_of_this_log(&self, read_models: &Database) -> Result<bool, RebuildError> {
         let checkpoints = checkpoint::load_all(read_models, self.partitions).await?;
-        let agree = agrees(&*self.store, &checkpoints).await?;
-        Ok(agree.into_iter().all(|agrees| agrees))
+        Ok(has_all(&*self.store, &checkpoints).await?)
     }
 
     fn identity(&self, applier: &Applier) -> LogComparison {
