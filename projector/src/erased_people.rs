@@ -81,7 +81,8 @@ async fn forget_aside(
     forgotten: Option<u64>,
     cleared: &mut Option<u64>,
 ) -> Result<Option<u64>, RebuildError> {
-    let erased = number(read_models, "SELECT COUNT(*) AS number FROM erased_subjects").await?;
+    let erased = "SELECT COUNT(*) AS number FROM erased_subjects";
+    let erased = read_models.number(erased, &[]).await?;
     if read_models.is_postgres() {
         if forgotten != Some(erased) {
             for schema in schemas_aside(read_models).await? {
@@ -93,7 +94,7 @@ async fn forget_aside(
     // SQLite stores a free number in each file. Here it is the number of erasures before the last rewrite of the
     // file.
     let noted = "SELECT user_version AS number FROM pragma_user_version";
-    if number(read_models, noted).await? == erased {
+    if read_models.number(noted, &[]).await? == erased {
         return Ok(Some(erased));
     }
     if !are_finished(read_models).await? {
@@ -112,11 +113,6 @@ async fn forget_aside(
     let note = format!("PRAGMA user_version = {erased}");
     read_models.execute(&note, &[]).await?;
     Ok(Some(erased))
-}
-
-async fn number(read_models: &Database, sql: &str) -> Result<u64, DatabaseError> {
-    let row = read_models.fetch_optional(sql, &[]).await?;
-    row.map_or(Ok(0), |row| row.unsigned("number"))
 }
 
 /// The other schemas that this process may use. A rebuild by a user with other permissions cleans its own.

@@ -322,6 +322,12 @@ impl Database {
         Ok(self.fetch_all(sql, values).await?.into_iter().next())
     }
 
+    /// Runs a query for one number, such as a count, and returns it; 0 without a row.
+    pub async fn number(&self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
+        let row = self.fetch_optional(sql, values).await?;
+        row.map_or(Ok(0), |row| row.unsigned(0))
+    }
+
     /// Whether the database answers. For readiness.
     ///
     /// # Errors

@@ -171,8 +171,7 @@ pub(crate) async fn retry_with_key(
 /// The number of parked events of `stream`.
 async fn parked_of(read_models: &Database, stream: &StreamName) -> Result<u64, DatabaseError> {
     let sql = "SELECT COUNT(*) AS parked FROM parked_events WHERE stream = $1";
-    let row = read_models.fetch_optional(sql, &[stream.as_str().into()]).await?;
-    row.map_or(Ok(0), |row| row.unsigned("parked"))
+    read_models.number(sql, &[stream.as_str().into()]).await
 }
 
 /// Discards the parked event at `position`: the stream continues without it, also when everything is projected again.

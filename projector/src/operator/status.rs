@@ -73,10 +73,8 @@ pub async fn tables(read_models: &Database) -> Result<Vec<TableStatus>, Database
     listed.extend(OTHER_TABLES);
     let mut tables = Vec::with_capacity(listed.len());
     for (name, about) in listed {
-        let row = read_models
-            .fetch_optional(&format!("SELECT COUNT(*) AS rows FROM {name}"), &[])
-            .await?;
-        let rows = row.map_or(Ok(0), |row| row.unsigned("rows"))?;
+        let sql = format!("SELECT COUNT(*) AS rows FROM {name}");
+        let rows = read_models.number(&sql, &[]).await?;
         tables.push(TableStatus { name, about, rows });
     }
     Ok(tables)

@@ -112,8 +112,7 @@ impl SubjectKeys {
 
     async fn count_rows(&self, sql: &str) -> Result<u64, KeyError> {
         let database = self.0.database.with_statement_timeout(StatementTimeout::Page);
-        let row = database.fetch_optional(sql, &[]).await?;
-        Ok(row.map_or(Ok(0), |row| row.unsigned("rows"))?)
+        Ok(database.number(sql, &[]).await?)
     }
 }
 

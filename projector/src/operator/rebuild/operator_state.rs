@@ -72,8 +72,7 @@ pub(super) async fn require_no_more_parked(live: &Database, next: &Database) -> 
 /// The number of streams that are parked at `position` or before.
 async fn parked_streams(tables: &Database, position: u64) -> Result<u64, RebuildError> {
     let sql = "SELECT COUNT(DISTINCT stream) AS streams FROM parked_events WHERE position <= $1";
-    let row = tables.fetch_optional(sql, &[position.into()]).await?;
-    Ok(row.map_or(Ok(0), |row| row.unsigned("streams"))?)
+    Ok(tables.number(sql, &[position.into()]).await?)
 }
 
 /// Copies the numbers of attempts of parked events to `next`.
@@ -127,13 +126,8 @@ pub(super) async fn checkpoints(
 
 /// The furthest checkpoint.
 pub(super) async fn furthest(read_models: &Database) -> Result<u64, RebuildError> {
-    let row = read_models
-        .fetch_optional(
-            "SELECT COALESCE(MAX(position), 0) AS position FROM checkpoints",
-            &[],
-        )
-        .await?;
-    Ok(row.map_or(Ok(0), |row| row.unsigned("position"))?)
+    let sql = "SELECT COALESCE(MAX(position), 0) AS position FROM checkpoints";
+    Ok(read_models.number(sql, &[]).await?)
 }
 
 async fn positions(read_models: &Database, table: &str) -> Result<BTreeSet<u64>, RebuildError> {

@@ -74,8 +74,7 @@ async fn parked_streams(read_models: &Database) -> Result<u64, VerifyError> {
     // There may be millions of parked events.
     let read_models = read_models.with_statement_timeout(StatementTimeout::Maintenance);
     let sql = "SELECT COUNT(DISTINCT stream) AS streams FROM parked_events";
-    let row = read_models.fetch_optional(sql, &[]).await?;
-    Ok(row.map_or(Ok(0), |row| row.unsigned("streams"))?)
+    Ok(read_models.number(sql, &[]).await?)
 }
 
 struct Sample<'a> {
