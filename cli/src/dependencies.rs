@@ -93,12 +93,6 @@ impl<'a> Dependencies<'a> {
         })
     }
 
-    pub(crate) async fn gateway(&self, background: &Background) -> anyhow::Result<gateway::Dependencies> {
-        Ok(gateway::Dependencies {
-            verifier: self.verifier(background).await?,
-        })
-    }
-
     /// RabbitMQ, or without it the bus within this process.
     pub(crate) async fn bus(&self) -> anyhow::Result<Arc<dyn Bus>> {
         let open = async || platform::bus(&self.settings.storage, self.name).await;
@@ -128,7 +122,7 @@ impl<'a> Dependencies<'a> {
     }
 
     /// The caching verifier of access tokens that the roles of this process share.
-    async fn verifier(&self, background: &Background) -> anyhow::Result<Arc<Verifier>> {
+    pub(crate) async fn verifier(&self, background: &Background) -> anyhow::Result<Arc<Verifier>> {
         let start = async || {
             let bus = self.bus().await?;
             Ok(Verifier::start(bus, VerifierOptions::default(), background).await)

@@ -114,8 +114,7 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
         policy: settings.http.gateway_config.clone(),
     };
     run(settings, &defaults, async |dependencies, background| {
-        let dependencies = dependencies.gateway(background).await?;
-        gateway::start(config, dependencies, background).await
+        gateway::start(config, dependencies.verifier(background).await?, background).await
     })
     .await
 }

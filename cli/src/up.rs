@@ -123,7 +123,7 @@ async fn start_roles(
         upstream_ca: None,
         policy: settings.http.gateway_config.clone(),
     };
-    gateway::start(config, dependencies.gateway(background).await?, background).await
+    gateway::start(config, dependencies.verifier(background).await?, background).await
 }
 
 fn greet(settings: &Settings, base: &str, admin: SocketAddr, embedded: bool) -> anyhow::Result<()> {

@@ -1,8 +1,7 @@
 //! The configuration of the gateway.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
-use auth_client::Verifier;
 use http_server::HttpService;
 use url::Url;
 
@@ -28,10 +27,4 @@ pub enum Upstream {
     InProcess(HttpService),
     /// At these base URLs, one for each replica.
     Http(Vec<Url>),
-}
-
-/// The dependencies of the gateway.
-pub struct Dependencies {
-    /// Checks the tokens of callers.
-    pub verifier: Arc<Verifier>,
 }

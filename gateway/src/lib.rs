@@ -36,7 +36,6 @@ mod start;
 mod target;
 mod upstreams;
 
-pub use config::{Config, Dependencies, Upstream};
-
+pub use config::{Config, Upstream};
 pub use policy::check;
 pub use start::start;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use auth_client::Verifier;
 use axum::{extract::Request, middleware};
 use http_api::{Edge, Health, Problem};
 use http_server::HttpService;
@@ -10,7 +11,7 @@ use runtime::{Background, Metrics, read_at_start};
 
 use crate::{
     client_address,
-    config::{Config, Dependencies},
+    config::Config,
     consistency::LatestTokens,
     cors,
     forward::Gateway,
@@ -25,14 +26,15 @@ use crate::{
 
 const ROLE: &str = "gateway";
 
-/// The front door's router. Watches the replicas of its upstreams in the `background`.
+/// The front door's router, which checks the tokens of callers with `verifier`. Watches the replicas of its upstreams
+/// in the `background`.
 ///
 /// # Errors
 /// When an upstream has no address, or one that is not a plain `http://` or `https://` address, or when the policy
 /// cannot be read.
 pub async fn start(
     config: Config,
-    dependencies: Dependencies,
+    verifier: Arc<Verifier>,
     background: &Background,
 ) -> anyhow::Result<HttpService> {
     let metrics = Metrics::new(ROLE);
@@ -47,7 +49,7 @@ pub async fn start(
             policy::reload_on_hangup(policies.clone(), file).context("cannot listen for SIGHUP")?;
         background.spawn_until_stopped("policy", reloading);
     }
-    let limiter = Limiter::new(policies.clone(), Arc::clone(&dependencies.verifier), &metrics);
+    let limiter = Limiter::new(policies.clone(), Arc::clone(&verifier), &metrics);
     let upstream_metrics = UpstreamMetrics::new(&metrics);
     let backend = |name, upstream| Backend::new(name, upstream, &client, &upstream_metrics).map(Arc::new);
     let command_api = backend(COMMAND_API, config.command_api)?;
@@ -69,7 +71,7 @@ pub async fn start(
         command_api,
         query_api,
         auth,
-        dependencies.verifier,
+        verifier,
         LatestTokens::new(),
         &metrics,
     );

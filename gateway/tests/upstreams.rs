@@ -327,8 +327,7 @@ async fn addresses_that_cannot_be_used_stop_the_start() {
             auth: Upstream::Http(urls),
             ..embedded()
         };
-        let dependencies = gateway::Dependencies { verifier: verifier() };
-        let outcome = gateway::start(config, dependencies, &background.0).await;
+        let outcome = gateway::start(config, verifier(), &background.0).await;
         assert_eq!(outcome.unwrap_err().to_string(), sentence);
     }
 }
@@ -342,9 +341,7 @@ async fn a_file_system_that_does_not_answer_stops_the_start() {
         policy: Some(pipe.clone()),
         ..embedded()
     };
-    let dependencies = gateway::Dependencies {
-        verifier: auth_client::Verifier::direct(Arc::new(Nobody)),
-    };
+    let verifier = auth_client::Verifier::direct(Arc::new(Nobody));
     // The file is an empty one after the test, or so late that the test fails.
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let opened = std::thread::spawn(move || {
@@ -352,7 +349,7 @@ async fn a_file_system_that_does_not_answer_stops_the_start() {
         drop(open_pipe(&pipe));
     });
     let background = Background::default();
-    let outcome = gateway::start(config, dependencies, &background.0).await;
+    let outcome = gateway::start(config, verifier, &background.0).await;
     assert_eq!(
         format!("{:#}", outcome.unwrap_err()),
         "the gateway cannot read its files: the file system does not answer"

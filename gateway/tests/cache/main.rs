@@ -269,7 +269,7 @@ async fn a_token_that_is_no_longer_good_gets_nothing_of_what_was_kept() {
     let fixture = Arc::new(Fixture::default());
     let people = Arc::new(TwoPeople::default());
     let verifier = auth_client::Verifier::direct(Arc::clone(&people) as Arc<dyn auth_client::Check>);
-    let gateway = gateway::start(roles(&fixture), gateway::Dependencies { verifier }, &background.0)
+    let gateway = gateway::start(roles(&fixture), verifier, &background.0)
         .await
         .unwrap();
     get(&gateway, "/tasks", &[ANN]).await;

@@ -22,7 +22,7 @@ use axum::{
     routing::any,
 };
 use events::{ConsistencyToken, Role, SessionId, Timestamp, UserId};
-use gateway::{Config, Dependencies, Upstream};
+use gateway::{Config, Upstream};
 use http::{HeaderMap, HeaderName, StatusCode};
 use http_api::{CONSISTENCY_TOKEN, Health, with_middleware};
 use http_server::{HttpService, ServerOptions, bind, serve};
@@ -190,10 +190,8 @@ impl Background {
 
     /// A gateway whose tokens are checked by `people`.
     pub async fn gateway_that_asks(&self, people: Arc<TwoPeople>, config: Config) -> HttpService {
-        let dependencies = Dependencies {
-            verifier: Verifier::direct(people),
-        };
-        gateway::start(config, dependencies, &self.0).await.unwrap()
+        let verifier = Verifier::direct(people);
+        gateway::start(config, verifier, &self.0).await.unwrap()
     }
 
     /// Every role in this process.
