@@ -5,13 +5,16 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::Method;
 use http_api::RateLimitPolicy;
 use rate_limit::Quota;
+use serde::Deserialize;
 
 /// Whom a limit counts separately.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum By {
     /// Each address (of IPv6 each network of 64 bits), for all requests from there.
     Address,
-    /// The same, for requests without a token that was issued here.
+    /// The same, for requests without a token that was issued here. No limit of the file is such a one.
+    #[serde(skip)]
     Anonymous,
     /// Each account with a token.
     User,

@@ -71,19 +71,11 @@ impl Default for Rate {
 #[serde(deny_unknown_fields)]
 struct LimitOf {
     name: String,
-    by: Who,
+    by: By,
     routes: Vec<String>,
     requests: u32,
     per_seconds: u32,
     burst: Option<u32>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Who {
-    Address,
-    User,
-    Account,
 }
 
 /// The place of a mistake, and what it is.
@@ -175,14 +167,14 @@ impl LimitOf {
         if self.routes.is_empty() {
             return Err(InvalidPolicy(format!("{}: routes names no route", self.name)));
         }
-        let by = match self.by {
-            Who::Address => By::Address,
-            Who::User => By::User,
-            Who::Account => By::Account,
-        };
         let routes = self.routes.iter().map(|text| route(text));
         let routes = routes.collect::<Result<_, _>>()?;
-        Ok(Limit::new(name(&self.name)?, by, routes, rate.quota(&self.name)?))
+        Ok(Limit::new(
+            name(&self.name)?,
+            self.by,
+            routes,
+            rate.quota(&self.name)?,
+        ))
     }
 }
 
