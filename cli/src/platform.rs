@@ -86,7 +86,7 @@ async fn require_keys_if_sealed(
 /// since a log of an earlier release is sealed only from the upgrade on.
 async fn is_sealed(stored: &dyn EventStore) -> anyhow::Result<bool> {
     const LOOKED_AT: usize = 1_000;
-    let head = i64::try_from(stored.head().await?).unwrap_or(i64::MAX);
+    let head = runtime::signed(stored.head().await?);
     let last = head.saturating_sub(LOOKED_AT as i64);
     for after in std::iter::once(0).chain((last > 0).then_some(last)) {
         let page = stored.stored_page(after, LOOKED_AT).await?;

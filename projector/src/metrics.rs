@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
-use runtime::Metrics;
+use runtime::{Metrics, signed};
 
 use crate::projecting::fold::ParkCause;
 
@@ -147,8 +147,4 @@ impl ProjectorMetrics {
         self.checkpoint.with_label_values(&labels).set(signed(position));
         self.lag.with_label_values(&labels).set(signed(head - position));
     }
-}
-
-fn signed(position: u64) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
 }

@@ -177,8 +177,9 @@ async fn sample(applier: Applier, store: Arc<dyn EventStore>, tuning: Tuning, st
                 let metrics = &applier.metrics;
                 let rows = report.rows();
                 metrics.sampled.inc_by(rows.iter().map(|(_, rows)| rows).sum());
-                let differences = i64::try_from(report.differences.len()).unwrap_or(i64::MAX);
-                metrics.sample_differences.set(differences);
+                metrics
+                    .sample_differences
+                    .set(runtime::signed(report.differences.len()));
                 for difference in report.differences {
                     tracing::error!(difference, "the read models differ from the log");
                 }

@@ -273,7 +273,7 @@ pub async fn renew_origin(tree: &AuditTree, prefix: &str) -> Result<Option<Strin
 async fn grow(growing: &mut GrowingTree, store: &dyn EventStore, size: u64) -> Result<(), KeepError> {
     while growing.tree.size < size {
         let missing = usize::try_from(size - growing.tree.size).unwrap_or(usize::MAX);
-        let after = crate::reading::signed(growing.tree.last.position);
+        let after = runtime::signed(growing.tree.last.position);
         let page = store.stored_page(after, missing.min(1_000)).await?;
         if page.events.is_empty() {
             break;

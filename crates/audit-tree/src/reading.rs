@@ -1,6 +1,7 @@
 //! Reads the tree: checkpoints, tiles, and proofs made from tiles.
 
 use event_store::EventStore;
+use runtime::signed;
 use transparency_log::{
     Checkpoint, Hash, InclusionProof, Note, Range, Signature, Tile, TileKind, Tiles, WIDTH,
     consistency_ranges, inclusion_ranges,
@@ -192,9 +193,4 @@ impl AuditTree {
             extra: None,
         }))
     }
-}
-
-/// Converts a position to SQL's signed integer.
-pub(crate) fn signed(position: u64) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
 }

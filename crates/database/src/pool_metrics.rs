@@ -88,16 +88,15 @@ impl Collector for Pools {
         // Pools that were dropped are not shown any more.
         self.connections.reset();
         self.waiting.reset();
-        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         for (database, held) in &held {
             for (state, number) in [("lent", held.lent), ("idle", held.idle), ("most", held.most)] {
                 self.connections
                     .with_label_values(&[database.as_str(), state])
-                    .set(gauge(number));
+                    .set(runtime::signed(number));
             }
             self.waiting
                 .with_label_values(&[database])
-                .set(gauge(held.waiting));
+                .set(runtime::signed(held.waiting));
         }
         [self.connections.collect(), self.waiting.collect()].concat()
     }

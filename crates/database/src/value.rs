@@ -57,7 +57,7 @@ impl From<bool> for Value {
 impl From<u64> for Value {
     /// Positions and versions. SQL has no unsigned integers, but no log reaches 2^63.
     fn from(value: u64) -> Self {
-        Self::Integer(Some(i64::try_from(value).unwrap_or(i64::MAX)))
+        Self::Integer(Some(runtime::signed(value)))
     }
 }
 

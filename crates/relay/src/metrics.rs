@@ -60,8 +60,3 @@ impl RelayMetrics {
         }
     }
 }
-
-/// The value of a gauge, which is signed. No log reaches 2^63.
-pub(crate) fn gauge(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}

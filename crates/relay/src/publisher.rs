@@ -7,6 +7,7 @@ use bus::{Bus, EventMessage};
 use event_store::{Entry, EventStore, Page, head_point};
 use events::{LogPoint, PartitionCount};
 use futures::{StreamExt, future::join_all};
+use runtime::signed;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, timeout},
@@ -17,7 +18,6 @@ use crate::{
     Election, RelayMetrics, RelayProgress,
     election::Leadership,
     lag::Lag,
-    metrics::gauge,
     open_pages::OpenPages,
     partition_sequence::PartitionSequence,
     revocations,
@@ -168,7 +168,7 @@ impl Relay {
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         let start = publishing.sequence.read_up_to().position;
-        self.metrics.position.set(gauge(start));
+        self.metrics.position.set(signed(start));
         let mut log = self.store.subscribe(start);
         loop {
             tokio::select! {
@@ -281,7 +281,7 @@ impl Relay {
         publishing.pages.done(page);
         let after = publishing.pages.published().read_up_to();
         if after != before {
-            self.metrics.position.set(gauge(after.position));
+            self.metrics.position.set(signed(after.position));
             if !publishing.unsaved {
                 publishing.unsaved = true;
                 publishing.save_at = Instant::now() + SAVE_AFTER;
@@ -314,9 +314,9 @@ impl Relay {
                 read = Instant::now();
                 head.send_replace(now);
                 let published = u64::try_from(self.metrics.position.get()).unwrap_or(0);
-                self.metrics.lag.set(gauge(now.saturating_sub(published)));
+                self.metrics.lag.set(signed(now.saturating_sub(published)));
                 let behind = lag.observe(Instant::now(), now, published);
-                self.metrics.lag_seconds.set(gauge(behind.as_secs()));
+                self.metrics.lag_seconds.set(signed(behind.as_secs()));
             } else if read.elapsed() >= MAX_DISCONNECTED {
                 anyhow::bail!("the log cannot be read, and another process may be able to");
             }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use prometheus::{IntGauge, TextEncoder, proto::LabelPair};
 use tokio::runtime::Handle;
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, signed};
 
 static PROCESS: LazyLock<Metrics> = LazyLock::new(|| {
     let metrics = Metrics::without_role();
@@ -45,10 +45,9 @@ pub fn process_metrics() -> &'static Metrics {
 pub fn encode_process_metrics(role: &str) -> String {
     if let Ok(handle) = Handle::try_current() {
         let runtime = handle.metrics();
-        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        RUNTIME.workers.set(gauge(runtime.num_workers()));
-        RUNTIME.tasks.set(gauge(runtime.num_alive_tasks()));
-        RUNTIME.queued.set(gauge(runtime.global_queue_depth()));
+        RUNTIME.workers.set(signed(runtime.num_workers()));
+        RUNTIME.tasks.set(signed(runtime.num_alive_tasks()));
+        RUNTIME.queued.set(signed(runtime.global_queue_depth()));
     }
     let mut families = PROCESS.registry().gather();
     for metric in families.iter_mut().flat_map(|family| family.mut_metric()) {

@@ -1,7 +1,7 @@
 //! The metrics of the cache.
 
 use prometheus::{IntCounterVec, IntGauge};
-use runtime::Metrics;
+use runtime::{Metrics, signed};
 
 use super::{status::Status, store::Answers};
 
@@ -34,7 +34,7 @@ impl CacheMetrics {
     pub(super) fn count(&self, status: Status, answers: &Answers) {
         self.requests.with_label_values(&[status.name()]).inc();
         let (entries, bytes) = answers.size();
-        self.entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
-        self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.entries.set(signed(entries));
+        self.bytes.set(signed(bytes));
     }
 }

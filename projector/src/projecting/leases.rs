@@ -23,7 +23,7 @@ pub(crate) async fn claim(
     if !read_models.is_postgres() {
         return Ok(partitions.iter().collect());
     }
-    let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
+    let lease = runtime::signed(LEASE.as_millis());
     let rows = read_models
         .fetch_all(
             "SELECT owned FROM claim_partitions($1, $2, $3) AS owned",

@@ -117,9 +117,7 @@ impl LogComparison {
 
     fn found(&self, mismatches: usize, points: &[LogPoint], agree: &[bool]) {
         let before = self.identity.note(mismatches);
-        self.metrics
-            .log_mismatch
-            .set(i64::try_from(mismatches).unwrap_or(i64::MAX));
+        self.metrics.log_mismatch.set(runtime::signed(mismatches));
         if mismatches > 0 && before == 0 {
             let first = points.iter().zip(agree).find(|(_, agrees)| !**agrees);
             tracing::error!(

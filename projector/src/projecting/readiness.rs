@@ -66,9 +66,7 @@ impl Readiness {
         }
         state.claimed = Instant::now();
         state.owned.clone_from(partitions);
-        self.metrics
-            .owned
-            .set(i64::try_from(partitions.len()).unwrap_or(i64::MAX));
+        self.metrics.owned.set(runtime::signed(partitions.len()));
     }
 
     /// Records a comparison of the checkpoints of all partitions with the log, of which everything up to `due` should
@@ -119,7 +117,7 @@ impl Readiness {
     /// Updates the metrics that depend on the time.
     pub(crate) fn tick(&self) {
         let age = self.state.lock().looked.elapsed().as_secs();
-        self.metrics.look_age.set(i64::try_from(age).unwrap_or(i64::MAX));
+        self.metrics.look_age.set(runtime::signed(age));
     }
 
     /// Why this process does not work; `None` if it does.

@@ -10,7 +10,7 @@ mod signing_checks;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use event_store::{EventStore, StoredPage};
-use runtime::{Backoff, BlockingCalls, Clock, Rounds};
+use runtime::{Backoff, BlockingCalls, Clock, Rounds, signed};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transparency_log::{Algorithm, Checkpoint, Note, Signer};
@@ -19,7 +19,6 @@ use crate::{
     AuditTree, CheckpointSignerMetrics, KeepError, LastSigned, SignedCheckpoint, SigningKeys, Tree,
     growing_tree::GrowingTree,
     origin::{AnnouncementSearch, FILE_TIMEOUT, new_origin, require_own},
-    reading::signed,
 };
 
 /// The most events that one step adds.

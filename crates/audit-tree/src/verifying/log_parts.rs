@@ -5,10 +5,11 @@ use std::{collections::VecDeque, sync::Arc};
 use event_store::{EventStore, StoredEvents};
 use events::StoredEvent;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use runtime::signed;
 use transparency_log::{Hash, entry_hash};
 
 use super::verification::Verification;
-use crate::{EventHeader, VerifyError, comparison::Leaf, reading::signed};
+use crate::{EventHeader, VerifyError, comparison::Leaf};
 
 /// The number of positions in a part of the log, which are those of whole tiles.
 const PART: u64 = 8_192;

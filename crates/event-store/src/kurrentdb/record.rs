@@ -11,6 +11,7 @@ use events::{
 use kurrentdb_protocol::event_store::client::streams::{
     batch_append_req::ProposedMessage, read_resp::read_event::RecordedEvent as WireEvent,
 };
+use runtime::signed;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -188,7 +189,6 @@ pub(super) fn stored(event: WireEvent, prefix: &str) -> Option<StoredEvent> {
         ),
         None => (0, String::new(), 0, None, event.custom_metadata.clone()),
     };
-    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     Some(StoredEvent {
         position: signed(event.commit_position),
         stream: stream(&event)?.strip_prefix(prefix)?.to_owned(),

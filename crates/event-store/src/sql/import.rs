@@ -108,7 +108,7 @@ pub(super) async fn note(
 ) -> Result<(), DatabaseError> {
     const SQL: &str = "INSERT INTO imports (number, events, root)
         VALUES ((SELECT coalesce(max(number), 0) + 1 FROM imports), $1, $2)";
-    let events = unfinished.map(|import| i64::try_from(import.events).unwrap_or(i64::MAX));
+    let events = unfinished.map(|import| runtime::signed(import.events));
     let root = unfinished.map(|import| import.root.clone());
     database.execute(SQL, &[events.into(), root.into()]).await?;
     Ok(())

@@ -22,7 +22,7 @@ use tokio::{sync::watch, task::AbortHandle};
 
 use self::{
     channel::CHANNEL,
-    record::{bytes_of, columns, corrupt, limit, recorded, signed, size, stored},
+    record::{bytes_of, columns, corrupt, recorded, signed, size, stored},
 };
 use crate::{
     Appended, DropError, EventStore, ImportError, PAGE_BYTES, Page, StoreError, StoredPage, StreamHead,
@@ -154,8 +154,8 @@ impl EventStore for SqlStore {
         let values = [
             stream.as_str().into(),
             signed(after_version).into(),
-            self::limit(limit).into(),
-            self::limit(PAGE_BYTES).into(),
+            signed(limit).into(),
+            signed(PAGE_BYTES).into(),
         ];
         page(self.log.database.fetch_all(SQL, &values).await, limit)
     }
@@ -310,11 +310,7 @@ impl Log {
                 ) AS sized WHERE before < $3
             ) ORDER BY position"
         );
-        let values = [
-            after.into(),
-            self::limit(limit).into(),
-            self::limit(PAGE_BYTES).into(),
-        ];
+        let values = [after.into(), signed(limit).into(), signed(PAGE_BYTES).into()];
         match self.database.fetch_all(SQL, &values).await {
             // Most pages are short, and announcing a longer time limit to PostgreSQL costs a round trip.
             Err(error) if error.is_late() => {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use database::{DatabaseError, Row};
 use events::{Encoding, EventId, RecordedEvent, StoredEvent, StoredPayload, StreamName, Timestamp};
+pub(super) use runtime::signed;
 
 use crate::{Entry, PAGE_BYTES, StoreError, Unreadable, page::subject_of};
 
@@ -131,14 +132,4 @@ pub(super) fn corrupt(error: DatabaseError) -> StoreError {
 /// Converts a count, which is never negative.
 pub(super) fn unsigned<T: TryFrom<i64>>(value: i64, what: &str) -> Result<T, StoreError> {
     T::try_from(value).map_err(|_| StoreError::Corrupt(format!("{what} is {value}")))
-}
-
-/// Converts a count, which is below 2^63. A caller may ask for a higher version, which no stream has.
-pub(super) fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// The parameter of `LIMIT`.
-pub(super) fn limit(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use database::{left_out, readable_page};
 use event_store::{EventStore, has_all, head_point};
 use events::{EventId, LogPoint, UserId};
+use runtime::signed;
 use uuid::Uuid;
 
 use super::{SubjectKeys, comparison::erased_between};
@@ -100,8 +101,4 @@ impl SubjectKeys {
         let followed = left_out("followed_erasures", 0_usize, &row, followed());
         Ok(followed.unwrap_or((LogPoint::START, 0)))
     }
-}
-
-fn signed(position: u64) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
 }

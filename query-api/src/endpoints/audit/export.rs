@@ -41,12 +41,11 @@ pub(crate) async fn export(
     let to = parameters.single("to", number)?;
     parameters.finish()?;
     let head = state.audit.store.head().await?;
-    let signed = |position: u64| i64::try_from(position).unwrap_or(i64::MAX);
     let export = Export {
         caller: caller.user_id(),
         state,
-        after: signed(from - 1),
-        to: signed(to.map_or(head, |to| to.min(head))),
+        after: runtime::signed(from - 1),
+        to: runtime::signed(to.map_or(head, |to| to.min(head))),
     };
     // An error on the first page is still a normal response.
     let first = page(export).await?;

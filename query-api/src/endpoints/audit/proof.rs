@@ -53,7 +53,7 @@ pub(crate) async fn proof(
 
 /// The entry of the event at `position`, if it has this id.
 async fn event(state: &AppState, position: u64, id: EventId) -> Result<EventDigest, ApiError> {
-    let after = i64::try_from(position.saturating_sub(1)).unwrap_or(i64::MAX);
+    let after = runtime::signed(position.saturating_sub(1));
     let page = state.audit.store.stored_page(after, 1).await?;
     let found = page.events.first().map(StoredEvent::digest);
     let is_asked_for =
