@@ -1,6 +1,6 @@
 //! The counts of failures and repairs of a bus.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use parking_lot::Mutex;
 
 /// The counters of one bus, at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,23 +18,4 @@ pub struct BusCounts {
 }
 
 /// The same counts while the bus runs.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) dropped: AtomicU64,
-    pub(crate) returned: AtomicU64,
-    pub(crate) restored: AtomicU64,
-    pub(crate) refused: AtomicU64,
-    pub(crate) expired: AtomicU64,
-}
-
-impl Counters {
-    pub(crate) fn read(&self) -> BusCounts {
-        BusCounts {
-            dropped: self.dropped.load(Ordering::Relaxed),
-            returned: self.returned.load(Ordering::Relaxed),
-            restored: self.restored.load(Ordering::Relaxed),
-            refused: self.refused.load(Ordering::Relaxed),
-            expired: self.expired.load(Ordering::Relaxed),
-        }
-    }
-}
+pub(crate) type Counters = Mutex<BusCounts>;

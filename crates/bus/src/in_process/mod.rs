@@ -4,10 +4,7 @@ mod broadcasts;
 mod partition;
 mod requests;
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -62,7 +59,9 @@ impl Bus for InProcessBus {
             let key = (message.partitions.get(), message.partition);
             if let Some(partition) = self.partitions.get(&key) {
                 let dropped = partition.push(message.clone());
-                self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
+                if dropped > 0 {
+                    self.counters.lock().dropped += dropped;
+                }
             }
         }
         Ok(())
@@ -117,6 +116,6 @@ impl Bus for InProcessBus {
     }
 
     fn counts(&self) -> BusCounts {
-        self.counters.read()
+        *self.counters.lock()
     }
 }

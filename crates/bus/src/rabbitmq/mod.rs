@@ -171,7 +171,7 @@ impl Bus for RabbitBus {
     }
 
     fn counts(&self) -> BusCounts {
-        self.counters.read()
+        *self.counters.lock()
     }
 
     async fn close(&self) {

@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -101,10 +101,7 @@ impl Publisher {
                 Err(error) => failed = Some(error),
             }
         }
-        self.connection
-            .counters
-            .refused
-            .fetch_add(refused.len() as u64, Ordering::Relaxed);
+        self.connection.counters.lock().refused += refused.len() as u64;
         match failed {
             Some(error) => Err(error),
             None if refused.is_empty() => Ok(()),
@@ -123,7 +120,7 @@ impl Publisher {
             let mut outcome = self.send(&open, batch).await;
             if matches!(&outcome, Err(error) if error.reply_code() == Some(NOT_FOUND)) {
                 // The exchange was deleted. The next channel declares it again.
-                self.connection.counters.restored.fetch_add(1, Ordering::Relaxed);
+                self.connection.counters.lock().restored += 1;
                 outcome = self.send(&open, batch).await;
             }
             let outcome = match outcome? {
@@ -170,7 +167,7 @@ impl Publisher {
     /// Binds the queue of a partition again after messages reached no queue. Returns `false` when there is no queue:
     /// the partition never had a consumer, or its consumer has not declared it again yet.
     async fn claim(&self, open: &Mutex<Open>, (partitions, partition): Key) -> bool {
-        self.connection.counters.returned.fetch_add(1, Ordering::Relaxed);
+        self.connection.counters.lock().returned += 1;
         let bound = async {
             let queue = partition_queue(&self.names, partitions, partition)?;
             queue.look(&self.connection.channel_now().await?).await
@@ -180,7 +177,7 @@ impl Publisher {
         match outcome {
             Ok(()) => {
                 guard.unclaimed = None;
-                self.connection.counters.restored.fetch_add(1, Ordering::Relaxed);
+                self.connection.counters.lock().restored += 1;
                 tracing::warn!(
                     partition,
                     "the queue of a partition was not bound to its exchange: bound it again"

@@ -172,13 +172,8 @@ async fn send(
         Ok(Confirmation::Nack(None)) => pending.resolve(id, Err(BusError::Overloaded)),
         Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned))) => {
             // The library returns a message with the next confirm, which may belong to another request.
-            let returned = returned
-                .properties
-                .correlation_id()
-                .as_ref()
-                .and_then(|id| id.as_str().parse().ok());
             pending.resolve(
-                returned.unwrap_or(id),
+                correlation_id(&returned.properties).unwrap_or(id),
                 Err(BusError::unavailable("nobody serves this kind of request")),
             );
         }
@@ -212,12 +207,7 @@ async fn supervise(
     loop {
         if let Some(replies) = &mut replies {
             while let Ok(reply) = replies.next().await {
-                let id = reply
-                    .properties
-                    .correlation_id()
-                    .as_ref()
-                    .and_then(|id| id.as_str().parse().ok());
-                if let Some(id) = id {
+                if let Some(id) = correlation_id(&reply.properties) {
                     pending.resolve(id, Ok(reply.data.into()));
                 }
             }
@@ -235,6 +225,11 @@ async fn supervise(
         sender.send_replace(Some(fresh.channel().clone()));
         replies = Some(fresh);
     }
+}
+
+/// The id of the request that a message belongs to.
+fn correlation_id(properties: &BasicProperties) -> Option<Uuid> {
+    properties.correlation_id().as_ref()?.as_str().parse().ok()
 }
 
 /// The wall clock. The clocks of two processes are close enough for this.

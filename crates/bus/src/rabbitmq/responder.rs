@@ -1,11 +1,7 @@
 //! Serves one request queue: a bounded number of requests at once. Each is answered within its caller's deadline,
 //! then acknowledged.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use lapin::{
@@ -124,7 +120,7 @@ impl Served {
         self.running.spawn(async move {
             let Ok(_slot) = slots.acquire().await else { return };
             if respond(&channel, &delivery, responder, until).await == Some(Answer::Late) {
-                connection.counters.expired.fetch_add(1, Ordering::Relaxed);
+                connection.counters.lock().expired += 1;
             }
         });
     }

@@ -1,11 +1,7 @@
 //! A consumer on the broker that is set up again when its connection, its channel, its queue, or the exchange of its
 //! queue is lost.
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use lapin::{
@@ -98,11 +94,7 @@ impl Subscription {
                     if deliveries.channel().is_lost() {
                         self.reopen(Duration::ZERO);
                     } else {
-                        self.source
-                            .connection
-                            .counters
-                            .restored
-                            .fetch_add(1, Ordering::Relaxed);
+                        self.source.connection.counters.lock().restored += 1;
                         self.reopen(self.source.pause);
                     }
                 }
