@@ -110,7 +110,7 @@ impl Replica {
     }
 
     /// The number of its running requests.
-    pub(super) fn in_flight(&self) -> usize {
+    pub(super) fn in_flight(&self) -> i64 {
         self.in_flight.count()
     }
 
