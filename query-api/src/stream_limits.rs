@@ -3,7 +3,7 @@
 use events::UserId;
 use http_api::{ConcurrencyLimit, Problem};
 use prometheus::IntGauge;
-use runtime::KeyedPermit;
+use runtime::{Counted, KeyedPermit};
 
 /// The most streams of one person. More devices than most people have; each costs a connection.
 const MAX_OF_ONE: usize = 8;
@@ -18,7 +18,7 @@ pub(crate) struct StreamLimits {
 /// Held while a stream lasts.
 #[derive(Debug)]
 pub(crate) struct OpenStream {
-    open: IntGauge,
+    _open: Counted,
     _permit: KeyedPermit<UserId>,
 }
 
@@ -37,16 +37,9 @@ impl StreamLimits {
             self.streams.acquire(owner).await.map_err(|refused| {
                 refused.detail("You have too many streams of events. Close one of them.")
             })?;
-        self.open.inc();
         Ok(OpenStream {
-            open: self.open.clone(),
+            _open: Counted::in_gauge(&self.open),
             _permit: permit,
         })
-    }
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        self.open.dec();
     }
 }

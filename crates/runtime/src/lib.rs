@@ -27,7 +27,7 @@ pub use blocking::{BlockingCalls, NoAnswer, read_at_start};
 pub use causes::{followed_by_causes, with_causes};
 pub use clock::{Clock, SystemClock, new_id};
 pub use keyed_semaphore::{KeyedPermit, KeyedSemaphore, NoKeyedPermit};
-pub use metrics::Metrics;
+pub use metrics::{Counted, Metrics};
 pub use process_metrics::{encode_process_metrics, process_metrics};
 pub use random::{fill_random, random_between, random_bytes};
 pub use rounds::Rounds;

@@ -121,6 +121,25 @@ impl Metrics {
     }
 }
 
+/// Counts one more in a gauge, until it is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Counted(IntGauge);
+
+impl Counted {
+    /// Counts one more in `gauge`.
+    pub fn in_gauge(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,6 @@ mod answer_body;
 mod backend;
 mod breaker;
 mod client;
-mod in_flight;
 mod metrics;
 mod repeatable;
 mod replayable_body;

@@ -17,7 +17,7 @@ use http::{
 };
 use http_api::GuardedBody;
 use prometheus::IntGauge;
-use runtime::{Rounds, followed_by_causes};
+use runtime::{Counted, Rounds, followed_by_causes};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -26,7 +26,6 @@ use super::{
     answer_body::AnswerBody,
     breaker::Breaker,
     client::Client,
-    in_flight::InFlight,
     metrics::UpstreamMetrics,
     replayable_body::{Continue, ReplayableBody, in_time},
     whole_answer::ReadWhole,
@@ -52,7 +51,8 @@ pub(super) struct Replica {
     ready_gauge: IntGauge,
     breaker: Breaker,
     circuit_gauge: IntGauge,
-    in_flight: InFlight,
+    /// Its running requests, from sending until the answer has been passed on completely.
+    in_flight: IntGauge,
 }
 
 impl Replica {
@@ -88,7 +88,7 @@ impl Replica {
             ready_gauge: metrics.ready.with_label_values(&labels),
             breaker: Breaker::new(),
             circuit_gauge: metrics.circuit_open.with_label_values(&labels),
-            in_flight: InFlight::new(metrics.in_flight.with_label_values(&labels)),
+            in_flight: metrics.in_flight.with_label_values(&labels),
             scheme,
             authority,
         };
@@ -111,7 +111,7 @@ impl Replica {
 
     /// The number of its running requests.
     pub(super) fn in_flight(&self) -> i64 {
-        self.in_flight.count()
+        self.in_flight.get()
     }
 
     /// Sends it one request; `None` when its circuit has opened meanwhile.
@@ -163,7 +163,7 @@ impl Replica {
         *request.uri_mut() = self.uri(parts.uri.path_and_query())?;
         *request.headers_mut() = parts.headers.clone();
         request.headers_mut().remove(header::HOST);
-        let counted = self.in_flight.begin();
+        let counted = Counted::in_gauge(&self.in_flight);
         match in_time(&body, self.client.request(request)).await? {
             Ok(response) => {
                 let response =
