@@ -1,19 +1,8 @@
 //! After the log was restored: checks whether it has the place up to which the relay has published.
 
 use database::{Database, DatabaseError, readable};
-use event_store::{EventStore, StoreError, agrees};
+use event_store::{EventStore, agrees};
 use events::{EventId, LogPoint};
-
-/// Why the progress cannot be compared with the log.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// The database of operations cannot be used.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// The log cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// The progress that the log does not have, with the number of partitions that it was saved for.
 ///
@@ -22,7 +11,7 @@ pub enum RestoreError {
 pub async fn foreign_relay_progress(
     store: &dyn EventStore,
     operations: &Database,
-) -> Result<Vec<(u64, LogPoint)>, RestoreError> {
+) -> anyhow::Result<Vec<(u64, LogPoint)>> {
     let rows = operations
         .fetch_all(
             "SELECT DISTINCT partitions, read_up_to, event_id FROM relay_progress ORDER BY partitions",
