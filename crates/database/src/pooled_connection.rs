@@ -120,16 +120,12 @@ impl PooledConnection {
     /// Begins a transaction with `statement`.
     pub(crate) async fn begin(mut self, statement: &str) -> Result<Self, DatabaseError> {
         self.state = ConnectionState::InTransaction;
-        let (limit, session) = self.start();
-        let result = timeout(limit, session.run(statement)).await;
-        self.ended(result)?;
+        self.run(statement).await?;
         Ok(self)
     }
 
     pub(crate) async fn commit(mut self) -> Result<(), DatabaseError> {
-        let (limit, session) = self.start();
-        let result = timeout(limit, session.run("COMMIT")).await;
-        self.ended(result)?;
+        self.run("COMMIT").await?;
         self.state = ConnectionState::Ready;
         Ok(())
     }
