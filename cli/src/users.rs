@@ -32,7 +32,8 @@ pub(crate) enum Command {
     Grant(Grant),
     /// Make a token with which somebody who forgot their password sets a new one, within an hour
     ///
-    /// In a terminal it asks for confirmation, and shows whose account it is. Its output is the token alone.
+    /// Shows whose account it is on the standard error, and asks for confirmation in a terminal. Its output is the
+    /// token alone.
     Reset(Reset),
     /// Revoke all program tokens of an account, at once and for good
     ///
@@ -137,7 +138,7 @@ impl Users<'_> {
     async fn grant(&self, command: &Grant) -> anyhow::Result<ExitCode> {
         let Grant { email, role, .. } = command;
         let holder = self.operator.find(email).await?;
-        crate::print(&described(&holder));
+        output::say(&described(&holder));
         let question = format!("Give this account the role {role}?");
         command.confirmation.ask(&question).await?;
         let act = async |operation| {
@@ -160,7 +161,7 @@ impl Users<'_> {
     async fn erase(&self, command: &Erase) -> anyhow::Result<ExitCode> {
         let holder = self.operator.find_also_erased(&command.person).await?;
         if !holder.is_erased {
-            crate::print(&described(&holder));
+            output::say(&described(&holder));
             let question = "Erase this person and everything of theirs, for good?";
             command.confirmation.require(question).await?;
         }
@@ -188,9 +189,10 @@ impl Users<'_> {
             ..
         } = command;
         let holder = self.operator.find(email).await?;
-        let question = "Make a token for it, with which anybody can take it over?";
-        let question = format!("{}{question}", described(&holder));
-        command.confirmation.ask(&question).await?;
+        // A script takes the token alone.
+        crate::complain(&described(&holder));
+        let question = "Make a token for this account, with which anybody can take it over?";
+        command.confirmation.ask(question).await?;
         let (name, factor) = if *remove_second_factor {
             (
                 "users reset --remove-second-factor",
@@ -205,7 +207,6 @@ impl Users<'_> {
                 .reset(holder.user_id, *remove_second_factor, operation)
                 .await?;
             output::say(reset.token.as_str());
-            // A script takes the token alone.
             crate::complain(&format!(
                 "whoever sends this as `reset_token` with a `new_password` to /auth/reset until {} sets the password of \
                  {email}, once. {factor}",
@@ -219,7 +220,7 @@ impl Users<'_> {
     async fn revoke_tokens(&self, command: &RevokeTokens) -> anyhow::Result<ExitCode> {
         let email = &command.email;
         let holder = self.operator.find(email).await?;
-        crate::print(&described(&holder));
+        output::say(&described(&holder));
         let question = "Revoke all program tokens of this account, for good?";
         command.confirmation.ask(question).await?;
         let act = async |operation| {
@@ -299,7 +300,7 @@ fn described(holder: &AccountHolder) -> String {
         ),
     };
     format!(
-        "{email}: account {id}, {known}\n",
+        "{email}: account {id}, {known}",
         email = holder.email.as_deref().unwrap_or(without_address),
         id = holder.user_id,
     )

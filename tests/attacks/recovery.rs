@@ -20,8 +20,12 @@ async fn recovery_ends_what_an_intruder_has_on_postgres_and_rabbitmq() {
 }
 
 fn offered(system: &System, email: &str) -> String {
+    let output = system.tool(&["users", "reset", email, "--yes"]).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{shown}");
+    assert!(shown.contains(&format!("{email}: account ")), "{shown}");
     // A script takes whatever is on the standard output for the token.
-    let said = system.run(&["users", "reset", email]);
+    let said = String::from_utf8(output.stdout).unwrap();
     let token = said.strip_suffix('\n').unwrap();
     assert!(!token.contains(char::is_whitespace), "{said}");
     token.to_owned()
