@@ -139,6 +139,24 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
             "{trace}: {sentence}"
         );
         assert!(!other.path().join("events.db").exists(), "{trace}");
+        // Commands that need another file which is not there say it, too.
+        for (command, needed) in [
+            (["parked", "list"], "read-models.db"),
+            (["projection", "list"], "read-models.db"),
+            (["audit", "log"], "read-models.db"),
+            (["audit", "key"], "audit-tree.db"),
+        ] {
+            if needed == trace {
+                continue;
+            }
+            let mut tool = system.tool(&command);
+            let output = tool.env("TASKLEDGER_DATA_DIR", &place).output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                !output.status.success() && told.contains(said) && !told.contains("migrate"),
+                "{trace} {command:?}: {told}"
+            );
+        }
     }
 
     fs::rename(data.join("events.db"), system.directory().join("aside")).unwrap();

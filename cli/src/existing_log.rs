@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use anyhow::bail;
 use database::Schema;
 use event_store::EventStore;
 use sealing::{SealedStore, SubjectKeys};
 
 use crate::{
-    lost_log,
+    existing_database,
     platform::{self, EventLog},
     settings::Settings,
 };
@@ -18,8 +17,7 @@ use crate::{
 pub(crate) async fn event_store(settings: &Settings) -> anyhow::Result<Arc<dyn EventStore>> {
     let storage = &settings.storage;
     let Some(store) = platform::find_event_store(storage).await? else {
-        lost_log::refuse_if_lost(settings, None).await?;
-        bail!(platform::absent(storage, Schema::EventStore)?)
+        return Err(existing_database::absence(settings, Schema::EventStore).await?);
     };
     platform::require_whole(storage, &*store).await?;
     Ok(store)

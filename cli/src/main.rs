@@ -9,6 +9,7 @@ mod data_dir;
 mod databases;
 mod dependencies;
 mod events;
+mod existing_database;
 mod existing_log;
 mod graceful_shutdown;
 mod keys;

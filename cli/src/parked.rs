@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use crate::{
     confirmation::Confirmation,
-    existing_log,
+    existing_database, existing_log,
     operation::{Attribution, Conclusion},
-    output, platform,
+    output,
     settings::Settings,
 };
 
@@ -70,8 +70,7 @@ struct Which {
 
 /// Fails with exit code 1 when something asked for is not parked, or stays parked after another try.
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
-    let storage = &settings.storage;
-    let read_models = platform::existing_read_models(storage).await?;
+    let read_models = existing_database::read_models(settings).await?;
     match command {
         Command::List { json } => list(&read_models, json).await?,
         Command::Show { position, json } => {

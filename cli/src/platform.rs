@@ -177,19 +177,9 @@ pub(crate) async fn find_event_store(storage: &Storage) -> anyhow::Result<Option
     event_store_to_import_into(storage).await.map(Some)
 }
 
-/// Opens the read models for reading. Nothing is created or migrated.
-pub(crate) async fn existing_read_models(storage: &Storage) -> anyhow::Result<Database> {
-    existing(storage, Schema::ReadModels).await
-}
-
 /// Opens and migrates the audit tree.
 pub(crate) async fn audit_tree(storage: &Storage) -> anyhow::Result<AuditTree> {
     Ok(AuditTree::new(database(storage, Schema::AuditTree).await?))
-}
-
-/// Opens the audit tree for reading. Nothing is created or migrated.
-pub(crate) async fn existing_audit_tree(storage: &Storage) -> anyhow::Result<AuditTree> {
-    Ok(AuditTree::new(existing(storage, Schema::AuditTree).await?))
 }
 
 /// The settings and keys with which the audit tree is maintained.
@@ -208,22 +198,6 @@ fn is_database(url: &str) -> bool {
     ["postgres:", "postgresql:", "sqlite:"]
         .iter()
         .any(|scheme| url.starts_with(scheme))
-}
-
-async fn existing(storage: &Storage, schema: Schema) -> anyhow::Result<Database> {
-    if let Some(database) = find(storage, schema).await? {
-        return Ok(database);
-    }
-    bail!(absent(storage, schema)?)
-}
-
-/// The sentence for an operator who needs the database of `schema`, which does not exist.
-pub(crate) fn absent(storage: &Storage, schema: Schema) -> anyhow::Result<String> {
-    Ok(format!(
-        "there is no {} database at {}: start the system, or run `taskledger migrate`",
-        schema.name(),
-        masked(&database_url(storage, schema)?)
-    ))
 }
 
 /// Opens the database of `schema` if it exists. Nothing is created or migrated.

@@ -8,7 +8,7 @@ use clap::Args;
 use transparency_log::{Algorithm, VerifierKey};
 
 use super::newest_tree::newest_tree;
-use crate::{output, platform, settings::Settings};
+use crate::{existing_database, output, settings::Settings};
 
 #[derive(Debug, Args)]
 pub(crate) struct Key {
@@ -32,7 +32,7 @@ impl Key {
 
 /// The public keys of the newest tree.
 pub(super) async fn keys(settings: &Settings) -> anyhow::Result<Vec<VerifierKey>> {
-    let audit = platform::existing_audit_tree(&settings.storage).await?;
+    let audit = existing_database::audit_tree(settings).await?;
     let tree = newest_tree(&audit).await?;
     let directory = settings.audit_keys_dir();
     let signers = SigningKeys::read(&directory)?.signers(&tree.origin, Algorithm::Ed25519)?;

@@ -10,7 +10,7 @@ use database::{Database, Schema};
 use query_api::audit::{AuditFilter, newest, read_on};
 use serde_json::json;
 
-use crate::{output, platform, settings::Settings};
+use crate::{existing_database, output, platform, settings::Settings};
 
 /// The pause between two queries for new events with `--follow`.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -82,7 +82,7 @@ enum Format {
 
 impl Log {
     pub(super) async fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let read_models = &platform::existing_read_models(&settings.storage).await?;
+        let read_models = &existing_database::read_models(settings).await?;
         if self.follow {
             platform::require_followable(&settings.storage, Schema::ReadModels).await?;
         }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::newest_tree::newest_tree;
-use crate::{existing_log, output, platform, settings::Settings};
+use crate::{existing_database, existing_log, output, settings::Settings};
 
 #[derive(Debug, Args)]
 pub(crate) struct Prove {
@@ -20,9 +20,8 @@ pub(crate) struct Prove {
 
 impl Prove {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let storage = &settings.storage;
         let store = existing_log::event_store(settings).await?;
-        let audit = platform::existing_audit_tree(storage).await?;
+        let audit = existing_database::audit_tree(settings).await?;
         let tree = newest_tree(&audit).await?;
         let signed = audit
             .last_checkpoint(&tree)

@@ -9,9 +9,9 @@ use transparency_log::Algorithm;
 
 use super::newest_tree::newest_tree;
 use crate::{
-    existing_log,
+    existing_database, existing_log,
     operation::{Attribution, Conclusion},
-    output, platform,
+    output,
     settings::Settings,
 };
 
@@ -24,7 +24,7 @@ pub(crate) struct RotateKey {
 impl RotateKey {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let store = existing_log::event_store(settings).await?;
-        let audit = platform::existing_audit_tree(&settings.storage).await?;
+        let audit = existing_database::audit_tree(settings).await?;
         let tree = newest_tree(&audit).await?;
         let directory = settings.audit_keys_dir();
         let rotate = async |_| {

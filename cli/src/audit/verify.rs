@@ -19,7 +19,7 @@ use super::{
     key,
     verify_export::verify_export,
 };
-use crate::{existing_log, output, platform, progress::ProgressDisplay, settings::Settings};
+use crate::{existing_database, existing_log, output, progress::ProgressDisplay, settings::Settings};
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
@@ -61,7 +61,7 @@ impl Verify {
             Some(export) => verify_export(export, kept)?,
             None => {
                 let store = existing_log::event_store(settings).await?;
-                let tree = platform::existing_audit_tree(&settings.storage).await?;
+                let tree = existing_database::audit_tree(settings).await?;
                 remember(&mut kept, &tree, &settings.audit_keys_dir()).await?;
                 let mut display = ProgressDisplay::new();
                 let tell = |position, head| display.show(0, position, head);

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::{existing_log, output, platform, progress::watch, settings::Settings, watched_log::WatchedLog};
+use crate::{
+    existing_database, existing_log, output, progress::watch, settings::Settings, watched_log::WatchedLog,
+};
 
 /// The exit code for read models that have not reached the end of the log, or not in every stream. Exit code 2 is for
 /// wrong usage.
@@ -48,7 +50,6 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
-    let storage = &settings.storage;
     match command {
         Command::List { json } => list(settings, json).await,
         Command::Status { json } => status(settings, json).await,
@@ -56,7 +57,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         Command::Rollback(rollback) => rollback.run(settings).await,
         Command::Verify { sample, json } => {
             let store = WatchedLog::over(existing_log::opened_event_store(settings).await?);
-            let read_models = platform::existing_read_models(storage).await?;
+            let read_models = existing_database::read_models(settings).await?;
             let report = match sample {
                 Some(sample) => {
                     let sample = usize::try_from(sample)?;
@@ -70,7 +71,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
 }
 
 async fn list(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
-    let read_models = platform::existing_read_models(&settings.storage).await?;
+    let read_models = existing_database::read_models(settings).await?;
     let tables = projector::tables(&read_models).await?;
     if json {
         let tables: Vec<_> = tables
@@ -95,10 +96,9 @@ async fn list(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 async fn status(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
-    let storage = &settings.storage;
     let store = existing_log::event_store(settings).await?;
-    let read_models = platform::existing_read_models(storage).await?;
-    let status = projector::status(store.as_ref(), &read_models, storage.partitions).await?;
+    let read_models = existing_database::read_models(settings).await?;
+    let status = projector::status(store.as_ref(), &read_models, settings.storage.partitions).await?;
     if json {
         let partitions: Vec<_> = status
             .partitions

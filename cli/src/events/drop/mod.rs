@@ -20,7 +20,7 @@ use projector::DroppedRows;
 
 use self::ended::{DropDecision, Ended};
 use crate::{
-    data_dir, existing_log,
+    data_dir, existing_database, existing_log,
     operation::{Attribution, Conclusion},
     output, platform,
     progress::ProgressDisplay,
@@ -69,7 +69,7 @@ impl Drop {
         let stored = existing_log::event_store(settings).await?;
         stored.drop_payloads(&[]).await?;
         let opened = existing_log::opened_event_store(settings).await?;
-        let read_models = platform::existing_read_models(&settings.storage).await?;
+        let read_models = existing_database::read_models(settings).await?;
         let mut ended = Ended::before(self.ended_before, &*opened, &read_models);
         let export = self.export.as_deref();
         let (excerpt, plan) = plan::look(export, &*stored, &mut ended, &read_models).await?;
@@ -94,7 +94,7 @@ impl Drop {
         // This creates no log where there is none.
         let stored = existing_log::event_store(settings).await?;
         stored.drop_payloads(&[]).await?;
-        let read_models = platform::existing_read_models(&settings.storage).await?;
+        let read_models = existing_database::read_models(settings).await?;
         let log = platform::event_log_of(settings, stored).await?;
         let rows = DroppedRows::open(&platform::database_url(&settings.storage, Schema::ReadModels)?).await?;
         let mut ended = Ended::before(self.ended_before, &*log.opened, &read_models);
