@@ -1,7 +1,17 @@
 //! Commands that only look create nothing and migrate nothing: a mistyped directory stays empty, and the command of the
 //! next release can be tried beside a running system.
 
-use std::{collections::BTreeSet, fs, io::pipe, path::Path, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs::{self, Permissions},
+    io::pipe,
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _, lchown},
+        process::CommandExt as _,
+    },
+    path::Path,
+    process::Command,
+};
 
 use sqlx::{Connection as _, PgConnection};
 
@@ -114,6 +124,55 @@ async fn embedded_looking_works_on_a_really_read_only_disk() {
     let said = refused(&whole, &["users", "grant", "ada@example.org", "admin"]);
     assert!(said.contains("events.db") && said.contains("read-only"), "{said}");
     drop(disk);
+    system.stop().await;
+}
+
+/// A user whom the mode of a file stops. It does not stop root.
+const NOBODY: u32 = 65_534;
+
+/// Such as a copy that somebody protects.
+#[tokio::test]
+async fn embedded_looking_leaves_nothing_beside_files_that_are_read_only() {
+    let mut system = System::start(Deployment::Embedded).await;
+    Person::join(&system.base, "ada").await;
+    system.read_models_equal_the_log().await;
+    system.terminate_all();
+    let data = system.data_dir();
+    let is_root = fs::metadata(&data).unwrap().uid() == 0;
+    let before = files(&data);
+    for file in before.iter().filter(|file| file.ends_with(".db")) {
+        fs::set_permissions(file, Permissions::from_mode(0o400)).unwrap();
+    }
+    // This user may have no right to enter the directory in which the binary was built.
+    let copy = system.directory().join("taskledger");
+    if is_root {
+        // A file that this process has written may be open in a child of another test, and could not be run.
+        let copied = Command::new("cp")
+            .arg(system.tool(&[]).get_program())
+            .arg(&copy)
+            .status();
+        assert!(copied.unwrap().success());
+        fs::set_permissions(system.directory(), Permissions::from_mode(0o755)).unwrap();
+        lchown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
+        for file in &before {
+            lchown(file, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+    }
+    for arguments in LOOKING {
+        let mut command = system.tool(arguments);
+        if is_root {
+            let settings = command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?)));
+            let mut other = Command::new(&copy);
+            other.args(arguments).env_clear().envs(settings);
+            other.uid(NOBODY).gid(NOBODY);
+            command = other;
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        assert_eq!(files(&data), before, "{arguments:?}");
+    }
     system.stop().await;
 }
 

@@ -226,7 +226,7 @@ pub(crate) async fn require_followable(storage: &Storage, schema: Schema) -> any
     {
         ensure!(
             !database.is_read_only(),
-            "the database at {} cannot be followed where it is, since nothing can be written there",
+            "the database at {} cannot be followed where it is, since it cannot be written there",
             database.url()
         );
     }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::{
     DatabaseError, PooledConnection, PostgresServer, Row, Schema, Signals, StatementTimeout, Value,
-    database_file::{DatabaseFile, is_in_read_only_directory, is_in_use},
+    database_file::{DatabaseFile, is_in_use, is_read_only},
     error::is_lost,
     manager::Options,
     masked,
@@ -74,7 +74,7 @@ impl Pools {
         connections: u32,
     ) -> Result<Self, DatabaseError> {
         let file = options.get_filename().to_owned();
-        if is_in_read_only_directory(&file) {
+        if is_read_only(&file) {
             return Self::in_read_only_file(url, &file, options, connections);
         }
         let file = DatabaseFile::open(file).map_err(|error| DatabaseError::Connect {
@@ -144,8 +144,8 @@ fn refused(url: &str, reason: impl Into<String>) -> DatabaseError {
 
 impl Database {
     /// Connects to `url` (`postgres://…` or `sqlite:path`) with at most `connections` at once, without touching the
-    /// schema. A file in a directory where nothing can be written is opened for reading only, and must not change
-    /// meanwhile.
+    /// schema. A file that cannot be written, or in a directory where nothing can be, is opened for reading only, and
+    /// must not change meanwhile.
     ///
     /// # Errors
     /// When the URL is malformed, the server unreachable, or the file not usable. Waits while the server accepts no
@@ -235,8 +235,7 @@ impl Database {
         self.server.postgres.is_some()
     }
 
-    /// Whether it is a file in a directory where nothing can be written. What others change in it meanwhile is not
-    /// seen.
+    /// Whether it is a file that was opened for reading only. What others change in it meanwhile is not seen.
     pub fn is_read_only(&self) -> bool {
         !self.is_postgres() && self.file().is_none()
     }

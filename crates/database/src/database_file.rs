@@ -69,17 +69,21 @@ fn create_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns whether the file exists in a directory where this process can write nothing, as in a mounted backup. SQLite
-/// would create a -wal there, even to read.
-pub(crate) fn is_in_read_only_directory(path: &Path) -> bool {
-    let path = fs::canonicalize(path);
-    let directory = path.as_deref().ok().and_then(Path::parent);
-    directory.is_some_and(|directory| {
-        matches!(
-            access(directory, Access::WRITE_OK),
-            Err(Errno::ROFS | Errno::ACCESS)
-        )
-    })
+/// Returns whether the file exists, and this process can only read it: it can write nothing in its directory, as in a
+/// mounted backup, or not this file, which nobody uses. SQLite would create a -wal there, even to read, and could not
+/// remove it beside a file that it cannot write.
+pub(crate) fn is_read_only(path: &Path) -> bool {
+    let Ok(path) = fs::canonicalize(path) else {
+        return false;
+    };
+    path.parent().is_some_and(is_write_protected) || (is_write_protected(&path) && !is_in_use(&path))
+}
+
+fn is_write_protected(path: &Path) -> bool {
+    matches!(
+        access(path, Access::WRITE_OK),
+        Err(Errno::ROFS | Errno::ACCESS | Errno::PERM)
+    )
 }
 
 /// Returns whether a process uses the file, or one did not end in order. The last one that closes it removes what is
