@@ -100,6 +100,38 @@ async fn embedded_check_names_each_part_that_is_missing() {
         }
         fs::write(&place, right).unwrap();
     }
+    // Each of several is named, and the tree goes on once its keys are whole.
+    let parts = [
+        "email-pepper",
+        "0-first.pem",
+        "1.pem",
+        "audit/0-first.pem",
+        "audit/1.pem",
+    ]
+    .map(|name| system.data_dir().join("keys").join(name));
+    let right = parts.each_ref().map(|part| fs::read(part).ok());
+    for part in &parts {
+        fs::write(part, "bla").unwrap();
+    }
+    for arguments in [&["--repair"][..], &["--json"], &[]] {
+        let (code, said) = check(arguments);
+        for part in &parts {
+            let part = part.display().to_string();
+            assert!(
+                code == 1 && said.contains(&part),
+                "{part} {arguments:?}: {code} {said}"
+            );
+        }
+        assert!(!said.contains("a tree of the new origin"), "{said}");
+    }
+    for (part, right) in parts.iter().zip(right) {
+        match right {
+            Some(content) => fs::write(part, content).unwrap(),
+            None => fs::remove_file(part).unwrap(),
+        }
+    }
+    let (code, said) = check(&[]);
+    assert_eq!(code, 0, "{said}");
     system.stop().await;
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use event_store::{EventStore, StoreError};
 use events::{AccountEvent, AccountRegistered, ERASED_EMAIL, EmailAddress, Event, RecordedEvent, StreamName};
 
-use crate::keys::{self, KeysUnusable, Pepper};
+use crate::keys::{self, KeyDefects, KeysUnusable, Pepper};
 
 /// The most pages at the beginning of the log in which accounts are looked for.
 const PAGES: usize = 8;
@@ -16,13 +16,19 @@ const PAGE_SIZE: usize = 256;
 /// When so many accounts have no claim under the pepper, it is another one.
 const ACCOUNTS: usize = 8;
 
-/// Checks that auth can use the keys in `directory` with `log`, whose events are opened. None is created.
+/// Finds everything that keeps auth from using the keys in `directory` with `log`, whose events are opened. None is
+/// created.
 ///
 /// # Errors
-/// [`KeysUnusable`] when it cannot, and another error when the log cannot be read.
-pub async fn check_keys(directory: &Path, log: &dyn EventStore) -> anyhow::Result<()> {
-    let keys = keys::read(directory)?;
-    check_pepper(directory, log, &keys.pepper).await
+/// When the log cannot be read.
+pub async fn check_keys(directory: &Path, log: &dyn EventStore) -> anyhow::Result<KeyDefects> {
+    let (pepper, mut defects) = keys::defects(directory);
+    if let Some(pepper) = pepper
+        && let Err(error) = check_pepper(directory, log, &pepper).await
+    {
+        defects.unusable.push(error.downcast()?);
+    }
+    Ok(defects)
 }
 
 /// Checks that one of the first accounts in `log` has its address claimed under `pepper`, unless none can be read.

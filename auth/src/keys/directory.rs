@@ -77,6 +77,15 @@ pub enum KeyPart {
     SigningKeys,
 }
 
+/// What keeps auth from using the keys in a directory.
+#[derive(Debug, Default)]
+pub struct KeyDefects {
+    /// The parts that are not there.
+    pub missing: Vec<KeyPart>,
+    /// Why files that are there cannot be used.
+    pub unusable: Vec<KeysUnusable>,
+}
+
 /// Reads the keys in `directory`. Creates missing ones if `may_create`, which must be true only while the event store
 /// is empty: with a new pepper every address would look free.
 pub(crate) fn open(directory: &Path, may_create: bool) -> Result<Keys, KeysUnusable> {
@@ -100,12 +109,7 @@ pub(crate) fn open(directory: &Path, may_create: bool) -> Result<Keys, KeysUnusa
 
 /// Reads the keys in `directory`.
 pub(crate) fn read(directory: &Path) -> Result<Keys, KeysUnusable> {
-    let path = directory.join(PEPPER);
-    if !exists(&path)? {
-        return Err(KeysUnusable::Missing(path));
-    }
-    let pepper = Pepper::parse(&read_file(&path)?)
-        .ok_or_else(|| KeysUnusable::content(&path)("expected 32 bytes in hexadecimal".to_owned()))?;
+    let pepper = read_pepper(directory)?.ok_or_else(|| KeysUnusable::Missing(directory.join(PEPPER)))?;
     let mut keys = Vec::new();
     for path in key_files(directory)? {
         keys.push(read_key(&path)?);
@@ -114,19 +118,47 @@ pub(crate) fn read(directory: &Path) -> Result<Keys, KeysUnusable> {
     Ok(Keys { keyring, pepper })
 }
 
-/// The parts of the keys that are not in `directory`. On a log with events auth does not start without them.
-///
-/// # Errors
-/// When the directory cannot be read.
-pub fn missing(directory: &Path) -> Result<Vec<KeyPart>, KeysUnusable> {
-    let mut missing = Vec::new();
-    if !exists(&directory.join(PEPPER))? {
-        missing.push(KeyPart::Pepper);
+/// Reads the pepper in `directory`, and finds everything that keeps auth from using the keys there on a log with
+/// events. Nothing is created.
+pub(crate) fn defects(directory: &Path) -> (Option<Pepper>, KeyDefects) {
+    let mut defects = KeyDefects::default();
+    let pepper = read_pepper(directory).unwrap_or_else(|error| {
+        defects.unusable.push(error);
+        None
+    });
+    if pepper.is_none() && defects.unusable.is_empty() {
+        defects.missing.push(KeyPart::Pepper);
     }
-    if !exists(directory)? || key_files(directory)?.is_empty() {
-        missing.push(KeyPart::SigningKeys);
+    let files = match exists(directory) {
+        Ok(true) => key_files(directory),
+        other => other.map(|_| Vec::new()),
+    };
+    match files {
+        Ok(files) => {
+            if files.iter().all(|path| is_next(path)) {
+                defects.missing.push(KeyPart::SigningKeys);
+            }
+            let unusable = files.iter().filter_map(|path| read_key(path).err());
+            defects.unusable.extend(unusable);
+        }
+        Err(error) => defects.unusable.push(error),
     }
-    Ok(missing)
+    (pepper, defects)
+}
+
+/// Reads the pepper in `directory`, if there is one.
+fn read_pepper(directory: &Path) -> Result<Option<Pepper>, KeysUnusable> {
+    let path = directory.join(PEPPER);
+    if !exists(&path)? {
+        return Ok(None);
+    }
+    match Pepper::parse(&read_file(&path)?) {
+        Some(pepper) => Ok(Some(pepper)),
+        None => Err(KeysUnusable::Content {
+            path,
+            reason: "expected 32 bytes in hexadecimal".to_owned(),
+        }),
+    }
 }
 
 /// Reads one key, with the time from which it signs.

@@ -7,8 +7,8 @@ mod pepper;
 mod rotation;
 
 pub(crate) use account_cipher::AccountCipher;
-pub use directory::{KeyPart, KeysUnusable, missing};
-pub(crate) use directory::{open, read};
+pub use directory::{KeyDefects, KeyPart, KeysUnusable};
+pub(crate) use directory::{defects, open, read};
 pub use keyring::SigningAlgorithm;
 pub(crate) use keyring::{Keyring, SigningKey};
 pub(crate) use pepper::{EmailKey, Pepper, Purpose, TAG_BYTES};

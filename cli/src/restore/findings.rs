@@ -10,7 +10,7 @@ use projector::ForeignCheckpoint;
 use relay::restore::foreign_relay_progress;
 use sealing::{Comparison, SubjectKeys};
 
-use super::missing::{MissingKeys, missing_keys, unusable_keys};
+use super::missing::{KeyFindings, key_findings};
 use crate::{existing_log, lost_log, platform, progress::watch, settings::Settings, watched_log::WatchedLog};
 
 /// The log, and the databases with data derived from it. One that does not exist has nothing to compare.
@@ -39,10 +39,8 @@ pub(super) struct Findings {
     pub(super) audit: Option<Disagreement>,
     /// People whose keys disagree with the log.
     pub(super) keys: Comparison,
-    /// Keys of auth or of the audit tree that are not there.
-    pub(super) missing: Vec<MissingKeys>,
-    /// The sentence for the operator if auth does not start with its keys, which are there.
-    pub(super) unusable: Option<String>,
+    /// Keys of auth and of the audit tree that are missing or cannot be used.
+    pub(super) key_files: KeyFindings,
 }
 
 impl Stores {
@@ -93,9 +91,8 @@ impl Stores {
         let tree = self.tree.as_ref();
         findings.audit = audit_tree::disagreement(store, tree, Some(&settings.audit_keys_dir())).await?;
         if findings.head > 0 {
-            findings.missing = missing_keys(settings, tree).await?;
             let opened = existing_log::opened(Arc::clone(&self.store), self.keys.clone());
-            findings.unusable = unusable_keys(settings, &*opened).await?;
+            findings.key_files = key_findings(settings, tree, &*opened).await?;
         }
         if let Some(keys) = &self.keys {
             findings.keys = keys.compare(store).await?;
@@ -133,7 +130,7 @@ impl Findings {
     pub(super) fn lack_keys(&self) -> bool {
         !self.keys.damaged.is_empty()
             || !self.keys.lost.is_empty()
-            || !self.missing.is_empty()
-            || self.unusable.is_some()
+            || !self.key_files.missing.is_empty()
+            || !self.key_files.unusable.is_empty()
     }
 }

@@ -1,13 +1,22 @@
-//! Keys that are not in their directory, or cannot be used, although the log depends on them. Only a backup has
-//! them.
+//! Keys of auth and of the audit tree that are not in their directory, or cannot be used, although the log depends on
+//! them. Only a backup has them.
 
-use std::io::ErrorKind;
+use std::{io::ErrorKind, path::Path};
 
 use audit_tree::{AuditTree, SigningKeys};
-use auth::keys::{self, KeyPart, KeysUnusable};
+use auth::keys::{KeyDefects, KeyPart, KeysUnusable};
 use event_store::EventStore;
 
 use crate::settings::Settings;
+
+/// What is wrong with the keys of auth and of the audit tree.
+#[derive(Debug, Default)]
+pub(super) struct KeyFindings {
+    /// Keys that are not there.
+    pub(super) missing: Vec<MissingKeys>,
+    /// A sentence for the operator about each key that is there and cannot be used.
+    pub(super) unusable: Vec<String>,
+}
 
 /// Keys that are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,102 +65,101 @@ impl MissingKeys {
     }
 }
 
-/// The keys that are missing for a log with events.
-pub(super) async fn missing_keys(
+/// Looks for the keys that `log` depends on. It has events, which are opened.
+pub(super) async fn key_findings(
     settings: &Settings,
     tree: Option<&AuditTree>,
-) -> anyhow::Result<Vec<MissingKeys>> {
+    log: &dyn EventStore,
+) -> anyhow::Result<KeyFindings> {
     let is_everything_here = settings.storage.is_embedded()?;
-    let of_auth = missing_of_auth(keys::missing(&settings.keys_dir()), is_everything_here)?;
-    let of_auth = of_auth.into_iter().map(|part| match part {
-        KeyPart::Pepper => MissingKeys::Pepper,
-        KeyPart::SigningKeys => MissingKeys::TokenKeys,
-    });
-    let mut missing: Vec<_> = of_auth.collect();
+    let of_auth = auth::check_keys(&settings.keys_dir(), log).await?;
+    let mut findings = findings_of_auth(of_auth, is_everything_here);
+    let directory = settings.audit_keys_dir();
     let tree = tree.filter(|_| is_everything_here);
-    if audit_tree::lacks_signing_keys(tree, &settings.audit_keys_dir()).await? {
-        missing.push(MissingKeys::AuditKeys);
-    } else if is_everything_here && lacks_audit(tree, settings).await? {
-        missing.push(MissingKeys::AuditTreeAndKeys);
+    if audit_tree::lacks_signing_keys(tree, &directory).await? {
+        findings.missing.push(MissingKeys::AuditKeys);
+    } else if is_everything_here && lacks_audit(tree, &directory).await? {
+        findings.missing.push(MissingKeys::AuditTreeAndKeys);
     }
-    Ok(missing)
+    let unusable = SigningKeys::unusable(&directory)?.into_iter().map(|unusable| {
+        format!(
+            "{unusable}; nothing is signed until it can be used, or, if no backup of the keys has it, was moved away"
+        )
+    });
+    findings.unusable.extend(unusable);
+    Ok(findings)
 }
 
-/// Whether there is neither an audit tree nor a key for it. Where all roles are one process, a log has both.
-async fn lacks_audit(tree: Option<&AuditTree>, settings: &Settings) -> anyhow::Result<bool> {
+/// Whether there is neither an audit tree nor a key for it, in `keys`. Where all roles are one process, a log has both.
+async fn lacks_audit(tree: Option<&AuditTree>, keys: &Path) -> anyhow::Result<bool> {
     if let Some(tree) = tree
         && tree.newest().await?.is_some()
     {
         return Ok(false);
     }
-    Ok(SigningKeys::read(&settings.audit_keys_dir())?.are_none())
+    Ok(SigningKeys::are_none(keys)?)
 }
 
-/// Why auth does not start on `log`, whose events are opened, with its keys, if all of them are here.
-pub(super) async fn unusable_keys(
-    settings: &Settings,
-    log: &dyn EventStore,
-) -> anyhow::Result<Option<String>> {
-    let directory = settings.keys_dir();
-    if !keys::missing(&directory).is_ok_and(|parts| parts.is_empty()) {
-        return Ok(None);
-    }
-    let Err(error) = auth::check_keys(&directory, log).await else {
-        return Ok(None);
-    };
-    let is_everything_here = settings.storage.is_embedded()?;
-    match error.downcast::<KeysUnusable>()? {
-        // On a server they may belong to the user of auth.
-        KeysUnusable::File { source, .. }
-            if !is_everything_here && source.kind() == ErrorKind::PermissionDenied =>
-        {
-            Ok(None)
-        }
-        damaged @ KeysUnusable::Content { .. } => Ok(Some(format!(
-            "{damaged}: auth does not start until it is restored from a backup of the keys"
-        ))),
-        unusable => Ok(Some(format!("auth does not start: {unusable}"))),
+/// What counts of the `defects` of auth's keys. On servers the keys of a role may be on another host, or belong to
+/// another user: there they are missing only if a part of them can be seen here.
+fn findings_of_auth(defects: KeyDefects, is_everything_here: bool) -> KeyFindings {
+    let KeyDefects { missing, unusable } = defects;
+    let are_elsewhere = !is_everything_here && missing.len() > 1;
+    let missing = missing.into_iter().filter(|_| !are_elsewhere);
+    let unusable = unusable.iter();
+    KeyFindings {
+        missing: missing
+            .map(|part| match part {
+                KeyPart::Pepper => MissingKeys::Pepper,
+                KeyPart::SigningKeys => MissingKeys::TokenKeys,
+            })
+            .collect(),
+        unusable: unusable
+            .filter(|unusable| is_everything_here || !is_denied(unusable))
+            .map(|unusable| match unusable {
+                KeysUnusable::Content { .. } => {
+                    format!("{unusable}: auth does not start until it is restored from a backup of the keys")
+                }
+                _ => format!("auth does not start: {unusable}"),
+            })
+            .collect(),
     }
 }
 
-/// The missing parts of auth's keys, of which `found` are not in the directory. On servers the keys of a role may be on
-/// another host, or belong to another user: there they are missing only if a part of them can be seen here.
-fn missing_of_auth(
-    found: Result<Vec<KeyPart>, KeysUnusable>,
-    is_everything_here: bool,
-) -> Result<Vec<KeyPart>, KeysUnusable> {
-    match found {
-        found if is_everything_here => found,
-        Err(KeysUnusable::File { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
-            Ok(Vec::new())
-        }
-        Ok(parts) if parts.len() > 1 => Ok(Vec::new()),
-        found => found,
-    }
+/// Whether this user may not read it.
+fn is_denied(unusable: &KeysUnusable) -> bool {
+    matches!(unusable, KeysUnusable::File { source, .. } if source.kind() == ErrorKind::PermissionDenied)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn denied() -> Result<Vec<KeyPart>, KeysUnusable> {
-        Err(KeysUnusable::File {
-            action: "read",
-            path: "keys/email-pepper".into(),
-            source: ErrorKind::PermissionDenied.into(),
-        })
+    fn denied() -> KeyDefects {
+        KeyDefects {
+            missing: Vec::new(),
+            unusable: vec![KeysUnusable::File {
+                action: "read",
+                path: "keys/email-pepper".into(),
+                source: ErrorKind::PermissionDenied.into(),
+            }],
+        }
     }
 
     #[test]
     fn keys_of_auth_on_another_host_or_of_another_user_are_not_missing() {
+        let missing = |parts: &[KeyPart], is_everything_here| {
+            let defects = KeyDefects {
+                missing: parts.to_vec(),
+                unusable: Vec::new(),
+            };
+            findings_of_auth(defects, is_everything_here).missing
+        };
         let all = [KeyPart::Pepper, KeyPart::SigningKeys];
-        assert_eq!(missing_of_auth(Ok(all.into()), true).unwrap(), all);
-        assert!(missing_of_auth(Ok(all.into()), false).unwrap().is_empty());
-        assert_eq!(
-            missing_of_auth(Ok(vec![KeyPart::Pepper]), false).unwrap(),
-            [KeyPart::Pepper]
-        );
-        assert!(missing_of_auth(denied(), false).unwrap().is_empty());
-        assert!(missing_of_auth(denied(), true).is_err());
+        assert_eq!(missing(&all, true), [MissingKeys::Pepper, MissingKeys::TokenKeys]);
+        assert!(missing(&all, false).is_empty());
+        assert_eq!(missing(&[KeyPart::Pepper], false), [MissingKeys::Pepper]);
+        assert!(findings_of_auth(denied(), false).unusable.is_empty());
+        assert_eq!(findings_of_auth(denied(), true).unusable.len(), 1);
     }
 }

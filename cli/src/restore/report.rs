@@ -28,8 +28,7 @@ impl Report<'_> {
             relay,
             audit,
             keys,
-            missing,
-            unusable,
+            key_files,
         } = self.findings;
         json!({
             "head": head,
@@ -51,8 +50,8 @@ impl Report<'_> {
                 "new_origin": self.new_origin(),
             })),
             "discarded_events": discards,
-            "missing_keys": missing.iter().map(|it| it.name()).collect::<Vec<_>>(),
-            "unusable_keys": unusable,
+            "missing_keys": key_files.missing.iter().map(|it| it.name()).collect::<Vec<_>>(),
+            "unusable_keys": key_files.unusable,
             "damaged_keys": names(&keys.damaged),
             "lost_keys": names(&keys.lost),
             "revived_keys": names(&keys.revived),
@@ -136,13 +135,14 @@ impl Report<'_> {
                  `taskledger users erase {subject}`"
             ))?;
         }
-        for missing in &self.findings.missing {
+        let key_files = &self.findings.key_files;
+        for missing in &key_files.missing {
             output::line(&missing.sentence(self.settings))?;
         }
-        if let Some(unusable) = &self.findings.unusable {
-            output::line(unusable)?;
-        }
-        Ok(())
+        key_files
+            .unusable
+            .iter()
+            .try_for_each(|unusable| output::line(unusable))
     }
 
     fn write_audit_tree(&self) -> anyhow::Result<()> {

@@ -54,22 +54,29 @@ impl SigningKeys {
     /// # Errors
     /// As [`Self::open`].
     pub fn read(directory: &Path) -> Result<Self, KeysUnusable> {
-        let files = match private_files::key_files(directory) {
-            Ok(files) => files,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(failed(directory)(error)),
-        };
-        let keys = files.iter().map(|path| {
-            let pem = Zeroizing::new(private_files::read_key(path).map_err(failed(path))?);
-            SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeysUnusable {
-                path: path.clone(),
-                reason: "expected an Ed25519 private key in PKCS#8 PEM".to_owned(),
-            })
-        });
+        let files = files(directory)?;
+        let keys = files.iter().map(|path| read_key(path));
         Ok(Self {
             directory: directory.to_owned(),
             keys: keys.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Why keys in `directory` cannot be used: one reason for each of these keys.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn unusable(directory: &Path) -> Result<Vec<KeysUnusable>, KeysUnusable> {
+        let files = files(directory)?;
+        Ok(files.iter().filter_map(|path| read_key(path).err()).collect())
+    }
+
+    /// Whether there is no key in `directory`, not even one that cannot be used.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn are_none(directory: &Path) -> Result<bool, KeysUnusable> {
+        Ok(files(directory)?.is_empty())
     }
 
     /// Makes a key that is newer than those in `directory`, and returns its file.
@@ -85,12 +92,6 @@ impl SigningKeys {
     /// Where they are.
     pub fn directory(&self) -> &Path {
         &self.directory
-    }
-
-    /// Whether there is no key.
-    #[must_use]
-    pub fn are_none(&self) -> bool {
-        self.keys.is_empty()
     }
 
     /// The signer with the newest key, under this name.
@@ -129,6 +130,22 @@ impl fmt::Debug for SigningKeys {
             .field("directory", &self.directory)
             .finish_non_exhaustive()
     }
+}
+
+/// The files of the keys in `directory`, which need not exist.
+fn files(directory: &Path) -> Result<Vec<PathBuf>, KeysUnusable> {
+    match private_files::key_files(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        files => files.map_err(failed(directory)),
+    }
+}
+
+fn read_key(path: &Path) -> Result<SigningKey, KeysUnusable> {
+    let pem = Zeroizing::new(private_files::read_key(path).map_err(failed(path))?);
+    SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeysUnusable {
+        path: path.to_owned(),
+        reason: "expected an Ed25519 private key in PKCS#8 PEM".to_owned(),
+    })
 }
 
 /// Creates a key in the file `path`, unless there is one.

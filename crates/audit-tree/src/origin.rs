@@ -115,7 +115,8 @@ pub(crate) fn new_origin(prefix: &str) -> String {
 }
 
 /// Why the tree cannot continue with this log; `None` if it can. A `tree` without a database is `None`. `keys` is the
-/// directory of the signing keys, if it is on this host.
+/// directory of the signing keys, if it is on this host. Keys that cannot be used are no reason:
+/// [`SigningKeys::unusable`] finds them.
 ///
 /// # Errors
 /// When the log or the tree cannot be read.
@@ -160,7 +161,7 @@ pub async fn lacks_signing_keys(tree: Option<&AuditTree>, keys: &Path) -> Result
     };
     read_files(keys, move |keys| {
         let has_signed = is_signed || LastSigned::new(keys).any_origin()?.is_some();
-        Ok(has_signed && SigningKeys::read(keys)?.are_none())
+        Ok(has_signed && SigningKeys::are_none(keys)?)
     })
     .await
 }
@@ -193,7 +194,11 @@ async fn disagreement_with_keys(
 ) -> Result<Option<String>, KeepError> {
     let origin = newest.origin.clone();
     let (signers, remembered, signed_before) = read_files(keys, move |keys| {
-        let signers = SigningKeys::read(keys)?.signers(&origin, Algorithm::Ed25519)?;
+        // A key that cannot be used may be the one that has signed.
+        let signers = match SigningKeys::read(keys) {
+            Ok(keys) => keys.signers(&origin, Algorithm::Ed25519)?,
+            Err(_) => Vec::new(),
+        };
         let memory = LastSigned::new(keys);
         Ok((signers, memory.checkpoint(&origin)?, memory.any_origin()?))
     })

@@ -79,18 +79,42 @@ fn nothing_is_made_up_once_there_are_events() {
 fn what_is_missing_is_named_by_its_part() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path().join("keys");
-    assert_eq!(
-        missing(&directory).unwrap(),
-        [KeyPart::Pepper, KeyPart::SigningKeys]
-    );
+    let missing = || {
+        let (_, defects) = defects(&directory);
+        assert!(defects.unusable.is_empty(), "{defects:?}");
+        defects.missing
+    };
+    assert_eq!(missing(), [KeyPart::Pepper, KeyPart::SigningKeys]);
     open(&directory, true).unwrap();
-    assert!(missing(&directory).unwrap().is_empty());
+    assert!(missing().is_empty());
     fs::remove_file(directory.join(PEPPER)).unwrap();
-    assert_eq!(missing(&directory).unwrap(), [KeyPart::Pepper]);
+    assert_eq!(missing(), [KeyPart::Pepper]);
     fs::remove_file(directory.join(FIRST_KEY)).unwrap();
     open(&directory, true).unwrap();
-    fs::remove_file(directory.join(FIRST_KEY)).unwrap();
-    assert_eq!(missing(&directory).unwrap(), [KeyPart::SigningKeys]);
+    // A key that is only published signs nothing.
+    let next = directory.join(format!("1{NEXT}"));
+    fs::rename(directory.join(FIRST_KEY), next).unwrap();
+    assert_eq!(missing(), [KeyPart::SigningKeys]);
+}
+
+#[test]
+fn each_file_that_cannot_be_used_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    open(directory, true).unwrap();
+    let damaged = [PEPPER, FIRST_KEY, "1.pem"].map(|name| directory.join(name));
+    for path in &damaged {
+        fs::write(path, "nonsense").unwrap();
+    }
+    let (pepper, defects) = defects(directory);
+    assert!(pepper.is_none() && defects.missing.is_empty(), "{defects:?}");
+    assert_eq!(defects.unusable.len(), damaged.len(), "{defects:?}");
+    for (path, unusable) in damaged.iter().zip(&defects.unusable) {
+        assert!(
+            unusable.to_string().contains(&path.display().to_string()),
+            "{unusable}"
+        );
+    }
 }
 
 #[test]
