@@ -150,6 +150,41 @@ async fn last_admin_of_a_log_that_is_put_back_stays_erased(checks: bool) {
     system.stop().await;
 }
 
+/// Nothing in a directory to which everything was restored knows who was erased since the backup.
+#[tokio::test]
+async fn embedded_restore_into_an_empty_directory_reminds_of_erasures() {
+    let mut system = System::start(Deployment::Embedded).await;
+    Person::join(&system.base, "ada").await;
+    system.read_models_equal_the_log().await;
+    system.terminate_all();
+    let (data, lost) = (system.data_dir(), system.directory().join("lost"));
+    fs::rename(&data, &lost).unwrap();
+    fs::create_dir(&data).unwrap();
+    // What a backup has.
+    for name in [
+        "events.db",
+        "operations.db",
+        "audit-tree.db",
+        "subject-keys.db",
+        "keys",
+    ] {
+        fs::rename(lost.join(name), data.join(name)).unwrap();
+    }
+    for (option, reminds) in [(None, true), (Some("--repair"), true), (None, false)] {
+        let arguments: Vec<_> = ["restore", "check"].into_iter().chain(option).collect();
+        let (code, said) = system.outcome(&arguments);
+        assert_eq!(code, 0, "{arguments:?}: {said}");
+        assert_eq!(
+            said.contains("taskledger users erase"),
+            reminds,
+            "{arguments:?}: {said}"
+        );
+    }
+    launch(&mut system).await;
+    system.read_models_equal_the_log().await;
+    system.stop().await;
+}
+
 /// Each thing that disagrees is repaired by itself.
 #[tokio::test]
 async fn embedded_keys_are_destroyed_again_where_the_read_models_cannot_be_emptied() {

@@ -22,6 +22,7 @@ impl Report<'_> {
     pub(super) fn as_json(&self) -> Value {
         let Findings {
             head,
+            had_read_models: _,
             lost_log,
             checkpoints,
             discards,
