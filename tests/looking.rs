@@ -76,6 +76,37 @@ async fn embedded_looking_creates_nothing() {
     system.stop().await;
 }
 
+#[tokio::test]
+async fn embedded_backup_of_a_log_can_be_looked_into() {
+    let mut system = System::start(Deployment::Embedded).await;
+    Person::join(&system.base, "ada").await;
+    system.terminate_all();
+    let place = system.directory().join("backup");
+    fs::create_dir(&place).unwrap();
+    let looked = |arguments: &[&str]| {
+        let mut command = system.tool(arguments);
+        command.env("TASKLEDGER_DATA_DIR", &place).output().unwrap()
+    };
+    for name in ["events.bak", "events.db.bak"] {
+        let backup = place.join(name);
+        fs::copy(system.data_dir().join("events.db"), &backup).unwrap();
+        let before = files(&place);
+        let refused = looked(&["events", "stats"]);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success(), "{name}: {refused:?}");
+        assert!(
+            said.contains(name) && said.contains("as events.db") && !said.contains("migrate"),
+            "{name}: {said}"
+        );
+        let url = format!("sqlite:{}", backup.display());
+        let read = looked(&["events", "stats", "--event-store-url", &url]);
+        assert!(read.status.success(), "{name}: {read:?}");
+        assert_eq!(files(&place), before, "{name}");
+        fs::remove_file(backup).unwrap();
+    }
+    system.stop().await;
+}
+
 /// Such as a mounted backup.
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_looking_works_on_a_really_read_only_disk() {
