@@ -19,6 +19,7 @@ use crate::{
     schedule::{Fault, LONG},
     somebody::Somebody,
     support::Role,
+    unanswered_statement,
 };
 
 /// Number of partitions of the system under test.
@@ -32,7 +33,11 @@ impl Fault {
         // These wait for the system's recovery themselves.
         let waits = matches!(
             self,
-            Self::PurgeQueues | Self::Greed { .. } | Self::Key(_) | Self::PoisonStream(_)
+            Self::PostgresVanishes
+                | Self::PurgeQueues
+                | Self::Greed { .. }
+                | Self::Key(_)
+                | Self::PoisonStream(_)
         );
         match self {
             Self::Kill { replica, lasting } => {
@@ -76,7 +81,7 @@ impl Fault {
                     })
                     .await;
             }
-            Self::PostgresVanishes => harness.system.lock().await.postgres.as_ref().unwrap().vanish(),
+            Self::PostgresVanishes => unanswered_statement::postgres_vanishes(harness).await,
             Self::PostgresStandsStill => {
                 let system = harness.system.lock().await;
                 system.postgres.as_ref().unwrap().hold_still(LONG);

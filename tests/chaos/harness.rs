@@ -136,6 +136,16 @@ impl Harness {
         &self.gateways[turn % self.gateways.len()]
     }
 
+    /// Where commands are taken without a gateway in between: at the command APIs, or at the only process.
+    pub(crate) async fn command_apis(&self) -> Vec<String> {
+        if self.is_embedded {
+            return self.gateways.clone();
+        }
+        let system = self.system.lock().await;
+        let addresses = system.setting("TASKLEDGER_COMMAND_API_URL").split(',');
+        addresses.map(str::to_owned).collect()
+    }
+
     /// Number of writes that were refused as on a full disk, by table.
     pub(crate) async fn refused_writes(&self) -> BTreeMap<String, usize> {
         const SQL: &str = "SELECT sequencename::text, last_value FROM pg_sequences

@@ -38,6 +38,7 @@ mod schedule;
 mod somebody;
 #[path = "../support/mod.rs"]
 mod support;
+mod unanswered_statement;
 mod unusable_key;
 mod worker;
 

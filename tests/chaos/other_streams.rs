@@ -58,11 +58,7 @@ impl OtherStream {
             }
         };
         let somebody = Somebody::join(harness).await;
-        let who = (Method::GET, "/auth/me");
-        let me = somebody
-            .answered("they ask who they are", &[200], who, None)
-            .await;
-        let id: Uuid = me.body["user"]["id"].as_str().unwrap().parse().unwrap();
+        let id = somebody.id().await;
         let pool = &harness.servers().pool;
         let stream: String = harness.recovery.persist("the stream is found", async || {
             sqlx::query_scalar(

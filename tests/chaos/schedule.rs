@@ -34,7 +34,7 @@ pub(crate) enum Fault {
     Freeze { replica: Replica, lasting: Duration },
     /// All connections to PostgreSQL are closed.
     CutPostgres,
-    /// The server side of all connections to PostgreSQL disappears, and clients are not told.
+    /// The server side of all connections to PostgreSQL disappears while statements run, and clients are not told.
     PostgresVanishes,
     /// All connections to PostgreSQL freeze for a minute, also within transactions.
     PostgresStandsStill,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::Value;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::{
     harness::Harness,
@@ -32,6 +33,13 @@ impl<'a> Somebody<'a> {
             })
             .await;
         Self { harness, person }
+    }
+
+    /// The id of the account.
+    pub(crate) async fn id(&self) -> Uuid {
+        let who = (Method::GET, "/auth/me");
+        let me = self.answered("they ask who they are", &[200], who, None).await;
+        me.body["user"]["id"].as_str().unwrap().parse().unwrap()
     }
 
     /// Sends a request once.

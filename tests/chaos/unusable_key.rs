@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use sqlx::types::Uuid;
 use tokio::time::sleep;
 
 use crate::{harness::Harness, somebody::Somebody, support::PASSWORD};
@@ -32,11 +31,7 @@ impl KeyFault {
         /// Longer than keys are cached.
         const FORGOTTEN: Duration = Duration::from_secs(4);
         let somebody = Somebody::join(harness).await;
-        let who = (Method::GET, "/auth/me");
-        let me = somebody
-            .answered("they ask who they are", &[200], who, None)
-            .await;
-        let id: Uuid = me.body["user"]["id"].as_str().unwrap().parse().unwrap();
+        let id = somebody.id().await;
         let pool = &harness.servers().pool;
         harness
             .recovery
