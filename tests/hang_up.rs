@@ -7,10 +7,7 @@ use std::{cell::RefCell, time::Duration};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Deployment, PASSWORD, Person, System, until};
 
@@ -235,30 +232,9 @@ async fn becomes(ada: &Person, path: &str, pointer: &str, value: Value) {
     .await;
 }
 
-/// The bytes of a request.
-fn bytes(person: &Person, method: &Method, path: &str, body: Option<Value>) -> String {
-    let body = body.map(|body| body.to_string()).unwrap_or_default();
-    let content_type = if body.is_empty() {
-        ""
-    } else {
-        "Content-Type: application/json\r\n"
-    };
-    format!(
-        "{method} {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n{content_type}Content-Length: {}\r\n\r\n{body}",
-        person.token,
-        body.len()
-    )
-}
-
 /// Sends a request and hangs up.
 async fn hang_up(person: &Person, moments: &Moments, method: Method, path: &str, body: Option<Value>) {
-    let mut stream = TcpStream::connect(person.base.trim_start_matches("http://"))
-        .await
-        .unwrap();
-    stream
-        .write_all(bytes(person, &method, path, body).as_bytes())
-        .await
-        .unwrap();
+    let stream = person.send_unread(&method, path, body).await;
     tokio::time::sleep(moments.next()).await;
     // A client that only closes its side may still read the answer, while one that resets the connection cannot.
     if moments.is_rude() {
@@ -280,11 +256,7 @@ async fn half_closed(system: &System) {
         ),
         (Method::POST, "/auth/logout", None, "204"),
     ] {
-        let mut stream = TcpStream::connect(ada.base.trim_start_matches("http://"))
-            .await
-            .unwrap();
-        let request = bytes(&ada, &method, path, body);
-        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut stream = ada.send_unread(&method, path, body).await;
         stream.shutdown().await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();

@@ -26,6 +26,7 @@ mod command;
 mod coverage;
 mod fault_counts;
 mod faults;
+mod hang_ups;
 mod harness;
 mod lists;
 mod lost_tail;
@@ -220,6 +221,7 @@ async fn run(seed: u64, schedule: &Schedule, harness: &Harness) -> Report {
         }
     }
     checks::everybody_is_ready(harness).await;
+    hang_ups::what_was_received_is_carried_out(harness).await;
     password_changer.leave().await;
     checks::projection_reaches_the_head(harness).await;
     let ended: Vec<&str> = workers

@@ -10,6 +10,7 @@ mod at_once;
 mod authenticator;
 mod broker;
 mod deployment;
+mod hang_up;
 mod parking;
 mod person;
 mod proxy;
