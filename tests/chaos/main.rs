@@ -24,6 +24,7 @@ mod authors;
 mod checks;
 mod command;
 mod coverage;
+mod fair_share;
 mod fault_counts;
 mod faults;
 mod hang_ups;
@@ -221,6 +222,7 @@ async fn run(seed: u64, schedule: &Schedule, harness: &Harness) -> Report {
         }
     }
     checks::everybody_is_ready(harness).await;
+    fair_share::everybody_has_a_share(harness).await;
     hang_ups::what_was_received_is_carried_out(harness).await;
     password_changer.leave().await;
     checks::projection_reaches_the_head(harness).await;
