@@ -20,6 +20,7 @@ use crate::{
     checks::{self, readable, tool},
     faults::whole_log,
     harness::Harness,
+    lost_states::LostStates,
     support::{Deployment, Person, Replica, Role, System, postgres_url},
 };
 
@@ -56,13 +57,13 @@ async fn run(seed: u64, harness: &Harness) -> String {
     let system = harness.system.lock().await;
     let base = system.base.clone();
     let mut fronts = system.bases.clone();
-    let command_apis = system.setting("TASKLEDGER_COMMAND_API_URL").split(',');
-    fronts.extend(command_apis.map(str::to_owned));
     drop(system);
+    fronts.extend(harness.command_apis().await);
     let mut people = Vec::new();
     for number in 0..PEOPLE {
         people.push(Person::join(&base, &format!("author{number}")).await);
     }
+    let states = LostStates::create(harness, Person::join(&base, "misled").await).await;
     let floor = harness.stores().store.head().await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let mut authors = tokio::task::JoinSet::new();
@@ -79,12 +80,13 @@ async fn run(seed: u64, harness: &Harness) -> String {
     };
     let happening = async {
         let loss = if seed.is_multiple_of(2) {
-            whole_database_goes_back(harness, dice, floor).await
+            whole_database_goes_back(harness, dice, floor, &states).await
         } else {
-            only_the_log_loses(harness, dice, floor).await
+            only_the_log_loses(harness, dice, floor, &states).await
         };
         // Load goes on with the tasks that still exist.
-        tokio::time::sleep(Duration::from_millis(dice.random_range(500..3_000))).await;
+        let load = tokio::time::sleep(Duration::from_millis(dice.random_range(500..3_000)));
+        tokio::join!(load, states.nobody_uses_them());
         loss
     };
     let loss = tokio::select! {
@@ -148,18 +150,19 @@ async fn begin_a_new_audit_tree_if_need_be(system: &System) {
 }
 
 /// Removes the tail of the log alone. The read models are ahead of it until an operator repairs them.
-async fn only_the_log_loses(harness: &Harness, dice: &mut StdRng, floor: u64) -> Loss {
+async fn only_the_log_loses(harness: &Harness, dice: &mut StdRng, floor: u64, states: &LostStates) -> Loss {
     tokio::time::sleep(Duration::from_millis(dice.random_range(1_000..2_000))).await;
     let stopped = dice.random_bool(0.3);
     if stopped {
         // Messages that the stopped projector has not consumed wait in the queues, and their events are lost.
         harness.system.lock().await.signal(PROJECTORS[0], "STOP");
     }
-    let most = dice.random_range(1..=60);
+    let least = dice.random_range(1..=60);
+    let lost = states.give_states_to_lose().await;
     let loss = harness
         .recovery
         .persist("the log loses its tail", async || {
-            lose_tail(harness, floor, most).await
+            lose_tail(harness, floor, least, lost).await
         })
         .await;
     if stopped {
@@ -187,21 +190,23 @@ async fn only_the_log_loses(harness: &Harness, dice: &mut StdRng, floor: u64) ->
     loss
 }
 
-/// Deletes the last events, at most `most`, in one transaction that ends all other sessions, and lets nobody in for a
-/// while. Fails unless events were lost and the read models are ahead of the log afterwards.
-async fn lose_tail(harness: &Harness, floor: u64, most: i64) -> sqlx::Result<Loss> {
+/// Deletes the last events, at least `least` of those after `floor` and all from position `lost` on, in one transaction
+/// that ends all other sessions, and lets nobody in for a while. Fails unless events were lost and the read models are
+/// ahead of the log afterwards.
+async fn lose_tail(harness: &Harness, floor: u64, least: i64, lost: u64) -> sqlx::Result<Loss> {
     let database = database_name(harness).await;
     let mut server = PgConnection::connect(&postgres_url()).await?;
     let mut transaction = harness.servers().pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('taskledger.event_store', 0))")
         .execute(&mut *transaction)
         .await?;
-    let lost = sqlx::query(
+    let deleted = sqlx::query(
         "DELETE FROM event_store.events
-         WHERE position > GREATEST((SELECT max(position) FROM event_store.events) - $1, $2)",
+         WHERE position >= $3 OR position > GREATEST((SELECT max(position) FROM event_store.events) - $1, $2)",
     )
-    .bind(most)
+    .bind(least)
     .bind(floor.cast_signed())
+    .bind(lost.cast_signed())
     .execute(&mut *transaction)
     .await?;
     let row = sqlx::query(
@@ -211,7 +216,7 @@ async fn lose_tail(harness: &Harness, floor: u64, most: i64) -> sqlx::Result<Los
     )
     .fetch_one(&mut *transaction)
     .await?;
-    if lost.rows_affected() == 0 || !row.get::<bool, _>(1) {
+    if deleted.rows_affected() == 0 || !row.get::<bool, _>(1) {
         return Err(sqlx::Error::RowNotFound);
     }
     let _fault = harness.recovery.fault();
@@ -227,7 +232,7 @@ async fn lose_tail(harness: &Harness, floor: u64, most: i64) -> sqlx::Result<Los
     let loss = Loss {
         at: Instant::now(),
         cut: row.get::<i64, _>(0).cast_unsigned(),
-        events: lost.rows_affected(),
+        events: deleted.rows_affected(),
     };
     tokio::time::sleep(FAILOVER).await;
     allow_connections(&mut server, &database, true).await?;
@@ -315,7 +320,12 @@ async fn foreign_checkpoints(harness: &Harness) -> Vec<(u64, u64)> {
 }
 
 /// Takes a backup of the database, and later replaces the database with it.
-async fn whole_database_goes_back(harness: &Harness, dice: &mut StdRng, floor: u64) -> Loss {
+async fn whole_database_goes_back(
+    harness: &Harness,
+    dice: &mut StdRng,
+    floor: u64,
+    states: &LostStates,
+) -> Loss {
     let database = database_name(harness).await;
     let backup = format!("{database}_backup");
     tokio::time::sleep(Duration::from_millis(dice.random_range(1_000..2_000))).await;
@@ -331,6 +341,7 @@ async fn whole_database_goes_back(harness: &Harness, dice: &mut StdRng, floor: u
     connection.close().await.unwrap();
     let cut = row.get::<i64, _>(0).cast_unsigned();
     assert!(cut >= floor, "the backup has everybody's account");
+    states.give_states_to_lose().await;
     tokio::time::sleep(Duration::from_millis(dice.random_range(500..3_000))).await;
     let mut head = 0;
     harness

@@ -30,6 +30,7 @@ mod faults;
 mod hang_ups;
 mod harness;
 mod lists;
+mod lost_states;
 mod lost_tail;
 mod other_streams;
 mod password_changer;
