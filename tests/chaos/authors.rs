@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use crate::{
     checks::fold,
+    order::{Period, positions_follow_the_acknowledgements},
     recovery::Recovery,
     support::{Answer, Person},
 };
@@ -34,7 +35,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// A command that was acknowledged.
 pub(crate) struct Acknowledged {
     key: String,
-    pub(crate) sent: Instant,
+    pub(crate) period: Period,
     /// The position in the log, from the answer's consistency token.
     position: u64,
     task: Task,
@@ -93,7 +94,8 @@ impl Author {
             let answer = self.answered(method, &path, body, &key).await;
             match answer.status.as_u16() {
                 200 | 201 => {
-                    self.acknowledge(key, sent, &answer);
+                    let answered = Instant::now();
+                    self.acknowledge(key, Period { sent, answered }, &answer);
                     if is_last {
                         break;
                     }
@@ -115,13 +117,13 @@ impl Author {
         }
     }
 
-    fn acknowledge(&mut self, key: String, sent: Instant, answer: &Answer) {
+    fn acknowledge(&mut self, key: String, period: Period, answer: &Answer) {
         let task: Task = serde_json::from_value(answer.body.clone()).unwrap();
         let token: ConsistencyToken = answer.header("Consistency-Token").parse().unwrap();
         self.tasks.insert(task.id.to_string(), task.version);
         self.acknowledged.push(Acknowledged {
             key,
-            sent,
+            period,
             position: token.position,
             task,
         });
@@ -164,7 +166,7 @@ impl Author {
 }
 
 /// Checks that every command is in the log that was acknowledged to a request sent after the loss or that was before
-/// the cut, and that none is there twice.
+/// the cut, that none is there twice, and that those that are there are in order.
 pub(crate) fn what_counts_is_there(log: &[&RecordedEvent], authors: &[Author], loss: &Loss) {
     let mut streams: BTreeMap<&StreamName, Vec<&RecordedEvent>> = BTreeMap::new();
     let mut by_key: BTreeMap<&str, usize> = BTreeMap::new();
@@ -174,10 +176,11 @@ pub(crate) fn what_counts_is_there(log: &[&RecordedEvent], authors: &[Author], l
             *by_key.entry(key).or_default() += 1;
         }
     }
+    let counts = |done: &Acknowledged| done.period.sent > loss.at || done.position <= loss.cut;
     for done in authors.iter().flat_map(|author| &author.acknowledged) {
         let times = by_key.get(done.key.as_str()).copied().unwrap_or_default();
         assert!(times <= 1, "done {times} times: {}", done.key);
-        if done.sent <= loss.at && done.position > loss.cut {
+        if !counts(done) {
             continue;
         }
         assert_eq!(times, 1, "acknowledged, but lost: {} {:?}", done.key, done.task);
@@ -189,4 +192,8 @@ pub(crate) fn what_counts_is_there(log: &[&RecordedEvent], authors: &[Author], l
             done.key
         );
     }
+    let acknowledged = authors.iter().flat_map(|author| &author.acknowledged);
+    let counting = acknowledged.filter(|done| counts(done));
+    let periods = counting.map(|done| (done.key.as_str(), done.period));
+    positions_follow_the_acknowledgements(log, periods);
 }

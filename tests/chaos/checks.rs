@@ -13,6 +13,7 @@ use futures::future::join_all;
 use crate::{
     faults::{PARTITIONS, whole_log},
     harness::Harness,
+    order::positions_follow_the_acknowledgements,
     support::{Person, System, until},
     worker::{Outcome, Worker},
 };
@@ -108,6 +109,9 @@ pub(crate) async fn check(harness: &Harness, workers: &[Worker]) -> usize {
     let is_dense = harness.stores().store.positions_are_dense();
     positions_and_versions_are_in_order(&log, is_dense);
     acknowledged_commands_are_there_once(&readable(&log), workers);
+    let records = workers.iter().flat_map(|worker| &worker.records);
+    let acknowledged = records.map(|record| (record.key.as_str(), record.period));
+    positions_follow_the_acknowledgements(&readable(&log), acknowledged);
     audit_log_equals_the_log(harness, &log).await;
     only_the_poison_is_parked(harness, &log).await;
     let events = read_models_are_the_fold(harness).await;

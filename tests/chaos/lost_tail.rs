@@ -114,7 +114,7 @@ async fn run(seed: u64, harness: &Harness) -> String {
     checks::read_models_are_the_fold(harness).await;
     checks::nobody_panicked(system);
     let counted = authors.iter().flat_map(|author| &author.acknowledged);
-    let after = counted.filter(|done| done.sent > loss.at).count();
+    let after = counted.filter(|done| done.period.sent > loss.at).count();
     assert!(loss.events > 0, "nothing was lost");
     assert!(after >= PEOPLE, "nothing was acknowledged after the loss");
     what_counts_is_there(&readable(&log), &authors, &loss);

@@ -32,6 +32,7 @@ mod harness;
 mod lists;
 mod lost_states;
 mod lost_tail;
+mod order;
 mod other_streams;
 mod password_changer;
 mod poison;

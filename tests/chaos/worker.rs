@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use crate::{
     command::{Command, Expected, alike},
     harness::Harness,
+    order::Period,
     recovery::Recovery,
     support::Person,
 };
@@ -47,6 +48,7 @@ pub(crate) struct Record {
     pub(crate) key: String,
     /// The number of the request. Commands of one request share it, and later requests have a higher one.
     pub(crate) request: usize,
+    pub(crate) period: Period,
     pub(crate) outcome: Outcome,
 }
 
@@ -194,11 +196,12 @@ impl Worker {
             body,
             headers,
         };
-        let answer = self.acknowledged(&request).await;
+        let (answer, period) = self.acknowledged(&request).await;
         let status = answer.status.as_u16();
+        let sent = (key, period);
         match state {
-            Some(state) => self.take_own(key, &command, state.as_ref(), status, &answer.body),
-            None => self.take_shared(key, &command, status, &answer.body),
+            Some(state) => self.take_own(sent, &command, state.as_ref(), status, &answer.body),
+            None => self.take_shared(sent, &command, status, &answer.body),
         }
     }
 
@@ -213,14 +216,15 @@ impl Worker {
             body: Some(json!({"commands": list})),
             headers: vec![("Idempotency-Key", key.clone())],
         };
-        let answer = self.acknowledged(&request).await.expect(200);
+        let (answer, period) = self.acknowledged(&request).await;
+        let answer = answer.expect(200);
         let results = answer.body["results"].as_array().unwrap();
         assert_eq!(results.len(), commands.len(), "{}", answer.body);
         for (index, (command, result)) in commands.iter().zip(results).enumerate() {
             let status = result["status"].as_u64().unwrap() as u16;
             let state = self.own.get(&command.task).cloned();
             self.take_own(
-                format!("{key} {index}"),
+                (format!("{key} {index}"), period),
                 command,
                 state.as_ref(),
                 status,
@@ -230,7 +234,14 @@ impl Worker {
     }
 
     /// Checks the answer to a command on a task of its own against the model.
-    fn take_own(&mut self, key: String, command: &Command, state: Option<&Task>, status: u16, body: &Value) {
+    fn take_own(
+        &mut self,
+        sent: (String, Period),
+        command: &Command,
+        state: Option<&Task>,
+        status: u16,
+        body: &Value,
+    ) {
         let expected = command.expected(state);
         let whole = format!(
             "{}: {command:?} on {state:?} answers {status} {body}, not {expected:?}",
@@ -259,10 +270,10 @@ impl Worker {
                 }
             }
         };
-        self.record(key, outcome);
+        self.record(sent, outcome);
     }
 
-    fn take_shared(&mut self, key: String, command: &Command, status: u16, body: &Value) {
+    fn take_shared(&mut self, sent: (String, Period), command: &Command, status: u16, body: &Value) {
         assert!(
             command.may_answer(status),
             "{}: {command:?} answers {status} {body}",
@@ -282,13 +293,14 @@ impl Worker {
         } else {
             Outcome::Refused
         };
-        self.record(key, outcome);
+        self.record(sent, outcome);
     }
 
-    fn record(&mut self, key: String, outcome: Outcome) {
+    fn record(&mut self, (key, period): (String, Period), outcome: Outcome) {
         self.records.push(Record {
             key,
             request: self.requests,
+            period,
             outcome,
         });
     }

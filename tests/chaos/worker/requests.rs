@@ -1,13 +1,16 @@
 //! Sending requests of a worker until they are answered.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use events::ConsistencyToken;
 use rand::RngExt as _;
 use reqwest::Method;
 
 use super::{HANG_UP_INTERVAL, LONG_HEADERS_INTERVAL, Request, TIMEOUT, Worker};
-use crate::support::Answer;
+use crate::{order::Period, support::Answer};
 
 impl Worker {
     /// Sends a query that must show everything that was acknowledged or shown before.
@@ -27,7 +30,8 @@ impl Worker {
 
     /// The answer to a command with a key. Sometimes the command is sent twice at once, which must make no
     /// difference.
-    pub(super) async fn acknowledged(&mut self, request: &Request) -> Answer {
+    pub(super) async fn acknowledged(&mut self, request: &Request) -> (Answer, Period) {
+        let sent = Instant::now();
         let (first, second) = (self.dice.random(), self.dice.random());
         let answer = if self.dice.random_bool(0.1) {
             let ((one, _), (other, _)) = tokio::join!(self.send(request, first), self.send(request, second));
@@ -39,8 +43,9 @@ impl Worker {
         } else {
             self.send(request, first).await.0
         };
+        let answered = Instant::now();
         self.note(&answer);
-        answer
+        (answer, Period { sent, answered })
     }
 
     fn note(&mut self, answer: &Answer) {
