@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use database::{Database, DatabaseError, Value, readable};
+use database::{Database, DatabaseError, Dialect, Value, readable};
 
 use super::{
     attempt::Attempt,
@@ -203,7 +203,7 @@ impl FailureCounters {
 
 /// The statement that counts a failure: $1 is the key, $2 the time. A wait that would end later stays: a process whose
 /// clock is behind must not end it.
-pub(super) fn count_failure() -> String {
+pub(super) fn count_failure(dialect: Dialect) -> String {
     let mut waits = format!(
         "CASE WHEN authentication_failures.failures < {} THEN 0",
         FREE_ATTEMPTS - 1
@@ -219,11 +219,11 @@ pub(super) fn count_failure() -> String {
         failures += 1;
     }
     let end = format!("$2 + {waits} ELSE {MAX_WAIT} END");
+    let end = dialect.larger("authentication_failures.blocked_until", &end);
     format!(
         "INSERT INTO authentication_failures (key, failures, blocked_until, updated_at) VALUES ($1, 1, 0, $2) \
-         ON CONFLICT (key) DO UPDATE SET failures = authentication_failures.failures + 1, blocked_until = \
-             CASE WHEN authentication_failures.blocked_until > {end} \
-                 THEN authentication_failures.blocked_until ELSE {end} END, updated_at = $2"
+         ON CONFLICT (key) DO UPDATE SET failures = authentication_failures.failures + 1, blocked_until = {end}, \
+             updated_at = $2"
     )
 }
 

@@ -15,7 +15,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Dialect};
 use events::{EmailAddress, UserId};
 use runtime::Clock;
 use tokio::sync::Mutex;
@@ -58,9 +58,9 @@ pub(crate) struct Throttle {
 impl Throttle {
     pub(crate) fn new(operations: Database, clock: Arc<dyn Clock>) -> Self {
         Self {
+            count_failure: failures_by_account::count_failure(Dialect::of(&operations)),
             operations,
             clock,
-            count_failure: failures_by_account::count_failure(),
             uncounted: Mutex::default(),
             has_uncounted: AtomicBool::default(),
         }

@@ -39,6 +39,14 @@ impl Dialect {
         }
     }
 
+    /// The larger of two values, neither of which is null.
+    pub fn larger(self, one: &str, other: &str) -> String {
+        match self {
+            Self::Postgres => format!("greatest({one}, {other})"),
+            Self::Sqlite => format!("max({one}, {other})"),
+        }
+    }
+
     /// The condition that `column` is in the [`crate::list_parameter`] `$number`. `column_type` is the column's type in
     /// PostgreSQL.
     pub fn one_of(self, column: &str, column_type: &str, number: usize) -> String {

@@ -109,7 +109,7 @@ async fn numbers(database: &Database, column: &str, column_type: &str, listed: V
     rows.iter().map(|row| row.integer("number").unwrap()).collect()
 }
 
-async fn lists_and_batches_work(database: &Database) {
+async fn lists_larger_values_and_batches_work(database: &Database) {
     let id = |number: i64| uuid::Uuid::from_u128(number.unsigned_abs().into());
     let type_of_ids = match Dialect::of(database) {
         Dialect::Postgres => "UUID",
@@ -133,6 +133,12 @@ async fn lists_and_batches_work(database: &Database) {
     let none = list_parameter(Vec::<String>::new());
     assert!(numbers(database, "name", "text", none).await.is_empty());
 
+    let larger = Dialect::of(database).larger("number", "$1");
+    let sql = format!("SELECT {larger} AS larger FROM numbers ORDER BY number LIMIT 2");
+    let rows = database.fetch_all(&sql, &[second.into()]).await.unwrap();
+    let larger: Vec<i64> = rows.iter().map(|row| row.integer("larger").unwrap()).collect();
+    assert_eq!(larger, [second, second]);
+
     let many = "INSERT INTO numbers (number) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
          SELECT i FROM n";
     database.execute(many, &[]).await.unwrap();
@@ -151,13 +157,13 @@ async fn lists_and_batches_work(database: &Database) {
 }
 
 #[tokio::test]
-async fn lists_and_batches_work_in_postgres_and_in_sqlite() {
+async fn lists_larger_values_and_batches_work_in_postgres_and_in_sqlite() {
     let server = TestDatabase::create().await;
     let directory = tempfile::tempdir().unwrap();
     let file = Database::file_url(&directory.path().join("numbers.db"));
     for url in [server.url().as_str(), &file] {
         let database = Database::open(url, Schema::Operations, 2).await.unwrap();
-        lists_and_batches_work(&database).await;
+        lists_larger_values_and_batches_work(&database).await;
         database.close().await;
     }
 }
