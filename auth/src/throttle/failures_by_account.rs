@@ -83,6 +83,8 @@ pub(crate) struct FailureCounters {
     in_all_sessions: u64,
     /// The time at which the address has its whole allowance of failures again.
     allowance_full_at: i64,
+    /// The time at which a failure of the attempt is counted at the earliest: see [`Self::measure_wait`].
+    pub(super) not_before: i64,
 }
 
 impl FailureCounters {
@@ -162,8 +164,8 @@ impl FailureCounters {
         }
     }
 
-    /// How long the attempt must wait, in microseconds.
-    pub(super) fn wait(&self, now: i64) -> i64 {
+    /// How long the attempt must wait at `now`, in microseconds.
+    fn wait(&self, now: i64) -> i64 {
         let mut wait = self.counter().wait(now);
         if self.in_all_sessions >= MAX_FAILURES {
             wait = LOCKED_WAIT;
@@ -179,25 +181,34 @@ impl FailureCounters {
         !self.is_familiar() && attempt.has_address()
     }
 
-    /// Shortens waits that are longer than any wait can be, because the process that counted had another clock.
-    pub(super) async fn shorten_waits(
-        &self,
+    /// How long the attempt must wait, in microseconds: by `now`, unless that is longer than any wait can be. Then the
+    /// clock of the process that counted is ahead, or that of this process is behind, and people would have to wait
+    /// for as long as it is. The later of `now` and the time of the database decides: it shortens the wait, and a
+    /// failure of the attempt is counted by it, since a wait that began earlier would be over.
+    pub(super) async fn measure_wait(
+        &mut self,
         operations: &Database,
         attempt: &Attempt,
         now: i64,
-    ) -> Result<(), DatabaseError> {
-        if self.counter().blocked_until > now + MAX_WAIT {
-            let latest = later_now(operations, now).await? + MAX_WAIT;
+    ) -> Result<i64, DatabaseError> {
+        let is_too_late = self.counter().blocked_until > now + MAX_WAIT;
+        let is_full_too_late = self.uses_allowance(attempt)
+            && failures_by_address::FAILURES.is_too_late(self.allowance_full_at, now);
+        if !is_too_late && !is_full_too_late {
+            return Ok(self.wait(now));
+        }
+        self.not_before = later_now(operations, now).await?;
+        if is_too_late {
+            let latest = self.not_before + MAX_WAIT;
             let values = [self.counted_under(attempt).into(), latest.into()];
             operations.execute(SHORTEN_WAIT, &values).await?;
         }
-        if self.uses_allowance(attempt) && self.allowance_full_at > failures_by_address::FAILURES.latest(now)
-        {
+        if is_full_too_late {
             failures_by_address::FAILURES
-                .shorten_wait(operations, &attempt.address, now)
+                .shorten_wait(operations, &attempt.address, self.not_before)
                 .await?;
         }
-        Ok(())
+        Ok(self.wait(self.not_before))
     }
 }
 

@@ -27,6 +27,8 @@ const COUNT_USE: &str = "INSERT INTO address_allowances (key, full_at) VALUES ($
 
 /// Lets a whole allowance be there again at $2 that would be later.
 const SHORTEN_WAIT: &str = "UPDATE address_allowances SET full_at = $2 WHERE key = $1 AND full_at > $2";
+/// Selects what is too late at $2.
+const SELECT_TOO_LATE: &str = "SELECT full_at FROM address_allowances WHERE key = $1 AND full_at > $2";
 /// The longest wait, in microseconds.
 const MAX_WAIT: i64 = 15 * 60 * 1_000_000;
 
@@ -39,7 +41,7 @@ pub(super) struct Allowance {
 }
 
 /// The later of `now` and the time of the database. A wait is shortened only if it is too long by both: a process whose
-/// clock is behind would end waits that are right.
+/// clock is behind would end waits that are right. A wait that is over by one of them is over there, too.
 pub(super) async fn later_now(operations: &Database, now: i64) -> Result<i64, DatabaseError> {
     Ok(now.max(operations.now().await?))
 }
@@ -52,18 +54,22 @@ impl Allowance {
 
     /// The latest time at which the whole allowance can be there again. A process whose clock is ahead may have stored
     /// a later one.
-    pub(super) const fn latest(&self, now: i64) -> i64 {
+    const fn latest(&self, now: i64) -> i64 {
         now + self.burst * self.micros_for_one + MAX_WAIT
     }
 
-    /// Shortens a wait that is longer than any wait can be.
+    /// Whether a wait is longer by `now` than any wait can be.
+    pub(super) const fn is_too_late(&self, full_at: i64, now: i64) -> bool {
+        full_at > self.latest(now)
+    }
+
+    /// Shortens a wait that is longer by `now`, the later of two clocks, than any wait can be.
     pub(super) async fn shorten_wait(
         &self,
         operations: &Database,
         address: &str,
         now: i64,
     ) -> Result<(), DatabaseError> {
-        let now = later_now(operations, now).await?;
         let values = [self.key(address), self.latest(now).into()];
         operations.execute(SHORTEN_WAIT, &values).await.map(drop)
     }
@@ -78,19 +84,27 @@ impl Allowance {
         self.run(operations, address, now, i64::MAX).await.map(drop)
     }
 
-    /// Counts a use if one is left, and returns whether there was one.
+    /// Counts a use if one is left, and returns whether there was one: by the later of `now` and the time of the
+    /// database, if none would be left by `now` for longer than that can be.
     pub(super) async fn count_if_left(
         &self,
         operations: &Database,
         address: &str,
         now: i64,
     ) -> Result<bool, DatabaseError> {
-        let latest = now + (self.burst - 1) * self.micros_for_one;
-        let has_used = self.run(operations, address, now, latest).await?;
-        if !has_used {
-            self.shorten_wait(operations, address, now).await?;
+        let latest = |now: i64| now + (self.burst - 1) * self.micros_for_one;
+        let use_by = |now: i64| self.run(operations, address, now, latest(now));
+        if use_by(now).await? {
+            return Ok(true);
         }
-        Ok(has_used)
+        let values = [self.key(address), self.latest(now).into()];
+        let too_late = operations.fetch_optional(SELECT_TOO_LATE, &values).await?;
+        if too_late.is_none() {
+            return Ok(false);
+        }
+        let now = later_now(operations, now).await?;
+        self.shorten_wait(operations, address, now).await?;
+        use_by(now).await
     }
 
     fn key(&self, address: &str) -> Value {

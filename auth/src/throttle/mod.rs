@@ -74,19 +74,16 @@ impl Throttle {
     pub(crate) async fn check(&self, attempt: &Attempt) -> Result<FailureCounters, CommandError> {
         let now = self.now();
         self.catch_up(now).await?;
-        let counters = FailureCounters::load(&self.operations, attempt)
+        let mut counters = FailureCounters::load(&self.operations, attempt)
             .await
             .map_err(unusable)?;
-        match counters.wait(now) {
+        let wait = counters.measure_wait(&self.operations, attempt, now).await;
+        match wait.map_err(unusable)? {
             0 => Ok(counters),
-            micros => {
-                let shortening = counters.shorten_waits(&self.operations, attempt, now);
-                shortening.await.map_err(unusable)?;
-                Err(Refusal::AttemptsAreTooMany {
-                    seconds: whole_seconds(micros),
-                }
-                .into())
+            micros => Err(Refusal::AttemptsAreTooMany {
+                seconds: whole_seconds(micros),
             }
+            .into()),
         }
     }
 
@@ -125,6 +122,7 @@ impl Throttle {
         now: i64,
         is_counted_for_account: &mut bool,
     ) -> Result<(), DatabaseError> {
+        let now = now.max(counters.not_before);
         if !*is_counted_for_account {
             let operations = &self.operations;
             failures_by_account::add_failure(operations, &self.count_failure, attempt, counters, now).await?;

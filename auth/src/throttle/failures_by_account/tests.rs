@@ -170,9 +170,10 @@ async fn a_replica_whose_clock_is_behind_shortens_no_wait_that_another_has_count
     for seconds in [900, 24 * 3_600] {
         let (behind, _) = replica(&operations, -seconds);
         for guess in &guesses {
-            assert_eq!(wait(&behind, guess).await, 900);
-            let left = wait(&right, guess).await;
-            assert!((800..=900).contains(&left), "{left} s, {seconds} s behind");
+            for replica in [&behind, &right] {
+                let left = wait(replica, guess).await;
+                assert!((800..=900).contains(&left), "{left} s, {seconds} s behind");
+            }
         }
     }
     clock.advance(1_200);
@@ -204,4 +205,24 @@ async fn a_wait_ends_no_sooner_when_another_clock_is_behind_in_postgres() {
         .await
         .unwrap();
     a_failure_that_is_counted_where_the_clock_is_behind_ends_no_wait(&operations).await;
+}
+
+#[tokio::test]
+async fn a_wait_that_is_over_is_over_where_the_clock_is_days_behind_and_guesses_there_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let operations = sqlite(&directory).await;
+    let (right, _) = replica(&operations, 0);
+    let (earlier, _) = replica(&operations, -2_000);
+    let (behind, _) = replica(&operations, -7 * 24 * 3_600);
+    let guesses = guess(&earlier).await;
+    for guess in &guesses {
+        assert_eq!(wait(&behind, guess).await, 0);
+    }
+    let [at_ada, _] = guesses;
+    let counters = behind.check(&at_ada).await.unwrap();
+    behind.failed(&at_ada, &counters).await.unwrap();
+    for replica in [&behind, &right] {
+        let left = wait(replica, &at_ada).await;
+        assert!((800..=900).contains(&left), "{left} s");
+    }
 }
