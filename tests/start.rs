@@ -77,6 +77,11 @@ fn what_cannot_be_used_names_its_variable_before_anything_starts() {
         ("TASKLEDGER_CURSOR_KEY_FILE", file),
         ("TASKLEDGER_TLS_CERTIFICATE", file),
         ("TASKLEDGER_TLS_KEY", file),
+        ("TASKLEDGER_UPSTREAM_CA", file),
+        ("TASKLEDGER_AUTH_URL", "https://auth.example"),
+        ("TASKLEDGER_PROJECTOR_URL", "ftp://projector.example"),
+        ("TASKLEDGER_DATA_DIR", file),
+        ("TASKLEDGER_KEYS_DIR", file),
         ("TASKLEDGER_GATEWAY_CONFIG", "/absent"),
         ("TASKLEDGER_BREACHED_PASSWORDS", "/absent"),
         ("TASKLEDGER_LOG", "info,=,"),
@@ -85,6 +90,27 @@ fn what_cannot_be_used_names_its_variable_before_anything_starts() {
             let said = refused(arguments, &[(name, value)]);
             assert!(
                 said.contains(name.trim_end_matches("_FILE")) && !said.contains("hush"),
+                "{arguments:?}: {said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn probes_have_a_port_of_their_own() {
+    let port = free_port();
+    for address in ["127.0.0.1", "0.0.0.0"] {
+        let (api, admin) = (format!("{address}:{port}"), format!("127.0.0.1:{port}"));
+        let settings = [
+            ("TASKLEDGER_LISTEN", api.as_str()),
+            ("TASKLEDGER_ADMIN_LISTEN", admin.as_str()),
+            ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"),
+            ("AMQP_URL", "amqp://127.0.0.1:1"),
+        ];
+        for arguments in [&["config"][..], &["up"], &["auth"]] {
+            let said = refused(arguments, &settings);
+            assert!(
+                said.contains("TASKLEDGER_LISTEN") && said.contains("TASKLEDGER_ADMIN_LISTEN"),
                 "{arguments:?}: {said}"
             );
         }

@@ -19,7 +19,7 @@ const LOCK: &str = "taskledger.lock";
 /// can enter, which an older release made so, access is taken from them.
 pub(crate) fn lock(directory: &Path) -> anyhow::Result<DataDirLock> {
     private_files::directory(directory, || is_data_directory(directory))
-        .with_context(|| format!("cannot use the data directory {}", directory.display()))?;
+        .with_context(|| unusable(directory))?;
     let file = private_files::open_locked(&directory.join(LOCK))
         .with_context(|| format!("the data directory {} is not writable", directory.display()))?;
     let file = file.with_context(|| {
@@ -29,6 +29,16 @@ pub(crate) fn lock(directory: &Path) -> anyhow::Result<DataDirLock> {
         )
     })?;
     Ok(DataDirLock(file))
+}
+
+/// Checks that [`lock`] would accept `directory`. Nothing is created or changed.
+pub(crate) fn check(directory: &Path) -> anyhow::Result<()> {
+    private_files::check_directory(directory, || is_data_directory(directory))
+        .with_context(|| unusable(directory))
+}
+
+fn unusable(directory: &Path) -> String {
+    format!("cannot use the data directory {}", directory.display())
 }
 
 /// Returns whether a server has used the directory before, or the directory is empty.
@@ -57,6 +67,8 @@ mod tests {
         assert_eq!((mode(&fresh), mode(&fresh.join(LOCK))), (0o700, 0o600));
 
         fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).unwrap();
+        check(&fresh).unwrap();
+        assert_eq!(mode(&fresh), 0o755, "a check changes nothing");
         drop(lock(&fresh).unwrap());
         assert_eq!(mode(&fresh), 0o700, "taken from others");
 
@@ -64,8 +76,10 @@ mod tests {
         fs::create_dir(&foreign).unwrap();
         fs::write(foreign.join("letter"), "").unwrap();
         fs::set_permissions(&foreign, fs::Permissions::from_mode(0o755)).unwrap();
-        let refused = format!("{:#}", lock(&foreign).unwrap_err());
-        assert!(refused.contains("chmod 700"), "{refused}");
+        for refused in [check(&foreign).unwrap_err(), lock(&foreign).unwrap_err()] {
+            let refused = format!("{refused:#}");
+            assert!(refused.contains("chmod 700"), "{refused}");
+        }
         assert_eq!(mode(&foreign), 0o755, "left alone");
     }
 }

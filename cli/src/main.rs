@@ -257,5 +257,10 @@ async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<Exit
 async fn show(settings: &Settings) -> anyhow::Result<()> {
     // What was given was valid a moment ago.
     output::text(&settings.show(&command_line().get_matches())?)?;
-    up::check(settings).await
+    check(settings).await
+}
+
+async fn check(settings: &Settings) -> anyhow::Result<()> {
+    up::check(settings).await?;
+    settings.tls.check().await
 }

@@ -1,14 +1,12 @@
 //! One role as a process of its own, over servers.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
+use anyhow::Context as _;
 use database::Schema;
 use gateway::Upstream;
 use http_server::HttpService;
-use runtime::Background;
+use runtime::{Background, read_at_start};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -104,17 +102,9 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
         admin_port: 9090,
         kind: Kind::Public,
     };
-    let urls = &settings.upstreams;
-    let config = gateway::Config {
-        command_api: Upstream::Http(urls.command_api_url.clone()),
-        query_api: Upstream::Http(urls.query_api_url.clone()),
-        auth: Upstream::Http(urls.auth_url.clone()),
-        projector: Upstream::Http(urls.projector_url.clone()),
-        upstream_ca: settings.tls.upstream_ca.clone(),
-        policy: settings.http.gateway_config.clone(),
-    };
     run(settings, &defaults, async |dependencies, background| {
-        gateway::start(config, dependencies.verifier(background).await?, background).await
+        let verifier = dependencies.verifier(background).await?;
+        gateway::start(gateway_config(settings), verifier, background).await
     })
     .await
 }
@@ -126,27 +116,26 @@ async fn run(
     start: impl AsyncFnOnce(&Dependencies<'_>, &Background) -> anyhow::Result<HttpService>,
 ) -> anyhow::Result<()> {
     platform::require_servers(settings, defaults.role, defaults.kind == Kind::Internal)?;
-    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let api = match defaults.port {
-        Some(port) => {
-            let address = settings.http.listen.unwrap_or(loopback(port));
-            let clients = match defaults.kind {
-                Kind::Public => ClientKind::Anyone,
-                Kind::Internal => ClientKind::Gateways,
-            };
-            Some(Listener::open(address, clients).await?)
-        }
-        None => None,
+    let clients = match defaults.kind {
+        Kind::Public => ClientKind::Anyone,
+        Kind::Internal => ClientKind::Gateways,
     };
-    let address = settings.http.admin_listen;
-    let address = address.unwrap_or(loopback(defaults.admin_port));
-    let admin = Listener::open(address, ClientKind::Operators).await?;
+    let (api, admin) = match defaults.port {
+        Some(port) => {
+            let (api, admin) = settings.http.addresses(port, defaults.admin_port)?;
+            (Some(Listener::open(api, clients).await?), admin)
+        }
+        None => (None, settings.http.admin_address(defaults.admin_port)),
+    };
+    let admin = Listener::open(admin, ClientKind::Operators).await?;
     let process = match defaults.kind {
         Kind::Public => {
-            gateway::check(settings.http.gateway_config.as_deref())?;
-            Process::new(settings)?.with_workers()?
+            let config = gateway_config(settings);
+            let checked = read_at_start(move || gateway::check(&config)).await;
+            checked.context("the gateway cannot read its files")??;
+            Process::new(settings).await?.with_workers()?
         }
-        Kind::Internal => Process::new(settings)?,
+        Kind::Internal => Process::new(settings).await?,
     };
     let dependencies = Dependencies::new(settings, defaults.role);
     process.close_at_the_end(&dependencies.bus().await?);
@@ -167,6 +156,18 @@ async fn run(
     let api = api.map(|listener| (listener, service));
     let listeners = api.into_iter().chain([admin]).collect();
     until_stopped(listeners, process, leaving).await
+}
+
+pub(crate) fn gateway_config(settings: &Settings) -> gateway::Config {
+    let urls = &settings.upstreams;
+    gateway::Config {
+        command_api: Upstream::Http(urls.command_api_url.clone()),
+        query_api: Upstream::Http(urls.query_api_url.clone()),
+        auth: Upstream::Http(urls.auth_url.clone()),
+        projector: Upstream::Http(urls.projector_url.clone()),
+        upstream_ca: settings.tls.upstream_ca.clone(),
+        policy: settings.http.gateway_config.clone(),
+    }
 }
 
 pub(crate) fn auth_config(settings: &Settings) -> auth::Config {

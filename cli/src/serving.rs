@@ -43,10 +43,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
+    /// Reads the files of TLS.
+    pub(crate) async fn new(settings: &Settings) -> anyhow::Result<Self> {
         settings.log_ignored_variables();
         let background = Background::default();
-        let tls = settings.tls.load()?;
+        let tls = settings.tls.load().await?;
         if let Some(tls) = tls.clone() {
             let watching = tls.watch().context("cannot listen for SIGHUP")?;
             background.spawn_until_stopped("certificate", watching);

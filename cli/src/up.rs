@@ -1,11 +1,11 @@
 //! Every role in one process: over SQLite files and a bus within the process, or over the servers that are set.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use gateway::Upstream;
 use http_server::HttpService;
-use runtime::{Background, read_at_start};
+use runtime::{Background, private_files, read_at_start};
 
 use crate::{
     data_dir, databases,
@@ -18,6 +18,7 @@ use crate::{
 
 pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     check(settings).await?;
+    let process = Process::new(settings).await?;
     databases::serve_all_roles()?;
     let storage = &settings.storage;
     let embedded = storage.is_embedded()?;
@@ -27,7 +28,6 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
         None
     };
     let (listener, admin) = listen(settings).await?;
-    let process = Process::new(settings)?;
     let dependencies = Dependencies::new(settings, "taskledger");
     process.close_at_the_end(&dependencies.bus().await?);
     lock_databases(settings, &dependencies, &process.background).await?;
@@ -44,13 +44,15 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     .await
 }
 
-/// Checks the settings of all roles before anything is started or created. A process of one role does not, since it
-/// need not have the files of the others.
+/// Checks the settings of all roles before anything is started or created, but for the files of TLS, which the start
+/// reads before that, too. A process of one role does not, since it need not have the files of the others.
 pub(crate) async fn check(settings: &Settings) -> anyhow::Result<()> {
     let settings = settings.clone();
     read_at_start(move || {
         settings.check()?;
-        gateway::check(settings.http.gateway_config.as_deref())?;
+        addresses(&settings)?;
+        check_directories(&settings)?;
+        gateway::check(&role::gateway_config(&settings))?;
         let config = role::auth_config(&settings);
         auth::check_breached_passwords(&config).context("TASKLEDGER_BREACHED_PASSWORDS")
     })
@@ -58,11 +60,24 @@ pub(crate) async fn check(settings: &Settings) -> anyhow::Result<()> {
     .context("cannot read the files that the settings name")?
 }
 
+/// The addresses of the API and of the probes.
+fn addresses(settings: &Settings) -> anyhow::Result<(SocketAddr, SocketAddr)> {
+    settings.http.addresses(8080, 9090)
+}
+
+/// Checks that the directories of the databases and of the keys can be used.
+fn check_directories(settings: &Settings) -> anyhow::Result<()> {
+    if settings.storage.is_embedded()? {
+        data_dir::check(&settings.storage.data_dir).context("TASKLEDGER_DATA_DIR")?;
+    }
+    let keys = settings.keys_dir();
+    private_files::check_place(&keys)
+        .with_context(|| format!("TASKLEDGER_KEYS_DIR: cannot use the directory {}", keys.display()))
+}
+
 /// Opens the addresses of the API and of the probes.
 async fn listen(settings: &Settings) -> anyhow::Result<(Listener, Listener)> {
-    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let api = settings.http.listen.unwrap_or(loopback(8080));
-    let admin = settings.http.admin_listen.unwrap_or(loopback(9090));
+    let (api, admin) = addresses(settings)?;
     Ok((
         Listener::open(api, ClientKind::Anyone).await?,
         Listener::open(admin, ClientKind::Operators).await?,

@@ -37,5 +37,4 @@ mod target;
 mod upstreams;
 
 pub use config::{Config, Upstream};
-pub use policy::check;
-pub use start::start;
+pub use start::{check, start};

@@ -1,13 +1,13 @@
 //! Combines the layers, and watches the replicas of the roles.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
 use auth_client::Verifier;
 use axum::{extract::Request, middleware};
 use http_api::{Edge, Health, Problem};
 use http_server::HttpService;
-use runtime::{Background, Metrics, read_at_start};
+use runtime::{Background, Metrics, is_pipe, read_at_start};
 
 use crate::{
     client_address,
@@ -21,10 +21,39 @@ use crate::{
     merged_metrics::MergedMetrics,
     policy::{self, Policies},
     reference,
-    upstreams::{Backend, COMMAND_API, Client, UpstreamMetrics},
+    upstreams::{Backend, COMMAND_API, Client, UpstreamMetrics, check_addresses},
 };
 
 const ROLE: &str = "gateway";
+const QUERY_API: &str = "query-api";
+const AUTH: &str = "auth";
+const PROJECTOR: &str = "projector";
+
+/// Checks what a configuration names before anything is started that it would stop. No pipe is read.
+///
+/// # Errors
+/// As [`start`].
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    let (policy, upstream_ca) = (config.policy.as_deref(), config.upstream_ca.as_deref());
+    if !is_pipe(policy) {
+        Policies::read(policy)?;
+    }
+    if !is_pipe(upstream_ca) {
+        client(upstream_ca)?;
+    }
+    let upstreams = [
+        (COMMAND_API, &config.command_api),
+        (QUERY_API, &config.query_api),
+        (AUTH, &config.auth),
+        (PROJECTOR, &config.projector),
+    ];
+    check_addresses(upstreams, upstream_ca.is_some())
+}
+
+/// The client for the roles, which trusts the authorities in a file.
+fn client(upstream_ca: Option<&Path>) -> anyhow::Result<Client> {
+    Client::believing(upstream_ca).context("TASKLEDGER_UPSTREAM_CA")
+}
 
 /// The front door's router, which checks the tokens of callers with `verifier`. Watches the replicas of its upstreams
 /// in the `background`.
@@ -40,7 +69,7 @@ pub async fn start(
     let metrics = Metrics::new(ROLE);
     let (policy, upstream_ca) = (config.policy.clone(), config.upstream_ca);
     let read = read_at_start(move || {
-        let client = Client::believing(upstream_ca.as_deref()).context("TASKLEDGER_UPSTREAM_CA")?;
+        let client = client(upstream_ca.as_deref())?;
         anyhow::Ok((Policies::read(policy.as_deref())?, client))
     });
     let (policies, client) = read.await.context("the gateway cannot read its files")??;
@@ -53,9 +82,9 @@ pub async fn start(
     let upstream_metrics = UpstreamMetrics::new(&metrics);
     let backend = |name, upstream| Backend::new(name, upstream, &client, &upstream_metrics).map(Arc::new);
     let command_api = backend(COMMAND_API, config.command_api)?;
-    let query_api = backend("query-api", config.query_api)?;
-    let auth = backend("auth", config.auth)?;
-    let projector = backend("projector", config.projector)?;
+    let query_api = backend(QUERY_API, config.query_api)?;
+    let auth = backend(AUTH, config.auth)?;
+    let projector = backend(PROJECTOR, config.projector)?;
     let backends = [&command_api, &query_api, &auth, &projector].map(Arc::clone);
 
     let mut health = Health::new();

@@ -44,7 +44,7 @@ impl Witness {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let witness = Cosigner::open(&self.dir, &self.name, self.log_key.clone(), platform::clock())?;
         let listener = Listener::open(self.address, ClientKind::Anyone).await?;
-        let process = Process::new(settings)?;
+        let process = Process::new(settings).await?;
         let (key, scheme, address) = (witness.key(), process.scheme(), listener.address());
         output::line(&format!("{key}@{scheme}://{address}/"))?;
         let router = Router::new()

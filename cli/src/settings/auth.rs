@@ -9,9 +9,10 @@ use anyhow::{Context as _, bail};
 use audit_tree::WitnessAddress;
 use clap::Args;
 use events::Role;
+use runtime::is_pipe;
 use sealing::MasterKeys;
 
-use super::secret::{is_pipe, secret};
+use super::secret::secret;
 
 /// The file in the keys directory with the key that signs page cursors.
 const CURSOR_KEY: &str = "cursor-key";
@@ -139,10 +140,10 @@ impl Auth {
 
     /// Checks the keys that are configured. None is created, and no pipe is read.
     pub(super) fn check_keys(&self) -> anyhow::Result<()> {
-        if !is_pipe(self.master_keys_file.as_ref()) {
+        if !is_pipe(self.master_keys_file.as_deref()) {
             self.configured_master_keys()?;
         }
-        if !is_pipe(self.cursor_key_file.as_ref()) {
+        if !is_pipe(self.cursor_key_file.as_deref()) {
             self.configured_cursor_key()?;
         }
         Ok(())

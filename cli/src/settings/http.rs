@@ -1,7 +1,11 @@
 //! The settings of addresses, connections and memory.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
+use anyhow::ensure;
 use clap::Args;
 use http_api::Peers;
 
@@ -10,11 +14,11 @@ use http_api::Peers;
 pub(crate) struct Http {
     /// Address to serve on [default: 127.0.0.1:8080, command-api 8081, query-api 8082, auth 8083]
     #[arg(long, global = true, env = "TASKLEDGER_LISTEN", value_name = "ADDRESS")]
-    pub(crate) listen: Option<SocketAddr>,
+    listen: Option<SocketAddr>,
     /// Address of probes and metrics [default: 127.0.0.1:9090, command-api 9091, query-api 9092, auth 9093, projector
     /// 9094]
     #[arg(long, global = true, env = "TASKLEDGER_ADMIN_LISTEN", value_name = "ADDRESS")]
-    pub(crate) admin_listen: Option<SocketAddr>,
+    admin_listen: Option<SocketAddr>,
     /// File with the gateway's limits and the proxies that it trusts, read again on SIGHUP [default: built in, see
     /// deploy/gateway.toml]
     #[arg(long, global = true, env = "TASKLEDGER_GATEWAY_CONFIG", value_name = "FILE")]
@@ -31,10 +35,41 @@ pub(crate) struct Http {
 }
 
 impl Http {
+    /// The addresses of the API, and of probes and metrics, by default on loopback with these ports.
+    pub(crate) fn addresses(&self, port: u16, admin_port: u16) -> anyhow::Result<(SocketAddr, SocketAddr)> {
+        let (api, admin) = (
+            self.listen.unwrap_or(loopback(port)),
+            self.admin_address(admin_port),
+        );
+        ensure!(
+            !overlap(api, admin),
+            "TASKLEDGER_LISTEN, {api}, and TASKLEDGER_ADMIN_LISTEN, {admin}, are the same port of one address: choose \
+             another one for probes and metrics"
+        );
+        Ok((api, admin))
+    }
+
+    /// The address of probes and metrics, by default on loopback with this port.
+    pub(crate) fn admin_address(&self, port: u16) -> SocketAddr {
+        self.admin_listen.unwrap_or(loopback(port))
+    }
+
     /// The peers whose `X-Forwarded-For` the roles behind the gateway believe.
     pub(crate) fn gateway_peers(&self) -> Peers {
         self.gateway_peers.clone().unwrap_or_else(Peers::private)
     }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// Whether only one of the two can be listened on. With port 0, the system chooses one that is free.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let includes = |all: SocketAddr, part: SocketAddr| {
+        all.ip() == part.ip() || (all.ip().is_unspecified() && (all.is_ipv6() || part.is_ipv4()))
+    };
+    one.port() != 0 && one.port() == other.port() && (includes(one, other) || includes(other, one))
 }
 
 #[derive(Debug, Clone, Args)]
@@ -67,4 +102,34 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|number| *number > 0)
         .ok_or_else(|| "expected a number, at least 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_port_of_one_address_serves_one_purpose() {
+        let overlap = |one: &str, other: &str| {
+            let [one, other] = [one, other].map(|address| address.parse().unwrap());
+            assert_eq!(overlap(one, other), overlap(other, one), "{one} {other}");
+            overlap(one, other)
+        };
+        for (one, other) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("[::]:8080", "127.0.0.1:8080"),
+            ("[::]:8080", "0.0.0.0:8080"),
+        ] {
+            assert!(overlap(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("127.0.0.1:0", "127.0.0.1:0"),
+            ("127.0.0.1:8080", "127.0.0.1:8081"),
+            ("127.0.0.1:8080", "127.0.0.2:8080"),
+            ("0.0.0.0:8080", "[::1]:8080"),
+        ] {
+            assert!(!overlap(one, other), "{one} {other}");
+        }
+    }
 }

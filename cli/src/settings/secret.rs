@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
 };
 
@@ -20,12 +19,6 @@ pub(crate) fn secret(
         (None, Some(file)) => Ok(Some(read(name, file)?)),
         (None, None) => Ok(None),
     }
-}
-
-/// Whether `file` is a pipe, as `/dev/fd/3` may be one. What is in it can be read once, so a check leaves it alone.
-pub(super) fn is_pipe(file: Option<&PathBuf>) -> bool {
-    let metadata = file.and_then(|file| fs::metadata(file).ok());
-    metadata.is_some_and(|file| file.file_type().is_fifo())
 }
 
 fn read(name: &str, file: &Path) -> anyhow::Result<String> {

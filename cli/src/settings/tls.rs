@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use runtime::{is_pipe, read_at_start};
 use tls::{ServerTls, TlsFiles};
-
-use super::secret::is_pipe;
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
@@ -25,17 +24,21 @@ pub(crate) struct Tls {
 
 impl Tls {
     /// Reads the certificate and key of the API's address, if it is served over TLS.
-    pub(crate) fn load(&self) -> anyhow::Result<Option<ServerTls>> {
-        let tls = self.files()?.map(ServerTls::load).transpose();
-        tls.context("TASKLEDGER_TLS_CERTIFICATE, TASKLEDGER_TLS_KEY")
+    pub(crate) async fn load(&self) -> anyhow::Result<Option<ServerTls>> {
+        const NAMES: &str = "TASKLEDGER_TLS_CERTIFICATE, TASKLEDGER_TLS_KEY";
+        let Some(files) = self.files()? else {
+            return Ok(None);
+        };
+        let read = read_at_start(move || ServerTls::load(files)).await;
+        read.context(NAMES)?.map(Some).context(NAMES)
     }
 
     /// Checks what [`Self::load`] needs. No pipe is read.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        if is_pipe(self.tls_certificate.as_ref()) || is_pipe(self.tls_key.as_ref()) {
+    pub(crate) async fn check(&self) -> anyhow::Result<()> {
+        if is_pipe(self.tls_certificate.as_deref()) || is_pipe(self.tls_key.as_deref()) {
             return self.files().map(drop);
         }
-        self.load().map(drop)
+        self.load().await.map(drop)
     }
 
     fn files(&self) -> anyhow::Result<Option<TlsFiles>> {

@@ -1,6 +1,6 @@
 //! Blocking calls that may never end, such as those to a file system of the network.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, os::unix::fs::FileTypeExt as _, path::Path, sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
@@ -16,6 +16,12 @@ pub async fn read_at_start<T: Send + 'static>(
     read: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, NoAnswer> {
     BlockingCalls::new(1, START_TIMEOUT).run(read).await
+}
+
+/// Whether `file` is a pipe, as `/dev/fd/3` may be one. What is in it can be read once, so a check leaves it alone.
+pub fn is_pipe(file: Option<&Path>) -> bool {
+    let metadata = file.and_then(|file| fs::metadata(file).ok());
+    metadata.is_some_and(|file| file.file_type().is_fifo())
 }
 
 /// Runs blocking calls on threads of their own. Callers wait for a limited time. A call that does not end keeps its

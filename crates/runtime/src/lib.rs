@@ -23,7 +23,7 @@ pub mod telemetry;
 
 pub use background::{Background, spawn};
 pub use backoff::{Backoff, jittered};
-pub use blocking::{BlockingCalls, NoAnswer, read_at_start};
+pub use blocking::{BlockingCalls, NoAnswer, is_pipe, read_at_start};
 pub use causes::{followed_by_causes, with_causes};
 pub use clock::{Clock, SystemClock, new_id};
 pub use keyed_semaphore::{KeyedPermit, KeyedSemaphore, NoKeyedPermit};

@@ -164,31 +164,50 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
 /// # Errors
 /// When it cannot be created, is a file, or permissions of others cannot be removed.
 pub fn directory(path: &Path, is_ours: impl FnOnce() -> bool) -> io::Result<()> {
+    check_directory(path, is_ours)?;
+    match path.exists() {
+        true => tighten(path, 0o700),
+        false => create_directory(path),
+    }
+}
+
+/// Checks that [`directory`] has nothing against what is at `path`. Nothing is created or changed.
+///
+/// # Errors
+/// As [`directory`], but for what only creating it shows.
+pub fn check_directory(path: &Path, is_ours: impl FnOnce() -> bool) -> io::Result<()> {
+    check_place(path)?;
     if !path.exists() {
-        return create_directory(path);
-    }
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_dir() {
-        return Err(io::Error::new(
-            ErrorKind::NotADirectory,
-            "it is a file, and has to be a directory",
-        ));
-    }
-    let mode = metadata.mode();
-    if mode & OF_OTHERS == 0 {
         return Ok(());
     }
-    if mode & STICKY != 0 || !is_ours() {
-        return Err(io::Error::new(
-            ErrorKind::PermissionDenied,
-            format!(
-                "others can enter {path} (mode {:04o}), which holds other things, too: run `chmod 700 {path}`, or choose another directory",
-                mode & 0o7777,
-                path = path.display(),
-            ),
-        ));
+    let mode = fs::metadata(path)?.mode();
+    if mode & OF_OTHERS == 0 || (mode & STICKY == 0 && is_ours()) {
+        return Ok(());
     }
-    tighten(path, 0o700)
+    Err(io::Error::new(
+        ErrorKind::PermissionDenied,
+        format!(
+            "others can enter {path} (mode {:04o}), which holds other things, too: run `chmod 700 {path}`, or choose another directory",
+            mode & 0o7777,
+            path = path.display(),
+        ),
+    ))
+}
+
+/// Checks that a directory is at `path`, or could be made there: that neither it nor what is above it is a file.
+///
+/// # Errors
+/// When one of them is.
+pub fn check_place(path: &Path) -> io::Result<()> {
+    let there = path.ancestors().find(|place| place.exists());
+    let Some(file) = there.filter(|place| !place.is_dir()) else {
+        return Ok(());
+    };
+    let sentence = match file == path {
+        true => "it is a file, and has to be a directory".to_owned(),
+        false => format!("{} is a file, and has to be a directory", file.display()),
+    };
+    Err(io::Error::new(ErrorKind::NotADirectory, sentence))
 }
 
 /// Creates a directory that only its owner can enter, with those above it. An existing one is not changed: it may

@@ -16,14 +16,6 @@ pub(super) const DEFAULT: &str = include_str!("../../../deploy/gateway.toml");
 #[derive(Debug, Clone)]
 pub(crate) struct Policies(Arc<RwLock<Arc<Policy>>>);
 
-/// Checks a policy file before anything is started that it would stop.
-///
-/// # Errors
-/// When it cannot be read or is invalid.
-pub fn check(file: Option<&Path>) -> anyhow::Result<()> {
-    Policies::read(file).map(drop)
-}
-
 impl Policies {
     /// Reads `file`, or uses the default.
     pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<Self> {

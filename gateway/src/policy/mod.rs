@@ -9,7 +9,6 @@ mod reload;
 use http_api::Peers;
 
 pub(crate) use in_force::Policies;
-pub use in_force::check;
 pub(crate) use origins::Origins;
 pub(crate) use reload::reload_on_hangup;
 

@@ -4,6 +4,7 @@
 //! A request about whose caller something is remembered ([`affinity`]) goes to that caller's replica; any other to the
 //! one of two that has less to do. A replica that is not ready, or whose circuit ([`breaker`]) is open, is skipped.
 
+mod address;
 mod affinity;
 mod answer_body;
 mod backend;
@@ -17,6 +18,7 @@ mod replicas;
 mod retry_budget;
 mod whole_answer;
 
+pub(crate) use address::check_addresses;
 pub(crate) use backend::Backend;
 pub(crate) use client::Client;
 pub(crate) use metrics::UpstreamMetrics;

@@ -8,21 +8,20 @@ use std::{
     time::Duration,
 };
 
-use anyhow::bail;
 use axum::{body::Body, response::Response};
 use http::{
     Request, StatusCode, Uri, header,
     request::Parts,
-    uri::{Authority, PathAndQuery, Scheme},
+    uri::{PathAndQuery, Scheme},
 };
 use http_api::GuardedBody;
 use prometheus::IntGauge;
 use runtime::{Counted, Rounds, followed_by_causes};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::{
+    address::Address,
     answer_body::AnswerBody,
     breaker::Breaker,
     client::Client,
@@ -43,10 +42,7 @@ const PROBE_LIMIT: usize = 8 * 1024 * 1024;
 
 pub(super) struct Replica {
     client: Client,
-    scheme: Scheme,
-    authority: Authority,
-    /// The prefix of every path, without a slash at the end.
-    prefix: String,
+    address: Address,
     ready: AtomicBool,
     ready_gauge: IntGauge,
     breaker: Breaker,
@@ -56,48 +52,24 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    pub(super) fn new(
-        role: &str,
-        url: &Url,
-        client: &Client,
-        metrics: &UpstreamMetrics,
-    ) -> anyhow::Result<Self> {
-        let scheme = match url.scheme() {
-            "http" => Scheme::HTTP,
-            "https" if client.believes_somebody => Scheme::HTTPS,
-            "https" => bail!(
-                "{role} is at `{url}`, and nobody is believed about that: set TASKLEDGER_UPSTREAM_CA to the file of its \
-                 authority"
-            ),
-            _ => bail!(
-                "{role} cannot be reached at `{url}`: expected an address such as http://127.0.0.1:8081"
-            ),
-        };
-        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
-            bail!("{role} cannot be reached at `{url}`: expected an address such as http://127.0.0.1:8081");
-        }
-        let Ok(authority) = url.authority().parse::<Authority>() else {
-            bail!("{role} cannot be reached at `{url}`: that names no host")
-        };
-        let labels = [role, authority.as_str()];
+    pub(super) fn new(role: &str, address: Address, client: &Client, metrics: &UpstreamMetrics) -> Self {
+        let labels = [role, address.authority.as_str()];
         let replica = Self {
             client: client.clone(),
-            prefix: url.path().trim_end_matches('/').to_owned(),
             // Assumed until the first probe.
             ready: AtomicBool::new(true),
             ready_gauge: metrics.ready.with_label_values(&labels),
             breaker: Breaker::new(),
             circuit_gauge: metrics.circuit_open.with_label_values(&labels),
             in_flight: metrics.in_flight.with_label_values(&labels),
-            scheme,
-            authority,
+            address,
         };
         replica.ready_gauge.set(1);
-        Ok(replica)
+        replica
     }
 
     pub(super) fn address(&self) -> &str {
-        self.authority.as_str()
+        self.address.authority.as_str()
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -192,7 +164,7 @@ impl Replica {
     async fn look(&self) {
         let ready = self.ready().await.is_ok();
         if self.set_ready(ready) {
-            tracing::info!(upstream.address = %self.authority, upstream.ready = ready, "a replica changed");
+            tracing::info!(upstream.address = %self.address.authority, upstream.ready = ready, "a replica changed");
             if ready {
                 // It was away: earlier failures do not count.
                 self.breaker.reset();
@@ -228,7 +200,9 @@ impl Replica {
                 .request(request)
                 .await
                 .map_err(|error| match error.is_connect() {
-                    true if self.scheme == Scheme::HTTPS => followed_by_causes("cannot connect", &error),
+                    true if self.address.scheme == Scheme::HTTPS => {
+                        followed_by_causes("cannot connect", &error)
+                    }
                     true => "cannot connect".to_owned(),
                     false => "the connection broke".to_owned(),
                 })?;
@@ -240,14 +214,17 @@ impl Replica {
     }
 
     fn uri(&self, path: Option<&PathAndQuery>) -> Result<Uri, http::Error> {
-        let builder = Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone());
+        let Address {
+            scheme,
+            authority,
+            prefix,
+        } = &self.address;
+        let builder = Uri::builder().scheme(scheme.clone()).authority(authority.clone());
         match path {
-            Some(path) if self.prefix.is_empty() => builder.path_and_query(path.clone()).build(),
+            Some(path) if prefix.is_empty() => builder.path_and_query(path.clone()).build(),
             path => {
                 let path = path.map_or("/", PathAndQuery::as_str);
-                builder.path_and_query(format!("{}{path}", self.prefix)).build()
+                builder.path_and_query(format!("{prefix}{path}")).build()
             }
         }
     }

@@ -3,13 +3,11 @@
 
 use std::{
     cmp::Reverse,
-    collections::HashSet,
     pin::pin,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use anyhow::ensure;
 use axum::{body::Body, response::Response};
 use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use http::request::Parts;
@@ -20,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
+    address::addresses,
     affinity::CallerKey,
     client::Client,
     metrics::UpstreamMetrics,
@@ -54,19 +53,10 @@ impl Replicas {
         client: &Client,
         metrics: &UpstreamMetrics,
     ) -> anyhow::Result<Self> {
-        ensure!(
-            !urls.is_empty(),
-            "{role} needs at least one address, such as http://127.0.0.1:8081"
-        );
-        let replicas = urls
-            .iter()
-            .map(|url| Replica::new(role, url, client, metrics))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let mut addresses = HashSet::new();
-        for replica in &replicas {
-            let address = replica.address();
-            ensure!(addresses.insert(address), "{role} is listed twice at {address}");
-        }
+        let replicas = addresses(role, urls, client.believes_somebody)?
+            .into_iter()
+            .map(|address| Replica::new(role, address, client, metrics))
+            .collect();
         Ok(Self {
             role,
             replicas,
