@@ -7,12 +7,13 @@ use std::{
     time::Duration,
 };
 
+use database::{Database, Schema};
 use tempfile::TempDir;
 
 use crate::{
     restored_log::audit_tree,
     start::refused,
-    support::{Deployment, Person, Role, System, until},
+    support::{Deployment, Person, Role, System, binary, until},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -280,6 +281,62 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
     system.ready().await;
     Person::join(&system.base, "bob").await;
     system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_that_is_lost_is_not_replaced_while_one_trace_is_left_on_postgres_and_rabbitmq() {
+    let mut system = System::start(Deployment::Servers).await;
+    Person::join(&system.base, "ada").await;
+    system.read_models_equal_the_log().await;
+    until("the audit tree is signed", TIMEOUT, async || {
+        audit_tree(&system).await.1 > 0
+    })
+    .await;
+    let operations = Database::connect(&system.store_url(), Schema::Operations, 1)
+        .await
+        .unwrap();
+    until("the relay has published", TIMEOUT, async || {
+        let sql = "SELECT read_up_to FROM relay_progress WHERE read_up_to > 0";
+        operations.fetch_optional(sql, &[]).await.unwrap().is_some()
+    })
+    .await;
+    system.terminate_all();
+    let delete = async |table: &str| {
+        let sql = format!("DELETE FROM {table}");
+        assert!(operations.execute(&sql, &[]).await.unwrap() > 0, "{table}");
+    };
+    delete("event_store.events").await;
+    let settings =
+        ["DATABASE_URL", "AMQP_URL", "TASKLEDGER_BUS_NAMESPACE"].map(|it| (it, system.setting(it)));
+    for (role, made_from_it, table) in [
+        (
+            "projector",
+            "the read models were projected from",
+            "read_models.checkpoints",
+        ),
+        (
+            "command-api",
+            "the relay has published",
+            "operations.relay_progress",
+        ),
+        ("query-api", "the audit tree was made of", "audit_tree.trees"),
+    ] {
+        let elsewhere = private_directory();
+        let mut command = binary();
+        command.arg(role).envs(settings);
+        for name in ["TASKLEDGER_LISTEN", "TASKLEDGER_ADMIN_LISTEN"] {
+            command.env(name, "127.0.0.1:0");
+        }
+        let output = command.env("TASKLEDGER_DATA_DIR", elsewhere.path()).output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{role}: {said}");
+        let sentence = format!("is empty, and {made_from_it} one with events");
+        assert!(said.contains(&sentence), "{role}: {said}");
+        delete(table).await;
+    }
+    operations.close().await;
+    system.clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

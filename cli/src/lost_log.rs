@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use audit_tree::{AuditTree, LastSigned};
-use database::{Schema, masked};
+use database::{DatabaseError, Schema, masked};
 use event_store::EventStore;
 
 use crate::{
@@ -42,20 +42,23 @@ pub(crate) async fn loss(
     if !has_no_events(settings, store).await? {
         return Ok(None);
     }
-    let trace = match trace_in_keys(settings).await? {
-        None => trace_in_databases(&settings.storage).await?,
-        found => found,
-    };
+    let mut trace = trace_in_keys(settings).await?;
+    if trace.is_none() {
+        trace = trace_in_records(&settings.storage).await?;
+    }
+    if trace.is_none() {
+        trace = trace_in_tree(&settings.storage).await?;
+    }
     sentence(settings, store, trace).await
 }
 
-/// Fails if there is no log, and another database was made from one. What the keys of the audit tree have signed is
-/// no reason, since they are brought to a new place before the log is imported there.
+/// Fails if there is no log, and the read models or the relay have read one. What the keys of the audit tree have
+/// signed, and the tree itself, are no reason: they are brought to a new place before the log is imported there.
 pub(crate) async fn refuse_to_replace(settings: &Settings) -> anyhow::Result<()> {
     if !has_no_events(settings, None).await? {
         return Ok(());
     }
-    let trace = trace_in_databases(&settings.storage).await?;
+    let trace = trace_in_records(&settings.storage).await?;
     match sentence(settings, None, trace).await? {
         Some(sentence) => bail!(sentence),
         None => Ok(()),
@@ -105,31 +108,52 @@ async fn trace_in_keys(settings: &Settings) -> anyhow::Result<Option<&'static st
     Ok(has_signed.then_some("the keys of the audit tree have signed"))
 }
 
-/// What the other databases show of a log with events.
-async fn trace_in_databases(storage: &Storage) -> anyhow::Result<Option<&'static str>> {
-    if let Some(read_models) = platform::find(storage, Schema::ReadModels).await?
-        && projector::has_projected(&read_models).await?
-    {
+/// What the read models and the records of the roles show of a log with events.
+async fn trace_in_records(storage: &Storage) -> anyhow::Result<Option<&'static str>> {
+    if if_allowed(have_projected(storage)).await? {
         return Ok(Some("the read models were projected from"));
     }
-    trace_in_files(storage).await
+    let has_published = if_allowed(has_published(storage)).await?;
+    Ok(has_published.then_some("the relay has published"))
 }
 
-/// The same in databases that only some of the roles may read where they are on a server.
-async fn trace_in_files(storage: &Storage) -> anyhow::Result<Option<&'static str>> {
-    if !storage.is_embedded()? {
-        return Ok(None);
+/// What the audit tree shows of a log with events.
+async fn trace_in_tree(storage: &Storage) -> anyhow::Result<Option<&'static str>> {
+    let has_leaves = if_allowed(has_leaves(storage)).await?;
+    Ok(has_leaves.then_some("the audit tree was made of"))
+}
+
+async fn have_projected(storage: &Storage) -> anyhow::Result<bool> {
+    match platform::find(storage, Schema::ReadModels).await? {
+        Some(read_models) => Ok(projector::has_projected(&read_models).await?),
+        None => Ok(false),
     }
-    if let Some(tree) = platform::find(storage, Schema::AuditTree).await? {
-        let newest = AuditTree::new(tree).newest().await?;
-        if newest.is_some_and(|tree| tree.size > 0) {
-            return Ok(Some("the audit tree was made of"));
-        }
+}
+
+async fn has_published(storage: &Storage) -> anyhow::Result<bool> {
+    match platform::find(storage, Schema::Operations).await? {
+        Some(operations) => Ok(relay::restore::has_published(&operations).await?),
+        None => Ok(false),
     }
-    if let Some(operations) = platform::find(storage, Schema::Operations).await?
-        && relay::restore::has_published(&operations).await?
-    {
-        return Ok(Some("the relay has published"));
+}
+
+async fn has_leaves(storage: &Storage) -> anyhow::Result<bool> {
+    let newest = match platform::find(storage, Schema::AuditTree).await? {
+        Some(tree) => AuditTree::new(tree).newest().await?,
+        None => None,
+    };
+    Ok(newest.is_some_and(|tree| tree.size > 0))
+}
+
+/// What `look` finds, or nothing in a database that this role may not read. On a server, each database is read by some
+/// of the roles, which then refuse to start.
+async fn if_allowed(look: impl Future<Output = anyhow::Result<bool>>) -> anyhow::Result<bool> {
+    let is_forbidden = |error: &anyhow::Error| {
+        let error = error.downcast_ref::<DatabaseError>();
+        error.is_some_and(DatabaseError::is_forbidden)
+    };
+    match look.await {
+        Err(error) if is_forbidden(&error) => Ok(false),
+        found => found,
     }
-    Ok(None)
 }

@@ -102,6 +102,14 @@ impl DatabaseError {
         }
     }
 
+    /// Whether the user of the connection has no right to it, in PostgreSQL.
+    pub fn is_forbidden(&self) -> bool {
+        match self {
+            Self::Sql(sqlx::Error::Database(error)) => error.code().as_deref() == Some("42501"),
+            _ => false,
+        }
+    }
+
     /// Whether a statement exceeded its time limit.
     pub fn is_late(&self) -> bool {
         match self {
