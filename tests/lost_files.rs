@@ -192,6 +192,10 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
         }
     }
 
+    let export = system.directory().join("export").display().to_string();
+    system.run(&["events", "export", "--output", &export]);
+    let keys = system.database_url("subject-keys.db");
+    let (export, keys) = (export.as_str(), keys.as_str());
     fs::rename(data.join("events.db"), system.directory().join("aside")).unwrap();
     let place = data.display().to_string();
     let sentence = refused(&[], &[("TASKLEDGER_DATA_DIR", &place)]);
@@ -215,6 +219,9 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
             &["audit", "verify"],
             &["events", "stats"],
             &["events", "export"],
+            &["events", "import", export],
+            &["events", "import", "--dry-run", export],
+            &["keys", "copy", "--from", keys],
             &["projection", "status"],
             &["projection", "verify"],
             &["projection", "rebuild", "--yes"],
@@ -238,6 +245,8 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
         &["restore", "check", "--repair"][..],
         &["keys", "rotate"],
         &["audit", "rotate-key"],
+        &["events", "import", export],
+        &["keys", "copy", "--from", keys],
     ] {
         let (code, said) = system.outcome(command);
         assert!(
@@ -252,6 +261,17 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
     );
     let sentence = refused(&[], &[("TASKLEDGER_DATA_DIR", &place)]);
     assert!(sentence.contains("is empty, and"), "{sentence}");
+    // An export may take the place of the log once nothing is there that has read it. The audit tree may.
+    let others = ["read-models", "operations"].map(|name| data.join(format!("{name}.db")));
+    let kept = ["kept-models", "kept-operations"].map(|name| system.directory().join(name));
+    for (other, kept) in others.iter().zip(&kept) {
+        fs::rename(other, kept).unwrap();
+    }
+    let imported = system.run(&["events", "import", export]);
+    assert!(imported.contains("imported"), "{imported}");
+    for (other, kept) in others.iter().zip(&kept) {
+        fs::rename(kept, other).unwrap();
+    }
     fs::rename(system.directory().join("aside"), data.join("events.db")).unwrap();
     system.launch(Role::Up);
     system.ready().await;

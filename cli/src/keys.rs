@@ -12,7 +12,7 @@ use event_store::{EventStore, SqlStore};
 use sealing::{SubjectKeys, erased_people};
 
 use crate::{
-    existing_log,
+    existing_log, lost_log,
     operation::{Attribution, Conclusion},
     output,
     platform::{self, EventLog},
@@ -178,7 +178,8 @@ async fn record(
         .await
 }
 
-/// Copies keys and records it, unless there is no log yet or only a part of one.
+/// Copies keys and records it, unless there is no log yet or only a part of one. Nothing is copied where the log is
+/// lost, since only that log knows who was erased here and gets no key back.
 async fn copy(
     settings: &Settings,
     from: &str,
@@ -189,6 +190,8 @@ async fn copy(
     let source = platform::find_at(from, Schema::SubjectKeys)
         .await?
         .with_context(|| format!("there are no keys of people at {}", masked(from)))?;
+    let here = platform::find_event_store(storage).await?;
+    lost_log::refuse_to_replace(settings, here.as_deref()).await?;
     let mut erased = BTreeSet::new();
     match log_of(from, log).await? {
         Some(log) => erased.extend(erased_of(log).await?),
@@ -196,7 +199,6 @@ async fn copy(
             "the log of these keys is not beside them, so it was not asked who was erased: say with --from-log where it is, if there is one",
         ),
     }
-    let here = platform::find_event_store(storage).await?;
     if let Some(here) = &here {
         erased.extend(erased_of(Arc::clone(here)).await?);
     }

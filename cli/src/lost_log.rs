@@ -1,6 +1,6 @@
 //! Opens the log at the start of a role. An empty one is refused where something shows that there was one with
-//! events: it would take writes, and nobody would notice that the log is lost. Commands that write to the log or make
-//! one are refused, too.
+//! events: it would take writes, and nobody would notice that the log is lost. Commands that write to the log, make one
+//! or bring keys for one are refused, too.
 
 use std::sync::Arc;
 
@@ -52,14 +52,18 @@ pub(crate) async fn loss(
     sentence(settings, store, trace).await
 }
 
-/// Fails if there is no log, and the read models or the relay have read one. What the keys of the audit tree have
-/// signed, and the tree itself, are no reason: they are brought to a new place before the log is imported there.
-pub(crate) async fn refuse_to_replace(settings: &Settings) -> anyhow::Result<()> {
-    if !has_no_events(settings, None).await? {
+/// Fails if `store` has no events, or without one there is no log, and the read models or the relay have read one.
+/// What the keys of the audit tree have signed, and the tree itself, are no reason: they are brought to a new place
+/// before the log is imported there.
+pub(crate) async fn refuse_to_replace(
+    settings: &Settings,
+    store: Option<&dyn EventStore>,
+) -> anyhow::Result<()> {
+    if !has_no_events(settings, store).await? {
         return Ok(());
     }
     let trace = trace_in_records(&settings.storage).await?;
-    match sentence(settings, None, trace).await? {
+    match sentence(settings, store, trace).await? {
         Some(sentence) => bail!(sentence),
         None => Ok(()),
     }

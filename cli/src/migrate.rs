@@ -33,7 +33,7 @@ pub(crate) async fn run(settings: &Settings, command: &Migrate) -> anyhow::Resul
         Some(_) => None,
         None => Some(data_dir::lock(&storage.data_dir)?),
     };
-    lost_log::refuse_to_replace(settings).await?;
+    lost_log::refuse_to_replace(settings, None).await?;
     let mut schemas = Vec::new();
     for schema in SCHEMAS {
         // KurrentDB has no schema to migrate.

@@ -12,6 +12,7 @@ use sealing::SubjectKeys;
 
 use crate::{
     data_dir::{self, DataDirLock},
+    lost_log,
     operation::Attribution,
     output, platform,
     progress::ProgressDisplay,
@@ -44,14 +45,19 @@ impl Import {
             "{} is no file, and the export is read twice: first to check it",
             self.file.display()
         );
+        let _lock = match self.dry_run {
+            true => None,
+            false => Some(ImportLock::take(storage).await?),
+        };
+        let existing = platform::find_event_store(storage).await?;
+        lost_log::refuse_to_replace(settings, existing.as_deref()).await?;
         if self.dry_run {
-            let store = platform::find_event_store(storage).await?;
-            self.check(settings, &mut file, store.as_deref(), seals).await?;
+            self.check(settings, &mut file, existing.as_deref(), seals)
+                .await?;
             output::line("nothing was written")?;
             return Ok(ExitCode::SUCCESS);
         }
 
-        let _lock = ImportLock::take(storage).await?;
         let store = platform::event_store_to_import_into(storage).await?;
         let inspection = self.check(settings, &mut file, Some(&*store), seals).await?;
         let log = platform::event_log_of(settings, Arc::clone(&store)).await?;
