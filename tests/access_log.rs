@@ -9,20 +9,19 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Deployment, Person, Role, System, until};
+use crate::support::{Deployment, Person, System, until};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A system whose access log is the file `access.log` of its directory, with more `settings`.
 async fn logging(settings: &[(&'static str, &str)]) -> System {
-    let mut system = System::start(Deployment::Embedded).await;
-    system.terminate_all();
+    let mut system = System::prepared(Deployment::Embedded).await;
     let file = system.directory().join("access.log");
     system.set("TASKLEDGER_ACCESS_LOG", file.display().to_string());
     for (name, value) in settings {
         system.set(name, *value);
     }
-    system.launch(Role::Up);
+    system.launch_all();
     system.ready().await;
     system
 }

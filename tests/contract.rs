@@ -35,15 +35,12 @@ async fn embedded_system_keeps_the_contract_says_schemathesis() {
     let Ok(schemathesis) = std::env::var("SCHEMATHESIS") else {
         panic!("SCHEMATHESIS names no program: run ./test, which installs it");
     };
-    let mut system = System::start(Deployment::Embedded).await;
-    system.terminate_all();
+    let mut system = System::prepared(Deployment::Embedded).await;
     // schemathesis ends its own session again and again, and logs in more often than the default limit allows.
     let policy = system.directory().join("gateway.toml");
     std::fs::write(&policy, "[unauthenticated]\nrequests = 1000\nper_seconds = 1\n").unwrap();
     system.set("TASKLEDGER_GATEWAY_CONFIG", policy.display().to_string());
-    for replica in system.replicas() {
-        system.launch(replica);
-    }
+    system.launch_all();
     system.ready().await;
     let root = system.join_admin().await;
     let other = Person::join(&system.base, "other").await;

@@ -3,18 +3,16 @@
 
 use std::time::Duration;
 
-use crate::support::{Deployment, Role, SmallDisk, System, Workload, until};
+use crate::support::{Deployment, SmallDisk, System, Workload, until};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_embedded_server_outlives_a_really_full_disk() {
-    let mut system = System::start(Deployment::Embedded).await;
-    system.terminate(Role::Up);
+    let mut system = System::prepared(Deployment::Embedded).await;
     let disk = SmallDisk::mount(system.data_dir(), 32)
         .expect("mounting is not allowed here: leave this test out with `--skip really_full_disk`");
-    // The system begins with a new log on the small disk.
-    system.launch(Role::Up);
+    system.launch_all();
     system.ready().await;
     let workload = Workload::start(&system.base, 8).await;
     for _ in 0..3 {

@@ -44,11 +44,10 @@ fn policy(requests: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_are_read_again_without_dropping_a_connection_and_a_broken_file_changes_nothing() {
-    let mut system = System::start(Deployment::Embedded).await;
+    let mut system = System::prepared(Deployment::Embedded).await;
     let up = Replica::from(Role::Up);
     let file: PathBuf = system.directory().join("gateway.toml");
     fs::write(&file, policy(1)).unwrap();
-    system.terminate(up);
     system.set("TASKLEDGER_GATEWAY_CONFIG", file.display().to_string());
     system.launch(up);
     system.ready().await;

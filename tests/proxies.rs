@@ -12,7 +12,7 @@ use serde_json::json;
 use test_support::Authority;
 
 use crate::{
-    support::{Deployment, Person, Replica, Role, System, free_port, until},
+    support::{Deployment, Person, System, free_port, until},
     tls::get,
 };
 
@@ -114,13 +114,11 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
 
 /// Starts `proxy` in front of a system, tests everything through it, and at last runs `and_then`.
 async fn behind(proxy: impl Fn(&Path, u16, &str) -> Command, and_then: impl AsyncFn(&Path)) {
-    let mut system = System::start(Deployment::Embedded).await;
-    let up = Replica::from(Role::Up);
+    let mut system = System::prepared(Deployment::Embedded).await;
     let file = system.directory().join("gateway.toml");
     fs::write(&file, LIMITS).unwrap();
-    system.terminate(up);
     system.set("TASKLEDGER_GATEWAY_CONFIG", file.display().to_string());
-    system.launch(up);
+    system.launch_all();
     system.ready().await;
 
     let port = free_port();

@@ -286,9 +286,7 @@ pub(crate) async fn erase(person: &Person) {
 }
 
 pub(crate) async fn launch(system: &mut System) {
-    for replica in system.replicas() {
-        system.launch(replica);
-    }
+    system.launch_all();
     system.ready().await;
 }
 

@@ -52,15 +52,12 @@ fn text(answer: &Value, name: &str) -> String {
 }
 
 async fn secrets_stay_secret(deployment: Deployment) {
-    let mut system = System::start(deployment).await;
+    let mut system = System::prepared(deployment).await;
     system.set("TASKLEDGER_LOG", "trace");
     if let Some(broker) = &system.proxy {
         broker.record();
     }
-    for replica in system.replicas() {
-        system.kill(replica);
-        system.launch(replica);
-    }
+    system.launch_all();
     system.ready().await;
     let secrets = use_every_secret(&system).await;
     let replicas = system.replicas();

@@ -20,14 +20,10 @@ async fn security_log_tells_who_tried_what_on_postgres_and_rabbitmq() {
 
 #[tokio::test]
 async fn embedded_security_log_goes_to_the_file_that_is_set() {
-    let mut system = System::launched(Deployment::Embedded, 1).await;
-    system.ready().await;
+    let mut system = System::prepared(Deployment::Embedded).await;
     let file = system.directory().join("security.log");
-    system.terminate_all();
     system.set("TASKLEDGER_SECURITY_LOG", file.to_str().unwrap());
-    for replica in system.replicas() {
-        system.launch(replica);
-    }
+    system.launch_all();
     system.ready().await;
     Person::join(&system.base, "ada").await;
     // Processes write the rest of their logs when they end.

@@ -78,9 +78,8 @@ pub(crate) async fn get(base: &str, path: &str, authority: &Path) -> std::io::Re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_are_served_over_tls_with_whatever_certificate_is_there_now() {
-    let mut system = System::start(Deployment::Embedded).await;
+    let mut system = System::prepared(Deployment::Embedded).await;
     let directory = system.directory().to_owned();
-    system.terminate_all();
     let first = Authority::new();
     let files = Files::put(&directory, &first.issue(&["127.0.0.1"]));
     for (name, value) in files.settings() {

@@ -270,12 +270,9 @@ async fn rabbitmq_is_spoken_to_over_tls_and_believed_only_if_its_certificate_is_
     )));
     assert!(said.contains("cannot read /nowhere/at-all.pem"), "{said}");
 
-    let mut system = System::start(Deployment::Servers).await;
-    system.terminate_all();
+    let mut system = System::prepared(Deployment::Servers).await;
     system.set("AMQP_URL", secured(port, "127.0.0.1", &believed));
-    for replica in system.replicas() {
-        system.launch(replica);
-    }
+    system.launch_all();
     system.ready().await;
     let ada = Person::join(&system.base, "ada").await;
     ada.post("/tasks", json!({"title": "Announced over TLS"}))

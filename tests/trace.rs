@@ -17,14 +17,9 @@ fn lines(system: &System, replica: impl Into<Replica>, words: &[&str]) -> usize 
 }
 
 async fn one_trace_shows_it_all(deployment: Deployment, role: fn(Role) -> Role) {
-    let mut system = System::launched(deployment, 1).await;
-    system.ready().await;
-    // All processes are restarted with finer logs.
-    system.terminate_all();
+    let mut system = System::prepared(deployment).await;
     system.set("TASKLEDGER_LOG", "info,projector=debug,auth=debug,access=debug");
-    for replica in system.replicas() {
-        system.launch(replica);
-    }
+    system.launch_all();
     system.ready().await;
     let ada = Person::join(&system.base, "ada").await;
     let body = Some(json!({"title": "Follow it"}));

@@ -37,8 +37,7 @@ fn full_pipe(path: &Path) -> File {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_waits_for_an_access_log_that_nobody_reads() {
-    let mut system = System::start(Deployment::Embedded).await;
-    system.terminate_all();
+    let mut system = System::prepared(Deployment::Embedded).await;
     let pipe = system.directory().join("pipe");
     let _unread = unread_pipe(&pipe);
     system.set("TASKLEDGER_ACCESS_LOG", pipe.display().to_string());
@@ -79,8 +78,7 @@ async fn no_request_waits_for_an_access_log_that_nobody_reads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_waits_for_a_security_log_that_nobody_reads() {
-    let mut system = System::start(Deployment::Embedded).await;
-    system.terminate_all();
+    let mut system = System::prepared(Deployment::Embedded).await;
     let pipe = system.directory().join("pipe");
     let _full = full_pipe(&pipe);
     system.set("TASKLEDGER_SECURITY_LOG", pipe.display().to_string());

@@ -50,8 +50,7 @@ async fn nothing_is_left_of_who_was_erased_nor_in_a_dump_of_before_on_postgres_a
 /// A system whose processes log at the finest level, with files for the access log and the security log, and whose
 /// broker keeps copies of messages.
 async fn talkative(deployment: Deployment) -> System {
-    let mut system = System::start(deployment).await;
-    system.terminate_all();
+    let mut system = System::prepared(deployment).await;
     system.set("TASKLEDGER_LOG", "trace,lapin=trace");
     for (setting, file) in [
         ("TASKLEDGER_ACCESS_LOG", LOGS_OF_CLIENTS[0]),
@@ -59,10 +58,11 @@ async fn talkative(deployment: Deployment) -> System {
     ] {
         system.set(setting, system.directory().join(file).display().to_string());
     }
+    launch(&mut system).await;
+    // The exchanges are there once the system has started.
     if let Some(broker) = &system.broker {
         broker.keep_copies().await.unwrap();
     }
-    launch(&mut system).await;
     system
 }
 

@@ -6,7 +6,7 @@ use super::{
     attacker::{Attack as _, Attacker},
     honest::Honest,
 };
-use crate::support::{Deployment, Replica, Role, System, until};
+use crate::support::{Deployment, Role, System, until};
 
 /// A request that occupies a place until its body has arrived, which never happens.
 const UNFINISHED: &[u8] =
@@ -45,11 +45,9 @@ async fn heads_that_never_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_connections_than_descriptors() {
-    let mut system = System::start(Deployment::Embedded).await;
-    let up = Replica::from(Role::Up);
-    system.terminate(up);
+    let mut system = System::prepared(Deployment::Embedded).await;
     system.limit_descriptors(1_024);
-    system.launch(up);
+    system.launch_all();
     system.ready().await;
     let honest = Honest::before_the_attack(&system).await;
     let mut attackers = Vec::new();
@@ -66,7 +64,7 @@ async fn more_connections_than_descriptors() {
             &system,
         )
         .await;
-    let log = system.log_text(up);
+    let log = system.log_text(Role::Up.into());
     assert!(!log.contains("cannot accept a connection"), "out of descriptors");
     system.stop().await;
 }
@@ -74,12 +72,10 @@ async fn more_connections_than_descriptors() {
 /// Incomplete bodies from anonymous clients, from more addresses than are needed to occupy all places.
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_from_many_addresses_leave_places_to_those_who_are_known() {
-    let mut system = System::start(Deployment::Embedded).await;
-    let up = Replica::from(Role::Up);
-    system.terminate(up);
+    let mut system = System::prepared(Deployment::Embedded).await;
     // A quarter of the descriptors is for active requests, which is 512.
     system.limit_descriptors(2_048);
-    system.launch(up);
+    system.launch_all();
     system.ready().await;
     let honest = Honest::before_the_attack(&system).await;
     let mut attackers = Vec::new();
@@ -97,13 +93,11 @@ async fn strangers_from_many_addresses_leave_places_to_those_who_are_known() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_requests_at_work_than_one_caller_may_have() {
-    let mut system = System::start(Deployment::Embedded).await;
-    let up = Replica::from(Role::Up);
+    let mut system = System::prepared(Deployment::Embedded).await;
     let file = system.directory().join("gateway.toml");
     std::fs::write(&file, "in_flight_per_caller = 40\n").unwrap();
-    system.terminate(up);
     system.set("TASKLEDGER_GATEWAY_CONFIG", file.display().to_string());
-    system.launch(up);
+    system.launch_all();
     system.ready().await;
     let honest = Honest::before_the_attack(&system).await;
     let mut attacker = Attacker::new(&system.base, 1);

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{attacker::Attack, honest::Honest};
-use crate::support::{Deployment, PASSWORD, Person, Replica, Role, System, until};
+use crate::support::{Deployment, PASSWORD, Person, Role, System, until};
 
 /// Number of passwords from unfamiliar addresses that can wait to be hashed.
 const PLACES: usize = 512;
@@ -23,13 +23,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// A system whose gateway trusts this machine as a proxy, with a policy for anonymous clients.
 async fn behind_a_proxy(policy: &str) -> System {
-    let mut system = System::start(Deployment::Embedded).await;
-    let up = Replica::from(Role::Up);
+    let mut system = System::prepared(Deployment::Embedded).await;
     let file = system.directory().join("gateway.toml");
     fs::write(&file, format!("trusted_proxies = [\"127.0.0.1\"]\n{policy}")).unwrap();
-    system.terminate(up);
     system.set("TASKLEDGER_GATEWAY_CONFIG", file.display().to_string());
-    system.launch(up);
+    system.launch_all();
     system.ready().await;
     system
 }

@@ -134,14 +134,12 @@ async fn readers_that_do_not_read_what_their_commands_led_to() {
 /// Many client addresses, which a proxy reports, each used once or twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_without_number() {
-    let mut system = System::start(Deployment::Embedded).await;
-    let up = Replica::from(Role::Up);
+    let mut system = System::prepared(Deployment::Embedded).await;
     let file = system.directory().join("gateway.toml");
     let policy = "trusted_proxies = [\"127.0.0.1\"]\n[unauthenticated]\nrequests = 20000\nper_seconds = 1\n";
     fs::write(&file, policy).unwrap();
-    system.terminate(up);
     system.set("TASKLEDGER_GATEWAY_CONFIG", file.display().to_string());
-    system.launch(up);
+    system.launch_all();
     system.ready().await;
     let honest = Honest::before_the_attack(&system).await;
     let http = reqwest::Client::new();

@@ -59,6 +59,11 @@ impl System {
         system
     }
 
+    /// Prepares one process of each role and starts none, so that settings can be changed before the first start.
+    pub(crate) async fn prepared(deployment: Deployment) -> Self {
+        Self::prepared_as(deployment, 1, async |_, _| BTreeMap::new()).await
+    }
+
     /// Starts `replicas` processes of each role, and does not wait.
     pub(crate) async fn launched(deployment: Deployment, replicas: usize) -> Self {
         Self::launched_as(deployment, replicas, async |_, _| BTreeMap::new()).await
@@ -66,6 +71,16 @@ impl System {
 
     /// Does the same with settings of single roles, which may depend on the database and the broker's namespace.
     pub(crate) async fn launched_as(
+        deployment: Deployment,
+        replicas: usize,
+        prepare: impl AsyncFnOnce(&TestDatabase, &str) -> BTreeMap<Role, Vec<(&'static str, String)>>,
+    ) -> Self {
+        let mut system = Self::prepared_as(deployment, replicas, prepare).await;
+        system.launch_all();
+        system
+    }
+
+    async fn prepared_as(
         deployment: Deployment,
         replicas: usize,
         prepare: impl AsyncFnOnce(&TestDatabase, &str) -> BTreeMap<Role, Vec<(&'static str, String)>>,
@@ -134,7 +149,7 @@ impl System {
             }
         }
         let bases = [urls(Role::Gateway), urls(Role::Up)].concat();
-        let mut system = Self {
+        Self {
             base: bases[0].clone(),
             bases,
             broker,
@@ -148,11 +163,7 @@ impl System {
             of_one_role,
             listen,
             database,
-        };
-        for replica in system.replicas() {
-            system.launch(replica);
         }
-        system
     }
 
     /// Every process of the deployment.
@@ -178,6 +189,13 @@ impl System {
     /// The directory of the system's files.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Starts every process.
+    pub(crate) fn launch_all(&mut self) {
+        for replica in self.replicas() {
+            self.launch(replica);
+        }
     }
 
     /// Starts the process of `replica`.
