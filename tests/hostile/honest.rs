@@ -10,9 +10,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::attacker::Attack;
 use crate::support::{Person, System};
 
-/// Number of requests of each round. They start at a fixed rate, even if earlier ones are not answered yet, so that a
-/// pause of the server delays all that fall into it.
+/// Maximum number of requests of each round. They start at a fixed rate, even if earlier ones are not answered yet, so
+/// that a pause of the server delays all that fall into it.
 const REQUESTS: u32 = 100;
+/// Maximum time over which the requests of a round are spread. A slow machine, where more time passes between two of
+/// them, has fewer.
+const ROUND: Duration = Duration::from_secs(5);
 /// One request in so many opens a new connection.
 const FRESH: u32 = 10;
 /// Bounds of the time from the start of one request to that of the next, which is four times the latency of one alone.
@@ -44,7 +47,7 @@ pub(super) struct Honest {
     before: Latency,
 }
 
-/// The 95th of a hundred latencies, and the last.
+/// The latency that 95 requests in a hundred do not exceed, and the longest.
 #[derive(Default, Clone, Copy)]
 struct Latency {
     p95: Duration,
@@ -173,7 +176,8 @@ impl Honest {
     /// The latency of one round, for each request from the time at which it was to start. Every tenth request opens a
     /// new connection, and has to succeed on it.
     async fn latency(&self) -> Latency {
-        let people: Vec<_> = (0..REQUESTS)
+        let count = REQUESTS.min(ROUND.div_duration_f64(self.interval) as u32);
+        let people: Vec<_> = (0..count)
             .map(|number| match number % FRESH {
                 0 => Person {
                     http: reqwest::Client::new(),
