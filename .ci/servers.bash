@@ -83,6 +83,12 @@ find_postgres_programs() {
     return 1
 }
 
+# Whether PostgreSQL accepts the connections of several systems at once, each of which may have eighty.
+many_connections() {
+    local accepted
+    has psql && accepted=$(psql -XAtqw -d "$DATABASE_URL" -c "SHOW max_connections" 2>/dev/null) && ((accepted >= 200))
+}
+
 # Whether a small disk can be mounted, to be filled.
 can_mount() {
     local disk mounted=1
@@ -152,9 +158,19 @@ as_postgres() {
 }
 
 postgres_from_packages() {
-    has pg_lsclusters || install_packages postgresql postgresql-client || return 1
+    local installed=false
+    if ! has pg_lsclusters; then
+        install_packages postgresql postgresql-client || return 1
+        installed=true
+    fi
     if ! wait_for 1 as_postgres -c 'SELECT 1'; then
         service postgresql start >&2 || true
+        wait_for 60 as_postgres -c 'SELECT 1' || return 1
+    fi
+    # A server that was there is left as it is.
+    if $installed; then
+        as_postgres -c "ALTER SYSTEM SET max_connections = 300" || return 1
+        service postgresql restart >&2 || return 1
         wait_for 60 as_postgres -c 'SELECT 1' || return 1
     fi
     echo "giving the tests their own role, $TEST_ROLE, which may create databases" >&2

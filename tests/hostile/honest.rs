@@ -5,7 +5,10 @@ use std::{cell::Cell, time::Duration};
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
 
 use super::attacker::Attack;
 use crate::support::{Person, System};
@@ -32,6 +35,8 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 const MAX_QUIET_WAIT: Duration = Duration::from_secs(60);
 /// Time between two looks at what the server has closed.
 const GO_ON_INTERVAL: Duration = Duration::from_millis(500);
+/// Held while a client is measured: two at once disturb each other little, more of them would.
+static MEASURED: Semaphore = Semaphore::const_new(2);
 /// Maximum memory of one process in bytes.
 const MAX_MEMORY: u64 = 160 * 1024 * 1024;
 
@@ -45,6 +50,7 @@ pub(super) struct Honest {
     person: Person,
     interval: Duration,
     before: Latency,
+    _measured: SemaphorePermit<'static>,
 }
 
 /// The latency that 95 requests in a hundred do not exceed, and the longest.
@@ -70,6 +76,7 @@ impl Latency {
 
 impl Honest {
     pub(super) async fn before_the_attack(system: &System) -> Self {
+        let measured = MEASURED.acquire().await.unwrap();
         // The server closes connections that are idle for long when their places are needed. Of several idle ones, the
         // client would at some time choose one that is being closed.
         let http = reqwest::Client::builder().pool_max_idle_per_host(1);
@@ -80,6 +87,7 @@ impl Honest {
             },
             interval: MIN_INTERVAL,
             before: Latency::default(),
+            _measured: measured,
         };
         honest.person.post("/tasks", long(10_000)).await.expect(201);
         honest.person.post("/tasks", long(10_000)).await.expect(201);
