@@ -10,6 +10,8 @@ RABBITMQ_IMAGE=rabbitmq:4
 TEST_ROLE=taskledger_test
 
 containers=()
+# Whether the lists of packages were fetched by this run.
+updated=false
 
 stop_servers() {
     if ((${#containers[@]})); then
@@ -51,7 +53,9 @@ can_install() {
 install_packages() {
     echo "installing $* with apt-get" >&2
     {
-        apt-get update -qq || true
+        if ! $updated && apt-get update -qq; then
+            updated=true
+        fi
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
     } >&2
 }
