@@ -20,7 +20,7 @@ async fn embedded_batches_of_tiny_values_take_little_memory() {
     batches_of_tiny_values_take_little_memory(Deployment::Embedded).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn batches_of_tiny_values_take_little_memory_on_postgres_and_rabbitmq() {
     batches_of_tiny_values_take_little_memory(Deployment::Servers).await;
 }

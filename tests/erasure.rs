@@ -33,8 +33,6 @@ async fn embedded_system_forgets_people() {
     people_are_forgotten(Deployment::Embedded).await;
 }
 
-// The runtime has more than one thread, since waiting for a command blocks one, and the proxies have to run
-// meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn people_are_forgotten_on_postgres_and_rabbitmq() {
     people_are_forgotten(Deployment::Servers).await;

@@ -9,7 +9,7 @@ async fn embedded_past() {
     past(Deployment::Embedded).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn past_on_postgres_and_rabbitmq() {
     past(Deployment::Servers).await;
 }
@@ -133,7 +133,7 @@ async fn embedded_changes_are_complete_while_tasks_are_written() {
     changes_are_complete(Deployment::Embedded).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn changes_are_complete_while_tasks_are_written_on_postgres_and_rabbitmq() {
     changes_are_complete(Deployment::Servers).await;
 }

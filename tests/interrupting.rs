@@ -36,7 +36,7 @@ fn assert_interrupted(mut output: impl Read) {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_that_is_interrupted_while_it_compares_changes_nothing_on_postgres() {
     let system = stopped(Deployment::Servers).await;
     let url = system.database_url("read-models.db");

@@ -145,7 +145,7 @@ fn rabbitmqctl(arguments: &[&str]) {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
     // This is declared first, so that the users outlive the system.
     let users = OnceCell::new();

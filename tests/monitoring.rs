@@ -75,7 +75,7 @@ fn is_about_replicas(name: &str) -> bool {
     name.starts_with("taskledger_gateway_upstream_")
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn rules_and_panels_about_replicas_ask_for_metrics_that_there_are_on_postgres_and_rabbitmq() {
     let system = System::start(Deployment::Servers).await;
     work(&Person::join(&system.base, "ada").await).await;
@@ -204,7 +204,7 @@ impl Drop for Prometheus {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn prometheus_scrapes_the_system_on_postgres_and_answers_every_panel_and_rule() {
     // Where there is none, ./test does not run this test.
     let program = std::env::var("PROMETHEUS").unwrap();

@@ -39,8 +39,6 @@ async fn embedded_tools() {
     tools(Deployment::Embedded).await;
 }
 
-// The runtime has more than one thread, since waiting for a command blocks one, and the proxies have to run
-// meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn tools_on_postgres_and_rabbitmq() {
     tools(Deployment::Servers).await;

@@ -16,8 +16,6 @@ async fn embedded_programs_do_what_their_tokens_say() {
     programs(Deployment::Embedded).await;
 }
 
-// The runtime has more than one thread, since waiting for a command blocks one, and the proxies have to run
-// meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_do_what_their_tokens_say_on_postgres_and_rabbitmq() {
     programs(Deployment::Servers).await;

@@ -10,7 +10,7 @@ async fn embedded_way_back() {
     way_back(Deployment::Embedded).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn way_back_on_postgres_and_rabbitmq() {
     way_back(Deployment::Servers).await;
 }

@@ -90,7 +90,7 @@ async fn last_answers(system: &System) -> Option<[u16; 3]> {
     Some([public?, admin?, still?])
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_says_that_it_is_about_to_stop_while_it_still_answers_on_postgres_and_rabbitmq() {
     let mut system = System::start(Deployment::Servers).await;
     let mut answers = None;

@@ -17,8 +17,6 @@ async fn embedded_logs_hold_no_secret() {
     secrets_stay_secret(Deployment::Embedded).await;
 }
 
-// The runtime has more than one thread, since waiting for a command blocks one, and the proxies have to run
-// meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_logs_nor_the_broker_hold_a_secret_on_postgres_and_rabbitmq() {
     secrets_stay_secret(Deployment::Servers).await;

@@ -13,7 +13,7 @@ async fn embedded_security_log_tells_who_tried_what() {
     the_security_log_tells_who_tried_what(Deployment::Embedded).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn security_log_tells_who_tried_what_on_postgres_and_rabbitmq() {
     the_security_log_tells_who_tried_what(Deployment::Servers).await;
 }

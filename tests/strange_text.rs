@@ -23,7 +23,7 @@ async fn embedded_text_comes_out_as_it_went_in() {
     text_comes_out_as_it_went_in(Deployment::Embedded).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn text_comes_out_as_it_went_in_on_postgres_and_rabbitmq() {
     text_comes_out_as_it_went_in(Deployment::Servers).await;
 }

@@ -17,7 +17,7 @@ async fn embedded_stream_of_events() {
     stream_of_events(Deployment::Embedded).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn stream_of_events_on_postgres_and_rabbitmq() {
     stream_of_events(Deployment::Servers).await;
 }
@@ -122,7 +122,7 @@ async fn embedded_streams_end_whole_and_at_once_when_the_process_stops() {
     streams_end_when_processes_stop(Deployment::Embedded, &[Role::Up]).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn streams_end_whole_and_at_once_when_a_process_stops_on_postgres_and_rabbitmq() {
     streams_end_when_processes_stop(Deployment::Servers, &[Role::QueryApi, Role::Gateway]).await;
 }

@@ -9,7 +9,7 @@ async fn embedded_tour() {
     tour(Deployment::Embedded).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn tour_on_postgres_and_rabbitmq() {
     tour(Deployment::Servers).await;
 }

@@ -9,7 +9,7 @@ async fn embedded_undo() {
     undo(Deployment::Embedded).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn undo_on_postgres_and_rabbitmq() {
     undo(Deployment::Servers).await;
 }

@@ -10,7 +10,7 @@ async fn embedded_guesses_get_slow_and_keep_nobody_out() {
     guesses_get_slow_and_keep_nobody_out(Deployment::Embedded).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn guesses_get_slow_and_keep_nobody_out_on_postgres_and_rabbitmq() {
     guesses_get_slow_and_keep_nobody_out(Deployment::Servers).await;
 }

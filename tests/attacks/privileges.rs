@@ -13,7 +13,7 @@ async fn embedded_nobody_gets_more_than_they_may() {
     nobody_gets_more_than_they_may(Deployment::Embedded).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_gets_more_than_they_may_on_postgres_and_rabbitmq() {
     nobody_gets_more_than_they_may(Deployment::Servers).await;
 }

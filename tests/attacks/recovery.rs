@@ -12,8 +12,6 @@ async fn embedded_recovery_ends_what_an_intruder_has() {
     recovery_ends_what_an_intruder_has(Deployment::Embedded).await;
 }
 
-// The runtime has more than one thread, since waiting for a command blocks one, and the proxies have to run
-// meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn recovery_ends_what_an_intruder_has_on_postgres_and_rabbitmq() {
     recovery_ends_what_an_intruder_has(Deployment::Servers).await;

@@ -21,7 +21,7 @@ async fn embedded_conventions() {
     conventions(Deployment::Embedded).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn conventions_on_postgres_and_rabbitmq() {
     conventions(Deployment::Servers).await;
 }
@@ -136,7 +136,7 @@ async fn every_answer(ada: &Person, admin: String) {
     assert_eq!(keys.body["keys"][0]["kty"], "OKP");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_dependency_is_503_on_postgres_and_rabbitmq() {
     let mut system = System::start(Deployment::Servers).await;
     let ada = Person::join(&system.base, "ada").await;

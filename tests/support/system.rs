@@ -15,6 +15,7 @@ use std::{
 use kurrentdb_stand_in::{Behaviour, StandIn};
 use tempfile::TempDir;
 use test_support::{TestDatabase, amqp_url, until};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{
     broker::Broker,
@@ -98,6 +99,9 @@ impl System {
         let roles: &[Role] = match deployment {
             Deployment::Embedded => &[Role::Up],
             Deployment::Servers | Deployment::KurrentDb => {
+                // Waiting for a command or for the end of a process blocks a thread, and the proxies have to run
+                // meanwhile.
+                assert_eq!(Handle::current().runtime_flavor(), RuntimeFlavor::MultiThread);
                 let fresh = TestDatabase::create().await;
                 let namespace = format!("test-{}", uuid::Uuid::new_v4().simple());
                 of_one_role = prepare(&fresh, &namespace).await;
