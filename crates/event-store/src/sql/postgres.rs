@@ -1,5 +1,5 @@
-//! Commits a batch to PostgreSQL with one call of `append_events()`, or of `append_event()` for a single event, on a
-//! connection of its own.
+//! Commits a batch to PostgreSQL with one call of `append_events()`, or a single event with one statement or a call of
+//! `append_event()`, on a connection of its own.
 //!
 //! The single statement is the whole transaction, so no lock is ever held while the server waits
 //! for this process: not if it is slow, and not if it is stopped.
@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use database::{Database, PostgresServer, refuses_data};
-use sqlx::{Connection, Executor, PgConnection, Row};
+use sqlx::{Connection, Executor, PgConnection, Postgres, Row, postgres::PgArguments, query::QueryAs};
 use tokio::time::timeout;
 
 use crate::{
@@ -20,6 +20,15 @@ use crate::{
     },
 };
 
+/// Appends one event without a function, if nobody else appends at the same time and the stream is at the expected
+/// version; otherwise nothing. What was committed after the statement's snapshot has the position that this event would
+/// get, so that the statement conflicts with it, whatever else the snapshot lacks.
+const APPEND_ALONE: &str = "INSERT INTO events \
+    (position, version, recorded_at, schema_version, id, stream, type, encoding, metadata, data) \
+    SELECT coalesce((SELECT max(l.position) FROM events l), 0) + 1, $2 + 1, $9, $5, $3, $1, $4, $6, $8, $7 \
+    WHERE $2 = coalesce((SELECT s.version FROM events s WHERE s.stream = $1 ORDER BY s.version DESC LIMIT 1), 0) \
+    AND pg_try_advisory_xact_lock(hashtextextended('taskledger.event_store', 0)) \
+    ON CONFLICT DO NOTHING RETURNING position - 1, $2";
 const APPEND_ONE: &str = "SELECT before, current FROM append_event($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const APPEND: &str = "SELECT positions, versions \
     FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
@@ -163,7 +172,23 @@ async fn append_one(
     append: &Append,
     event: &PreparedEvent,
 ) -> Result<(i64, i64), sqlx::Error> {
-    sqlx::query_as(APPEND_ONE)
+    // The function takes a quarter longer, and says what was in the way.
+    match with_one(APPEND_ALONE, append, event)
+        .fetch_optional(&mut *connection)
+        .await?
+    {
+        Some(before) => Ok(before),
+        None => with_one(APPEND_ONE, append, event).fetch_one(connection).await,
+    }
+}
+
+/// `statement` with the parameters of one event.
+fn with_one<'a>(
+    statement: &'static str,
+    append: &'a Append,
+    event: &'a PreparedEvent,
+) -> QueryAs<'a, Postgres, (i64, i64), PgArguments> {
+    sqlx::query_as(statement)
         .bind(append.stream.as_str())
         .bind(signed(append.expected_version))
         .bind(event.event.id.0)
@@ -173,8 +198,6 @@ async fn append_one(
         .bind(event.event.data.as_ref())
         .bind(event.metadata.as_str())
         .bind(event.event.recorded_at.as_micros())
-        .fetch_one(connection)
-        .await
 }
 
 /// Collects `value` for each event of the batch. It gets the index of the append, the append, and the index of the
