@@ -19,8 +19,8 @@ use tokio::task::JoinSet;
 use crate::{
     client::Person,
     load::{self, Kind, NOT_CACHED, items},
-    outside_only,
     output::{print, verdict},
+    outside_only,
     system::{Deployment, System},
 };
 

@@ -12,7 +12,7 @@ use read_models::Projection;
 use runtime::Clock;
 
 use crate::{
-    admission::Admission,
+    admission::{Admission, Cost},
     metrics::{UnreadableRows, Waiting},
     stream_limits::StreamLimits,
     stream_wakeups::StreamWakeups,
@@ -39,6 +39,16 @@ pub(crate) struct AppState {
     pub(crate) unreadable_rows: UnreadableRows,
     pub(crate) event_streams: StreamLimits,
     pub(crate) stream_wakeups: StreamWakeups,
+}
+
+impl AppState {
+    /// The read models for a query of this cost: one that reads all of somebody's tasks gives way to the others.
+    pub(crate) fn read_models_at(&self, cost: Cost) -> Database {
+        match cost {
+            Cost::High => self.read_models.with_low_priority(),
+            Cost::Ordinary | Cost::Stream => self.read_models.clone(),
+        }
+    }
 }
 
 impl FromRef<AppState> for Arc<Verifier> {

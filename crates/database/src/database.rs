@@ -10,7 +10,7 @@ use crate::{
     DatabaseError, PooledConnection, PostgresServer, Row, Schema, Signals, StatementTimeout, Value,
     database_file::{DatabaseFile, is_in_use, is_read_only},
     error::is_lost,
-    manager::Options,
+    manager::{Options, Priority},
     masked,
     pool::Connections,
     settings::{for_all, for_file, for_read_only_file, unknown_parameter},
@@ -29,6 +29,7 @@ pub struct Database {
     server: Arc<Server>,
     schema: Schema,
     statement_timeout: StatementTimeout,
+    has_low_priority: bool,
 }
 
 /// The parts that the schemas of one server share, or the parts of a file.
@@ -37,6 +38,8 @@ struct Server {
     /// The URL with secrets masked.
     url: String,
     reads: Connections,
+    /// Reads that give way to others. The same pool in PostgreSQL, and for a file that cannot be written.
+    low_priority_reads: Connections,
     /// The same pool in PostgreSQL, and for a file that cannot be written. SQLite allows one writer at a time, so there
     /// is one connection for which writers queue.
     writes: Connections,
@@ -51,6 +54,7 @@ struct Server {
 /// Where statements are run.
 struct Pools {
     reads: Connections,
+    low_priority_reads: Connections,
     writes: Connections,
     /// The file, if it is in SQLite and can be written.
     file: Option<DatabaseFile>,
@@ -62,6 +66,7 @@ impl Pools {
         let pool = Connections::new("postgres".to_owned(), options, connections)?;
         Ok(Self {
             reads: pool.clone(),
+            low_priority_reads: pool.clone(),
             writes: pool,
             file: None,
         })
@@ -83,11 +88,15 @@ impl Pools {
         })?;
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         let name = |purpose: &str| format!("{name}, {purpose}");
-        let (readers, writer) = (name("readers"), name("writer"));
-        let options = Options::Sqlite(Box::new(for_file(options, schema)));
+        let options = Box::new(for_file(options, schema));
+        let pool = |purpose, priority, connections| {
+            let options = Options::Sqlite(options.clone(), priority);
+            Connections::new(name(purpose), options, connections)
+        };
         Ok(Self {
-            reads: Connections::new(readers, options.clone(), connections)?,
-            writes: Connections::new(writer, options, 1)?,
+            reads: pool("readers", Priority::Normal, connections)?,
+            low_priority_reads: pool("readers of low priority", Priority::Low, connections)?,
+            writes: pool("writer", Priority::Normal, 1)?,
             file: Some(file),
         })
     }
@@ -103,10 +112,11 @@ impl Pools {
             return Err(DatabaseError::InUseInReadOnlyDirectory { url: masked(url) });
         }
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let options = Options::Sqlite(Box::new(for_read_only_file(options)));
+        let options = Options::Sqlite(Box::new(for_read_only_file(options)), Priority::Normal);
         let pool = Connections::new(format!("{name}, readers"), options, connections)?;
         Ok(Self {
             reads: pool.clone(),
+            low_priority_reads: pool.clone(),
             writes: pool,
             file: None,
         })
@@ -126,7 +136,7 @@ fn parse(url: &str) -> Result<Options, DatabaseError> {
         },
         Some("sqlite") => {
             let options = SqliteConnectOptions::from_str(url).map_err(malformed)?;
-            Ok(Options::Sqlite(Box::new(options)))
+            Ok(Options::Sqlite(Box::new(options), Priority::Normal))
         }
         _ => {
             let expected = "expected postgres://user:password@host/database or sqlite:path";
@@ -153,9 +163,14 @@ impl Database {
     pub async fn connect(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
         let pools = match parse(url)? {
             Options::Postgres(options) => Pools::on_server(*options, schema, connections)?,
-            Options::Sqlite(options) => Pools::in_file(url, *options, schema, connections)?,
+            Options::Sqlite(options, _) => Pools::in_file(url, *options, schema, connections)?,
         };
-        let Pools { reads, writes, file } = pools;
+        let Pools {
+            reads,
+            low_priority_reads,
+            writes,
+            file,
+        } = pools;
         // At the start, a server that cannot be reached is an error at once.
         match writes.first_loan().await {
             Ok(loan) => drop(loan),
@@ -176,6 +191,7 @@ impl Database {
             server: Arc::new(Server {
                 url: masked(url),
                 reads,
+                low_priority_reads,
                 writes,
                 signals: Arc::new(Hub::new(postgres.clone())),
                 postgres,
@@ -184,6 +200,7 @@ impl Database {
             }),
             schema,
             statement_timeout: StatementTimeout::Request,
+            has_low_priority: false,
         })
     }
 
@@ -216,6 +233,16 @@ impl Database {
     pub fn with_statement_timeout(&self, statement_timeout: StatementTimeout) -> Self {
         Self {
             statement_timeout,
+            ..self.clone()
+        }
+    }
+
+    /// The same database for queries that read much while others wait: on SQLite their threads give way to all others.
+    /// A server schedules its own processes.
+    #[must_use]
+    pub fn with_low_priority(&self) -> Self {
+        Self {
+            has_low_priority: true,
             ..self.clone()
         }
     }
@@ -277,7 +304,10 @@ impl Database {
     }
 
     pub(crate) fn reads(&self) -> &Connections {
-        &self.server.reads
+        match self.has_low_priority {
+            true => &self.server.low_priority_reads,
+            false => &self.server.reads,
+        }
     }
 
     pub(crate) fn writes(&self) -> &Connections {
@@ -357,9 +387,14 @@ impl Database {
             return;
         }
         // A reader of this process that could not be closed would keep the -wal, however long the writer waited for it.
-        let patience = match self.reads().close().await {
-            true => FOR_READERS,
-            false => SHORT_WAIT,
+        let Server {
+            reads,
+            low_priority_reads,
+            ..
+        } = &*self.server;
+        let patience = match tokio::join!(reads.close(), low_priority_reads.close()) {
+            (true, true) => FOR_READERS,
+            _ => SHORT_WAIT,
         };
         // Closing the last connection does this too, but another process may have that one.
         match timeout(FOR_WRITER, self.writes().loan(self.statement_timeout)).await {

@@ -32,7 +32,15 @@ const COMPLAIN_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(crate) enum Options {
     Postgres(Box<PgConnectOptions>),
-    Sqlite(Box<SqliteConnectOptions>),
+    Sqlite(Box<SqliteConnectOptions>, Priority),
+}
+
+/// How the threads of connections to SQLite compete for the processors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Priority {
+    Normal,
+    /// Behind all threads of this machine that want to run.
+    Low,
 }
 
 #[derive(Debug)]
@@ -94,7 +102,7 @@ impl Manager {
     async fn connect(&self) -> Result<Session, sqlx::Error> {
         match &self.options {
             Options::Postgres(options) => Session::connect_postgres(options).await,
-            Options::Sqlite(options) => Session::connect_sqlite(options).await,
+            Options::Sqlite(options, priority) => Session::connect_sqlite(options, *priority).await,
         }
     }
 

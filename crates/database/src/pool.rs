@@ -53,7 +53,7 @@ impl Connections {
         Box::pin(async move {
             let longest = match self.manager().options {
                 Options::Postgres(_) => ACQUIRE_TIMEOUT,
-                Options::Sqlite(_) => ACQUIRE_TIMEOUT_SQLITE,
+                Options::Sqlite(..) => ACQUIRE_TIMEOUT_SQLITE,
             };
             let waiting = timeout(longest, self.0.get()).await;
             let session = waiting
@@ -96,7 +96,7 @@ impl Connections {
     pub(crate) fn server(&self) -> Option<PostgresServer> {
         match &self.0.manager().options {
             Options::Postgres(options) => Some(PostgresServer(options.clone())),
-            Options::Sqlite(_) => None,
+            Options::Sqlite(..) => None,
         }
     }
 

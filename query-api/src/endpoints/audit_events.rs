@@ -62,7 +62,8 @@ pub(crate) async fn audit_events(
             Cost::Ordinary
         };
         let _admitted = state.admission.admit(viewer, cost).await?;
-        let reading = audit::page(&state.read_models, &filter, after, limit, &state.unreadable_rows);
+        let read_models = state.read_models_at(cost);
+        let reading = audit::page(&read_models, &filter, after, limit, &state.unreadable_rows);
         tokio::time::timeout(TIMEOUT, reading)
             .await
             .map_err(|_| QueryError::TooSlow)??

@@ -26,7 +26,8 @@ pub(crate) async fn task_summary(
     let outcome = outcome_of_untagged_read(&headers)?;
     let shown = reached(&state, caller.user_id(), &AtLeast::of(&headers)?).await?;
     let _admitted = state.admission.admit(caller.user_id(), Cost::High).await?;
-    let counting = tasks::summary(&state.read_models, caller.user_id(), state.clock.now());
+    let read_models = state.read_models_at(Cost::High);
+    let counting = tasks::summary(&read_models, caller.user_id(), state.clock.now());
     let summary = tokio::time::timeout(tasks::TIMEOUT, counting)
         .await
         .map_err(|_| QueryError::TooSlow)??;

@@ -46,8 +46,10 @@ async fn show(
     conditions: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let now = state.clock.now();
-    let admitted = state.admission.admit(owner, cost(listing)).await?;
-    let page = tasks::list(&state.read_models, &state.cursor_key, owner, listing, now).await?;
+    let cost = cost(listing);
+    let admitted = state.admission.admit(owner, cost).await?;
+    let read_models = state.read_models_at(cost);
+    let page = tasks::list(&read_models, &state.cursor_key, owner, listing, now).await?;
     drop(admitted);
 
     let mut answer = HeaderMap::new();
