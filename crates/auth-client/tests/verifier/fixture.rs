@@ -158,7 +158,6 @@ pub(crate) fn options(clock: &Arc<TestClock>) -> VerifierOptions {
     VerifierOptions {
         deadline: Duration::from_secs(30),
         clock: Arc::clone(clock) as _,
-        ..VerifierOptions::default()
     }
 }
 
