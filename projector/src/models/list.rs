@@ -51,15 +51,6 @@ pub(crate) trait ListedModel: Model {
 
     /// The key of the row of `stream`, if the stream is of this model.
     fn row_of(stream: &StreamKind) -> Option<Uuid>;
-
-    /// The key of the row.
-    fn id(&self) -> Uuid;
-
-    /// The version of its stream.
-    fn version(&self) -> u64;
-
-    /// Skips a discarded event.
-    fn set_version(&mut self, version: u64);
 }
 
 macro_rules! models {
@@ -85,18 +76,6 @@ macro_rules! models {
                         StreamKind::$model(id) => Some(id.0),
                         _ => None,
                     }
-                }
-
-                fn id(&self) -> Uuid {
-                    self.id.0
-                }
-
-                fn version(&self) -> u64 {
-                    self.version
-                }
-
-                fn set_version(&mut self, version: u64) {
-                    self.version = version;
                 }
             }
         )+

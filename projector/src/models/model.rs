@@ -30,8 +30,17 @@ pub(crate) trait Model: Aggregate<Id: From<Uuid>> {
         None
     }
 
+    /// The key of the row.
+    fn id(&self) -> Uuid;
+
     /// The subject.
     fn subject(&self) -> UserId;
+
+    /// The version of its stream.
+    fn version(&self) -> u64;
+
+    /// Skips a discarded event.
+    fn set_version(&mut self, version: u64);
 
     /// The first text in the row that PostgreSQL cannot store, if any.
     fn unstorable(&self) -> Option<&'static str>;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use events::{RecordedEvent, UserId};
 use uuid::Uuid;
 
-use super::list::ListedModel;
+use super::model::Model;
 
 /// The rows of one read model by id.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl<M> Default for RowBuffer<M> {
     }
 }
 
-impl<M: ListedModel> RowBuffer<M> {
+impl<M: Model> RowBuffer<M> {
     /// The version of the row; 0 without one.
     pub(crate) fn version(&self, id: Uuid) -> u64 {
         self.0.get(&id).map_or(0, |slot| slot.state.version())
