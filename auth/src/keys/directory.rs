@@ -84,6 +84,8 @@ pub struct KeyDefects {
     pub missing: Vec<KeyPart>,
     /// Why files that are there cannot be used.
     pub unusable: Vec<KeysUnusable>,
+    /// Whether any file of keys is there, also of one that does not sign yet.
+    pub has_files: bool,
 }
 
 /// Reads the keys in `directory`. Creates missing ones if `may_create`, which must be true only while the event store
@@ -138,6 +140,7 @@ pub(crate) fn defects(directory: &Path) -> (Option<Pepper>, KeyDefects) {
             if files.iter().all(|path| is_next(path)) {
                 defects.missing.push(KeyPart::SigningKeys);
             }
+            defects.has_files = pepper.is_some() || !files.is_empty();
             let unusable = files.iter().filter_map(|path| read_key(path).err());
             defects.unusable.extend(unusable);
         }

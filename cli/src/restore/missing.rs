@@ -103,8 +103,12 @@ async fn lacks_audit(tree: Option<&AuditTree>, keys: &Path) -> anyhow::Result<bo
 /// What counts of the `defects` of auth's keys. On servers the keys of a role may be on another host, or belong to
 /// another user: there they are missing only if a part of them can be seen here.
 fn findings_of_auth(defects: KeyDefects, is_everything_here: bool) -> KeyFindings {
-    let KeyDefects { missing, unusable } = defects;
-    let are_elsewhere = !is_everything_here && missing.len() > 1;
+    let KeyDefects {
+        missing,
+        unusable,
+        has_files,
+    } = defects;
+    let are_elsewhere = !is_everything_here && !has_files;
     let missing = missing.into_iter().filter(|_| !are_elsewhere);
     let unusable = unusable.iter();
     KeyFindings {
@@ -137,6 +141,7 @@ mod tests {
 
     fn denied() -> KeyDefects {
         KeyDefects {
+            has_files: true,
             missing: Vec::new(),
             unusable: vec![KeysUnusable::File {
                 action: "read",
@@ -148,17 +153,21 @@ mod tests {
 
     #[test]
     fn keys_of_auth_on_another_host_or_of_another_user_are_not_missing() {
-        let missing = |parts: &[KeyPart], is_everything_here| {
+        let missing = |parts: &[KeyPart], has_files, is_everything_here| {
             let defects = KeyDefects {
+                has_files,
                 missing: parts.to_vec(),
                 unusable: Vec::new(),
             };
             findings_of_auth(defects, is_everything_here).missing
         };
         let all = [KeyPart::Pepper, KeyPart::SigningKeys];
-        assert_eq!(missing(&all, true), [MissingKeys::Pepper, MissingKeys::TokenKeys]);
-        assert!(missing(&all, false).is_empty());
-        assert_eq!(missing(&[KeyPart::Pepper], false), [MissingKeys::Pepper]);
+        let both = [MissingKeys::Pepper, MissingKeys::TokenKeys];
+        assert_eq!(missing(&all, false, true), both);
+        assert!(missing(&all, false, false).is_empty());
+        assert_eq!(missing(&[KeyPart::Pepper], true, false), [MissingKeys::Pepper]);
+        // Of all keys only one that does not sign yet is here.
+        assert_eq!(missing(&all, true, false), both);
         assert!(findings_of_auth(denied(), false).unusable.is_empty());
         assert_eq!(findings_of_auth(denied(), true).unusable.len(), 1);
     }
