@@ -1,19 +1,17 @@
 //! Connecting, and running statements outside transactions.
 
-use std::{fmt::Display, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt::Display, path::Path, sync::Arc, time::Duration};
 
 use runtime::BlockingCalls;
-use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 use tokio::time::timeout;
 
 use crate::{
     DatabaseError, PooledConnection, PostgresServer, Row, Schema, Signals, StatementTimeout, Value,
-    database_file::{DatabaseFile, is_in_use, is_read_only},
+    database_file::DatabaseFile,
     error::is_lost,
-    manager::{Options, Priority},
     masked,
     pool::Connections,
-    settings::{for_all, for_file, for_read_only_file, unknown_parameter},
+    pools::{Pools, parse},
     signal::Hub,
     wal::{SHORT_WAIT, empty, keep_small},
 };
@@ -37,119 +35,11 @@ pub struct Database {
 struct Server {
     /// The URL with secrets masked.
     url: String,
-    reads: Connections,
-    /// Reads that give way to others. The same pool in PostgreSQL, and for a file that cannot be written.
-    low_priority_reads: Connections,
-    /// The same pool in PostgreSQL, and for a file that cannot be written. SQLite allows one writer at a time, so there
-    /// is one connection for which writers queue.
-    writes: Connections,
+    pools: Pools,
     postgres: Option<PostgresServer>,
-    /// A SQLite file that can be written.
-    file: Option<DatabaseFile>,
     /// Probes of the disk with the file. On a disk that hangs, one probe keeps a thread and the others wait for it.
     probes: BlockingCalls,
     signals: Arc<Hub>,
-}
-
-/// Where statements are run.
-struct Pools {
-    reads: Connections,
-    low_priority_reads: Connections,
-    writes: Connections,
-    /// The file, if it is in SQLite and can be written.
-    file: Option<DatabaseFile>,
-}
-
-impl Pools {
-    fn on_server(options: PgConnectOptions, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
-        let options = Options::Postgres(Box::new(for_all(options, schema)));
-        let pool = Connections::new("postgres".to_owned(), options, connections)?;
-        Ok(Self {
-            reads: pool.clone(),
-            low_priority_reads: pool.clone(),
-            writes: pool,
-            file: None,
-        })
-    }
-
-    fn in_file(
-        url: &str,
-        options: SqliteConnectOptions,
-        schema: Schema,
-        connections: u32,
-    ) -> Result<Self, DatabaseError> {
-        let file = options.get_filename().to_owned();
-        if is_read_only(&file) {
-            return Self::in_read_only_file(url, &file, options, connections);
-        }
-        let file = DatabaseFile::open(file).map_err(|error| DatabaseError::Connect {
-            url: masked(url),
-            source: sqlx::Error::Io(error),
-        })?;
-        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-        let name = |purpose: &str| format!("{name}, {purpose}");
-        let options = Box::new(for_file(options, schema));
-        let pool = |purpose, priority, connections| {
-            let options = Options::Sqlite(options.clone(), priority);
-            Connections::new(name(purpose), options, connections)
-        };
-        Ok(Self {
-            reads: pool("readers", Priority::Normal, connections)?,
-            low_priority_reads: pool("readers of low priority", Priority::Low, connections)?,
-            writes: pool("writer", Priority::Normal, 1)?,
-            file: Some(file),
-        })
-    }
-
-    /// For commands that only look. Others are refused when they migrate the schema, or when they write.
-    fn in_read_only_file(
-        url: &str,
-        file: &Path,
-        options: SqliteConnectOptions,
-        connections: u32,
-    ) -> Result<Self, DatabaseError> {
-        if is_in_use(file) {
-            return Err(DatabaseError::InUseInReadOnlyDirectory { url: masked(url) });
-        }
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let options = Options::Sqlite(Box::new(for_read_only_file(options)), Priority::Normal);
-        let pool = Connections::new(format!("{name}, readers"), options, connections)?;
-        Ok(Self {
-            reads: pool.clone(),
-            low_priority_reads: pool.clone(),
-            writes: pool,
-            file: None,
-        })
-    }
-}
-
-/// Reads a URL.
-fn parse(url: &str) -> Result<Options, DatabaseError> {
-    let malformed = |error: sqlx::Error| refused(url, error.to_string());
-    match url.split_once(':').map(|(scheme, _)| scheme) {
-        Some("postgres" | "postgresql") => match unknown_parameter(url) {
-            Some(name) => Err(refused(url, format!("there is no parameter `{name}`"))),
-            None => {
-                let options = PgConnectOptions::from_str(url).map_err(malformed)?;
-                Ok(Options::Postgres(Box::new(options)))
-            }
-        },
-        Some("sqlite") => {
-            let options = SqliteConnectOptions::from_str(url).map_err(malformed)?;
-            Ok(Options::Sqlite(Box::new(options), Priority::Normal))
-        }
-        _ => {
-            let expected = "expected postgres://user:password@host/database or sqlite:path";
-            Err(refused(url, expected))
-        }
-    }
-}
-
-fn refused(url: &str, reason: impl Into<String>) -> DatabaseError {
-    DatabaseError::Url {
-        url: masked(url),
-        reason: reason.into(),
-    }
 }
 
 impl Database {
@@ -161,18 +51,9 @@ impl Database {
     /// When the URL is malformed, the server unreachable, or the file not usable. Waits while the server accepts no
     /// more connections.
     pub async fn connect(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
-        let pools = match parse(url)? {
-            Options::Postgres(options) => Pools::on_server(*options, schema, connections)?,
-            Options::Sqlite(options, _) => Pools::in_file(url, *options, schema, connections)?,
-        };
-        let Pools {
-            reads,
-            low_priority_reads,
-            writes,
-            file,
-        } = pools;
+        let pools = Pools::for_url(url, schema, connections)?;
         // At the start, a server that cannot be reached is an error at once.
-        match writes.first_loan().await {
+        match pools.writes.first_loan().await {
             Ok(loan) => drop(loan),
             Err(DatabaseError::Sql(source)) => {
                 return Err(DatabaseError::Connect {
@@ -182,20 +63,17 @@ impl Database {
             }
             Err(error) => return Err(error),
         }
-        if let Some(file) = &file {
-            let keeping = keep_small(writes.weak(), file.path.clone());
+        if let Some(file) = &pools.file {
+            let keeping = keep_small(pools.writes.weak(), file.path.clone());
             runtime::spawn("keeping of a -wal small", keeping);
         }
-        let postgres = reads.server();
+        let postgres = pools.reads.server();
         Ok(Self {
             server: Arc::new(Server {
                 url: masked(url),
-                reads,
-                low_priority_reads,
-                writes,
                 signals: Arc::new(Hub::new(postgres.clone())),
                 postgres,
-                file,
+                pools,
                 probes: BlockingCalls::new(1, StatementTimeout::Request.limit()),
             }),
             schema,
@@ -286,7 +164,7 @@ impl Database {
 
     /// A SQLite file that can be written.
     pub(crate) fn file(&self) -> Option<&DatabaseFile> {
-        self.server.file.as_ref()
+        self.server.pools.file.as_ref()
     }
 
     /// Checks that a SQLite file is still where it was opened: what is written into one that was deleted, or that
@@ -305,13 +183,13 @@ impl Database {
 
     pub(crate) fn reads(&self) -> &Connections {
         match self.has_low_priority {
-            true => &self.server.low_priority_reads,
-            false => &self.server.reads,
+            true => &self.server.pools.low_priority_reads,
+            false => &self.server.pools.reads,
         }
     }
 
     pub(crate) fn writes(&self) -> &Connections {
-        &self.server.writes
+        &self.server.pools.writes
     }
 
     pub(crate) fn statement_timeout(&self) -> StatementTimeout {
@@ -387,11 +265,11 @@ impl Database {
             return;
         }
         // A reader of this process that could not be closed would keep the -wal, however long the writer waited for it.
-        let Server {
+        let Pools {
             reads,
             low_priority_reads,
             ..
-        } = &*self.server;
+        } = &self.server.pools;
         let patience = match tokio::join!(reads.close(), low_priority_reads.close()) {
             (true, true) => FOR_READERS,
             _ => SHORT_WAIT,

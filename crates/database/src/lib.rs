@@ -17,6 +17,8 @@ mod parameters;
 mod pool;
 mod pool_metrics;
 mod pooled_connection;
+mod pools;
+mod priority;
 mod probe;
 mod process_lock;
 mod readable;

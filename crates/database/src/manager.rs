@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     error::{is_full, is_starting},
+    priority::Priority,
     session::Session,
 };
 
@@ -33,14 +34,6 @@ const COMPLAIN_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) enum Options {
     Postgres(Box<PgConnectOptions>),
     Sqlite(Box<SqliteConnectOptions>, Priority),
-}
-
-/// How the threads of connections to SQLite compete for the processors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Priority {
-    Normal,
-    /// Behind all threads of this machine that want to run.
-    Low,
 }
 
 #[derive(Debug)]
@@ -102,7 +95,9 @@ impl Manager {
     async fn connect(&self) -> Result<Session, sqlx::Error> {
         match &self.options {
             Options::Postgres(options) => Session::connect_postgres(options).await,
-            Options::Sqlite(options, priority) => Session::connect_sqlite(options, *priority).await,
+            Options::Sqlite(options, priority) => {
+                Session::connect_sqlite(options, *priority, &self.ending).await
+            }
         }
     }
 

@@ -1,12 +1,9 @@
 //! One connection to either database: how it is set up, and how it runs statements. Futures are boxed where they
 //! leave this file: otherwise each crate that awaits one would compile it again, with the driver in it.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use futures::future::BoxFuture;
@@ -16,19 +13,16 @@ use sqlx::{
     query::Query,
     sqlite::{SqliteArguments, SqliteConnectOptions},
 };
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     Row, StatementTimeout, Value,
-    manager::Priority,
+    priority::Priority,
     value::{bind_postgres, bind_sqlite},
 };
 
 /// After this many virtual-machine instructions SQLite checks whether the statement was interrupted.
 const INSTRUCTIONS: i32 = 10_000;
-
-/// The niceness of threads with [`Priority::Low`]: they get a tenth of what the others get when both want to run.
-const NICENESS: i32 = 10;
 
 /// An acknowledged write is durable, whatever the server's default is; stronger settings are not changed.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
@@ -62,15 +56,13 @@ impl Session {
         })
     }
 
-    pub(crate) fn connect_sqlite(
-        options: &SqliteConnectOptions,
+    pub(crate) fn connect_sqlite<'a>(
+        options: &'a SqliteConnectOptions,
         priority: Priority,
-    ) -> BoxFuture<'_, Result<Self, sqlx::Error>> {
+        ending: &'a TaskTracker,
+    ) -> BoxFuture<'a, Result<Self, sqlx::Error>> {
         Box::pin(async move {
-            let mut connection = match priority {
-                Priority::Normal => options.connect().await?,
-                Priority::Low => connect_with_low_priority(options.clone()).await?,
-            };
+            let mut connection = priority.connect(options, ending).await?;
             let interrupt = Arc::new(AtomicBool::new(false));
             let wanted = {
                 let interrupt = Arc::clone(&interrupt);
@@ -210,20 +202,6 @@ impl Session {
             }
         })
     }
-}
-
-/// Opens a connection of low priority. The driver starts a thread for each connection, which inherits the niceness of
-/// the thread that opens it (nice(2)).
-async fn connect_with_low_priority(options: SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
-    let runtime = Handle::current();
-    let (sender, opened) = oneshot::channel();
-    thread::Builder::new().name("opening".to_owned()).spawn(move || {
-        // If it fails, the connection has the usual priority.
-        let _ = rustix::process::nice(NICENESS);
-        // If this fails, nobody waits for the connection any more.
-        let _ = sender.send(runtime.block_on(options.connect()));
-    })?;
-    opened.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// Opens a connection, and applies the settings that cannot be given in its options.

@@ -1,0 +1,128 @@
+//! The connection pools of one database.
+
+use std::{path::Path, str::FromStr as _};
+
+use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
+
+use crate::{
+    DatabaseError, Schema,
+    database_file::{DatabaseFile, is_in_use, is_read_only},
+    manager::Options,
+    masked,
+    pool::Connections,
+    priority::Priority,
+    settings::{for_all, for_file, for_read_only_file, unknown_parameter},
+};
+
+/// Where statements are run.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    pub(crate) reads: Connections,
+    /// Reads that give way to others. The same pool in PostgreSQL, and for a file that cannot be written.
+    pub(crate) low_priority_reads: Connections,
+    /// The same pool in PostgreSQL, and for a file that cannot be written. SQLite allows one writer at a time, so there
+    /// is one connection for which writers queue.
+    pub(crate) writes: Connections,
+    /// A SQLite file that can be written.
+    pub(crate) file: Option<DatabaseFile>,
+}
+
+impl Pools {
+    /// The pools for `url`, with at most `connections` for what reads. Nothing is connected yet.
+    pub(crate) fn for_url(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
+        match parse(url)? {
+            Options::Postgres(options) => Self::on_server(*options, schema, connections),
+            Options::Sqlite(options, _) => Self::in_file(url, *options, schema, connections),
+        }
+    }
+
+    fn on_server(options: PgConnectOptions, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
+        let options = Options::Postgres(Box::new(for_all(options, schema)));
+        let pool = Connections::new("postgres".to_owned(), options, connections)?;
+        Ok(Self {
+            reads: pool.clone(),
+            low_priority_reads: pool.clone(),
+            writes: pool,
+            file: None,
+        })
+    }
+
+    fn in_file(
+        url: &str,
+        options: SqliteConnectOptions,
+        schema: Schema,
+        connections: u32,
+    ) -> Result<Self, DatabaseError> {
+        let file = options.get_filename().to_owned();
+        if is_read_only(&file) {
+            return Self::in_read_only_file(url, &file, options, connections);
+        }
+        let file = DatabaseFile::open(file).map_err(|error| DatabaseError::Connect {
+            url: masked(url),
+            source: sqlx::Error::Io(error),
+        })?;
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = |purpose: &str| format!("{name}, {purpose}");
+        let options = Box::new(for_file(options, schema));
+        let pool = |purpose, priority, connections| {
+            let options = Options::Sqlite(options.clone(), priority);
+            Connections::new(name(purpose), options, connections)
+        };
+        Ok(Self {
+            reads: pool("readers", Priority::Normal, connections)?,
+            low_priority_reads: pool("readers of low priority", Priority::Low, connections)?,
+            writes: pool("writer", Priority::Normal, 1)?,
+            file: Some(file),
+        })
+    }
+
+    /// For commands that only look. Others are refused when they migrate the schema, or when they write.
+    fn in_read_only_file(
+        url: &str,
+        file: &Path,
+        options: SqliteConnectOptions,
+        connections: u32,
+    ) -> Result<Self, DatabaseError> {
+        if is_in_use(file) {
+            return Err(DatabaseError::InUseInReadOnlyDirectory { url: masked(url) });
+        }
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let options = Options::Sqlite(Box::new(for_read_only_file(options)), Priority::Normal);
+        let pool = Connections::new(format!("{name}, readers"), options, connections)?;
+        Ok(Self {
+            reads: pool.clone(),
+            low_priority_reads: pool.clone(),
+            writes: pool,
+            file: None,
+        })
+    }
+}
+
+/// Reads a URL.
+pub(crate) fn parse(url: &str) -> Result<Options, DatabaseError> {
+    let malformed = |error: sqlx::Error| refused(url, error.to_string());
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        Some("postgres" | "postgresql") => match unknown_parameter(url) {
+            Some(name) => Err(refused(url, format!("there is no parameter `{name}`"))),
+            None => {
+                let options = PgConnectOptions::from_str(url).map_err(malformed)?;
+                Ok(Options::Postgres(Box::new(options)))
+            }
+        },
+        Some("sqlite") => {
+            let options = SqliteConnectOptions::from_str(url).map_err(malformed)?;
+            Ok(Options::Sqlite(Box::new(options), Priority::Normal))
+        }
+        _ => {
+            let expected = "expected postgres://user:password@host/database or sqlite:path";
+            Err(refused(url, expected))
+        }
+    }
+}
+
+fn refused(url: &str, reason: impl Into<String>) -> DatabaseError {
+    DatabaseError::Url {
+        url: masked(url),
+        reason: reason.into(),
+    }
+}
