@@ -22,7 +22,7 @@ use crate::{
 
 /// Appends one event without a function, if nobody else appends at the same time and the stream is at the expected
 /// version; otherwise nothing. What was committed after the statement's snapshot has the position that this event would
-/// get, so that the statement conflicts with it, whatever else the snapshot lacks.
+/// get, so that the statement conflicts with it, whatever else the snapshot lacks (docs/adr/0001).
 const APPEND_ALONE: &str = "INSERT INTO events \
     (position, version, recorded_at, schema_version, id, stream, type, encoding, metadata, data) \
     SELECT coalesce((SELECT max(l.position) FROM events l), 0) + 1, $2 + 1, $9, $5, $3, $1, $4, $6, $8, $7 \
@@ -38,7 +38,7 @@ const SESSION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVE
     SET statement_timeout = '10s'";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than the server's own limit of 10 s, for the case that the server does not answer at all.
+/// Longer than the server's own limit of 10 s for a statement, for the case that the server does not answer at all.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 /// After this time without use, the connection is tested before it is used.
 const IDLE: Duration = Duration::from_secs(1);
