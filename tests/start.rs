@@ -79,6 +79,7 @@ fn what_cannot_be_used_names_its_variable_before_anything_starts() {
         ("TASKLEDGER_TLS_KEY", file),
         ("TASKLEDGER_UPSTREAM_CA", file),
         ("TASKLEDGER_AUTH_URL", "https://auth.example"),
+        ("TASKLEDGER_AUTH_URL", "http://somebody:hush@auth.example"),
         ("TASKLEDGER_PROJECTOR_URL", "ftp://projector.example"),
         ("TASKLEDGER_DATA_DIR", file),
         ("TASKLEDGER_KEYS_DIR", file),

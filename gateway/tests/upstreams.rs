@@ -317,6 +317,14 @@ async fn addresses_that_cannot_be_used_stop_the_start() {
             "auth cannot be reached at `ftp://example.com/`: expected an address such as http://127.0.0.1:8081",
         ),
         (
+            vec!["http://somebody:hush@example.com/auth?token=hush"],
+            "auth cannot be reached at `http://***@example.com/auth?***`: expected an address such as http://127.0.0.1:8081",
+        ),
+        (
+            vec!["http://:hush@example.com/"],
+            "auth cannot be reached at `http://***@example.com/`: expected an address such as http://127.0.0.1:8081",
+        ),
+        (
             vec!["http://127.0.0.1:8081", "http://127.0.0.1:8081/"],
             "auth is listed twice at 127.0.0.1:8081",
         ),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use anyhow::{Context as _, bail, ensure};
 use http::uri::{Authority, Scheme};
-use url::Url;
+use url::{Position, Url};
 
 use crate::config::Upstream;
 
@@ -19,22 +19,24 @@ pub(super) struct Address {
 impl Address {
     /// `believes_somebody` says whether `https` addresses can be reached at all.
     fn of(role: &str, url: &Url, believes_somebody: bool) -> anyhow::Result<Self> {
+        let shown = masked(url);
         let scheme = match url.scheme() {
             "http" => Scheme::HTTP,
             "https" if believes_somebody => Scheme::HTTPS,
             "https" => bail!(
-                "{role} is at `{url}`, and nobody is believed about that: set TASKLEDGER_UPSTREAM_CA to the file of its \
+                "{role} is at `{shown}`, and nobody is believed about that: set TASKLEDGER_UPSTREAM_CA to the file of its \
                  authority"
             ),
             _ => bail!(
-                "{role} cannot be reached at `{url}`: expected an address such as http://127.0.0.1:8081"
+                "{role} cannot be reached at `{shown}`: expected an address such as http://127.0.0.1:8081"
             ),
         };
-        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
-            bail!("{role} cannot be reached at `{url}`: expected an address such as http://127.0.0.1:8081");
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if has_user || url.query().is_some() || url.fragment().is_some() {
+            bail!("{role} cannot be reached at `{shown}`: expected an address such as http://127.0.0.1:8081");
         }
         let Ok(authority) = url.authority().parse::<Authority>() else {
-            bail!("{role} cannot be reached at `{url}`: that names no host")
+            bail!("{role} cannot be reached at `{shown}`: that names no host")
         };
         Ok(Self {
             scheme,
@@ -42,6 +44,19 @@ impl Address {
             prefix: url.path().trim_end_matches('/').to_owned(),
         })
     }
+}
+
+/// A URL for messages, without the user and the query, which may be secret. None of our addresses has them.
+fn masked(url: &Url) -> String {
+    let mask = |part: &str, mask: &'static str| if part.is_empty() { "" } else { mask };
+    format!(
+        "{}{}{}{}{}",
+        &url[..Position::BeforeUsername],
+        mask(&url[Position::BeforeUsername..Position::BeforeHost], "***@"),
+        &url[Position::BeforeHost..Position::AfterPath],
+        mask(&url[Position::AfterPath..Position::AfterQuery], "?***"),
+        &url[Position::AfterQuery..],
+    )
 }
 
 /// The addresses of the replicas of `role`: at least one, and each of them once.
