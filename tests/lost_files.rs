@@ -231,6 +231,15 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
                 code == 1 && told.contains(said) && told.contains("restore it from its backup"),
                 "{command:?}: {code} {told}"
             );
+            // Another log that takes its place needs the keys.
+            let brings_another = ["migrate", "import", "copy"]
+                .iter()
+                .any(|name| command.contains(name));
+            assert!(
+                told.contains("and nothing else") == brings_another
+                    && told.contains("and the keys in") != brings_another,
+                "{command:?}: {told}"
+            );
         }
         assert_eq!(data.join("events.db").exists(), is_empty_file);
     }

@@ -49,7 +49,11 @@ pub(crate) async fn loss(
     if trace.is_none() {
         trace = trace_in_tree(&settings.storage).await?;
     }
-    sentence(settings, store, trace).await
+    let way_out = format!(
+        "to begin again without it, move the other databases and the keys in {} away",
+        settings.keys_dir().display()
+    );
+    sentence(settings, store, trace, &way_out).await
 }
 
 /// Fails if `store` has no events, or without one there is no log, and the read models or the relay have read one.
@@ -63,17 +67,20 @@ pub(crate) async fn refuse_to_replace(
         return Ok(());
     }
     let trace = trace_in_records(&settings.storage).await?;
-    match sentence(settings, store, trace).await? {
+    let way_out = "to let another one take its place, move the read models and the records of the roles (`read_models` and \
+                   `operations`) away, and nothing else";
+    match sentence(settings, store, trace, way_out).await? {
         Some(sentence) => bail!(sentence),
         None => Ok(()),
     }
 }
 
-/// The sentence about the log that has left `trace`, if any.
+/// The sentence about the log that has left `trace`, if any. `way_out` says how to do without it.
 async fn sentence(
     settings: &Settings,
     store: Option<&dyn EventStore>,
     trace: Option<&'static str>,
+    way_out: &str,
 ) -> anyhow::Result<Option<String>> {
     let Some(trace) = trace else {
         return Ok(None);
@@ -87,10 +94,8 @@ async fn sentence(
         None => "missing",
     };
     Ok(Some(format!(
-        "the log at {} is {how}, and {trace} one with events: restore it from its backup, or, to begin again without it, \
-         move the other databases and the keys in {} away",
-        masked(&platform::database_url(&settings.storage, Schema::EventStore)?),
-        settings.keys_dir().display()
+        "the log at {} is {how}, and {trace} one with events: restore it from its backup, or, {way_out}",
+        masked(&platform::database_url(&settings.storage, Schema::EventStore)?)
     )))
 }
 
