@@ -170,19 +170,24 @@ async fn embedded_restore_into_an_empty_directory_reminds_of_erasures() {
     ] {
         fs::rename(lost.join(name), data.join(name)).unwrap();
     }
-    for (option, reminds) in [(None, true), (Some("--repair"), true), (None, false)] {
-        let arguments: Vec<_> = ["restore", "check"].into_iter().chain(option).collect();
-        let (code, said) = system.outcome(&arguments);
-        assert_eq!(code, 0, "{arguments:?}: {said}");
-        assert_eq!(
-            said.contains("taskledger users erase"),
-            reminds,
-            "{arguments:?}: {said}"
-        );
-    }
+    let check = ["restore", "check"];
+    assert!(reminds_of_erasures(&system, &check));
+    // Where there are roles with fewer rights, the read models are made before the first start.
+    system.run(&["migrate"]);
+    assert!(reminds_of_erasures(&system, &check));
+    assert!(reminds_of_erasures(&system, &["restore", "check", "--repair"]));
     launch(&mut system).await;
     system.read_models_equal_the_log().await;
+    assert!(!reminds_of_erasures(&system, &check));
     system.stop().await;
+}
+
+/// Whether a check that finds nothing reminds of erasures that are forgotten.
+#[track_caller]
+fn reminds_of_erasures(system: &System, arguments: &[&str]) -> bool {
+    let (code, said) = system.outcome(arguments);
+    assert_eq!(code, 0, "{arguments:?}: {said}");
+    said.contains("taskledger users erase")
 }
 
 /// Each thing that disagrees is repaired by itself.

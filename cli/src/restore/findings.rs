@@ -17,8 +17,6 @@ use crate::{existing_log, lost_log, platform, progress::watch, settings::Setting
 pub(super) struct Stores {
     pub(super) store: Arc<dyn EventStore>,
     pub(super) read_models: Option<Database>,
-    /// Whether there were read models before this command, which makes them for a repair.
-    pub(super) had_read_models: bool,
     pub(super) operations: Option<Database>,
     pub(super) tree: Option<AuditTree>,
     pub(super) keys: Option<SubjectKeys>,
@@ -29,8 +27,8 @@ pub(super) struct Stores {
 pub(super) struct Findings {
     /// The end of the log.
     pub(super) head: u64,
-    /// Whether there were read models to compare with the log.
-    pub(super) had_read_models: bool,
+    /// Whether the read models were projected from any event.
+    pub(super) have_projected: bool,
     /// The sentence for the operator if the log is lost. Then it has to be restored before anything is repaired.
     pub(super) lost_log: Option<String>,
     /// Checkpoints of the read models that the log does not have.
@@ -52,10 +50,8 @@ impl Stores {
     pub(super) async fn existing(settings: &Settings, store: Arc<dyn EventStore>) -> anyhow::Result<Self> {
         let storage = &settings.storage;
         let tree = platform::find(storage, Schema::AuditTree).await?;
-        let read_models = platform::find(storage, Schema::ReadModels).await?;
         Ok(Self {
-            had_read_models: read_models.is_some(),
-            read_models,
+            read_models: platform::find(storage, Schema::ReadModels).await?,
             operations: platform::find(storage, Schema::Operations).await?,
             tree: tree.map(AuditTree::new),
             keys: platform::existing_subject_keys_of(settings, &*store).await?,
@@ -67,7 +63,6 @@ impl Stores {
     pub(super) async fn open(settings: &Settings, store: Arc<dyn EventStore>) -> anyhow::Result<Self> {
         let storage = &settings.storage;
         Ok(Self {
-            had_read_models: platform::find(storage, Schema::ReadModels).await?.is_some(),
             read_models: Some(platform::database(storage, Schema::ReadModels).await?),
             operations: Some(platform::database(storage, Schema::Operations).await?),
             tree: Some(platform::audit_tree(storage).await?),
@@ -85,11 +80,11 @@ impl Stores {
     async fn compare_with(&self, store: &dyn EventStore, settings: &Settings) -> anyhow::Result<Findings> {
         let mut findings = Findings {
             head: store.head().await?,
-            had_read_models: self.had_read_models,
             lost_log: lost_log::loss(settings, Some(store)).await?,
             ..Findings::default()
         };
         if let Some(read_models) = &self.read_models {
+            findings.have_projected = projector::has_projected(read_models).await?;
             findings.checkpoints = projector::foreign_checkpoints(store, read_models).await?;
             findings.discards = projector::foreign_discards(store, read_models).await?;
         }
@@ -129,13 +124,13 @@ impl Findings {
     }
 
     /// Whether something may come from a later time than the log, or was lost, as where everything was restored to an
-    /// empty place, which has no read models. Who was erased in between is known only to keys that were not restored,
-    /// too.
+    /// empty place, where nothing has been projected. Who was erased in between is known only to keys that were not
+    /// restored, too.
     pub(super) fn may_forget_erasures(&self) -> bool {
         !self.checkpoints.is_empty()
             || !self.relay.is_empty()
             || self.audit.is_some()
-            || (self.head > 0 && !self.had_read_models)
+            || (self.head > 0 && !self.have_projected)
     }
 
     /// Whether keys are missing or damaged that can only come from a backup.

@@ -22,7 +22,7 @@ impl Report<'_> {
     pub(super) fn as_json(&self) -> Value {
         let Findings {
             head,
-            had_read_models: _,
+            have_projected: _,
             lost_log,
             checkpoints,
             discards,
