@@ -81,11 +81,8 @@ pub(super) async fn key_findings(
     } else if is_everything_here && lacks_audit(tree, &directory).await? {
         findings.missing.push(MissingKeys::AuditTreeAndKeys);
     }
-    let unusable = SigningKeys::unusable(&directory)?.into_iter().map(|unusable| {
-        format!(
-            "{unusable}; nothing is signed until it can be used, or, if no backup of the keys has it, was moved away"
-        )
-    });
+    let unusable = SigningKeys::unusable(&directory)?;
+    let unusable = unusable_audit_keys(&unusable, is_everything_here);
     findings.unusable.extend(unusable);
     Ok(findings)
 }
@@ -130,6 +127,20 @@ fn findings_of_auth(defects: KeyDefects, is_everything_here: bool) -> KeyFinding
     }
 }
 
+/// A sentence about each of the `unusable` keys of the audit tree that counts. On servers they, too, may belong to
+/// another user.
+fn unusable_audit_keys(unusable: &[audit_tree::KeysUnusable], is_everything_here: bool) -> Vec<String> {
+    let unusable = unusable.iter();
+    unusable
+        .filter(|unusable| is_everything_here || unusable.kind != Some(ErrorKind::PermissionDenied))
+        .map(|unusable| {
+            format!(
+                "{unusable}; nothing is signed until it can be used, or, if no backup of the keys has it, was moved away"
+            )
+        })
+        .collect()
+}
+
 /// Whether this user may not read it.
 fn is_denied(unusable: &KeysUnusable) -> bool {
     matches!(unusable, KeysUnusable::File { source, .. } if source.kind() == ErrorKind::PermissionDenied)
@@ -170,5 +181,21 @@ mod tests {
         assert_eq!(missing(&all, true, false), both);
         assert!(findings_of_auth(denied(), false).unusable.is_empty());
         assert_eq!(findings_of_auth(denied(), true).unusable.len(), 1);
+    }
+
+    #[test]
+    fn keys_of_the_audit_tree_of_another_user_are_not_unusable() {
+        let unusable = |kind| audit_tree::KeysUnusable {
+            path: "keys/audit/0-first.pem".into(),
+            reason: "it cannot be read".to_owned(),
+            kind,
+        };
+        let unusable = [
+            unusable(None),
+            unusable(Some(ErrorKind::InvalidInput)),
+            unusable(Some(ErrorKind::PermissionDenied)),
+        ];
+        assert_eq!(unusable_audit_keys(&unusable, false).len(), 2);
+        assert_eq!(unusable_audit_keys(&unusable, true).len(), 3);
     }
 }

@@ -23,8 +23,12 @@ const FIRST_KEY: &str = "0-first.pem";
 #[derive(Debug, thiserror::Error)]
 #[error("the key that signs the audit tree cannot be used: {}: {reason}", path.display())]
 pub struct KeysUnusable {
-    pub(crate) path: PathBuf,
-    pub(crate) reason: String,
+    /// The key, or its directory.
+    pub path: PathBuf,
+    /// The reason, for a message.
+    pub reason: String,
+    /// The kind of the error, if it is one of the file system.
+    pub kind: Option<io::ErrorKind>,
 }
 
 /// The private keys of a log, or of a witness.
@@ -102,6 +106,7 @@ impl SigningKeys {
         let unusable = |reason: String| KeysUnusable {
             path: self.directory.clone(),
             reason,
+            kind: None,
         };
         let signers = self
             .signers(name, algorithm)
@@ -145,6 +150,7 @@ fn read_key(path: &Path) -> Result<SigningKey, KeysUnusable> {
     SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeysUnusable {
         path: path.to_owned(),
         reason: "expected an Ed25519 private key in PKCS#8 PEM".to_owned(),
+        kind: None,
     })
 }
 
@@ -167,6 +173,7 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> KeysUnusable {
     move |error| KeysUnusable {
         path: path.to_owned(),
         reason: error.to_string(),
+        kind: Some(error.kind()),
     }
 }
 
@@ -185,7 +192,10 @@ mod tests {
         SigningKeys::open(directory.path()).unwrap();
         let path = directory.path().join(FIRST_KEY);
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        let error = SigningKeys::read(directory.path()).unwrap_err().to_string();
+        let error = SigningKeys::read(directory.path()).unwrap_err();
+        // The user to whom it belongs is refused, too.
+        assert_ne!(error.kind, Some(io::ErrorKind::PermissionDenied));
+        let error = error.to_string();
         assert!(
             error.contains(&format!("chmod 600 {}", path.display())),
             "{error}"
@@ -203,7 +213,9 @@ mod tests {
             return;
         }
         chown(&path, Some(65_534), None).unwrap();
-        let error = SigningKeys::read(directory.path()).unwrap_err().to_string();
+        let error = SigningKeys::read(directory.path()).unwrap_err();
+        assert_eq!(error.kind, Some(io::ErrorKind::PermissionDenied));
+        let error = error.to_string();
         assert!(error.contains("belongs to user 65534"), "{error}");
     }
 }

@@ -19,14 +19,15 @@ const STICKY: u32 = 0o1000;
 /// Checks that other users have no permissions on a secret file.
 ///
 /// # Errors
-/// When they have, with a sentence that says what to do, or when the file does not exist.
+/// When they have, with a sentence that says what to do, which is not [`ErrorKind::PermissionDenied`] since its owner
+/// gets it, too, or when the file does not exist.
 pub fn require(path: &Path) -> io::Result<()> {
     let mode = fs::metadata(path)?.mode();
     if mode & OF_OTHERS == 0 {
         return Ok(());
     }
     Err(io::Error::new(
-        ErrorKind::PermissionDenied,
+        ErrorKind::InvalidInput,
         format!(
             "others than its owner have rights to the secret file {path} (mode {:04o}): run `chmod 600 {path}`",
             mode & 0o7777,

@@ -84,6 +84,7 @@ impl Witness {
         let unusable = |reason: String| KeysUnusable {
             path: directory.to_owned(),
             reason,
+            kind: None,
         };
         let lock = private_files::open_locked(&directory.join(LOCK));
         let lock = lock.map_err(|error| unusable(error.to_string()))?;
