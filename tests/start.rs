@@ -234,6 +234,15 @@ fn an_unreachable_database_is_named_without_its_password() {
 }
 
 #[test]
+fn missing_read_models_are_named_also_if_the_log_is_unreachable() {
+    let url = format!("postgres://nobody@127.0.0.1:{}/db", free_port());
+    for command in [["audit", "log"], ["parked", "list"]] {
+        let said = refused(&command, &[("EVENT_STORE_URL", &url)]);
+        assert!(said.contains("there is no read_models database"), "{said}");
+    }
+}
+
+#[test]
 fn an_unreachable_broker_is_named_without_its_password() {
     let url = format!("amqp://someone:hush@127.0.0.1:{}/%2f", free_port());
     let said = refused(&[], &[("AMQP_URL", &url)]);

@@ -28,11 +28,15 @@ async fn existing(settings: &Settings, schema: Schema) -> anyhow::Result<Databas
 /// The error for an operator who needs the database of `schema`, which does not exist. Where the log is lost, or there
 /// is a backup, it says so, and does not recommend what would put an empty database in its place.
 pub(crate) async fn absence(settings: &Settings, schema: Schema) -> anyhow::Result<anyhow::Error> {
-    let storage = &settings.storage;
-    let log = platform::find_event_store(storage).await?;
-    if let Some(sentence) = lost_log::loss(settings, log.as_deref()).await? {
+    let lost = match loss(settings).await {
+        // Another database is missing, and a log that cannot be read from here is not known to be lost.
+        Err(_) if schema != Schema::EventStore => None,
+        lost => lost?,
+    };
+    if let Some(sentence) = lost {
         return Ok(anyhow!(sentence));
     }
+    let storage = &settings.storage;
     let url = platform::database_url(storage, schema)?;
     let is_absent = format!("there is no {} database at {}", schema.name(), masked(&url));
     Ok(match backup_beside(&url) {
@@ -43,6 +47,12 @@ pub(crate) async fn absence(settings: &Settings, schema: Schema) -> anyhow::Resu
         ),
         None => anyhow!("{is_absent}: start the system, or run `taskledger migrate`"),
     })
+}
+
+/// The sentence for the operator if the log is lost.
+async fn loss(settings: &Settings) -> anyhow::Result<Option<String>> {
+    let log = platform::find_event_store(&settings.storage).await?;
+    lost_log::loss(settings, log.as_deref()).await
 }
 
 /// The name of the SQLite file at `url`, and a backup of it in the same directory.
