@@ -9,6 +9,9 @@ RABBITMQ_IMAGE=rabbitmq:4
 # A role for the tests on a server where nobody else's credentials are known. It may create databases, no more.
 TEST_ROLE=taskledger_test
 
+# Asks PostgreSQL. A server that accepts and then stands still is given up.
+ask_postgres=(env PGCONNECT_TIMEOUT=5 timeout 30 psql -XAtqw)
+
 containers=()
 # Whether the lists of packages were fetched by this run.
 updated=false
@@ -70,7 +73,7 @@ virtual_environment() {
 # Whether a test can make users of its own on both servers; says so if not.
 can_make_users() {
     [[ $AMQP_URL == *@127.0.0.1:* || $AMQP_URL == *@localhost:* ]] &&
-        [[ $(psql -XAtqw -d "$DATABASE_URL" -c "SELECT rolsuper FROM pg_roles WHERE rolname = current_user" 2>/dev/null) == t ]] &&
+        [[ $("${ask_postgres[@]}" -d "$DATABASE_URL" -c "SELECT rolsuper FROM pg_roles WHERE rolname = current_user" 2>/dev/null) == t ]] &&
         timeout 30 rabbitmqctl --quiet list_users >/dev/null 2>&1 && return
     echo "the rights of each role on PostgreSQL and RabbitMQ are not tried: that needs a superuser, psql and rabbitmqctl"
     return 1
@@ -87,10 +90,11 @@ find_postgres_programs() {
     return 1
 }
 
-# Whether PostgreSQL accepts the connections of several systems at once, each of which may have eighty.
-many_connections() {
+# accepts_systems COUNT: whether PostgreSQL accepts the connections of so many systems at once, each of which may have eighty.
+accepts_systems() {
     local accepted
-    has psql && accepted=$(psql -XAtqw -d "$DATABASE_URL" -c "SHOW max_connections" 2>/dev/null) && ((accepted >= 200))
+    has psql && accepted=$("${ask_postgres[@]}" -d "$DATABASE_URL" -c "SHOW max_connections" 2>/dev/null) &&
+        ((accepted >= $1 * 80))
 }
 
 # Whether a small disk can be mounted, to be filled.
@@ -120,7 +124,7 @@ postgres_version() {
         echo unknown
         return
     fi
-    PGCONNECT_TIMEOUT=5 psql -XAtqw -d "$1" -c \
+    "${ask_postgres[@]}" -d "$1" -c \
         "SELECT current_setting('server_version') FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolcreatedb)" \
         2>/dev/null | grep . | cut -d' ' -f1
 }
@@ -158,7 +162,7 @@ postgres_in_docker() {
 }
 
 as_postgres() {
-    (cd / && runuser -u postgres -- psql -XAtqw -d postgres "$@")
+    (cd / && runuser -u postgres -- "${ask_postgres[@]}" -d postgres "$@")
 }
 
 postgres_from_packages() {
