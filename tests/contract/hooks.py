@@ -56,7 +56,11 @@ def filter_failure(context, failure, case, response):
 
 
 def is_behind(response):
-    return response.status_code == 503 and response.json()["code"] == "projection-behind"
+    try:
+        return response.status_code == 503 and response.json()["code"] == "projection-behind"
+    except (ValueError, KeyError, TypeError):
+        # It is no problem of the API, but a failure.
+        return False
 
 
 def is_answered_later(request):
@@ -64,7 +68,10 @@ def is_answered_later(request):
     with requests.Session() as session:
         while time.monotonic() < end:
             time.sleep(1)
-            response = session.send(request, timeout=30)
+            try:
+                response = session.send(request, timeout=30)
+            except requests.RequestException:
+                return False
             if not is_behind(response):
                 return response.status_code < 500
     return False
