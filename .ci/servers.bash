@@ -111,6 +111,26 @@ can_mount() {
     return "$mounted"
 }
 
+# can_be_stopped DIRECTORY: whether a program in this directory can be started that the mode of a file stops. It stops everybody but
+# root, who has to give up the right to override it.
+can_be_stopped() {
+    local without=-dac_override,-dac_read_search command=(env) files stopped=1
+    files=$(mktemp -d)
+    touch "$files/protected"
+    chmod 0400 "$files/protected"
+    if (true >>"$files/protected") 2>/dev/null; then
+        command=(setpriv --inh-caps "$without" --bounding-set "$without")
+    fi
+    # shellcheck disable=SC2016
+    if "${command[@]}" sh -c '[ -r "$0" ] && ! true >>"$0" && [ -x "$1" ]' "$files/protected" "$(realpath "$1")" 2>/dev/null; then
+        stopped=0
+    else
+        echo "files that are read-only are not looked into: that needs setpriv, with which root gives up the right to write them"
+    fi
+    rm -r "$files"
+    return "$stopped"
+}
+
 # The URL without its password.
 masked() {
     sed -E 's#(://[^:/@]+):[^@/]*@#\1:***@#' <<<"$1"
