@@ -91,7 +91,7 @@ impl Fault {
                 system.proxy.as_ref().unwrap().hold_still(LONG);
             }
             Self::CutAmqp => harness.system.lock().await.proxy.as_ref().unwrap().cut(),
-            Self::BrokerVanishes => harness.system.lock().await.proxy.as_ref().unwrap().vanish(),
+            Self::BrokerVanishes => harness.system.lock().await.proxy.as_ref().unwrap().vanish().await,
             Self::DeleteExchanges => {
                 harness
                     .recovery

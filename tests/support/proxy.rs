@@ -2,7 +2,7 @@
 //! down, freezes them, or drops the server side without notice.
 
 use std::{
-    io,
+    io, mem,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -29,7 +29,8 @@ type Recording = Arc<Mutex<Option<Vec<Vec<u8>>>>>;
 /// Switches that affect connections.
 struct Switches {
     cut: watch::Sender<u64>,
-    vanish: watch::Sender<u64>,
+    /// Watched by each connection that still has its server side.
+    vanish: Arc<Mutex<watch::Sender<()>>>,
     conditions: watch::Sender<NetworkConditions>,
 }
 
@@ -51,7 +52,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (cut, cuts) = watch::channel(0);
-        let (vanish, vanishings) = watch::channel(0);
+        let vanish = Arc::new(Mutex::new(watch::Sender::new(())));
+        let vanishing = Arc::clone(&vanish);
         let (conditions, changes) = watch::channel(NetworkConditions {
             delay: Duration::ZERO,
             still: None,
@@ -60,9 +62,8 @@ impl Proxy {
         let recording = Arc::clone(&recorded);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (mut cut, mut vanish) = (cuts.clone(), vanishings.clone());
+                let (mut cut, mut vanish) = (cuts.clone(), vanishing.lock().unwrap().subscribe());
                 cut.mark_unchanged();
-                vanish.mark_unchanged();
                 let line = Line {
                     born: Instant::now(),
                     conditions: changes.clone(),
@@ -85,7 +86,7 @@ impl Proxy {
                         _ = vanish.changed() => true,
                     };
                     if server_is_gone {
-                        drop((from_server, to_server));
+                        drop((from_server, to_server, vanish));
                         // The client keeps sending to a server that no longer answers.
                         let mut unheard = vec![0; 16 * 1024];
                         while from_client.read(&mut unheard).await.is_ok_and(|count| count > 0) {}
@@ -120,9 +121,12 @@ impl Proxy {
     }
 
     /// Closes the server side of all connections and leaves the client side open for ever, as if the server's machine
-    /// had lost power and another one had taken over its address.
-    pub(crate) fn vanish(&self) {
-        self.switches.vanish.send_modify(|generation| *generation += 1);
+    /// had lost power and another one had taken over its address. Afterwards no answer passes on these connections.
+    pub(crate) async fn vanish(&self) {
+        // Connections that are made from now on watch another switch.
+        let switch = mem::replace(&mut *self.switches.vanish.lock().unwrap(), watch::Sender::new(()));
+        switch.send_replace(());
+        switch.closed().await;
     }
 
     /// Freezes all connections for this long. Both sides stay open.
