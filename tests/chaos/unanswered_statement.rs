@@ -1,7 +1,7 @@
 //! PostgreSQL vanishes while a statement runs, so that nothing on the network ends it. Whoever waits for its result is
 //! answered within the time that the product promises, and the command can be repeated.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, fs, time::Duration};
 
 use reqwest::Method;
 use sqlx::{Postgres, Transaction};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     harness::Harness,
     somebody::Somebody,
-    support::{Answer, Person},
+    support::{Answer, Person, Replica, Role},
 };
 
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -23,13 +23,22 @@ const GIVING_UP: Duration = Duration::from_secs(3);
 /// Time after which a repeated request is sent again.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-type Requests = JoinSet<Result<Answer, reqwest::Error>>;
+type Failure = Box<dyn Error + Send + Sync>;
+type Requests = JoinSet<(Process, Result<Answer, reqwest::Error>)>;
 
 /// Somebody's requests, one at each command API, each with a statement that runs until the transaction ends.
 struct WaitingStatements {
     transaction: Transaction<'static, Postgres>,
     requests: Requests,
+    unanswered: Vec<Process>,
     keys: Vec<String>,
+}
+
+/// A process of a command API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Process {
+    replica: Replica,
+    id: u32,
 }
 
 /// PostgreSQL vanishes in the middle of a statement of each command API.
@@ -41,6 +50,7 @@ pub(crate) async fn postgres_vanishes(harness: &Harness) {
     let WaitingStatements {
         transaction,
         mut requests,
+        mut unanswered,
         keys,
     } = harness
         .recovery
@@ -58,18 +68,25 @@ pub(crate) async fn postgres_vanishes(harness: &Harness) {
     harness.recovery.strike();
     // Otherwise another fault has ended this session, and the statements may have gone on before PostgreSQL vanished.
     let has_held = transaction.rollback().await.is_ok();
-    let wait = harness.recovery.wait();
+    let mut wait = harness.recovery.wait();
     loop {
         match timeout(INTERVAL, requests.join_next()).await {
-            Ok(Some(Ok(Ok(answer)))) => {
-                if has_held {
-                    answer.expect(503);
+            Ok(Some(request)) => {
+                let (process, outcome) = request.unwrap();
+                unanswered.retain(|other| *other != process);
+                match outcome {
+                    Ok(answer) if has_held => drop(answer.expect(503)),
+                    Ok(_) => {}
+                    Err(error) => assert!(
+                        process.was_killed(harness).await,
+                        "{:?} does not answer: {error:?}",
+                        process.replica
+                    ),
                 }
-                break;
             }
-            // Its process was killed, or all were.
-            Ok(Some(_)) => {}
             Ok(None) => break,
+            // A process that stands still has as much time after it goes on.
+            Err(_) if unanswered.iter().all(Process::stands_still) => wait = harness.recovery.wait(),
             Err(_) => wait.goes_on(|| "a statement that is never answered keeps its command".to_owned()),
         }
     }
@@ -91,19 +108,14 @@ pub(crate) async fn postgres_vanishes(harness: &Harness) {
 
 impl WaitingStatements {
     /// Inserts rows of keys without a commit, and sends commands with these keys, each of which has to wait for that.
-    async fn begin(
-        harness: &Harness,
-        person: &Person,
-        owner: Uuid,
-        path: &str,
-    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    async fn begin(harness: &Harness, person: &Person, owner: Uuid, path: &str) -> Result<Self, Failure> {
         const RESERVE: &str = "INSERT INTO operations.idempotency_keys
                  (owner, key, request_hash, task_id, leased_until, created_at)
              VALUES ($1, $2, '', $3, 0, 0)";
         const WAITING: &str = "SELECT count(*) FROM pg_stat_activity
              WHERE datname = current_database() AND $1 = ANY (pg_blocking_pids(pid))";
         let pool = &harness.servers().pool;
-        let apis = harness.command_apis().await;
+        let apis = apis_to_ask(harness).await?;
         let keys: Vec<String> = apis.iter().map(|_| Uuid::new_v4().to_string()).collect();
         let mut transaction = pool.begin().await?;
         let blocker: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
@@ -118,9 +130,9 @@ impl WaitingStatements {
                 .await?;
         }
         let mut requests = Requests::new();
-        for (api, key) in apis.iter().zip(&keys) {
-            let (person, api, path, key) = (person.clone(), api.clone(), path.to_owned(), key.clone());
-            requests.spawn(async move { complete(&person, &api, &path, &key).await });
+        for ((process, api), key) in apis.iter().cloned().zip(&keys) {
+            let (person, path, key) = (person.clone(), path.to_owned(), key.clone());
+            requests.spawn(async move { (process, complete(&person, &api, &path, &key).await) });
         }
         loop {
             let waiting: i64 = sqlx::query_scalar(WAITING).bind(blocker).fetch_one(pool).await?;
@@ -128,6 +140,7 @@ impl WaitingStatements {
                 return Ok(Self {
                     transaction,
                     requests,
+                    unanswered: apis.into_iter().map(|(process, _)| process).collect(),
                     keys,
                 });
             }
@@ -136,6 +149,36 @@ impl WaitingStatements {
             }
             sleep(INTERVAL).await;
         }
+    }
+}
+
+impl Process {
+    /// Whether it is frozen, and goes on later.
+    fn stands_still(&self) -> bool {
+        let state = fs::read_to_string(format!("/proc/{}/stat", self.id));
+        state.is_ok_and(|state| state.contains(") T "))
+    }
+
+    async fn was_killed(&self, harness: &Harness) -> bool {
+        harness.system.lock().await.process_id(self.replica) != Some(self.id)
+    }
+}
+
+/// The command APIs and their addresses, but none that stands still, perhaps for a minute.
+async fn apis_to_ask(harness: &Harness) -> Result<Vec<(Process, String)>, Failure> {
+    let addresses = harness.command_apis().await;
+    let system = harness.system.lock().await;
+    let mut replicas = system.replicas();
+    replicas.retain(|replica| replica.role == Role::CommandApi);
+    let mut apis = Vec::new();
+    for (replica, address) in replicas.into_iter().zip(addresses) {
+        let id = system.process_id(replica).ok_or("a command API does not run")?;
+        apis.push((Process { replica, id }, address));
+    }
+    apis.retain(|(process, _)| !process.stands_still());
+    match apis.is_empty() {
+        true => Err("every command API stands still".into()),
+        false => Ok(apis),
     }
 }
 

@@ -258,6 +258,11 @@ impl System {
         self.processes.contains_key(&replica)
     }
 
+    /// The id of its process, if it is running.
+    pub(crate) fn process_id(&self, replica: Replica) -> Option<u32> {
+        self.processes.get(&replica).map(|process| process.child.id())
+    }
+
     /// Whether the process has ended by itself, or after a signal.
     pub(crate) fn has_ended(&mut self, replica: Replica) -> bool {
         self.processes
