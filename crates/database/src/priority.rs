@@ -60,7 +60,8 @@ mod tests {
     /// The niceness of every thread of a connection in this process (proc_pid_stat(5)).
     fn niceness() -> Vec<i64> {
         std::fs::read_dir("/proc/self/task")
-            .unwrap()
+            .into_iter()
+            .flatten()
             .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok())
             .filter_map(|stat| {
                 let (name, numbers) = stat.rsplit_once(')')?;
