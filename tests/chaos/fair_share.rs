@@ -8,7 +8,6 @@ use events::{RecordedEvent, Timestamp, UserId};
 use reqwest::Method;
 use runtime::{Clock as _, SystemClock};
 use serde_json::{Value, json};
-use sqlx::{Connection as _, SqliteConnection};
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
@@ -16,6 +15,7 @@ use tokio::{
 
 use crate::{
     harness::Harness,
+    held_appends::held_back,
     somebody::Somebody,
     support::{Answer, Person},
 };
@@ -133,24 +133,6 @@ async fn queue(
         waiting: waiting.len(),
         before: before.count(),
     })
-}
-
-/// Does `work` while nobody can append to the log.
-async fn held_back<T>(harness: &Harness, work: impl Future<Output = T>) -> Result<T, sqlx::Error> {
-    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('taskledger.event_store', 0))";
-    if harness.is_embedded {
-        let url = harness.system.lock().await.database_url("events.db");
-        let mut connection = SqliteConnection::connect(&url).await?;
-        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await?;
-        let done = work.await;
-        connection.close().await?;
-        return Ok(done);
-    }
-    let mut transaction = harness.servers().pool.begin().await?;
-    sqlx::query(LOCK).execute(&mut *transaction).await?;
-    let done = work.await;
-    transaction.rollback().await?;
-    Ok(done)
 }
 
 /// The readable events after a position.

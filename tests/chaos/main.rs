@@ -29,6 +29,7 @@ mod fault_counts;
 mod faults;
 mod hang_ups;
 mod harness;
+mod held_appends;
 mod lists;
 mod lost_states;
 mod lost_tail;
