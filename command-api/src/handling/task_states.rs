@@ -20,7 +20,7 @@ use super::{
 use crate::domain::UndoTask;
 
 /// The memory for recently used tasks, in bytes. It is used only as needed.
-const MAX_BYTES: u64 = 16 << 20;
+const MAX_BYTES: u64 = 8 << 20;
 /// The most pages of pasts that are read at the same time. One person has only one read
 /// (`endpoints/concurrency_limits.rs`), so that nobody keeps the others out.
 const PAST_READS: usize = 3;
