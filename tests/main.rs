@@ -36,6 +36,7 @@ mod least_privilege;
 mod limits;
 mod looking;
 mod lost_files;
+mod lost_keys;
 mod lost_output;
 mod monitoring;
 mod moving;

@@ -228,18 +228,18 @@ async fn embedded_keys_are_destroyed_again_where_the_read_models_cannot_be_empti
     system.stop().await;
 }
 
-async fn keys(system: &System) -> Database {
+pub(crate) async fn keys(system: &System) -> Database {
     Database::connect(&system.database_url("subject-keys.db"), Schema::SubjectKeys, 1)
         .await
         .unwrap()
 }
 
-fn subject(id: &str) -> Value {
+pub(crate) fn subject(id: &str) -> Value {
     id.parse::<uuid::Uuid>().unwrap().into()
 }
 
 /// The wrapped key of a person, after the id of its master key.
-async fn key_of(system: &System, id: &str) -> [Value; 2] {
+pub(crate) async fn key_of(system: &System, id: &str) -> [Value; 2] {
     let keys = keys(system).await;
     let sql = "SELECT master_key, wrapped FROM data_keys WHERE subject = $1";
     let row = keys.fetch_optional(sql, &[subject(id)]).await.unwrap().unwrap();

@@ -9,7 +9,7 @@ use auth::keys::{self, KeyState, KeyUse, SigningAlgorithm};
 use clap::{Subcommand, ValueEnum};
 use database::{Database, Schema, masked};
 use event_store::{EventStore, SqlStore};
-use sealing::{SubjectKeys, erased_people};
+use sealing::{Comparison, SubjectKeys, erased_people};
 
 use crate::{
     existing_log, lost_log,
@@ -80,13 +80,16 @@ pub(crate) enum MasterCommand {
     List,
     /// Put a new master key first, and wrap the keys of all people by it
     ///
-    /// Can be interrupted and run again. A second new key is made only after `retire`. Where TASKLEDGER_MASTER_KEYS
-    /// gives the keys, put the new one before the old in every process first.
+    /// Names the people whose key is damaged or lost, and then ends with exit code 1. Can be interrupted and run again.
+    /// A second new key is made only after `retire`. Where TASKLEDGER_MASTER_KEYS gives the keys, put the new one
+    /// before the old in every process first.
     Rotate {
         #[command(flatten)]
         attribution: Attribution,
     },
     /// Remove the old master keys from their file, once nothing is wrapped by them
+    ///
+    /// Refused while a person's key is damaged or lost, since its backup may need an old master key.
     Retire {
         #[command(flatten)]
         attribution: Attribution,
@@ -255,7 +258,7 @@ async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<E
         MasterCommand::List => list_master(settings).await,
         MasterCommand::Rotate { attribution } => {
             let EventLog { stored, keys, .. } = existing_log::event_log(settings).await?;
-            let rotate = async |_| rotate_master(&keys).await;
+            let rotate = async |_| rotate_master(&stored, &keys).await;
             let command = "keys master rotate";
             attribution
                 .record(settings, &*stored, command, UserId::NOBODY, rotate)
@@ -263,7 +266,7 @@ async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<E
         }
         MasterCommand::Retire { attribution } => {
             let EventLog { stored, keys, .. } = existing_log::event_log(settings).await?;
-            let retire = async |_| retire_master(&keys).await;
+            let retire = async |_| retire_master(&stored, &keys).await;
             let command = "keys master retire";
             attribution
                 .record(settings, &*stored, command, UserId::NOBODY, retire)
@@ -283,7 +286,7 @@ async fn list_master(settings: &Settings) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn rotate_master(keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
+async fn rotate_master(stored: &Arc<dyn EventStore>, keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
     let master_keys = keys.master_keys();
     let lock = master_keys.lock_file().await?;
     if let [first, old, ..] = master_keys.ids().as_slice() {
@@ -298,7 +301,13 @@ async fn rotate_master(keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
     for subject in &rewrapped.damaged {
         crate::complain(&format!("the key of {subject} is damaged, and left as it is"));
     }
-    let conclusion = match rewrapped.damaged.is_empty() {
+    let lost = compared(stored, keys).await?.lost;
+    for subject in &lost {
+        crate::complain(&format!(
+            "the key of {subject} is lost: restore its row of `data_keys` from a backup of the keys, and rotate again"
+        ));
+    }
+    let conclusion = match rewrapped.damaged.is_empty() && lost.is_empty() {
         true => Conclusion::succeeded(),
         false => Conclusion::failed(),
     };
@@ -309,9 +318,23 @@ async fn rotate_master(keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
     )))
 }
 
-async fn retire_master(keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
+/// Removes the old master keys, unless a person's key has to come from a backup, where an old one may wrap it.
+async fn retire_master(stored: &Arc<dyn EventStore>, keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
     let master_keys = keys.master_keys();
     let lock = master_keys.lock_file().await?;
+    let Comparison { lost, damaged, .. } = compared(stored, keys).await?;
+    for (people, how) in [(&lost, "lost"), (&damaged, "damaged")] {
+        for subject in people {
+            crate::complain(&format!("the key of {subject} is {how}"));
+        }
+    }
+    if !lost.is_empty() || !damaged.is_empty() {
+        bail!(
+            "no master key is removed, since the backups of these keys may need an old one: restore their rows of \
+             `data_keys` and run `taskledger keys master rotate` again, or, if no backup has them, erase these people \
+             with `taskledger users erase`"
+        );
+    }
     let kept = master_keys.ids().into_iter().next().unwrap_or_default();
     keys.forget_old_master_keys(&lock).await?;
     output::say(&format!(
@@ -319,6 +342,12 @@ async fn retire_master(keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
         master_keys.place()
     ));
     Ok(Conclusion::succeeded().with_result(format!("{kept} is left")))
+}
+
+/// The people whose key does not fit the log. The whole log is read.
+async fn compared(stored: &Arc<dyn EventStore>, keys: &SubjectKeys) -> anyhow::Result<Comparison> {
+    let log = WatchedLog::over(Arc::clone(stored));
+    Ok(watch(&log, keys.compare(&*log)).await?)
 }
 
 /// Prints a key that was created or changed.
