@@ -86,7 +86,7 @@ impl KeyReload {
                 self.tokens.replace_keyring(keys.keyring);
                 None
             }
-            Ok(Err(error)) => Some(error.to_string()),
+            Ok(Err(error)) => Some(error.while_running()),
             Err(error) => Some(error.to_string()),
         };
         if problem != last.problem

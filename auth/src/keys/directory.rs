@@ -50,6 +50,18 @@ pub enum KeysUnusable {
 }
 
 impl KeysUnusable {
+    /// What to tell the operator of a process that goes on with keys that it has read before. It may hold their only
+    /// copy.
+    pub(crate) fn while_running(&self) -> String {
+        const ADVICE: &str = "do not stop this process before it is restored from a backup of the keys, \
+             since auth does not start without it";
+        match self {
+            Self::Missing(path) => format!("{} is missing: {ADVICE}", path.display()),
+            Self::Content { .. } => format!("{self}: {ADVICE}"),
+            other => other.to_string(),
+        }
+    }
+
     /// `action` failed on the file or the directory `path`.
     pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::File {

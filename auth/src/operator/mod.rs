@@ -47,7 +47,12 @@ impl Operator {
     /// # Errors
     /// A sentence: the keys are missing or belong to another event store, the configuration cannot be used.
     pub async fn new(config: &Config, dependencies: &Dependencies) -> anyhow::Result<Self> {
-        let keys = keys::read(&config.keys_directory)?;
+        let head = dependencies.store.head().await;
+        let keys = match head.context("the event store cannot be read")? {
+            // The first start makes them.
+            0 => keys::read(&config.keys_directory)?,
+            _ => keys::open(&config.keys_directory, false)?,
+        };
         check_pepper(&config.keys_directory, &*dependencies.store, &keys.pepper).await?;
         let breached = config.breached_passwords.as_deref();
         let password_policy = Policy::open(config.min_password_characters, breached)?;

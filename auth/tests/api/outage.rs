@@ -104,6 +104,12 @@ async fn lost_keys_are_not_made_up() {
             error.contains("is missing, but the event store already holds accounts"),
             "{error}"
         );
+        let operator = auth::Operator::new(&app.config, &app.dependencies).await;
+        let error = operator.unwrap_err().to_string();
+        assert!(
+            error.contains("is missing, but the event store already holds accounts"),
+            "{error}"
+        );
         std::fs::write(&path, content).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
     }

@@ -76,6 +76,23 @@ fn nothing_is_made_up_once_there_are_events() {
 }
 
 #[test]
+fn a_process_that_holds_the_only_copy_is_not_to_be_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    open(directory.path(), true).unwrap();
+    let path = directory.path().join(PEPPER);
+    let said = || read(directory.path()).unwrap_err().while_running();
+    fs::write(&path, "nonsense").unwrap();
+    let damaged = said();
+    fs::remove_file(&path).unwrap();
+    for said in [damaged, said()] {
+        assert!(
+            said.contains(PEPPER) && said.contains("do not stop") && !said.contains("start Taskledger once"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn what_is_missing_is_named_by_its_part() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path().join("keys");
