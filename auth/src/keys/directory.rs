@@ -35,6 +35,11 @@ pub enum KeysUnusable {
     #[error("{} cannot be used: {reason}", path.display())]
     Content { path: PathBuf, reason: String },
     #[error(
+        "{} cannot be used: {reason}; restore it from a backup of the keys, or, if none has it, move it out of the directory and run `taskledger keys rotate`: sessions go on, and access tokens that it has signed are refused until they are refreshed",
+        path.display()
+    )]
+    SigningKey { path: PathBuf, reason: String },
+    #[error(
         "{} is missing, but the event store already holds accounts that depend on it: restore the directory of keys from a backup, or point to the right one",
         .0.display()
     )]
@@ -178,7 +183,10 @@ fn read_pepper(directory: &Path) -> Result<Option<Pepper>, KeysUnusable> {
 
 /// Reads one key, with the time from which it signs.
 pub(super) fn read_key(path: &Path) -> Result<SigningKey, KeysUnusable> {
-    let mut key = SigningKey::from_pem(&read_file(path)?).map_err(KeysUnusable::content(path))?;
+    let mut key = SigningKey::from_pem(&read_file(path)?).map_err(|reason| KeysUnusable::SigningKey {
+        path: path.to_owned(),
+        reason,
+    })?;
     key.signs_from = if is_next(path) {
         None
     } else {

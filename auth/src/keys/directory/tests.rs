@@ -200,7 +200,13 @@ fn a_spoiled_file_is_named() {
     fs::write(directory.path().join(FIRST_KEY), "nonsense").unwrap();
     let error = read(directory.path()).unwrap_err().to_string();
     assert!(
-        error.contains(FIRST_KEY) && error.contains("Ed25519 or P-256"),
+        error.contains(FIRST_KEY) && error.contains("Ed25519 or P-256") && error.contains("keys rotate"),
         "{error}"
     );
+    // The way out that it names, for a key that is in no backup.
+    fs::rename(directory.path().join(FIRST_KEY), directory.path().join("damaged")).unwrap();
+    let now = Timestamp::from_micros(1_900_000_000_000_000);
+    let made = crate::keys::rotate(directory.path(), SigningAlgorithm::EdDsa, now).unwrap();
+    let keys = open(directory.path(), false).unwrap();
+    assert_eq!(keys.keyring.signing(now).unwrap().kid, made.kid);
 }
