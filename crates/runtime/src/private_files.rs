@@ -188,7 +188,7 @@ pub fn check_directory(path: &Path, is_ours: impl FnOnce() -> bool) -> io::Resul
     Err(io::Error::new(
         ErrorKind::PermissionDenied,
         format!(
-            "others can enter {path} (mode {:04o}), which holds other things, too: run `chmod 700 {path}`, or choose another directory",
+            "others can enter {path} (mode {:04o}), and it is not for Taskledger alone: choose a directory that is empty, or one that does not exist yet",
             mode & 0o7777,
             path = path.display(),
         ),
