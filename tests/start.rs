@@ -97,6 +97,37 @@ fn what_cannot_be_used_names_its_variable_before_anything_starts() {
     }
 }
 
+/// Nobody knows where the password is in a text that cannot be parsed.
+#[test]
+fn no_url_that_cannot_be_used_shows_its_password() {
+    for name in [
+        "DATABASE_URL",
+        "EVENT_STORE_URL",
+        "KEYS_DATABASE_URL",
+        "AMQP_URL",
+        "TASKLEDGER_AUTH_URL",
+        "TASKLEDGER_AUDIT_WITNESSES",
+    ] {
+        for url in [
+            "http://someone:hu#sh@127.0.0.1:8081",
+            "http://someone:hush@127.0.0.1:99999",
+            "http:/someone:hush@127.0.0.1",
+            "http:someone:hush@127.0.0.1:1",
+            "someone:hush@127.0.0.1:8081",
+            "postgres:/someone:hush@127.0.0.1:1/db",
+            "key@http://someone:hush@127.0.0.1",
+        ] {
+            let mut config = binary();
+            let output = config.arg("config").env(name, url).output().unwrap();
+            assert!(!output.status.success(), "{name}={url}: {output:?}");
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8(said).unwrap();
+            assert!(said.contains(name), "{said}");
+            assert!(!said.contains("hush") && !said.contains("hu#sh"), "{said}");
+        }
+    }
+}
+
 #[test]
 fn probes_have_a_port_of_their_own() {
     let port = free_port();

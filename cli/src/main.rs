@@ -163,7 +163,8 @@ fn parse() -> Result<Cli, ExitCode> {
                 Err(ExitCode::from(2))
             }
         },
-        Err(error) if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) => {
+        Err(mut error) if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) => {
+            settings::mask_refused_value(&mut error);
             let text = error.to_string();
             let mut sentence = text
                 .lines()

@@ -36,13 +36,18 @@ pub(crate) fn start(
     clock: Arc<dyn Clock>,
     runtime: Handle,
 ) -> anyhow::Result<(Spans, Exporting)> {
+    // The library's error would contain the whole URL.
+    anyhow::ensure!(
+        matches!(endpoint.scheme(), "http" | "https"),
+        "TASKLEDGER_OTLP_ENDPOINT is not the URL of a collector: expected http:// or https://"
+    );
     let traces = format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/'));
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(Collector::new(runtime))
         .with_endpoint(traces)
         .build()
-        .with_context(|| format!("spans cannot be sent to {endpoint}"))?;
+        .with_context(|| format!("spans cannot be sent to {}", database::masked(endpoint.as_str())))?;
     let pace = BatchConfigBuilder::default()
         .with_max_queue_size(QUEUE)
         .with_scheduled_delay(DELAY)

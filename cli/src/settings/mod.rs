@@ -14,7 +14,10 @@ mod upstreams;
 use std::{collections::BTreeSet, ffi::OsStr, fmt::Write as _, path::PathBuf, time::Duration};
 
 use anyhow::bail;
-use clap::{Arg, ArgMatches, Args, Command};
+use clap::{
+    Arg, ArgMatches, Args, Command,
+    error::{ContextKind, ContextValue},
+};
 use database::masked;
 use sealing::MasterKeys;
 use url::Url;
@@ -27,6 +30,9 @@ pub(crate) use self::{http::Connections, log::LogFormat, secret::secret, storage
 
 /// The variable that says something when it is empty: that nobody is believed about clients.
 const MAY_BE_EMPTY: &str = "TASKLEDGER_GATEWAY_PEERS";
+
+/// The names of values that may hold a password.
+const MAY_HOLD_PASSWORD: [&str; 2] = ["URL", "WITNESSES"];
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
@@ -178,6 +184,21 @@ fn is_ignored(name: &OsStr) -> bool {
     name != MAY_BE_EMPTY && std::env::var_os(name).is_some_and(|value| value.is_empty())
 }
 
+/// Masks the value in an error about it if it may hold a password: nobody knows where the password is in a text that
+/// cannot be parsed.
+pub(crate) fn mask_refused_value(error: &mut clap::Error) {
+    let may_hold_password = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => MAY_HOLD_PASSWORD
+            .iter()
+            .any(|name| argument.contains(&format!("<{name}>"))),
+        _ => false,
+    };
+    if may_hold_password {
+        let masked = ContextValue::String("***".to_owned());
+        error.insert(ContextKind::InvalidValue, masked);
+    }
+}
+
 /// Leaves the settings out of the help of `command` and its subcommands, which take them all the same. `command` has
 /// them already, and passes them on to its subcommands as they are here.
 pub(crate) fn hide_in_help(command: Command) -> Command {
@@ -196,8 +217,12 @@ fn given(argument: &Arg, matches: &ArgMatches) -> Option<String> {
     if argument.is_hide_env_values_set() {
         return Some("***".to_owned());
     }
+    let names = argument.get_value_names().unwrap_or_default();
+    let is_url = names
+        .iter()
+        .any(|name| MAY_HOLD_PASSWORD.contains(&name.as_str()));
     let shown = |value: &OsStr| match value.to_string_lossy() {
-        url if url.contains("://") => masked(Url::parse(&url).as_ref().map_or(&*url, Url::as_str)),
+        url if is_url || url.contains("://") => masked(Url::parse(&url).as_ref().map_or(&*url, Url::as_str)),
         other => other.into_owned(),
     };
     Some(values.map(shown).collect::<Vec<_>>().join(","))

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 use api_types::Problem;
+use database::masked;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     HeaderMap, Method, Request, StatusCode,
@@ -54,8 +55,12 @@ pub(super) struct Answer<T> {
 
 impl ApiClient {
     pub(super) fn new(url: &Url, token: &str, settings: &Settings) -> anyhow::Result<Self> {
-        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() {
-            bail!("{url} is not the address of an API: expected http:// or https://");
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if !matches!(url.scheme(), "http" | "https") || has_user || url.query().is_some() {
+            bail!(
+                "{} is not the address of an API: expected http:// or https://, without a user",
+                masked(url.as_str())
+            );
         }
         let mut authorization =
             HeaderValue::try_from(format!("Bearer {token}")).context("the token is none")?;

@@ -43,9 +43,9 @@ impl FromStr for WitnessAddress {
         if key.algorithm() != transparency_log::Algorithm::Cosignature {
             return Err("the key is not one for cosignatures".to_owned());
         }
-        let mut url = Url::parse(url).map_err(|error| format!("{url}: {error}"))?;
+        let mut url = Url::parse(url).map_err(|error| format!("the URL of the witness: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("{url}: expected http:// or https://"));
+            return Err("the URL of the witness: expected http:// or https://".to_owned());
         }
         // The URL is a prefix, to which the path is appended.
         if !url.path().ends_with('/') {

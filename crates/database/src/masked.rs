@@ -6,13 +6,14 @@ const SECRET: [&str; 6] = ["pass", "pwd", "secret", "token", "key", "credential"
 
 /// A URL or connection string of any of the servers, with its password and its secret query parameters replaced by
 /// `***`, for messages. It need not be a standard URL: those of KurrentDB have several hosts, and passwords may have
-/// reserved characters. A text that cannot be parsed is replaced as a whole.
+/// reserved characters. A text that is no such URL is replaced as a whole: nobody knows where its password is.
 pub fn masked(url: &str) -> String {
     let (before, query) = match url.split_once('?') {
         Some((before, query)) => (before, Some(query)),
         None => (url, None),
     };
     let before = match before.split_once("://") {
+        Some((scheme, _)) if !is_scheme(scheme) => return "***".to_owned(),
         // The password contains a question mark.
         Some((_, rest)) if !rest.contains('@') && query.is_some_and(|query| query.contains('@')) => {
             return "***".to_owned();
@@ -23,6 +24,8 @@ pub fn masked(url: &str) -> String {
                 let credentials = user.unwrap_or_else(|| credentials.to_owned());
                 format!("{scheme}://{credentials}@{place}")
             }
+            // The name and the password of a URL that lacks its host.
+            None if !has_ports(rest) => return "***".to_owned(),
             None => before.to_owned(),
         },
         None if before.starts_with("sqlite:") => before.to_owned(),
@@ -35,6 +38,25 @@ pub fn masked(url: &str) -> String {
         }
         None => before,
     }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || "+-.".contains(character))
+}
+
+/// Whether every host at the start of `rest` that is followed by a colon has a port there.
+fn has_ports(rest: &str) -> bool {
+    let hosts = rest.split(['/', '#']).next().unwrap_or_default();
+    hosts.split(',').all(|host| {
+        let port = match host.rsplit_once(']') {
+            Some((_, after)) => after.strip_prefix(':'),
+            None => host.split_once(':').map(|(_, port)| port),
+        };
+        port.is_none_or(|port| port.is_empty() || port.parse::<u16>().is_ok())
+    })
 }
 
 /// One `name=value` of a query, with secret values masked.
@@ -92,6 +114,13 @@ mod tests {
             ),
             ("hunter2", "***"),
             ("u:hunter2@h/db", "***"),
+            ("postgres:/u:hunter2@h/db", "***"),
+            ("postgres:u:hunter2@h:1", "***"),
+            ("u:hunter2@h://db", "***"),
+            ("postgres://u:hunter2", "***"),
+            ("postgres://u:hunter2/db", "***"),
+            ("postgres://u:hunt#er2@h/db", "postgres://u:***@h/db"),
+            ("kurrentdb://a:1,[::1]:2,c", "kurrentdb://a:1,[::1]:2,c"),
         ] {
             assert_eq!(masked(url), expected);
         }

@@ -101,15 +101,15 @@ impl Pools {
 /// Reads a URL.
 pub(crate) fn parse(url: &str) -> Result<Options, DatabaseError> {
     let malformed = |error: sqlx::Error| refused(url, error.to_string());
-    match url.split_once(':').map(|(scheme, _)| scheme) {
-        Some("postgres" | "postgresql") => match unknown_parameter(url) {
+    match url.split_once(':') {
+        Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => match unknown_parameter(url) {
             Some(name) => Err(refused(url, format!("there is no parameter `{name}`"))),
             None => {
                 let options = PgConnectOptions::from_str(url).map_err(malformed)?;
                 Ok(Options::Postgres(Box::new(options)))
             }
         },
-        Some("sqlite") => {
+        Some(("sqlite", _)) => {
             let options = SqliteConnectOptions::from_str(url).map_err(malformed)?;
             Ok(Options::Sqlite(Box::new(options), Priority::Normal))
         }
@@ -124,5 +124,22 @@ fn refused(url: &str, reason: impl Into<String>) -> DatabaseError {
     DatabaseError::Url {
         url: masked(url),
         reason: reason.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn a_url_of_postgres_has_a_host() {
+        for url in ["postgres:/u:hush@h/db", "postgres:u:hush@h/db"] {
+            let refused = parse(url).unwrap_err().to_string();
+            assert!(
+                refused.contains("expected postgres://") && !refused.contains("hush"),
+                "{refused}"
+            );
+        }
+        parse("postgres://u:hush@h/db").unwrap();
     }
 }

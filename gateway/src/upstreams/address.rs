@@ -46,8 +46,12 @@ impl Address {
     }
 }
 
-/// A URL for messages, without the user and the query, which may be secret. None of our addresses has them.
+/// A URL for messages, without the user, the query and the fragment, which may be secret. None of our addresses has
+/// them. Of a URL without a host nothing is shown, nor of one whose path may be the end of a password.
 fn masked(url: &Url) -> String {
+    if !url.has_authority() || url.path().contains('@') {
+        return "***".to_owned();
+    }
     let mask = |part: &str, mask: &'static str| if part.is_empty() { "" } else { mask };
     format!(
         "{}{}{}{}{}",
@@ -55,7 +59,7 @@ fn masked(url: &Url) -> String {
         mask(&url[Position::BeforeUsername..Position::BeforeHost], "***@"),
         &url[Position::BeforeHost..Position::AfterPath],
         mask(&url[Position::AfterPath..Position::AfterQuery], "?***"),
-        &url[Position::AfterQuery..],
+        mask(&url[Position::AfterQuery..], "#***"),
     )
 }
 

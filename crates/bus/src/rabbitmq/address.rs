@@ -22,10 +22,16 @@ impl Address {
     /// certificate. Without that file, the authorities of the web are trusted.
     pub(super) fn read(text: &str) -> Result<Self, BusError> {
         let refused = |reason: &dyn fmt::Display| BusError::unavailable(reason.to_string());
+        let url = Url::parse(text).map_err(|error| refused(&format!("not an AMQP URL: {error}")))?;
+        // The library's error would contain the text with the password.
+        if !matches!(url.scheme(), "amqp" | "amqps") || !url.has_authority() {
+            return Err(refused(
+                &"not an AMQP URL: expected amqp://user:password@host:port/vhost",
+            ));
+        }
         let mut uri: AMQPUri = text
             .parse()
             .map_err(|reason: String| refused(&format!("not an AMQP URL: {reason}")))?;
-        let url = Url::parse(text).map_err(|error| refused(&format!("not an AMQP URL: {error}")))?;
         // The library would take an IPv6 address for localhost.
         if let Some(url::Host::Ipv6(address)) = url.host() {
             uri.authority.host = address.to_string();
@@ -87,7 +93,18 @@ mod tests {
             "{}",
             refused(&with("amqp"))
         );
-        assert!(refused("http://mq.example").contains("not an AMQP URL"));
+        for text in [
+            "http://mq.example",
+            "guest:hush@mq.example",
+            "amqp:/guest:hush@h",
+            "amqp:guest:hush@h:1",
+        ] {
+            let said = refused(text);
+            assert!(
+                said.contains("not an AMQP URL") && !said.contains("hush"),
+                "{said}"
+            );
+        }
         assert!(!format!("{plain:?}").contains("guest"));
     }
 }

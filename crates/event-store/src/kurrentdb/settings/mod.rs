@@ -67,7 +67,7 @@ impl Settings {
             OpenError::Url {
                 // If the end of the password is unknown, the reason may contain a part of it.
                 reason: if url == "***" {
-                    "special characters in name and password are written as %40 and the like".to_owned()
+                    "expected kurrentdb://user:password@host:port, where special characters in name and password are written as %40 and the like".to_owned()
                 } else {
                     reason
                 },
