@@ -69,6 +69,11 @@ fn what_cannot_be_used_names_its_variable_before_anything_starts() {
         ("DATABASE_URL", "postgres://localhost/db?sslpassword=hush"),
         ("EVENT_STORE_URL", "nonsense"),
         ("EVENT_STORE_URL", "kurrentdb://localhost:70000?tls=false"),
+        (
+            "DATABASE_URL",
+            "postgres://localhost/db?sslmode=verify-full&sslrootcert=/absent",
+        ),
+        ("EVENT_STORE_URL", "sqlite:/"),
         ("KEYS_DATABASE_URL", "nonsense"),
         ("AMQP_URL", "nonsense"),
         ("TASKLEDGER_MASTER_KEYS", "nonsense"),

@@ -11,7 +11,7 @@ use crate::{
     error::is_lost,
     masked,
     pool::Connections,
-    pools::{Pools, parse},
+    pools::{Pools, check},
     signal::Hub,
     wal::{SHORT_WAIT, empty, keep_small},
 };
@@ -82,12 +82,12 @@ impl Database {
         })
     }
 
-    /// Checks that [`Self::connect`] can read `url`, without connecting.
+    /// Checks that [`Self::connect`] can read `url` and that the files are there which it names, without connecting.
     ///
     /// # Errors
-    /// When it is malformed.
+    /// When it is malformed, or a file cannot be used.
     pub fn check_url(url: &str) -> Result<(), DatabaseError> {
-        parse(url).map(drop)
+        check(url)
     }
 
     /// The URL of a SQLite file.

@@ -2,7 +2,10 @@
 
 use std::{path::Path, str::FromStr as _};
 
-use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
+use sqlx::{
+    postgres::{PgConnectOptions, PgSslMode},
+    sqlite::SqliteConnectOptions,
+};
 
 use crate::{
     DatabaseError, Schema,
@@ -11,7 +14,7 @@ use crate::{
     masked,
     pool::Connections,
     priority::Priority,
-    settings::{for_all, for_file, for_read_only_file, unknown_parameter},
+    settings::{for_all, for_file, for_read_only_file, missing_file, unknown_parameter},
 };
 
 /// Where statements are run.
@@ -120,6 +123,24 @@ pub(crate) fn parse(url: &str) -> Result<Options, DatabaseError> {
     }
 }
 
+/// Reads a URL, and looks whether the files are there which it names.
+pub(crate) fn check(url: &str) -> Result<(), DatabaseError> {
+    match parse(url)? {
+        Options::Postgres(options) => match options.get_ssl_mode() {
+            PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull => match missing_file(url) {
+                Some(reason) => Err(refused(url, reason)),
+                None => Ok(()),
+            },
+            // The driver may do without TLS, and without its files.
+            PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer => Ok(()),
+        },
+        Options::Sqlite(options, _) if options.get_filename().is_dir() => {
+            Err(refused(url, "that is a directory, and has to be a file"))
+        }
+        Options::Sqlite(..) => Ok(()),
+    }
+}
+
 fn refused(url: &str, reason: impl Into<String>) -> DatabaseError {
     DatabaseError::Url {
         url: masked(url),
@@ -129,7 +150,23 @@ fn refused(url: &str, reason: impl Into<String>) -> DatabaseError {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{check, parse};
+
+    #[test]
+    fn a_missing_file_counts_where_the_driver_insists_on_tls() {
+        for (query, is_missing) in [
+            ("?sslmode=verify-full&sslrootcert=/absent.pem", true),
+            ("?sslcert=/absent.pem&sslmode=require", true),
+            ("?sslkey=/&sslmode=VERIFY-CA", true),
+            ("?sslmode=require&sslrootcert=-----BEGIN CERTIFICATE-----", false),
+            ("?sslmode=require&sslrootcert=/dev/null", false),
+            ("?sslmode=disable&sslrootcert=/absent.pem", false),
+            ("?sslmode=prefer&sslrootcert=/absent.pem", false),
+        ] {
+            let checked = check(&format!("postgres://u@h/db{query}"));
+            assert_eq!(checked.is_err(), is_missing, "{query}: {checked:?}");
+        }
+    }
 
     #[test]
     fn a_url_of_postgres_has_a_host() {

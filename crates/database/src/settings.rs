@@ -125,6 +125,25 @@ pub(crate) fn unknown_parameter(url: &str) -> Option<String> {
         .find(|name| !is_known(name))
 }
 
+/// Which of the files for TLS that a PostgreSQL URL names cannot be used, and why. What is in it is not read.
+pub(crate) fn missing_file(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    url.query_pairs().find_map(|(name, file)| {
+        let is_file = matches!(
+            &*name,
+            "ssl-ca" | "ssl-cert" | "ssl-key" | "ssl-root-cert" | "sslcert" | "sslkey" | "sslrootcert"
+        );
+        if !is_file || file.trim().starts_with("-----BEGIN") {
+            return None;
+        }
+        match std::fs::metadata(&*file) {
+            Ok(file) if file.is_dir() => Some(format!("`{name}` names a directory")),
+            Ok(_) => None,
+            Err(error) => Some(format!("the file that `{name}` names cannot be used: {error}")),
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::unknown_parameter;
