@@ -57,6 +57,28 @@ pub enum KeepError {
     },
     #[error("the tiles of the tree are damaged: {0}. `taskledger audit verify` says what differs")]
     Damaged(String),
+    #[error(
+        "the record {} of the last signed checkpoint is damaged: {reason}. Nothing is signed until it is restored from a backup of \
+         the keys or, if none has it, moved out of this directory: then the one in the database of the tree takes its place, and \
+         nobody notices if the log and the tree were both cut before that",
+        path.display()
+    )]
+    DamagedRecord {
+        /// The file.
+        path: PathBuf,
+        /// The reason, for a message.
+        reason: String,
+    },
+    #[error(
+        "the record of the last signed checkpoint cannot be read: {}: {reason}. Nothing is signed until it can be",
+        path.display()
+    )]
+    UnreadableRecord {
+        /// The file, or its directory.
+        path: PathBuf,
+        /// The reason, for a message.
+        reason: String,
+    },
     #[error(transparent)]
     Keys(#[from] KeysUnusable),
     #[error("cannot read the directory of the keys: {0}")]
@@ -76,6 +98,8 @@ impl KeepError {
             | Self::StrangeKeys { .. }
             | Self::Unannounced { .. }
             | Self::Damaged(_)
+            | Self::DamagedRecord { .. }
+            | Self::UnreadableRecord { .. }
             | Self::Keys(_) => true,
             Self::Overtaken | Self::NoAnswer(_) | Self::Database(_) | Self::Store(_) => false,
         }

@@ -31,11 +31,14 @@ impl LastSigned {
     /// When the file cannot be read, or holds no checkpoint of this origin.
     pub fn read(&self, origin: &str) -> Result<Option<Note>, KeepError> {
         let path = self.path(origin);
-        let damaged = |what: String| KeepError::Damaged(format!("{}: {what}", path.display()));
+        let damaged = |reason: String| KeepError::DamagedRecord {
+            path: path.clone(),
+            reason,
+        };
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(damaged(error.to_string())),
+            Err(error) => return Err(unusable(&path, &error)),
         };
         let note: Note = text.parse().map_err(|error| damaged(format!("{error}")))?;
         let checkpoint: Checkpoint = note.text.parse().map_err(|error| damaged(format!("{error}")))?;
@@ -60,8 +63,7 @@ impl LastSigned {
     /// # Errors
     /// When the directory or a file in it cannot be read.
     pub fn any_origin(&self) -> Result<Option<String>, KeepError> {
-        let texts = self.texts();
-        let texts = texts.map_err(|error| KeepError::Damaged(format!("{}: {error}", self.0.display())))?;
+        let texts = self.texts()?;
         let any = texts.first().map(|text| text.lines().next().unwrap_or_default());
         Ok(any.map(str::to_owned))
     }
@@ -75,17 +77,17 @@ impl LastSigned {
     }
 
     /// The texts of all records.
-    fn texts(&self) -> io::Result<Vec<String>> {
+    fn texts(&self) -> Result<Vec<String>, KeepError> {
         let files = match fs::read_dir(&self.0) {
             Ok(files) => files,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+            Err(error) => return Err(unusable(&self.0, &error)),
         };
         let mut texts = Vec::new();
         for file in files {
-            let path = file?.path();
+            let path = file.map_err(|error| unusable(&self.0, &error))?.path();
             if path.extension().is_some_and(|extension| extension == EXTENSION) {
-                texts.push(fs::read_to_string(path)?);
+                texts.push(fs::read_to_string(&path).map_err(|error| unusable(&path, &error))?);
             }
         }
         Ok(texts)
@@ -103,5 +105,15 @@ impl LastSigned {
     fn path(&self, origin: &str) -> PathBuf {
         self.0
             .join(format!("{}.{EXTENSION}", &sha256(origin.as_bytes())[..16]))
+    }
+}
+
+/// Why the record or the directory at `path` is of no use.
+fn unusable(path: &Path, error: &io::Error) -> KeepError {
+    let (path, reason) = (path.to_owned(), error.to_string());
+    match error.kind() {
+        // It is no text.
+        io::ErrorKind::InvalidData => KeepError::DamagedRecord { path, reason },
+        _ => KeepError::UnreadableRecord { path, reason },
     }
 }

@@ -58,7 +58,14 @@ pub enum Refused {
 
 impl From<KeepError> for Refused {
     fn from(error: KeepError) -> Self {
-        Self::Failed(error.to_string())
+        Self::Failed(match error {
+            // A witness that forgot its last checkpoint would cosign another history of the log.
+            KeepError::DamagedRecord { path, reason } => format!(
+                "the record {} of the last cosigned checkpoint is damaged: {reason}",
+                path.display()
+            ),
+            error => error.to_string(),
+        })
     }
 }
 

@@ -20,6 +20,7 @@ on_both!(
     a_standby_remembers_what_others_have_signed
     only_keys_that_have_signed_a_tree_go_on_with_it
     a_tree_that_was_changed_is_not_signed
+    a_damaged_record_is_named_with_the_way_out
     a_tree_of_another_name_is_signed_once_the_log_announces_it
 );
 
@@ -207,6 +208,42 @@ async fn a_tree_that_was_changed_is_not_signed(fixture: Fixture) {
     let refused = fixture.keep().await;
     assert!(matches!(refused, Err(KeepError::Damaged(_))), "{refused:?}");
     assert_eq!(fixture.checkpoint().await.size, 300);
+}
+
+async fn a_damaged_record_is_named_with_the_way_out(fixture: Fixture) {
+    fixture.append("task-1", 0, 30).await;
+    fixture.keep().await.unwrap();
+    let files = fs::read_dir(&fixture.keys).unwrap();
+    let mut paths = files.map(|file| file.unwrap().path());
+    let record = paths
+        .find(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "checkpoint")
+        })
+        .unwrap();
+    let whole = fs::read(&record).unwrap();
+    fixture.append("task-1", 30, 1).await;
+    for part in [&whole[..0], &whole[..20], b"\xff"] {
+        fs::write(&record, part).unwrap();
+        let refused = fixture.keep().await.unwrap_err();
+        assert!(matches!(refused, KeepError::DamagedRecord { .. }), "{refused:?}");
+        let said = refused.to_string();
+        assert!(
+            said.contains(&record.display().to_string()) && said.contains("backup of the keys"),
+            "{said}"
+        );
+    }
+    fs::remove_file(&record).unwrap();
+    fs::create_dir(&record).unwrap();
+    let refused = fixture.keep().await.unwrap_err();
+    assert!(
+        matches!(refused, KeepError::UnreadableRecord { .. }),
+        "{refused:?}"
+    );
+    fs::remove_dir(&record).unwrap();
+    fixture.keep().await.unwrap();
+    assert_eq!(fixture.checkpoint().await.size, 31);
+    assert!(record.is_file(), "it was taken from the database of the tree");
 }
 
 async fn a_tree_of_another_name_is_signed_once_the_log_announces_it(fixture: Fixture) {
