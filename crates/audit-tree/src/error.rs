@@ -43,8 +43,8 @@ pub enum KeepError {
     },
     #[error(
         "no event of the log announces the origin {origin} of the audit tree, and the keys in {} have signed {before}: the tree was \
-         changed or replaced, or the keys come from elsewhere. Nothing is signed until `taskledger restore check --repair` has \
-         begun a tree of a new origin",
+         changed, lost or replaced, or the keys come from elsewhere. Nothing is signed until the audit tree is restored from a backup, \
+         with which everything goes on, or, if there is none, `taskledger restore check --repair` has begun a tree of a new origin",
         directory.display()
     )]
     Unannounced {

@@ -217,7 +217,8 @@ async fn disagreement_with_keys(
     }
     Ok(match signed_before {
         Some(before) if !AnnouncementSearch::of(&newest.origin).finds_it(store).await? => Some(format!(
-            "no event of the log announces this origin, and the keys here have signed {before}"
+            "no event of the log announces this origin, and the keys here have signed {before}; if there is a backup of that \
+             tree, restore it, and everything goes on"
         )),
         _ => None,
     })
