@@ -10,7 +10,7 @@ use database::{DatabaseError, Schema, masked};
 use event_store::EventStore;
 
 use crate::{
-    platform,
+    deleted_file, platform,
     settings::{Settings, Storage},
 };
 
@@ -93,9 +93,18 @@ async fn sentence(
         Some(_) => "empty",
         None => "missing",
     };
+    let url = platform::database_url(&settings.storage, Schema::EventStore)?;
+    let rescue = match deleted_file::still_open(&url).await {
+        Some(open) => format!(
+            "a process still has it open, as {}: do not stop that before the file is copied, and put the copy in its \
+             place then, as docs/operations.md says under \"A log that was deleted\". If that cannot be done, ",
+            open.display()
+        ),
+        None => String::new(),
+    };
     Ok(Some(format!(
-        "the log at {} is {how}, and {trace} one with events: restore it from its backup, or, {way_out}",
-        masked(&platform::database_url(&settings.storage, Schema::EventStore)?)
+        "the log at {} is {how}, and {trace} one with events: {rescue}restore it from its backup, or, {way_out}",
+        masked(&url)
     )))
 }
 

@@ -7,6 +7,7 @@ mod audit;
 mod confirmation;
 mod data_dir;
 mod databases;
+mod deleted_file;
 mod dependencies;
 mod events;
 mod existing_database;
