@@ -237,6 +237,7 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
                 .any(|name| command.contains(name));
             assert!(
                 told.contains("and nothing else") == brings_another
+                    && told.contains("`taskledger events import`") == brings_another
                     && told.contains("and the keys in") != brings_another,
                 "{command:?}: {told}"
             );

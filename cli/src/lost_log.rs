@@ -68,7 +68,7 @@ pub(crate) async fn refuse_to_replace(
     }
     let trace = trace_in_records(&settings.storage).await?;
     let way_out = "to let another one take its place, move the read models and the records of the roles (`read_models` and \
-                   `operations`) away, and nothing else";
+                   `operations`) away, and nothing else, and bring that one with `taskledger events import`";
     match sentence(settings, store, trace, way_out).await? {
         Some(sentence) => bail!(sentence),
         None => Ok(()),
