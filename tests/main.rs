@@ -17,6 +17,7 @@ mod connections;
 mod contract;
 mod conventions;
 mod damaged_rows;
+mod deleted_files;
 mod dropping;
 mod erased_everywhere;
 mod erasure;
