@@ -60,3 +60,26 @@ async fn embedded_log_that_was_deleted_is_rescued_from_the_process_that_has_it_o
     system.read_models_equal_the_log().await;
     system.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_rebuild_of_deleted_read_models_says_that_a_restart_is_needed() {
+    let mut system = System::start(Deployment::Embedded).await;
+    Person::join(&system.base, "ada").await;
+    system.read_models_equal_the_log().await;
+    for suffix in ["", "-wal", "-shm"] {
+        fs::remove_file(system.data_dir().join(format!("read-models.db{suffix}"))).unwrap();
+    }
+    let rebuild = ["projection", "rebuild", "--yes"];
+    let (code, said) = system.outcome(&rebuild);
+    assert!(
+        code == 3 && said.contains("restart it") && !said.contains("are in use"),
+        "{code} {said}"
+    );
+    system.kill(Role::Up);
+    system.launch(Role::Up);
+    system.ready().await;
+    system.read_models_equal_the_log().await;
+    let (code, said) = system.outcome(&rebuild);
+    assert!(code == 0 && said.contains("are in use"), "{code} {said}");
+    system.stop().await;
+}

@@ -92,6 +92,10 @@ impl Conclusion {
         self
     }
 
+    pub(crate) const fn has_succeeded(&self) -> bool {
+        matches!(self.outcome, OperationOutcome::Succeeded)
+    }
+
     pub(crate) const fn exit_code(&self) -> ExitCode {
         match self.outcome {
             OperationOutcome::Succeeded => ExitCode::SUCCESS,

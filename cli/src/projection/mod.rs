@@ -5,15 +5,12 @@ mod rebuild;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use rebuild::BEHIND;
 use serde_json::json;
 
 use crate::{
     existing_database, existing_log, output, progress::watch, settings::Settings, watched_log::WatchedLog,
 };
-
-/// The exit code for read models that have not reached the end of the log, or not in every stream. Exit code 2 is for
-/// wrong usage.
-const BEHIND: u8 = 3;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

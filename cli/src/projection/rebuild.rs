@@ -1,6 +1,6 @@
 //! Rebuilds the read models while the old ones serve, and rolls a rebuild back.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 use ::events::UserId;
 use clap::Args;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     confirmation::Confirmation,
-    existing_log,
+    deleted_file, existing_log,
     operation::{Attribution, Conclusion},
     output, platform,
     progress::{ProgressDisplay, watch},
@@ -19,6 +19,10 @@ use crate::{
     settings::Settings,
     watched_log::WatchedLog,
 };
+
+/// The exit code for read models that have not reached the end of the log, or not in every stream, or are not used yet.
+/// Exit code 2 is for wrong usage.
+pub(super) const BEHIND: u8 = 3;
 
 #[derive(Debug, Args)]
 pub(crate) struct Rebuild {
@@ -55,17 +59,33 @@ impl Rebuild {
             return Ok(ExitCode::from(2));
         }
         let store = existing_log::opened_event_store(settings).await?;
+        let url = platform::database_url(&settings.storage, Schema::ReadModels)?;
+        let deleted = deleted_file::still_open(&url).await;
         let rebuild = open(settings, Arc::clone(&store), self.force).await?;
-        let act = async |_| self.carry_out(&rebuild).await;
+        let mut is_done = false;
+        let act = async |_| {
+            let conclusion = self.carry_out(&rebuild, deleted.as_deref()).await?;
+            is_done = conclusion.has_succeeded();
+            Ok(conclusion)
+        };
         let attribution = &self.attribution;
         let code = attribution
             .record(settings, &*store, "projection rebuild", UserId::NOBODY, act)
             .await;
         rebuild.close().await;
-        code
+        let code = code?;
+        Ok(match deleted {
+            Some(_) if is_done => ExitCode::from(BEHIND),
+            _ => code,
+        })
     }
 
-    async fn carry_out(&self, rebuild: &projector::Rebuild) -> anyhow::Result<Conclusion> {
+    /// `deleted` is the deleted file of the live tables, if a process still uses it.
+    async fn carry_out(
+        &self,
+        rebuild: &projector::Rebuild,
+        deleted: Option<&Path>,
+    ) -> anyhow::Result<Conclusion> {
         if self.restart {
             rebuild.restart().await?;
         }
@@ -108,9 +128,16 @@ impl Rebuild {
             Err(RebuildError::Interrupted) => return Ok(interrupted()),
             swapped => swapped?,
         };
-        output::say(&format!(
-            "the rebuilt tables are in use, at position {position}; `taskledger projection rollback` goes back"
-        ));
+        match deleted {
+            None => output::say(&format!(
+                "the rebuilt tables are in use, at position {position}; `taskledger projection rollback` goes back"
+            )),
+            Some(open) => crate::complain(&format!(
+                "the rebuilt tables are complete, at position {position}, but a process still uses the file that was deleted, \
+                 as {}: restart it",
+                open.display()
+            )),
+        }
         Ok(Conclusion::succeeded().with_result(format!("at position {position}")))
     }
 
