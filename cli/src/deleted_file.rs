@@ -1,5 +1,5 @@
-//! Finds the file of a SQLite database that was deleted or replaced while a process has it open. Linux keeps such a file
-//! until the process ends, so it may be the only copy of the last events.
+//! Finds the file of a SQLite database that was deleted or replaced while a process has it open. Linux keeps such a
+//! file until the process ends, so it may be the only copy of the last events.
 
 use std::{
     fs,
