@@ -149,6 +149,8 @@ async fn embedded_nothing_is_projected_again_without_the_keys_of_people() {
     ada.post("/tasks", json!({"title": TITLE})).await.expect(201);
     system.read_models_equal_the_log().await;
     system.run(&["projection", "rebuild", "--yes"]);
+    // The command is recorded in the log.
+    system.read_models_equal_the_log().await;
     system.terminate_all();
     let elsewhere = Database::file_url(&system.directory().join("other-keys.db"));
     for place in ["absent", "empty"] {
