@@ -81,7 +81,9 @@ pub(crate) async fn give_tasks(people: &[Arc<Person>], count: usize) -> anyhow::
             let change = json!({"status": "in_progress"});
             person.send(Method::PATCH, &path, Some(&change), &[]).await?;
         }
-        let list = person.send(Method::GET, LIST, None, &[NOT_CACHED]).await?;
+        // After a load of commands the projection may be seconds behind.
+        let headers = [NOT_CACHED, ("Prefer", "wait=10")];
+        let list = person.send(Method::GET, LIST, None, &headers).await?;
         let length = items(&list)?;
         ensure!(length >= count.min(50), "a list has only {length} tasks");
     }
