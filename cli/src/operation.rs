@@ -67,6 +67,7 @@ fn user_of_system() -> Option<String> {
 pub(crate) struct Conclusion {
     outcome: OperationOutcome,
     result: Option<String>,
+    exit_code: ExitCode,
 }
 
 impl Conclusion {
@@ -75,6 +76,7 @@ impl Conclusion {
         Self {
             outcome: OperationOutcome::Succeeded,
             result: None,
+            exit_code: ExitCode::SUCCESS,
         }
     }
 
@@ -83,6 +85,7 @@ impl Conclusion {
         Self {
             outcome: OperationOutcome::Failed,
             result: None,
+            exit_code: ExitCode::FAILURE,
         }
     }
 
@@ -92,15 +95,14 @@ impl Conclusion {
         self
     }
 
-    pub(crate) const fn has_succeeded(&self) -> bool {
-        matches!(self.outcome, OperationOutcome::Succeeded)
+    /// Lets the command end with another exit code than that of its outcome.
+    pub(crate) const fn with_exit_code(mut self, exit_code: ExitCode) -> Self {
+        self.exit_code = exit_code;
+        self
     }
 
     pub(crate) const fn exit_code(&self) -> ExitCode {
-        match self.outcome {
-            OperationOutcome::Succeeded => ExitCode::SUCCESS,
-            OperationOutcome::Failed => ExitCode::FAILURE,
-        }
+        self.exit_code
     }
 }
 

@@ -62,22 +62,13 @@ impl Rebuild {
         let url = platform::database_url(&settings.storage, Schema::ReadModels)?;
         let deleted = deleted_file::still_open(&url).await;
         let rebuild = open(settings, Arc::clone(&store), self.force).await?;
-        let mut is_done = false;
-        let act = async |_| {
-            let conclusion = self.carry_out(&rebuild, deleted.as_deref()).await?;
-            is_done = conclusion.has_succeeded();
-            Ok(conclusion)
-        };
+        let act = async |_| self.carry_out(&rebuild, deleted.as_deref()).await;
         let attribution = &self.attribution;
         let code = attribution
             .record(settings, &*store, "projection rebuild", UserId::NOBODY, act)
             .await;
         rebuild.close().await;
-        let code = code?;
-        Ok(match deleted {
-            Some(_) if is_done => ExitCode::from(BEHIND),
-            _ => code,
-        })
+        code
     }
 
     /// `deleted` is the deleted file of the live tables, if a process still uses it.
@@ -128,17 +119,19 @@ impl Rebuild {
             Err(RebuildError::Interrupted) => return Ok(interrupted()),
             swapped => swapped?,
         };
-        match deleted {
-            None => output::say(&format!(
-                "the rebuilt tables are in use, at position {position}; `taskledger projection rollback` goes back"
-            )),
-            Some(open) => crate::complain(&format!(
+        let conclusion = Conclusion::succeeded().with_result(format!("at position {position}"));
+        if let Some(open) = deleted {
+            crate::complain(&format!(
                 "the rebuilt tables are complete, at position {position}, but a process still uses the file that was deleted, \
                  as {}: restart it",
                 open.display()
-            )),
+            ));
+            return Ok(conclusion.with_exit_code(ExitCode::from(BEHIND)));
         }
-        Ok(Conclusion::succeeded().with_result(format!("at position {position}")))
+        output::say(&format!(
+            "the rebuilt tables are in use, at position {position}; `taskledger projection rollback` goes back"
+        ));
+        Ok(conclusion)
     }
 
     /// Why the new tables must not take over, if they must not.
