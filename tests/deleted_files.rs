@@ -1,23 +1,18 @@
 //! Databases are deleted while a process uses them. Linux keeps such a file until the process ends.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use crate::{
-    restored_log::audit_tree,
-    support::{Deployment, Person, Role, System, until},
+    restored_log::audit_tree_is_signed,
+    support::{Deployment, Person, Role, System},
 };
-
-const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_log_that_was_deleted_is_rescued_from_the_process_that_has_it_open() {
     let mut system = System::start(Deployment::Embedded).await;
     Person::join(&system.base, "ada").await;
     system.read_models_equal_the_log().await;
-    until("the audit tree is signed", TIMEOUT, async || {
-        audit_tree(&system).await.1 > 0
-    })
-    .await;
+    audit_tree_is_signed(&system).await;
     let log = system.data_dir().join("events.db");
     fs::remove_file(&log).unwrap();
     for command in [

@@ -11,7 +11,7 @@ use database::{Database, Schema};
 use tempfile::TempDir;
 
 use crate::{
-    restored_log::audit_tree,
+    restored_log::audit_tree_is_signed,
     start::refused,
     support::{Deployment, Person, Role, System, binary, until},
 };
@@ -23,10 +23,7 @@ async fn stopped() -> System {
     let mut system = System::start(Deployment::Embedded).await;
     Person::join(&system.base, "ada").await;
     system.read_models_equal_the_log().await;
-    until("the audit tree is signed", TIMEOUT, async || {
-        audit_tree(&system).await.1 > 0
-    })
-    .await;
+    audit_tree_is_signed(&system).await;
     system.terminate_all();
     system
 }
@@ -318,10 +315,7 @@ async fn log_that_is_lost_is_not_replaced_while_one_trace_is_left_on_postgres_an
     let mut system = System::start(Deployment::Servers).await;
     Person::join(&system.base, "ada").await;
     system.read_models_equal_the_log().await;
-    until("the audit tree is signed", TIMEOUT, async || {
-        audit_tree(&system).await.1 > 0
-    })
-    .await;
+    audit_tree_is_signed(&system).await;
     let operations = Database::connect(&system.store_url(), Schema::Operations, 1)
         .await
         .unwrap();

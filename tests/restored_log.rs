@@ -247,6 +247,14 @@ async fn embedded_restore_by_the_documented_steps_gives_exactly_the_backup() {
     system.stop().await;
 }
 
+/// Waits until the audit tree has a checkpoint of events.
+pub(crate) async fn audit_tree_is_signed(system: &System) {
+    until("the audit tree is signed", TIMEOUT, async || {
+        audit_tree(system).await.1 > 0
+    })
+    .await;
+}
+
 /// The origin of the audit tree and its size, by its checkpoint.
 pub(crate) async fn audit_tree(system: &System) -> (String, u64) {
     let answer = reqwest::get(format!("{}/audit/checkpoint", system.base)).await;
