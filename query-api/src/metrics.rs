@@ -1,23 +1,25 @@
 //! The metrics of the role, besides those of every HTTP role.
 
 use database::DatabaseError;
-use prometheus::{Histogram, IntCounter, IntGauge};
-use runtime::Metrics;
+use prometheus::{IntCounter, IntGauge};
+use runtime::{Metrics, metrics};
 
 /// The buckets in seconds. A projection is usually a few milliseconds behind; the longest wait is ten seconds.
 const BUCKETS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// The waits of queries for the state that their caller has seen.
-#[derive(Debug, Clone)]
-pub(crate) struct Waiting {
-    /// One observation for each query with a token.
-    pub(crate) seconds: Histogram,
-    /// The queries that waited too long.
-    pub(crate) behind: IntCounter,
-    /// The queries for a state that the log does not have.
-    pub(crate) lost: IntCounter,
+metrics! {
+    /// The waits of queries for the state that their caller has seen.
+    #[derive(Debug, Clone)]
+    pub(crate) struct Waiting {
+        /// How long queries with a Consistency-Token waited for the projection.
+        pub(crate) seconds: histogram("taskledger_query_api_projection_wait_seconds", BUCKETS);
+        /// Queries answered 503 because the projection did not come in time.
+        pub(crate) behind: counter("taskledger_query_api_projection_behind_total");
+        /// Queries that asked for a state which the log does not have, as after a restore.
+        pub(crate) lost: counter("taskledger_query_api_lost_states_total");
+    }
 }
 
 /// Counts rows that this release cannot read.
@@ -36,26 +38,6 @@ impl UnreadableRows {
     pub(crate) fn leave_out(&self, table: &str, error: &DatabaseError) {
         self.0.inc();
         tracing::warn!(table, %error, "a row cannot be read and is left out");
-    }
-}
-
-impl Waiting {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
-        Self {
-            seconds: metrics.histogram(
-                "taskledger_query_api_projection_wait_seconds",
-                "How long queries with a Consistency-Token waited for the projection.",
-                BUCKETS,
-            ),
-            behind: metrics.counter(
-                "taskledger_query_api_projection_behind_total",
-                "Queries answered 503 because the projection did not come in time.",
-            ),
-            lost: metrics.counter(
-                "taskledger_query_api_lost_states_total",
-                "Queries that asked for a state which the log does not have, as after a restore.",
-            ),
-        }
     }
 }
 

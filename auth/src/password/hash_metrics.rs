@@ -2,28 +2,18 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
-use runtime::process_metrics;
+use prometheus::IntGauge;
+use runtime::{metrics, process_metrics};
 
-static METRICS: LazyLock<HashMetrics> = LazyLock::new(|| {
-    let metrics = process_metrics();
-    HashMetrics {
-        passwords: metrics.gauge_vec(
-            "taskledger_auth_password_hashes",
-            "Passwords that are being hashed, or wait for a thread.",
-            &["state"],
-        ),
-        refused: metrics.counter_vec(
-            "taskledger_auth_password_hashes_refused_total",
-            "Passwords that were not hashed, because too many waited at all or from one address.",
-            &["reason"],
-        ),
+static METRICS: LazyLock<HashMetrics> = LazyLock::new(|| HashMetrics::new(process_metrics()));
+
+metrics! {
+    struct HashMetrics {
+        /// Passwords that are being hashed, or wait for a thread.
+        passwords: gauge_vec("taskledger_auth_password_hashes", &["state"]);
+        /// Passwords that were not hashed, because too many waited at all or from one address.
+        refused: counter_vec("taskledger_auth_password_hashes_refused_total", &["reason"]);
     }
-});
-
-struct HashMetrics {
-    passwords: IntGaugeVec,
-    refused: IntCounterVec,
 }
 
 /// Counts one password in this state, until it is dropped.

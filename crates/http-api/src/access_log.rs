@@ -14,8 +14,7 @@ use axum::{
 };
 use events::Traceparent;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
-use prometheus::{HistogramVec, IntCounterVec};
-use runtime::{Metrics, telemetry::ACCESS};
+use runtime::{Metrics, metrics, telemetry::ACCESS};
 
 use crate::{
     access_notes::AccessNotes, context::shown_user_agent, logged_body::LoggedBody, route::is_probe,
@@ -36,29 +35,28 @@ const CLIENT_GONE: u16 = 499;
 /// The most bytes of a path that are logged.
 const MAX_PATH: usize = 1024;
 
+metrics! {
+    #[derive(Clone)]
+    struct RequestMetrics {
+        /// HTTP requests answered.
+        requests: counter_vec("taskledger_http_requests_total", &["route", "method", "status"]);
+        /// Time from the head of a request to the head of its answer.
+        duration: histogram_vec("taskledger_http_request_duration_seconds", &["route", "method"], BUCKETS);
+    }
+}
+
 /// The access log of one role.
 #[derive(Clone)]
 pub(crate) struct AccessLog {
     role: &'static str,
-    requests: IntCounterVec,
-    duration: HistogramVec,
+    metrics: RequestMetrics,
 }
 
 impl AccessLog {
     pub(crate) fn new(role: &'static str, metrics: &Metrics) -> Self {
         Self {
             role,
-            requests: metrics.counter_vec(
-                "taskledger_http_requests_total",
-                "HTTP requests answered.",
-                &["route", "method", "status"],
-            ),
-            duration: metrics.histogram_vec(
-                "taskledger_http_request_duration_seconds",
-                "Time from the head of a request to the head of its answer.",
-                &["route", "method"],
-                BUCKETS,
-            ),
+            metrics: RequestMetrics::new(metrics),
         }
     }
 
@@ -119,11 +117,12 @@ impl Entry {
 
     fn count(&self, answer: &Answer) {
         let (route, method) = (answer.route(), known_method(&self.method));
-        self.log
+        let metrics = &self.log.metrics;
+        metrics
             .requests
             .with_label_values(&[route, method, &answer.status.to_string()])
             .inc();
-        self.log
+        metrics
             .duration
             .with_label_values(&[route, method])
             .observe(answer.head_after.as_secs_f64());

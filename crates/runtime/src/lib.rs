@@ -11,6 +11,8 @@ pub mod descriptors;
 mod keyed_semaphore;
 mod line_writer;
 pub mod memory;
+#[doc(hidden)]
+pub mod metric_types;
 mod metrics;
 pub mod private_files;
 mod process_metrics;

@@ -121,6 +121,49 @@ impl Metrics {
     }
 }
 
+/// Declares a struct of metrics. A field is one metric: its help, its name in the struct, its kind, and the name that
+/// Prometheus shows.
+///
+/// The doc comment of the field is the help of the metric; its lines are joined by spaces. The kind is a method of
+/// [`Metrics`], such as `gauge` or `counter_vec`: the field has the type that this method returns. The method gets what
+/// stands in parentheses, that is, the name of the metric, then its labels and its buckets if its kind has them. Every
+/// field ends with a semicolon.
+///
+/// The macro adds the function `new`, which is as visible as the struct. It takes a reference to [`Metrics`] and
+/// creates all metrics there.
+#[macro_export]
+macro_rules! metrics {
+    (
+        $(#[$attribute:meta])*
+        $vis:vis struct $name:ident {
+            $(
+                $(#[doc = $help:literal])*
+                $field_vis:vis $field:ident: $kind:ident($metric:literal $(, $argument:expr)* $(,)?);
+            )+
+        }
+    ) => {
+        $(#[$attribute])*
+        $vis struct $name {
+            $($(#[doc = $help])* $field_vis $field: $crate::metric_types::$kind,)+
+        }
+
+        impl $name {
+            /// Creates and registers the metrics.
+            $vis fn new(metrics: &$crate::Metrics) -> Self {
+                Self {
+                    $($field: metrics.$kind($metric, $crate::metrics!(@help $($help)*) $(, $argument)*),)+
+                }
+            }
+        }
+    };
+    (@help) => {
+        compile_error!("a metric has no help: write what it measures as a doc comment of its field")
+    };
+    (@help $($help:literal)+) => {
+        concat!($($help),+).trim_start()
+    };
+}
+
 /// Counts one more in a gauge, until it is dropped.
 #[derive(Debug)]
 #[must_use]
@@ -143,6 +186,39 @@ impl Drop for Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    crate::metrics! {
+        /// Metrics of a test.
+        struct Attempts {
+            /// Attempts
+            /// by outcome.
+            ended: counter_vec("taskledger_attempts_total", &["outcome"]);
+            /// Attempts that go on.
+            running: gauge("taskledger_attempts_running");
+            /// Time that an attempt took.
+            duration: histogram("taskledger_attempt_duration_seconds", &[0.5, 1.0]);
+        }
+    }
+
+    #[test]
+    fn a_declared_metric_has_its_doc_comment_as_its_help() {
+        let metrics = Metrics::new("auth");
+        let attempts = Attempts::new(&metrics);
+        attempts.ended.with_label_values(&["lost"]).inc();
+        attempts.running.set(3);
+        attempts.duration.observe(0.75);
+        let text = metrics.encode();
+        for line in [
+            "# HELP taskledger_attempts_total Attempts by outcome.",
+            r#"taskledger_attempts_total{outcome="lost",role="auth"} 1"#,
+            "# HELP taskledger_attempts_running Attempts that go on.",
+            r#"taskledger_attempts_running{role="auth"} 3"#,
+            r#"taskledger_attempt_duration_seconds_bucket{role="auth",le="0.5"} 0"#,
+            r#"taskledger_attempt_duration_seconds_bucket{role="auth",le="1"} 1"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+    }
 
     #[test]
     fn every_sample_names_its_role_and_a_name_means_one_metric() {

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{IntGauge, TextEncoder, proto::LabelPair};
+use prometheus::{TextEncoder, proto::LabelPair};
 use tokio::runtime::Handle;
 
 use crate::{metrics::Metrics, signed};
@@ -21,19 +21,17 @@ static PROCESS: LazyLock<Metrics> = LazyLock::new(|| {
     }
     metrics
 });
-static RUNTIME: LazyLock<RuntimeMetrics> = LazyLock::new(|| RuntimeMetrics {
-    workers: PROCESS.gauge("taskledger_runtime_workers", "Threads that run tasks."),
-    tasks: PROCESS.gauge("taskledger_runtime_tasks", "Tasks that have begun and not ended."),
-    queued: PROCESS.gauge(
-        "taskledger_runtime_queued_tasks",
-        "Tasks that could go on and wait for a thread, apart from those that a thread has taken.",
-    ),
-});
+static RUNTIME: LazyLock<RuntimeMetrics> = LazyLock::new(|| RuntimeMetrics::new(&PROCESS));
 
-struct RuntimeMetrics {
-    workers: IntGauge,
-    tasks: IntGauge,
-    queued: IntGauge,
+crate::metrics! {
+    struct RuntimeMetrics {
+        /// Threads that run tasks.
+        workers: gauge("taskledger_runtime_workers");
+        /// Tasks that have begun and not ended.
+        tasks: gauge("taskledger_runtime_tasks");
+        /// Tasks that could go on and wait for a thread, apart from those that a thread has taken.
+        queued: gauge("taskledger_runtime_queued_tasks");
+    }
 }
 
 /// The metrics of this process. The role that shows them adds the label `role`.

@@ -9,8 +9,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use prometheus::IntGauge;
-use runtime::{BlockingCalls, NoAnswer, process_metrics};
+use runtime::{BlockingCalls, NoAnswer, metrics, process_metrics};
 use rustls::{ServerConfig, crypto::ring};
 use tokio::signal::unix::{SignalKind, signal};
 use x509_parser::{parse_x509_certificate, time::ASN1Time};
@@ -61,26 +60,17 @@ struct Contents {
     key: Vec<u8>,
 }
 
-/// The metrics of the files.
-struct Gauges {
-    not_after: IntGauge,
-    refused: IntGauge,
+metrics! {
+    /// The metrics of the files.
+    struct Gauges {
+        /// When the certificate ends that is shown to clients, in Unix time.
+        not_after: gauge("taskledger_tls_certificate_not_after_seconds");
+        /// Whether the files hold something that cannot be used, so that the former certificate is still shown.
+        refused: gauge("taskledger_tls_certificate_refused");
+    }
 }
 
 impl Gauges {
-    fn new() -> Self {
-        Self {
-            not_after: process_metrics().gauge(
-                "taskledger_tls_certificate_not_after_seconds",
-                "When the certificate ends that is shown to clients, in Unix time.",
-            ),
-            refused: process_metrics().gauge(
-                "taskledger_tls_certificate_refused",
-                "Whether the files hold something that cannot be used, so that the former certificate is still shown.",
-            ),
-        }
-    }
-
     fn accepted(&self, not_after: ASN1Time) {
         self.not_after.set(not_after.timestamp());
         self.refused.set(0);
@@ -100,7 +90,7 @@ impl ServerTls {
         let contents = Contents::read(&files)?;
         let (config, not_after) = contents.config(&files)?;
         let fingerprint = contents.fingerprint();
-        let gauges = Gauges::new();
+        let gauges = Gauges::new(process_metrics());
         gauges.accepted(not_after);
         Ok(Self(Arc::new(Shared {
             files,
