@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use runtime::Counted;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout},
@@ -13,7 +14,7 @@ use tokio::{
 use super::{
     HashingFailed,
     fair_queue::{FairQueue, QueueError},
-    hash_metrics::{self, Counted},
+    hash_metrics,
 };
 
 /// The longest wait. The gateway gives up a few seconds later.
@@ -112,7 +113,7 @@ impl Shared {
             let held = Held {
                 shared: Arc::clone(self),
                 counter,
-                _counted: Counted::running(),
+                _counted: hash_metrics::counted("running"),
             };
             let _ = sender.send(Ok(held));
         }
@@ -136,7 +137,7 @@ impl Admission {
     /// [`HashingFailed::Crowded`] when too many of this address wait, and [`HashingFailed::Overloaded`] when too many
     /// of all addresses wait, or when the wait takes too long.
     pub(super) async fn admit(&self, requester: Requester<'_>) -> Result<Slot, HashingFailed> {
-        let waiting = Counted::waiting();
+        let waiting = hash_metrics::counted("waiting");
         let admitted = timeout(TIMEOUT, self.wait(requester))
             .await
             .unwrap_or(Err(HashingFailed::Overloaded));

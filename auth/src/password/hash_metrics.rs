@@ -2,8 +2,7 @@
 
 use std::sync::LazyLock;
 
-use prometheus::IntGauge;
-use runtime::{metrics, process_metrics};
+use runtime::{Counted, metrics, process_metrics};
 
 static METRICS: LazyLock<HashMetrics> = LazyLock::new(|| HashMetrics::new(process_metrics()));
 
@@ -16,30 +15,9 @@ metrics! {
     }
 }
 
-/// Counts one password in this state, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Counted(IntGauge);
-
-impl Counted {
-    pub(super) fn waiting() -> Self {
-        Self::of("waiting")
-    }
-
-    pub(super) fn running() -> Self {
-        Self::of("running")
-    }
-
-    fn of(state: &str) -> Self {
-        let gauge = METRICS.passwords.with_label_values(&[state]);
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
+/// Counts one password that is `running` or `waiting`, until the result is dropped.
+pub(super) fn counted(state: &str) -> Counted {
+    Counted::in_gauge(&METRICS.passwords.with_label_values(&[state]))
 }
 
 /// Counts a refused request.
