@@ -7,6 +7,7 @@
 
 mod data_key;
 mod error;
+mod event_place;
 mod master_keys;
 mod metadata;
 mod payload;

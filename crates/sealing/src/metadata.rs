@@ -2,14 +2,11 @@
 //! a UUID says nothing about a person, and stays as it is.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-use events::{ERASED, Metadata, StoredEvent, StreamName};
+use events::{ERASED, Metadata, StoredEvent};
 use ring::aead::{CHACHA20_POLY1305, NONCE_LEN};
 use uuid::Uuid;
 
-use crate::{
-    KeyError,
-    data_key::{Key, place},
-};
+use crate::{KeyError, data_key::Key, event_place::EventPlace};
 
 /// The prefix of an encrypted text.
 const PREFIX: &str = "sealed:";
@@ -32,46 +29,36 @@ pub(crate) fn is_in_clear(metadata: &Metadata) -> bool {
     texts(metadata).any(|(_, text)| !is_id(text) && sealed_bytes(text).is_none())
 }
 
-/// Encrypts the metadata of the event that becomes `version` of `stream`.
-pub(crate) fn seal(
-    metadata: &mut Metadata,
-    stream: &StreamName,
-    version: u64,
-    kind: &str,
-    key: &Key,
-) -> Result<(), KeyError> {
-    seal_unless(is_id, metadata, stream, version, kind, key)
+/// Encrypts the metadata of the event at `place`.
+pub(crate) fn seal(metadata: &mut Metadata, place: EventPlace<'_>, key: &Key) -> Result<(), KeyError> {
+    seal_unless(is_id, metadata, place, key)
 }
 
 /// The same for stored metadata, in which some texts may be encrypted already.
 pub(crate) fn seal_what_is_clear(
     metadata: &mut Metadata,
-    stream: &StreamName,
-    version: u64,
-    kind: &str,
+    place: EventPlace<'_>,
     key: &Key,
 ) -> Result<(), KeyError> {
     let stays = |text: &str| is_id(text) || sealed_bytes(text).is_some();
-    seal_unless(stays, metadata, stream, version, kind, key)
+    seal_unless(stays, metadata, place, key)
 }
 
 /// Encrypts every text except those for which `stays` is true.
 fn seal_unless(
     stays: impl Fn(&str) -> bool,
     metadata: &mut Metadata,
-    stream: &StreamName,
-    version: u64,
-    kind: &str,
+    place: EventPlace<'_>,
     key: &Key,
 ) -> Result<(), KeyError> {
     replace(metadata, |part, text| match stays(text) {
         true => Ok(None),
-        false => sealed(part, text, &place(stream, version, kind, part), key).map(Some),
+        false => sealed(part, text, place, key).map(Some),
     })
 }
 
-fn sealed(part: &str, text: &str, place: &[u8], key: &Key) -> Result<String, KeyError> {
-    let sealed = key.seal(place, kept(part, text).as_bytes())?;
+fn sealed(part: &str, text: &str, place: EventPlace<'_>, key: &Key) -> Result<String, KeyError> {
+    let sealed = key.seal(&place.associated(part), kept(part, text).as_bytes())?;
     Ok(format!("{PREFIX}{}", BASE64URL.encode(sealed)))
 }
 
@@ -92,8 +79,7 @@ pub(crate) fn is_sealed_copy(
     event: &StoredEvent,
     key: Option<&Key>,
 ) -> bool {
-    let stream = StreamName::raw(&*event.stream);
-    let version = u64::try_from(event.version).unwrap_or_default();
+    let place = EventPlace::of_stored(event);
     let blank = |metadata: &Metadata| {
         let mut blank = metadata.clone();
         let none = |_: &str, _: &str| Ok::<_, KeyError>(Some(String::new()));
@@ -106,9 +92,8 @@ pub(crate) fn is_sealed_copy(
         let Some(sealed) = sealed_bytes(of_copy) else {
             return false;
         };
-        let place = place(&stream, version, &event.kind, part);
         key.is_none_or(|key| {
-            let opened = key.open(&place, &sealed);
+            let opened = key.open(&place.associated(part), &sealed);
             opened.is_some_and(|opened| *opened == kept(part, text).as_bytes())
         })
     };
@@ -122,13 +107,7 @@ pub(crate) fn is_sealed_copy(
 ///
 /// # Errors
 /// A sentence, when a text cannot be decrypted.
-pub(crate) fn open(
-    metadata: &mut Metadata,
-    stream: &StreamName,
-    version: u64,
-    kind: &str,
-    key: Option<&Key>,
-) -> Result<(), String> {
+pub(crate) fn open(metadata: &mut Metadata, place: EventPlace<'_>, key: Option<&Key>) -> Result<(), String> {
     let open = |part: &str, text: &str| -> Result<Option<String>, String> {
         let Some(sealed) = sealed_bytes(text) else {
             return Ok(None);
@@ -136,7 +115,7 @@ pub(crate) fn open(
         let Some(key) = key else {
             return Ok(Some(ERASED.to_owned()));
         };
-        let opened = key.open(&place(stream, version, kind, part), &sealed);
+        let opened = key.open(&place.associated(part), &sealed);
         opened
             .and_then(|opened| String::from_utf8(opened.to_vec()).ok())
             .map(Some)
@@ -184,7 +163,7 @@ fn sealed_bytes(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use events::{Actor, UserId};
+    use events::{Actor, StreamName, UserId};
 
     use super::*;
 
@@ -192,6 +171,7 @@ mod tests {
     fn the_longest_texts_fit_into_their_places_when_they_are_sealed() {
         let key = Key::new(&[1; 32]).unwrap();
         let stream = StreamName::raw("task-1");
+        let place = EventPlace::new(&stream, 1, "task.created");
         let subject = UserId(Uuid::nil());
         let clear = Metadata {
             subject,
@@ -202,9 +182,9 @@ mod tests {
             idempotency_key: Some("ß".repeat(1_000).into()),
         };
         let mut metadata = clear.clone();
-        seal(&mut metadata, &stream, 1, "task.created", &key).unwrap();
+        seal(&mut metadata, place, &key).unwrap();
         assert!(is_sealed(&metadata));
-        open(&mut metadata, &stream, 1, "task.created", Some(&key)).unwrap();
+        open(&mut metadata, place, Some(&key)).unwrap();
         assert_eq!(&*metadata.correlation_id, "ß".repeat(64));
         assert_eq!(metadata.idempotency_key.as_deref(), Some(&*"ß".repeat(132)));
     }

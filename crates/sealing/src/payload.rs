@@ -3,14 +3,11 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use bytes::Bytes;
 use events::{
-    DividedPayload, Encoding, NewEvent, RecordedEvent, StoredEvent, StreamName, divide_payload,
-    erased_payload, sealed_part, unite_payload,
+    DividedPayload, Encoding, NewEvent, RecordedEvent, StoredEvent, divide_payload, erased_payload,
+    sealed_part, unite_payload,
 };
 
-use crate::{
-    KeyError,
-    data_key::{Key, place},
-};
+use crate::{KeyError, data_key::Key, event_place::EventPlace};
 
 /// The name of the payload in the associated data.
 const PART: &str = "data";
@@ -23,29 +20,9 @@ pub(crate) fn divide(event: &NewEvent) -> Option<DividedPayload> {
     }
 }
 
-/// Replaces the payload of `event`, which becomes `version` of `stream`, by `divided` with the personal part
-/// encrypted.
-pub(crate) fn seal(
-    event: &mut NewEvent,
-    divided: DividedPayload,
-    stream: &StreamName,
-    version: u64,
-    key: &Key,
-) -> Result<(), KeyError> {
-    event.data = sealed(divided, stream, version, &event.kind, key)?;
-    event.encoding = Encoding::Sealed;
-    Ok(())
-}
-
-/// The payload `divided` with its personal part encrypted, for an event of this type that is `version` of `stream`.
-pub(crate) fn sealed(
-    divided: DividedPayload,
-    stream: &StreamName,
-    version: u64,
-    kind: &str,
-    key: &Key,
-) -> Result<Bytes, KeyError> {
-    let sealed = key.seal(&place(stream, version, kind, PART), &divided.personal)?;
+/// The payload `divided` of the event at `place` with its personal part encrypted.
+pub(crate) fn sealed(divided: DividedPayload, place: EventPlace<'_>, key: &Key) -> Result<Bytes, KeyError> {
+    let sealed = key.seal(&place.associated(PART), &divided.personal)?;
     Ok(divided.with_sealed(&BASE64URL.encode(sealed)))
 }
 
@@ -60,13 +37,12 @@ pub(crate) fn is_sealed_copy(
     let Some(text) = sealed_part(data) else {
         return false;
     };
-    let version = u64::try_from(event.version).unwrap_or_default();
-    let place = place(&StreamName::raw(&*event.stream), version, &event.kind, PART);
+    let associated = EventPlace::of_stored(event).associated(PART);
     let is_personal = key.is_none_or(|key| {
         let opened = BASE64URL
             .decode(&text)
             .ok()
-            .and_then(|sealed| key.open(&place, &sealed));
+            .and_then(|sealed| key.open(&associated, &sealed));
         opened.is_some_and(|opened| *opened == divided.personal)
     });
     is_personal && divided.with_sealed(&text) == data
@@ -88,7 +64,7 @@ pub(crate) fn open(event: &mut RecordedEvent, key: Option<&Key>) -> Result<(), S
     let opened = match key {
         None => erased_payload(&event.data),
         Some(key) => {
-            let associated = place(&event.stream, event.version, &event.kind, PART);
+            let associated = EventPlace::new(&event.stream, event.version, &event.kind).associated(PART);
             sealed_part(&event.data)
                 .and_then(|sealed| BASE64URL.decode(sealed).ok())
                 .and_then(|sealed| key.open(&associated, &sealed))

@@ -12,7 +12,8 @@ use event_store::{
     UnfinishedImport, Unreadable,
 };
 use events::{
-    DividedPayload, EventDigest, EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName, UserId,
+    DividedPayload, Encoding, EventDigest, EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent,
+    StreamName, UserId,
 };
 use futures::{StreamExt as _, stream::BoxStream};
 use runtime::Backoff;
@@ -20,6 +21,7 @@ use runtime::Backoff;
 use crate::{
     KeyError, SubjectKeys,
     data_key::Key,
+    event_place::EventPlace,
     metadata, payload,
     stored::{self, person_in_clear},
     subject_keys::{SubjectKey, sealing_key},
@@ -91,11 +93,12 @@ impl SealedStore {
             }
             let subject = event.metadata.subject;
             let key = sealing_key(&keys, subject)?;
+            let place = EventPlace::new(stream, version, &event.kind);
             if let Some(divided) = divided {
-                payload::seal(event, divided, stream, version, &key)?;
+                event.data = payload::sealed(divided, place, &key)?;
+                event.encoding = Encoding::Sealed;
             }
-            let kind = event.kind.clone();
-            metadata::seal(&mut event.metadata, stream, version, &kind, &key)?;
+            metadata::seal(&mut event.metadata, place, &key)?;
         }
         Ok(())
     }
@@ -220,8 +223,8 @@ fn open_one(
 /// Decrypts an event in place, or uses placeholders if its key was destroyed.
 fn open_with(event: &mut RecordedEvent, key: Option<&Key>) -> Result<(), String> {
     payload::open(event, key)?;
-    let (stream, kind) = (&event.stream, &event.kind);
-    metadata::open(&mut event.metadata, stream, event.version, kind, key)
+    let place = EventPlace::new(&event.stream, event.version, &event.kind);
+    metadata::open(&mut event.metadata, place, key)
 }
 
 #[async_trait]

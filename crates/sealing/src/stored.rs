@@ -9,7 +9,9 @@ use events::{
 };
 
 use crate::{
-    KeyError, SubjectKeys, metadata, payload,
+    KeyError, SubjectKeys,
+    event_place::EventPlace,
+    metadata, payload,
     subject_keys::{SubjectKey, sealing_key},
 };
 
@@ -46,16 +48,14 @@ pub(crate) fn seal(event: &mut StoredEvent, keys: &HashMap<UserId, SubjectKey>) 
         return Ok(());
     };
     let key = sealing_key(keys, person)?;
-    let stream = StreamName::raw(&*event.stream);
-    let version = u64::try_from(event.version).unwrap_or_default();
     if event.encoding == Encoding::Json.as_str()
         && let Some(divided) = event.data.whole().and_then(|data| divide_payload(data))
     {
-        event.data = payload::sealed(divided, &stream, version, &event.kind, &key)?.into();
+        event.data = payload::sealed(divided, EventPlace::of_stored(event), &key)?.into();
         Encoding::Sealed.as_str().clone_into(&mut event.encoding);
     }
     if metadata::is_in_clear(&metadata) {
-        metadata::seal_what_is_clear(&mut metadata, &stream, version, &event.kind, &key)?;
+        metadata::seal_what_is_clear(&mut metadata, EventPlace::of_stored(event), &key)?;
         event.metadata = serde_json::to_vec(&metadata)
             .map_err(|_| KeyError::Unusable)?
             .into();
