@@ -96,22 +96,8 @@ pub fn verify_inclusion(
     if index >= size {
         return Err(InvalidProof);
     }
-    let (mut node, mut last, mut hash) = (index, size - 1, leaf);
-    for sibling in proof {
-        if last == 0 {
-            return Err(InvalidProof);
-        }
-        if node % 2 == 1 || node == last {
-            hash = node_hash(sibling, &hash);
-            while node.is_multiple_of(2) && node != 0 {
-                (node, last) = (node >> 1, last >> 1);
-            }
-        } else {
-            hash = node_hash(&hash, sibling);
-        }
-        (node, last) = (node >> 1, last >> 1);
-    }
-    holds(last == 0 && hash == *root)
+    let (_, whole) = roots(index, size - 1, leaf, proof)?;
+    holds(whole == *root)
 }
 
 /// Verifies that the tree of `to` leaves begins with that of `from` leaves (RFC 9162, section 2.1.4.2).
@@ -134,33 +120,41 @@ pub fn verify_consistency(
     if from == 0 {
         return holds(proof.is_empty() && *from_root == crate::hash::empty_root());
     }
-    let mut proof = proof.iter();
     let (mut node, mut last) = (from - 1, to - 1);
     while node % 2 == 1 {
         (node, last) = (node >> 1, last >> 1);
     }
-    let first = if node == 0 {
-        from_root
-    } else {
-        proof.next().ok_or(InvalidProof)?
+    let (first, proof) = match node {
+        0 => (from_root, proof),
+        _ => proof.split_first().ok_or(InvalidProof)?,
     };
-    let (mut old, mut new) = (*first, *first);
+    let (old, whole) = roots(node, last, *first, proof)?;
+    holds(old == *from_root && whole == *to_root)
+}
+
+/// Goes up from a node with this index and hash along the siblings in `proof`; `last` is the index of the last node on
+/// the same level. Returns the root of the tree that ends with the node, and the root of the whole tree.
+///
+/// # Errors
+/// When the proof is too long or too short.
+fn roots(mut node: u64, mut last: u64, hash: Hash, proof: &[Hash]) -> Result<(Hash, Hash), InvalidProof> {
+    let (mut old, mut whole) = (hash, hash);
     for sibling in proof {
         if last == 0 {
             return Err(InvalidProof);
         }
         if node % 2 == 1 || node == last {
             old = node_hash(sibling, &old);
-            new = node_hash(sibling, &new);
+            whole = node_hash(sibling, &whole);
             while node.is_multiple_of(2) && node != 0 {
                 (node, last) = (node >> 1, last >> 1);
             }
         } else {
-            new = node_hash(&new, sibling);
+            whole = node_hash(&whole, sibling);
         }
         (node, last) = (node >> 1, last >> 1);
     }
-    holds(last == 0 && old == *from_root && new == *to_root)
+    holds(last == 0).map(|()| (old, whole))
 }
 
 fn holds(it_does: bool) -> Result<(), InvalidProof> {
