@@ -25,6 +25,17 @@ struct Defaults {
     kind: Kind,
 }
 
+impl Defaults {
+    const fn of(role: &'static str, port: Option<u16>, admin_port: u16, kind: Kind) -> Self {
+        Self {
+            role,
+            port,
+            admin_port,
+            kind,
+        }
+    }
+}
+
 /// Who connects to a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -35,12 +46,7 @@ enum Kind {
 }
 
 pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
-    let defaults = Defaults {
-        role: "auth",
-        port: Some(8083),
-        admin_port: 9093,
-        kind: Kind::Internal,
-    };
+    let defaults = Defaults::of("auth", Some(8083), 9093, Kind::Internal);
     run(settings, &defaults, async |dependencies, background| {
         auth::start(auth_config(settings), dependencies.auth().await?, background).await
     })
@@ -48,12 +54,7 @@ pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
-    let defaults = Defaults {
-        role: "command-api",
-        port: Some(8081),
-        admin_port: 9091,
-        kind: Kind::Internal,
-    };
+    let defaults = Defaults::of("command-api", Some(8081), 9091, Kind::Internal);
     run(settings, &defaults, async |dependencies, background| {
         let dependencies = dependencies.command_api(background).await?;
         command_api::start(command_config(settings), dependencies, background).await
@@ -62,12 +63,7 @@ pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
-    let defaults = Defaults {
-        role: "query-api",
-        port: Some(8082),
-        admin_port: 9092,
-        kind: Kind::Internal,
-    };
+    let defaults = Defaults::of("query-api", Some(8082), 9092, Kind::Internal);
     run(settings, &defaults, async |dependencies, background| {
         // Its mistakes are told before anything has started.
         let config = query_config(settings)?;
@@ -78,12 +74,7 @@ pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
-    let defaults = Defaults {
-        role: "projector",
-        port: None,
-        admin_port: 9094,
-        kind: Kind::Internal,
-    };
+    let defaults = Defaults::of("projector", None, 9094, Kind::Internal);
     run(settings, &defaults, async |dependencies, background| {
         projector::start(
             projector_config(settings),
@@ -96,12 +87,7 @@ pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
-    let defaults = Defaults {
-        role: "gateway",
-        port: Some(8080),
-        admin_port: 9090,
-        kind: Kind::Public,
-    };
+    let defaults = Defaults::of("gateway", Some(8080), 9090, Kind::Public);
     run(settings, &defaults, async |dependencies, background| {
         let verifier = dependencies.verifier(background).await?;
         gateway::start(gateway_config(settings), verifier, background).await
