@@ -176,9 +176,7 @@ async fn record(
     act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
 ) -> anyhow::Result<ExitCode> {
     let store = existing_log::event_store(settings).await?;
-    attribution
-        .record(settings, &*store, command, UserId::NOBODY, act)
-        .await
+    attribution.record(settings, &*store, command, act).await
 }
 
 /// Copies keys and records it, unless there is no log yet or only a part of one. Nothing is copied where the log is
@@ -225,7 +223,7 @@ async fn copy(
     match here {
         Some(here) => {
             attribution
-                .record_if_there_is_a_log(settings, &*here, "keys copy", UserId::NOBODY, act)
+                .record_if_there_is_a_log(settings, &*here, "keys copy", act)
                 .await
         }
         None => Ok(act(CorrelationId::default()).await?.exit_code()),
@@ -254,25 +252,17 @@ async fn log_of(keys: &str, log: Option<&str>) -> anyhow::Result<Option<Arc<dyn 
 }
 
 async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<ExitCode> {
-    match command {
-        MasterCommand::List => list_master(settings).await,
-        MasterCommand::Rotate { attribution } => {
-            let EventLog { stored, keys, .. } = existing_log::event_log(settings).await?;
-            let rotate = async |_| rotate_master(&stored, &keys).await;
-            let command = "keys master rotate";
-            attribution
-                .record(settings, &*stored, command, UserId::NOBODY, rotate)
-                .await
-        }
-        MasterCommand::Retire { attribution } => {
-            let EventLog { stored, keys, .. } = existing_log::event_log(settings).await?;
-            let retire = async |_| retire_master(&stored, &keys).await;
-            let command = "keys master retire";
-            attribution
-                .record(settings, &*stored, command, UserId::NOBODY, retire)
-                .await
-        }
-    }
+    let (name, attribution) = match &command {
+        MasterCommand::List => return list_master(settings).await,
+        MasterCommand::Rotate { attribution } => ("keys master rotate", attribution),
+        MasterCommand::Retire { attribution } => ("keys master retire", attribution),
+    };
+    let EventLog { stored, keys, .. } = existing_log::event_log(settings).await?;
+    let act = async |_| match &command {
+        MasterCommand::Retire { .. } => retire_master(&stored, &keys).await,
+        _ => rotate_master(&stored, &keys).await,
+    };
+    attribution.record(settings, &*stored, name, act).await
 }
 
 async fn list_master(settings: &Settings) -> anyhow::Result<ExitCode> {
@@ -307,10 +297,7 @@ async fn rotate_master(stored: &Arc<dyn EventStore>, keys: &SubjectKeys) -> anyh
             "the key of {subject} is lost: restore its row of `data_keys` from a backup of the keys, and rotate again"
         ));
     }
-    let conclusion = match rewrapped.damaged.is_empty() && lost.is_empty() {
-        true => Conclusion::succeeded(),
-        false => Conclusion::failed(),
-    };
+    let conclusion = Conclusion::of(rewrapped.damaged.is_empty() && lost.is_empty());
     let first = master_keys.ids().into_iter().next().unwrap_or_default();
     Ok(conclusion.with_result(format!(
         "{first} wraps, {} keys of people wrapped again",

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, process::ExitCode};
 
-use ::events::UserId;
 use clap::Args;
 use database::Schema;
 
@@ -63,6 +62,6 @@ pub(crate) async fn run(settings: &Settings, command: &Migrate) -> anyhow::Resul
     let log = platform::event_store_to_import_into(storage).await?;
     command
         .attribution
-        .record_if_there_is_a_log(settings, &*log, "migrate", UserId::NOBODY, act)
+        .record_if_there_is_a_log(settings, &*log, "migrate", act)
         .await
 }

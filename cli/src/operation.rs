@@ -89,6 +89,14 @@ impl Conclusion {
         }
     }
 
+    /// The command did all that was asked if `is_done` is true, and failed otherwise.
+    pub(crate) const fn of(is_done: bool) -> Self {
+        match is_done {
+            true => Self::succeeded(),
+            false => Self::failed(),
+        }
+    }
+
     /// Adds a short result, which must not name a person.
     pub(crate) fn with_result(mut self, result: impl Into<String>) -> Self {
         self.result = Some(result.into());
@@ -107,10 +115,22 @@ impl Conclusion {
 }
 
 impl Attribution {
-    /// Records that `command` is given about `subject`, runs `act`, and records how it ended. If the first record
-    /// cannot be written, `act` is not run. A log that is lost takes no record, since one would hide that it is lost.
-    /// `act` receives the correlation id of all events of the command.
+    /// Records that `command` is given, runs `act`, and records how it ended. If the first record cannot be written,
+    /// `act` is not run. A log that is lost takes no record, since one would hide that it is lost. `act` receives the
+    /// correlation id of all events of the command.
     pub(crate) async fn record(
+        &self,
+        settings: &Settings,
+        store: &dyn EventStore,
+        command: &str,
+        act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
+    ) -> anyhow::Result<ExitCode> {
+        self.record_about(settings, store, command, UserId::NOBODY, act)
+            .await
+    }
+
+    /// Does what [`Self::record`] does, for a command about a person.
+    pub(crate) async fn record_about(
         &self,
         settings: &Settings,
         store: &dyn EventStore,
@@ -147,11 +167,10 @@ impl Attribution {
         settings: &Settings,
         store: &dyn EventStore,
         command: &str,
-        subject: UserId,
         act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
     ) -> anyhow::Result<ExitCode> {
         if store.head().await? > 0 && store.unfinished_import().await?.is_none() {
-            return self.record(settings, store, command, subject, act).await;
+            return self.record(settings, store, command, act).await;
         }
         Ok(act(CorrelationId::default()).await?.exit_code())
     }
@@ -161,7 +180,6 @@ impl Attribution {
         &self,
         store: &dyn EventStore,
         command: &str,
-        subject: UserId,
         result: &str,
     ) -> anyhow::Result<()> {
         let finished = OperationFinished {
@@ -169,7 +187,7 @@ impl Attribution {
             result: Some(result.into()),
         };
         let events = [self.started(command).into(), finished.into()];
-        let recorded = Stream::new(subject).append(store, 0, &events).await;
+        let recorded = Stream::new(UserId::NOBODY).append(store, 0, &events).await;
         recorded.context("it was done, and cannot be recorded: give the command again")
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, process::ExitCode};
 
-use ::events::{StreamName, UserId};
+use ::events::StreamName;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use database::Database;
@@ -102,9 +102,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             let store = existing_log::event_store(settings).await?;
             let command = format!("parked discard {position}");
             let discard = async |_| discard(&read_models, position).await;
-            return attribution
-                .record(settings, &*store, &command, UserId::NOBODY, discard)
-                .await;
+            return attribution.record(settings, &*store, &command, discard).await;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -139,9 +137,7 @@ async fn retry(settings: &Settings, read_models: &Database, command: Retry) -> a
             retry_all(page, &one).await
         }
     };
-    attribution
-        .record(settings, &*store, &name, UserId::NOBODY, retry)
-        .await
+    attribution.record(settings, &*store, &name, retry).await
 }
 
 /// Retries every parked stream, in the order of their first parked events, which `page` returns after a position.
@@ -201,15 +197,11 @@ impl Results {
     }
 
     fn conclusion(&self) -> Conclusion {
-        let conclusion = match (self.still, self.failed) {
-            (0, 0) => Conclusion::succeeded(),
-            _ => Conclusion::failed(),
-        };
         let mut result = format!("{} projected, {} still parked", self.projected, self.still);
         if self.failed > 0 {
             result.push_str(&format!(", {} failed", output::counted(self.failed, "stream")));
         }
-        conclusion.with_result(result)
+        Conclusion::of(self.still == 0 && self.failed == 0).with_result(result)
     }
 }
 

@@ -240,7 +240,9 @@ impl Users<'_> {
             return Ok(self.import_file(&command.file, None).await?.exit_code());
         }
         let act = async |operation| self.import_file(&command.file, Some(operation)).await;
-        self.record(&command.attribution, "users import", UserId::NOBODY, act)
+        command
+            .attribution
+            .record(self.settings, &*self.store, "users import", act)
             .await
     }
 
@@ -263,11 +265,7 @@ impl Users<'_> {
             imported.bad.len()
         );
         crate::print(&format!("{result}\n"));
-        let conclusion = match imported.bad.is_empty() {
-            true => Conclusion::succeeded(),
-            false => Conclusion::failed(),
-        };
-        Ok(conclusion.with_result(result))
+        Ok(Conclusion::of(imported.bad.is_empty()).with_result(result))
     }
 
     /// Records and runs a command about `subject`.
@@ -279,7 +277,7 @@ impl Users<'_> {
         act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
     ) -> anyhow::Result<ExitCode> {
         attribution
-            .record(self.settings, &*self.store, command, subject, act)
+            .record_about(self.settings, &*self.store, command, subject, act)
             .await
     }
 }

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use ::events::UserId;
 use audit_tree::SigningKeys;
 use clap::Args;
 use transparency_log::Algorithm;
@@ -38,9 +37,8 @@ impl RotateKey {
             ));
             Ok(Conclusion::succeeded().with_result(key))
         };
-        let command = "audit rotate-key";
         self.attribution
-            .record(settings, &*store, command, UserId::NOBODY, rotate)
+            .record(settings, &*store, "audit rotate-key", rotate)
             .await
     }
 }

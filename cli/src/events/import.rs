@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, fs::File, path::PathBuf, process::ExitCode, sync::Arc};
 
-use ::events::UserId;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use database::{ProcessLock, Schema};
@@ -99,7 +98,7 @@ impl Import {
             result += &format!("; {}", audit_tree::announcement(&origin));
         }
         self.attribution
-            .record_afterwards(store, "events import", UserId::NOBODY, &result)
+            .record_afterwards(store, "events import", &result)
             .await
     }
 

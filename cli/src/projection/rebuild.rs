@@ -2,7 +2,6 @@
 
 use std::{path::Path, process::ExitCode, sync::Arc};
 
-use ::events::UserId;
 use clap::Args;
 use database::Schema;
 use event_store::EventStore;
@@ -65,7 +64,7 @@ impl Rebuild {
         let act = async |_| self.carry_out(&rebuild, deleted.as_deref()).await;
         let attribution = &self.attribution;
         let code = attribution
-            .record(settings, &*store, "projection rebuild", UserId::NOBODY, act)
+            .record(settings, &*store, "projection rebuild", act)
             .await;
         rebuild.close().await;
         code
@@ -189,7 +188,7 @@ impl Rollback {
             Ok(Conclusion::succeeded().with_result(format!("at position {position}")))
         };
         self.attribution
-            .record(settings, store, "projection rollback", UserId::NOBODY, act)
+            .record(settings, store, "projection rollback", act)
             .await
     }
 }

@@ -8,7 +8,6 @@ mod report;
 
 use std::process::ExitCode;
 
-use ::events::UserId;
 use clap::Subcommand;
 use findings::{Findings, Stores};
 use repair::{Repair, repair};
@@ -87,9 +86,8 @@ async fn recorded_repair(
         done = repair(settings, stores, findings, operation).await;
         Ok(done.conclusion(findings.head))
     };
-    let command = "restore check --repair";
     attribution
-        .record(settings, &*stores.store, command, UserId::NOBODY, act)
+        .record(settings, &*stores.store, "restore check --repair", act)
         .await?;
     Ok(done)
 }

@@ -119,11 +119,7 @@ impl Repair {
         let origin = self.new_origin.as_ref();
         let origin = origin.map(|new| format!("; {}", audit_tree::announcement(new)));
         let result = format!("the log ended at position {head}{}", origin.unwrap_or_default());
-        let conclusion = match self.is_partial {
-            false => Conclusion::succeeded(),
-            true => Conclusion::failed(),
-        };
-        conclusion.with_result(result)
+        Conclusion::of(!self.is_partial).with_result(result)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-use ::events::{DropCommand, ExportedPayloads, StreamName, Timestamp, UserId};
+use ::events::{DropCommand, ExportedPayloads, StreamName, Timestamp};
 use anyhow::ensure;
 use clap::Args;
 use database::Schema;
@@ -139,9 +139,7 @@ impl Drop {
             Ok(Conclusion::succeeded().with_result(result))
         };
         let attribution = &self.attribution;
-        let code = attribution
-            .record(settings, &*log.opened, &command, UserId::NOBODY, act)
-            .await;
+        let code = attribution.record(settings, &*log.opened, &command, act).await;
         rows.close().await;
         code
     }
