@@ -49,16 +49,10 @@ impl Tail {
             Some(from) => {
                 let mut pages = LogRange::new(store, from.saturating_sub(1), head, PAGE);
                 while let Some(page) = pages.next().await? {
-                    for entry in page.entries.iter().filter(|entry| self.wants(entry)) {
-                        self.print(entry)?;
-                    }
+                    self.print_wanted(&page.entries)?;
                 }
             }
-            None => {
-                for entry in &self.last(store, head).await? {
-                    self.print(entry)?;
-                }
-            }
+            None => self.print_wanted(&self.last(store, head).await?)?,
         }
         if self.follow {
             let after = head.max(self.from.unwrap_or(0).saturating_sub(1));
@@ -70,9 +64,7 @@ impl Tail {
     async fn go_on(&self, store: &dyn EventStore, after: u64) -> anyhow::Result<()> {
         let mut pages = store.subscribe(after);
         while let Some(page) = pages.next().await {
-            for entry in page.entries.iter().filter(|entry| self.wants(entry)) {
-                self.print(entry)?;
-            }
+            self.print_wanted(&page.entries)?;
         }
         Ok(())
     }
@@ -110,6 +102,11 @@ impl Tail {
             .as_ref()
             .is_none_or(|wanted| wanted == stream.as_str())
             && self.kind.as_ref().is_none_or(|wanted| wanted == kind)
+    }
+
+    fn print_wanted(&self, entries: &[Entry]) -> anyhow::Result<()> {
+        let mut wanted = entries.iter().filter(|entry| self.wants(entry));
+        wanted.try_for_each(|entry| self.print(entry))
     }
 
     fn print(&self, entry: &Entry) -> anyhow::Result<()> {
