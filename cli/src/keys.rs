@@ -6,12 +6,13 @@ use std::{collections::BTreeSet, path::Path, process::ExitCode, sync::Arc};
 use ::events::{CorrelationId, Timestamp, UserId};
 use anyhow::{Context as _, bail};
 use auth::keys::{self, KeyState, KeyUse, SigningAlgorithm};
-use clap::{Subcommand, ValueEnum};
+use clap::{Subcommand, builder::TypedValueParser};
 use database::{Database, Schema, masked};
 use event_store::{EventStore, SqlStore};
 use sealing::{Comparison, SubjectKeys, erased_people};
 
 use crate::{
+    choice::one_of,
     existing_log, lost_log,
     operation::{Attribution, Conclusion},
     output,
@@ -30,16 +31,16 @@ pub(crate) enum Command {
     /// Where replicas of auth have directories of their own, copy the file to all of them before you rotate.
     Generate {
         /// Signature algorithm
-        #[arg(long, value_enum, default_value_t = Algorithm::Eddsa)]
-        algorithm: Algorithm,
+        #[arg(long, default_value = "eddsa", value_parser = algorithm())]
+        algorithm: SigningAlgorithm,
         #[command(flatten)]
         attribution: Attribution,
     },
     /// Let the newest published key sign, half a minute from now; make one if there is none
     Rotate {
         /// Signature algorithm of a key that is created
-        #[arg(long, value_enum, default_value_t = Algorithm::Eddsa)]
-        algorithm: Algorithm,
+        #[arg(long, default_value = "eddsa", value_parser = algorithm())]
+        algorithm: SigningAlgorithm,
         #[command(flatten)]
         attribution: Attribution,
     },
@@ -96,21 +97,11 @@ pub(crate) enum MasterCommand {
     },
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Algorithm {
-    /// Ed25519
-    Eddsa,
-    /// ECDSA over P-256
-    Es256,
-}
-
-impl From<Algorithm> for SigningAlgorithm {
-    fn from(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Eddsa => Self::EdDsa,
-            Algorithm::Es256 => Self::Es256,
-        }
-    }
+fn algorithm() -> impl TypedValueParser<Value = SigningAlgorithm> {
+    one_of([
+        ("eddsa", "Ed25519", SigningAlgorithm::EdDsa),
+        ("es256", "ECDSA over P-256", SigningAlgorithm::Es256),
+    ])
 }
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
@@ -127,14 +118,14 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             algorithm,
             attribution,
         } => {
-            let generate = async |_| made(&keys::generate(directory, algorithm.into())?);
+            let generate = async |_| made(&keys::generate(directory, algorithm)?);
             record(settings, &attribution, "keys generate", generate).await
         }
         Command::Rotate {
             algorithm,
             attribution,
         } => {
-            let rotate = async |_| made(&keys::rotate(directory, algorithm.into(), now)?);
+            let rotate = async |_| made(&keys::rotate(directory, algorithm, now)?);
             record(settings, &attribution, "keys rotate", rotate).await
         }
         Command::Retire {

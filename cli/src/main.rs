@@ -4,6 +4,7 @@
 //! what there is to stand on, `dependencies.rs` says which role needs what of it, `up.rs` and `role.rs` run them.
 
 mod audit;
+mod choice;
 mod confirmation;
 mod data_dir;
 mod databases;
@@ -209,10 +210,6 @@ fn parse() -> Result<Cli, ExitCode> {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let settings = cli.settings;
     let command = cli.command.unwrap_or(Command::Up);
-    let format = match settings.log.format {
-        settings::LogFormat::Text => runtime::LogFormat::Text,
-        settings::LogFormat::Json => runtime::LogFormat::Json,
-    };
     platform::install_crypto_provider()?;
     let mut runtime = match command {
         // The gateway's connections have threads of their own.
@@ -220,7 +217,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     let runtime = runtime.enable_all().build()?;
-    let telemetry = Telemetry::start(&settings, format, command.role(), runtime.handle())?;
+    let telemetry = Telemetry::start(&settings, command.role(), runtime.handle())?;
     let code = runtime.block_on(async {
         let code = carry_out(command, &settings).await;
         // Databases are closed after a failed command too, so that a SQLite file is complete without its WAL.

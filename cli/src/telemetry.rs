@@ -1,10 +1,7 @@
 //! Logs, and spans that go to a collector if the program was built with that feature.
 
 use anyhow::Context;
-use runtime::{
-    LogFormat,
-    telemetry::{self, ExtraLayer, LogOptions, Logs},
-};
+use runtime::telemetry::{self, ExtraLayer, LogOptions, Logs};
 use tokio::runtime::Handle;
 
 use crate::settings::Settings;
@@ -12,10 +9,10 @@ use crate::settings::Settings;
 /// The settings that an error may be about.
 const LOGS: &str = "TASKLEDGER_LOG, TASKLEDGER_SECURITY_LOG, TASKLEDGER_ACCESS_LOG";
 
-fn logs(settings: &Settings, format: LogFormat, extra: Option<ExtraLayer>) -> anyhow::Result<Logs> {
+fn logs(settings: &Settings, extra: Option<ExtraLayer>) -> anyhow::Result<Logs> {
     let options = LogOptions {
         filter: &settings.log.filter,
-        format,
+        format: settings.log.format,
         security: settings.log.security_log.as_deref(),
         access: settings.access_log.file.as_deref(),
         sampling: settings.access_log.sampling(),
@@ -33,12 +30,7 @@ pub(crate) struct Telemetry {
 impl Telemetry {
     /// Starts logging, and sends spans if a collector is set.
     #[cfg(feature = "otlp")]
-    pub(crate) fn start(
-        settings: &Settings,
-        format: LogFormat,
-        role: &'static str,
-        runtime: &Handle,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn start(settings: &Settings, role: &'static str, runtime: &Handle) -> anyhow::Result<Self> {
         let (layer, exporting) = match &settings.log.otlp_endpoint {
             Some(endpoint) => {
                 let clock = crate::platform::clock();
@@ -48,20 +40,20 @@ impl Telemetry {
             None => (None, None),
         };
         Ok(Self {
-            _logs: logs(settings, format, layer)?,
+            _logs: logs(settings, layer)?,
             exporting,
         })
     }
 
     /// Starts logging.
     #[cfg(not(feature = "otlp"))]
-    pub(crate) fn start(settings: &Settings, format: LogFormat, _: &str, _: &Handle) -> anyhow::Result<Self> {
+    pub(crate) fn start(settings: &Settings, _: &str, _: &Handle) -> anyhow::Result<Self> {
         anyhow::ensure!(
             settings.log.otlp_endpoint.is_none(),
             "TASKLEDGER_OTLP_ENDPOINT is set, but this program was built without the feature otlp"
         );
         Ok(Self {
-            _logs: logs(settings, format, None)?,
+            _logs: logs(settings, None)?,
         })
     }
 

@@ -2,17 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use runtime::LogFormat;
 use url::Url;
 
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines: one JSON object a line.
-    Json,
-}
+use crate::choice::one_of;
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Logs")]
@@ -33,7 +27,11 @@ pub(crate) struct Log {
         long = "log-format",
         global = true,
         env = "TASKLEDGER_LOG_FORMAT",
-        default_value = "text"
+        default_value = "text",
+        value_parser = one_of([
+            ("text", "For people", LogFormat::Text),
+            ("json", "For machines: one JSON object a line", LogFormat::Json),
+        ])
     )]
     pub(crate) format: LogFormat,
     /// Where spans go: the base URL of an OpenTelemetry collector (OTLP over HTTP)

@@ -12,9 +12,9 @@ use anyhow::{Context as _, ensure};
 use api_types::TaskPage;
 use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use task_files::Writer;
+use task_files::{Format, Writer};
 
-use super::{account::Account, api_client::ApiClient, format::Format};
+use super::{account::Account, api_client::ApiClient, format};
 use crate::{complain, output, settings::Settings};
 
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(crate) struct Export {
     #[command(flatten)]
     account: Account,
     /// Format [default: by the extension of the file, JSON on the standard output]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = format::parser())]
     format: Option<Format>,
     /// New file to write [default: the standard output]
     #[arg(long, short, value_name = "FILE")]
@@ -31,7 +31,7 @@ pub(crate) struct Export {
 
 impl Export {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let format = Format::of(self.format, self.output.as_deref())?;
+        let format = format::of(self.format, self.output.as_deref())?;
         let api = self.account.api(settings)?;
         let count = match &self.output {
             None => write(&api, format, BufWriter::new(io::stdout().lock())).await?,
@@ -44,7 +44,7 @@ impl Export {
 
 /// Writes the tasks to a new file that only its owner can read. Until it is complete it has another name, since it
 /// would be taken for all tasks.
-async fn write_file(api: &ApiClient, format: task_files::Format, path: &Path) -> anyhow::Result<u64> {
+async fn write_file(api: &ApiClient, format: Format, path: &Path) -> anyhow::Result<u64> {
     require_free(path, "name another file")?;
     let partial = path.with_added_extension("partial");
     require_free(&partial, "if an interrupted export left it, delete it")?;
@@ -78,7 +78,7 @@ fn require_free(path: &Path, advice: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn write(api: &ApiClient, format: task_files::Format, out: impl Write) -> anyhow::Result<u64> {
+async fn write(api: &ApiClient, format: Format, out: impl Write) -> anyhow::Result<u64> {
     const FIRST: &str = "/tasks?sort=created_at&limit=100";
     // Nothing is written before the API has answered.
     let mut page: TaskPage = api.get(FIRST).await?;

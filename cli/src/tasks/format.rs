@@ -3,37 +3,34 @@
 use std::path::Path;
 
 use anyhow::bail;
-use clap::ValueEnum;
+use clap::builder::TypedValueParser;
+use task_files::Format;
 
-/// The format of a file of tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// An array of tasks as the API shows them
-    Json,
-    /// For spreadsheets
-    Csv,
-    /// iCalendar, with a VTODO for each task
-    Ical,
+use crate::choice::one_of;
+
+/// Parses the name of a format.
+pub(super) fn parser() -> impl TypedValueParser<Value = Format> {
+    one_of([
+        ("json", "An array of tasks as the API shows them", Format::Json),
+        ("csv", "For spreadsheets", Format::Csv),
+        ("ical", "iCalendar, with a VTODO for each task", Format::Ical),
+    ])
 }
 
-impl Format {
-    /// Returns the requested format, or the one that the file's extension says.
-    pub(super) fn of(wanted: Option<Self>, path: Option<&Path>) -> anyhow::Result<task_files::Format> {
-        let ending = path
-            .and_then(Path::extension)
-            .map(|ending| ending.to_ascii_lowercase());
-        let by_name = match ending.as_ref().and_then(|ending| ending.to_str()) {
-            Some("json") => Some(Self::Json),
-            Some("csv" | "tsv") => Some(Self::Csv),
-            Some("ics" | "ical" | "ifb") => Some(Self::Ical),
-            _ => None,
-        };
-        match wanted.or(by_name) {
-            Some(Self::Csv) => Ok(task_files::Format::Csv),
-            Some(Self::Ical) => Ok(task_files::Format::Ical),
-            Some(Self::Json) => Ok(task_files::Format::Json),
-            None if path.is_none() => Ok(task_files::Format::Json),
-            None => bail!("which format? Say --format, or name the file .json, .csv or .ics"),
-        }
+/// Returns the requested format, or the one that the file's extension says.
+pub(super) fn of(wanted: Option<Format>, path: Option<&Path>) -> anyhow::Result<Format> {
+    let ending = path
+        .and_then(Path::extension)
+        .map(|ending| ending.to_ascii_lowercase());
+    let by_name = match ending.as_ref().and_then(|ending| ending.to_str()) {
+        Some("json") => Some(Format::Json),
+        Some("csv" | "tsv") => Some(Format::Csv),
+        Some("ics" | "ical" | "ifb") => Some(Format::Ical),
+        _ => None,
+    };
+    match wanted.or(by_name) {
+        Some(format) => Ok(format),
+        None if path.is_none() => Ok(Format::Json),
+        None => bail!("which format? Say --format, or name the file .json, .csv or .ics"),
     }
 }

@@ -14,12 +14,12 @@ use api_types::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults};
 use clap::Args;
 use events::{Description, Status, Tags, Title, sha256};
 use runtime::Backoff;
-use task_files::{Content, FileTask, Found, TimeZone};
+use task_files::{Content, FileTask, Format, Found, TimeZone};
 
 use super::{
     account::Account,
     api_client::{Answer, ApiClient, said},
-    format::Format,
+    format,
 };
 use crate::{complain, output, settings::Settings};
 
@@ -40,7 +40,7 @@ pub(crate) struct Import {
     #[command(flatten)]
     account: Account,
     /// Format [default: by the extension of the file]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = format::parser())]
     format: Option<Format>,
     /// Read and check the file, and create nothing
     #[arg(long)]
@@ -65,7 +65,7 @@ struct Planned {
 
 impl Import {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let format = Format::of(self.format, Some(&self.file))?;
+        let format = format::of(self.format, Some(&self.file))?;
         let bytes = read(&self.file)?;
         let content = task_files::read(format, &bytes, &self.time_zone)
             .with_context(|| self.file.display().to_string())?;

@@ -6,7 +6,6 @@ use std::{
     io::IsTerminal,
     panic,
     path::{Path, PathBuf},
-    str::FromStr,
     time::{Duration, Instant},
 };
 
@@ -33,18 +32,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-impl FromStr for LogFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            other => Err(format!("`{other}` is not a log format: expected text or json")),
-        }
-    }
 }
 
 /// Directives that are always added: the AMQP client logs whole messages that the broker returns, and token checks
