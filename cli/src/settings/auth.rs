@@ -167,7 +167,7 @@ impl Auth {
 
     fn configured_cursor_key(&self) -> anyhow::Result<Option<[u8; 32]>> {
         const NAME: &str = "TASKLEDGER_CURSOR_KEY";
-        let text = secret(NAME, self.cursor_key.as_ref(), self.cursor_key_file.as_ref())?;
+        let text = secret(NAME, &self.cursor_key, &self.cursor_key_file)?;
         text.map(|text| parse_cursor_key(NAME, &text)).transpose()
     }
 

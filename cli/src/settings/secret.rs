@@ -10,8 +10,8 @@ use anyhow::{Context as _, bail};
 /// Returns a secret that is given directly or in a file.
 pub(crate) fn secret(
     name: &str,
-    value: Option<&String>,
-    file: Option<&PathBuf>,
+    value: &Option<String>,
+    file: &Option<PathBuf>,
 ) -> anyhow::Result<Option<String>> {
     match (value, file) {
         (Some(_), Some(_)) => bail!("both {name} and {name}_FILE are set: set one of them"),

@@ -109,11 +109,7 @@ impl Storage {
 
     /// The URL of PostgreSQL for the read models and the roles' own records, if it is set.
     pub(crate) fn database_url(&self) -> anyhow::Result<Option<String>> {
-        secret(
-            "DATABASE_URL",
-            self.database_url.as_ref(),
-            self.database_url_file.as_ref(),
-        )
+        secret("DATABASE_URL", &self.database_url, &self.database_url_file)
     }
 
     /// Whether the read models and the roles' own records are in files of the data directory, so that all roles are in
@@ -124,31 +120,27 @@ impl Storage {
 
     /// The URL of the event log. `None` means the embedded file.
     pub(crate) fn event_store_url(&self) -> anyhow::Result<Option<String>> {
-        match secret(
-            "EVENT_STORE_URL",
-            self.event_store_url.as_ref(),
-            self.event_store_url_file.as_ref(),
-        )? {
-            Some(url) => Ok(Some(url)),
-            None => self.database_url(),
-        }
+        let (url, file) = (&self.event_store_url, &self.event_store_url_file);
+        self.or_database(secret("EVENT_STORE_URL", url, file)?)
     }
 
     /// The URL of the keys of people. `None` means the embedded file.
     pub(crate) fn keys_database_url(&self) -> anyhow::Result<Option<String>> {
-        match secret(
-            "KEYS_DATABASE_URL",
-            self.keys_database_url.as_ref(),
-            self.keys_database_url_file.as_ref(),
-        )? {
-            Some(url) => Ok(Some(url)),
+        let (url, file) = (&self.keys_database_url, &self.keys_database_url_file);
+        self.or_database(secret("KEYS_DATABASE_URL", url, file)?)
+    }
+
+    /// The URL `own` if there is one, or else that of the read models and the roles' own records.
+    fn or_database(&self, own: Option<String>) -> anyhow::Result<Option<String>> {
+        match own {
             None => self.database_url(),
+            own => Ok(own),
         }
     }
 
     /// The URL of RabbitMQ, if it is set.
     pub(crate) fn amqp_url(&self) -> anyhow::Result<Option<String>> {
-        secret("AMQP_URL", self.amqp_url.as_ref(), self.amqp_url_file.as_ref())
+        secret("AMQP_URL", &self.amqp_url, &self.amqp_url_file)
     }
 }
 

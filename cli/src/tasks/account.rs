@@ -25,7 +25,7 @@ pub(super) struct Account {
 
 impl Account {
     pub(super) fn api(&self, settings: &Settings) -> anyhow::Result<ApiClient> {
-        let token = secret("TASKLEDGER_TOKEN", self.token.as_ref(), self.token_file.as_ref())?;
+        let token = secret("TASKLEDGER_TOKEN", &self.token, &self.token_file)?;
         let token = token
             .context("whose tasks? Set TASKLEDGER_TOKEN, or name a file with a token by --token-file")?;
         ApiClient::new(&self.url, &token, settings)
