@@ -12,7 +12,7 @@ use events::Role;
 use runtime::is_pipe;
 use sealing::MasterKeys;
 
-use super::secret::secret;
+use super::secret::{SecretFile, secret};
 
 /// The file in the keys directory with the key that signs page cursors.
 const CURSOR_KEY: &str = "cursor-key";
@@ -103,7 +103,7 @@ pub(crate) struct Auth {
     cursor_key: Option<String>,
     /// File that holds the key that signs page cursors
     #[arg(long, global = true, env = "TASKLEDGER_CURSOR_KEY_FILE", value_name = "FILE")]
-    cursor_key_file: Option<PathBuf>,
+    cursor_key_file: Option<SecretFile>,
 }
 
 impl Auth {
@@ -143,7 +143,7 @@ impl Auth {
         if !is_pipe(self.master_keys_file.as_deref()) {
             self.configured_master_keys()?;
         }
-        if !is_pipe(self.cursor_key_file.as_deref()) {
+        if !is_pipe(self.cursor_key_file.as_ref().map(SecretFile::path)) {
             self.configured_cursor_key()?;
         }
         Ok(())
@@ -175,7 +175,7 @@ impl Auth {
     pub(super) fn place_of_master_keys(&self, keys_dir: &Path) -> String {
         place(
             &self.master_keys,
-            &self.master_keys_file,
+            self.master_keys_file.as_deref(),
             &keys_dir.join(MASTER_KEYS),
         )
     }
@@ -184,13 +184,13 @@ impl Auth {
     pub(super) fn place_of_cursor_key(&self, keys_dir: &Path) -> String {
         place(
             &self.cursor_key,
-            &self.cursor_key_file,
+            self.cursor_key_file.as_ref().map(SecretFile::path),
             &keys_dir.join(CURSOR_KEY),
         )
     }
 }
 
-fn place(value: &Option<String>, file: &Option<PathBuf>, kept: &Path) -> String {
+fn place(value: &Option<String>, file: Option<&Path>, kept: &Path) -> String {
     match (value, file) {
         (Some(_), _) => "***".to_owned(),
         (None, Some(file)) => format!("(in {})", file.display()),

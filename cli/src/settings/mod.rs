@@ -26,7 +26,11 @@ use self::{
     access_log::AccessLog, auth::Auth, http::Http, log::Log, retention::Retention, tls::Tls,
     upstreams::Upstreams,
 };
-pub(crate) use self::{http::Connections, secret::secret, storage::Storage};
+pub(crate) use self::{
+    http::Connections,
+    secret::{SecretFile, secret},
+    storage::Storage,
+};
 
 /// The variable that says something when it is empty: that nobody is believed about clients.
 const MAY_BE_EMPTY: &str = "TASKLEDGER_GATEWAY_PEERS";

@@ -8,7 +8,7 @@ use clap::{ArgAction, Args};
 use database::Database;
 use events::PartitionCount;
 
-use super::secret::secret;
+use super::secret::{SecretFile, secret};
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Storage")]
@@ -33,7 +33,7 @@ pub(crate) struct Storage {
     database_url: Option<String>,
     /// File that holds the database URL
     #[arg(long, global = true, env = "DATABASE_URL_FILE", value_name = "FILE")]
-    database_url_file: Option<PathBuf>,
+    database_url_file: Option<SecretFile>,
     /// Where the event log is, if not in DATABASE_URL
     #[arg(
         long,
@@ -45,7 +45,7 @@ pub(crate) struct Storage {
     event_store_url: Option<String>,
     /// File that holds the URL of the event log
     #[arg(long, global = true, env = "EVENT_STORE_URL_FILE", value_name = "FILE")]
-    event_store_url_file: Option<PathBuf>,
+    event_store_url_file: Option<SecretFile>,
     /// Where the keys of people are, if not in DATABASE_URL
     #[arg(
         long,
@@ -57,7 +57,7 @@ pub(crate) struct Storage {
     keys_database_url: Option<String>,
     /// File that holds the URL of the keys of people
     #[arg(long, global = true, env = "KEYS_DATABASE_URL_FILE", value_name = "FILE")]
-    keys_database_url_file: Option<PathBuf>,
+    keys_database_url_file: Option<SecretFile>,
     /// Seal what is personal in new events; `false` only while readers of an earlier release still run
     #[arg(long, global = true, env = "TASKLEDGER_SEAL_EVENTS", default_value = "true", value_name = "BOOL",
           action = ArgAction::Set)]
@@ -73,7 +73,7 @@ pub(crate) struct Storage {
     amqp_url: Option<String>,
     /// File that holds the URL of RabbitMQ
     #[arg(long, global = true, env = "AMQP_URL_FILE", value_name = "FILE")]
-    amqp_url_file: Option<PathBuf>,
+    amqp_url_file: Option<SecretFile>,
     /// Prefix of every queue and exchange, so that several systems can share one RabbitMQ
     #[arg(
         long,

@@ -1,13 +1,11 @@
 //! The address of the API, and the token of the person whose tasks a command is about.
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 use clap::Args;
 use url::Url;
 
 use super::api_client::ApiClient;
-use crate::settings::{Settings, secret};
+use crate::settings::{SecretFile, Settings, secret};
 
 /// The account and the address of the API.
 #[derive(Debug, Args)]
@@ -20,7 +18,7 @@ pub(super) struct Account {
     token: Option<String>,
     /// File with the token
     #[arg(long, env = "TASKLEDGER_TOKEN_FILE", value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    token_file: Option<SecretFile>,
 }
 
 impl Account {
