@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use audit_tree::AuditTree;
-use database::{Database, Schema, masked};
+use database::{Database, Schema};
+use runtime::masked;
 
 use crate::{lost_log, platform, settings::Settings};
 

@@ -7,8 +7,9 @@ use ::events::{CorrelationId, Timestamp, UserId};
 use anyhow::{Context as _, bail};
 use auth::keys::{self, KeyState, KeyUse, SigningAlgorithm};
 use clap::{Subcommand, builder::TypedValueParser};
-use database::{Database, Schema, masked};
+use database::{Database, Schema};
 use event_store::{EventStore, SqlStore};
+use runtime::masked;
 use sealing::{Comparison, SubjectKeys, erased_people};
 
 use crate::{

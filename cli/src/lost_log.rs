@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use audit_tree::{AuditTree, LastSigned};
-use database::{DatabaseError, Schema, masked};
+use database::{DatabaseError, Schema};
 use event_store::EventStore;
+use runtime::masked;
 
 use crate::{
     deleted_file, platform,

@@ -5,10 +5,10 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, anyhow, bail, ensure};
 use audit_tree::AuditTree;
 use bus::{Bus, InProcessBus, RabbitBus, RabbitOptions};
-use database::{Database, Schema, masked};
+use database::{Database, Schema};
 use event_store::{EventStore, SqlStore};
 use projector::AuditKeeping;
-use runtime::{Clock, SystemClock};
+use runtime::{Clock, SystemClock, masked};
 use sealing::{MasterKeys, SealedStore, SubjectKeys};
 
 use crate::{

@@ -47,7 +47,7 @@ pub(crate) fn start(
         .with_http_client(Collector::new(runtime))
         .with_endpoint(traces)
         .build()
-        .with_context(|| format!("spans cannot be sent to {}", database::masked(endpoint.as_str())))?;
+        .with_context(|| format!("spans cannot be sent to {}", runtime::masked(endpoint.as_str())))?;
     let pace = BatchConfigBuilder::default()
         .with_max_queue_size(QUEUE)
         .with_scheduled_delay(DELAY)

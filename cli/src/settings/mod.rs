@@ -18,7 +18,7 @@ use clap::{
     Arg, ArgMatches, Args, Command,
     error::{ContextKind, ContextValue},
 };
-use database::masked;
+use runtime::masked;
 use sealing::MasterKeys;
 use url::Url;
 
@@ -283,14 +283,15 @@ mod tests {
         let secrets = command.get_arguments().filter(|one| one.is_hide_env_values_set());
         let flags: Vec<_> = secrets.filter_map(Arg::get_long).collect();
         assert!(flags.len() >= 6, "{flags:?}");
-        for flag in flags {
-            for value in ["canary", "scheme://someone:canary@host/?password=canary"] {
-                let arguments = ["taskledger", "config", &format!("--{flag}={value}")];
-                let matches = crate::Cli::command().try_get_matches_from(arguments).unwrap();
-                let settings = crate::Cli::from_arg_matches(&matches).unwrap().settings;
-                let text = settings.show(&matches).unwrap();
-                assert!(text.contains("***") && !text.contains("canary"), "{flag}: {text}");
-            }
+        let values = ["canary", "scheme://someone:canary@host/?password=canary"];
+        let given = flags.iter().flat_map(|flag| values.map(|value| (*flag, value)));
+        let addresses = ["auth-url", "otlp-endpoint"].map(|flag| (flag, "http://canary@host/?canary#canary"));
+        for (flag, value) in given.chain(addresses) {
+            let arguments = ["taskledger", "config", &format!("--{flag}={value}")];
+            let matches = crate::Cli::command().try_get_matches_from(arguments).unwrap();
+            let settings = crate::Cli::from_arg_matches(&matches).unwrap().settings;
+            let text = settings.show(&matches).unwrap();
+            assert!(text.contains("***") && !text.contains("canary"), "{flag}: {text}");
         }
     }
 

@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 use api_types::Problem;
-use database::masked;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     HeaderMap, Method, Request, StatusCode,
@@ -20,7 +19,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use runtime::Backoff;
+use runtime::{Backoff, masked};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{sleep, timeout};
 use url::Url;

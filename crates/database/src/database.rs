@@ -2,14 +2,13 @@
 
 use std::{fmt::Display, path::Path, sync::Arc, time::Duration};
 
-use runtime::BlockingCalls;
+use runtime::{BlockingCalls, masked};
 use tokio::time::timeout;
 
 use crate::{
     DatabaseError, PooledConnection, PostgresServer, Row, Schema, Signals, StatementTimeout, Value,
     database_file::DatabaseFile,
     error::is_lost,
-    masked,
     pool::Connections,
     pools::{Pools, check},
     signal::Hub,

@@ -2,6 +2,7 @@
 
 use std::{path::Path, str::FromStr as _};
 
+use runtime::masked;
 use sqlx::{
     postgres::{PgConnectOptions, PgSslMode},
     sqlite::SqliteConnectOptions,
@@ -11,7 +12,6 @@ use crate::{
     DatabaseError, Schema,
     database_file::{DatabaseFile, is_in_use, is_read_only},
     manager::Options,
-    masked,
     pool::Connections,
     priority::Priority,
     settings::{for_all, for_file, for_read_only_file, missing_file, unknown_parameter},

@@ -1,5 +1,5 @@
-//! What every process needs: the time, ids, random numbers, background work, pauses, metrics, logs, and the reasons
-//! why it cannot start. Knows nothing of HTTP, databases or roles.
+//! What every process needs: the time, ids, random numbers, background work, pauses, metrics, logs, masked URLs, and
+//! the reasons why it cannot start. Knows nothing of HTTP, databases or roles.
 
 mod access_sampling;
 mod background;
@@ -10,6 +10,7 @@ mod clock;
 pub mod descriptors;
 mod keyed_semaphore;
 mod line_writer;
+mod masked;
 pub mod memory;
 #[doc(hidden)]
 pub mod metric_types;
@@ -29,6 +30,7 @@ pub use blocking::{BlockingCalls, NoAnswer, is_pipe, read_at_start};
 pub use causes::{followed_by_causes, with_causes};
 pub use clock::{Clock, SystemClock, new_id};
 pub use keyed_semaphore::{KeyedPermit, KeyedSemaphore, NoKeyedPermit};
+pub use masked::masked;
 pub use metrics::{Counted, Metrics};
 pub use process_metrics::{encode_process_metrics, process_metrics};
 pub use random::{fill_random, random_between, random_bytes};

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use anyhow::{Context as _, bail, ensure};
 use http::uri::{Authority, Scheme};
-use url::{Position, Url};
+use runtime::masked;
+use url::Url;
 
 use crate::config::Upstream;
 
@@ -19,7 +20,7 @@ pub(super) struct Address {
 impl Address {
     /// `believes_somebody` says whether `https` addresses can be reached at all.
     fn of(role: &str, url: &Url, believes_somebody: bool) -> anyhow::Result<Self> {
-        let shown = masked(url);
+        let shown = masked(url.as_str());
         let scheme = match url.scheme() {
             "http" => Scheme::HTTP,
             "https" if believes_somebody => Scheme::HTTPS,
@@ -44,23 +45,6 @@ impl Address {
             prefix: url.path().trim_end_matches('/').to_owned(),
         })
     }
-}
-
-/// A URL for messages, without the user, the query and the fragment, which may be secret. None of our addresses has
-/// them. Of a URL without a host nothing is shown, nor of one whose path may be the end of a password.
-fn masked(url: &Url) -> String {
-    if !url.has_authority() || url.path().contains('@') {
-        return "***".to_owned();
-    }
-    let mask = |part: &str, mask: &'static str| if part.is_empty() { "" } else { mask };
-    format!(
-        "{}{}{}{}{}",
-        &url[..Position::BeforeUsername],
-        mask(&url[Position::BeforeUsername..Position::BeforeHost], "***@"),
-        &url[Position::BeforeHost..Position::AfterPath],
-        mask(&url[Position::AfterPath..Position::AfterQuery], "?***"),
-        mask(&url[Position::AfterQuery..], "#***"),
-    )
 }
 
 /// The addresses of the replicas of `role`: at least one, and each of them once.

@@ -5,9 +5,9 @@
 use std::{collections::HashMap, fmt, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use database::masked;
 use eventstore::{ClientSettings, ClientSettingsParseError};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use runtime::masked;
 use tonic::{
     metadata::{Ascii, MetadataValue},
     transport::{Certificate, ClientTlsConfig, Identity},

@@ -4,21 +4,25 @@
 /// `access_token`, `auth_secret` and the like.
 const SECRET: [&str; 6] = ["pass", "pwd", "secret", "token", "key", "credential"];
 
+/// The beginnings of the schemes whose secret parts are known: the password, and some parameters.
+const KNOWN: [&str; 5] = ["postgres", "amqp", "kurrentdb", "esdb", "sqlite"];
+
 /// A URL or connection string of any of the servers, with its password and its secret query parameters replaced by
 /// `***`, for messages. It need not be a standard URL: those of KurrentDB have several hosts, and passwords may have
-/// reserved characters. A text that is no such URL is replaced as a whole: nobody knows where its password is.
+/// reserved characters. A text that is no such URL is replaced as a whole: nobody knows where its password is. Of
+/// other URLs, such as web addresses, the whole user, query and fragment are replaced, since each may be a token.
 pub fn masked(url: &str) -> String {
-    let (before, query) = match url.split_once('?') {
-        Some((before, query)) => (before, Some(query)),
-        None => (url, None),
-    };
+    let is_known = KNOWN.iter().any(|scheme| url.starts_with(scheme));
+    let is_end = |character: char| character == '?' || (character == '#' && !is_known);
+    let (before, query) = url.split_at(url.find(is_end).unwrap_or(url.len()));
     let before = match before.split_once("://") {
         Some((scheme, _)) if !is_scheme(scheme) => return "***".to_owned(),
-        // The password contains a question mark.
-        Some((_, rest)) if !rest.contains('@') && query.is_some_and(|query| query.contains('@')) => {
+        // The password contains a question mark or a hash.
+        Some((_, rest)) if !rest.contains('@') && query.contains('@') => {
             return "***".to_owned();
         }
         Some((scheme, rest)) => match rest.rsplit_once('@') {
+            Some((_, place)) if !is_known => format!("{scheme}://***@{place}"),
             Some((credentials, place)) => {
                 let user = credentials.split_once(':').map(|(user, _)| format!("{user}:***"));
                 let credentials = user.unwrap_or_else(|| credentials.to_owned());
@@ -31,11 +35,12 @@ pub fn masked(url: &str) -> String {
         None if before.starts_with("sqlite:") => before.to_owned(),
         None => return "***".to_owned(),
     };
-    match query {
-        Some(query) => {
-            let parameters: Vec<String> = query.split('&').map(masked_parameter).collect();
-            format!("{before}?{}", parameters.join("&"))
+    match query.split_at_checked(1) {
+        Some((mark, parameters)) if is_known => {
+            let parameters: Vec<String> = parameters.split('&').map(masked_parameter).collect();
+            format!("{before}{mark}{}", parameters.join("&"))
         }
+        Some((mark, _)) => format!("{before}{mark}***"),
         None => before,
     }
 }
@@ -121,6 +126,15 @@ mod tests {
             ("postgres://u:hunter2/db", "***"),
             ("postgres://u:hunt#er2@h/db", "postgres://u:***@h/db"),
             ("kurrentdb://a:1,[::1]:2,c", "kurrentdb://a:1,[::1]:2,c"),
+            ("https://h:1/path", "https://h:1/path"),
+            ("http://hunter2@h/", "http://***@h/"),
+            ("ftp://hunter2@h/", "ftp://***@h/"),
+            (
+                "http://u:hunter2@h/path?page=hunter2#hunter2",
+                "http://***@h/path?***",
+            ),
+            ("http://h/#hunter2?hunter2", "http://h/#***"),
+            ("http://u:1#hunter2@h/", "***"),
         ] {
             assert_eq!(masked(url), expected);
         }
