@@ -35,6 +35,7 @@ mod isolation;
 mod keys;
 mod least_privilege;
 mod limits;
+mod long_log;
 mod looking;
 mod lost_files;
 mod lost_keys;

@@ -52,6 +52,14 @@ impl EventStore for WatchedLog {
         Ok(page)
     }
 
+    async fn record_at(&self, position: u64) -> Result<Option<Entry>, StoreError> {
+        self.inner.record_at(position).await
+    }
+
+    async fn stored_at(&self, position: u64) -> Result<Option<StoredEvent>, StoreError> {
+        self.inner.stored_at(position).await
+    }
+
     async fn append(
         &self,
         stream: &StreamName,

@@ -184,7 +184,7 @@ async fn sample(applier: Applier, store: Arc<dyn EventStore>, tuning: Tuning, st
                     tracing::error!(difference, "the read models differ from the log");
                 }
             }
-            Err(error) => tracing::debug!(
+            Err(error) => tracing::warn!(
                 error = with_causes(&error),
                 "cannot compare a sample with the log"
             ),

@@ -40,9 +40,8 @@ impl Prove {
         };
         let mut proof = proof;
         if self.receipt {
-            let after = i64::try_from(self.position)?.saturating_sub(1);
-            let page = store.stored_page(after, 1).await?;
-            proof.extra = page.events.first().map(StoredEvent::canonical);
+            let event = store.stored_at(self.position).await?;
+            proof.extra = event.as_ref().map(StoredEvent::canonical);
         }
         output::text(&proof.to_string())?;
         Ok(ExitCode::SUCCESS)

@@ -2,7 +2,7 @@
 
 use ::events::{RecordedEvent, SECRET_MEMBERS, StreamName};
 use anyhow::{Context, bail};
-use event_store::{Entry, EventStore, Unreadable, position};
+use event_store::{Entry, EventStore, Unreadable};
 use serde_json::{Value, json};
 
 use super::page::PAGE;
@@ -10,10 +10,9 @@ use crate::output;
 
 pub(super) async fn show(store: &dyn EventStore, what: &str, json: bool) -> anyhow::Result<()> {
     if let Ok(wanted) = what.parse::<u64>() {
-        let page = store.log_page(wanted.saturating_sub(1), 1).await?;
-        let entry = page.entries.iter().find(|entry| position(entry) == wanted);
-        let entry = entry.with_context(|| format!("the log has no event at position {wanted}"))?;
-        return show_entry(entry, json);
+        let found = store.record_at(wanted).await?;
+        let entry = found.with_context(|| format!("the log has no event at position {wanted}"))?;
+        return show_entry(&entry, json);
     }
     let stream = StreamName::raw(what);
     let mut version = 0;

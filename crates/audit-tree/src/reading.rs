@@ -140,12 +140,12 @@ impl AuditTree {
         let Some((number, first)) = self.tile_of(tree.id, position).await? else {
             return Ok(None);
         };
-        let offset = if store.positions_are_dense() {
+        let offset = if position == first || store.positions_are_dense() {
             Some(position - first)
         } else {
-            // Positions have gaps in this log, so the events of the tile are counted.
-            let mut after = first - 1;
-            let mut offset = 0;
+            // Positions have gaps in this log, so the events of the tile are counted, from the one after the first on:
+            // a page can begin only after an event.
+            let (mut after, mut offset) = (first, 1);
             loop {
                 let page = store.stored_page(signed(after), 256).await?;
                 let place = page

@@ -87,6 +87,13 @@ pub trait EventStore: Send + Sync + 'static {
     /// written: `after` may be below every valid position.
     async fn stored_page(&self, after: i64, limit: usize) -> Result<StoredPage, StoreError>;
 
+    /// The record at `position`; `None` where the log has none. One indexed read: where positions have gaps, a page
+    /// after the position before it may cost a read of the whole log.
+    async fn record_at(&self, position: u64) -> Result<Option<Entry>, StoreError>;
+
+    /// Like [`Self::record_at`], with the record exactly as it is stored.
+    async fn stored_at(&self, position: u64) -> Result<Option<StoredEvent>, StoreError>;
+
     /// Up to `limit` events of `stream` with a version above `after_version`, oldest first. For callers that need all
     /// of them.
     ///

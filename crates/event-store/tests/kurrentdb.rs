@@ -28,6 +28,8 @@
 #[path = "kurrentdb/cluster.rs"]
 mod cluster;
 mod conformance;
+#[path = "kurrentdb/costs.rs"]
+mod costs;
 #[path = "kurrentdb/faults.rs"]
 mod faults;
 #[path = "kurrentdb/shared_server.rs"]

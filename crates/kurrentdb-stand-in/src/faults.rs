@@ -25,6 +25,7 @@ pub(crate) struct Faults {
     pub(crate) subscriptions: watch::Sender<u64>,
     examined: AtomicU64,
     sent: AtomicU64,
+    log_reads: AtomicU64,
     pub(crate) open: Arc<AtomicUsize>,
 }
 
@@ -63,6 +64,14 @@ impl Faults {
 
     pub(crate) fn sent(&self) {
         self.sent.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn reads_log(&self) {
+        self.log_reads.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn log_reads(&self) -> u64 {
+        self.log_reads.load(Ordering::SeqCst)
     }
 
     pub(crate) fn events_sent(&self) -> u64 {

@@ -279,6 +279,11 @@ impl StandIn {
         self.faults.events_sent()
     }
 
+    /// The number of calls so far that read the log, without subscriptions.
+    pub fn log_reads(&self) -> u64 {
+        self.faults.log_reads()
+    }
+
     fn members(&self, change: impl FnOnce(&mut Vec<Member>)) {
         change(&mut self.cluster.members.lock());
     }

@@ -100,6 +100,7 @@ impl Streams for Service {
                 return Err(Status::unknown("Unexpected ReadAllResult: Error"));
             }
             (Some(StreamOption::All(options)), Some(CountOption::Count(count))) => {
+                self.0.faults.reads_log();
                 let (from, left) = (start(options)?, bounded(count));
                 Reading {
                     from,

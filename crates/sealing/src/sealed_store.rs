@@ -34,7 +34,7 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from
 const ACCOUNT_PAGE: usize = 100;
 
 /// Encrypts events that are appended to the store inside, and decrypts those that are read from it.
-/// [`EventStore::stored_page`] returns records as they are stored, encrypted.
+/// [`EventStore::stored_page`] and [`EventStore::stored_at`] return records as they are stored, encrypted.
 ///
 /// While the keys are unavailable, appending and reading personal events fail as if the log were unavailable. A
 /// record that cannot be decrypted is an unreadable record; if the key of its person is damaged, lost, or wrapped
@@ -302,6 +302,17 @@ impl EventStore for SealedStore {
 
     async fn stored_page(&self, after: i64, limit: usize) -> Result<StoredPage, StoreError> {
         self.inner.stored_page(after, limit).await
+    }
+
+    async fn record_at(&self, position: u64) -> Result<Option<Entry>, StoreError> {
+        let mut found: Vec<Entry> = self.inner.record_at(position).await?.into_iter().collect();
+        let opening = open(&self.keys, &mut found);
+        opening.await?;
+        Ok(found.pop())
+    }
+
+    async fn stored_at(&self, position: u64) -> Result<Option<StoredEvent>, StoreError> {
+        self.inner.stored_at(position).await
     }
 
     async fn head(&self) -> Result<u64, StoreError> {

@@ -236,6 +236,18 @@ impl EventStore for FaultyStore {
         self.inner.stored_page(after, limit).await
     }
 
+    async fn record_at(&self, position: u64) -> Result<Option<Entry>, StoreError> {
+        self.check()?;
+        let page_takes = *self.page_takes.lock().unwrap();
+        tokio::time::sleep(page_takes).await;
+        self.inner.record_at(position).await
+    }
+
+    async fn stored_at(&self, position: u64) -> Result<Option<StoredEvent>, StoreError> {
+        self.check()?;
+        self.inner.stored_at(position).await
+    }
+
     async fn head(&self) -> Result<u64, StoreError> {
         self.check()?;
         self.inner.head().await

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use database::{Database, DatabaseError, Dialect, Row, Transaction, list_parameter, readable_page};
-use event_store::{EventStore, StoreError};
+use event_store::{EventStore, Page, StoreError};
 use events::{StreamName, UserId};
 use runtime::with_causes;
 
@@ -298,14 +298,15 @@ async fn retry_first(
 
 /// Reads a parked event from the log, by its position, because its stream may be unreadable.
 async fn read(store: &dyn EventStore, parked: &ParkedEvent) -> Result<Decoded, ParkingError> {
-    let page = store.log_page(parked.position.saturating_sub(1), 1).await?;
-    let event = decode(store, page).await?.into_iter().next();
-    event
-        .filter(|event| event.record.position == parked.position)
-        .ok_or_else(|| ParkingError::NotInLog {
-            stream: parked.stream.clone(),
-            version: parked.version,
-        })
+    let found = Page {
+        entries: store.record_at(parked.position).await?.into_iter().collect(),
+        more: false,
+    };
+    let event = decode(store, found).await?.pop();
+    event.ok_or_else(|| ParkingError::NotInLog {
+        stream: parked.stream.clone(),
+        version: parked.version,
+    })
 }
 
 /// Applies an event as if its stream were not parked; returns the reason when that is impossible.

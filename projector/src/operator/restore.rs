@@ -87,16 +87,10 @@ pub async fn foreign_discards(
     });
     let mut foreign = Vec::new();
     for (position, stream, version) in discards {
-        let page = store.log_page(position.saturating_sub(1), 1).await?;
-        let is_there = page.entries.first().is_some_and(|entry| match entry {
-            Ok(event) => {
-                event.position == position && event.stream.as_str() == stream && event.version == version
-            }
-            Err(unreadable) => {
-                unreadable.position == position
-                    && unreadable.stream.as_str() == stream
-                    && unreadable.version == version
-            }
+        let found = store.record_at(position).await?;
+        let is_there = found.is_some_and(|entry| match entry {
+            Ok(event) => event.stream.as_str() == stream && event.version == version,
+            Err(unreadable) => unreadable.stream.as_str() == stream && unreadable.version == version,
         });
         if !is_there {
             foreign.push(position);

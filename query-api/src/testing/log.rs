@@ -7,7 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use event_store::{
-    Appended, DropError, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead, UnfinishedImport,
+    Appended, DropError, Entry, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead,
+    UnfinishedImport,
 };
 use events::{EventDigest, EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::{self, BoxStream, StreamExt};
@@ -84,6 +85,14 @@ impl EventStore for TestLog {
 
     async fn stored_page(&self, _: i64, _: usize) -> Result<StoredPage, StoreError> {
         Ok(StoredPage::default())
+    }
+
+    async fn record_at(&self, _: u64) -> Result<Option<Entry>, StoreError> {
+        Ok(None)
+    }
+
+    async fn stored_at(&self, _: u64) -> Result<Option<StoredEvent>, StoreError> {
+        Ok(None)
     }
 
     async fn head(&self) -> Result<u64, StoreError> {

@@ -13,7 +13,7 @@ use super::{
     bounds::{CHUNK, LAST},
     connection::Node,
     failure::{Failure, unavailable},
-    read_call::Read,
+    read_call::{Read, record_at},
     record,
 };
 use crate::{PAGE_BYTES, StoreError};
@@ -61,9 +61,13 @@ impl KurrentDbStore {
         tokio::pin!(find);
         let (mut end, mut is_searching) = (None, true);
         while entries.len() < limit && bytes < PAGE_BYTES {
-            let count = (limit - entries.len())
-                .min(CHUNK)
-                .saturating_add(usize::from(from > 0));
+            // As long as `after` is not reached, nothing says how many records there are before it.
+            let wanted = if from < after {
+                CHUNK
+            } else {
+                limit - entries.len()
+            };
+            let count = wanted.min(CHUNK).saturating_add(usize::from(from > 0));
             let mut seen = 0;
             let read = Read::log(from, count).of(self.connection.prefix());
             let reading = read.start(node, &self.connection);
@@ -90,7 +94,7 @@ impl KurrentDbStore {
                 let Some(event) = event else { break };
                 seen += 1;
                 let at = event.commit_position;
-                if at <= from || bytes >= PAGE_BYTES {
+                if at <= from || entries.len() >= limit || bytes >= PAGE_BYTES {
                     continue;
                 }
                 from = at;
@@ -99,11 +103,24 @@ impl KurrentDbStore {
                     entries.extend(made(event, self.connection.prefix()));
                 }
             }
-            if seen < count && bytes < PAGE_BYTES {
+            if seen < count && entries.len() < limit && bytes < PAGE_BYTES {
                 return Ok((entries, false));
             }
         }
         Ok((entries, true))
+    }
+
+    /// Our record at `position`, decoded by `read`, if there is one.
+    pub(super) async fn one_record<T>(
+        &self,
+        position: u64,
+        read: impl FnOnce(WireEvent, &str) -> Option<T> + Send,
+    ) -> Result<Option<T>, StoreError> {
+        if !(1..=LAST).contains(&position) {
+            return Ok(None);
+        }
+        let event = record_at(&self.connection, position).await.map_err(unavailable)?;
+        Ok(event.and_then(|event| read(event, self.connection.prefix())))
     }
 
     /// The id of our event at each of `positions`, if there is one.

@@ -322,6 +322,14 @@ impl EventStore for KurrentDbStore {
         Ok(StoredPage { events, more })
     }
 
+    async fn record_at(&self, position: u64) -> Result<Option<Entry>, StoreError> {
+        self.one_record(position, record::recorded).await
+    }
+
+    async fn stored_at(&self, position: u64) -> Result<Option<StoredEvent>, StoreError> {
+        self.one_record(position, record::stored).await
+    }
+
     async fn head(&self) -> Result<u64, StoreError> {
         self.end.wait().await.map_err(unavailable)
     }

@@ -132,6 +132,26 @@ impl Read {
     }
 }
 
+/// The record that begins at `position`, ours or not; `None` where none begins.
+pub(super) async fn record_at(
+    connection: &Connection,
+    position: u64,
+) -> Result<Option<RecordedEvent>, Failure> {
+    let deadline = connection.settings.deadline;
+    let found = connection.run(deadline, move |node| async move {
+        Read::log(position, 1)
+            .start(&node, connection)
+            .await?
+            .next_event()
+            .await
+    });
+    match found.await {
+        Ok(event) => Ok(event.filter(|event| event.commit_position == position)),
+        Err(Failure::NoSuchPosition) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
 fn at(position: u64) -> AllOption {
     match position {
         0 => AllOption::Start(Empty {}),

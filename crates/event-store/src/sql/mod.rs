@@ -25,8 +25,8 @@ use self::{
     record::{bytes_of, columns, corrupt, recorded, signed, size, stored},
 };
 use crate::{
-    Appended, DropError, EventStore, ImportError, PAGE_BYTES, Page, StoreError, StoredPage, StreamHead,
-    UnfinishedImport,
+    Appended, DropError, Entry, EventStore, ImportError, PAGE_BYTES, Page, StoreError, StoredPage,
+    StreamHead, UnfinishedImport,
     appender::{Appender, raise},
     import::check_import,
     subscription::{self, Source},
@@ -181,6 +181,16 @@ impl EventStore for SqlStore {
         })
     }
 
+    async fn record_at(&self, position: u64) -> Result<Option<Entry>, StoreError> {
+        let row = self.log.row_at(position).await?;
+        row.as_ref().map(recorded).transpose()
+    }
+
+    async fn stored_at(&self, position: u64) -> Result<Option<StoredEvent>, StoreError> {
+        let row = self.log.row_at(position).await?;
+        row.as_ref().map(stored).transpose()
+    }
+
     async fn head(&self) -> Result<u64, StoreError> {
         self.log.head().await
     }
@@ -216,6 +226,15 @@ impl Log {
         let row = self.database.fetch_optional(SQL, &[]).await;
         let row = row.map_err(StoreError::unavailable)?;
         row.map_or(Ok(0), |row| row.unsigned(0).map_err(corrupt))
+    }
+
+    async fn row_at(&self, position: u64) -> Result<Option<Row>, StoreError> {
+        const SQL: &str = concat!("SELECT ", columns!(), " FROM events WHERE position = $1");
+        let row = self
+            .database
+            .fetch_optional(SQL, &[signed(position).into()])
+            .await;
+        row.map_err(StoreError::unavailable)
     }
 
     async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {

@@ -262,6 +262,39 @@ pub(crate) async fn events_are_identified(log: &impl TestLog) {
     );
 }
 
+/// A record is found at its position and nowhere else.
+pub(crate) async fn records_are_found_by_their_positions(log: &impl TestLog) {
+    let store = log.store().await;
+    let is_absent = async |position: u64| {
+        let record = store.record_at(position).await.unwrap();
+        let stored = store.stored_at(position).await.unwrap();
+        record.is_none() && stored.is_none()
+    };
+    for position in [0, 1, i64::MAX as u64, u64::MAX] {
+        assert!(is_absent(position).await, "{position}");
+    }
+    for version in 0..5 {
+        for name in ["task-1", "task-2"] {
+            store.append(&stream(name), version, events(1)).await.unwrap();
+        }
+    }
+    let whole = whole_log(&*store).await;
+    let stored = store.stored_page(0, 100).await.unwrap().events;
+    assert_eq!((whole.len(), stored.len()), (10, 10));
+    for (event, stored) in whole.iter().zip(stored) {
+        let position = event.position;
+        assert_eq!(store.record_at(position).await.unwrap(), Some(Ok(event.clone())));
+        assert_eq!(store.stored_at(position).await.unwrap(), Some(stored));
+        if !log.dense() {
+            assert!(is_absent(position - 1).await && is_absent(position + 1).await);
+        }
+    }
+    let last = whole.last().unwrap().position;
+    for position in [0, last + 1, i64::MAX as u64, u64::MAX] {
+        assert!(is_absent(position).await, "{position}");
+    }
+}
+
 /// The bytes that the audit tree hashes do not depend on the store, except for positions.
 pub(crate) async fn stored_bytes_are_the_same_in_every_store(log: &impl TestLog) {
     let store = log.store().await;

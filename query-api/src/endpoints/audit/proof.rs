@@ -53,12 +53,10 @@ pub(crate) async fn proof(
 
 /// The entry of the event at `position`, if it has this id.
 async fn event(state: &AppState, position: u64, id: EventId) -> Result<EventDigest, ApiError> {
-    let after = runtime::signed(position.saturating_sub(1));
-    let page = state.audit.store.stored_page(after, 1).await?;
-    let found = page.events.first().map(StoredEvent::digest);
-    let is_asked_for =
-        |event: &EventDigest| u64::try_from(event.position) == Ok(position) && event.id.parse() == Ok(id);
-    found.filter(is_asked_for).ok_or(ApiError::NotInTheTree)
+    let found = state.audit.store.stored_at(position).await?;
+    let is_asked_for = |event: &EventDigest| event.id.parse() == Ok(id);
+    let found = found.as_ref().map(StoredEvent::digest).filter(is_asked_for);
+    found.ok_or(ApiError::NotInTheTree)
 }
 
 /// An event of the tree, and the last checkpoint, which has it.

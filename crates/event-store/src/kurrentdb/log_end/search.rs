@@ -9,7 +9,7 @@ use super::record_position::{Mark, RecordPosition};
 use crate::kurrentdb::{
     connection::Connection,
     failure::Failure,
-    read_call::{Read, Reading},
+    read_call::{Read, Reading, record_at},
     record,
     writer::{Expected, Writer},
 };
@@ -34,7 +34,7 @@ impl OurEvents {
     pub(super) async fn search(self, end: RecordPosition) -> Result<Option<RecordPosition>, Failure> {
         let searching = async {
             // The record at the end itself is not before it.
-            if let Some(event) = self.at(end.position).await?
+            if let Some(event) = record_at(&self.connection, end.position).await?
                 && self.is_ours(&event)
             {
                 return Ok(Some(end));
@@ -100,28 +100,9 @@ impl OurEvents {
         Ok(event.await?.map(|event| RecordPosition::of(&event)))
     }
 
-    /// The record that begins at `position`.
-    async fn at(&self, position: u64) -> Result<Option<WireEvent>, Failure> {
-        let deadline = self.connection.settings.deadline;
-        let found = self.connection.run(deadline, move |node| async move {
-            Read::log(position, 1)
-                .start(&node, &self.connection)
-                .await?
-                .next_event()
-                .await
-        });
-        match found.await {
-            Ok(event) => Ok(event.filter(|event| event.commit_position == position)),
-            Err(Failure::NoSuchPosition) => Ok(None),
-            Err(failure) => Err(failure),
-        }
-    }
-
     pub(super) async fn has(&self, place: RecordPosition) -> Result<bool, Failure> {
-        Ok(self
-            .at(place.position)
-            .await?
-            .is_some_and(|event| RecordPosition::of(&event) == place))
+        let found = record_at(&self.connection, place.position).await?;
+        Ok(found.is_some_and(|event| RecordPosition::of(&event) == place))
     }
 
     pub(super) async fn has_last(&self, last: Option<RecordPosition>) -> Result<bool, Failure> {
