@@ -11,6 +11,8 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "suite/byte_positions.rs"]
+mod byte_positions;
 #[path = "suite/long_swap.rs"]
 mod long_swap;
 mod suite;

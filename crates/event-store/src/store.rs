@@ -11,6 +11,9 @@ use crate::{DropError, Entry, ImportError, Page, StoreError, UnfinishedImport};
 /// The most events in a page of a stream.
 const STREAM_PAGE: usize = 512;
 
+/// How far apart two events are where positions have gaps. There they count bytes, and most events are small.
+const BYTES_OF_EVENT: u64 = 1_024;
+
 /// An append-only log of streams with one global order.
 ///
 /// Every backend passes the same conformance suite (`tests/conformance/`).
@@ -154,6 +157,17 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// Whether positions are 1, 2, 3 …, so that a missing one shows that the log is damaged.
     fn positions_are_dense(&self) -> bool;
+
+    /// About how many events are above the position `after`, up to the position `to`: the exact number where positions
+    /// are dense, and an estimate elsewhere. What is meant in events must be compared with this and not with a
+    /// difference of positions.
+    fn events_between(&self, after: u64, to: u64) -> u64 {
+        let positions = to.saturating_sub(after);
+        match self.positions_are_dense() {
+            true => positions,
+            false => positions.div_ceil(BYTES_OF_EVENT),
+        }
+    }
 
     /// Decrypts events that did not come from this store, for example from the bus, where they are sent as they are
     /// stored. In the given order; an event that cannot be read is returned as in a page.

@@ -187,7 +187,8 @@ impl Relay {
                     }
                     // Revocations do not wait for the events to be sent.
                     revocations::broadcast(&*self.bus, page.entries.iter().flatten()).await;
-                    let behind = head.borrow().saturating_sub(publishing.sequence.read_up_to().position);
+                    let read_up_to = publishing.sequence.read_up_to().position;
+                    let behind = self.store.events_between(read_up_to, *head.borrow());
                     if behind > MAX_BEHIND {
                         log = self.skip_ahead(&mut publishing).await?;
                     } else if stop.run_until_cancelled(self.enqueue(&mut publishing, page)).await.is_none() {
@@ -262,9 +263,8 @@ impl Relay {
             .await
             .context("the event store does not answer")?
             .context("cannot read the log's end")?;
-        let events = head
-            .position
-            .saturating_sub(publishing.sequence.read_up_to().position);
+        let read_up_to = publishing.sequence.read_up_to().position;
+        let events = self.store.events_between(read_up_to, head.position);
         tracing::warn!(
             events,
             event.position = head.position,
@@ -314,7 +314,8 @@ impl Relay {
                 read = Instant::now();
                 head.send_replace(now);
                 let published = u64::try_from(self.metrics.position.get()).unwrap_or(0);
-                self.metrics.lag.set(signed(now.saturating_sub(published)));
+                let events = self.store.events_between(published, now);
+                self.metrics.lag.set(signed(events));
                 let behind = lag.observe(Instant::now(), now, published);
                 self.metrics.lag_seconds.set(signed(behind.as_secs()));
             } else if read.elapsed() >= MAX_DISCONNECTED {

@@ -35,10 +35,9 @@ impl Relay {
         let head = head_point(&*self.store)
             .await
             .context("cannot read the log's end")?;
-        let start = if head.position > SHORT_LOG {
-            head
-        } else {
-            LogPoint::START
+        let start = match self.store.events_between(0, head.position) {
+            0..=SHORT_LOG => LogPoint::START,
+            _ => head,
         };
         Ok(PartitionSequence::after(self.partitions, start))
     }

@@ -15,7 +15,8 @@ impl PartitionConsumer {
     /// Reads the events above the checkpoint from the store, at least up to `until`. If there are many, the log
     /// reader does this for all partitions at once.
     pub(super) async fn repair(&mut self, until: u64) -> Result<(), ProjectError> {
-        if until.saturating_sub(self.checkpoint.position) > FAR {
+        let missing = self.context.store.events_between(self.checkpoint.position, until);
+        if missing > FAR {
             return Ok(());
         }
         let mut found = false;

@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// A partition that is further behind is read after those that are nearly up to date.
+/// A partition that is more events behind than this is read after those that are nearly up to date.
 const VERY_FAR: u64 = 10_000;
 
 /// How often in a heartbeat the end of the log is read.
@@ -146,7 +146,7 @@ impl LogReader {
         let (mut near, mut far) = (Vec::new(), Vec::new());
         for partition in self.pages.workers.free() {
             let checkpoint = checkpoints[usize::from(partition)];
-            let distance = head.saturating_sub(checkpoint.position);
+            let distance = self.pages.context.store.events_between(checkpoint.position, head);
             if checkpoint.position < due || distance > FAR {
                 let list = if distance > VERY_FAR { &mut far } else { &mut near };
                 list.push(Behind {
@@ -310,8 +310,8 @@ impl PageReader {
         let checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
         let head = store.head().await?;
         let mut idle = self.workers.all();
-        idle.retain(|partition| head.saturating_sub(checkpoints[usize::from(*partition)].position) <= FAR);
         let at = |partition: &u16| checkpoints[usize::from(*partition)];
+        idle.retain(|partition| store.events_between(at(partition).position, head) <= FAR);
         let Some(start) = idle.iter().map(|partition| at(partition).position).min() else {
             return Ok(());
         };

@@ -10,7 +10,7 @@ use crate::{
     tuning::Tuning,
 };
 
-/// A partition that is further behind than this is read from the store, whatever the bus delivers.
+/// A partition that is more events behind than this is read from the store, whatever the bus delivers.
 pub(crate) const FAR: u64 = 2_000;
 
 /// The shared state of all partitions of a process.

@@ -8,7 +8,7 @@ use read_models::cut_page;
 use super::{AuditCursor, AuditFilter};
 use crate::metrics::UnreadableRows;
 
-/// The most positions that one statement examines for a follower of the trail.
+/// The most entries that one statement examines for a follower of the trail.
 const STRETCH: u64 = 10_000;
 
 /// Up to `limit` entries after a place, without those that cannot be read, and the place of the last one when there are
@@ -58,10 +58,20 @@ pub async fn read_on(
     after: u64,
     to: u64,
 ) -> Result<(Vec<AuditEvent>, u64), DatabaseError> {
-    let to = to.min(after.saturating_add(STRETCH));
+    let to = end_of_stretch(database, after, to).await?;
     let (sql, values) = filter.between(after, to);
     let rows = database.fetch_all(&sql, &values).await?;
     Ok((readable(&rows, warn), to))
+}
+
+/// The position of the last entry above `after` that one statement may examine; `to` when those up to it are few.
+/// Entries are counted, since the positions of some logs count bytes.
+async fn end_of_stretch(database: &Database, after: u64, to: u64) -> Result<u64, DatabaseError> {
+    let sql = "SELECT position FROM audit_log WHERE position > $1 AND position <= $2
+               ORDER BY position LIMIT 1 OFFSET $3";
+    let values = [after.into(), to.into(), (STRETCH - 1).into()];
+    let last = database.fetch_optional(sql, &values).await?;
+    last.map_or(Ok(to), |row| row.unsigned("position"))
 }
 
 /// The entries of rows, without unreadable ones, which a newer release or damage may cause.

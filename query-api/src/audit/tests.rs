@@ -1,13 +1,13 @@
-//! The cost of a page of the audit trail: the plans of both databases.
+//! The cost of a page of the audit trail: the plans of both databases. How much a follower of it reads at once.
 
-use database::StatementTimeout;
+use database::{Database, StatementTimeout};
 use events::{Actor, Timestamp, UserId};
 use uuid::Uuid;
 
-use super::{AuditCursor, AuditFilter};
+use super::{AuditCursor, AuditFilter, read_on};
 use crate::{
     tasks::explain_sql,
-    testing::{on_postgres, on_sqlite},
+    testing::{audit, on_postgres, on_sqlite, task},
 };
 
 const ME: UserId = UserId(Uuid::from_u128(7));
@@ -138,4 +138,36 @@ async fn a_page_of_the_audit_trail_is_one_index_range_on_sqlite() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_follower_reads_a_number_of_entries_at_once_on_postgres() {
+    on_postgres(is_followed_by_entries).await;
+}
+
+#[tokio::test]
+async fn a_follower_reads_a_number_of_entries_at_once_on_sqlite() {
+    on_sqlite(is_followed_by_entries).await;
+}
+
+/// The positions are far apart, as in a log whose positions count bytes.
+async fn is_followed_by_entries(database: Database) {
+    audit(&database, &task(ME, "Task"), 1).await;
+    let more = "
+        WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10001)
+        INSERT INTO audit_log (position, stream, version, event_id, type, subject, actor, correlation_id,
+                               causation_id, recorded_at)
+        SELECT 1000 * n, stream, version, event_id, type, subject, actor, correlation_id, causation_id, recorded_at
+        FROM numbers, audit_log";
+    assert_eq!(database.execute(more, &[]).await.unwrap(), 10_001);
+    let end = 1 << 40;
+    let (mut after, mut pages) = (0, Vec::new());
+    while after < end {
+        let (entries, reached) = read_on(&database, &AuditFilter::default(), after, end)
+            .await
+            .unwrap();
+        pages.push((entries.len(), entries.last().map(|entry| entry.position)));
+        after = reached;
+    }
+    assert_eq!(pages, [(10_000, Some(9_999_000)), (2, Some(10_001_000))]);
 }

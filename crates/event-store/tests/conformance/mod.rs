@@ -58,7 +58,7 @@ macro_rules! conformance {
             accepted_appends_outlive_the_handle appends_to_one_stream_at_once
             many_writers_on_one_stream writers_and_a_subscriber writers_and_a_poller two_instances
             reading_nothing reading_in_pages long_stream stream_heads pages_are_bounded_in_bytes
-            events_are_identified records_are_found_by_their_positions stored_bytes_are_the_same_in_every_store
+            events_are_identified records_are_found_by_their_positions events_between_positions_are_counted stored_bytes_are_the_same_in_every_store
             subscription_resumes subscription_from_the_head subscription_outlives_the_store
             subscription_wakes_at_once
             imported_events_are_kept_as_they_are imports_out_of_place_change_nothing

@@ -295,6 +295,23 @@ pub(crate) async fn records_are_found_by_their_positions(log: &impl TestLog) {
     }
 }
 
+/// The number of events between two positions is exact where positions are dense, and of the right order elsewhere.
+pub(crate) async fn events_between_positions_are_counted(log: &impl TestLog) {
+    let store = log.store().await;
+    store.append(&stream("task-1"), 0, events(200)).await.unwrap();
+    let whole = whole_log(&*store).await;
+    let (first, last) = (whole[0].position, whole[199].position);
+    let between = store.events_between(first, last);
+    if log.dense() {
+        assert_eq!(between, 199);
+    } else {
+        assert!((50..2_000).contains(&between), "{between}");
+    }
+    assert!(store.events_between(0, first) > 0);
+    assert_eq!(store.events_between(last, last), 0);
+    assert_eq!(store.events_between(last, first), 0);
+}
+
 /// The bytes that the audit tree hashes do not depend on the store, except for positions.
 pub(crate) async fn stored_bytes_are_the_same_in_every_store(log: &impl TestLog) {
     let store = log.store().await;

@@ -11,6 +11,7 @@
     reason = "clippy.toml allows these in test functions; here they also stand in what tests share"
 )]
 
+mod byte_positions;
 mod faults;
 mod leadership;
 mod publishing;

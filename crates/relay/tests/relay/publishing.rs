@@ -177,7 +177,7 @@ async fn goes_back_with_a_log_that_was_cut(footing: Footing) {
 }
 
 /// Appends this many events to a stream of its own.
-async fn fill(store: &dyn EventStore, count: u128) {
+pub(crate) async fn fill(store: &dyn EventStore, count: u128) {
     let events = (0..count).map(|number| an_event_about(user(number % 20 + 1)));
     let stream = StreamName::raw(format!("task-{}", Uuid::new_v4()));
     store.append(&stream, 0, events.collect()).await.unwrap();

@@ -241,7 +241,7 @@ async fn choose(
     size: usize,
 ) -> Result<HashSet<StreamName>, VerifyError> {
     let of_rows = size / 2;
-    let mut chosen = from_log(store, reached, size - of_rows).await?;
+    let mut chosen = from_log(store, read_models, reached, size - of_rows).await?;
     for _ in 0..of_rows {
         for_each_model!(M => chosen.extend(from_rows::<M>(read_models).await?));
     }
@@ -277,6 +277,7 @@ async fn last_event_up_to(read_models: &Database, place: u64) -> Result<u64, Ver
 
 async fn from_log(
     store: &dyn EventStore,
+    read_models: &Database,
     reached: u64,
     size: usize,
 ) -> Result<HashSet<StreamName>, VerifyError> {
@@ -290,7 +291,7 @@ async fn from_log(
             streams.insert(stream);
         }
     };
-    if reached <= SHORT {
+    if store.events_between(0, reached) <= SHORT {
         let mut pages = LogRange::new(store, 0, reached, PAGE);
         while let Some(page) = pages.next().await? {
             for event in page.entries.into_iter().flatten() {

@@ -28,7 +28,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells some proxies not to buffer the response.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// A projection that is further behind the log is waited for. Not in events: some logs number bytes.
+/// A projection that is more events behind the log than this is waited for.
 const FAR: u64 = 500;
 /// How long it is waited for. A partition without events follows the log within a second.
 const CATCH_UP: Duration = Duration::from_secs(3);
@@ -84,8 +84,9 @@ async fn present(
     at_least: &AtLeast,
     position: u64,
 ) -> Result<u64, ApiError> {
-    let head = state.audit.store.head().await?;
-    if head.saturating_sub(position) <= FAR {
+    let store = &state.audit.store;
+    let head = store.head().await?;
+    if store.events_between(position, head) <= FAR {
         return Ok(position);
     }
     let _place = state.admission.await_projection(owner)?;
