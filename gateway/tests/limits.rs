@@ -234,7 +234,7 @@ async fn an_account_is_tried_so_often_from_one_address_in_every_spelling() {
 }
 
 #[tokio::test]
-async fn what_the_limit_of_an_account_refuses_costs_its_address_nothing() {
+async fn what_the_limit_of_an_account_refuses_costs_its_address_no_login() {
     let by_account = limit("account", "account", "POST /auth/*", 2);
     let by_address = "[[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"POST /auth/*\"]\nrequests = 4\nper_seconds = 3600\n";
     let gateway = GatewayFixture::with(&format!("{by_account}{by_address}")).await;
@@ -249,6 +249,39 @@ async fn what_the_limit_of_an_account_refuses_costs_its_address_nothing() {
         ("kim@example.org", LIMITED),
     ] {
         assert_eq!(gateway.login("192.0.2.1", email).await, expected, "{email}");
+    }
+}
+
+/// Otherwise one client could send bodies without end, once an account is used up.
+#[tokio::test]
+async fn what_the_limit_of_an_account_refuses_is_counted_by_the_limits_of_all_requests() {
+    let table = |by: &str, routes: &str, requests: u32| {
+        format!(
+            "[[limit]]\nname = \"{by}\"\nby = \"{by}\"\nroutes = [\"{routes}\"]\nrequests = {requests}\nper_seconds = 3600\n"
+        )
+    };
+    let by_account = table("account", "POST /auth/*", 2);
+    let strict = "[unauthenticated]\nrequests = 5\nper_seconds = 3600\n";
+    for (name, policy) in [
+        ("unauthenticated", format!("{strict}{by_account}")),
+        (
+            "address",
+            format!("{WIDE}{by_account}{}", table("address", "*", 5)),
+        ),
+    ] {
+        let gateway = GatewayFixture::with(&policy).await;
+        let mut refused_by = Vec::new();
+        for _ in 0..6 {
+            let login = request("POST", "/auth/login", &[], r#"{"email": "ada@example.org"}"#);
+            let (status, headers) = gateway.from("192.0.2.1", login).await;
+            refused_by.push(match status == LIMITED {
+                true => headers["ratelimit-policy"].to_str().unwrap().to_owned(),
+                false => String::new(),
+            });
+        }
+        let account = "\"account\";q=2;w=3600";
+        let all = format!("\"{name}\";q=5;w=3600");
+        assert_eq!(refused_by, ["", "", account, account, account, &*all]);
     }
 }
 

@@ -59,7 +59,7 @@ struct Admission<'a, 'l> {
     user: Option<UserId>,
     at_work: AtWork,
     standings: Vec<(&'a Limit, Standing)>,
-    /// What it has cost so far.
+    /// What it has cost so far, and costs no more if a limit refuses it.
     spent: Vec<(&'a Limit, Subject)>,
     /// The limits by address have been counted.
     is_address_counted: bool,
@@ -157,13 +157,16 @@ impl<'a, 'l> Admission<'a, 'l> {
         let (request, email) = account(request).await?;
         if let Some(email) = email {
             let account = Subject::account(email, self.address);
+            // The body was received and read, so the limits of all requests keep what they have counted. Those of
+            // some routes count the work behind them, such as hashing a password, which a refusal spares.
+            self.spent.retain(|(limit, _)| !limit.counts_all_requests());
             self.spend(|limit| (limit.by == By::Account).then(|| account.clone()))?;
         }
         Ok(request)
     }
 
-    /// Spends one from the budgets that `subject` names, for each limit that it names one for. A request that one of
-    /// them refuses costs nothing, also not what was spent for it before.
+    /// Spends one from the budgets that `subject` names, for each limit that it names one for. If one of them refuses,
+    /// none of them has spent anything, and those of `spent` get theirs back.
     fn spend(&mut self, subject: impl Fn(&Limit) -> Option<Subject>) -> Result<(), Problem> {
         let counted = self.limits.iter();
         let counted: Vec<_> = counted

@@ -91,7 +91,7 @@ impl Limiter {
         }
     }
 
-    /// Gives back one to the budget of each: a request that is refused after all costs nothing.
+    /// Gives back one to the budget of each, for a request that is refused after all.
     pub(super) fn give_back(&self, spent: &[(&Limit, Subject)]) {
         for (limit, subject) in spent {
             self.spending.give_back(limit.quota, budget(limit, subject));

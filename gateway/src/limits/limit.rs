@@ -110,6 +110,12 @@ impl Limit {
     fn counts(&self, method: &Method, path: Option<&str>) -> bool {
         self.routes.iter().any(|route| route.counts(method, path))
     }
+
+    /// Whether it counts all requests, whatever they ask for.
+    pub(super) fn counts_all_requests(&self) -> bool {
+        let mut routes = self.routes.iter();
+        routes.any(|route| route.method.is_none() && route.path == "*")
+    }
 }
 
 /// All limits. A request must be allowed by each one that counts it.
