@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::{Router, extract::Request, response::Response};
-use http_api::AccessNotes;
+use axum::{
+    Router,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use http_api::{AccessNotes, Problem, is_elsewhere};
 use tower::Service as _;
 
 use crate::{
@@ -50,6 +54,11 @@ impl FrontDoor {
             guard,
             own,
         } = &*self.0;
+        if is_elsewhere(&request) {
+            // The limits count it like any other unknown path.
+            let unknown = |_| std::future::ready(Problem::no_such_path().into_response());
+            return guard.admit(None, request, unknown).await;
+        }
         let Ok(found) = targets.at(request.uri().path()) else {
             let Ok(response) = own.clone().call(request).await;
             return response;

@@ -108,7 +108,7 @@ pub async fn start(
     let guard = Guard::new(policies.clone(), limiter);
     // Also for unknown paths.
     let own = reference::router()
-        .fallback(|| async { Problem::not_found().detail("There is no such path.") })
+        .fallback(|| async { Problem::no_such_path() })
         .layer(middleware::from_fn_with_state(guard.clone(), guard::guard));
     let own = http_api::with_probes(own, health, move |asker| {
         let merged = merged.clone();

@@ -11,7 +11,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use axum::{Router, body::Body, extract::ConnectInfo, response::IntoResponse, routing::post};
 use gateway::{Config, Upstream};
 use http::{HeaderMap, StatusCode, header};
-use http_api::HttpService;
+use http_api::{HttpService, admin_of, public_of};
 use support::{Background, TwoPeople, ask, embedded, program_of_ann, request, told};
 use tempfile::TempDir;
 
@@ -157,6 +157,26 @@ async fn without_a_token_of_ours_there_is_always_a_limit() {
     let nowhere = request("GET", "/no/such/path", &[], Body::empty());
     assert_eq!(gateway.from("192.0.2.1", nowhere).await.0, LIMITED);
     assert_eq!(gateway.get("192.0.2.1", "ann.x.y").await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_path_that_only_operators_have_counts_like_any_unknown_one() {
+    let gateway = GatewayFixture::with("[unauthenticated]\nrequests = 2\nper_seconds = 3600\n").await;
+    let ask_at = async |service: HttpService, path: &str| {
+        let mut asked = request("GET", path, &[], Body::empty());
+        let peer = SocketAddr::from(([192, 0, 2, 1], 1234));
+        asked.extensions_mut().insert(ConnectInfo(peer));
+        ask(&service, asked).await.status()
+    };
+    for expected in [StatusCode::NOT_FOUND, LIMITED] {
+        for path in ["/metrics", "/health/startup"] {
+            let status = ask_at(public_of(gateway.router.clone()), path).await;
+            assert_eq!(status, expected, "{path}");
+        }
+    }
+    let live = ask_at(public_of(gateway.router.clone()), "/health/live").await;
+    let metrics = ask_at(admin_of(gateway.router.clone()), "/metrics").await;
+    assert_eq!((live, metrics), (StatusCode::OK, StatusCode::OK));
 }
 
 #[tokio::test]

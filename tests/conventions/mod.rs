@@ -110,8 +110,11 @@ async fn every_answer(ada: &Person, admin: String) {
     // On a busy machine a dependency may be slow for a moment.
     let ready = get_when_available(ada, "/health/ready", &[]).await;
     assert_eq!(ready.body, json!({"status": "ready"}));
-    problem(&ada.get("/metrics").await, 404, "not-found");
-    problem(&ada.get("/health/startup").await, 404, "not-found");
+    for at_the_admin_address in ["/metrics", "/health/startup"] {
+        let answer = ada.get(at_the_admin_address).await;
+        problem(&answer, 404, "not-found");
+        assert!(!answer.header("ratelimit").is_empty(), "{at_the_admin_address}");
+    }
     let operator = Person {
         base: admin,
         ..ada.clone()

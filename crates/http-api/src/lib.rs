@@ -23,6 +23,7 @@ mod headers;
 mod health;
 mod json;
 mod json_value;
+mod listener;
 mod logged_body;
 mod middleware;
 mod no_fields;
@@ -60,7 +61,8 @@ pub use headers::{
 pub use health::{Health, LOG, Leaving, READ_MODELS, Readiness, Server};
 pub use http_server::HttpService;
 pub use json::{BodyLimit, JsonObject, ReceivedJson, read_body};
-pub use middleware::{Asker, Edge, admin_of, public_of, with_middleware, with_probes};
+pub use listener::{admin_of, is_elsewhere, public_of};
+pub use middleware::{Asker, Edge, with_middleware, with_probes};
 pub use no_fields::NoFields;
 pub use optional_json::OptionalJsonObject;
 pub use parameters::{BadParameter, Parameters, refuse_parameters};

@@ -23,11 +23,12 @@ use crate::{
     context::RequestContext,
     headers::X_REQUEST_ID,
     health::{Health, Leaving, Readiness},
+    listener::{Listener, is_elsewhere},
     parameters::refuse_parameters,
     path,
     problem::Problem,
     request_id,
-    route::{METRICS, STARTUP, is_probe, note_route},
+    route::{METRICS, STARTUP, note_route},
     security_log,
     trace_context::{self, parent_id_of, trace_id_of},
 };
@@ -71,7 +72,10 @@ pub fn with_middleware(router: Router, role: &'static str, metrics: &Metrics, he
         let (edge, mut routes) = (edge.clone(), routes.clone());
         async move {
             // Around the whole router, not each route: `Allow` and the answer to HEAD are complete only out here.
-            let answer = |request| async move {
+            let answer = |request: Request| async move {
+                if is_elsewhere(&request) {
+                    return Problem::no_such_path().into_response();
+                }
                 let Ok(response) = routes.call(request).await;
                 response
             };
@@ -138,39 +142,6 @@ pub enum Asker {
     SameProcess,
 }
 
-/// Only the probes and `/metrics` of a service that [`with_middleware`] made, for an address that is not public.
-pub fn admin_of(service: HttpService) -> HttpService {
-    reached_by(Listener::Admin, service)
-}
-
-/// A service that [`with_middleware`] made, for a public address: without `/metrics` and `/health/startup`, and
-/// without the reasons of readiness.
-pub fn public_of(service: HttpService) -> HttpService {
-    reached_by(Listener::Public, service)
-}
-
-/// The listener of a request, where a service has more than one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Listener {
-    Public,
-    Admin,
-}
-
-impl Listener {
-    fn leads_to(self, path: &str) -> bool {
-        match self {
-            Self::Public => path != METRICS && path != STARTUP,
-            Self::Admin => is_probe(path),
-        }
-    }
-}
-
-fn reached_by(listener: Listener, service: HttpService) -> HttpService {
-    service.preparing(move |request| {
-        request.extensions_mut().insert(listener);
-    })
-}
-
 async fn live() -> Response {
     let status = LivenessStatus::Live;
     ([(header::CACHE_CONTROL, "no-store")], Json(Liveness { status })).into_response()
@@ -196,7 +167,8 @@ impl Edge {
     }
 
     /// Answers a request with `next`: adds request id, trace context, security headers, access log and HTTP metrics,
-    /// and turns panics and errors without a body into problems.
+    /// and turns panics and errors without a body into problems. `next` refuses paths that are elsewhere
+    /// ([`is_elsewhere`]).
     pub async fn answer<Answering>(
         &self,
         mut request: Request,
@@ -225,17 +197,11 @@ impl Edge {
         let refused = request.extensions_mut().remove::<Refusal>();
         let load = request.extensions().get::<RequestLoad>().cloned();
         let is_read = request.method().is_safe();
-        let listener = request.extensions().get::<Listener>().copied();
+        let listener = Listener::of(request.extensions());
         let is_over_tls = request.extensions().get::<OverTls>().is_some();
-        let is_elsewhere = listener.is_some_and(|listener| !listener.leads_to(request.uri().path()));
         let answering = async {
-            let stopped = match refused {
-                Some(refusal) => Some(refused_problem(refusal)),
-                None if is_elsewhere => Some(Problem::not_found().detail("There is no such path.")),
-                None => None,
-            };
-            if let Some(problem) = stopped {
-                return entry.end(problem.into_response());
+            if let Some(refusal) = refused {
+                return entry.end(refused_problem(refusal).into_response());
             }
             let response = match AssertUnwindSafe(next(request)).catch_unwind().await {
                 Ok(response) => as_problem(response),

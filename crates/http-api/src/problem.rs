@@ -78,6 +78,11 @@ impl Problem {
         Self::new(ProblemCode::NotFound)
     }
 
+    /// `404 not-found` for a path that no endpoint has.
+    pub fn no_such_path() -> Self {
+        Self::not_found().detail("There is no such path.")
+    }
+
     /// `405 method-not-allowed`. The caller, or the router, adds `Allow`.
     pub fn method_not_allowed() -> Self {
         Self::new(ProblemCode::MethodNotAllowed)
