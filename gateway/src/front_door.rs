@@ -8,7 +8,7 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
-use http_api::{AccessNotes, Problem, is_elsewhere};
+use http_api::{AccessNotes, Problem, is_elsewhere, is_public_probe};
 use tower::Service as _;
 
 use crate::{
@@ -60,6 +60,12 @@ impl FrontDoor {
             return guard.admit(None, request, unknown).await;
         }
         let Ok(found) = targets.at(request.uri().path()) else {
+            if is_public_probe(&request)
+                && let Err(problem) = guard.admit_probe(&request)
+            {
+                AccessNotes::of(request.extensions()).route(request.uri().path().to_owned());
+                return problem.into_response();
+            }
             let Ok(response) = own.clone().call(request).await;
             return response;
         };

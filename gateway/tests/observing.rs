@@ -8,15 +8,25 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Router, body::Body};
-use gateway::Config;
+use gateway::{Config, Upstream};
 use http::StatusCode;
-use http_api::{Health, HttpService, with_middleware};
+use http_api::{Health, HttpService, public_of, with_middleware};
+use http_server::ServerOptions;
 use runtime::Metrics;
 use serde_json::json;
-use support::{Background, ask, embedded, http, json_of, nobody, request, role, text};
+use support::{Background, DEADLINE, ask, embedded, http, json_of, nobody, request, role, text};
+use test_support::eventually;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Notify,
+};
 
 async fn get(gateway: &HttpService, path: &str) -> axum::response::Response {
     ask(gateway, request("GET", path, &[], Body::empty())).await
@@ -163,4 +173,57 @@ async fn ready_means_that_every_upstream_is() {
         json!({"status": "unavailable", "checks": checks})
     );
     assert_eq!(get(&gateway, "/health/live").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn strangers_who_take_all_their_places_keep_only_probes_of_strangers_out() {
+    let background = Background::default();
+    let directory = tempfile::tempdir().unwrap();
+    let policy = directory.path().join("gateway.toml");
+    std::fs::write(&policy, "trusted_proxies = [\"127.0.0.1\", \"192.0.2.0/24\"]\n").unwrap();
+    let (arrived, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let held = {
+        let (arrived, leave) = (Arc::clone(&arrived), Arc::clone(&leave));
+        move || {
+            let leave = Arc::clone(&leave);
+            arrived.notify_one();
+            async move { leave.notified().await }
+        }
+    };
+    let held = Router::new().route("/tasks", axum::routing::get(held));
+    let gateway = background
+        .gateway(Config {
+            query_api: Upstream::InProcess(held.into()),
+            policy: Some(policy),
+            ..embedded()
+        })
+        .await;
+    // One of these places is for requests without a token.
+    let options = ServerOptions {
+        max_requests: 2,
+        ..ServerOptions::default()
+    };
+    let address = background.serve_with(public_of(gateway), options).await;
+    let send = async |path: &str, forwarded: &str| {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{forwarded}\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        client
+    };
+    let probe = async |forwarded: &str| {
+        let mut client = send("/health/live", forwarded).await;
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer[9..12].to_owned()
+    };
+    let stranger = "X-Forwarded-For: 203.0.113.5\r\n";
+    let mut at_work = send("/tasks", "X-Forwarded-For: 203.0.113.9\r\n").await;
+    tokio::time::timeout(DEADLINE, arrived.notified()).await.unwrap();
+    assert_eq!(probe(stranger).await, "503");
+    for expected in ["", "X-Forwarded-For: 192.0.2.7\r\n"] {
+        assert_eq!(probe(expected).await, "200", "{expected}");
+    }
+    leave.notify_one();
+    at_work.read_to_end(&mut Vec::new()).await.unwrap();
+    eventually("the place is free", async || probe(stranger).await == "200").await;
 }

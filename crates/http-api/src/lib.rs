@@ -61,7 +61,7 @@ pub use headers::{
 pub use health::{Health, LOG, Leaving, READ_MODELS, Readiness, Server};
 pub use http_server::HttpService;
 pub use json::{BodyLimit, JsonObject, ReceivedJson, read_body};
-pub use listener::{admin_of, is_elsewhere, public_of};
+pub use listener::{admin_of, is_elsewhere, is_public_probe, public_of};
 pub use middleware::{Asker, Edge, with_middleware, with_probes};
 pub use no_fields::NoFields;
 pub use optional_json::OptionalJsonObject;

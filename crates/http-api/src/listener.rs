@@ -45,6 +45,11 @@ fn reached_by(listener: Listener, service: HttpService) -> HttpService {
     })
 }
 
+/// Whether the request is a probe at the public address, where anyone can send it.
+pub fn is_public_probe(request: &Request) -> bool {
+    Listener::of(request.extensions()) == Some(Listener::Public) && is_probe(request.uri().path())
+}
+
 /// Whether the path of a request is not at the address to which it was sent, although the service may have it. Then
 /// it is unknown there.
 pub fn is_elsewhere(request: &Request) -> bool {

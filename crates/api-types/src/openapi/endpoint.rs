@@ -270,10 +270,10 @@ impl Builder {
     }
 
     pub(super) fn build(mut self) -> Endpoint {
-        let is_probe = self.path.starts_with("/health/");
-        if !is_probe {
-            // The gateway counts everything else, and refuses what is too much.
-            self.problems.extend([RateLimited, Overloaded]);
+        // The gateway refuses what is too much. No rate limits probes.
+        self.problems.insert(Overloaded);
+        if !self.path.starts_with("/health/") {
+            self.problems.insert(RateLimited);
         }
         let mut by_status: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
         for code in std::mem::take(&mut self.problems) {
