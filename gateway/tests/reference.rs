@@ -85,5 +85,6 @@ async fn both_refuse_other_methods() {
         let response = ask(&gateway, request("POST", path, &[], Body::empty())).await;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(response.headers()["allow"], "GET, HEAD");
+        assert!(response.headers().contains_key("ratelimit"), "{path}");
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     parameters::refuse_parameters,
     path,
     problem::Problem,
+    rate_limit_fields::{RATE_LIMIT, RATE_LIMIT_POLICY},
     request_id,
     route::{METRICS, STARTUP, note_route},
     security_log,
@@ -213,7 +214,9 @@ impl Edge {
             if load.is_none_or(|load| load.admits(&response, !is_read)) {
                 entry.end(response)
             } else {
-                entry.end(refused_problem(Refusal::Overloaded).into_response())
+                let mut problem = refused_problem(Refusal::Overloaded).into_response();
+                keep_limits(response.headers(), problem.headers_mut());
+                entry.end(problem)
             }
         };
         let answering = security_log::CLIENT.scope(client, answering.instrument(span));
@@ -266,11 +269,21 @@ fn as_problem(response: Response) -> Response {
         return response;
     }
     let mut problem = Problem::of_status(status).into_response();
+    keep_limits(response.headers(), problem.headers_mut());
     if let Some(allow) = allowed(response.headers()) {
         problem.headers_mut().insert(header::ALLOW, allow);
     }
     problem.extensions_mut().extend(response.extensions().clone());
     problem
+}
+
+/// Keeps what an answer says about limits, and when to try again, in the problem that takes its place.
+fn keep_limits(answer: &HeaderMap, problem: &mut HeaderMap) {
+    for name in [header::RETRY_AFTER, RATE_LIMIT_POLICY.clone(), RATE_LIMIT.clone()] {
+        if let Some(value) = answer.get(&name) {
+            problem.insert(name, value.clone());
+        }
+    }
 }
 
 /// `Allow` with commas and spaces.

@@ -133,6 +133,7 @@ impl Problem {
             StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed(),
             StatusCode::PAYLOAD_TOO_LARGE => Self::new(ProblemCode::BodyTooLarge),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(ProblemCode::UnsupportedMediaType),
+            StatusCode::TOO_MANY_REQUESTS => Self::new(ProblemCode::RateLimited),
             StatusCode::SERVICE_UNAVAILABLE => Self::unavailable("Try again in a moment."),
             status if status.is_client_error() => Self::new(ProblemCode::BadRequest),
             _ => Self::internal(),

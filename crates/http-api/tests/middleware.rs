@@ -31,6 +31,11 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const LIMITS: [(&str, &str); 3] = [
+    ("retry-after", "7"),
+    ("ratelimit-policy", "\"all\";q=1;w=9"),
+    ("ratelimit", "\"all\";r=0;t=7"),
+];
 
 fn role() -> (HttpService, Metrics) {
     let router = Router::new()
@@ -52,6 +57,14 @@ fn role() -> (HttpService, Metrics) {
         )
         .route("/refused", post(|| async { refused() }))
         .route("/quiet", get(|| async { StatusCode::CONFLICT }))
+        .route(
+            "/limited",
+            get(|| async { (StatusCode::TOO_MANY_REQUESTS, LIMITS) }),
+        )
+        .route(
+            "/away",
+            get(|| async { (StatusCode::SERVICE_UNAVAILABLE, LIMITS, "away") }),
+        )
         .route("/known", get(|| async { StatusCode::NOT_MODIFIED }))
         .route(
             "/own",
@@ -160,6 +173,18 @@ async fn errors_of_library_extractors_and_bare_statuses_become_problems() {
         let response = answer(request("GET", path)).await;
         assert_eq!(response.status(), status, "{path}");
         assert_eq!(problem(response).await["code"], "bad-request");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_becomes_a_problem_keeps_what_it_says_about_limits() {
+    for (path, status, code) in [("/limited", 429, "rate-limited"), ("/away", 503, "unavailable")] {
+        let response = answer(request("GET", path)).await;
+        assert_eq!(response.status(), status, "{path}");
+        for (name, value) in LIMITS {
+            assert_eq!(response.headers()[name], value, "{path}");
+        }
+        assert_eq!(problem(response).await["code"], code);
     }
 }
 
