@@ -1,6 +1,6 @@
 //! Rules that hold for every endpoint of the contract.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use reqwest::Method;
 use serde_json::Value;
@@ -126,5 +126,48 @@ async fn embedded_paths_name_the_methods_that_they_have() {
         );
     }
     problem(&ada.get("/nowhere").await, 404, "not-found", "/nowhere");
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn embedded_methods_that_a_path_does_not_have_are_refused_before_its_parameters() {
+    let system = System::start(Deployment::Embedded).await;
+    let ada = Person::join(&system.base, "ada").await;
+    let operations = Operation::all();
+    let paths: BTreeSet<&str> = operations
+        .iter()
+        .map(|operation| operation.path.as_str())
+        .collect();
+    let id = Uuid::now_v7().to_string();
+    for path in paths {
+        let its: Vec<&Operation> = operations
+            .iter()
+            .filter(|operation| operation.path == path)
+            .collect();
+        for method in [
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+            Method::OPTIONS,
+            Method::TRACE,
+        ] {
+            if its.iter().any(|operation| operation.method == method) {
+                continue;
+            }
+            let about = format!("{method} {path}");
+            let asked = format!("{}?colour=red", its[0].path_of(&id));
+            let answer = ada.send(method, &asked, None).await;
+            problem(&answer, 405, "method-not-allowed", &about);
+            let allowed = answer.header("allow");
+            for operation in &its {
+                let name = operation.method.as_str();
+                assert!(allowed.split(", ").any(|one| one == name), "{about}: {allowed}");
+            }
+            let names_limits = !answer.header("ratelimit").is_empty();
+            assert_ne!(names_limits, path.starts_with("/health/"), "{about}");
+        }
+    }
     system.stop().await;
 }

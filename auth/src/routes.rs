@@ -24,7 +24,7 @@ use crate::{
 
 /// Every endpoint of auth.
 pub(crate) fn routes(state: AppState) -> Router {
-    Router::new()
+    let without_parameters = Router::new()
         .route("/auth/register", post(register::register))
         .route("/auth/login", post(login::login))
         .route(
@@ -69,9 +69,9 @@ pub(crate) fn routes(state: AppState) -> Router {
             "/auth/users/{id}/tokens",
             delete(revoke_program_tokens::of_somebody),
         )
-        .route("/.well-known/jwks.json", get(jwks::jwks))
-        .route_layer(middleware::from_fn(refuse_parameters))
-        // Routes after that layer read their parameters themselves.
+        .route("/.well-known/jwks.json", get(jwks::jwks));
+    refuse_parameters(without_parameters)
+        // The others read their parameters themselves.
         .route("/auth/users", get(list_users::list_users))
         .layer(middleware::from_fn_with_state(state.clone(), share))
         .layer(middleware::map_response(forbid_storing))

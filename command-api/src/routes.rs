@@ -1,7 +1,7 @@
 //! The paths of the commands, and the endpoint behind each.
 
 use axum::{
-    Extension, Router, middleware,
+    Extension, Router,
     routing::{patch, post},
 };
 use http_api::{BodyLimit, refuse_parameters};
@@ -14,7 +14,7 @@ use crate::{
 
 /// Every command endpoint, bare.
 pub(crate) fn router(state: AppState) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/tasks", post(create_task::create_task))
         .route(
             "/tasks/batch",
@@ -30,7 +30,6 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/tasks/{id}/cancel", post(bare_command::<CancelTask>))
         .route("/tasks/{id}/reopen", post(bare_command::<ReopenTask>))
         .route("/tasks/{id}/restore", post(bare_command::<RestoreTask>))
-        .route("/tasks/{id}/revert", post(revert_task::revert_task))
-        .route_layer(middleware::from_fn(refuse_parameters))
-        .with_state(state)
+        .route("/tasks/{id}/revert", post(revert_task::revert_task));
+    refuse_parameters(routes).with_state(state)
 }

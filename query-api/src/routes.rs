@@ -1,6 +1,6 @@
 //! The paths of the query API, and the endpoint behind each.
 
-use axum::{Router, middleware, routing::get};
+use axum::{Router, routing::get};
 use http_api::refuse_parameters;
 
 use crate::{
@@ -11,13 +11,13 @@ use crate::{
 };
 
 pub(crate) fn router(state: AppState) -> Router {
-    Router::new()
+    let without_parameters = Router::new()
         .route("/tasks/summary", get(task_summary::task_summary))
         .route("/tasks/events", get(task_events::task_events))
         .route("/audit/checkpoint", get(audit::checkpoint::checkpoint))
-        .route("/audit/tile/{*path}", get(audit::tile::tile))
-        .route_layer(middleware::from_fn(refuse_parameters))
-        // Routes after that layer read their parameters themselves.
+        .route("/audit/tile/{*path}", get(audit::tile::tile));
+    refuse_parameters(without_parameters)
+        // The others read their parameters themselves.
         .route("/tasks", get(list_tasks::list_tasks))
         .route("/tasks/changes", get(task_changes::task_changes))
         .route("/tasks/{id}", get(get_task::get_task))

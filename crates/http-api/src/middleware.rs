@@ -7,7 +7,6 @@ use api_types::{Liveness, LivenessStatus, ProblemCode};
 use axum::{
     Extension, Json, Router,
     extract::Request,
-    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -125,10 +124,9 @@ where
                 };
                 prometheus_text(page(asker).await)
             }),
-        )
-        .route_layer(middleware::from_fn(refuse_parameters));
+        );
     router
-        .merge(probes)
+        .merge(refuse_parameters(probes))
         .layer(MapRequestLayer::new(note_route))
         // Otherwise each request would build the routes from their handlers.
         .with_state::<()>(())

@@ -2,11 +2,13 @@
 //! never empty.
 
 use axum::{
+    Router,
     extract::Request,
-    middleware::Next,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use events::BoundedText;
+use http::StatusCode;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::problem::Problem;
@@ -151,8 +153,19 @@ impl Parameters {
     }
 }
 
-/// Refuses every query parameter. A layer for routes whose endpoints have none ([`axum::Router::route_layer`]).
-pub async fn refuse_parameters(request: Request, next: Next) -> Response {
+/// Lets the routes that `router` has so far refuse every query parameter, because their endpoints have none. A method
+/// that a path does not have is refused before that.
+pub fn refuse_parameters<S>(router: Router<S>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    router
+        .route_layer(middleware::from_fn(refuse))
+        // That layer is also around the answer to other methods, so it is replaced.
+        .method_not_allowed_fallback(|| async { StatusCode::METHOD_NOT_ALLOWED })
+}
+
+async fn refuse(request: Request, next: Next) -> Response {
     let unknown = Parameters::parse(request.uri().query().unwrap_or_default()).and_then(Parameters::finish);
     match unknown {
         Ok(()) => next.run(request).await,

@@ -148,6 +148,15 @@ async fn a_wrong_method_is_a_problem_that_names_the_right_ones() {
 }
 
 #[tokio::test]
+async fn a_wrong_method_is_refused_before_the_parameters() {
+    let response = answer(request("PUT", "/health/live?colour=red")).await;
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(response.headers()[header::ALLOW], "GET, HEAD");
+    let response = answer(request("GET", "/health/live?colour=red")).await;
+    assert_eq!(problem(response).await["code"], "bad-parameter");
+}
+
+#[tokio::test]
 async fn head_answers_like_get_without_the_body() {
     let response = answer(request("HEAD", "/things")).await;
     assert_eq!(response.status(), StatusCode::OK);

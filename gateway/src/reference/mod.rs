@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use api_types::openapi;
 use axum::{
-    Router, middleware,
+    Router,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -39,10 +39,10 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 
 /// The paths that the gateway itself answers.
 pub(crate) fn router() -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/openapi.json", get(document))
-        .route("/docs", get(page))
-        .route_layer(middleware::from_fn(refuse_parameters))
+        .route("/docs", get(page));
+    refuse_parameters(routes)
 }
 
 async fn document() -> Response {
