@@ -177,7 +177,7 @@ fn an_empty_variable_counts_as_unset_but_for_the_one_that_may_be_empty() {
         shown(&["DATABASE_URL_FILE", "TASKLEDGER_MASTER_KEYS_FILE"]),
         unset
     );
-    // Nobody is believed about clients then. By default, private networks are.
+    // Nobody is believed about clients then. By default, this machine is.
     let nobody = format!("{MAY_BE_EMPTY}=");
     let is_nobody = |text: &str| text.lines().any(|line| line == nobody);
     assert!(

@@ -123,6 +123,9 @@ async fn run(
         }
         Kind::Internal => Process::new(settings).await?,
     };
+    if let (Kind::Internal, Some(listener)) = (defaults.kind, &api) {
+        settings.http.warn_of_unknown_gateways(listener.address());
+    }
     let dependencies = Dependencies::new(settings, defaults.role);
     process.close_at_the_end(&dependencies.bus().await?);
     let service = start(&dependencies, &process.background).await?;

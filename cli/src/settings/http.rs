@@ -24,7 +24,7 @@ pub(crate) struct Http {
     #[arg(long, global = true, env = "TASKLEDGER_GATEWAY_CONFIG", value_name = "FILE")]
     pub(crate) gateway_config: Option<PathBuf>,
     /// Addresses and networks of the gateways, which the roles behind them believe about clients (separated by commas)
-    /// [default: loopback and private networks]
+    /// [default: loopback]
     #[arg(
         long,
         global = true,
@@ -54,9 +54,22 @@ impl Http {
         self.admin_listen.unwrap_or(loopback(port))
     }
 
-    /// The peers whose `X-Forwarded-For` the roles behind the gateway believe.
+    /// The peers whose `X-Forwarded-For` the roles behind the gateway believe. By default none from other machines: a
+    /// neighbour in a private network could choose the address under which its guesses of passwords are counted.
     pub(crate) fn gateway_peers(&self) -> Peers {
-        self.gateway_peers.clone().unwrap_or_else(Peers::private)
+        self.gateway_peers.clone().unwrap_or_else(Peers::loopback)
+    }
+
+    /// Logs a warning if other machines reach a role behind the gateway at `api`, and nobody said which gateways it
+    /// believes.
+    pub(crate) fn warn_of_unknown_gateways(&self, api: SocketAddr) {
+        if self.gateway_peers.is_none() && !api.ip().to_canonical().is_loopback() {
+            tracing::warn!(
+                listen = %api,
+                "TASKLEDGER_GATEWAY_PEERS is not set, so gateways on other machines are not believed about clients, \
+                 and all their clients count as one address: name the addresses of the gateways there"
+            );
+        }
     }
 }
 
@@ -108,6 +121,26 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_on_another_machine_is_believed_by_default() {
+        let http = Http {
+            listen: None,
+            admin_listen: None,
+            gateway_config: None,
+            gateway_peers: None,
+        };
+        for (address, is_believed) in [
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("10.0.0.1", false),
+            ("172.17.0.1", false),
+            ("203.0.113.1", false),
+        ] {
+            let included = http.gateway_peers().include(address.parse().unwrap());
+            assert_eq!(included, is_believed, "{address}");
+        }
+    }
 
     #[test]
     fn one_port_of_one_address_serves_one_purpose() {

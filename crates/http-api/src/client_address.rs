@@ -41,22 +41,10 @@ impl Peers {
             .map(Self)
     }
 
-    /// Networks that are not on the public internet: loopback, private, link-local and unique local addresses, and
-    /// carriers' shared address space.
-    pub fn private() -> Self {
-        let networks = [
-            "127.0.0.0/8",
-            "10.0.0.0/8",
-            "172.16.0.0/12",
-            "192.168.0.0/16",
-            "169.254.0.0/16",
-            "100.64.0.0/10",
-            "::1/128",
-            "fc00::/7",
-            "fe80::/10",
-        ];
-        // All of them are valid.
-        Self::parse(networks).unwrap_or_default()
+    /// The addresses of this machine that no other machine reaches.
+    pub fn loopback() -> Self {
+        // Both are valid.
+        Self::parse(["127.0.0.0/8", "::1/128"]).unwrap_or_default()
     }
 
     /// Whether `address` is one of them.
@@ -228,8 +216,16 @@ mod tests {
         assert!("10.0.0.0/33".parse::<Peers>().is_err());
         assert!("example.com".parse::<Peers>().is_err());
         assert!("10.0.0.1,,10.0.0.2".parse::<Peers>().is_err());
-        assert!(Peers::private().include("192.168.7.7".parse().unwrap()));
-        assert!(!Peers::private().include("192.0.2.1".parse().unwrap()));
-        assert!(!Peers::private().0.is_empty());
+        for (address, is_loopback) in [
+            ("127.0.0.9", true),
+            ("::ffff:127.0.0.1", true),
+            ("::1", true),
+            ("192.168.7.7", false),
+            ("192.0.2.1", false),
+            ("fd00::1", false),
+        ] {
+            let included = Peers::loopback().include(address.parse().unwrap());
+            assert_eq!(included, is_loopback, "{address}");
+        }
     }
 }
