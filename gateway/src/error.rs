@@ -64,7 +64,28 @@ impl From<ForwardError> for Problem {
             ForwardError::Overloaded | ForwardError::TooManyWaiting => {
                 Self::overloaded("The request was not carried out.")
             }
-            ForwardError::ClientGone | ForwardError::Unforwardable(_) => Self::new(ProblemCode::BadRequest),
+            ForwardError::ClientGone => Self::incomplete_body(),
+            ForwardError::Unforwardable(_) => Self::new(ProblemCode::BadRequest),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use bytes::Bytes;
+    use futures::stream;
+    use http_api::{BodyLimit, read_body};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_the_same_problem_as_in_a_role() {
+        let broken = stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))]);
+        let in_a_role = read_body(Body::from_stream(broken), BodyLimit::default()).await;
+        let in_a_role = in_a_role.unwrap_err();
+        let here = Problem::from(ForwardError::ClientGone);
+        assert_eq!(here.code(), in_a_role.code());
+        assert_eq!(here.status(), in_a_role.status());
     }
 }

@@ -128,7 +128,7 @@ fn unreadable(error: &axum::Error) -> Problem {
     } else if BodyOverloaded::caused(error) {
         Problem::overloaded("there is too much to do to receive the body; nothing was done")
     } else {
-        malformed("the body ended before it was complete")
+        Problem::incomplete_body()
     }
 }
 

@@ -88,6 +88,11 @@ impl Problem {
         Self::new(ProblemCode::MethodNotAllowed)
     }
 
+    /// `400 malformed-json`: the body ended before it was complete, or its chunks are malformed.
+    pub fn incomplete_body() -> Self {
+        Self::new(ProblemCode::MalformedJson).detail("the body ended before it was complete")
+    }
+
     /// `408 request-timeout`: the body took too long to arrive. The connection cannot be used any more.
     pub fn request_timeout() -> Self {
         Self::new(ProblemCode::RequestTimeout).header(header::CONNECTION, HeaderValue::from_static("close"))
