@@ -1,21 +1,18 @@
 //! The state of a connection (idle, reading a head, serving a request), which decides which timeout applies.
 
 use std::{
-    io,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Waker},
     time::Duration,
 };
 
-use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Incoming};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{head::Refusal, load::AtWork};
+use crate::head::Refusal;
 
 /// The most bytes of an unread body that are read and dropped, so that the connection can be used again.
 const REST: u64 = 16 * 1024;
@@ -51,6 +48,8 @@ pub(crate) struct Activity(Arc<Mutex<State>>);
 
 struct State {
     phase: Phase,
+    /// The number of requests so far.
+    requests: u64,
     /// The waker of a socket that waits without a limit, because a request is being served.
     waiting: Option<Waker>,
     body: RequestBody,
@@ -60,7 +59,14 @@ struct State {
     is_turned_away: bool,
     /// Whether the client does not take what is sent to it.
     is_write_waiting: bool,
+    /// The guards of an answer of which hyper has all and the client has not.
+    unsent: Option<Guards>,
+    /// Whether the socket was dropped, so that nothing more is sent.
+    is_closed: bool,
 }
+
+/// What belongs to an answer and is released when it is dropped.
+type Guards = Box<dyn Send>;
 
 /// The state of the body of the last request.
 enum RequestBody {
@@ -79,11 +85,14 @@ impl Activity {
         let phase = Phase::Head(Instant::now());
         Self(Arc::new(Mutex::new(State {
             phase,
+            requests: 0,
             waiting: None,
             body: RequestBody::Read,
             refusal: None,
             is_turned_away: false,
             is_write_waiting: false,
+            unsent: None,
+            is_closed: false,
         })))
     }
 
@@ -91,12 +100,42 @@ impl Activity {
     pub(crate) fn busy(&self, has_no_body: bool) -> Busy {
         let mut state = self.0.lock();
         state.phase = Phase::Busy;
+        state.requests += 1;
         state.body = if has_no_body {
             RequestBody::Read
         } else {
             RequestBody::Held
         };
-        Busy(self.clone())
+        Busy {
+            activity: self.clone(),
+            request: state.requests,
+        }
+    }
+
+    /// Keeps `guards` of an answer until all that was written before is sent, or the connection has ended. Those of an
+    /// earlier answer are dropped: hyper begins an answer when its queue is empty, so the earlier one is not in it.
+    pub(crate) fn keep_until_sent(&self, guards: Guards) {
+        let dropped = {
+            let mut state = self.0.lock();
+            match state.is_closed {
+                true => Some(guards),
+                false => state.unsent.replace(guards),
+            }
+        };
+        // Guards may use the state when they are dropped.
+        drop(dropped);
+    }
+
+    /// Records that all that was written is sent.
+    pub(crate) fn sent(&self) {
+        let guards = self.0.lock().unsent.take();
+        drop(guards);
+    }
+
+    /// Records that nothing more will be sent.
+    pub(crate) fn closed(&self) {
+        self.0.lock().is_closed = true;
+        self.sent();
     }
 
     /// Records that the body was read to its end.
@@ -212,92 +251,31 @@ async fn is_short(mut body: Incoming) -> bool {
 }
 
 /// Held while a request is being served.
-pub(crate) struct Busy(Activity);
+pub(crate) struct Busy {
+    activity: Activity,
+    /// The number of the request.
+    request: u64,
+}
+
+impl Busy {
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
         let waiting = {
-            let mut state = self.0.0.lock();
+            let mut state = self.activity.0.lock();
+            if state.requests > self.request {
+                // The next one is being served already.
+                return;
+            }
             state.phase = Phase::Idle(Instant::now());
             state.waiting.take()
         };
         if let Some(waker) = waiting {
             waker.wake();
         }
-    }
-}
-
-/// The most bytes of an answer that are passed on at once, so that memory is released as the client takes them.
-const PIECE: usize = 64 * 1024;
-
-/// Ends when the next part of an answer is not to be waited for. Without an error, the answer is whole as it is.
-pub(crate) type EndOfWait = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
-
-/// The body of an answer. The request is being served until the body has been taken, its client has gone, or the server
-/// ends it.
-pub(crate) struct BusyBody {
-    body: Body,
-    end_of_wait: EndOfWait,
-    /// The rest of the last part, which was not passed on yet.
-    rest: Bytes,
-    _busy: Busy,
-    _at_work: Arc<AtWork>,
-}
-
-impl BusyBody {
-    pub(crate) fn new(body: Body, end_of_wait: EndOfWait, busy: Busy, at_work: Arc<AtWork>) -> Self {
-        Self {
-            body,
-            end_of_wait,
-            rest: Bytes::new(),
-            _busy: busy,
-            _at_work: at_work,
-        }
-    }
-
-    fn next_piece(&mut self) -> Bytes {
-        let length = self.rest.len().min(PIECE);
-        self.rest.split_to(length)
-    }
-}
-
-impl HttpBody for BusyBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.rest.is_empty() {
-            let frame = match Pin::new(&mut self.body).poll_frame(context) {
-                Poll::Ready(Some(Ok(frame))) => frame,
-                Poll::Ready(ended) => return Poll::Ready(ended),
-                Poll::Pending => {
-                    let ended = ready!(self.end_of_wait.as_mut().poll(context));
-                    return Poll::Ready(ended.err().map(|error| Err(axum::Error::new(error))));
-                }
-            };
-            match frame.into_data() {
-                Ok(data) if data.is_empty() => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Ok(data) => self.rest = data,
-                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-            }
-        }
-        Poll::Ready(Some(Ok(Frame::data(self.next_piece()))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let (of_body, rest) = (self.body.size_hint(), self.rest.len() as u64);
-        let mut hint = SizeHint::new();
-        if let Some(upper) = of_body.upper() {
-            hint.set_upper(upper + rest);
-        }
-        hint.set_lower(of_body.lower() + rest);
-        hint
     }
 }

@@ -15,7 +15,8 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    activity::{Activity, BusyBody, EndOfWait, Timeouts},
+    activity::{Activity, Timeouts},
+    answer_body::{AnswerBody, EndOfWait},
     body::TimedBody,
     head::Refusal,
     load::Load,
@@ -112,8 +113,8 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
                 response.headers_mut().insert(header::CONNECTION, close);
             }
             let end_of_wait = end_of_wait(client, &response, shared.stop.clone());
-            Ok::<Response<BusyBody>, HungUp>(
-                response.map(|body| BusyBody::new(body, end_of_wait, busy, at_work)),
+            Ok::<Response<AnswerBody>, HungUp>(
+                response.map(|body| AnswerBody::new(body, end_of_wait, busy, at_work)),
             )
         }
     });

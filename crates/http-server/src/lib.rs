@@ -3,11 +3,12 @@
 //!
 //! `server.rs` accepts, `workers.rs` spreads connections over threads, `connection.rs` serves one connection,
 //! `transport.rs` is TCP or TLS, `socket.rs` bounds its waits, `head_gate.rs` and `head.rs` check each head before
-//! hyper reads it, `body.rs` bounds the bodies of requests, `connection_limit.rs` the connections, and `load.rs` the
-//! work in progress; with `request_load.rs` the application names its callers. `service.rs` is the application as the
-//! server sees it.
+//! hyper reads it, `body.rs` bounds the bodies of requests, `answer_body.rs` passes answers on, `connection_limit.rs`
+//! bounds the connections, and `load.rs` the work in progress; with `request_load.rs` the application names its
+//! callers. `service.rs` is the application as the server sees it.
 
 mod activity;
+mod answer_body;
 mod body;
 mod caller_bytes;
 mod connection;

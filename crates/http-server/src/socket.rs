@@ -232,6 +232,13 @@ impl Socket {
     }
 }
 
+impl Drop for Socket {
+    /// Hyper drops the socket before the body of an answer.
+    fn drop(&mut self) {
+        self.activity.closed();
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -290,7 +297,12 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.transport.writer().poll_flush(context);
-        self.bound_write(context, flushed)
+        let flushed = self.bound_write(context, flushed);
+        // Hyper flushes once its queue is empty.
+        if let Poll::Ready(Ok(())) = flushed {
+            self.activity.sent();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

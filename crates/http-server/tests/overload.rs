@@ -20,13 +20,6 @@ use support::{Client, Server, get_of};
 /// Longer than a server waits for the small rest of a refused body.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sends a request on a new connection, which may end with the answer.
-async fn status(server: &Server, path: &str) -> u16 {
-    let mut client = server.connect().await;
-    client.send(get_of(path)).await;
-    client.answer().await.0
-}
-
 /// A connection that has asked once and now waits.
 async fn idle(server: &Server) -> Client {
     let mut client = server.connect().await;
@@ -152,7 +145,7 @@ async fn streams_of_events_leave_half_of_the_places_to_other_requests() {
     let (first, second, third) = (stream().await, stream().await, stream().await);
     assert_eq!((first.1, second.1, third.1), (true, true, false));
     for path in ["/", "/peer"] {
-        assert_eq!(status(&server, path).await, 200);
+        assert_eq!(server.status(path).await, 200);
     }
     drop((first, second));
     while !stream().await.1 {}
@@ -168,7 +161,7 @@ async fn while_memory_is_short_requests_are_refused() {
     .await;
     for (short, expected) in [(false, 200), (true, 503), (false, 200)] {
         pressure.set(short);
-        assert_eq!(status(&server, "/").await, expected);
+        assert_eq!(server.status("/").await, expected);
     }
 }
 
@@ -195,7 +188,7 @@ async fn readers_that_do_not_read_take_no_more_memory_than_allowed() {
         let metrics = server.metrics.encode();
         assert!(metrics.contains(&counted), "{counted} in {metrics}");
     }
-    assert_eq!(status(&server, "/").await, 200, "a small answer");
+    assert_eq!(server.status("/").await, 200, "a small answer");
     // The result of a command is always sent.
     let mut command = server.connect().await;
     command.send(get_of("/endless").replace("GET", "POST")).await;
@@ -240,5 +233,5 @@ async fn bodies_that_are_held_back_take_no_more_memory_than_allowed() {
     for _ in 0..4 {
         assert_eq!(hold_back().await.answer().await.0, 503);
     }
-    assert_eq!(status(&server, "/").await, 200);
+    assert_eq!(server.status("/").await, 200);
 }

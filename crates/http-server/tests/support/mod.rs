@@ -26,7 +26,7 @@ use hyper::body::Frame;
 use runtime::Metrics;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{Notify, watch},
     task::JoinHandle,
     time::timeout,
@@ -35,6 +35,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The time limit of a test's wait.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+/// The bytes that the system holds in each direction of a connection with small buffers, which it may double.
+const SMALL_BUFFER: u32 = 4096;
 /// A short limit for a server under test.
 pub const SHORT: Duration = Duration::from_millis(300);
 
@@ -84,8 +86,21 @@ impl HttpBody for Waiting {
 }
 
 impl Server {
+    pub async fn start(options: ServerOptions) -> Self {
+        Self::start_on(bind("127.0.0.1:0".parse().unwrap()).await.unwrap(), options)
+    }
+
+    /// On its connections the system holds little of an answer; see also [`Self::connect_with_small_buffer`].
+    pub fn start_with_small_buffers(options: ServerOptions) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        // Accepted connections have it, too.
+        socket.set_send_buffer_size(SMALL_BUFFER).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self::start_on(socket.listen(1024).unwrap(), options)
+    }
+
     /// Uses workers, as for strangers; tests of roles do without.
-    pub async fn start(mut options: ServerOptions) -> Self {
+    fn start_on(listener: TcpListener, mut options: ServerOptions) -> Self {
         options.workers.get_or_insert_with(|| Workers::start().unwrap());
         let (gate, begun) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (opens, begins) = (Arc::clone(&gate), Arc::clone(&begun));
@@ -128,11 +143,14 @@ impl Server {
                 }),
             )
             .route("/endless", any(|| async { "x".repeat(64 * 1024 * 1024) }))
+            .route(
+                "/megabytes/{count}",
+                get(|Path(count): Path<usize>| async move { "x".repeat(count << 20) }),
+            )
             .route("/stream/{kind}", get(stream))
             .route("/gate", get(gated.clone()).post(gated));
         let metrics = Metrics::new("test");
         let router = with_middleware(router, "test", &metrics, Health::new());
-        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(listener, router, options, stop.clone()));
@@ -150,6 +168,20 @@ impl Server {
 
     pub async fn connect(&self) -> Client {
         Client(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// A client for which the system holds little that it has not read.
+    pub async fn connect_with_small_buffer(&self) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(SMALL_BUFFER).unwrap();
+        Client(socket.connect(self.address).await.unwrap())
+    }
+
+    /// The status of the answer to a `GET` on a new connection.
+    pub async fn status(&self, path: &str) -> u16 {
+        let mut client = self.connect().await;
+        client.send(get_of(path)).await;
+        client.answer().await.0
     }
 }
 
@@ -179,6 +211,13 @@ impl Client {
             }
         };
         timeout(DEADLINE, reading).await.expect("in time");
+    }
+
+    /// Reads this many bytes, and returns whether there were so many before the end of the connection.
+    pub async fn take(&mut self, count: usize) -> bool {
+        let mut bytes = vec![0; count];
+        let reading = timeout(DEADLINE, self.0.read_exact(&mut bytes));
+        reading.await.expect("in time").is_ok()
     }
 
     /// Reads exactly `text`.
