@@ -1,7 +1,7 @@
 //! Many concurrent bodies that are small as sent and large as decoded values need memory only in proportion to the
 //! bytes sent.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use futures::future::join_all;
 use reqwest::{Client, Method};
@@ -9,7 +9,7 @@ use reqwest::{Client, Method};
 use crate::support::{Deployment, Person, System, until};
 
 const AT_ONCE: usize = 32;
-/// Number of clients, since one alone may not have so many bytes in progress.
+/// Number of people and of their addresses, since one alone may not have so many bytes in progress.
 const PEOPLE: usize = 4;
 const BODY: usize = 1 << 20;
 /// Maximum growth of all processes together in bytes: the bodies, and twice their size.
@@ -29,11 +29,15 @@ async fn batches_of_tiny_values_take_little_memory(deployment: Deployment) {
     let system = System::start(deployment).await;
     let mut people = Vec::new();
     for number in 0..PEOPLE {
-        people.push(Person::join(&system.base, &format!("person{number}")).await);
+        let address = [127, 0, 0, 2 + u8::try_from(number).unwrap()];
+        let http = Client::builder()
+            .local_address(IpAddr::from(address))
+            .build()
+            .unwrap();
+        people.push((Person::join(&system.base, &format!("person{number}")).await, http));
     }
     let body = format!("{{\"commands\":[{}0]}}", "0,".repeat((BODY - 16) / 2));
-    let http = Client::new();
-    let send = async |person: &Person| {
+    let send = async |(person, http): &(Person, Client)| {
         let request = http
             .request(Method::POST, format!("{}/tasks/batch", person.base))
             .bearer_auth(&person.token)
@@ -49,7 +53,7 @@ async fn batches_of_tiny_values_take_little_memory(deployment: Deployment) {
     eprintln!("{AT_ONCE} bodies took {} KiB at most", growth / 1024);
     assert!(growth < MAX_GROWTH, "{growth} bytes");
     until("it serves", Duration::from_secs(20), async || {
-        people[0].get("/tasks").await.status == 200
+        people[0].0.get("/tasks").await.status == 200
     })
     .await;
     system.stop().await;

@@ -1,6 +1,7 @@
 //! The state of a connection (idle, reading a head, serving a request), which decides which timeout applies.
 
 use std::{
+    io,
     sync::Arc,
     task::{Context, Waker},
     time::Duration,
@@ -26,7 +27,7 @@ pub(crate) struct Timeouts {
     pub(crate) head: Duration,
     /// Between two requests.
     pub(crate) idle: Duration,
-    /// For the client to take the next part of an answer.
+    /// For the client to take the next part of an answer, which is not just any byte.
     pub(crate) write: Duration,
     /// For the client to take a whole answer. Only the time that this side waits for the client counts.
     pub(crate) answer: Duration,
@@ -57,12 +58,23 @@ struct State {
     refusal: Option<Refusal>,
     /// Whether the connection ends with the next answer.
     is_turned_away: bool,
-    /// Whether the client does not take what is sent to it.
-    is_write_waiting: bool,
+    /// While the client does not take what is sent to it: for how long, and the waker of the socket.
+    blocked: Option<(Wait, Waker)>,
+    /// Whether the answer that is being sent will not be sent to its end.
+    is_cut_off: bool,
     /// The guards of an answer of which hyper has all and the client has not.
     unsent: Option<Guards>,
     /// Whether the socket was dropped, so that nothing more is sent.
     is_closed: bool,
+}
+
+/// How long an answer has waited for its client. Time in which there was nothing to send does not count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wait {
+    /// The time since which it would have waited if it had done so without a break.
+    pub(crate) since: Instant,
+    /// The same since the client last took a part of some size.
+    pub(crate) slow_since: Instant,
 }
 
 /// What belongs to an answer and is released when it is dropped.
@@ -90,7 +102,8 @@ impl Activity {
             body: RequestBody::Read,
             refusal: None,
             is_turned_away: false,
-            is_write_waiting: false,
+            blocked: None,
+            is_cut_off: false,
             unsent: None,
             is_closed: false,
         })))
@@ -128,7 +141,11 @@ impl Activity {
 
     /// Records that all that was written is sent.
     pub(crate) fn sent(&self) {
-        let guards = self.0.lock().unsent.take();
+        let guards = {
+            let mut state = self.0.lock();
+            state.is_cut_off = false;
+            state.unsent.take()
+        };
         drop(guards);
     }
 
@@ -209,16 +226,45 @@ impl Activity {
         }
     }
 
-    /// Records whether the connection waits for the client to take what is sent.
-    pub(crate) fn set_write_waiting(&self, is_waiting: bool) {
-        self.0.lock().is_write_waiting = is_waiting;
+    /// Records that the connection waits for the client to take what is sent.
+    ///
+    /// # Errors
+    /// When the answer is cut off.
+    pub(crate) fn wait_for_client(&self, wait: Wait, context: &Context<'_>) -> io::Result<()> {
+        let mut state = self.0.lock();
+        if state.is_cut_off {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        state.blocked = Some((wait, context.waker().clone()));
+        Ok(())
+    }
+
+    /// Records that the client has taken something.
+    pub(crate) fn client_took(&self) {
+        self.0.lock().blocked = None;
+    }
+
+    /// How long the answer has waited for the client, if it does.
+    pub(crate) fn wait(&self) -> Option<Wait> {
+        self.0.lock().blocked.as_ref().map(|(wait, _)| *wait)
+    }
+
+    /// Ends the connection if it waits for the client to take an answer. Returns whether it does.
+    pub(crate) fn cut_off(&self) -> bool {
+        let mut state = self.0.lock();
+        let Some((_, waker)) = &state.blocked else {
+            return false;
+        };
+        waker.wake_by_ref();
+        state.is_cut_off = true;
+        true
     }
 
     /// The time since which the connection waits for the client's next request, if it does.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
         let state = self.0.lock();
         match state.phase {
-            Phase::Idle(since) | Phase::Head(since) if !state.is_write_waiting => Some(since),
+            Phase::Idle(since) | Phase::Head(since) if state.blocked.is_none() => Some(since),
             Phase::Idle(_) | Phase::Head(_) | Phase::Busy => None,
         }
     }

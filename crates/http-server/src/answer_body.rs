@@ -166,7 +166,7 @@ mod tests {
         fn new(part: &Bytes) -> Self {
             let (activity, caller, guard) = (Activity::new(), CallerBytes::default(), Arc::new(()));
             let at_work = Load::new(&ServerOptions::default()).begin().0;
-            at_work.count_for(&caller);
+            at_work.count_for(&caller, [192, 0, 2, 1].into());
             assert!(at_work.answer(part.len()));
             let body = Body::new(Guarded {
                 part: Some(part.clone()),

@@ -112,6 +112,7 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
+            at_work.may_be_cut_off(&activity);
             let end_of_wait = end_of_wait(client, &response, shared.stop.clone());
             Ok::<Response<AnswerBody>, HungUp>(
                 response.map(|body| AnswerBody::new(body, end_of_wait, busy, at_work)),

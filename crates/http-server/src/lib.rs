@@ -16,6 +16,7 @@ mod connection_limit;
 mod head;
 mod head_gate;
 mod load;
+mod network_bytes;
 mod options;
 mod pressure;
 mod request_load;

@@ -1,17 +1,30 @@
 //! Limits the work in progress of a process. Refusing requests early costs little, and lets the others finish.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
-use crate::{caller_bytes::CallerBytes, options::ServerOptions, pressure::Pressure};
+use parking_lot::Mutex;
+
+use crate::{
+    activity::Activity, caller_bytes::CallerBytes, network_bytes::NetworkBytes, options::ServerOptions,
+    pressure::Pressure,
+};
 
 /// Bodies up to this size are always received: withholding the ends of large bodies must not keep others from logging
 /// in.
 const SMALL_BODY: usize = 8 * 1024;
 /// Answers up to this size are always given: there are at most as many as requests.
 const SMALL: usize = 64 * 1024;
+/// The callers of one network may have this fraction of all bytes. One address can have many accounts.
+const SHARE_OF_NETWORK: usize = 3;
+/// How long an answer may have waited for its client before it can be cut off for others.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The work in progress of one server.
 #[derive(Clone)]
@@ -25,7 +38,58 @@ struct State {
     most_requests: usize,
     most_bytes: usize,
     most_bytes_per_caller: usize,
+    most_bytes_per_network: usize,
+    networks: NetworkBytes,
+    /// The large answers, which can be cut off.
+    large: Mutex<Vec<LargeAnswer>>,
     pressure: Option<Pressure>,
+}
+
+/// An answer that takes much memory, and its connection.
+struct LargeAnswer {
+    at_work: Weak<AtWork>,
+    activity: Activity,
+}
+
+impl State {
+    /// Cuts off the large answers of which the clients take least, until `bytes` are released. Returns `false`, and
+    /// cuts off nothing, if those that have waited for their clients for some time are too few.
+    fn make_room(&self, bytes: usize) -> bool {
+        let large = self.large.lock();
+        let mut waiting: Vec<_> = large
+            .iter()
+            .filter_map(|answer| {
+                let wait = answer.activity.wait()?;
+                let is_late = wait.since.elapsed() >= PATIENCE;
+                is_late.then_some((wait.slow_since, answer.at_work.upgrade()?, &answer.activity))
+            })
+            .collect();
+        waiting.sort_unstable_by_key(|(slow_since, ..)| *slow_since);
+        let sizes = waiting
+            .iter()
+            .map(|(_, at_work, _)| at_work.bytes.load(Ordering::Relaxed));
+        if sizes.sum::<usize>() < bytes {
+            return false;
+        }
+        let mut released = 0;
+        for (_, at_work, activity) in waiting {
+            if released >= bytes {
+                break;
+            }
+            if activity.cut_off() {
+                // Its connection ends in a moment, for which this one need not wait.
+                released += at_work.forget();
+            }
+        }
+        released >= bytes
+    }
+}
+
+/// Whose the bytes of a request are.
+struct Owner {
+    caller: CallerBytes,
+    network: IpAddr,
+    of_network: CallerBytes,
 }
 
 /// Requests that may last as long as their clients want, or that anyone can send. They get half of all places.
@@ -64,7 +128,7 @@ pub(crate) struct AtWork {
     /// Whether it has a place among the requests in progress, so was not refused.
     has_place: AtomicBool,
     /// The caller of the request, once it is known.
-    caller: OnceLock<CallerBytes>,
+    owner: OnceLock<Owner>,
     is_stream: AtomicBool,
     is_anonymous: AtomicBool,
 }
@@ -80,6 +144,9 @@ impl Load {
             most_requests,
             most_bytes: options.max_bytes,
             most_bytes_per_caller: options.max_bytes_per_caller,
+            most_bytes_per_network: (options.max_bytes / SHARE_OF_NETWORK).max(options.max_bytes_per_caller),
+            networks: NetworkBytes::default(),
+            large: Mutex::default(),
             pressure: options.pressure.clone(),
         }))
     }
@@ -94,7 +161,7 @@ impl Load {
             state: Arc::clone(&self.0),
             bytes: AtomicUsize::new(0),
             has_place: AtomicBool::new(true),
-            caller: OnceLock::new(),
+            owner: OnceLock::new(),
             is_stream: AtomicBool::new(false),
             is_anonymous: AtomicBool::new(false),
         });
@@ -148,12 +215,25 @@ impl AtWork {
 
     /// Adds bytes that the client sent. Returns whether there is room; small bodies always have it.
     pub(crate) fn receive(&self, bytes: usize) -> bool {
-        self.keep(bytes) || self.bytes.load(Ordering::Relaxed) <= SMALL_BODY
+        let is_small = self.bytes.load(Ordering::Relaxed) + bytes <= SMALL_BODY;
+        self.keep(bytes, is_small)
     }
 
     /// Adds bytes of an answer. Returns whether there is room; small answers always have it.
     pub(crate) fn answer(&self, bytes: usize) -> bool {
-        self.keep(bytes) || bytes <= SMALL
+        self.keep(bytes, bytes <= SMALL)
+    }
+
+    /// Lets the answer be cut off, if it is large, when others need the memory and its client does not take it.
+    pub(crate) fn may_be_cut_off(self: &Arc<Self>, activity: &Activity) {
+        if self.bytes.load(Ordering::Relaxed) > SMALL {
+            let mut large = self.state.large.lock();
+            large.retain(|answer| answer.at_work.strong_count() > 0);
+            large.push(LargeAnswer {
+                at_work: Arc::downgrade(self),
+                activity: activity.clone(),
+            });
+        }
     }
 
     /// Marks the answer as a stream without a fixed end, and returns whether there is room for one more.
@@ -182,29 +262,45 @@ impl AtWork {
         self.state.anonymous.leave(&self.is_anonymous);
     }
 
-    /// Counts its bytes, including earlier ones, for `caller`. Only the first caller counts.
-    pub(crate) fn count_for(&self, caller: &CallerBytes) {
-        if self.caller.set(caller.clone()).is_ok() {
-            caller.add(self.bytes.load(Ordering::Relaxed));
-        }
+    /// Counts its bytes, including earlier ones, for `caller` in this network. Only the first caller counts.
+    pub(crate) fn count_for(&self, caller: &CallerBytes, network: IpAddr) {
+        self.owner.get_or_init(|| {
+            let owner = Owner {
+                caller: caller.clone(),
+                network,
+                of_network: self.state.networks.enter(network),
+            };
+            let bytes = self.bytes.load(Ordering::Relaxed);
+            owner.caller.add(bytes);
+            owner.of_network.add(bytes);
+            owner
+        });
     }
 
-    /// Whether there is room for the bytes in total, and for its caller.
-    fn keep(&self, bytes: usize) -> bool {
+    /// Counts the bytes. Returns whether there is room for them in total, for its caller and for the network, or they
+    /// need none because they are few.
+    fn keep(&self, bytes: usize, is_small: bool) -> bool {
+        let state = &self.state;
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let all = self.state.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let of_caller = self.caller.get().map_or(0, |caller| caller.add(bytes));
-        all <= self.state.most_bytes && of_caller <= self.state.most_bytes_per_caller
+        let all = state.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let has_share = self.owner.get().is_none_or(|owner| {
+            let (of_caller, of_network) = (owner.caller.add(bytes), owner.of_network.add(bytes));
+            of_caller <= state.most_bytes_per_caller && of_network <= state.most_bytes_per_network
+        });
+        let has_room = || all <= state.most_bytes || state.make_room(all - state.most_bytes);
+        is_small || has_share && has_room()
     }
 
-    /// Releases the bytes, because the answer is complete or will be another one.
-    pub(crate) fn forget(&self) {
+    /// Releases the bytes, because the answer is complete or will be another one, and returns how many they were.
+    pub(crate) fn forget(&self) -> usize {
         let bytes = self.bytes.swap(0, Ordering::Relaxed);
         self.state.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if let Some(caller) = self.caller.get() {
-            caller.remove(bytes);
+        if let Some(owner) = self.owner.get() {
+            owner.caller.remove(bytes);
+            owner.of_network.remove(bytes);
         }
         self.state.streams.leave(&self.is_stream);
+        bytes
     }
 }
 
@@ -213,141 +309,11 @@ impl Drop for AtWork {
         self.forget();
         self.not_anonymous();
         self.leave_place();
+        if let Some(owner) = self.owner.get() {
+            self.state.networks.leave(owner.network);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(requests: usize, bytes: usize, bytes_per_caller: usize) -> Load {
-        Load::new(&ServerOptions {
-            max_requests: requests,
-            max_bytes: bytes,
-            max_bytes_per_caller: bytes_per_caller,
-            ..ServerOptions::default()
-        })
-    }
-
-    #[test]
-    fn more_requests_than_allowed_are_too_many_until_one_ends() {
-        let load = load(2, 0, 0);
-        let (first, second, third) = (load.begin(), load.begin(), load.begin());
-        assert_eq!((first.1, second.1, third.1), (true, true, false));
-        drop((first, third));
-        assert!(load.begin().1);
-    }
-
-    #[test]
-    fn bytes_are_there_until_their_request_ends() {
-        let load = load(10, 200_000, 200_000);
-        let (first, second) = (load.begin().0, load.begin().0);
-        assert!(first.receive(150_000) && !second.receive(100_000));
-        let small = load.begin().0;
-        assert!(
-            small.receive(SMALL_BODY) && !small.receive(1),
-            "little is received in any case"
-        );
-        drop(small);
-        drop(second);
-        first.forget();
-        let third = load.begin().0;
-        assert!(third.answer(150_000));
-        assert!(first.answer(SMALL), "a small one");
-        assert!(!load.begin().0.answer(SMALL + 1));
-        drop((first, third));
-        assert_eq!(load.0.bytes.load(Ordering::Relaxed), 0);
-        assert_eq!(load.0.requests.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn one_caller_leaves_bytes_to_the_others() {
-        let load = load(10, 400_000, 100_000);
-        let (greedy, other) = (CallerBytes::default(), CallerBytes::default());
-        let of = |caller: &CallerBytes| {
-            let request = load.begin().0;
-            request.count_for(caller);
-            request
-        };
-        let (first, second) = (of(&greedy), of(&greedy));
-        assert!(first.answer(90_000) && !second.answer(90_000));
-        assert!(
-            of(&greedy).answer(SMALL) && of(&greedy).receive(SMALL_BODY),
-            "little"
-        );
-        assert!(!of(&greedy).receive(SMALL_BODY + 1));
-        assert!(of(&other).answer(90_000) && of(&other).receive(90_000));
-        drop((first, second));
-        assert!(of(&greedy).answer(90_000));
-        let before = load.begin().0;
-        assert!(before.receive(90_000));
-        before.count_for(&greedy);
-        assert!(
-            !of(&greedy).answer(90_000),
-            "what came before it was known whose it is"
-        );
-        drop(before);
-        assert_eq!((greedy.add(0), other.add(0)), (0, 0));
-    }
-
-    #[test]
-    fn streams_and_strangers_leave_half_of_the_places_to_the_others() {
-        for enter in [AtWork::stream, AtWork::anonymous] {
-            let load = load(4, 0, 0);
-            let requests: Vec<_> = (0..4).map(|_| load.begin().0).collect();
-            let entered: Vec<_> = requests.iter().map(|request| enter(request)).collect();
-            assert_eq!(entered, [true, true, false, false]);
-            drop(requests);
-            let again = load.begin().0;
-            assert!(enter(&again) && enter(&again), "one place is enough for it");
-            let next = load.begin().0;
-            assert!(enter(&next));
-        }
-    }
-
-    #[test]
-    fn those_that_wait_for_one_answer_leave_half_of_the_places_to_those_that_wait_for_others() {
-        let load = load(8, 0, 0);
-        let (frozen, other) = (Waiting::default(), Waiting::default());
-        let requests: Vec<_> = (0..8).map(|_| load.begin().0).collect();
-        let (strangers, known) = requests.split_at(4);
-        assert!(strangers.iter().all(|request| request.anonymous()));
-        let wait = |requests: &[Arc<AtWork>]| -> Vec<_> {
-            requests
-                .iter()
-                .filter_map(|request| request.wait_in(&frozen))
-                .collect()
-        };
-        let strangers_waiting = wait(strangers);
-        assert_eq!(strangers_waiting.len(), 2);
-        assert!(strangers[3].wait_in(&other).is_some());
-        assert_eq!(wait(known).len(), 2);
-        drop(strangers_waiting);
-        assert_eq!(wait(known).len(), 4);
-        assert_eq!((frozen.all.into_inner(), frozen.anonymous.into_inner()), (0, 0));
-    }
-
-    #[test]
-    fn what_is_refused_takes_no_place() {
-        let load = load(2, 0, 0);
-        let strangers: Vec<_> = (0..5).map(|_| load.begin().0).collect();
-        drop(strangers);
-        let (first, second) = (load.begin().0, load.begin().0);
-        assert!(first.anonymous() && !second.anonymous());
-        let third = load.begin();
-        assert!(third.1, "a stranger who is refused, and is still told so");
-        let fourth = load.begin();
-        assert!(!fourth.1);
-        drop(third);
-        assert!(load.begin().1, "one more that is refused");
-    }
-
-    #[test]
-    fn who_becomes_known_leaves_the_place_of_a_stranger() {
-        let load = load(2, 0, 0);
-        let (first, second) = (load.begin().0, load.begin().0);
-        assert!(first.anonymous());
-        first.not_anonymous();
-        assert!(second.anonymous());
-    }
-}
+mod tests;

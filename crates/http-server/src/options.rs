@@ -19,7 +19,7 @@ pub struct ServerOptions {
     pub header_timeout: Duration,
     /// For the next request on a connection.
     pub idle_timeout: Duration,
-    /// For the next bytes of a body, and for the client to take the next bytes of an answer.
+    /// For the next bytes of a body, and for the client to take the next 16 KiB of an answer, or its end.
     pub stall_timeout: Duration,
     /// For a whole body.
     pub body_timeout: Duration,
@@ -34,7 +34,8 @@ pub struct ServerOptions {
     /// anonymous.
     pub max_requests: usize,
     /// The most bytes of bodies that are being received, and of answers that were not taken yet. More is refused,
-    /// except small bodies, small answers, and answers to commands.
+    /// except small bodies, small answers, and answers to commands; but first, answers that have waited for their
+    /// clients for some seconds are cut off, those first of which least was taken.
     pub max_bytes: usize,
     /// The same for one caller, as far as the application names callers ([`RequestLoad`](crate::RequestLoad)).
     pub max_bytes_per_caller: usize,

@@ -1,13 +1,14 @@
 //! Lets the application name the caller of a request, so that one caller, or all anonymous ones, leave room for the
 //! others. The server itself does not know callers.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::body::HttpBody;
 use http::{Response, header};
 
 use crate::{
     caller_bytes::CallerBytes,
+    connection_limit::network_of,
     load::{AtWork, Waiting, WaitingRequest},
 };
 
@@ -30,9 +31,10 @@ impl RequestLoad {
     }
 
     /// Counts the bytes of its body and of its answer for `caller`, which may have at most
-    /// [`max_bytes_per_caller`](crate::ServerOptions::max_bytes_per_caller).
-    pub fn count_for(&self, caller: &CallerBytes) {
-        self.0.count_for(caller);
+    /// [`max_bytes_per_caller`](crate::ServerOptions::max_bytes_per_caller), and for the network of `address`, whose
+    /// callers may have at most a third of [`max_bytes`](crate::ServerOptions::max_bytes) together.
+    pub fn count_for(&self, caller: &CallerBytes, address: IpAddr) {
+        self.0.count_for(caller, network_of(address));
     }
 
     /// Counts the request as anonymous. Anonymous requests get half of the places. Returns whether there is room.

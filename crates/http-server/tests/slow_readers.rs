@@ -12,8 +12,11 @@
 
 mod support;
 
+use std::time::Duration;
+
 use http_server::ServerOptions;
-use support::{SHORT, Server, get_of};
+use support::{DEADLINE, SHORT, Server, get_of};
+use tokio::time::{Instant, sleep};
 
 const MIB: usize = 1024 * 1024;
 
@@ -30,11 +33,61 @@ async fn an_answer_takes_its_memory_until_the_client_has_the_end_of_it() {
     let rest = 100 * 1024;
     assert!(slow.take(2 * MIB - rest).await);
     // By now the server has forgotten the answer, if it does so at all.
-    tokio::time::sleep(SHORT).await;
+    sleep(SHORT).await;
     assert_eq!(server.status("/megabytes/2").await, 503);
     assert!(slow.take(rest).await);
     while server.status("/megabytes/2").await != 200 {}
     // The connection goes on.
     slow.send(get_of("/")).await;
     assert_eq!(slow.answer().await, (200, "hello".to_owned()));
+}
+
+#[tokio::test]
+async fn readers_that_do_not_read_make_room_for_others() {
+    let server = Server::start(ServerOptions {
+        max_bytes: 70 * MIB,
+        // They may take their time, unless others need the room.
+        stall_timeout: DEADLINE * 3,
+        ..ServerOptions::default()
+    })
+    .await;
+    let mut readers = Vec::new();
+    for _ in 0..4 {
+        let mut reader = server.connect().await;
+        reader.send(get_of("/megabytes/16")).await;
+        reader.until("\r\n\r\n").await;
+        readers.push(reader);
+    }
+    assert_eq!(server.status("/megabytes/16").await, 503);
+    let begun = Instant::now();
+    while server.status("/megabytes/16").await != 200 {
+        assert!(begun.elapsed() < DEADLINE);
+        sleep(Duration::from_millis(50)).await;
+    }
+    // No more of them are cut off than have to be.
+    let mut whole = 0;
+    for reader in &mut readers {
+        whole += usize::from(reader.take(16 * MIB).await);
+    }
+    assert_eq!(whole, 3);
+}
+
+#[tokio::test]
+async fn an_answer_is_taken_at_a_least_rate_or_given_up() {
+    let server = Server::start_with_small_buffers(ServerOptions {
+        stall_timeout: Duration::from_secs(2),
+        ..ServerOptions::default()
+    });
+    // Some bytes each time, every quarter of a second: less than 16 KiB in two seconds, and more.
+    for (piece, is_fast_enough) in [(1024, false), (5 * 1024, true)] {
+        let mut reader = server.connect_with_small_buffer().await;
+        reader.send(get_of("/megabytes/1")).await;
+        reader.until("\r\n\r\n").await;
+        let (begun, mut taken) = (Instant::now(), 0);
+        while begun.elapsed() < Duration::from_secs(6) && reader.take(piece).await {
+            taken += piece;
+            sleep(Duration::from_millis(250)).await;
+        }
+        assert_eq!(reader.take(MIB - taken).await, is_fast_enough, "{taken}");
+    }
 }

@@ -137,7 +137,7 @@ impl<'a, 'l> Admission<'a, 'l> {
     /// Counts it for its address, and for its sender or those who say nothing about themselves.
     fn count_sender(&mut self) -> Result<(), Problem> {
         if let Some(load) = &self.load {
-            load.count_for(&self.at_work.bytes);
+            load.count_for(&self.at_work.bytes, self.address);
         }
         let (user, network, is_address_counted) = (self.user, self.network.clone(), self.is_address_counted);
         self.spend(|limit| match (limit.by, user) {

@@ -1,0 +1,196 @@
+//! What has room among the work in progress.
+
+use std::task::{Context, Waker};
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::activity::Wait;
+
+fn load(requests: usize, bytes: usize, bytes_per_caller: usize) -> Load {
+    Load::new(&ServerOptions {
+        max_requests: requests,
+        max_bytes: bytes,
+        max_bytes_per_caller: bytes_per_caller,
+        ..ServerOptions::default()
+    })
+}
+
+fn network(last: u8) -> IpAddr {
+    [192, 0, 2, last].into()
+}
+
+#[test]
+fn more_requests_than_allowed_are_too_many_until_one_ends() {
+    let load = load(2, 0, 0);
+    let (first, second, third) = (load.begin(), load.begin(), load.begin());
+    assert_eq!((first.1, second.1, third.1), (true, true, false));
+    drop((first, third));
+    assert!(load.begin().1);
+}
+
+#[test]
+fn bytes_are_there_until_their_request_ends() {
+    let load = load(10, 200_000, 200_000);
+    let (first, second) = (load.begin().0, load.begin().0);
+    assert!(first.receive(150_000) && !second.receive(100_000));
+    let small = load.begin().0;
+    assert!(
+        small.receive(SMALL_BODY) && !small.receive(1),
+        "little is received in any case"
+    );
+    drop(small);
+    drop(second);
+    first.forget();
+    let third = load.begin().0;
+    assert!(third.answer(150_000));
+    assert!(first.answer(SMALL), "a small one");
+    assert!(!load.begin().0.answer(SMALL + 1));
+    drop((first, third));
+    assert_eq!(load.0.bytes.load(Ordering::Relaxed), 0);
+    assert_eq!(load.0.requests.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn one_caller_leaves_bytes_to_the_others() {
+    let load = load(10, 400_000, 100_000);
+    let (greedy, other) = (CallerBytes::default(), CallerBytes::default());
+    let of = |caller: &CallerBytes| {
+        let request = load.begin().0;
+        request.count_for(caller, network(u8::from(std::ptr::eq(caller, &greedy))));
+        request
+    };
+    let (first, second) = (of(&greedy), of(&greedy));
+    assert!(first.answer(90_000) && !second.answer(90_000));
+    assert!(
+        of(&greedy).answer(SMALL) && of(&greedy).receive(SMALL_BODY),
+        "little"
+    );
+    assert!(!of(&greedy).receive(SMALL_BODY + 1));
+    assert!(of(&other).answer(90_000) && of(&other).receive(90_000));
+    drop((first, second));
+    assert!(of(&greedy).answer(90_000));
+    let before = load.begin().0;
+    assert!(before.receive(90_000));
+    before.count_for(&greedy, network(1));
+    assert!(
+        !of(&greedy).answer(90_000),
+        "what came before it was known whose it is"
+    );
+    drop(before);
+    assert_eq!((greedy.add(0), other.add(0)), (0, 0));
+}
+
+#[test]
+fn the_callers_of_one_network_leave_bytes_to_the_others() {
+    let load = load(10, 300_000, 90_000);
+    let of = |last: u8| {
+        let request = load.begin().0;
+        request.count_for(&CallerBytes::default(), network(last));
+        request
+    };
+    let (first, second) = (of(1), of(1));
+    assert!(
+        first.answer(80_000) && !second.answer(80_000),
+        "another account at the same address"
+    );
+    second.forget();
+    assert!(of(1).answer(SMALL), "little");
+    assert!(of(2).answer(80_000));
+    drop(first);
+    assert!(second.answer(80_000));
+}
+
+/// A request with an answer of 100,000 bytes, and its connection.
+fn answer(load: &Load) -> (Arc<AtWork>, Activity) {
+    let (at_work, activity) = (load.begin().0, Activity::new());
+    assert!(at_work.answer(100_000));
+    at_work.may_be_cut_off(&activity);
+    (at_work, activity)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_of_which_least_is_taken_makes_room_for_others() {
+    let load = load(10, 300_000, 300_000);
+    let since = Instant::now();
+    let (slow, slower, fast) = (answer(&load), answer(&load), answer(&load));
+    let goes_on = |activity: &Activity, slow_since| {
+        let context = Context::from_waker(Waker::noop());
+        activity
+            .wait_for_client(Wait { since, slow_since }, &context)
+            .is_ok()
+    };
+    assert!(goes_on(&slow.1, since + Duration::from_secs(1)) && goes_on(&slower.1, since));
+    let late = load.begin().0;
+    assert!(!late.answer(100_000), "nobody has waited for long");
+    late.forget();
+    tokio::time::advance(PATIENCE).await;
+    assert!(late.answer(100_000));
+    assert_eq!(load.0.bytes.load(Ordering::Relaxed), 300_000);
+    assert!(!goes_on(&slower.1, since) && goes_on(&slow.1, since));
+    let too_large = load.begin().0;
+    assert!(!too_large.answer(200_000) && goes_on(&slow.1, since), "in vain");
+    drop((slow, slower, fast, late, too_large));
+    assert_eq!(load.0.bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn streams_and_strangers_leave_half_of_the_places_to_the_others() {
+    for enter in [AtWork::stream, AtWork::anonymous] {
+        let load = load(4, 0, 0);
+        let requests: Vec<_> = (0..4).map(|_| load.begin().0).collect();
+        let entered: Vec<_> = requests.iter().map(|request| enter(request)).collect();
+        assert_eq!(entered, [true, true, false, false]);
+        drop(requests);
+        let again = load.begin().0;
+        assert!(enter(&again) && enter(&again), "one place is enough for it");
+        let next = load.begin().0;
+        assert!(enter(&next));
+    }
+}
+
+#[test]
+fn those_that_wait_for_one_answer_leave_half_of_the_places_to_those_that_wait_for_others() {
+    let load = load(8, 0, 0);
+    let (frozen, other) = (Waiting::default(), Waiting::default());
+    let requests: Vec<_> = (0..8).map(|_| load.begin().0).collect();
+    let (strangers, known) = requests.split_at(4);
+    assert!(strangers.iter().all(|request| request.anonymous()));
+    let wait = |requests: &[Arc<AtWork>]| -> Vec<_> {
+        requests
+            .iter()
+            .filter_map(|request| request.wait_in(&frozen))
+            .collect()
+    };
+    let strangers_waiting = wait(strangers);
+    assert_eq!(strangers_waiting.len(), 2);
+    assert!(strangers[3].wait_in(&other).is_some());
+    assert_eq!(wait(known).len(), 2);
+    drop(strangers_waiting);
+    assert_eq!(wait(known).len(), 4);
+    assert_eq!((frozen.all.into_inner(), frozen.anonymous.into_inner()), (0, 0));
+}
+
+#[test]
+fn what_is_refused_takes_no_place() {
+    let load = load(2, 0, 0);
+    let strangers: Vec<_> = (0..5).map(|_| load.begin().0).collect();
+    drop(strangers);
+    let (first, second) = (load.begin().0, load.begin().0);
+    assert!(first.anonymous() && !second.anonymous());
+    let third = load.begin();
+    assert!(third.1, "a stranger who is refused, and is still told so");
+    let fourth = load.begin();
+    assert!(!fourth.1);
+    drop(third);
+    assert!(load.begin().1, "one more that is refused");
+}
+
+#[test]
+fn who_becomes_known_leaves_the_place_of_a_stranger() {
+    let load = load(2, 0, 0);
+    let (first, second) = (load.begin().0, load.begin().0);
+    assert!(first.anonymous());
+    first.not_anonymous();
+    assert!(second.anonymous());
+}
