@@ -130,7 +130,10 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
-    use crate::{activity::Activity, caller_bytes::CallerBytes, load::Load, options::ServerOptions};
+    use crate::{
+        activity::Activity, caller_bytes::CallerBytes, connection_metrics::ConnectionMetrics, load::Load,
+        options::ServerOptions,
+    };
 
     /// A body of one part that holds a guard until it is dropped.
     struct Guarded {
@@ -165,7 +168,8 @@ mod tests {
     impl Answer {
         fn new(part: &Bytes) -> Self {
             let (activity, caller, guard) = (Activity::new(), CallerBytes::default(), Arc::new(()));
-            let at_work = Load::new(&ServerOptions::default()).begin().0;
+            let load = Load::new(&ServerOptions::default(), ConnectionMetrics::new());
+            let at_work = load.begin().0;
             at_work.count_for(&caller, [192, 0, 2, 1].into());
             assert!(at_work.answer(part.len()));
             let body = Body::new(Guarded {

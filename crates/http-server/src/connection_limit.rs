@@ -5,10 +5,15 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use runtime::Counted;
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{activity::Activity, options::ServerOptions};
+use crate::{
+    activity::Activity,
+    connection_metrics::{ConnectionMetrics, Reason},
+    options::ServerOptions,
+};
 
 /// When room is made, this fraction of all connections is closed.
 const PART: usize = 32;
@@ -38,6 +43,7 @@ struct Shared {
     taken: Mutex<Taken>,
     /// Notified when a connection has closed that had given up its place.
     closed: Notify,
+    metrics: ConnectionMetrics,
 }
 
 #[derive(Default)]
@@ -61,15 +67,17 @@ pub(crate) struct Place {
     number: u64,
     /// Cancelled when the place is given to another connection.
     pub(crate) close: CancellationToken,
+    _open: Counted,
 }
 
 impl ConnectionLimit {
-    pub(crate) fn new(options: &ServerOptions) -> Self {
+    pub(crate) fn new(options: &ServerOptions, metrics: ConnectionMetrics) -> Self {
         Self(Arc::new(Shared {
             most: options.max_connections.max(1),
             most_of_one: options.max_connections_per_address.max(1),
             taken: Mutex::default(),
             closed: Notify::new(),
+            metrics,
         }))
     }
 
@@ -91,19 +99,30 @@ impl ConnectionLimit {
     /// A place for a connection from `address`, if there is one or one can be made.
     pub(crate) fn take(&self, address: IpAddr, activity: &Activity) -> Option<Place> {
         let network = network_of(address);
+        let Shared {
+            most,
+            most_of_one,
+            metrics,
+            ..
+        } = &*self.0;
+        let mut displaced = 0;
         let mut taken = self.0.taken.lock();
-        if taken
-            .of
-            .get(&network)
-            .is_some_and(|count| *count >= self.0.most_of_one)
-        {
-            taken.make_room(self.0.most_of_one, |connection| connection.network == network);
+        if taken.of.get(&network).is_some_and(|count| count >= most_of_one) {
+            displaced += taken.make_room(*most_of_one, |connection| connection.network == network);
         }
-        if taken.connections.len() >= self.0.most {
-            taken.make_room(self.0.most, |_| true);
+        if taken.connections.len() >= *most {
+            displaced += taken.make_room(*most, |_| true);
         }
         let of_one = taken.of.get(&network).copied().unwrap_or_default();
-        if taken.connections.len() >= self.0.most || of_one >= self.0.most_of_one {
+        let refusal = if of_one >= *most_of_one {
+            Some(Reason::Address)
+        } else {
+            (taken.connections.len() >= *most).then_some(Reason::Total)
+        };
+        if let Some(reason) = refusal {
+            drop(taken);
+            metrics.refused(Reason::Displaced, displaced, Some(address));
+            metrics.refused(reason, 1, Some(address));
             return None;
         }
         taken.last += 1;
@@ -117,18 +136,20 @@ impl ConnectionLimit {
         taken.connections.insert(number, connection);
         taken.of.insert(network, of_one + 1);
         drop(taken);
+        metrics.refused(Reason::Displaced, displaced, Some(address));
         Some(Place {
             shared: Arc::clone(&self.0),
             number,
             close,
+            _open: metrics.opened(),
         })
     }
 }
 
 impl Taken {
-    /// Closes those of the given connections that have waited longest for their clients. It closes a fraction of
-    /// `most`, so that the search is not repeated for each new connection.
-    fn make_room(&mut self, most: usize, in_question: impl Fn(&Connection) -> bool) {
+    /// Closes those of the given connections that have waited longest for their clients, and returns how many. It
+    /// closes a fraction of `most`, so that the search is not repeated for each new connection.
+    fn make_room(&mut self, most: usize, in_question: impl Fn(&Connection) -> bool) -> usize {
         let mut waiting: Vec<_> = self
             .connections
             .iter()
@@ -137,7 +158,7 @@ impl Taken {
             .collect();
         let count = (most / PART).max(1).min(waiting.len());
         if count == 0 {
-            return;
+            return 0;
         }
         waiting.select_nth_unstable(count - 1);
         for (_, number) in &waiting[..count] {
@@ -146,6 +167,7 @@ impl Taken {
                 connection.close.cancel();
             }
         }
+        count
     }
 
     fn leave(&mut self, number: u64) -> Option<Connection> {
@@ -178,11 +200,12 @@ mod tests {
     use super::*;
 
     fn places(most: usize, of_one: usize) -> ConnectionLimit {
-        ConnectionLimit::new(&ServerOptions {
+        let options = ServerOptions {
             max_connections: most,
             max_connections_per_address: of_one,
             ..ServerOptions::default()
-        })
+        };
+        ConnectionLimit::new(&options, ConnectionMetrics::new())
     }
 
     fn address(text: &str) -> IpAddr {

@@ -5,7 +5,7 @@
 //! `transport.rs` is TCP or TLS, `socket.rs` bounds its waits, `head_gate.rs` and `head.rs` check each head before
 //! hyper reads it, `body.rs` bounds the bodies of requests, `answer_body.rs` passes answers on, `connection_limit.rs`
 //! bounds the connections, and `load.rs` the work in progress; with `request_load.rs` the application names its
-//! callers. `service.rs` is the application as the server sees it.
+//! callers. `connection_metrics.rs` tells what they refuse. `service.rs` is the application as the server sees it.
 
 mod activity;
 mod answer_body;
@@ -13,6 +13,7 @@ mod body;
 mod caller_bytes;
 mod connection;
 mod connection_limit;
+mod connection_metrics;
 mod head;
 mod head_gate;
 mod load;

@@ -12,7 +12,11 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    activity::Activity, caller_bytes::CallerBytes, network_bytes::NetworkBytes, options::ServerOptions,
+    activity::Activity,
+    caller_bytes::CallerBytes,
+    connection_metrics::{ConnectionMetrics, Reason},
+    network_bytes::NetworkBytes,
+    options::ServerOptions,
     pressure::Pressure,
 };
 
@@ -43,6 +47,7 @@ struct State {
     /// The large answers, which can be cut off.
     large: Mutex<Vec<LargeAnswer>>,
     pressure: Option<Pressure>,
+    metrics: ConnectionMetrics,
 }
 
 /// An answer that takes much memory, and its connection.
@@ -71,7 +76,7 @@ impl State {
         if sizes.sum::<usize>() < bytes {
             return false;
         }
-        let mut released = 0;
+        let (mut released, mut cut_off) = (0, 0);
         for (_, at_work, activity) in waiting {
             if released >= bytes {
                 break;
@@ -79,8 +84,10 @@ impl State {
             if activity.cut_off() {
                 // Its connection ends in a moment, for which this one need not wait.
                 released += at_work.forget();
+                cut_off += 1;
             }
         }
+        self.metrics.refused(Reason::Memory, cut_off, None);
         released >= bytes
     }
 }
@@ -134,7 +141,7 @@ pub(crate) struct AtWork {
 }
 
 impl Load {
-    pub(crate) fn new(options: &ServerOptions) -> Self {
+    pub(crate) fn new(options: &ServerOptions, metrics: ConnectionMetrics) -> Self {
         let most_requests = options.max_requests.max(1);
         Self(Arc::new(State {
             requests: AtomicUsize::new(0),
@@ -148,6 +155,7 @@ impl Load {
             networks: NetworkBytes::default(),
             large: Mutex::default(),
             pressure: options.pressure.clone(),
+            metrics,
         }))
     }
 
@@ -281,6 +289,7 @@ impl AtWork {
     /// need none because they are few.
     fn keep(&self, bytes: usize, is_small: bool) -> bool {
         let state = &self.state;
+        state.metrics.add_bytes(bytes);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let all = state.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let has_share = self.owner.get().is_none_or(|owner| {
@@ -295,6 +304,7 @@ impl AtWork {
     pub(crate) fn forget(&self) -> usize {
         let bytes = self.bytes.swap(0, Ordering::Relaxed);
         self.state.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.state.metrics.remove_bytes(bytes);
         if let Some(owner) = self.owner.get() {
             owner.caller.remove(bytes);
             owner.of_network.remove(bytes);

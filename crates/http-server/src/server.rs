@@ -10,6 +10,7 @@ use crate::{
     activity::Activity,
     connection::{Shared, connection},
     connection_limit::{ConnectionLimit, Place},
+    connection_metrics::ConnectionMetrics,
     head::Refusal,
     load::Load,
     options::ServerOptions,
@@ -46,8 +47,9 @@ pub async fn serve(
     options: ServerOptions,
     stop: CancellationToken,
 ) {
+    let metrics = ConnectionMetrics::new();
     let (places, grace, workers) = (
-        ConnectionLimit::new(&options),
+        ConnectionLimit::new(&options, metrics.clone()),
         options.grace,
         options.workers.clone(),
     );
@@ -55,7 +57,7 @@ pub async fn serve(
     let connections = TaskTracker::new();
     let shared = Shared {
         service: service.into(),
-        load: Load::new(&options),
+        load: Load::new(&options, metrics),
         options,
         commands: TaskTracker::new(),
         stop: stop.clone(),

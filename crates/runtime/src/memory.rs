@@ -5,7 +5,7 @@ use std::{fs, hint::black_box, path::Path, thread, time::Duration};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use crate::Rounds;
+use crate::{Rounds, process_metrics};
 
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -14,8 +14,12 @@ const SHORT: (u64, u64) = (9, 8);
 
 /// Calls `short` whenever memory in use gets short, and whenever it is no longer short, until `stop` is cancelled.
 /// `limit` is in bytes. `None` means the limit of the control group, for example of a container, or of the machine.
-/// Returns at once if no limit is known.
+/// Returns at once if no limit is known. `taskledger_memory_short` shows the same.
 pub async fn watch(limit: Option<u64>, short: impl Fn(bool) + Send, stop: CancellationToken) {
+    let shown = process_metrics().gauge(
+        "taskledger_memory_short",
+        "Whether this process has nearly as much memory as it may have, so that it refuses requests.",
+    );
     let Some(limit) = limit.or_else(of_group).or_else(of_machine) else {
         return;
     };
@@ -32,6 +36,7 @@ pub async fn watch(limit: Option<u64>, short: impl Fn(bool) + Send, stop: Cancel
         if now != is_short {
             is_short = now;
             short(now);
+            shown.set(i64::from(now));
             let (taken_mib, limit_mib) = (taken >> 20, limit >> 20);
             match now {
                 true => tracing::warn!(taken_mib, limit_mib, "memory is short: requests are refused"),
@@ -104,6 +109,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::encode_process_metrics;
 
     #[cfg(target_os = "linux")]
     #[tokio::test(start_paused = true)]
@@ -119,6 +125,8 @@ mod tests {
             let watching = watch(limit, hear, CancellationToken::new());
             let _ = tokio::time::timeout(INTERVAL * 10, watching).await;
             assert_eq!(*told.lock().unwrap(), expected, "{limit:?}");
+            let shown = encode_process_metrics("test").contains("taskledger_memory_short{role=\"test\"} 1\n");
+            assert!(shown || expected.is_empty());
         }
     }
 

@@ -8,12 +8,13 @@ use super::*;
 use crate::activity::Wait;
 
 fn load(requests: usize, bytes: usize, bytes_per_caller: usize) -> Load {
-    Load::new(&ServerOptions {
+    let options = ServerOptions {
         max_requests: requests,
         max_bytes: bytes,
         max_bytes_per_caller: bytes_per_caller,
         ..ServerOptions::default()
-    })
+    };
+    Load::new(&options, ConnectionMetrics::new())
 }
 
 fn network(last: u8) -> IpAddr {

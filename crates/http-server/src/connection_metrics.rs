@@ -1,0 +1,116 @@
+//! The metrics of connections and of their memory, which all servers of a process share, and the log lines about
+//! connections that were refused or ended for others.
+
+use std::{mem, net::IpAddr, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use prometheus::{IntCounterVec, IntGauge};
+use runtime::{Counted, process_metrics, signed};
+use tokio::time::Instant;
+
+/// The pause between two log lines.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Why a connection was refused or ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reason {
+    /// There are as many connections as there may be.
+    Total,
+    /// There are as many from one address as there may be.
+    Address,
+    /// It waited for its client, and another one got its place.
+    Displaced,
+    /// Its client did not take a large answer, whose memory was needed.
+    Memory,
+}
+
+impl Reason {
+    const ALL: [Self; 4] = [Self::Total, Self::Address, Self::Displaced, Self::Memory];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Total => "total",
+            Self::Address => "address",
+            Self::Displaced => "displaced",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// The metrics of connections. Clones share what is to be logged.
+#[derive(Clone)]
+pub(crate) struct ConnectionMetrics {
+    open: IntGauge,
+    bytes: IntGauge,
+    refused: IntCounterVec,
+    log: Arc<Mutex<Log>>,
+}
+
+#[derive(Default)]
+struct Log {
+    last: Option<Instant>,
+    /// How many connections the next line is about.
+    connections: usize,
+}
+
+impl ConnectionMetrics {
+    pub(crate) fn new() -> Self {
+        let metrics = process_metrics();
+        let refused = metrics.counter_vec(
+            "taskledger_http_connections_refused_total",
+            "Connections that were refused, or ended for others: by a limit, or for memory.",
+            &["reason"],
+        );
+        for reason in Reason::ALL {
+            refused.with_label_values(&[reason.name()]);
+        }
+        Self {
+            open: metrics.gauge("taskledger_http_connections", "Open connections of clients."),
+            bytes: metrics.gauge(
+                "taskledger_http_bytes_in_flight",
+                "Bytes of requests that are being received, and of answers that were not taken yet.",
+            ),
+            refused,
+            log: Arc::default(),
+        }
+    }
+
+    /// Counts one more open connection, until the guard is dropped.
+    pub(crate) fn opened(&self) -> Counted {
+        Counted::in_gauge(&self.open)
+    }
+
+    pub(crate) fn add_bytes(&self, bytes: usize) {
+        self.bytes.add(signed(bytes));
+    }
+
+    pub(crate) fn remove_bytes(&self, bytes: usize) {
+        self.bytes.sub(signed(bytes));
+    }
+
+    /// Counts connections that were refused or ended, and logs it, but not again within ten seconds. `client` has
+    /// caused it, as far as that is known.
+    pub(crate) fn refused(&self, reason: Reason, connections: usize, client: Option<IpAddr>) {
+        if connections == 0 {
+            return;
+        }
+        self.refused
+            .with_label_values(&[reason.name()])
+            .inc_by(connections as u64);
+        let unlogged = {
+            let mut log = self.log.lock();
+            log.connections += connections;
+            if log.last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
+                return;
+            }
+            log.last = Some(Instant::now());
+            mem::take(&mut log.connections)
+        };
+        tracing::warn!(
+            reason = reason.name(),
+            connections = unlogged,
+            client.address = client.map(tracing::field::display),
+            "connections were refused or ended for others"
+        );
+    }
+}
