@@ -95,8 +95,8 @@ impl Tail {
 
     fn wants(&self, entry: &Entry) -> bool {
         let (stream, kind) = match entry {
-            Ok(event) => (&event.stream, &event.kind),
-            Err(unreadable) => (&unreadable.stream, &unreadable.kind),
+            Ok(event) => (&event.stream, event.kind.as_str()),
+            Err(unreadable) => (&unreadable.stream, &*unreadable.kind),
         };
         self.stream
             .as_ref()

@@ -64,7 +64,8 @@ impl<A: Aggregate> RecordReader<A> {
     }
 }
 
-/// The place of a record as the end of what was folded. The id is unknown when the record cannot be read.
+/// The place of a record as the end of what was folded. One that cannot be read gets the id of no event, so that its
+/// stream is read again the next time: this build may be the older one, or the record may be mended.
 fn end_of(entry: &Entry) -> StreamHead {
     match entry {
         Ok(event) => StreamHead {

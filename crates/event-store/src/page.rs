@@ -1,7 +1,7 @@
 //! A page of the log or of a stream. Each record is decoded separately, so that an unreadable one does not affect the
 //! others.
 
-use events::{RecordedEvent, StreamName, UserId};
+use events::{EventId, LogPoint, RecordedEvent, StreamName, UserId};
 
 use crate::StoreError;
 
@@ -21,7 +21,8 @@ pub struct Page {
 }
 
 /// A record whose envelope this build cannot read, because it has an unknown encoding or other metadata, or is
-/// damaged. The fields are the parts that are still known.
+/// damaged. The fields are the parts that are still known. The texts are boxed, because results with this error are
+/// moved a lot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the record at position {position}, version {version} of stream {stream}, cannot be read: {reason}")]
 pub struct Unreadable {
@@ -31,14 +32,26 @@ pub struct Unreadable {
     pub stream: StreamName,
     /// Place in its stream; 0 when it cannot be read.
     pub version: u64,
+    /// Its id, which is stored beside the envelope, if that can be read.
+    pub id: Option<EventId>,
     /// Wire name of its type.
-    pub kind: String,
+    pub kind: Box<str>,
     /// The person that it is about, if its metadata still has that.
     pub subject: Option<UserId>,
     /// Why it cannot be read.
-    pub reason: String,
+    pub reason: Box<str>,
     /// The event with placeholders for personal data, if only the key of its person is unusable.
     pub impersonal: Option<Box<RecordedEvent>>,
+}
+
+impl Unreadable {
+    /// Its point in the log.
+    pub fn point(&self) -> LogPoint {
+        LogPoint {
+            position: self.position,
+            id: self.id,
+        }
+    }
 }
 
 impl Page {

@@ -47,11 +47,11 @@ impl PartitionSequence {
         }
     }
 
-    /// Skips a record that cannot be published. Its partition is not known, so the next message of every partition says
-    /// that it follows this record, and consumers look for it in the store.
-    pub(crate) fn skip(&mut self, position: u64) {
-        self.positions.fill(position);
-        self.read_up_to = LogPoint { position, id: None };
+    /// Skips the record at `point`, which cannot be published. Its partition is not known, so the next message of every
+    /// partition says that it follows this record, and consumers look for it in the store.
+    pub(crate) fn skip(&mut self, point: LogPoint) {
+        self.positions.fill(point.position);
+        self.read_up_to = point;
     }
 
     pub(crate) fn partitions(&self) -> PartitionCount {

@@ -247,7 +247,7 @@ impl Relay {
             Err(unreadable) => {
                 tracing::warn!(%unreadable, "the relay passes over a record");
                 self.metrics.passed_over.inc();
-                sequence.skip(unreadable.position);
+                sequence.skip(unreadable.point());
                 None
             }
         }

@@ -182,9 +182,10 @@ async fn open(keys: &SubjectKeys, entries: &mut [Entry]) -> Result<(), KeyError>
                 position: event.position,
                 stream: event.stream.clone(),
                 version: event.version,
-                kind: event.kind.clone(),
+                id: Some(event.id),
+                kind: event.kind.as_str().into(),
                 subject: Some(event.metadata.subject),
-                reason,
+                reason: reason.into(),
                 impersonal,
             });
         }

@@ -33,11 +33,11 @@ pub(crate) enum Reading {
 }
 
 impl Decoded {
-    /// Its point in the log.
+    /// Its point in the log. Only a record whose id cannot be read either has none there.
     pub(crate) fn point(&self) -> LogPoint {
         LogPoint {
             position: self.record.position,
-            id: (self.reading != Reading::Place).then_some(self.record.id),
+            id: Some(self.record.id).filter(|id| !id.0.is_nil()),
         }
     }
 }
@@ -99,8 +99,8 @@ impl Decoded {
                 position: unreadable.position,
                 stream: unreadable.stream,
                 version: unreadable.version,
-                id: EventId(Uuid::nil()),
-                kind: unreadable.kind,
+                id: unreadable.id.unwrap_or(EventId(Uuid::nil())),
+                kind: unreadable.kind.into(),
                 schema_version: 0,
                 encoding: Encoding::Json,
                 data: Bytes::new(),

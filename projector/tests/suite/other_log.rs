@@ -136,6 +136,30 @@ pub(crate) async fn a_log_that_loses_its_tail_under_a_running_projector_is_notic
     running.stop().await;
 }
 
+/// A record of a newer release cannot be read, but it has an id, which others at its position do not have.
+pub(crate) async fn a_lost_tail_that_ended_unreadable_is_noticed(fixture: Fixture) {
+    tasks(&mut Writer::new(&fixture.store), 0, 8, "Kept").await;
+    tasks(&mut Writer::new(&fixture.store), 100, 5, "Lost").await;
+    fixture
+        .damage_log("UPDATE events SET encoding = 'cbor' WHERE position = 13")
+        .await;
+    assert_eq!(fixture.catch_up(2).await.parked, 1);
+    fixture.cut_log(8).await;
+    // The log has as many events as before, so that nothing is behind or missing.
+    tasks(&mut Writer::new(&fixture.store), 200, 5, "New").await;
+    let running = fixture.project(2, InProcessBus::new()).await;
+    eventually("every checkpoint is known to be of another log", async || {
+        metric(&running, MISMATCH).await == 2
+    })
+    .await;
+    assert_eq!(titled(&fixture, "New").await, 0, "projected over another history");
+
+    empty_read_models(&fixture).await;
+    let report = fixture.caught_up().await;
+    assert_eq!((report.tasks, report.parked), (13, 0));
+    running.stop().await;
+}
+
 pub(crate) async fn a_rebuild_starts_over_when_the_log_is_another(fixture: Fixture) {
     let mut log = Writer::new(&fixture.store);
     tasks(&mut log, 0, 30, "Old").await;

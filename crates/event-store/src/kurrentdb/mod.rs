@@ -140,9 +140,10 @@ impl KurrentDbStore {
             position: event.commit_position,
             stream: stream.clone(),
             version: event.stream_revision + 1,
-            kind: record::kind(&event),
+            id: Some(record::event_id(&event)),
+            kind: record::kind(&event).into(),
             subject: None,
-            reason: "it is not Taskledger's".to_owned(),
+            reason: "it is not Taskledger's".into(),
             impersonal: None,
         };
         record::recorded(event, self.connection.prefix()).unwrap_or(Err(foreign))

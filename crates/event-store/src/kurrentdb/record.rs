@@ -148,9 +148,10 @@ pub(super) fn recorded(event: WireEvent, prefix: &str) -> Option<Entry> {
                 position: event.commit_position,
                 stream,
                 version: event.stream_revision + 1,
-                kind: kind(&event),
+                id: Some(event_id(&event)),
+                kind: kind(&event).into(),
                 subject: subject(&event.custom_metadata),
-                reason,
+                reason: reason.into(),
                 impersonal: None,
             }));
         }

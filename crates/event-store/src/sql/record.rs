@@ -50,9 +50,10 @@ pub(super) fn recorded(row: &Row) -> Result<Entry, StoreError> {
         position,
         stream: StreamName::raw(text(5)),
         version: row.unsigned(1).unwrap_or(0),
-        kind: text(6),
+        id: row.uuid(4).ok().map(EventId),
+        kind: text(6).into(),
         subject: row.lossy(8).and_then(subject_of),
-        reason,
+        reason: reason.into(),
         impersonal: None,
     }))
 }

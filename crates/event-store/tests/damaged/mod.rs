@@ -27,6 +27,12 @@ pub(crate) async fn one_record_is_unreadable(store: &dyn EventStore, damage: &st
         panic!("{damage}: {:?}", log.entries[1]);
     };
     assert_eq!(unreadable.position, 2, "{damage}");
+    if damage.contains("SET id") {
+        assert_eq!(unreadable.id, None, "{damage}");
+    } else {
+        assert!(unreadable.id.is_some(), "{damage}");
+        assert_eq!(store.identify(&[2]).await.unwrap(), [unreadable.id], "{damage}");
+    }
     assert!(log.entries[0].is_ok() && log.entries[2].is_ok() && log.entries[3].is_ok());
     let strict = store.read_all(0, 10).await;
     assert!(

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
 use bus::EventMessage;
 use event_store::EventStore;
-use events::{RecordedEvent, StreamName};
+use events::{EventId, RecordedEvent, StreamName};
 use test_support::{Footing, eventually, on_both_footings};
 use uuid::Uuid;
 
@@ -176,6 +176,37 @@ async fn goes_back_with_a_log_that_was_cut(footing: Footing) {
     is_log(&fixture.bus.published(), 1, 28);
 }
 
+/// A record that cannot be published has an id, too, which tells one history of the log from another.
+async fn goes_back_from_a_record_that_cannot_be_read(footing: Footing) {
+    let fixture = Fixture::new(footing).await;
+    let store = fixture.storage.event_store().await;
+    fill(&*store, 3).await;
+    let damage = "UPDATE events SET encoding = 'cbor' WHERE position = 3";
+    fixture.storage.damage_log(damage).await;
+    let replica = fixture.start().await;
+    replica.has_saved(3).await;
+    let rows = replica
+        .operations
+        .fetch_all("SELECT event_id FROM relay_progress", &[])
+        .await
+        .unwrap();
+    let last = store.identify(&[3]).await.unwrap()[0];
+    assert!(last.is_some());
+    for row in &rows {
+        assert_eq!(row.optional_uuid("event_id").unwrap().map(EventId), last);
+    }
+    fixture.storage.cut_log(2).await;
+    fill(&*store, 1).await;
+    eventually("the loss is noticed", async || {
+        replica.metric("taskledger_relay_log_mismatch_total") >= 1.0
+    })
+    .await;
+    eventually("the event that took the position is published", async || {
+        fixture.bus.published_positions() == [1, 2, 3]
+    })
+    .await;
+}
+
 /// Appends this many events to a stream of its own.
 pub(crate) async fn fill(store: &dyn EventStore, count: u128) {
     let events = (0..count).map(|number| an_event_about(user(number % 20 + 1)));
@@ -222,6 +253,7 @@ on_both_footings!(
     goes_on_at_the_end_of_a_long_log_without_progress,
     what_was_dropped_is_left_to_the_log,
     goes_back_with_a_log_that_was_cut,
+    goes_back_from_a_record_that_cannot_be_read,
     keeps_the_order_while_the_bus_is_down,
     a_stop_does_not_wait_for_the_bus,
 );
