@@ -7,7 +7,7 @@ use database::{Database, Schema};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Deployment, Person, Replica, Role, System, until};
+use crate::support::{Deployment, Person, Replica, Role, System, park_a_later_event, until};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// What a backup of an embedded system has.
@@ -123,6 +123,29 @@ async fn loss_of_the_tail(deployment: Deployment) {
     assert_eq!(run(&system, &["restore", "check", "--repair"]), 0);
     create(&ada, "New", 2).await;
     is_whole(&mut system, &ada, 3, 8).await;
+    system.stop().await;
+}
+
+/// Other events may be at the positions of those that are parked.
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_what_is_parked_of_another_log_is_not_retried() {
+    let system = System::start(Deployment::Embedded).await;
+    let ada = Person::join(&system.base, "ada").await;
+    let kept = create(&ada, "Kept", 1).await.remove(0);
+    let stream = format!("task-{kept}");
+    park_a_later_event(&system, &stream).await;
+    let backup = head(&system).await;
+    create(&ada, "Lost", 3).await;
+    system.read_models_equal_the_log().await;
+    replace_tail(&system, backup, 3).await;
+    for which in ["--all", stream.as_str()] {
+        let (code, said) = system.outcome(&["parked", "retry", which]);
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("taskledger restore check --repair"), "{said}");
+    }
+    let parked = projector::parked(&system.read_models().await, 0).await.unwrap();
+    assert_eq!(parked.len(), 1);
+    assert_eq!(parked[0].attempts, 1, "it was retried");
     system.stop().await;
 }
 

@@ -125,6 +125,10 @@ async fn retry(settings: &Settings, read_models: &Database, command: Retry) -> a
         }
     };
     let store = existing_log::opened_event_store(settings).await?;
+    let foreign = projector::foreign_checkpoints(store.as_ref(), read_models).await?;
+    if !foreign.is_empty() {
+        bail!(ParkingError::OtherLog);
+    }
     let one = async |stream: &StreamName| projector::retry(store.as_ref(), read_models, stream).await;
     let retry = async |_| match &stream {
         Some(stream) => {

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use database::{Database, readable};
+use database::readable;
 use event_store::EventStore;
 use events::StreamName;
 use runtime::{Rounds, with_causes};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    operator::parked_events::{ParkingError, retry_with_key},
-    projecting::decode::WITHOUT_KEY,
+    error::ProjectError,
+    operator::parked_events::retry_with_key,
+    projecting::{apply::Applier, checkpoint, decode::WITHOUT_KEY, log_comparison::LogComparison},
     tuning::Tuning,
 };
 
@@ -19,23 +20,27 @@ use crate::{
 const PAGE: usize = 100;
 
 /// Tries regularly, until `stop` is cancelled. Each round goes on after the last stream of the one before, so that many
-/// streams whose keys are still away do not delay the others.
+/// streams whose keys are still away do not delay the others. While the read models are of another log, nothing is
+/// tried.
 pub(crate) async fn retry_with_keys(
-    read_models: Database,
+    applier: Applier,
     store: Arc<dyn EventStore>,
+    identity: LogComparison,
     tuning: Tuning,
     stop: CancellationToken,
 ) {
     let mut rounds = Rounds::every(tuning.sample, stop);
     let mut after = StreamName::raw("");
     while rounds.next().await {
-        match retry_page(&*store, &read_models, &after).await {
+        match retry_page(&*store, &applier, &identity, &after).await {
             Ok((last, projected)) => {
                 after = last.unwrap_or_else(|| StreamName::raw(""));
                 if projected > 0 {
                     rounds.set_next_pause(tuning.shortest_pause);
                 }
             }
+            // This was logged already.
+            Err(ProjectError::OtherLog) => {}
             Err(error) => {
                 tracing::warn!(
                     error = with_causes(&error),
@@ -50,9 +55,14 @@ pub(crate) async fn retry_with_keys(
 /// projected.
 async fn retry_page(
     store: &dyn EventStore,
-    read_models: &Database,
+    applier: &Applier,
+    identity: &LogComparison,
     after: &StreamName,
-) -> Result<(Option<StreamName>, u64), ParkingError> {
+) -> Result<(Option<StreamName>, u64), ProjectError> {
+    let read_models = &applier.read_models;
+    // The first round may begin before anybody else has compared them.
+    let checkpoints = checkpoint::load_all(read_models, applier.partitions).await?;
+    identity.compare(&checkpoints).await?;
     let rows = read_models
         .fetch_all(&statement(), &[after.as_str().into()])
         .await?;
@@ -92,10 +102,86 @@ fn statement() -> String {
 
 #[cfg(test)]
 mod tests {
-    use database::Schema;
+    use database::{Database, Schema};
+    use events::{
+        Actor, Event, EventId, LogPoint, Metadata, NewEvent, PartitionCount, Priority, TaskCreated, TaskId,
+        Timestamp, UserId,
+    };
+    use runtime::Metrics;
     use test_support::TestDatabase;
 
     use super::*;
+    use crate::metrics::ProjectorMetrics;
+
+    fn created(owner: UserId) -> NewEvent {
+        let created = TaskCreated {
+            owner,
+            title: "Task".to_owned(),
+            description: None,
+            priority: Priority::Normal,
+            due: None,
+            tags: Vec::new(),
+        };
+        let metadata = Metadata {
+            subject: owner,
+            actor: Actor::System,
+            correlation_id: String::new().into(),
+            causation_id: runtime::new_id(),
+            traceparent: None,
+            idempotency_key: None,
+        };
+        let id = EventId(runtime::new_id());
+        Event::Task(created.into())
+            .encode()
+            .into_event(id, metadata, Timestamp::from_micros(0))
+    }
+
+    /// Another event of the same version of the same stream is at the position of the parked one.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_retried_while_the_read_models_are_of_another_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = |file| Database::file_url(&directory.path().join(file));
+        let store = event_store::open(&url("events.db"), 2).await.unwrap();
+        let read_models = Database::open(&url("read-models.db"), Schema::ReadModels, 2)
+            .await
+            .unwrap();
+        let metrics = ProjectorMetrics::new(&Metrics::new("projector"));
+        let partitions = PartitionCount::new(1).unwrap();
+        let applier = Applier::new(read_models.clone(), partitions, metrics.clone());
+        let identity = LogComparison::new(Arc::clone(&store), metrics);
+        let (owner, stream) = (
+            UserId(runtime::new_id()),
+            StreamName::task(TaskId(runtime::new_id())),
+        );
+        let event = created(owner);
+        let id = event.id;
+        store.append(&stream, 0, vec![event]).await.unwrap();
+        let park = "INSERT INTO parked_events (position, stream, version, type, subject, reason, attempts)
+                    VALUES (1, $1, 1, 'task.created', $2, $3, 1)";
+        let values = [stream.as_str().into(), owner.0.into(), WITHOUT_KEY.into()];
+        read_models.execute(park, &values).await.unwrap();
+        let mut tx = read_models.begin().await.unwrap();
+        let lost = LogPoint {
+            position: 1,
+            id: Some(EventId(runtime::new_id())),
+        };
+        checkpoint::raise(&mut tx, 1_i64, 0_i64, lost).await.unwrap();
+        tx.commit().await.unwrap();
+
+        let first = StreamName::raw("");
+        let refused = retry_page(&*store, &applier, &identity, &first).await;
+        assert!(matches!(refused, Err(ProjectError::OtherLog)), "{refused:?}");
+        let parked = async || {
+            let sql = "SELECT COUNT(*) AS parked FROM parked_events";
+            read_models.number(sql, &[]).await.unwrap()
+        };
+        assert_eq!(parked().await, 1);
+        let correct = "UPDATE checkpoints SET event_id = $1";
+        read_models.execute(correct, &[id.0.into()]).await.unwrap();
+        let retried = retry_page(&*store, &applier, &identity, &first).await;
+        assert_eq!(retried.unwrap().1, 1);
+        assert_eq!(parked().await, 0);
+    }
 
     #[tokio::test]
     async fn what_is_parked_for_other_reasons_is_not_read() {

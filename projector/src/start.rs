@@ -6,7 +6,7 @@ use anyhow::Context;
 use audit_tree::{CheckpointSigner, CheckpointSignerMetrics};
 use axum::Router;
 use bus::BusCollector;
-use database::{Database, WriteProbe};
+use database::WriteProbe;
 use event_store::EventStore;
 use http_api::{Health, HttpService, LOG, READ_MODELS};
 use runtime::{Background, Metrics, Rounds, with_causes};
@@ -96,11 +96,11 @@ pub async fn start_with_tuning(
         runtime::new_id(),
         background.stop(),
     );
-    let writing = WriteProbe::start(read_models.clone(), background);
+    let writing = WriteProbe::start(read_models, background);
     let reader = LogReader::new(context, workers, readiness.clone(), background.stop());
     background.spawn("ownership of partitions", ownership.run());
     background.spawn("log reader", reader.run());
-    look_after_read_models(read_models, applier, store, tuning, background);
+    look_after_read_models(applier, store, identity.clone(), tuning, background);
     Ok(http_api::with_middleware(
         Router::new(),
         ROLE,
@@ -134,19 +134,20 @@ fn keep_audit_tree(
 
 /// Starts the other background work on the read models.
 fn look_after_read_models(
-    read_models: Database,
     applier: Applier,
     store: Arc<dyn EventStore>,
+    identity: LogComparison,
     tuning: Tuning,
     background: &Background,
 ) {
     let stop = || background.stop();
+    let read_models = applier.read_models.clone();
     background.spawn(
         "count of parked events",
         count_parked(applier.clone(), tuning, stop()),
     );
     background.spawn("what was erased", forget_the_erased(read_models.clone(), stop()));
-    let retrying = retry_with_keys(read_models.clone(), Arc::clone(&store), tuning, stop());
+    let retrying = retry_with_keys(applier.clone(), Arc::clone(&store), identity, tuning, stop());
     background.spawn_until_stopped("keys that are there again", retrying);
     background.spawn("search index", fill_grams(read_models, tuning, stop()));
     background.spawn("sample", sample(applier, store, tuning, stop()));

@@ -21,7 +21,7 @@ pub use checkpoints::{
     CHECKPOINT_CHANNEL, CHECKPOINTS, NotAStep, Step, checkpoints, checkpoints_of, log_point,
 };
 pub use grams::{Bit, bits_of_word, signature};
-pub use log_identity::LogIdentity;
+pub use log_identity::{LogIdentity, OTHER_LOG};
 pub use page::{cut_page, cut_page_of_texts};
 pub use projection::{CompareError, Projection, Reached, Waited};
 pub use roles::{in_role_list, role_list, roles_of_list};

@@ -8,7 +8,8 @@ use events::{ConsistencyToken, LogPoint};
 use tokio::sync::watch;
 
 /// The message for the operator.
-const OTHER_LOG: &str = "the read models do not come from this log: run `taskledger restore check --repair`";
+pub const OTHER_LOG: &str =
+    "the read models do not come from this log: run `taskledger restore check --repair`";
 
 /// Compares points with the log, and keeps the result for the checkpoints, for the whole process.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use database::{Database, DatabaseError, Dialect, Row, Transaction, list_parameter, readable_page};
 use event_store::{EventStore, Page, StoreError};
-use events::{StreamName, UserId};
+use events::{RecordedEvent, StreamName, UserId};
 use runtime::with_causes;
 
 use crate::{
@@ -67,6 +67,9 @@ pub enum ParkingError {
     },
     #[error("the log has no version {version} of stream {stream}")]
     NotInLog { stream: StreamName, version: u64 },
+    /// The positions of parked events name other events in the log, or none.
+    #[error("{}", read_models::OTHER_LOG)]
+    OtherLog,
     #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error(transparent)]
@@ -296,17 +299,28 @@ async fn retry_first(
     Ok(Some(false))
 }
 
-/// Reads a parked event from the log, by its position, because its stream may be unreadable.
+/// Reads a parked event from the log, by its position, because its stream may be unreadable. After a restore another
+/// event may be at the position.
 async fn read(store: &dyn EventStore, parked: &ParkedEvent) -> Result<Decoded, ParkingError> {
     let found = Page {
         entries: store.record_at(parked.position).await?.into_iter().collect(),
         more: false,
     };
     let event = decode(store, found).await?.pop();
-    event.ok_or_else(|| ParkingError::NotInLog {
-        stream: parked.stream.clone(),
-        version: parked.version,
-    })
+    event
+        .filter(|event| is_record_of(parked, &event.record))
+        .ok_or_else(|| ParkingError::NotInLog {
+            stream: parked.stream.clone(),
+            version: parked.version,
+        })
+}
+
+fn is_record_of(parked: &ParkedEvent, record: &RecordedEvent) -> bool {
+    // A version that could not be read is 0.
+    let versions = [record.version, parked.version];
+    record.position == parked.position
+        && storable(record.stream.as_str()) == parked.stream.as_str()
+        && (versions[0] == versions[1] || versions.contains(&0))
 }
 
 /// Applies an event as if its stream were not parked; returns the reason when that is impossible.

@@ -33,7 +33,7 @@ macro_rules! suite {
                 a_row_never_goes_back_while_the_log_is_read_again;
             other_log: messages_of_lost_events_are_never_applied, read_models_ahead_of_the_log_are_not_projected_over,
                 a_log_that_loses_its_tail_under_a_running_projector_is_noticed,
-                a_lost_tail_that_ended_unreadable_is_noticed,
+                a_lost_tail_that_ended_unreadable_is_noticed, a_parked_event_is_not_taken_for_another_at_its_position,
                 a_rebuild_starts_over_when_the_log_is_another, a_rebuild_under_which_the_log_is_replaced_ends, a_hole_in_the_log_is_named;
             parking: an_unreadable_event_parks_its_stream_only, a_refused_row_parks_its_stream_until_retried,
                 text_with_nul_is_parked, a_misplaced_event_is_parked, another_try_holds_up_nobody_while_it_reads,

@@ -4,7 +4,9 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use bus::{Bus, InProcessBus};
-use projector::{Rebuild, RebuildError};
+use bytes::Bytes;
+use events::StreamName;
+use projector::{ParkingError, Rebuild, RebuildError, parked_at, retry};
 use test_support::FaultyStore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +15,7 @@ use super::{
     faults::metric,
     fixture::{Fixture, Running, eventually, pace, partitions},
     relay::Relay,
-    writer::{Writer, created, user},
+    writer::{Writer, created, task, user},
 };
 
 const MISMATCH: &str = "taskledger_projector_log_mismatch";
@@ -158,6 +160,36 @@ pub(crate) async fn a_lost_tail_that_ended_unreadable_is_noticed(fixture: Fixtur
     let report = fixture.caught_up().await;
     assert_eq!((report.tasks, report.parked), (13, 0));
     running.stop().await;
+}
+
+pub(crate) async fn a_parked_event_is_not_taken_for_another_at_its_position(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
+    let (owner, stream) = (user(1), StreamName::task(task(1)));
+    log.task(1, owner, created(owner, "Old")).await;
+    let position = log
+        .append_raw(&stream, owner, "task.teleported", Bytes::from_static(b"{}"))
+        .await;
+    assert_eq!((position, fixture.catch_up(1).await.parked), (2, 1));
+    let is_refused = async || {
+        let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream).await;
+        assert!(
+            matches!(&retried, Err(ParkingError::NotInLog { stream: of, version: 2 }) if *of == stream),
+            "{retried:?}"
+        );
+        assert!(parked_at(&fixture.read_models, 2).await.unwrap().is_some());
+        assert_eq!(titled(&fixture, "New").await, 0);
+    };
+    // An event of another stream is there.
+    fixture.cut_log(1).await;
+    let mut log = Writer::new(&fixture.store);
+    log.task(2, owner, created(owner, "New")).await;
+    is_refused().await;
+    // Another version of the stream is there.
+    fixture.cut_log(0).await;
+    let mut log = Writer::new(&fixture.store);
+    log.task(2, owner, created(owner, "Other")).await;
+    log.task(1, owner, created(owner, "New")).await;
+    is_refused().await;
 }
 
 pub(crate) async fn a_rebuild_starts_over_when_the_log_is_another(fixture: Fixture) {
