@@ -229,9 +229,10 @@ impl Relay {
             .collect();
         let count = batches.iter().map(Vec::len).sum();
         publishing.pages.push(publishing.sequence.clone(), count);
+        let mut may_wait = true;
         for (queue, batches) in publishing.queues.iter_mut().zip(batches) {
             for batch in batches {
-                queue.enqueue(batch).await;
+                queue.enqueue(batch, &mut may_wait).await;
             }
         }
     }

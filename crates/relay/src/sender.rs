@@ -33,6 +33,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_FAILURES: u32 = 2;
 /// How often a full queue checks whether the bus is there again.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How long a batch waits for memory while the bus works: a page of the log may have more for a partition than fits. A
+/// wait without success is the last one of its page, because the other partitions wait, too.
+const PATIENCE: Duration = Duration::from_millis(50);
 /// The pauses between two attempts to publish.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
@@ -93,6 +96,8 @@ pub(crate) struct PartitionQueue {
     done: mpsc::UnboundedSender<u64>,
     bus: Arc<dyn Bus>,
     metrics: RelayMetrics,
+    /// Whether a batch has waited without success since there was memory. Then the next ones do not wait.
+    is_stuck: bool,
     last_logged: Option<Instant>,
 }
 
@@ -119,6 +124,7 @@ pub(crate) fn sender(
             done: done.clone(),
             bus: Arc::clone(bus),
             metrics: metrics.clone(),
+            is_stuck: false,
             last_logged: None,
         },
         Sender {
@@ -133,9 +139,10 @@ pub(crate) fn sender(
 impl PartitionQueue {
     /// Adds a batch. While the bus is away this waits for memory. If the bus works but takes the messages of this
     /// partition too slowly, the batch is skipped so that the other partitions need not wait; the next message then
-    /// names the position before it, as always.
-    pub(crate) async fn enqueue(&mut self, mut batch: Batch) {
-        batch.memory = self.reserve(batch.bytes.min(MAX_QUEUED_BYTES)).await;
+    /// names the position before it, as always. `may_wait` says whether the page has not waited without success yet.
+    pub(crate) async fn enqueue(&mut self, mut batch: Batch, may_wait: &mut bool) {
+        let bytes = batch.bytes.min(MAX_QUEUED_BYTES);
+        batch.memory = self.reserve(bytes, may_wait).await;
         if batch.memory.is_some() {
             // The sender ends only together with this queue.
             let _ = self.batches.send(batch);
@@ -158,15 +165,25 @@ impl PartitionQueue {
         report_done(&self.done, &batch);
     }
 
-    async fn reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    async fn reserve(&mut self, bytes: usize, may_wait: &mut bool) -> Option<OwnedSemaphorePermit> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        if let Ok(permit) = Arc::clone(&self.memory).try_acquire_many_owned(bytes) {
+            self.is_stuck = false;
+            return Some(permit);
+        }
         loop {
-            let memory = Arc::clone(&self.memory);
-            if self.bus.is_connected() {
-                return memory.try_acquire_many_owned(bytes).ok();
+            let is_connected = self.bus.is_connected();
+            if is_connected && (self.is_stuck || !*may_wait) {
+                return None;
             }
-            if let Ok(permit) = timeout(POLL_INTERVAL, memory.acquire_many_owned(bytes)).await {
+            let limit = if is_connected { PATIENCE } else { POLL_INTERVAL };
+            // Meanwhile the sender, which is part of the same task, gives memory back.
+            let memory = Arc::clone(&self.memory).acquire_many_owned(bytes);
+            if let Ok(permit) = timeout(limit, memory).await {
                 return permit.ok();
+            }
+            if is_connected {
+                (self.is_stuck, *may_wait) = (true, false);
             }
         }
     }

@@ -10,7 +10,10 @@ use events::{
 use test_support::{Footing, eventually, on_both_footings};
 use uuid::Uuid;
 
-use super::support::{Fixture, metadata_about, partitions, user};
+use super::{
+    publishing::is_log,
+    support::{Fixture, an_event_about, metadata_about, partitions, user},
+};
 
 fn record(subject: UserId, event: impl Into<Event>) -> NewEvent {
     event.into().encode().into_event(
@@ -148,6 +151,23 @@ async fn a_partition_that_stands_still_holds_up_no_other(footing: Footing) {
         .expect("the relay does not stop");
 }
 
+/// A page of the log has more of one partition than may wait, and the bus takes it as fast as it comes.
+async fn a_page_that_is_larger_than_a_queue_is_published_whole(footing: Footing) {
+    let fixture = Fixture::new(footing).await;
+    let replica = fixture.start().await;
+    eventually("it leads", async || replica.leads()).await;
+    let large = || NewEvent {
+        data: format!(r#"{{"title":"{}"}}"#, "x".repeat(54_000)).into(),
+        ..an_event_about(user(1))
+    };
+    let batch = std::iter::repeat_with(large).take(60).collect();
+    let stream = StreamName::task(TaskId(Uuid::now_v7()));
+    replica.store.append(&stream, 0, batch).await.unwrap();
+    fixture.has_published(60).await;
+    is_log(&fixture.bus.published(), 1, 60);
+    assert_eq!(replica.metric("taskledger_relay_skipped_total"), 0.0);
+}
+
 async fn a_relay_that_is_far_behind_goes_on_at_the_end(footing: Footing) {
     let fixture = Fixture::new(footing).await;
     let replica = fixture.start().await;
@@ -186,5 +206,6 @@ on_both_footings!(
     no_secret_leaves_the_log,
     a_message_that_the_bus_never_takes_is_passed_over_alone,
     a_partition_that_stands_still_holds_up_no_other,
+    a_page_that_is_larger_than_a_queue_is_published_whole,
     a_relay_that_is_far_behind_goes_on_at_the_end,
 );
