@@ -43,6 +43,7 @@ mod lost_output;
 mod monitoring;
 mod moving;
 mod moving_tasks;
+mod one_bus;
 mod operations;
 mod operator;
 mod program_tokens;

@@ -8,9 +8,10 @@ use database::{Database, Schema};
 use futures::future::join_all;
 use tokio::sync::Mutex;
 
-/// Connections to one PostgreSQL server that a process shares among all its tasks. Three more serve one purpose each:
-/// appending, signals, and the election of the relay. The sum is 8, so that two replicas of the five roles fit into
-/// the 100 connections that PostgreSQL accepts by default, with room for operators.
+/// Connections to one PostgreSQL server that a process shares among all its tasks. Four more serve one purpose each:
+/// appending, signals, the election of the relay, and the lock against processes that would not hear of this one. The
+/// sum is 9, so that two replicas of the five roles fit into the 100 connections that PostgreSQL accepts by default,
+/// with room for operators.
 const OF_A_ROLE: u32 = 5;
 /// Shared connections of a process that runs all roles.
 const OF_ALL_ROLES: u32 = 12;

@@ -100,7 +100,7 @@ impl<'a> Dependencies<'a> {
     }
 
     /// The database with the records of the roles.
-    pub(crate) async fn operations(&self) -> anyhow::Result<Database> {
+    async fn operations(&self) -> anyhow::Result<Database> {
         let open = async || platform::database(&self.settings.storage, Schema::Operations).await;
         self.operations.get_or_try_init(open).await.cloned()
     }

@@ -15,6 +15,7 @@ use crate::{
     graceful_shutdown, platform,
     serving::{ClientKind, Listener, Process, until_stopped},
     settings::Settings,
+    sole_process,
 };
 
 /// The default addresses of a role: loopback, with ports of its own.
@@ -128,6 +129,9 @@ async fn run(
     }
     let dependencies = Dependencies::new(settings, defaults.role);
     process.close_at_the_end(&dependencies.bus().await?);
+    if defaults.kind == Kind::Internal {
+        sole_process::lock(settings, &process.background).await?;
+    }
     let service = start(&dependencies, &process.background).await?;
 
     let listen = api.as_ref().map(|listener| listener.address().to_string());

@@ -1,25 +1,57 @@
-//! Refuses a second process on the same PostgreSQL if there is no RabbitMQ. The bus is then within one process, and
-//! the second would never receive messages of the first.
+//! Refuses processes on one PostgreSQL that would not hear of each other. Without RabbitMQ the bus is within one
+//! process, which has to be the only one; processes with RabbitMQ work beside each other, in any number.
 
 use anyhow::Context as _;
-use database::{PostgresServer, ProcessLock};
+use database::{LockMode, PostgresServer, ProcessLock, Schema};
 use runtime::Background;
+
+use crate::{databases, platform, settings::Settings};
 
 const NAME: &str = "taskledger.sole_process";
 
-/// Takes the lock for the one process that runs all roles without RabbitMQ. It waits for a process that was killed,
-/// until the server has noticed its end.
-pub(crate) async fn take(server: &PostgresServer) -> anyhow::Result<ProcessLock> {
-    ProcessLock::take(server, NAME).await?.context(
-        "another taskledger runs all roles on this database, and without RabbitMQ the two would not hear of each other: set AMQP_URL for both, or stop the other one"
-    )
+/// Takes the lock for a role, or for the process that runs all roles, and keeps it until the process ends: alone
+/// without RabbitMQ, and together with others with it. Files have a lock of their own.
+///
+/// The process is stopped if one that excludes it gets the lock, which can happen only after the server was
+/// unreachable.
+pub(crate) async fn lock(settings: &Settings, background: &Background) -> anyhow::Result<()> {
+    let storage = &settings.storage;
+    if storage.is_embedded()? {
+        return Ok(());
+    }
+    let mode = match storage.amqp_url()? {
+        Some(_) => LockMode::Shared,
+        None => LockMode::Exclusive,
+    };
+    let url = platform::database_url(storage, Schema::Operations)?;
+    // The connections are those of the roles. Nothing is created or migrated yet.
+    let database = databases::connect(&url, Schema::Operations).await?;
+    if let Some(server) = database.postgres() {
+        let lock = take(server, mode).await?;
+        let failing = background.clone();
+        background.spawn_until_stopped("lock of the processes on one database", async move {
+            lock.hold().await;
+            failing.fail(excluded_by(mode));
+        });
+    }
+    Ok(())
 }
 
-/// Stops this process if another one gets the lock, which can happen only after the server was unreachable.
-pub(crate) fn hold(lock: ProcessLock, background: &Background) {
-    let failing = background.clone();
-    background.spawn_until_stopped("lock of the only process", async move {
-        lock.hold().await;
-        failing.fail("another taskledger runs all roles on this database without RabbitMQ");
-    });
+/// Takes the lock alone or together with others. It waits for a process that was killed, until the server has noticed
+/// its end.
+pub(crate) async fn take(server: &PostgresServer, mode: LockMode) -> anyhow::Result<ProcessLock> {
+    let lock = ProcessLock::take(server, NAME, mode).await?;
+    lock.context(excluded_by(mode))
+}
+
+/// What excludes a process that takes the lock in this way.
+const fn excluded_by(mode: LockMode) -> &'static str {
+    match mode {
+        LockMode::Exclusive => {
+            "another taskledger works on this database, and without RabbitMQ the two would not hear of each other: set AMQP_URL for both, or stop the other one"
+        }
+        LockMode::Shared => {
+            "a taskledger without RabbitMQ runs all roles on this database, and would not hear of this one: set AMQP_URL for it, too, or stop it"
+        }
+    }
 }

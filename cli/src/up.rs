@@ -30,7 +30,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let (listener, admin) = listen(settings).await?;
     let dependencies = Dependencies::new(settings, "taskledger");
     process.close_at_the_end(&dependencies.bus().await?);
-    lock_databases(settings, &dependencies, &process.background).await?;
+    sole_process::lock(settings, &process.background).await?;
     let service = start_roles(settings, &dependencies, &process.background).await?;
 
     let base = format!("{}://{}", process.scheme(), listener.address());
@@ -82,22 +82,6 @@ async fn listen(settings: &Settings) -> anyhow::Result<(Listener, Listener)> {
         Listener::open(api, ClientKind::Anyone).await?,
         Listener::open(admin, ClientKind::Operators).await?,
     ))
-}
-
-/// Takes the lock of the only process, if the bus is within this process and the databases are on a server. Files have
-/// a lock of their own.
-async fn lock_databases(
-    settings: &Settings,
-    dependencies: &Dependencies<'_>,
-    background: &Background,
-) -> anyhow::Result<()> {
-    let operations = dependencies.operations().await?;
-    if settings.storage.amqp_url()?.is_none()
-        && let Some(server) = operations.postgres()
-    {
-        sole_process::hold(sole_process::take(server).await?, background);
-    }
-    Ok(())
 }
 
 /// Starts all roles, and returns what the gateway serves.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs::File, path::PathBuf, process::ExitCode, syn
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use database::{ProcessLock, Schema};
+use database::{LockMode, ProcessLock, Schema};
 use event_store::EventStore;
 use log_transfer::{End, Inspection, import, inspect};
 use sealing::SubjectKeys;
@@ -214,11 +214,11 @@ fn people(number: usize) -> String {
     }
 }
 
-/// Lock against a system that runs in one process on the same store, where the store has such a lock. Systems on
-/// servers may run: each part of an import is written only if the log still ends where the part before ended.
+/// Lock against a system that runs in one process on the same store, where the store has such a lock. Systems with
+/// RabbitMQ may run: each part of an import is written only if the log still ends where the part before ended.
 enum ImportLock {
     DataDir(#[expect(dead_code, reason = "held, not read")] DataDirLock),
-    SoleProcess(#[expect(dead_code, reason = "held, not read")] ProcessLock),
+    Process(#[expect(dead_code, reason = "held, not read")] ProcessLock),
     Servers,
 }
 
@@ -228,9 +228,9 @@ impl ImportLock {
             return Ok(Self::DataDir(data_dir::lock(&storage.data_dir)?));
         }
         let operations = platform::database(storage, Schema::Operations).await?;
-        match (storage.amqp_url()?, operations.postgres()) {
-            (None, Some(server)) => Ok(Self::SoleProcess(sole_process::take(server).await?)),
-            _ => Ok(Self::Servers),
+        match operations.postgres() {
+            Some(server) => Ok(Self::Process(sole_process::take(server, LockMode::Shared).await?)),
+            None => Ok(Self::Servers),
         }
     }
 }

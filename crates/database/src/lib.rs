@@ -3,6 +3,7 @@
 //! A [`Database`] is one schema of one server, or one SQLite file. Parameters are [`Value`]s, rows are read by column
 //! name. This crate knows nothing of the stored data. No operation waits without a deadline.
 
+mod advisory_lock;
 mod database;
 mod database_file;
 mod deletion;
@@ -31,6 +32,7 @@ mod transaction;
 mod value;
 mod wal;
 
+pub use advisory_lock::LockMode;
 pub use database::Database;
 pub use dialect::Dialect;
 pub use error::{DatabaseError, refuses_data};

@@ -1,11 +1,16 @@
-//! A lock that only one process has at a time, among all that use one PostgreSQL database.
+//! A lock that a process has as long as it runs, among all that use one PostgreSQL database: alone, or together with
+//! others of its kind.
 
 use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{DatabaseError, PostgresServer};
+use crate::{
+    DatabaseError, PostgresServer,
+    advisory_lock::{LockMode, try_lock},
+    error::is_full,
+};
 
 /// How often the holder checks that it still has the lock.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -22,29 +27,36 @@ const TRY_INTERVAL: Duration = Duration::from_millis(100);
 pub struct ProcessLock {
     server: PostgresServer,
     name: &'static str,
+    mode: LockMode,
     connection: PgConnection,
 }
 
 impl ProcessLock {
-    /// Takes the lock called `name`, unless another process has it. To tell that process from one that has just died
-    /// takes 15 seconds.
+    /// Takes the lock called `name`, unless another process has it in a way that excludes this one. To tell that
+    /// process from one that has just died takes 15 seconds.
     ///
     /// # Errors
-    /// When the server does not answer.
-    pub async fn take(server: &PostgresServer, name: &'static str) -> Result<Option<Self>, DatabaseError> {
-        let connection = take(server, name).await?;
+    /// When the server does not answer. Waits while it accepts no more connections.
+    pub async fn take(
+        server: &PostgresServer,
+        name: &'static str,
+        mode: LockMode,
+    ) -> Result<Option<Self>, DatabaseError> {
+        let connection = take(server, name, mode).await?;
         Ok(connection.map(|connection| Self {
             server: server.clone(),
             name,
+            mode,
             connection,
         }))
     }
 
-    /// Keeps the lock, and takes it again when the connection was lost. Returns when another process has it.
+    /// Keeps the lock, and takes it again when the connection was lost. Returns when another process excludes this one.
     pub async fn hold(self) {
         let Self {
             server,
             name,
+            mode,
             mut connection,
         } = self;
         loop {
@@ -54,7 +66,7 @@ impl ProcessLock {
             // As long as it is open, its session may keep the lock from the next one.
             drop(connection);
             connection = loop {
-                match take(&server, name).await {
+                match take(&server, name, mode).await {
                     Ok(Some(connection)) => break connection,
                     Ok(None) => return,
                     // Without the server no process can have it.
@@ -67,26 +79,41 @@ impl ProcessLock {
 }
 
 /// The connection of a session that has the lock, or `None` when it was refused for long enough.
-async fn take(server: &PostgresServer, name: &str) -> Result<Option<PgConnection>, DatabaseError> {
-    let begun = Instant::now();
+async fn take(
+    server: &PostgresServer,
+    name: &str,
+    mode: LockMode,
+) -> Result<Option<PgConnection>, DatabaseError> {
+    let mut refused_since: Option<Instant> = None;
+    let mut is_complaining = false;
     loop {
-        let attempt = timeout(ANSWER_TIMEOUT, try_take(server, name)).await;
-        let taken = attempt
-            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
-            .map_err(DatabaseError::Sql)?;
-        if taken.is_some() || begun.elapsed() >= REFUSED_FOR {
-            return Ok(taken);
+        let attempt = timeout(ANSWER_TIMEOUT, try_take(server, name, mode)).await;
+        match attempt.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+            Ok(Some(connection)) => return Ok(Some(connection)),
+            Ok(None) => {
+                if refused_since.get_or_insert_with(Instant::now).elapsed() >= REFUSED_FOR {
+                    return Ok(None);
+                }
+            }
+            Err(error) if is_full(&error) => {
+                if !std::mem::replace(&mut is_complaining, true) {
+                    tracing::warn!(%error, "PostgreSQL takes no more connections: waiting for one");
+                }
+                sleep(POLL_INTERVAL).await;
+            }
+            Err(error) => return Err(DatabaseError::Sql(error)),
         }
         sleep(TRY_INTERVAL).await;
     }
 }
 
-async fn try_take(server: &PostgresServer, name: &str) -> Result<Option<PgConnection>, sqlx::Error> {
+async fn try_take(
+    server: &PostgresServer,
+    name: &str,
+    mode: LockMode,
+) -> Result<Option<PgConnection>, sqlx::Error> {
     // A connection outside the pool, so that the lock ends with this process and no other statement runs on it.
     let mut connection = server.connect().await?;
-    let is_free: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
-        .bind(name)
-        .fetch_one(&mut connection)
-        .await?;
-    Ok(is_free.then_some(connection))
+    let is_taken = try_lock(&mut connection, name, mode).await?;
+    Ok(is_taken.then_some(connection))
 }

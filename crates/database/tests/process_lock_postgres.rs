@@ -1,4 +1,4 @@
-//! The lock that only one process has is lost to another process, and to nothing else. Needs a server.
+//! The lock of a process is lost to another process that excludes it, and to nothing else. Needs a server.
 
 #![expect(
     clippy::disallowed_methods,
@@ -8,7 +8,7 @@
 
 mod proxy;
 
-use database::{Database, PostgresServer, ProcessLock, Schema};
+use database::{Database, LockMode, PostgresServer, ProcessLock, Schema};
 use proxy::Proxy;
 use sqlx::PgConnection;
 use test_support::{TestDatabase, eventually};
@@ -25,15 +25,25 @@ async fn open(url: &Url) -> Database {
 }
 
 async fn take(server: &PostgresServer) -> ProcessLock {
-    ProcessLock::take(server, NAME).await.unwrap().unwrap()
+    let taken = ProcessLock::take(server, NAME, LockMode::Exclusive).await;
+    taken.unwrap().unwrap()
+}
+
+async fn share(server: &PostgresServer, name: &'static str) -> Option<ProcessLock> {
+    ProcessLock::take(server, name, LockMode::Shared).await.unwrap()
+}
+
+/// The sessions that have a lock.
+async fn holders(observer: &Database) -> Vec<i64> {
+    let sql = "SELECT pid::bigint AS pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let rows = observer.fetch_all(sql, &[]).await.unwrap();
+    rows.iter().map(|row| row.integer("pid").unwrap()).collect()
 }
 
 /// The session that has the lock.
 async fn holder(observer: &Database) -> Option<i64> {
-    let sql = "SELECT pid::bigint AS pid FROM pg_locks WHERE locktype = 'advisory' AND granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    let row = observer.fetch_optional(sql, &[]).await.unwrap();
-    row.map(|row| row.integer("pid").unwrap())
+    holders(observer).await.first().copied()
 }
 
 /// Ends the session of the holder on the server, when another one is already waiting for the lock.
@@ -114,7 +124,7 @@ async fn the_lock_of_a_process_that_has_died_is_waited_for() {
     let database = open(&proxy.url(&server.url())).await;
     let dead = take(database.postgres().unwrap()).await;
     let before = proxy.accepted();
-    let taking = ProcessLock::take(database.postgres().unwrap(), NAME);
+    let taking = ProcessLock::take(database.postgres().unwrap(), NAME, LockMode::Exclusive);
     let ending = async {
         eventually("it was refused once", async || proxy.accepted() > before + 1).await;
         drop(dead);
@@ -134,4 +144,45 @@ async fn a_lock_that_another_process_has_is_given_up() {
     let other = take_away(&observer, server).await;
     lock.hold().await;
     drop(other);
+}
+
+#[tokio::test]
+async fn those_who_share_a_lock_exclude_only_those_who_want_it_alone() {
+    const OTHER: &str = "taskledger.other_test";
+    let server = TestDatabase::create().await;
+    let database = open(&server.url()).await;
+    let server = database.postgres().unwrap();
+    let shared = [share(server, NAME).await, share(server, NAME).await];
+    assert!(shared.iter().all(Option::is_some));
+    let alone = ProcessLock::take(server, OTHER, LockMode::Exclusive)
+        .await
+        .unwrap();
+    assert!(alone.is_some());
+    let (refused, also_refused) = tokio::join!(
+        ProcessLock::take(server, NAME, LockMode::Exclusive),
+        share(server, OTHER),
+    );
+    assert!(refused.unwrap().is_none() && also_refused.is_none());
+    drop((shared, alone));
+    assert!(share(server, OTHER).await.is_some());
+    take(server).await;
+}
+
+#[tokio::test]
+async fn a_shared_lock_is_taken_again_while_others_have_it() {
+    let server = TestDatabase::create().await;
+    let observer = open(&server.url()).await;
+    let server = observer.postgres().unwrap();
+    let lock = share(server, NAME).await.unwrap();
+    let first = holder(&observer).await.unwrap();
+    let _other = share(server, NAME).await.unwrap();
+    let end = "SELECT pg_terminate_backend($1::int)::text AS ended";
+    observer.fetch_all(end, &[first.into()]).await.unwrap();
+    let mut holding = tokio::spawn(lock.hold());
+    let again = eventually("both have the lock again", async || {
+        let holders = holders(&observer).await;
+        holders.len() == 2 && !holders.contains(&first)
+    });
+    while_holding(&mut holding, again).await;
+    holding.abort();
 }
