@@ -23,6 +23,8 @@ const OPEN_TIMEOUT: Duration = ACQUIRE_TIMEOUT.saturating_sub(Duration::from_mil
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 /// A connection that was used within this time is not tested before it is used again. A test costs a round trip.
 const TRUSTED: Duration = Duration::from_secs(1);
+/// The time limit of that test. Whoever waits for a connection still has time to open another one.
+const TEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest lifetime of a connection. A session's memory grows with use, and after a failover it may be connected
 /// to the wrong server.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -42,6 +44,9 @@ pub(crate) struct Manager {
     /// Statements that are still being ended after their user has gone.
     pub(crate) ending: TaskTracker,
     complained: Mutex<Option<Instant>>,
+    /// When the last test began that was not answered in time. Connections that were used before are not used again:
+    /// whatever silenced one connection to a server has usually silenced all.
+    silent_since: Mutex<Option<std::time::Instant>>,
 }
 
 impl managed::Manager for Manager {
@@ -76,8 +81,17 @@ impl managed::Manager for Manager {
         if metrics.age() > LIFETIME {
             return Err(RecycleError::message("it has served its time"));
         }
-        if metrics.last_used() > TRUSTED {
-            session.ping().await?;
+        let last_used = metrics.recycled.unwrap_or(metrics.created);
+        if self.silent_since.lock().is_some_and(|since| last_used <= since) {
+            return Err(RecycleError::message("another one did not answer"));
+        }
+        if last_used.elapsed() > TRUSTED {
+            let begun = std::time::Instant::now();
+            let Ok(answer) = timeout(TEST_TIMEOUT, session.ping()).await else {
+                *self.silent_since.lock() = Some(begun);
+                return Err(RecycleError::message("it does not answer"));
+            };
+            answer?;
         }
         Ok(())
     }
@@ -89,6 +103,7 @@ impl Manager {
             options,
             ending: TaskTracker::new(),
             complained: Mutex::new(None),
+            silent_since: Mutex::new(None),
         }
     }
 

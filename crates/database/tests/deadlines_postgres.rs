@@ -91,6 +91,34 @@ async fn whatever_a_silent_connection_does_ends_with_the_deadline_and_the_next_o
     }
 }
 
+/// The server has moved without a word, as its address does in a failover.
+#[tokio::test]
+async fn idle_connections_that_do_not_answer_cost_one_caller_a_second() {
+    const CONNECTIONS: u32 = 5;
+    let server = TestDatabase::create().await;
+    let proxy = Proxy::to(&server.url()).await;
+    let url = proxy.url(&server.url());
+    let database = Database::connect(url.as_str(), Schema::Operations, CONNECTIONS)
+        .await
+        .unwrap();
+    let all_in_use = async || {
+        let mut transactions = Vec::new();
+        for _ in 0..CONNECTIONS {
+            transactions.push(database.begin().await.unwrap());
+        }
+        for transaction in transactions {
+            transaction.commit().await.unwrap();
+        }
+    };
+    all_in_use().await;
+    // What was used within the last second is not tested.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    proxy.freeze();
+    let begun = Instant::now();
+    all_in_use().await;
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
 #[tokio::test]
 async fn signals_over_a_silent_connection_arrive_over_the_next_one() {
     let server = TestDatabase::create().await;
