@@ -14,6 +14,8 @@
 
 #[path = "suite/giving_way.rs"]
 mod giving_way;
+#[path = "suite/lost_lock.rs"]
+mod lost_lock;
 #[path = "suite/standing_still.rs"]
 mod standing_still;
 mod suite;

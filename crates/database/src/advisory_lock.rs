@@ -1,6 +1,15 @@
 //! Advisory locks of PostgreSQL, which a session has until it ends.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres};
+
+/// The name of a lock among those of one database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockName {
+    /// A number, by which PostgreSQL itself knows locks.
+    Number(i64),
+    /// A text, of which PostgreSQL makes the number.
+    Text(&'static str),
+}
 
 /// Whether several sessions may have a lock at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,15 +20,25 @@ pub enum LockMode {
     Shared,
 }
 
-/// Takes the lock called `name` for the session of `connection`. Returns `false` if other sessions have it.
+/// Takes a lock for the session of `connection`. Returns `false` if other sessions have it.
 pub(crate) async fn try_lock(
     connection: &mut PgConnection,
-    name: &str,
+    name: LockName,
     mode: LockMode,
 ) -> Result<bool, sqlx::Error> {
-    let sql = match mode {
-        LockMode::Exclusive => "SELECT pg_try_advisory_lock(hashtextextended($1, 0))",
-        LockMode::Shared => "SELECT pg_try_advisory_lock_shared(hashtextextended($1, 0))",
+    let function = match mode {
+        LockMode::Exclusive => "pg_try_advisory_lock",
+        LockMode::Shared => "pg_try_advisory_lock_shared",
     };
-    sqlx::query_scalar(sql).bind(name).fetch_one(connection).await
+    let number = match name {
+        LockName::Number(_) => "$1",
+        LockName::Text(_) => "hashtextextended($1, 0)",
+    };
+    let sql = format!("SELECT {function}({number})");
+    let query = sqlx::query_scalar::<Postgres, bool>(&sql);
+    let query = match name {
+        LockName::Number(number) => query.bind(number),
+        LockName::Text(text) => query.bind(text),
+    };
+    query.fetch_one(connection).await
 }

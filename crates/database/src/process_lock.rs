@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     DatabaseError, PostgresServer,
-    advisory_lock::{LockMode, try_lock},
+    advisory_lock::{LockMode, LockName, try_lock},
     error::is_full,
 };
 
@@ -81,7 +81,7 @@ impl ProcessLock {
 /// The connection of a session that has the lock, or `None` when it was refused for long enough.
 async fn take(
     server: &PostgresServer,
-    name: &str,
+    name: &'static str,
     mode: LockMode,
 ) -> Result<Option<PgConnection>, DatabaseError> {
     let mut refused_since: Option<Instant> = None;
@@ -109,11 +109,11 @@ async fn take(
 
 async fn try_take(
     server: &PostgresServer,
-    name: &str,
+    name: &'static str,
     mode: LockMode,
 ) -> Result<Option<PgConnection>, sqlx::Error> {
     // A connection outside the pool, so that the lock ends with this process and no other statement runs on it.
     let mut connection = server.connect().await?;
-    let is_taken = try_lock(&mut connection, name, mode).await?;
+    let is_taken = try_lock(&mut connection, LockName::Text(name), mode).await?;
     Ok(is_taken.then_some(connection))
 }

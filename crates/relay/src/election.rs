@@ -6,21 +6,15 @@ use std::{
     time::Duration,
 };
 
-use database::{Database, PostgresServer};
-use sqlx::{Connection, PgConnection};
+use database::{Database, DatabaseError, LockName, LockSession, PostgresServer};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// How often the holder checks that it still has the lock, and how often the others try to get it.
+/// How often the others try to get the lock.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// A holder that gets no answer within this time treats the lock as lost.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// The server ends the session of a holder that has sent nothing for this long, and with it the lock. So neither a
-/// stopped process nor a dead connection keeps the lock.
-const IDLE_SESSION_MS: u32 = 6_000;
 /// How long one attempt to get the lock may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The lock's name among PostgreSQL's advisory locks of one database: "TLRELAY" in ASCII.
-const LOCK: i64 = 0x54_4c52_454c_4159;
+const LOCK: LockName = LockName::Number(0x54_4c52_454c_4159);
 
 /// The locks of SQLite files by URL. They are in memory, because a data directory belongs to one process.
 static IN_PROCESS: LazyLock<parking_lot::Mutex<HashMap<String, Arc<Mutex<()>>>>> =
@@ -38,7 +32,7 @@ pub enum Election {
 /// The leadership; released when dropped.
 #[derive(Debug)]
 pub(crate) enum Leadership {
-    Postgres(PgConnection),
+    Postgres(LockSession),
     InProcess { _guard: OwnedMutexGuard<()> },
 }
 
@@ -63,12 +57,12 @@ impl Election {
                 _guard: Arc::clone(lock).lock_owned().await,
             },
             Self::Postgres(server) => {
-                let mut connection = None;
+                let mut session = None;
                 loop {
-                    let attempt = tokio::time::timeout(TIMEOUT, campaign(server, connection.take())).await;
-                    match attempt.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
-                        Ok((connection, true)) => return Leadership::Postgres(connection),
-                        Ok((kept, false)) => connection = Some(kept),
+                    let attempt = tokio::time::timeout(TIMEOUT, campaign(server, session.take())).await;
+                    match attempt.unwrap_or(Err(DatabaseError::Late { limit: TIMEOUT })) {
+                        Ok((session, true)) => return Leadership::Postgres(session),
+                        Ok((kept, false)) => session = Some(kept),
                         Err(error) => {
                             tracing::debug!(%error, "cannot take part in the election of the relay")
                         }
@@ -80,49 +74,32 @@ impl Election {
     }
 }
 
-/// Tries once to get the lock, and returns the connection for the next attempt. Opens one if there is none.
+/// Tries once to get the lock, and returns the session for the next attempt. Opens one if there is none.
 async fn campaign(
     server: &PostgresServer,
-    connection: Option<PgConnection>,
-) -> Result<(PgConnection, bool), sqlx::Error> {
-    let mut connection = match connection {
-        Some(connection) => connection,
-        // Outside the pool, so that no other statement runs on the session that holds the lock.
-        None => {
-            let mut connection = server.connect().await?;
-            let limit = format!("SET idle_session_timeout = {IDLE_SESSION_MS}");
-            sqlx::query(&limit).execute(&mut connection).await?;
-            connection
-        }
+    session: Option<LockSession>,
+) -> Result<(LockSession, bool), DatabaseError> {
+    let mut session = match session {
+        Some(session) => session,
+        None => LockSession::open(server).await?,
     };
-    let elected = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
-        .bind(LOCK)
-        .fetch_one(&mut connection)
-        .await?;
-    Ok((connection, elected))
+    let elected = session.try_take(LOCK).await?;
+    Ok((session, elected))
 }
 
 impl Leadership {
-    /// Returns when the leadership is lost: the connection that holds the lock is broken or does not answer.
+    /// Returns when the leadership is lost: the session that holds the lock is lost or does not answer.
     pub(crate) async fn lost(&mut self) {
         match self {
             Self::InProcess { .. } => std::future::pending().await,
-            Self::Postgres(connection) => loop {
-                tokio::time::sleep(INTERVAL).await;
-                match tokio::time::timeout(ANSWER_TIMEOUT, connection.ping()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) | Err(_) => return,
-                }
-            },
+            Self::Postgres(session) => session.lost().await,
         }
     }
 
     /// Releases the leadership now, so that another process can have it at once.
     pub(crate) async fn release(self) {
-        if let Self::Postgres(connection) = self
-            && let Ok(Err(error)) = tokio::time::timeout(ANSWER_TIMEOUT, connection.close()).await
-        {
-            tracing::debug!(%error, "the connection with the lock of the relay was broken already");
+        if let Self::Postgres(session) = self {
+            session.close().await;
         }
     }
 }
@@ -141,7 +118,7 @@ mod tests {
             .await
             .unwrap();
         let election = Election::new(&operations);
-        let longer_than_the_limit = Duration::from_millis(u64::from(IDLE_SESSION_MS) + 2_000);
+        let longer_than_the_limit = LockSession::MAX_SILENCE + Duration::from_secs(2);
         let mut kept = None;
         // A busy machine may be too slow for one of the answers, but not each time.
         for _ in 0..3 {

@@ -12,6 +12,10 @@ use crate::{operator::parked_events::ParkingError, projecting::catch_up::OtherLo
 pub enum RebuildError {
     #[error("another rebuild is at work")]
     AlreadyRunning,
+    #[error(
+        "PostgreSQL has ended the session with the lock of this rebuild, or does not answer, so another rebuild may be at work: the live tables are as they were; run it again to go on"
+    )]
+    LockLost,
     #[error("there is nothing to go back to: no rebuild has replaced the read models")]
     NoPrevious,
     #[error(

@@ -6,14 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use database::{Database, Schema, StatementTimeout};
+use database::{Database, LockName, LockSession, Schema, StatementTimeout, WatchedLock};
 use runtime::private_files;
-use sqlx::PgConnection;
 
 use super::RebuildError;
 
 /// Has a row if there is a schema of the name $1.
 pub(super) const SCHEMA_OF_NAME: &str = "SELECT nspname::text AS name FROM pg_namespace WHERE nspname = $1";
+/// The lock of the one running rebuild, on PostgreSQL.
+const LOCK: LockName = LockName::Text("taskledger.rebuild");
 /// The most connections of a rebuild to each set of tables.
 const CONNECTIONS: u32 = 6;
 
@@ -162,32 +163,42 @@ pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) 
     move |source| RebuildError::File { what, path, source }
 }
 
-/// The lock of the one running rebuild; released when dropped, also by `kill -9`.
+/// The lock of the one running rebuild; released when dropped, also by `kill -9`. That of PostgreSQL may be lost, as
+/// when the server is restarted or this process stands still.
 pub(super) enum Lock {
     File(#[expect(dead_code, reason = "held, not read")] File),
-    Connection(#[expect(dead_code, reason = "held, not read")] PgConnection),
+    Session(WatchedLock),
 }
 
 impl Lock {
     pub(super) async fn take(places: &Generations, live: &Database) -> Result<Self, RebuildError> {
         if let Some(server) = live.postgres() {
-            // The session holds the lock, so it must not be in the pool.
-            let mut connection = server.connect().await?;
-            // A rebuild may take hours, in which nothing is sent on this connection.
-            sqlx::query("SET idle_session_timeout = 0")
-                .execute(&mut connection)
-                .await?;
-            let free: bool =
-                sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('taskledger.rebuild', 0))")
-                    .fetch_one(&mut connection)
-                    .await?;
-            return if free {
-                Ok(Self::Connection(connection))
-            } else {
-                Err(RebuildError::AlreadyRunning)
+            let mut session = LockSession::open(server).await?;
+            return match session.try_take(LOCK).await? {
+                true => Ok(Self::Session(session.watched())),
+                false => Err(RebuildError::AlreadyRunning),
             };
         }
         places.lock_files()
+    }
+
+    /// Returns when the lock is lost.
+    pub(super) async fn lost(&self) {
+        match self {
+            Self::File(_) => std::future::pending().await,
+            Self::Session(lock) => lock.lost().await,
+        }
+    }
+
+    /// Fails if the lock is lost. Asks the server.
+    pub(super) async fn check(&self) -> Result<(), RebuildError> {
+        match self {
+            Self::File(_) => Ok(()),
+            Self::Session(lock) => match lock.is_held().await {
+                true => Ok(()),
+                false => Err(RebuildError::LockLost),
+            },
+        }
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Rebuild {
     tuning: Tuning,
     longest_hold: Duration,
     accepts_more_parked: bool,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// The progress of a rebuild.
@@ -78,7 +78,7 @@ impl Rebuild {
         let places = Generations::new(url);
         let live = places.open(Generation::Live).await?;
         Ok(Self {
-            _lock: Lock::take(&places, &live).await?,
+            lock: Lock::take(&places, &live).await?,
             places,
             store,
             live,
@@ -108,6 +108,7 @@ impl Rebuild {
     /// # Errors
     /// When that is not possible.
     pub async fn restart(&self) -> Result<(), RebuildError> {
+        self.lock.check().await?;
         self.places.remove(&self.live, Generation::Shadow).await
     }
 
@@ -115,8 +116,17 @@ impl Rebuild {
     /// end of the log, `false` when it was stopped before.
     ///
     /// # Errors
-    /// When the shadow tables cannot be opened or read; while they or the log are unavailable it tries again.
+    /// When the shadow tables cannot be opened or read; while they or the log are unavailable it tries again. When the
+    /// lock of the rebuild is lost.
     pub async fn build(
+        &self,
+        stop: &CancellationToken,
+        tell: impl FnMut(Progress),
+    ) -> Result<bool, RebuildError> {
+        self.while_locked(self.build_shadow(stop, tell)).await
+    }
+
+    async fn build_shadow(
         &self,
         stop: &CancellationToken,
         mut tell: impl FnMut(Progress),
@@ -178,8 +188,12 @@ impl Rebuild {
     /// of rows that were read.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// When they cannot be read, or the lock of the rebuild is lost.
     pub async fn compare(&self, progress: impl FnMut(u64)) -> Result<Comparison, RebuildError> {
+        self.while_locked(self.compare_shadow(progress)).await
+    }
+
+    async fn compare_shadow(&self, progress: impl FnMut(u64)) -> Result<Comparison, RebuildError> {
         let shadow = self.places.open(Generation::Shadow).await?;
         for tables in [&self.live, &shadow] {
             finish_deletions(tables).await?;
@@ -225,14 +239,27 @@ impl Rebuild {
         self.live.close().await;
     }
 
+    /// Does `work`, which may be dropped at any point, as long as no other rebuild may begin.
+    async fn while_locked<T>(
+        &self,
+        work: impl Future<Output = Result<T, RebuildError>>,
+    ) -> Result<T, RebuildError> {
+        self.lock.check().await?;
+        tokio::select! {
+            done = work => done,
+            () = self.lock.lost() => Err(RebuildError::LockLost),
+        }
+    }
+
     async fn take_over(&self, generation: Generation, stop: &CancellationToken) -> Result<u64, RebuildError> {
+        self.lock.check().await?;
         let next = self.places.open(generation).await?;
         if !self.is_of_this_log(&next).await? {
             return Err(RebuildError::OtherLog);
         }
         operator_state::discarded(&self.live, &next, self.store.as_ref()).await?;
         // Most of the work is done while the projectors still run.
-        self.catch_up(&next, stop).await?;
+        self.while_locked(self.catch_up(&next, stop)).await?;
         if !self.accepts_more_parked {
             operator_state::require_no_more_parked(&self.live, &next).await?;
         }
@@ -279,6 +306,8 @@ impl Rebuild {
         operator_state::discarded(&self.live, next, self.store.as_ref()).await?;
         operator_state::attempts(&self.live, next).await?;
         operator_state::checkpoints(&self.live, next, reached).await?;
+        // Right before the tables change places.
+        self.lock.check().await?;
         Ok(position)
     }
 
