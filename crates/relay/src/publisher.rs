@@ -20,7 +20,7 @@ use crate::{
     lag::Lag,
     open_pages::OpenPages,
     partition_sequence::PartitionSequence,
-    revocations,
+    revocations::{self, Revocations},
     sender::{PartitionQueue, batches, sender},
 };
 
@@ -64,6 +64,7 @@ struct Publishing {
     pages: OpenPages,
     /// The queue of each partition.
     queues: Vec<PartitionQueue>,
+    revocations: Revocations,
     unsaved: bool,
     save_at: Instant,
 }
@@ -137,10 +138,12 @@ impl Relay {
             .iter()
             .map(|_| sender(&self.bus, &self.metrics, &done))
             .unzip();
+        let (revocations, revoked) = revocations::queue();
         let publishing = Publishing {
             pages: OpenPages::new(sequence.clone()),
             sequence,
             queues,
+            revocations,
             unsaved: false,
             save_at: Instant::now(),
         };
@@ -149,10 +152,12 @@ impl Relay {
             watch::Sender::new(0),
         );
         let sending = join_all(senders.into_iter().map(|sender| sender.run()));
+        let broadcasting = revocations::run(Arc::clone(&self.bus), revoked);
         let reading = self.publish(publishing, finished, head.subscribe(), &reached, stop);
         tokio::select! {
             result = reading => result,
             _ = sending => anyhow::bail!("the senders have ended"),
+            () = broadcasting => anyhow::bail!("the broadcasts have ended"),
             () = leadership.lost() => Ok(()),
             () = self.disconnected() => anyhow::bail!("the bus is away, and another process may have it"),
             result = self.compare(&head, &reached) => result,
@@ -185,8 +190,7 @@ impl Relay {
                     if !self.agrees(publishing.sequence.read_up_to()).await? {
                         return Err(self.other_log());
                     }
-                    // Revocations do not wait for the events to be sent.
-                    revocations::broadcast(&*self.bus, page.entries.iter().flatten()).await;
+                    publishing.revocations.enqueue(page.entries.iter().flatten());
                     let read_up_to = publishing.sequence.read_up_to().position;
                     let behind = self.store.events_between(read_up_to, *head.borrow());
                     if behind > MAX_BEHIND {

@@ -27,6 +27,8 @@ pub struct FaultyBus {
     pub refused_position: AtomicU64,
     /// Publications of this partition never come back.
     pub stuck_partition: Mutex<Option<u16>>,
+    /// Whether broadcasts never come back.
+    pub broadcasts_hang: AtomicBool,
     /// Requests to this queue are never answered.
     pub silent_queue: Mutex<Option<&'static str>>,
     /// So long the process stands still while the next request to this queue is answered.
@@ -37,6 +39,8 @@ pub struct FaultyBus {
     pub listens_to_refuse: AtomicUsize,
     /// For each permit a listener hears once that it may have missed something.
     pub gaps: Arc<Semaphore>,
+    /// How often `broadcast` was called.
+    pub broadcasts: AtomicUsize,
     /// How often `consume` was called.
     pub consumes: AtomicUsize,
     /// How often `listen` was called.
@@ -57,11 +61,13 @@ impl FaultyBus {
             down: AtomicBool::new(false),
             refused_position: AtomicU64::new(0),
             stuck_partition: Mutex::default(),
+            broadcasts_hang: AtomicBool::new(false),
             silent_queue: Mutex::default(),
             standstill: Mutex::default(),
             panicking_queue: Mutex::default(),
             listens_to_refuse: AtomicUsize::new(0),
             gaps: Arc::new(Semaphore::new(0)),
+            broadcasts: AtomicUsize::new(0),
             consumes: AtomicUsize::new(0),
             listens: AtomicUsize::new(0),
             published: Mutex::default(),
@@ -158,7 +164,11 @@ impl Bus for FaultyBus {
     }
 
     async fn broadcast(&self, topic: &str, message: Bytes) -> Result<(), BusError> {
+        self.broadcasts.fetch_add(1, Ordering::SeqCst);
         self.check()?;
+        if self.broadcasts_hang.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.inner.broadcast(topic, message).await
     }
 

@@ -1,6 +1,6 @@
 //! What has ended is broadcast, also when auth could not do it.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use auth_client::{REVOCATIONS, Revocation};
 use bus::{Bus as _, Heard};
@@ -83,4 +83,24 @@ async fn what_has_ended_is_told_though_auth_could_not() {
             .unwrap();
         assert_eq!(heard, Heard::Message(revocation.encode()), "{kind}");
     }
+}
+
+#[tokio::test]
+async fn events_do_not_wait_for_broadcasts_that_never_come_back() {
+    const EVENTS: usize = 30;
+    let fixture = Fixture::new(Footing::Sqlite).await;
+    fixture.bus.broadcasts_hang.store(true, Ordering::SeqCst);
+    let replica = fixture.start().await;
+    for number in 1..=EVENTS {
+        let event = NewEvent {
+            kind: "session.ended".to_owned(),
+            ..an_event_about(user(7))
+        };
+        let stream = StreamName::session(SessionId(Uuid::now_v7()));
+        replica.store.append(&stream, 0, vec![event]).await.unwrap();
+        fixture.has_published(number).await;
+    }
+    // Each of them takes a second until it is given up.
+    assert!(fixture.bus.broadcasts.load(Ordering::SeqCst) < EVENTS);
+    replica.stop().await;
 }
