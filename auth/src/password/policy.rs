@@ -117,12 +117,10 @@ fn is_about(password: &str, email: Option<&EmailAddress>) -> bool {
     if email.is_some_and(|email| email.is_part_of(password)) {
         return true;
     }
-    let (local, domain) = email
-        .and_then(|email| email.canonical().split_once('@'))
-        .unwrap_or_default();
+    let parts = email.map(EmailAddress::parts).unwrap_or_default();
     let mut rest = Zeroizing::new(fold_text(password));
     let whole = rest.len();
-    for word in [local, domain, PRODUCT] {
+    for word in parts.into_iter().chain([PRODUCT]) {
         if word.chars().count() >= MIN_WORD {
             rest = Zeroizing::new(rest.replace(word, ""));
         }
@@ -227,6 +225,28 @@ mod tests {
         let short = EmailAddress::parse("al@example.com").unwrap();
         let password = Password::new("alalong the canal");
         assert_eq!(check(&password, 15, Some(&short)), Ok(()));
+    }
+
+    #[test]
+    fn an_address_is_refused_in_every_spelling_of_its_domain() {
+        for (address, domain) in [
+            ("ada.lovelace@faß.example", "xn--fa-hia.example"),
+            ("ada.lovelace@φιλος.example", "xn--h3cuzk1di.example"),
+            ("ada.lovelace@bücher.example", "xn--bcher-kva.example"),
+        ] {
+            let email = EmailAddress::parse(address).unwrap();
+            let (_, written) = address.split_once('@').unwrap();
+            for password in [
+                address.to_owned(),
+                address.to_uppercase(),
+                format!("ada.lovelace@{domain}"),
+                format!("{written} ada.lovelace"),
+                format!("{domain} ada.lovelace"),
+            ] {
+                let checked = check(&Password::new(&password), 15, Some(&email));
+                assert_eq!(checked, Err(Weakness::ContainsAddress), "{password}");
+            }
+        }
     }
 
     proptest! {

@@ -20,7 +20,8 @@ const MAX_WRITTEN_OCTETS: usize = 4 * MAX_OCTETS;
 pub struct EmailAddress {
     written: String,
     canonical: String,
-    unicode: String,
+    /// As people read it, folded: the form that other folded texts are compared with.
+    folded: String,
 }
 
 /// The text is not an address.
@@ -66,7 +67,7 @@ impl EmailAddress {
         }
         Ok(Self {
             written: written.to_owned(),
-            unicode: format!("{local}@{}", unicode_domain(&domain)),
+            folded: format!("{local}@{}", fold_text(&unicode_domain(&domain))),
             canonical,
         })
     }
@@ -82,20 +83,28 @@ impl EmailAddress {
         &self.canonical
     }
 
-    /// What a search looks into: the canonical form with the domain as people read it, and as DNS has it if that is
-    /// something else.
+    /// What a search looks into: the address as people read it, folded, and the canonical form if that is something
+    /// else.
     pub fn search_text(&self) -> String {
-        if self.unicode == self.canonical {
+        if self.folded == self.canonical {
             self.canonical.clone()
         } else {
-            format!("{} {}", self.unicode, self.canonical)
+            format!("{} {}", self.folded, self.canonical)
         }
     }
 
-    /// Whether `text` contains the address, in either spelling of its domain and in any case.
+    /// The local part, and the domain in its two spellings, as they are in a text that [`fold_text`] has folded.
+    pub fn parts(&self) -> [&str; 3] {
+        let (local, domain) = self.folded.split_once('@').unwrap_or_default();
+        let (_, ascii) = self.canonical.split_once('@').unwrap_or_default();
+        [local, domain, ascii]
+    }
+
+    /// Whether `text` contains the address, as it was written or in either spelling of its domain, in any case.
     pub fn is_part_of(&self, text: &str) -> bool {
-        let folded = fold_text(&visible(text)).replace('\u{3002}', ".");
-        folded.contains(&self.canonical) || folded.contains(&self.unicode)
+        let text = folded(text);
+        let forms = [&self.folded, &self.canonical, &folded(&self.written)];
+        forms.into_iter().any(|form| text.contains(form.as_str()))
     }
 }
 
@@ -108,17 +117,20 @@ pub fn holds_address(text: &str) -> bool {
 
 /// Part of an address, to be searched for in [`EmailAddress::search_text`]: folded, as the addresses are.
 pub fn fold_part_of_address(text: &str) -> String {
-    let folded = fold_text(visible(text).trim());
-    match EmailAddress::parse(&folded) {
-        Ok(address) => address.unicode,
-        Err(_) => folded.replace('\u{3002}', "."),
-    }
+    // Parsed before it is folded: folding a domain can make another domain of it.
+    EmailAddress::parse(text).map_or_else(|_| folded(text), |address| address.folded)
 }
 
 impl fmt::Display for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
     }
+}
+
+/// `text` in the form in which it is compared with addresses and their parts: without what nobody sees, folded, and
+/// with an ordinary full stop in the place of the ideographic one, which separates labels as well.
+fn folded(text: &str) -> String {
+    fold_text(visible(text).trim()).replace('\u{3002}', ".")
 }
 
 /// `text` without characters that are drawn as nothing.
