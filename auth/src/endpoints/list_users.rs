@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api_types::{ManagedUser, ManagedUsers, User};
-use auth_client::Caller;
+use auth_client::Admin;
 use axum::{
     Json,
     extract::{RawQuery, State},
@@ -129,11 +129,10 @@ impl Request {
 
 pub(crate) async fn list_users(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Admin(caller): Admin,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    caller.require(Role::Admin)?;
     let request = Request::read(query.as_deref().unwrap_or_default()).map_err(Problem::from)?;
     let (key, viewer) = (app.pepper.cursor_key(), caller.user_id());
     let after = request

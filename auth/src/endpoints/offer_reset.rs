@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use api_types::OfferedReset;
-use auth_client::Caller;
+use auth_client::Admin;
 use axum::{extract::State, response::Response};
-use events::{AdminReason, Role, UserId};
+use events::{AdminReason, UserId};
 use http::StatusCode;
 use http_api::{FieldError, Form, OptionalJsonObject, PathId, Problem, RequestContext};
 use serde_json::{Map, Value};
@@ -26,12 +26,11 @@ fn read(body: Map<String, Value>) -> Result<(bool, Option<AdminReason>), Problem
 
 pub(crate) async fn offer_reset(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Admin(caller): Admin,
     context: RequestContext,
     id: PathId<UserId>,
     body: OptionalJsonObject,
 ) -> Result<Response, ApiError> {
-    caller.require(Role::Admin)?;
     let (removes_second_factor, reason) = read(body.fields)?;
     let id = id.or_not_found()?;
     let metadata = CommandMetadata::new(caller.actor(), &context);

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use auth_client::Caller;
+use auth_client::{Admin, Caller};
 use axum::{extract::State, response::Response};
-use events::{Role, UserId};
+use events::UserId;
 use http_api::{NoFields, PathId, RequestContext};
 
 use super::answer;
@@ -25,12 +25,11 @@ pub(crate) async fn of_the_caller(
 
 pub(crate) async fn of_somebody(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Admin(caller): Admin,
     context: RequestContext,
     id: PathId<UserId>,
     _: NoFields,
 ) -> Result<Response, ApiError> {
-    caller.require(Role::Admin)?;
     let id = id.or_not_found()?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let (changed, _) = program_tokens::revoke_all(&app, id, &metadata).await?;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use api_types::SecondFactorRoles;
-use auth_client::{Caller, Revocation};
+use auth_client::{Admin, Revocation};
 use axum::{extract::State, response::Response};
 use events::{Actor, Admins, Role, UserId};
 use http::StatusCode;
@@ -32,8 +32,7 @@ fn shown(app: &App, admins: Option<Admins>, position: u64) -> Response {
     answer::json(StatusCode::OK, &body, UserId::NOBODY, position)
 }
 
-pub(crate) async fn show(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, ApiError> {
-    caller.require(Role::Admin)?;
+pub(crate) async fn show(State(app): State<Arc<App>>, _: Admin) -> Result<Response, ApiError> {
     let admins = app.accounts.admins.load(&()).await.map_err(Failure::from)?;
     let position = admins.position();
     Ok(shown(&app, admins.state, position))
@@ -41,11 +40,10 @@ pub(crate) async fn show(State(app): State<Arc<App>>, caller: Caller) -> Result<
 
 pub(crate) async fn set(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Admin(caller): Admin,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    caller.require(Role::Admin)?;
     let roles = read(body.fields)?;
     // It concerns all accounts.
     let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context).about(UserId::NOBODY);

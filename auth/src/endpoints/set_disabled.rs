@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use auth_client::Caller;
+use auth_client::{Admin, Caller};
 use axum::{extract::State, response::Response};
-use events::{Actor, AdminReason, EndReason, Role, UserId};
+use events::{Actor, AdminReason, EndReason, UserId};
 use http_api::{Form, OptionalJsonObject, PathId, RequestContext};
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use crate::{app_state::App, command_metadata::CommandMetadata, error::ApiError, 
 
 pub(crate) async fn disable(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Admin(caller): Admin,
     context: RequestContext,
     id: PathId<UserId>,
     body: OptionalJsonObject,
@@ -29,7 +29,7 @@ pub(crate) async fn disable(
 
 pub(crate) async fn enable(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Admin(caller): Admin,
     context: RequestContext,
     id: PathId<UserId>,
     body: OptionalJsonObject,
@@ -47,7 +47,6 @@ fn read(
     id: PathId<UserId>,
     body: Map<String, Value>,
 ) -> Result<Command, ApiError> {
-    caller.require(Role::Admin)?;
     let mut form = Form::new(body);
     let reason = form.optional("reason", fields::reason).into_value();
     form.finish()?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use auth_client::Caller;
+use auth_client::Admin;
 use axum::{extract::State, response::Response};
 use events::{Actor, AdminReason, Role, UserId};
 use http_api::{FieldError, FieldErrors, Form, JsonObject, PathId, Problem, RequestContext, items, text};
@@ -29,12 +29,11 @@ pub(super) fn roles(value: &Value) -> Result<BTreeSet<Role>, FieldErrors> {
 
 pub(crate) async fn set_roles(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Admin(caller): Admin,
     context: RequestContext,
     id: PathId<UserId>,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    caller.require(Role::Admin)?;
     let (roles, reason) = read(body.fields)?;
     let id = id.or_not_found()?;
     let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context);

@@ -47,6 +47,27 @@ async fn roles_are_replaced_and_count_at_once() {
 }
 
 #[tokio::test]
+async fn everybody_else_is_refused_before_the_body_is_read() {
+    let app = App::start().await;
+    let id = app.register("ada@example.com").await.text("/user/id");
+    let (access, _) = app.sign_in("ada@example.com").await;
+    for (method, path) in [
+        (Method::PUT, format!("/auth/users/{id}/roles")),
+        (Method::POST, format!("/auth/users/{id}/disable")),
+        (Method::POST, format!("/auth/users/{id}/enable")),
+        (Method::POST, format!("/auth/users/{id}/reset")),
+        (Method::DELETE, format!("/auth/users/{id}/tokens")),
+        (Method::PUT, "/auth/second-factor-roles".to_owned()),
+    ] {
+        let call = || app.call(method.clone(), &path).token(&access);
+        let json = || call().header("content-type", "application/json");
+        for refused in [call(), call().raw("{}"), json().raw("{"), json().raw("{\"x\":1}")] {
+            refused.send().await.expect(403, "forbidden");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_last_admin_stays() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;

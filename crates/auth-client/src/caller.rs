@@ -60,6 +60,11 @@ pub struct SignedIn {
     pub session: SessionId,
 }
 
+/// A caller with the role `admin`. Handlers that only admins may use have it in place of [`Caller`], so that the role
+/// is checked before the body.
+#[derive(Debug, Clone)]
+pub struct Admin(pub Caller);
+
 /// A caller who may read the audit trail: a person with the role, or a program whose token has the scope
 /// `audit:read`.
 #[derive(Debug, Clone)]
@@ -125,6 +130,20 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         Ok(SignedIn::from_request_parts(parts, state).await?.caller)
+    }
+}
+
+impl<S> FromRequestParts<S> for Admin
+where
+    S: Send + Sync,
+    Arc<Verifier>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        caller.require(Role::Admin)?;
+        Ok(Self(caller))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The contract between auth, which issues and checks access tokens, and the roles that receive them.
 //!
 //! [`messages`] has the messages on the bus. [`TokenRules`] verifies the signature and the claims of a token.
-//! [`Verifier`] does this, asks auth, and caches the answers. [`Caller`], [`SignedIn`], [`TaskOwner`] and
+//! [`Verifier`] does this, asks auth, and caches the answers. [`Caller`], [`SignedIn`], [`Admin`], [`TaskOwner`] and
 //! [`AuditReader`] are the extractors for handlers. Nothing here can create a token.
 
 mod ask_auth;
@@ -19,7 +19,7 @@ mod token;
 mod verifier;
 mod verifier_options;
 
-pub use caller::{AuditReader, Caller, SignedIn, TaskOwner, bearer_token, presented_token};
+pub use caller::{Admin, AuditReader, Caller, SignedIn, TaskOwner, bearer_token, presented_token};
 pub use check::{Check, VerifyError};
 pub use claims::{Claims, ISSUER, TOKEN_TYPE, TokenRules, key_id};
 pub use jwk::VerifyingKey;
