@@ -10,7 +10,7 @@ use axum::{
     routing::{delete, get, post, put},
 };
 use http::{HeaderValue, header};
-use http_api::{BodyLimit, Problem, read_body, refuse_parameters};
+use http_api::{BodyLimit, Problem, check_untagged_conditions, read_body, refuse_parameters};
 
 use crate::{
     app_state::AppState,
@@ -73,6 +73,7 @@ pub(crate) fn routes(state: AppState) -> Router {
     refuse_parameters(without_parameters)
         // The others read their parameters themselves.
         .route("/auth/users", get(list_users::list_users))
+        .route_layer(middleware::from_fn(check_untagged_conditions))
         .layer(middleware::from_fn_with_state(state.clone(), share))
         .layer(middleware::map_response(forbid_storing))
         .with_state(state)

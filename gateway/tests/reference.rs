@@ -78,6 +78,28 @@ async fn the_page_shows_every_operation_loads_nothing_and_runs_nothing() {
 }
 
 #[tokio::test]
+async fn both_hold_conditions_without_an_entity_tag() {
+    let background = Background::default();
+    let gateway = background.embedded().await;
+    for path in ["/openapi.json", "/docs"] {
+        for (name, value, status) in [
+            ("if-match", "*", StatusCode::OK),
+            ("if-match", "\"1\"", StatusCode::PRECONDITION_FAILED),
+            ("if-none-match", "\"1\"", StatusCode::OK),
+            ("if-none-match", "*", StatusCode::NOT_MODIFIED),
+        ] {
+            let asked = request("GET", path, &[(name, value)], Body::empty());
+            let response = ask(&gateway, asked).await;
+            assert_eq!(response.status(), status, "{path} {name}: {value}");
+            assert_eq!(
+                text(response).await.is_empty(),
+                status == StatusCode::NOT_MODIFIED
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn both_refuse_other_methods() {
     let background = Background::default();
     let gateway = background.embedded().await;

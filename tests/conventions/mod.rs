@@ -36,6 +36,7 @@ async fn conventions(deployment: Deployment) {
     tokens::tokens(&ada).await;
     paths::paths(&ada).await;
     preconditions::preconditions(&ada).await;
+    preconditions::writes_of_accounts(&ada).await;
     idempotency::idempotency(&ada).await;
     batch::batch(&ada).await;
     consistency::consistency(&ada).await;

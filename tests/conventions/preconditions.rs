@@ -59,3 +59,36 @@ pub(super) async fn preconditions(ada: &Person) {
         }
     }
 }
+
+/// Sends a condition that does not hold with every write of accounts, which all have no entity tag. None is carried
+/// out, and a missing right and a missing target come before the condition.
+pub(super) async fn writes_of_accounts(ada: &Person) {
+    let document = include_str!("../../docs/openapi.json");
+    let document: Value = serde_json::from_str(document).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let mut refused = 0;
+    for (path, operations) in paths.iter().filter(|(path, _)| path.starts_with("/auth/")) {
+        for method in operations
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|name| *name != "get")
+        {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let (status, code) = match path.as_str() {
+                path if path.starts_with("/auth/users/") || path.starts_with("/auth/second-factor") => {
+                    (403, "forbidden")
+                }
+                path if path.contains("{id}") => (404, "not-found"),
+                _ => (412, "version-mismatch"),
+            };
+            let path = path.replace("{id}", &uuid::Uuid::now_v7().to_string());
+            let condition = [("If-None-Match", "*")];
+            let answer = ada.try_send(method, &path, None, &condition).await.unwrap();
+            problem(&answer, status, code);
+            refused += usize::from(status == 412);
+        }
+    }
+    assert!(refused >= 15, "{refused}");
+    ada.get("/auth/me").await.expect(200);
+}

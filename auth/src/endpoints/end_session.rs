@@ -5,9 +5,9 @@ use std::sync::Arc;
 use auth_client::Caller;
 use axum::{extract::State, response::Response};
 use events::{Actor, EndReason, SessionId};
-use http_api::{NoFields, PathId, RequestContext};
+use http_api::{NoFields, PathId, RequestContext, TargetConditions};
 
-use super::answer;
+use super::{answer, target};
 use crate::{app_state::App, command_metadata::CommandMetadata, error::ApiError};
 
 pub(crate) async fn end_session(
@@ -15,13 +15,16 @@ pub(crate) async fn end_session(
     caller: Caller,
     context: RequestContext,
     session: PathId<SessionId>,
+    conditions: TargetConditions,
     _: NoFields,
 ) -> Result<Response, ApiError> {
     let session = session.or_not_found()?;
-    let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context);
+    let id = caller.user_id();
+    conditions.check_on(target::session(&app, id, session)).await?;
+    let metadata = CommandMetadata::new(Actor::User(id), &context);
     let position = app
         .sessions
-        .end(session, caller.user_id(), EndReason::Logout, &metadata)
+        .end(session, id, EndReason::Logout, &metadata)
         .await?;
-    Ok(answer::no_content(caller.user_id(), position))
+    Ok(answer::no_content(id, position))
 }

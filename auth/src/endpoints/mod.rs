@@ -32,4 +32,5 @@ pub(crate) mod second_factor_roles;
 pub(crate) mod session_start;
 pub(crate) mod set_disabled;
 pub(crate) mod set_roles;
+mod target;
 mod token_answer;

@@ -7,10 +7,10 @@ use auth_client::Admin;
 use axum::{extract::State, response::Response};
 use events::{AdminReason, UserId};
 use http::StatusCode;
-use http_api::{FieldError, Form, OptionalJsonObject, PathId, Problem, RequestContext};
+use http_api::{FieldError, Form, OptionalJsonObject, PathId, Problem, RequestContext, TargetConditions};
 use serde_json::{Map, Value};
 
-use super::{answer, fields};
+use super::{answer, fields, target};
 use crate::{app_state::App, command_metadata::CommandMetadata, error::ApiError, reset_offer};
 
 /// Reads whether the reset removes the second factor, and the reason.
@@ -29,10 +29,12 @@ pub(crate) async fn offer_reset(
     Admin(caller): Admin,
     context: RequestContext,
     id: PathId<UserId>,
+    conditions: TargetConditions,
     body: OptionalJsonObject,
 ) -> Result<Response, ApiError> {
     let (removes_second_factor, reason) = read(body.fields)?;
     let id = id.or_not_found()?;
+    conditions.check_on(target::account(&app, id)).await?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let (offered, changed) = reset_offer::offer(&app, id, &metadata, removes_second_factor, reason).await?;
     let body = OfferedReset {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use auth_client::{Caller, Revocation};
 use axum::{extract::State, response::Response};
 use events::{Account, TokenId};
-use http_api::{NoFields, PathId, RequestContext};
+use http_api::{NoFields, PathId, RequestContext, TargetConditions};
 
-use super::answer;
+use super::{answer, target};
 use crate::{
     app_state::App,
     command_metadata::CommandMetadata,
@@ -20,10 +20,14 @@ pub(crate) async fn revoke_program_token(
     caller: Caller,
     context: RequestContext,
     token: PathId<TokenId>,
+    conditions: TargetConditions,
     _: NoFields,
 ) -> Result<Response, ApiError> {
     let token = token.or_not_found()?;
     let id = caller.user_id();
+    conditions
+        .check_on(target::program_token(&app, id, token))
+        .await?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let revoke = |account: Option<&Account>| domain::program_token::revoke(account, token);
     let position = match app.accounts.change(id, &metadata, revoke).await {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use auth_client::{Admin, Caller};
 use axum::{extract::State, response::Response};
 use events::{Actor, AdminReason, EndReason, UserId};
-use http_api::{Form, OptionalJsonObject, PathId, RequestContext};
+use http_api::{Form, OptionalJsonObject, PathId, RequestContext, TargetConditions};
 use serde_json::{Map, Value};
 
-use super::{answer, fields};
+use super::{answer, fields, target};
 use crate::{app_state::App, command_metadata::CommandMetadata, error::ApiError, last_admin};
 
 pub(crate) async fn disable(
@@ -16,9 +16,11 @@ pub(crate) async fn disable(
     Admin(caller): Admin,
     context: RequestContext,
     id: PathId<UserId>,
+    conditions: TargetConditions,
     body: OptionalJsonObject,
 ) -> Result<Response, ApiError> {
     let (id, metadata, reason) = read(&caller, &context, id, body.fields)?;
+    conditions.check_on(target::account(&app, id)).await?;
     let changed = last_admin::disable(&app, id, &metadata, reason.as_ref()).await?;
     let position = app
         .sessions
@@ -32,9 +34,11 @@ pub(crate) async fn enable(
     Admin(caller): Admin,
     context: RequestContext,
     id: PathId<UserId>,
+    conditions: TargetConditions,
     body: OptionalJsonObject,
 ) -> Result<Response, ApiError> {
     let (id, metadata, reason) = read(&caller, &context, id, body.fields)?;
+    conditions.check_on(target::account(&app, id)).await?;
     let changed = last_admin::enable(&app, id, &metadata, reason.as_ref()).await?;
     Ok(answer::account(changed.account, changed.position))
 }

@@ -14,6 +14,7 @@ mod addresses;
 mod admins;
 mod change_password;
 mod checks;
+mod conditions;
 mod crash;
 mod erase_me;
 mod fair_share;

@@ -15,7 +15,7 @@ use crate::{
 
 /// `Consistency-Token` as people read it.
 const TOKEN: &str = "Consistency-Token";
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const DEFAULT_WAIT_SECONDS: u64 = 2;
 const MAX_WAIT_SECONDS: u64 = 10;

@@ -96,7 +96,7 @@ pub fn outcome_of_read(headers: &HeaderMap, etag: &HeaderValue) -> Result<ReadOu
 ///
 /// # Errors
 /// `400 bad-parameter` when a condition is not a list of entity tags.
-pub fn outcome_of_untagged_read(headers: &HeaderMap) -> Result<ReadOutcome, Problem> {
+pub(crate) fn outcome_of_untagged_read(headers: &HeaderMap) -> Result<ReadOutcome, Problem> {
     let conditions = Preconditions::of(headers)?;
     Ok(match (conditions.if_match, conditions.if_none_match) {
         (Some(Named::Versions(_)), _) => ReadOutcome::Mismatch,
@@ -224,6 +224,12 @@ impl Problem {
                 "It is at version {actual}, which the condition of the request rules out."
             ))
             .header(header::ETAG, etag(actual))
+    }
+
+    /// `412 version-mismatch` for a read of a target without an entity tag.
+    pub(crate) fn untagged_mismatch() -> Self {
+        Self::new(ProblemCode::VersionMismatch)
+            .detail("What is here has no entity tag, so that If-Match can only be `*`.")
     }
 
     /// `412 version-mismatch` with the current entity tag, for targets without versions.

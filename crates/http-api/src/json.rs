@@ -15,6 +15,7 @@ use crate::{
     headers::members,
     json_value::{self, MAX_VALUES, ReadError},
     problem::Problem,
+    untagged_conditions::refuse_failed,
 };
 
 /// The largest body in bytes. Another one can be set for a route with `axum::Extension(BodyLimit(n))`.
@@ -55,6 +56,7 @@ impl<S: Send + Sync> FromRequest<S> for ReceivedJson {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
+        refuse_failed(&parts.extensions)?;
         if body.size_hint().exact() == Some(0) {
             return Err(malformed("the body is empty; send a JSON object"));
         }

@@ -37,6 +37,7 @@ mod request_id;
 mod route;
 mod security_log;
 mod trace_context;
+mod untagged_conditions;
 mod whole_number;
 
 pub use access_log::Forwarded;
@@ -49,9 +50,7 @@ pub use consistency::{AtLeast, consistency_token};
 pub use context::RequestContext;
 pub use cursor_key::{BadCursor, CursorKey};
 pub use error_list::ErrorRoom;
-pub use etag::{
-    Named, Preconditions, ReadOutcome, etag, if_match, outcome_of_read, outcome_of_untagged_read,
-};
+pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match, outcome_of_read};
 pub use form::{FieldErrors, Form, Presence, items, text};
 pub use guarded_body::GuardedBody;
 pub use headers::{
@@ -72,4 +71,5 @@ pub use rate_limit_fields::{RATE_LIMIT, RATE_LIMIT_POLICY, RateLimitPolicy, Rate
 pub use request_id::{answering_request, request_id_of};
 pub use security_log::SecurityEvent;
 pub use trace_context::{current_traceparent, parent_id_of, trace_id_of};
+pub use untagged_conditions::{TargetConditions, check_untagged_conditions};
 pub use whole_number::whole_number;

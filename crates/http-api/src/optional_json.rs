@@ -7,7 +7,7 @@ use axum::{
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value};
 
-use crate::{JsonObject, Problem};
+use crate::{JsonObject, Problem, untagged_conditions::refuse_failed};
 
 /// A body that is one JSON object, or none, with or without a content type, which is the same as an empty object.
 #[derive(Debug, Clone)]
@@ -20,6 +20,7 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonObject {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        refuse_failed(request.extensions())?;
         let nothing = || Ok(Self { fields: Map::new() });
         if request.body().is_end_stream() {
             return nothing();

@@ -9,14 +9,14 @@ use std::sync::LazyLock;
 
 use api_types::openapi;
 use axum::{
-    Router,
+    Router, middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use http::{HeaderValue, header};
-use http_api::refuse_parameters;
+use http_api::{check_untagged_conditions, refuse_parameters};
 use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("style.css");
@@ -42,7 +42,7 @@ pub(crate) fn router() -> Router {
     let routes = Router::new()
         .route("/openapi.json", get(document))
         .route("/docs", get(page));
-    refuse_parameters(routes)
+    refuse_parameters(routes).route_layer(middleware::from_fn(check_untagged_conditions))
 }
 
 async fn document() -> Response {

@@ -1,9 +1,9 @@
-//! Answers with an entity tag that stands for their bytes, and the conditions of requests for those without one.
+//! Answers with an entity tag that stands for their bytes.
 
 use axum::response::{IntoResponse, Response};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_api::{Problem, ProblemCode, ReadOutcome, outcome_of_read};
+use http_api::{Problem, ReadOutcome, outcome_of_read};
 use sha2::{Digest, Sha256};
 
 use crate::error::ApiError;
@@ -25,21 +25,6 @@ pub(super) fn tagged(
         }
         ReadOutcome::NotModified => Ok((StatusCode::NOT_MODIFIED, answer).into_response()),
         ReadOutcome::Mismatch => Err(Problem::etag_mismatch(etag).into()),
-    }
-}
-
-/// Answers with `content`, which has no entity tag, or as the `outcome` of the request's conditions says.
-pub(super) fn untagged(outcome: ReadOutcome, content: Response) -> Result<Response, ApiError> {
-    match outcome {
-        ReadOutcome::Show => Ok(content),
-        ReadOutcome::NotModified => {
-            let mut headers = content.into_parts().0.headers;
-            headers.remove(header::CONTENT_TYPE);
-            Ok((StatusCode::NOT_MODIFIED, headers).into_response())
-        }
-        ReadOutcome::Mismatch => Err(Problem::new(ProblemCode::VersionMismatch)
-            .detail("What is here has no entity tag, so that If-Match can only be `*`.")
-            .into()),
     }
 }
 

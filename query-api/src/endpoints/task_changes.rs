@@ -9,9 +9,9 @@ use axum::{
 use database::Row;
 use events::TaskId;
 use http::{HeaderMap, header};
-use http_api::{AtLeast, Parameters, outcome_of_untagged_read, whole_number};
+use http_api::{AtLeast, Parameters, whole_number};
 
-use super::{JSON, MAX_LIMIT, consistency::reached, json, tagged::untagged};
+use super::{JSON, MAX_LIMIT, consistency::reached, json};
 use crate::{
     admission::Cost,
     app_state::AppState,
@@ -34,7 +34,6 @@ pub(crate) async fn task_changes(
         .single("limit", whole_number(1..=MAX_LIMIT))?
         .unwrap_or(DEFAULT_LIMIT);
     parameters.finish()?;
-    let outcome = outcome_of_untagged_read(&headers)?;
     let owner = caller.user_id();
     let since = match token {
         Some(token) => ChangeToken::read(&state.cursor_key, &token, owner)?,
@@ -60,7 +59,7 @@ pub(crate) async fn task_changes(
     }
     let mut answer = shown.headers();
     answer.insert(header::CONTENT_TYPE, JSON);
-    untagged(outcome, (answer, json(&body)?).into_response())
+    Ok((answer, json(&body)?).into_response())
 }
 
 fn is_deleted(row: &Row) -> Result<bool, ApiError> {

@@ -9,9 +9,9 @@ use axum::{
 use database::Row;
 use events::{TaskId, UserId};
 use http::{HeaderMap, header};
-use http_api::{AtLeast, Parameters, PathId, outcome_of_untagged_read, whole_number};
+use http_api::{AtLeast, Parameters, PathId, whole_number};
 
-use super::{JSON, MAX_LIMIT, consistency::reached, json, tagged::untagged};
+use super::{JSON, MAX_LIMIT, consistency::reached, json};
 use crate::{
     admission::Cost,
     app_state::AppState,
@@ -35,7 +35,6 @@ pub(crate) async fn task_history(
         .unwrap_or(DEFAULT_LIMIT);
     let cursor = parameters.single("cursor", |text| Ok(text.to_owned()))?;
     parameters.finish()?;
-    let outcome = outcome_of_untagged_read(&headers)?;
     let at_least = AtLeast::of(&headers)?;
     let (owner, task) = (caller.user_id(), id.or_not_found()?);
     let after = cursor
@@ -43,11 +42,7 @@ pub(crate) async fn task_history(
         .transpose()?;
 
     let shown = reached(&state, owner, &at_least).await?;
-    Ok(shown.mark(
-        show(&state, owner, task, after, limit)
-            .await
-            .and_then(|content| untagged(outcome, content)),
-    ))
+    Ok(shown.mark(show(&state, owner, task, after, limit).await))
 }
 
 async fn show(

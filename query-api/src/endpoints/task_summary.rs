@@ -7,9 +7,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::HeaderMap;
-use http_api::{AtLeast, outcome_of_untagged_read};
+use http_api::AtLeast;
 
-use super::{consistency::reached, tagged::untagged};
+use super::consistency::reached;
 use crate::{
     admission::Cost,
     app_state::AppState,
@@ -23,7 +23,6 @@ pub(crate) async fn task_summary(
     TaskOwner(caller): TaskOwner,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let outcome = outcome_of_untagged_read(&headers)?;
     let shown = reached(&state, caller.user_id(), &AtLeast::of(&headers)?).await?;
     let _admitted = state.admission.admit(caller.user_id(), Cost::High).await?;
     let read_models = state.read_models_at(Cost::High);
@@ -31,5 +30,5 @@ pub(crate) async fn task_summary(
     let summary = tokio::time::timeout(tasks::TIMEOUT, counting)
         .await
         .map_err(|_| QueryError::TooSlow)??;
-    untagged(outcome, (shown.headers(), Json(summary)).into_response())
+    Ok((shown.headers(), Json(summary)).into_response())
 }

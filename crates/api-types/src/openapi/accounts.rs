@@ -17,11 +17,13 @@ pub(super) fn endpoints() -> Vec<Builder> {
     vec![
         endpoint("POST /auth/register", TAG)
             .named("register", "Open an account")
+            .without_entity_tag(&TOKEN)
             .body::<Register>(json!({"email": EMAIL, "password": PASSWORD, "display_name": "Ada"}))
             .answer::<UserBody>(201, "The new account.", &TOKEN, json!({"user": user()}))
             .problems(&[EmailTaken, Unavailable]),
         endpoint("POST /auth/login", TAG)
             .named("login", "Log in")
+            .without_entity_tag(&TOKEN)
             .about(
                 "Begins a session. An unknown address and a wrong password have the same answer. After five failures in a \
                  row the next attempt must wait, longer and longer.",
@@ -31,12 +33,14 @@ pub(super) fn endpoints() -> Vec<Builder> {
             .problems(&[BadCredentials, SecondFactorRequired, AccountDisabled, Unavailable]),
         endpoint("POST /auth/refresh", TAG)
             .named("refresh", "Exchange a refresh token")
+            .without_entity_tag(&TOKEN)
             .about("Each refresh token works once. One that comes a second time ends its session.")
             .body::<Refresh>(json!({"refresh_token": REFRESH_TOKEN}))
             .answer::<Tokens>(200, "The next tokens of the session.", &TOKEN, tokens())
             .problems(&[TokenInvalid, TokenExpired, SessionEnded, NotFound, Unavailable]),
         endpoint("POST /auth/reset", TAG)
             .named("resetPassword", "Set a new password with the token of a reset")
+            .without_entity_tag(&TOKEN)
             .about(
                 "An operator or an admin hands the token out. Ends every session; the second factor stays unless they \
                  said otherwise.",
@@ -98,5 +102,6 @@ pub(super) fn endpoints() -> Vec<Builder> {
 pub(super) fn own(route: &'static str) -> Builder {
     endpoint(route, TAG)
         .needs_token()
+        .without_entity_tag(&TOKEN)
         .problems(&[NotFound, Forbidden])
 }

@@ -24,6 +24,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
             .about("The oldest first, a page at a time.")
             .needs_role()
             .shared(&STATE)
+            .without_entity_tag(&SHOWN)
             .parameters([
                 query("role", "Accounts with this role.").of("Role"),
                 query("email", "Part of the address, in any case.")
@@ -83,12 +84,10 @@ pub(super) fn endpoints() -> Vec<Builder> {
 
 fn second_factor_roles(route: &'static str) -> Builder {
     const ROLES: &str = "The roles that count in sessions with a second factor only.";
-    endpoint(route, TAG).needs_role().answer::<SecondFactorRoles>(
-        200,
-        ROLES,
-        &TOKEN,
-        json!({"roles": ["auditor"]}),
-    )
+    endpoint(route, TAG)
+        .needs_role()
+        .without_entity_tag(&TOKEN)
+        .answer::<SecondFactorRoles>(200, ROLES, &TOKEN, json!({"roles": ["auditor"]}))
 }
 
 /// About one account.
@@ -96,5 +95,6 @@ fn account(route: &'static str) -> Builder {
     endpoint(route, TAG)
         .needs_role()
         .shared(&["id"])
+        .without_entity_tag(&TOKEN)
         .problems(&[NotFound])
 }

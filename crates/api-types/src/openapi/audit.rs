@@ -21,6 +21,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
                 "A signed note (C2SP tlog-checkpoint): the origin, the number of events, the root of the Merkle tree over \
                  them, and signatures, those of witnesses among them.",
             )
+            .without_entity_tag(&[])
             .text("text/plain; charset=utf-8", "The checkpoint.", &[], CHECKPOINT)
             .problems(&[NotFound, Unavailable]),
         endpoint("GET /audit/tile/{path}", TAG)
@@ -50,6 +51,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
                 number("position", "The position of the event.", 1).required(),
                 query("id", "The id of the event; another event at that position is `404`.").of("Id"),
             ])
+            .without_entity_tag(&[])
             .text("text/plain; charset=utf-8", "The proof.", &[], &audit_examples::proof())
             .problems(&[NotFound, Unavailable]),
         endpoint("GET /audit/consistency", TAG)
@@ -58,6 +60,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
                 number("from", "The smaller size.", 0).required(),
                 number("to", "The larger size; when it is left out, that of the last checkpoint.", 1),
             ])
+            .without_entity_tag(&[])
             .answer::<ConsistencyProof>(
                 200,
                 "The proof.",
@@ -76,6 +79,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
                 number("from", "The first position.", 1),
                 number("to", "The last position; when it is left out, the present end of the log.", 1),
             ])
+            .without_entity_tag(&[])
             .text("application/x-ndjson", "The events.", &[], EXPORT),
     ]
 }

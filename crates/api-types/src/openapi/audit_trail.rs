@@ -21,6 +21,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
             .needs_role()
             .parameters(filters())
             .shared(&STATE)
+            .without_entity_tag(&SHOWN)
             .answer::<AuditPage>(200, "A page of the audit trail.", &SHOWN, page())
             .problems(&[BadCursor, ProjectionBehind]),
     ]

@@ -188,12 +188,14 @@ fn parameters() -> Vec<Param> {
         .example("party-1"),
         header(
             "If-Match",
-            "Only if the task is at one of these versions (RFC 9110, section 13.1.1).",
+            "Only if the task is at one of these versions (RFC 9110, section 13.1.1). What has no version matches `*` \
+             only.",
         )
         .like(entity_tags()),
         header(
             "If-None-Match",
-            "Only if the task is at none of these versions (RFC 9110, section 13.1.2).",
+            "Only if the task is at none of these versions (RFC 9110, section 13.1.2). What has no version matches `*` \
+             only.",
         )
         .like(entity_tags()),
         header(

@@ -124,16 +124,15 @@ impl Builder {
         self.shared(&["Idempotency-Key"])
     }
 
-    /// A query whose answer has no entity tag. The conditions of the request are held all the same.
-    pub(super) fn without_entity_tag(mut self) -> Self {
+    /// What it is about has no entity tag. The conditions of the request are held all the same. A read tells `headers`
+    /// when it is not answered because of them.
+    pub(super) fn without_entity_tag(mut self, headers: &[&str]) -> Self {
         self.has_entity_tag = false;
-        self.shared(&CONDITIONS)
-            .nothing(
-                304,
-                "There is an answer, and `If-None-Match` is `*`.",
-                &["Consistency-Token", "Preference-Applied"],
-            )
-            .problems(&[VersionMismatch])
+        let held = self.shared(&CONDITIONS).problems(&[VersionMismatch]);
+        match held.method {
+            HttpMethod::Get => held.nothing(304, "There is an answer, and `If-None-Match` is `*`.", headers),
+            _ => held,
+        }
     }
 
     /// Parameters that several operations have.

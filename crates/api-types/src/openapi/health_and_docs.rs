@@ -31,6 +31,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
         endpoint("GET /.well-known/jwks.json", TAG)
             .named("getKeys", "Show the public keys")
             .about("Anyone can verify access tokens with them (RFC 7517).")
+            .without_entity_tag(&[])
             .answer::<Jwks>(200, "The keys, the newest first.", &[], keys)
             .problems(&[Unavailable]),
         endpoint("GET /health/live", TAG)
@@ -48,10 +49,12 @@ pub(super) fn endpoints() -> Vec<Builder> {
             ),
         endpoint("GET /openapi.json", TAG)
             .named("getOpenApi", "Show this document")
+            .without_entity_tag(&[])
             .content("application/json", "OpenAPI 3.1.", &[], document),
         endpoint("GET /docs", TAG)
             .named("getDocs", "Show this document to people")
             .about("A page without scripts that loads nothing.")
+            .without_entity_tag(&[])
             .text("text/html; charset=utf-8", "The reference.", &[], page),
     ]
 }

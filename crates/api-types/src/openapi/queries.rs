@@ -45,7 +45,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
             .named("summarizeTasks", "Count tasks")
             .about("How many tasks the caller has, of each kind, without those in the trash.")
             .shared(&STATE)
-            .without_entity_tag()
+            .without_entity_tag(&SHOWN)
             .answer::<TaskSummary>(200, "The counts.", &SHOWN, json!({
                 "total": 3,
                 "by_status": {"open": 2, "in_progress": 0, "done": 1, "cancelled": 0},
@@ -66,7 +66,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
                 limit("How many tasks are told at most.", 100, 100),
             ])
             .shared(&STATE)
-            .without_entity_tag()
+            .without_entity_tag(&SHOWN)
             .answer::<TaskChanges>(200, "What has changed.", &SHOWN, changes)
             .problems(&[BadCursor]),
         on_tasks("GET /tasks/events")
@@ -82,6 +82,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
                 "The `id` of the last event of an earlier stream, or `next` of a list of changes.",
             )])
             .shared(&STATE)
+            .without_entity_tag(&SHOWN)
             .text("text/event-stream", "What happens.", &SHOWN, &event)
             .problems(&[BadCursor]),
         on_tasks("GET /tasks/{id}")
@@ -109,7 +110,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
                 cursor("`next_cursor` of the page before."),
             ])
             .shared(&STATE)
-            .without_entity_tag()
+            .without_entity_tag(&SHOWN)
             .answer::<TaskHistory>(200, "A page of the history.", &SHOWN, history)
             .problems(&[BadCursor, NotFound]),
     ]

@@ -30,6 +30,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
     vec![
         endpoint("POST /auth/login/second-factor", TAG)
             .named("loginWithSecondFactor", "Go on with a login that needs a code")
+            .without_entity_tag(&TOKEN)
             .about("After five wrong codes in a row the next one has to wait, each time longer.")
             .body::<SecondFactorLogin>(json!({"mfa_token": MFA_TOKEN, "code": CODE}))
             .answer::<Tokens>(200, "The tokens of the new session.", &TOKEN, tokens())

@@ -104,6 +104,32 @@ async fn a_tile_is_shown_as_soon_as_a_checkpoint_covers_it() {
     assert_eq!(role.get(user(), &path).await.status, 200);
 }
 
+#[tokio::test]
+async fn conditions_hold_on_what_is_proved() {
+    let (role, _database, _directory) = started().await;
+    for path in [
+        "/audit/checkpoint",
+        "/audit/proof?position=1",
+        "/audit/consistency?from=1",
+    ] {
+        for (name, value, status) in [
+            ("if-match", "*", 200),
+            ("if-match", "\"1\"", 412),
+            ("if-none-match", "\"1\"", 200),
+            ("if-none-match", "*", 304),
+            ("if-none-match", "1", 400),
+        ] {
+            let answer = role.get_with(user(), path, &[(name, value)]).await;
+            assert_eq!(answer.status.as_u16(), status, "{path} {name}: {value}");
+            assert_eq!(answer.bytes.is_empty(), status == 304, "{path} {name}: {value}");
+        }
+    }
+    // What is not there is `404`, whatever the conditions.
+    let condition = [("if-match", "\"1\"")];
+    let nothing = role.get_with(user(), "/audit/proof?position=9", &condition).await;
+    nothing.assert_problem(404, "not-found");
+}
+
 /// After a repair the same path is of another tree.
 #[tokio::test]
 async fn a_tile_is_not_kept_when_a_tree_of_another_origin_has_another() {
