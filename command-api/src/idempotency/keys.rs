@@ -20,9 +20,9 @@ use crate::handling::IdempotencyKey;
 const LEASE: Duration = Duration::from_secs(5);
 /// How long a request waits for the answer to its duplicate. Longer than a lease, so that it can take over.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// The most requests with one key in this process, including the one that works. They wait without a database
-/// connection.
-const DUPLICATES: usize = 32;
+/// The most requests with one key in this process, including the one that works: as many as one person may have in
+/// progress or waiting, so that all of them get the one answer. They wait without a database connection.
+const DUPLICATES: usize = 512;
 /// The longest pause between two checks of a duplicate in another process.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 

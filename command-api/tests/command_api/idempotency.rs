@@ -183,7 +183,7 @@ async fn concurrent_duplicates_have_one_effect_and_one_answer(footing: Footing) 
             .json(json!({"title": "a"}))
             .send()
     };
-    let created = join_all((0..16).map(create)).await;
+    let created = join_all((0..50).map(create)).await;
     created[0].is_task(201, 1);
     for reply in &created {
         same_answer(&created[0], reply);
