@@ -231,7 +231,7 @@ mod tests {
     fn an_address_is_refused_in_every_spelling_of_its_domain() {
         for (address, domain) in [
             ("ada.lovelace@faß.example", "xn--fa-hia.example"),
-            ("ada.lovelace@φιλος.example", "xn--h3cuzk1di.example"),
+            ("ada.lovelace@φιλος.example", "xn--uxaemmq.example"),
             ("ada.lovelace@bücher.example", "xn--bcher-kva.example"),
         ] {
             let email = EmailAddress::parse(address).unwrap();

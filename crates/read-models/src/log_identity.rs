@@ -4,12 +4,23 @@
 use std::sync::Arc;
 
 use event_store::{EventStore, StoreError, agrees};
-use events::{ConsistencyToken, LogPoint};
+use events::{ConsistencyToken, EventId, LogPoint};
 use tokio::sync::watch;
 
 /// The message for the operator.
 pub const OTHER_LOG: &str =
     "the read models do not come from this log: run `taskledger restore check --repair`";
+
+/// What the log has of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InLog {
+    /// The event.
+    There,
+    /// Another event at its position, or none: it will never be projected.
+    Not,
+    /// Nothing yet: the log ends before its position.
+    BeyondTheEnd,
+}
 
 /// Compares points with the log, and keeps the result for the checkpoints, for the whole process.
 #[derive(Clone)]
@@ -36,15 +47,31 @@ impl LogIdentity {
         agrees(&*self.store, points).await
     }
 
-    /// Whether the log has the event that `token` names. If not, it will never be projected.
-    pub async fn has(&self, token: ConsistencyToken) -> Result<bool, StoreError> {
+    /// What the log has of the event that `token` names.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub(crate) async fn find(&self, token: ConsistencyToken) -> Result<InLog, StoreError> {
         if token.position == 0 {
-            return Ok(true);
+            return Ok(InLog::There);
         }
-        let found = self.store.identify(&[token.position]).await?;
-        Ok(found
-            .into_iter()
-            .all(|found| found.is_some_and(|id| token.may_name(id))))
+        let mut found = self.event_at(token.position).await?;
+        if found.is_none() {
+            if self.store.head().await? < token.position {
+                return Ok(InLog::BeyondTheEnd);
+            }
+            // It may have been appended meanwhile.
+            found = self.event_at(token.position).await?;
+        }
+        Ok(match found {
+            Some(id) if token.may_name(id) => InLog::There,
+            _ => InLog::Not,
+        })
+    }
+
+    async fn event_at(&self, position: u64) -> Result<Option<EventId>, StoreError> {
+        let found = self.store.identify(&[position]).await?;
+        Ok(found.into_iter().next().flatten())
     }
 
     /// Records how many checkpoints name an event that the log does not have. Returns the previous number.

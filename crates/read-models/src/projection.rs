@@ -10,9 +10,16 @@ use database::{Database, DatabaseError};
 use event_store::{EventStore, StoreError, has_all};
 use events::{ConsistencyToken, LogPoint, PartitionCount, UserId};
 use runtime::{Background, Rounds};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 
-use crate::{CHECKPOINT_CHANNEL, Step, checkpoints, first_catch_up::FirstCatchUp, log_identity::LogIdentity};
+use crate::{
+    CHECKPOINT_CHANNEL, Step, checkpoints,
+    first_catch_up::FirstCatchUp,
+    log_identity::{InLog, LogIdentity},
+};
 
 /// How often the table is read while somebody waits, in case a signal was lost.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -24,6 +31,11 @@ const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
 /// milliseconds.
 const ASK_THE_LOG_AFTER: Duration = Duration::from_millis(50);
 
+/// The most callers that wait for a state beyond the end of the log at the same time. Only tokens from before a
+/// restore and made-up ones name such a state. The others are told at once that the log does not have it, so that they
+/// leave room for those who wait for what was written.
+const MAX_BEYOND_THE_END: usize = 128;
+
 /// The result of waiting for a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reached {
@@ -31,7 +43,7 @@ pub enum Reached {
     There,
     /// The state was not projected in time.
     Behind,
-    /// The state will never be projected: the log does not have it.
+    /// The log does not have the state.
     Lost,
 }
 
@@ -64,6 +76,7 @@ pub struct Projection {
     first_catch_up: FirstCatchUp,
     known: Vec<watch::Sender<u64>>,
     waiting: watch::Sender<usize>,
+    beyond_the_end: Semaphore,
 }
 
 impl Projection {
@@ -78,6 +91,7 @@ impl Projection {
             first_catch_up: FirstCatchUp::new(usize::from(partitions.get())),
             known: partitions.iter().map(|_| watch::Sender::new(0)).collect(),
             waiting: watch::Sender::new(0),
+            beyond_the_end: Semaphore::new(MAX_BEYOND_THE_END),
         })
     }
 
@@ -213,12 +227,22 @@ impl Projection {
         self.complaint().is_none() && *self.of(token).borrow() >= token.position
     }
 
-    /// Waits for at most `within` until the state of `token` is projected; not at all for a state that the log does
-    /// not have.
+    /// Waits for at most `within` until the state of `token` is projected. A state in whose place the log has another
+    /// one is not waited for.
     ///
     /// # Errors
     /// When the state was not known in time and the last read of the table failed.
     pub async fn reach(&self, token: ConsistencyToken, within: Duration) -> Result<Reached, DatabaseError> {
+        self.reach_or_pass(token, within, false).await
+    }
+
+    /// As [`Self::reach`]. If `is_lenient`, no state that the log does not have is waited for.
+    async fn reach_or_pass(
+        &self,
+        token: ConsistencyToken,
+        within: Duration,
+        is_lenient: bool,
+    ) -> Result<Reached, DatabaseError> {
         if self.complaint().is_some() {
             return Ok(Reached::Behind);
         }
@@ -227,16 +251,24 @@ impl Projection {
         if self.comes_within(token, at_first).await? {
             return Ok(Reached::There);
         }
-        match self.log.has(token).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(Reached::Lost),
-            Err(error) => tracing::debug!(%error, "cannot ask the log for what a token names"),
-        }
+        let (unless_it_comes, _beyond_the_end) = match self.log.find(token).await {
+            Ok(InLog::There) => (Reached::Behind, None),
+            // The log may still grow up to it.
+            Ok(InLog::BeyondTheEnd) if !is_lenient => match self.beyond_the_end.try_acquire() {
+                Ok(place) => (Reached::Lost, Some(place)),
+                Err(_) => return Ok(Reached::Lost),
+            },
+            Ok(InLog::BeyondTheEnd | InLog::Not) => return Ok(Reached::Lost),
+            Err(error) => {
+                tracing::debug!(%error, "cannot ask the log for what a token names");
+                (Reached::Behind, None)
+            }
+        };
         let left = within.saturating_sub(at_first);
         if !left.is_zero() && self.comes_within(token, left).await? {
             return Ok(Reached::There);
         }
-        Ok(Reached::Behind)
+        Ok(unless_it_comes)
     }
 
     /// Like [`Self::reach`], for all of `tokens`. A state that the log does not have is ignored if `is_lenient`, and
@@ -254,7 +286,7 @@ impl Projection {
         let mut lost = 0;
         for token in tokens {
             let left = deadline.saturating_duration_since(Instant::now());
-            let reached = self.reach(*token, left).await?;
+            let reached = self.reach_or_pass(*token, left, is_lenient).await?;
             lost += u64::from(reached == Reached::Lost);
             match reached {
                 Reached::There => {}

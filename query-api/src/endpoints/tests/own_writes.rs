@@ -14,7 +14,9 @@ super::on_both! {
     a_state_that_is_there_is_shown_at_once;
     a_query_waits_until_the_projection_has_come_far_enough;
     a_state_that_does_not_come_in_time_is_behind;
-    a_state_that_the_log_does_not_have_is_not_waited_for;
+    a_state_in_whose_place_the_log_has_another_is_not_waited_for;
+    a_state_beyond_the_end_of_the_log_is_waited_for;
+    many_who_wait_for_what_is_beyond_the_end_leave_room_for_the_others;
     what_is_projected_is_not_compared_with_the_event_that_a_token_names;
     whoever_waits_for_too_much_at_once_is_told_so_and_nobody_else_is;
     a_lost_signal_costs_a_moment_and_nothing_else;
@@ -117,18 +119,71 @@ mod test {
         }
     }
 
-    pub(super) async fn a_state_that_the_log_does_not_have_is_not_waited_for(database: Database) {
+    #[track_caller]
+    fn is_not_in_the_log(answer: &Answer) {
+        answer.assert_problem(503, "projection-behind");
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("The log does not have it"), "{detail}");
+    }
+
+    pub(super) async fn a_state_in_whose_place_the_log_has_another_is_not_waited_for(database: Database) {
         let me = user();
+        let role = TestRole::start(&database).await;
+        role.log().ends_at(10);
+        for position in [1, 10] {
+            let elsewhere = LogPoint {
+                position,
+                id: Some(EventId(Uuid::from_u128(77))),
+            };
+            let wanted = ConsistencyToken::at(me, elsewhere).to_string();
+            let headers = [("consistency-token", wanted.as_str()), ("prefer", "wait=10")];
+            let asked = Instant::now();
+            is_not_in_the_log(&role.get_with(me, "/tasks", &headers).await);
+            assert!(asked.elapsed() < Duration::from_secs(9), "it did not wait");
+        }
+    }
+
+    pub(super) async fn a_state_beyond_the_end_of_the_log_is_waited_for(database: Database) {
+        let me = user();
+        project(&database, me, 8, true).await;
         let role = TestRole::start(&database).await;
         role.log().ends_at(10);
         for position in [11, u64::MAX] {
             let asked = Instant::now();
-            let answer = list(&role, me, position, "wait=10").await;
-            answer.assert_problem(503, "projection-behind");
-            let detail = answer.json()["detail"].as_str().unwrap().to_owned();
-            assert!(detail.contains("The log does not have it"), "{detail}");
-            assert!(asked.elapsed() < Duration::from_secs(9), "it did not wait");
+            is_not_in_the_log(&list(&role, me, position, "wait=1").await);
+            assert!(asked.elapsed() >= Duration::from_secs(1), "it waited");
         }
+        // The log grows up to it.
+        let asked = Instant::now();
+        let (answer, ()) = tokio::join!(list(&role, me, 11, "wait=10"), async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            role.log().ends_at(11);
+            project(&database, me, 11, true).await;
+        });
+        assert_eq!(answer.status.as_u16(), 200);
+        assert!(asked.elapsed() < Duration::from_secs(9));
+        // Whoever does not insist on it does not wait.
+        let asked = Instant::now();
+        let answer = list(&role, me, 20, "wait=10, handling=lenient").await;
+        assert_eq!(answer.status.as_u16(), 200);
+        assert!(asked.elapsed() < Duration::from_secs(9));
+    }
+
+    pub(super) async fn many_who_wait_for_what_is_beyond_the_end_leave_room_for_the_others(
+        database: Database,
+    ) {
+        let role = TestRole::start(&database).await;
+        role.log().ends_at(10);
+        let (asked, greedy) = (Instant::now(), [user(), user(), user(), user()]);
+        let waiting = join_all((0..240).map(|n| {
+            let (role, me) = (&role, greedy[n % greedy.len()]);
+            async move {
+                is_not_in_the_log(&list(role, me, 11, "wait=5").await);
+                asked.elapsed() >= Duration::from_secs(5)
+            }
+        }));
+        let waited = waiting.await.into_iter().filter(|waited| *waited).count();
+        assert_eq!(waited, 128, "the others were refused at once");
     }
 
     /// Whether the log was restored since is asked only for what is not projected: otherwise each read after a write
