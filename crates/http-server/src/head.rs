@@ -1,7 +1,10 @@
 //! Checks the head of a request before hyper reads it. Hyper answers bad heads without request id, problem or log
 //! line, and serves some that it should refuse. So it only gets heads that pass this check.
 
-use std::fmt::{self, Display, Formatter};
+use std::{
+    fmt::{self, Display, Formatter},
+    net::Ipv6Addr,
+};
 
 use bytes::{BufMut, BytesMut};
 use http::{Method, Uri};
@@ -172,29 +175,49 @@ fn host(head: &httparse::Request<'_, '_>) -> Result<(), Refusal> {
 
 /// `uri-host [ ":" port ]` (RFC 3986, section 3.2).
 fn is_host(value: &[u8]) -> bool {
-    let (host, port) = match value.strip_prefix(b"[") {
-        Some(rest) => {
-            let Some(end) = rest.iter().position(|byte| *byte == b']') else {
-                return false;
-            };
-            let (literal, rest) = (&rest[..end], &rest[end + 1..]);
-            let is_literal = |byte: &u8| byte.is_ascii_alphanumeric() || b".:-_~!$&'()*+,;=".contains(byte);
-            if literal.is_empty() || !literal.iter().all(is_literal) {
-                return false;
-            }
-            (
-                &b""[..],
-                rest.strip_prefix(b":")
-                    .or_else(|| rest.is_empty().then_some(rest)),
-            )
-        }
-        None => match value.iter().position(|byte| *byte == b':') {
-            Some(colon) => (&value[..colon], Some(&value[colon + 1..])),
-            None => (value, Some(&b""[..])),
-        },
+    let Ok(text) = std::str::from_utf8(value) else {
+        return false;
     };
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
-    host.iter().all(is_name) && port.is_some_and(|port| port.iter().all(u8::is_ascii_digit))
+    let (is_valid, rest) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((literal, rest))) => (is_ip_literal(literal), rest),
+        Some(None) => return false,
+        None => {
+            let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (is_name(name), rest)
+        }
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    is_valid && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+}
+
+/// `unreserved / sub-delims` (RFC 3986, section 2).
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+}
+
+/// `reg-name`, which every IPv4 address is as well: two hexadecimal digits follow each `%`.
+fn is_name(text: &str) -> bool {
+    let mut parts = text.split('%');
+    let is_after_percent = |part: &str| match part.as_bytes() {
+        [first, second, rest @ ..] => {
+            first.is_ascii_hexdigit() && second.is_ascii_hexdigit() && rest.iter().copied().all(is_plain)
+        }
+        _ => false,
+    };
+    parts.next().is_some_and(|first| first.bytes().all(is_plain)) && parts.all(is_after_percent)
+}
+
+/// What stands between the brackets of `IP-literal`: an IPv6 address, or one of a later version.
+fn is_ip_literal(text: &str) -> bool {
+    let Some(later) = text.strip_prefix(['v', 'V']) else {
+        return text.parse::<Ipv6Addr>().is_ok();
+    };
+    later.split_once('.').is_some_and(|(version, address)| {
+        !version.is_empty()
+            && version.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && !address.is_empty()
+            && address.bytes().all(|byte| byte == b':' || is_plain(byte))
+    })
 }
 
 /// RFC 9112, section 6.

@@ -27,6 +27,10 @@ fn a_host_is_there_once_and_valid() {
         "127.0.0.1:1",
         "xn--a",
         "a%20b",
+        "%C3%a9%7E:80",
+        "[2001:db8::192.0.2.1]",
+        "[v1.a:b]:8080",
+        "[VfF.~]",
         "",
     ] {
         let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -37,7 +41,34 @@ fn a_host_is_there_once_and_valid() {
         );
     }
     for host in [
-        "a b/c@d", "a/b", "u@h", "a:b", "[::1", "[]", "[::1]x", "a,b/", "é", "a:1:2", "a?b",
+        "a b/c@d",
+        "a/b",
+        "u@h",
+        "a:b",
+        "[::1",
+        "[]",
+        "[::1]x",
+        "a,b/",
+        "é",
+        "a:1:2",
+        "a?b",
+        "%",
+        "%zz",
+        "a%2",
+        "%2x.b",
+        "a%%20",
+        "a%:80",
+        "[zz]",
+        "[::1%25eth0]",
+        "[1.2.3.4]",
+        "[::1::]",
+        "[:::1]",
+        "[v.a]",
+        "[v1.]",
+        "[v1]",
+        "[vg.a]",
+        "[v1.%20]",
+        "[a]",
     ] {
         let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
         assert!(
