@@ -190,7 +190,8 @@ pub fn items<T, C: FromIterator<T>>(
     }
 }
 
-fn pointer_to(name: &str) -> String {
+/// The JSON pointer to the field `name` (RFC 6901).
+pub(crate) fn pointer_to(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 

@@ -12,6 +12,7 @@ use http_server::{BodyOverloaded, BodyStalled};
 use serde_json::{Map, Value};
 
 use crate::{
+    form::pointer_to,
     headers::members,
     json_value::{self, MAX_VALUES, ReadError},
     problem::Problem,
@@ -87,6 +88,11 @@ impl ReceivedJson {
             Err(ReadError::ByteOrderMark) => Err(malformed(
                 "it begins with a byte order mark (U+FEFF); send the JSON without it",
             )),
+            Err(ReadError::OutOfRange(path)) => {
+                let pointer: String = path.iter().map(|name| pointer_to(name)).collect();
+                let error = FieldError::new("wrong-type", "no field takes a number as large as this one");
+                Err(Problem::validation(vec![error.at(pointer)]))
+            }
             Err(ReadError::Malformed(error)) => Err(malformed(error.to_string())),
         }
     }

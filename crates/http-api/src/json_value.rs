@@ -1,9 +1,12 @@
 //! JSON text to a value, more strictly than `serde_json`: nesting and the number of values are bounded, and a key
 //! occurs once.
 
-use std::{cell::Cell, fmt};
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+};
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// The deepest nesting of arrays and objects.
@@ -14,6 +17,8 @@ const MAX_DEPTH: usize = 32;
 pub(crate) const MAX_VALUES: usize = 10_000;
 /// U+FEFF in UTF-8, with which some editors begin a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// How the error of `serde_json` begins for a number that no `f64` can hold.
+const OUT_OF_RANGE: &str = "number out of range";
 
 /// Why a text was not read.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub(crate) enum ReadError {
     TooMany,
     /// It begins with a byte order mark (RFC 8259, section 8.1: "MUST NOT add").
     ByteOrderMark,
+    /// It is JSON, and at this path is a number that no `f64` can hold.
+    OutOfRange(Vec<String>),
     /// Not JSON, or with a key twice.
     Malformed(serde_json::Error),
 }
@@ -36,16 +43,30 @@ pub(crate) fn read(text: &[u8]) -> Result<Value, ReadError> {
     if text.starts_with(BYTE_ORDER_MARK) {
         return Err(ReadError::ByteOrderMark);
     }
-    let left = Cell::new(MAX_VALUES + 1);
+    let (left, path) = (Cell::new(MAX_VALUES + 1), RefCell::default());
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let read = StrictVisitor { left: &left }
+    let visitor = StrictVisitor {
+        left: &left,
+        path: &path,
+    };
+    let read = visitor
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value));
     match read {
         Ok(value) => Ok(value),
         Err(_) if left.get() == 0 => Err(ReadError::TooMany),
+        Err(error) if error.to_string().starts_with(OUT_OF_RANGE) && is_json(text) => {
+            let mut path = path.into_inner();
+            path.reverse();
+            Err(ReadError::OutOfRange(path))
+        }
         Err(error) => Err(ReadError::Malformed(error)),
     }
+}
+
+/// Whether all of it is JSON, whatever its numbers.
+fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }
 
 /// How deep the brackets outside strings go. Exact for JSON; any number for anything else.
@@ -71,6 +92,14 @@ fn depth(text: &[u8]) -> usize {
 struct StrictVisitor<'c> {
     /// How many values there may still be, and one.
     left: &'c Cell<usize>,
+    /// The keys and indexes that lead to an error, the innermost first.
+    path: &'c RefCell<Vec<String>>,
+}
+
+impl StrictVisitor<'_> {
+    fn note(&self, step: impl Into<String>) {
+        self.path.borrow_mut().push(step.into());
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for StrictVisitor<'_> {
@@ -107,7 +136,7 @@ impl<'de> Visitor<'de> for StrictVisitor<'_> {
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
         Number::from_f64(value)
             .map(Value::Number)
-            .ok_or_else(|| E::custom("number out of range"))
+            .ok_or_else(|| E::custom(OUT_OF_RANGE))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -124,7 +153,10 @@ impl<'de> Visitor<'de> for StrictVisitor<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(element) = elements.next_element_seed(self)? {
+        while let Some(element) = elements
+            .next_element_seed(self)
+            .inspect_err(|_| self.note(list.len().to_string()))?
+        {
             list.push(element);
         }
         Ok(Value::Array(list))
@@ -136,7 +168,7 @@ impl<'de> Visitor<'de> for StrictVisitor<'_> {
             if map.contains_key(&key) {
                 return Err(de::Error::custom(format_args!("the key `{key}` occurs twice")));
             }
-            let value = entries.next_value_seed(self)?;
+            let value = entries.next_value_seed(self).inspect_err(|_| self.note(&*key))?;
             map.insert(key, value);
         }
         Ok(Value::Object(map))
@@ -183,13 +215,31 @@ mod tests {
         for text in bad {
             malformed(text);
         }
-        assert!(malformed(b"1e400").contains("out of range"));
+        malformed(b"1e400 1");
+        malformed(b"[1e400,]");
         assert!(
             malformed(br#"{"a":"\ud800"}"#).contains("surrogate")
                 || !malformed(br#"{"a":"\ud800"}"#).is_empty()
         );
         malformed(br#"{"a":"\udc00"}"#);
         malformed(br#"{"\ud800":1}"#);
+    }
+
+    #[test]
+    fn tells_where_a_number_is_that_is_too_large() {
+        let digits = format!("[{}]", "9".repeat(400));
+        for (text, path) in [
+            ("1e400", &[][..]),
+            ("-1e400", &[]),
+            (&digits, &["0"]),
+            (r#"{"a":[1,{"b/c":[[],-1E+999]}],"d":2}"#, &["a", "1", "b/c", "1"]),
+        ] {
+            match read(text.as_bytes()) {
+                Err(ReadError::OutOfRange(found)) => assert_eq!(found, path, "{text}"),
+                other => panic!("{other:?} for {text}"),
+            }
+        }
+        assert!(read(b"[1e308, 1e-400]").is_ok());
     }
 
     #[test]

@@ -101,7 +101,8 @@ async fn what_is_not_json_is_malformed() {
         "",
         "{",
         "{} x",
-        "{\"a\":1e400}",
+        "{\"a\":1e400",
+        "{\"a\":1e400,}",
         "{\"a\":\"\\ud800\"}",
         "{\"a\":1,\"a\":2}",
         "\u{feff}{}",
@@ -124,6 +125,19 @@ async fn what_is_not_json_is_malformed() {
             .unwrap()
             .starts_with("the key `title` occurs twice"),
         "{twice}"
+    );
+}
+
+#[tokio::test]
+async fn a_number_that_nothing_can_hold_is_of_the_wrong_type() {
+    let response = send("POST", "/echo", JSON, "{\"a\":[{\"b~\":1e400}]}").await;
+    assert_eq!(response.status(), 422);
+    let document = json_of(response).await;
+    assert_eq!(document["code"], "validation-failed");
+    let error = &document["errors"][0];
+    assert_eq!(
+        (&error["pointer"], &error["code"]),
+        (&json!("/a/0/b~0"), &json!("wrong-type"))
     );
 }
 
