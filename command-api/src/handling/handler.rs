@@ -17,6 +17,7 @@ use super::{
     earlier_try::not_found,
     task_state::{FoldedTask, LoadedTask},
     task_states::TaskStates,
+    turns::Turn,
 };
 use crate::domain::{UndoTask, decide, purge};
 
@@ -116,7 +117,19 @@ impl CommandHandler {
     /// `CommandError::Refused` when it is refused. After any other error it may still take effect; repeating it
     /// with the same idempotency key is safe.
     pub async fn handle(&self, request: &CommandRequest) -> Result<Executed, CommandError> {
-        let result = self.run(request).await;
+        self.handle_in_turn(request, None).await
+    }
+
+    /// As [`Self::handle`]. The first append of the request begins in its `turn`, if it has one.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub(super) async fn handle_in_turn(
+        &self,
+        request: &CommandRequest,
+        turn: Option<Turn<'_>>,
+    ) -> Result<Executed, CommandError> {
+        let result = self.run(request, turn).await;
         self.metrics.count(&request.command, &result);
         result
     }
@@ -148,7 +161,11 @@ impl CommandHandler {
         Ok(matches!(attempt, Attempt::Accepted(_)))
     }
 
-    async fn run(&self, request: &CommandRequest) -> Result<Executed, CommandError> {
+    async fn run(
+        &self,
+        request: &CommandRequest,
+        mut turn: Option<Turn<'_>>,
+    ) -> Result<Executed, CommandError> {
         let mut contest = QueuedCommand::new(&self.contenders, request.task);
         let mut read = match decision_state::remembered(&self.states, request).await {
             Some(known) => Read::State(known),
@@ -159,7 +176,7 @@ impl CommandHandler {
                 Read::State(known) => known,
                 Read::Decided(outcome) => return Ok(outcome),
             };
-            read = match self.attempt(request, &known).await? {
+            read = match self.attempt(request, &known, &mut turn).await? {
                 Attempt::Accepted(outcome) => return Ok(outcome),
                 Attempt::MemoryMayBeBehind => decision_state::read(&self.states, request, false).await?,
                 Attempt::Conflict { actual } => {
@@ -175,13 +192,18 @@ impl CommandHandler {
         &self,
         request: &CommandRequest,
         known: &DecisionState,
+        turn: &mut Option<Turn<'_>>,
     ) -> Result<Attempt, CommandError> {
         let task = known.task.state.as_ref().map(|state| &*state.task);
         let state = || TaskState::of(&known.task);
         match decide(task, &request.command, &request.context()) {
             Ok(events) if !events.is_empty() => {
                 let metadata = request.metadata(new_id());
-                self.append(request.task, &metadata, &known.task, &events).await
+                let appending = self.append(request.task, &metadata, &known.task, &events);
+                match turn.take() {
+                    Some(turn) => turn.begin(appending).await,
+                    None => appending.await,
+                }
             }
             Ok(_) | Err(_) if !known.fresh => Ok(Attempt::MemoryMayBeBehind),
             Ok(_) => {

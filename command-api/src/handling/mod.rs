@@ -1,9 +1,9 @@
 //! Load, decide, append: how a command takes effect. Knows nothing of HTTP.
 //!
 //! `handler.rs` has the loop, `decision_state.rs` the state for each decision, `earlier_try.rs` the search for an
-//! earlier try, `conflict_queue.rs` the queues after conflicts, `task_states.rs` the states. Loading and appending is
-//! in `crates/aggregate`, as for every aggregate; `task_state.rs` has the folded state of a task, `snapshots.rs` its
-//! stored form.
+//! earlier try, `conflict_queue.rs` the queues after conflicts, `turns.rs` the order of a batch, `task_states.rs` the
+//! states. Loading and appending is in `crates/aggregate`, as for every aggregate; `task_state.rs` has the folded state
+//! of a task, `snapshots.rs` its stored form.
 
 mod batch;
 mod conflict_queue;
@@ -19,6 +19,7 @@ mod snapshots;
 mod task_snapshot;
 mod task_state;
 mod task_states;
+mod turns;
 
 pub use handler::CommandHandler;
 pub use idempotency_key::IdempotencyKey;

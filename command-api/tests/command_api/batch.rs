@@ -1,10 +1,10 @@
 //! `POST /tasks/batch`
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::support::{App, Footing, Stage, on_both_footings, user};
+use super::support::{App, FaultyStore, Footing, Stage, on_both_footings, user};
 
 fn id(path: &str) -> &str {
     path.strip_prefix("/tasks/").unwrap()
@@ -27,6 +27,24 @@ fn errors(result: &Value) -> Vec<(&str, &str)> {
             )
         })
         .collect()
+}
+
+#[tokio::test]
+async fn the_first_commands_on_different_tasks_take_effect_in_their_order() {
+    let stage = Stage::sqlite().await;
+    let other = App::start(&stage).await;
+    let store = FaultyStore::over(stage.storage.event_store().await);
+    let app = App::start_on(&stage, store.clone()).await;
+    // This process remembers the second task, and reads the first one, which takes a while.
+    let (first, second) = (other.task().await, app.task().await);
+    *store.stream_page_takes.lock().unwrap() = Duration::from_millis(200);
+    let commands = json!([
+        {"op": "complete", "id": id(&first)},
+        {"op": "complete", "id": id(&second)},
+    ]);
+    send(&app, commands).send().await.results(&[200, 200]);
+    let position = async |path: &str| app.events(path).await.last().unwrap().position;
+    assert!(position(first.as_str()).await < position(second.as_str()).await);
 }
 
 #[tokio::test]
