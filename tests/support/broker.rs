@@ -14,6 +14,8 @@ const PARTITIONS: u16 = 4;
 
 /// The exchanges of messages with more than one recipient.
 const EXCHANGES: [&str; 2] = ["events", "broadcast.auth.revoked"];
+/// The exchange of requests.
+const REQUESTS: &str = "requests";
 /// The queue of copies.
 const COPIES: &str = "copies";
 
@@ -62,10 +64,10 @@ impl Broker {
         self.delete_exchanges().await
     }
 
-    /// Deletes the exchanges of events and of broadcasts, and all bindings with them.
+    /// Deletes every exchange, and all bindings with them.
     pub(crate) async fn delete_exchanges(&self) -> lapin::Result<()> {
         let (_connection, channel) = self.channel().await?;
-        for exchange in EXCHANGES {
+        for exchange in EXCHANGES.into_iter().chain([REQUESTS]) {
             channel
                 .exchange_delete(self.name(exchange).into(), ExchangeDeleteOptions::default())
                 .await?;

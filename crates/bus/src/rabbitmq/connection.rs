@@ -36,8 +36,8 @@ const FRAME_MAX: u32 = 8 << 10;
 const CLOSING: Duration = Duration::from_secs(2);
 const REPLY_SUCCESS: u16 = 200;
 
-/// A routing key without a queue.
-const PROBE: &str = "taskledger.sign-of-life";
+/// An exchange that every broker has, and a routing key without a queue.
+const PROBE: (&str, &str) = ("amq.direct", "taskledger.sign-of-life");
 
 /// How often a connection is checked when no event reports a change.
 const LOOK: Duration = Duration::from_secs(1);
@@ -96,9 +96,10 @@ impl Session {
         else {
             return;
         };
+        let (exchange, key) = PROBE;
         let publishing = channel.basic_publish(
-            ShortString::default(),
-            PROBE.into(),
+            exchange.into(),
+            key.into(),
             BasicPublishOptions::default(),
             &[],
             BasicProperties::default(),

@@ -159,10 +159,10 @@ pub(super) fn partition_queue(
         name: names.partition(partitions, partition)?,
         options: QueueDeclareOptions::durable(),
         arguments,
-        binding: Some(Binding {
+        binding: Binding {
             exchange: names.events()?,
             kind: ExchangeKind::Topic,
             key: format!("{partition}.#").into(),
-        }),
+        },
     })
 }

@@ -61,10 +61,10 @@ fn own_queue(exchange: &ShortString) -> Queue {
         name: format!("{exchange}.{}", runtime::new_id().simple()).into(),
         options: QueueDeclareOptions::exclusive().auto_delete(),
         arguments: FieldTable::default(),
-        binding: Some(Binding {
+        binding: Binding {
             exchange: exchange.clone(),
             kind: ExchangeKind::Fanout,
             key: ShortString::default(),
-        }),
+        },
     }
 }

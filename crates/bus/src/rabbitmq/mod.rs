@@ -11,7 +11,11 @@
 //! | `<ns>.events` | topic exchange; routing key `<partition>.<wire name>` |
 //! | `<ns>.projector.<partition>-of-<count>` | quorum queue, single active consumer; gone after a day without one |
 //! | `<ns>.broadcast.<topic>` | fanout exchange; each listener has an exclusive queue of its own |
+//! | `<ns>.requests` | direct exchange; routing key is the name of the queue |
 //! | `<ns>.<queue>` | requests; classic, bounded, gone with its last server, so that callers notice it at once |
+//!
+//! Replies are the only messages that go through the default exchange, to channels and never to queues. Whoever may
+//! write there may write to any queue; only responders need that right.
 //!
 //! Consumers check every two seconds that queue, exchange and binding exist (`topology.rs`), and create again what is
 //! missing. Publishers learn from returned messages that a binding is missing.
@@ -100,7 +104,7 @@ impl RabbitBus {
         );
         let (publishing, consuming, requesting) = (publishing?, consuming?, requesting?);
         let publisher = Publisher::new(Arc::clone(&publishing), names.clone());
-        let requester = Requester::start(Arc::clone(&requesting)).await?;
+        let requester = Requester::start(Arc::clone(&requesting), names.request_exchange()?).await?;
         Ok(Arc::new(Self {
             names,
             publishing,
@@ -145,6 +149,7 @@ impl Bus for RabbitBus {
     ) -> Result<(), BusError> {
         responder::serve(
             Arc::clone(&self.requesting),
+            self.names.request_exchange()?,
             self.names.requests(queue)?,
             options,
             responder,

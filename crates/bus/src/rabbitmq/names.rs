@@ -44,6 +44,11 @@ impl Names {
         short(format!("{}.{}", self.namespace, local(queue)))
     }
 
+    /// The exchange of all requests. The routing key is the name of the queue.
+    pub(super) fn request_exchange(&self) -> Result<ShortString, BusError> {
+        short(format!("{}.requests", self.namespace))
+    }
+
     pub(super) fn broadcast(&self, topic: &str) -> Result<ShortString, BusError> {
         short(format!("{}.broadcast.{}", self.namespace, local(topic)))
     }
@@ -70,6 +75,7 @@ mod tests {
             usual.requests("taskledger.auth.verify").unwrap().as_str(),
             "taskledger.auth.verify"
         );
+        assert_eq!(usual.request_exchange().unwrap().as_str(), "taskledger.requests");
         assert_eq!(
             usual.broadcast("taskledger.auth.revoked").unwrap().as_str(),
             "taskledger.broadcast.auth.revoked"

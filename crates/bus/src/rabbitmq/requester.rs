@@ -26,8 +26,9 @@ use super::{
 };
 use crate::{BusError, MAX_OUTSTANDING};
 
-/// The pseudo-queue by which the broker addresses replies to this channel.
-const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+/// The pseudo-queue by which the broker addresses replies to this channel. The names that it gives to responders begin
+/// with it, and no queue has such a name.
+pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 /// The header with the deadline of the caller, in milliseconds since 1970.
 pub(super) const DEADLINE: &str = "taskledger:deadline";
@@ -36,6 +37,8 @@ pub(super) const DEADLINE: &str = "taskledger:deadline";
 #[derive(Debug)]
 pub(super) struct Requester {
     connection: Arc<BrokerConnection>,
+    /// Where all requests are sent. Responders declare it.
+    exchange: ShortString,
     channel: watch::Receiver<Option<BrokerChannel>>,
     pending: Arc<Pending>,
     outstanding: Semaphore,
@@ -72,7 +75,10 @@ impl Drop for Forget<'_> {
 }
 
 impl Requester {
-    pub(super) async fn start(connection: Arc<BrokerConnection>) -> Result<Self, BusError> {
+    pub(super) async fn start(
+        connection: Arc<BrokerConnection>,
+        exchange: ShortString,
+    ) -> Result<Self, BusError> {
         let replies = open(&connection).await?;
         let (sender, channel) = watch::channel(Some(replies.channel().clone()));
         let pending = Arc::new(Pending::default());
@@ -89,6 +95,7 @@ impl Requester {
         });
         Ok(Self {
             connection,
+            exchange,
             channel,
             pending,
             outstanding: Semaphore::new(MAX_OUTSTANDING),
@@ -119,10 +126,11 @@ impl Requester {
         let (sender, answer) = oneshot::channel();
         self.pending.0.insert(id, sender);
         let _forget = Forget(&self.pending, id);
+        let address = (self.exchange.clone(), queue);
         // A separate task, because a confirm must be awaited even if the caller has stopped waiting for the reply.
         runtime::spawn(
             "sending of a request",
-            send(channel, queue, request, deadline, id, Arc::clone(&self.pending)),
+            send(channel, address, request, deadline, id, Arc::clone(&self.pending)),
         );
         match timeout(deadline, answer).await {
             Ok(Ok(outcome)) => outcome,
@@ -139,10 +147,10 @@ impl Drop for Requester {
     }
 }
 
-/// Publishes one request. If it reaches no queue the wait ends at once.
+/// Publishes one request to an exchange and a queue. If it reaches no queue the wait ends at once.
 async fn send(
     channel: BrokerChannel,
-    queue: ShortString,
+    (exchange, queue): (ShortString, ShortString),
     request: Bytes,
     deadline: Duration,
     id: Uuid,
@@ -162,7 +170,7 @@ async fn send(
 
     let confirmation = channel.wait(async {
         channel
-            .publish(ShortString::default(), queue, true, &request, properties)
+            .publish(exchange, queue, true, &request, properties)
             .await?
             .await
     });

@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use lapin::{
-    BasicProperties,
+    BasicProperties, ExchangeKind,
     message::Delivery,
     options::{BasicConsumeOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, ShortString},
@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     channel::BrokerChannel,
     connection::BrokerConnection,
-    requester::{DEADLINE, now_milliseconds},
+    requester::{DEADLINE, REPLY_TO, now_milliseconds},
     subscription::{Source, Subscription},
-    topology::Queue,
+    topology::{Binding, Queue},
 };
 use crate::{BusError, Responder, ResponderOptions};
 
@@ -36,9 +36,11 @@ const MAX_WAITING_BYTES: i64 = 16 * 1024 * 1024;
 /// killed. So callers learn at once that there is no server.
 const EXPIRES_MS: i64 = 5_000;
 
-/// Serves `queue` until `stop` is cancelled, then finishes the requests that have begun.
+/// Serves `queue`, which gets its requests through `exchange`, until `stop` is cancelled, then finishes the requests
+/// that have begun.
 pub(super) async fn serve(
     connection: Arc<BrokerConnection>,
+    exchange: ShortString,
     queue: ShortString,
     options: ResponderOptions,
     responder: Arc<dyn Responder>,
@@ -46,7 +48,7 @@ pub(super) async fn serve(
 ) -> Result<(), BusError> {
     let mut subscription = Subscription::open(Source {
         connection: Arc::clone(&connection),
-        queue: Box::new(move || request_queue(&queue, options)),
+        queue: Box::new(move || request_queue(&queue, &exchange, options)),
         prefetch: Some(options.concurrency.max(1)),
         options: BasicConsumeOptions::default(),
         pause: Duration::ZERO,
@@ -84,7 +86,7 @@ pub(super) async fn serve(
 
 /// The queue is durable only because RabbitMQ 4 has no other shared queues. Its requests are not persistent. It is
 /// deleted with its last server, so that callers learn at once that there is none.
-fn request_queue(name: &ShortString, options: ResponderOptions) -> Queue {
+fn request_queue(name: &ShortString, exchange: &ShortString, options: ResponderOptions) -> Queue {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
     let limit = i64::from(options.queue_limit.max(1));
@@ -100,7 +102,12 @@ fn request_queue(name: &ShortString, options: ResponderOptions) -> Queue {
         name: name.clone(),
         options: QueueDeclareOptions::durable().auto_delete(),
         arguments,
-        binding: None,
+        // An earlier release sends its requests to the queue by name.
+        binding: Binding {
+            exchange: exchange.clone(),
+            kind: ExchangeKind::Direct,
+            key: name.clone(),
+        },
     }
 }
 
@@ -149,6 +156,7 @@ async fn respond(
     } = delivery;
     let mut answer = Answer::Late;
     if let (Some(reply_to), Some(id)) = (properties.reply_to(), properties.correlation_id())
+        && is_direct(reply_to)
         && Instant::now() < until
     {
         // A panic must cost only this request, not a slot of this server.
@@ -178,6 +186,11 @@ async fn respond(
     }
     channel.acknowledge(acker, false).await;
     Some(answer)
+}
+
+/// Whether replies go to the channel of the caller. They are sent with more rights than the caller has: to any queue.
+fn is_direct(reply_to: &ShortString) -> bool {
+    reply_to.as_str().starts_with(REPLY_TO)
 }
 
 /// When the caller stops waiting, according to its clock, with a tolerance. Never later than its time limit counted

@@ -27,7 +27,7 @@ pub(super) struct Queue {
     pub(super) options: QueueDeclareOptions,
     pub(super) arguments: FieldTable,
     /// The binding to an exchange.
-    pub(super) binding: Option<Binding>,
+    pub(super) binding: Binding,
 }
 
 /// The binding of a queue.
@@ -41,10 +41,9 @@ pub(super) struct Binding {
 impl Queue {
     /// A channel over which the queue, its exchange and its binding have been declared.
     pub(super) async fn declare(&self, connection: &BrokerConnection) -> Result<BrokerChannel, BusError> {
-        let mut channel = connection.channel().await?;
-        if let Some(binding) = &self.binding {
-            channel = declare_exchange(connection, channel, &binding.exchange, &binding.kind).await?;
-        }
+        let Binding { exchange, kind, .. } = &self.binding;
+        let channel = connection.channel().await?;
+        let mut channel = declare_exchange(connection, channel, exchange, kind).await?;
         let declaring = channel
             .raw()
             .queue_declare(self.name.clone(), self.options, self.arguments.clone());
@@ -63,19 +62,17 @@ impl Queue {
 
     /// Checks that exchange and queue exist, and binds them. The broker closes the channel when one is missing.
     pub(super) async fn look(&self, channel: &BrokerChannel) -> Result<(), BusError> {
-        if let Some(binding) = &self.binding {
-            let passive = ExchangeDeclareOptions {
-                passive: true,
-                ..ExchangeDeclareOptions::default()
-            };
-            let looking = channel.raw().exchange_declare(
-                binding.exchange.clone(),
-                binding.kind.clone(),
-                passive,
-                FieldTable::default(),
-            );
-            channel.wait(looking).await?;
-        }
+        let passive = ExchangeDeclareOptions {
+            passive: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        let looking = channel.raw().exchange_declare(
+            self.binding.exchange.clone(),
+            self.binding.kind.clone(),
+            passive,
+            FieldTable::default(),
+        );
+        channel.wait(looking).await?;
         self.expect(channel).await?;
         self.bind(channel).await
     }
@@ -94,9 +91,7 @@ impl Queue {
     }
 
     async fn bind(&self, channel: &BrokerChannel) -> Result<(), BusError> {
-        let Some(Binding { exchange, key, .. }) = &self.binding else {
-            return Ok(());
-        };
+        let Binding { exchange, key, .. } = &self.binding;
         channel
             .wait(channel.raw().queue_bind(
                 self.name.clone(),

@@ -74,7 +74,7 @@ impl Broker {
                     .unwrap();
             }
         }
-        for exchange in ["events", "broadcast.news", "broadcast.weather"] {
+        for exchange in ["events", "requests", "broadcast.news", "broadcast.weather"] {
             let exchange = format!("{}.{exchange}", self.namespace);
             channel
                 .exchange_delete(exchange.into(), ExchangeDeleteOptions::default())

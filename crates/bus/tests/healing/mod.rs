@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bus::{Bus, EventConsumer, Heard, Listener};
+use bus::{Bus, BusError, EventConsumer, Heard, Listener};
 use lapin::{
     ExchangeKind,
     options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions},
@@ -193,6 +193,32 @@ async fn rabbitmq_requests_are_served_again_after_their_queue_was_deleted() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_requests_are_served_again_after_their_exchange_was_deleted() {
+    with_broker(async |broker: &Broker| {
+        let (bus, elsewhere): (Arc<dyn Bus>, Arc<dyn Bus>) = (
+            broker.connect(&broker::url()).await,
+            broker.connect(&broker::url()).await,
+        );
+        let server = Server::start(&bus, &TestResponder::new(), 10, 2).await;
+        delete_exchange(broker, "requests").await;
+        let start = Instant::now();
+        // Unless the responder was faster.
+        if let Err(error) = elsewhere.request(QUEUE, "anyone?".into(), TIMEOUT).await {
+            assert!(matches!(error, BusError::Unavailable(_)), "{error:?}");
+        }
+        assert!(start.elapsed() < TIMEOUT / 4, "{:?}", start.elapsed());
+        soon("requests to be served again", async {
+            while elsewhere.request(QUEUE, "again".into(), TIMEOUT).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        server.end().await;
+    })
+    .await;
+}
+
 /// An older or newer release, or an operator, may have declared them with other properties.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_what_was_declared_otherwise_is_used_as_it_is() {
@@ -214,6 +240,7 @@ async fn rabbitmq_what_was_declared_otherwise_is_used_as_it_is() {
         }
         for (exchange, kind) in [
             ("events", ExchangeKind::Topic),
+            ("requests", ExchangeKind::Direct),
             ("broadcast.news", ExchangeKind::Fanout),
         ] {
             let exchange = format!("{}.{exchange}", broker.namespace).into();

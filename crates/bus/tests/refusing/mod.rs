@@ -9,7 +9,7 @@ use ::events::StreamName;
 use bus::{Bus, BusError, Refusal};
 use lapin::{
     BasicProperties,
-    options::{BasicPublishOptions, QueueBindOptions, QueueDeclareOptions},
+    options::{BasicGetOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
 
@@ -109,7 +109,7 @@ async fn rabbitmq_an_expired_request_that_is_delivered_does_not_reach_the_respon
             let until = i64::try_from(until.as_millis()).unwrap();
             headers.insert("taskledger:deadline".into(), AMQPValue::LongLongInt(until));
             let properties = BasicProperties::default()
-                .with_reply_to("nobody".into())
+                .with_reply_to("amq.rabbitmq.reply-to.nobody".into())
                 .with_correlation_id(request.into())
                 .with_headers(headers);
             channel
@@ -129,6 +129,55 @@ async fn rabbitmq_an_expired_request_that_is_delivered_does_not_reach_the_respon
         server.end().await;
         assert!(!responder.seen("late"));
         assert_eq!(bus.counts().expired, 1);
+    })
+    .await;
+}
+
+/// A responder may write to queues to which callers may not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_a_reply_goes_to_no_queue_that_a_request_names() {
+    with_broker(async |broker: &Broker| {
+        let bus: Arc<dyn Bus> = broker.connect(&broker::url()).await;
+        let responder = TestResponder::new();
+        let server = Server::start(&bus, &responder, 10, 1).await;
+        let channel = broker.channel().await;
+        let elsewhere = channel
+            .queue_declare("".into(), QueueDeclareOptions::exclusive(), FieldTable::default())
+            .await
+            .unwrap()
+            .name()
+            .clone();
+        let exchange: ShortString = format!("{}.requests", broker.namespace).into();
+        let queue: ShortString = format!("{}.{QUEUE}", broker.namespace).into();
+        // The responder takes one request at a time, in their order.
+        for (request, reply_to) in [
+            ("answer elsewhere", elsewhere.clone()),
+            ("after it", "amq.rabbitmq.reply-to.nobody".into()),
+        ] {
+            let properties = BasicProperties::default()
+                .with_reply_to(reply_to)
+                .with_correlation_id(request.into());
+            channel
+                .basic_publish(
+                    exchange.clone(),
+                    queue.clone(),
+                    BasicPublishOptions::default(),
+                    request.as_bytes(),
+                    properties,
+                )
+                .await
+                .unwrap();
+        }
+        responder
+            .until("a request after it", |responder| responder.seen("after it"))
+            .await;
+        server.end().await;
+        assert!(!responder.seen("answer elsewhere"));
+        let got = channel
+            .basic_get(elsewhere, BasicGetOptions::default())
+            .await
+            .unwrap();
+        assert!(got.is_none(), "a reply went to a queue");
     })
     .await;
 }
