@@ -77,8 +77,11 @@ pub(super) async fn are_refused(users: &Users, namespace: &str) {
         })
         .await;
     }
-    // Without the exchange no token is checked.
+    // Without the exchange nobody hears of revocations, and without the other one no token is checked.
     for (role, exchange) in [
+        ("gateway", "broadcast.auth.revoked"),
+        ("query_api", "broadcast.auth.revoked"),
+        ("projector", "broadcast.auth.revoked"),
         ("gateway", "requests"),
         ("query_api", "requests"),
         ("command_api", "requests"),

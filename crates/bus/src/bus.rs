@@ -134,7 +134,7 @@ pub trait Bus: Send + Sync + 'static {
     /// Listens to `topic` from now on.
     ///
     /// # Errors
-    /// When the first connection cannot be made.
+    /// When the first connection cannot be made, or when nobody who may declare the topic has done so yet.
     async fn listen(&self, topic: &str) -> Result<Box<dyn Listener>, BusError>;
 
     /// Whether there is a connection and the broker accepts messages. For readiness.

@@ -163,6 +163,7 @@ pub(super) fn partition_queue(
             exchange: names.events()?,
             kind: ExchangeKind::Topic,
             key: format!("{partition}.#").into(),
+            is_foreign: false,
         },
     })
 }

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{BusError, Heard, Listener};
 
-/// How long a listener waits before it declares a missing exchange again. Within this time every listener notices
-/// that messages may have been missed; one that checked only afterwards would not.
+/// How long a listener waits before it declares a missing exchange again, if it may. Within this time every listener
+/// notices that messages may have been missed; one that checked only afterwards would not.
 const LEFT_MISSING: Duration = Duration::from_millis(2_500);
 
 /// A listener. Its queue is deleted with its connection. A new queue starts with a gap, which is reported once the
@@ -65,6 +65,7 @@ fn own_queue(exchange: &ShortString) -> Queue {
             exchange: exchange.clone(),
             kind: ExchangeKind::Fanout,
             key: ShortString::default(),
+            is_foreign: true,
         },
     }
 }

@@ -192,7 +192,8 @@ impl Publisher {
         }
     }
 
-    /// Publishes a broadcast. Listeners declare the exchange; without an exchange there is no listener.
+    /// Publishes a broadcast. Listeners declare the exchange; without one there is no listener. Those that listened
+    /// before it was deleted hear of a gap before it is declared again.
     pub(super) async fn broadcast(&self, topic: &str, message: Bytes) -> Result<(), BusError> {
         let exchange = self.names.broadcast(topic)?;
         self.connection.expect_usable()?;

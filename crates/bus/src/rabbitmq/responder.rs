@@ -107,6 +107,7 @@ fn request_queue(name: &ShortString, exchange: &ShortString, options: ResponderO
             exchange: exchange.clone(),
             kind: ExchangeKind::Direct,
             key: name.clone(),
+            is_foreign: false,
         },
     }
 }

@@ -15,6 +15,8 @@ use crate::BusError;
 /// The longest time between two checks that the objects of a consumer exist.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
+/// The broker's answer when the user lacks the right.
+const ACCESS_REFUSED: u16 = 403;
 /// The broker's answer when something exists with other arguments.
 const PRECONDITION_FAILED: u16 = 406;
 /// The broker's answer when something does not exist.
@@ -36,14 +38,54 @@ pub(super) struct Binding {
     pub(super) exchange: ShortString,
     pub(super) kind: ExchangeKind,
     pub(super) key: ShortString,
+    /// Whether the exchange belongs to others, and the user of this process may lack the right to declare it.
+    pub(super) is_foreign: bool,
+}
+
+impl Binding {
+    /// Declares the exchange; one that is foreign only if it does not exist. Returns the channel to use from now on.
+    async fn declare_exchange(
+        &self,
+        connection: &BrokerConnection,
+        channel: BrokerChannel,
+    ) -> Result<BrokerChannel, BusError> {
+        if !self.is_foreign {
+            return declare_exchange(connection, channel, &self.exchange, &self.kind).await;
+        }
+        let missing = match self.look(&channel).await {
+            Ok(()) => return Ok(channel),
+            Err(error) if error.reply_code() == Some(NOT_FOUND) => error,
+            Err(error) => return Err(error),
+        };
+        let channel = connection.channel().await?;
+        match declare_exchange(connection, channel, &self.exchange, &self.kind).await {
+            // Those who may declare it have not come yet.
+            Err(error) if error.reply_code() == Some(ACCESS_REFUSED) => Err(missing),
+            declared => declared,
+        }
+    }
+
+    /// Checks that the exchange exists, for which no right is needed. The broker closes the channel when it does not.
+    async fn look(&self, channel: &BrokerChannel) -> Result<(), BusError> {
+        let passive = ExchangeDeclareOptions {
+            passive: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        let looking = channel.raw().exchange_declare(
+            self.exchange.clone(),
+            self.kind.clone(),
+            passive,
+            FieldTable::default(),
+        );
+        channel.wait(looking).await
+    }
 }
 
 impl Queue {
     /// A channel over which the queue, its exchange and its binding have been declared.
     pub(super) async fn declare(&self, connection: &BrokerConnection) -> Result<BrokerChannel, BusError> {
-        let Binding { exchange, kind, .. } = &self.binding;
-        let channel = connection.channel().await?;
-        let mut channel = declare_exchange(connection, channel, exchange, kind).await?;
+        let mut channel = connection.channel().await?;
+        channel = self.binding.declare_exchange(connection, channel).await?;
         let declaring = channel
             .raw()
             .queue_declare(self.name.clone(), self.options, self.arguments.clone());
@@ -62,17 +104,7 @@ impl Queue {
 
     /// Checks that exchange and queue exist, and binds them. The broker closes the channel when one is missing.
     pub(super) async fn look(&self, channel: &BrokerChannel) -> Result<(), BusError> {
-        let passive = ExchangeDeclareOptions {
-            passive: true,
-            ..ExchangeDeclareOptions::default()
-        };
-        let looking = channel.raw().exchange_declare(
-            self.binding.exchange.clone(),
-            self.binding.kind.clone(),
-            passive,
-            FieldTable::default(),
-        );
-        channel.wait(looking).await?;
+        self.binding.look(channel).await?;
         self.expect(channel).await?;
         self.bind(channel).await
     }
