@@ -2,14 +2,15 @@
 
 mod messages;
 
-use std::{cell::OnceCell, collections::BTreeMap, process::Command};
+use std::{cell::OnceCell, collections::BTreeMap, process::Command, time::Duration};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Executor as _, PgConnection};
 use test_support::TestDatabase;
 use url::Url;
 
-use crate::support::{Deployment, Person, Role, System, amqp_url, binary};
+use crate::support::{Deployment, PASSWORD, Person, Role, System, amqp_url, binary, until};
 
 const ROLES: [(Role, &str); 5] = [
     (Role::Auth, "auth"),
@@ -26,7 +27,8 @@ struct Users {
 }
 
 impl Users {
-    /// Runs `roles.sql` in the database of the test, and creates users of RabbitMQ with the same names.
+    /// Runs `roles.sql` and `rights.sql` in the database of the test, and creates users of RabbitMQ with the same
+    /// names.
     async fn create(database: &TestDatabase, namespace: &str) -> Self {
         let users = Self {
             prefix: database.name().replace("taskledger_test_", "rights_"),
@@ -41,6 +43,7 @@ impl Users {
             .arg("migrate")
             .env("DATABASE_URL", users.database_url("owner"));
         assert!(migrating.status().unwrap().success());
+        users.limit_rights();
         let sql = users.named(include_str!("../deploy/postgres/reporting.sql"));
         connection.execute(sqlx::raw_sql(&sql)).await.unwrap();
         let others = ["auth", "command_api", "query_api", "projector", "reporting"];
@@ -63,6 +66,12 @@ impl Users {
             ]);
         }
         users
+    }
+
+    /// Runs `rights.sql` as the owner.
+    fn limit_rights(&self) {
+        let sql = self.named(include_str!("../deploy/postgres/rights.sql"));
+        assert_eq!(psql(&self.database_url("owner"), &sql), "");
     }
 
     async fn give_passwords(&self, connection: &mut PgConnection, roles: &[&str]) {
@@ -123,6 +132,12 @@ impl Drop for Users {
     }
 }
 
+/// What `psql` prints as the answer.
+fn asked(url: &str, sql: &str) -> String {
+    let asked = Command::new("psql").args(["-qAtd", url, "-c", sql]).output();
+    String::from_utf8(asked.unwrap().stdout).unwrap()
+}
+
 /// The errors that `psql` prints.
 fn psql(url: &str, sql: &str) -> String {
     let asked = Command::new("psql")
@@ -181,6 +196,33 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
     ada.post("/auth/logout", json!({})).await.expect(204);
     ada.get(&path).await.expect(401);
 
+    // What is sent again is answered from what the command API remembers. A person's erasure deletes that.
+    let cal = Person::join(&system.base, "cal").await;
+    let body = json!({"title": "Oil the gate"});
+    for _ in 0..2 {
+        let headers = [("idempotency-key", "gate")];
+        let sent = cal.try_send(Method::POST, "/tasks", Some(body.clone()), &headers);
+        sent.await.unwrap().expect(201);
+    }
+    let remembered = || {
+        asked(
+            users.server.as_str(),
+            "SELECT count(*) FROM operations.idempotency_keys",
+        )
+    };
+    assert_eq!(remembered(), "1\n");
+    let password = json!({ "password": PASSWORD });
+    cal.send(Method::DELETE, "/auth/me", Some(password))
+        .await
+        .expect(204);
+    let limit = Duration::from_secs(30);
+    until("the erasure", limit, async || remembered() == "0\n").await;
+    for replica in system.replicas() {
+        let log = system.log_text(replica);
+        let refused = |line: &&str| line.contains("permission denied") || line.contains("row-level security");
+        assert_eq!(log.lines().find(refused), None, "{replica:?}");
+    }
+
     // A rebuild replaces the tables, and the rights must apply to the new ones.
     let mut rebuild = system.tool(&["projection", "rebuild", "--yes"]);
     let rebuilt = rebuild
@@ -204,11 +246,12 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
         1
     );
 
-    let asked = psql(
+    let created = psql(
         &users.database_url("owner"),
         "CREATE TABLE read_models.later (id BIGINT)",
     );
-    assert_eq!(asked, "", "a later migration");
+    assert_eq!(created, "", "a later migration");
+    users.limit_rights();
     assert_eq!(
         psql(&users.database_url("projector"), "DELETE FROM read_models.later"),
         ""
@@ -222,6 +265,40 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
         ("auth", "UPDATE event_store.events SET data = data"),
         ("command_api", "DELETE FROM event_store.events"),
         ("command_api", "DELETE FROM read_models.accounts"),
+        (
+            "command_api",
+            "INSERT INTO event_store.imports VALUES (1, 1, 'root')",
+        ),
+        (
+            "command_api",
+            "INSERT INTO event_store._sqlx_migrations DEFAULT VALUES",
+        ),
+        (
+            "command_api",
+            "INSERT INTO subject_keys.followed_erasures DEFAULT VALUES",
+        ),
+        ("command_api", "UPDATE subject_keys.data_keys SET wrapped = NULL"),
+        (
+            "command_api",
+            "INSERT INTO operations._sqlx_migrations DEFAULT VALUES",
+        ),
+        ("command_api", "SELECT FROM operations.account_snapshots"),
+        ("command_api", "DELETE FROM operations.address_allowances"),
+        ("command_api", "DELETE FROM operations.authentication_failures"),
+        (
+            "command_api",
+            "INSERT INTO operations.familiar_addresses DEFAULT VALUES",
+        ),
+        ("command_api", "DELETE FROM operations.password_hash_costs"),
+        (
+            "command_api",
+            "INSERT INTO operations.pending_erasures DEFAULT VALUES",
+        ),
+        ("command_api", "DELETE FROM operations.relay_progress"),
+        ("auth", "INSERT INTO event_store.imports VALUES (1, 1, 'root')"),
+        ("auth", "UPDATE operations.idempotency_keys SET response = NULL"),
+        ("auth", "INSERT INTO operations.task_snapshots DEFAULT VALUES"),
+        ("auth", "DELETE FROM operations.relay_progress"),
         ("query_api", "INSERT INTO event_store.events DEFAULT VALUES"),
         ("query_api", "DELETE FROM read_models.tasks"),
         ("query_api", "SELECT FROM operations.relay_progress"),
@@ -236,6 +313,8 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
             "{role} may {forbidden}: {said}"
         );
     }
+
+    only_events_of_tasks(users);
 
     // The reporting user may read the views and nothing else, also after the tables were replaced. Values that a
     // view leaves out cannot be seen by replacing `jsonb` with another type, and this user cannot create one.
@@ -253,11 +332,7 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
         WHERE n.nspname IN ('event_store', 'read_models', 'operations', 'audit_tree', 'subject_keys')
             AND c.relkind IN ('r', 'v', 'm', 'p') AND (has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE')
                 OR has_table_privilege(c.oid, 'DELETE, TRUNCATE')) ORDER BY 1";
-    let listed = Command::new("psql")
-        .args(["-qAtd", reporting.as_str(), "-c", allowed])
-        .output()
-        .unwrap();
-    let listed = String::from_utf8(listed.stdout).unwrap();
+    let listed = asked(&reporting, allowed);
     let views = [
         "event_store.event",
         "read_models.account",
@@ -278,4 +353,45 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
     assert!(said.contains("permission denied"), "{said}");
 
     messages::are_refused(users, &system.broker.as_ref().unwrap().namespace).await;
+}
+
+/// Tries to append as the command API what belongs to other streams, in a statement and through a function.
+fn only_events_of_tasks(users: &Users) {
+    let insert = |stream: &str, kind: &str| {
+        format!(
+            "BEGIN; INSERT INTO event_store.events (position, version, recorded_at, schema_version, id, stream, type,
+                encoding, metadata, data)
+            VALUES (-1, 1, 0, 1, gen_random_uuid(), '{stream}', '{kind}', 'json', '{{}}', ''); ROLLBACK"
+        )
+    };
+    let call = |stream: &str, kind: &str| {
+        format!(
+            "SET search_path = event_store; BEGIN;
+            SELECT append_event('{stream}', 0, gen_random_uuid(), '{kind}', 1, 'json', '', '{{}}', 0); ROLLBACK"
+        )
+    };
+    let (command_api, auth) = (users.database_url("command_api"), users.database_url("auth"));
+    for (stream, kind) in [
+        ("account-1", "account.password_changed"),
+        ("admins", "task.created"),
+        ("task-1", "account.password_changed"),
+    ] {
+        for append in [insert(stream, kind), call(stream, kind)] {
+            let said = psql(&command_api, &append);
+            assert!(said.contains("row-level security"), "{append}: {said}");
+            assert_eq!(psql(&auth, &append), "", "{append}");
+        }
+    }
+    for append in [insert("task-1", "task.created"), call("task-1", "task.created")] {
+        assert_eq!(psql(&command_api, &append), "", "{append}");
+    }
+    // Everybody still sees the whole log.
+    let head = asked(
+        users.server.as_str(),
+        "SELECT max(position) FROM event_store.events",
+    );
+    let seen = format!("SELECT count(*) FROM event_store.events WHERE position <= {head}");
+    for role in ["auth", "command_api", "query_api", "projector", "owner"] {
+        assert_eq!(asked(&users.database_url(role), &seen), head, "{role}");
+    }
 }

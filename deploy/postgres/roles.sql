@@ -3,7 +3,8 @@
 --
 --     createdb taskledger && psql --dbname taskledger --file deploy/postgres/roles.sql
 --
--- and give each role a password (`ALTER ROLE taskledger_auth PASSWORD '…'`). The gateway needs no database.
+-- and give each role a password (`ALTER ROLE taskledger_auth PASSWORD '…'`). The gateway needs no database. After `taskledger
+-- migrate`, rights.sql takes away what is not needed in single tables, which are not there before.
 
 -- Owns the schemas: migrates, rebuilds and restores. No running role is this one.
 CREATE ROLE taskledger_owner LOGIN;
