@@ -121,3 +121,81 @@ fn the_gateway_reads_the_file_of_limits_and_the_address_of_a_proxy_beside_it_is_
     let guide = fs::read_to_string("../docs/operations.md").unwrap();
     assert!(guide.contains(&format!("`trusted_proxies = [\"{proxy}\"]`")));
 }
+
+/// The lines that belong to `part`, which is the whole line that begins it.
+fn lines_of(part: &str) -> Vec<String> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    compose()
+        .lines()
+        .skip_while(|line| *line != part)
+        .skip(1)
+        .take_while(|line| line.is_empty() || indent(line) > indent(part))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn no_container_writes_but_to_its_volumes_and_to_memory() {
+    for shared in ["x-confined: &confined", "x-server: &server"] {
+        assert!(
+            lines_of(shared).contains(&"  read_only: true".to_owned()),
+            "{shared}"
+        );
+    }
+    assert!(lines_of("x-role: &role").contains(&"  <<: *confined".to_owned()));
+    let kinds = [
+        "confined",
+        "server",
+        "role",
+        "auth",
+        "command-api",
+        "query-api",
+        "projector",
+    ];
+    let kinds = kinds.map(|kind| format!("    <<: *{kind}"));
+    let mut services = lines_of("services:");
+    services.retain(|line| {
+        let name = line.strip_prefix("  ").unwrap_or_default();
+        !name.is_empty() && !name.starts_with([' ', '#'])
+    });
+    assert_eq!(services.len(), 15, "{services:?}");
+    for service in services {
+        let lines = lines_of(&service);
+        assert!(lines.iter().any(|line| kinds.contains(line)), "{service}");
+        assert!(!lines.iter().any(|line| line.contains("read_only:")), "{service}");
+    }
+}
+
+#[test]
+fn the_broker_reads_its_definitions_where_they_are_written_in_memory() {
+    let settings = fs::read_to_string("../deploy/rabbitmq/taskledger.conf").unwrap();
+    let (_, file) = settings.split_once("load_definitions = ").unwrap();
+    let script = fs::read_to_string("../deploy/rabbitmq/start.sh").unwrap();
+    assert!(script.contains(&format!(" >{}\n", file.trim())), "{script}");
+    let (directory, _) = file.rsplit_once('/').unwrap();
+    let broker = lines_of("  rabbitmq:").join("\n");
+    let in_memory = broker.split_once("tmpfs: [").unwrap().1;
+    let in_memory = in_memory.split_once(']').unwrap().0;
+    assert!(
+        in_memory.split(", ").any(|mount| mount == directory),
+        "{in_memory}"
+    );
+    assert!(broker.contains("- ./deploy/rabbitmq/taskledger.conf:/etc/rabbitmq/conf.d/"));
+}
+
+#[test]
+fn roles_start_once_their_rights_are_limited() {
+    let waits = |part: &str, needed: &str| {
+        let rest = lines_of(part).join("\n");
+        let condition = format!(" {needed}:\n");
+        let (_, condition) = rest.rsplit_once(&condition).unwrap();
+        condition
+            .trim_start()
+            .starts_with("condition: service_completed_successfully")
+    };
+    assert!(waits("x-role: &role", "rights") && waits("  rights:", "migrate"));
+    let rights = lines_of("  rights:").join("\n");
+    let (_, mounted) = rights.split_once("- ./deploy/postgres/rights.sql:").unwrap();
+    let file = mounted.split_once(":ro").unwrap().0;
+    assert!(rights.contains(&format!("\"--file\", \"{file}\"]")), "{rights}");
+}
