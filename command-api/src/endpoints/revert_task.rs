@@ -38,7 +38,11 @@ pub(crate) async fn revert_task(
     }
     {
         let _turn = state.shares.past_reads.acquire(person).await?;
-        revert.was = state.handler.past(person, id, to_version).await?.map(Box::new);
+        revert.was = state
+            .handler
+            .own_past(person, id, to_version)
+            .await?
+            .map(Box::new);
     }
     state.run(&caller, &headers, keyed, id, revert).await
 }

@@ -87,7 +87,8 @@ async fn commands(
     for changed in state.changed_tasks.of_request(person, request, head).await? {
         let undo = state
             .handler
-            .undo_of(person, changed.task, request, changed.last)
+            .states
+            .undo_of(changed.task, person, request, changed.last)
             .await?;
         commands.extend(undo.map(|undo| BatchCommand {
             task: Some(changed.task),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use aggregate::Appended;
 use database::Database;
 use event_store::{EventStore, LogWatch};
-use events::{Actor, CorrelationId, Metadata, Task, TaskEvent, TaskId, Timestamp, UserId};
+use events::{Actor, Metadata, Task, TaskEvent, TaskId, Timestamp, UserId};
 use runtime::{Clock, new_id};
 
 use super::{
@@ -19,10 +19,10 @@ use super::{
     task_states::TaskStates,
     turns::Turn,
 };
-use crate::domain::{UndoTask, decide, purge};
+use crate::domain::{decide, purge};
 
 pub struct CommandHandler {
-    pub(super) states: TaskStates,
+    pub(crate) states: TaskStates,
     pub(super) metrics: CommandMetrics,
     contenders: ConflictQueue,
 }
@@ -67,7 +67,7 @@ impl CommandHandler {
     ///
     /// # Errors
     /// When the store fails, or too many such reads are running.
-    pub async fn past(
+    pub async fn own_past(
         &self,
         caller: UserId,
         task: TaskId,
@@ -80,21 +80,6 @@ impl CommandHandler {
             }
             Some(_) | None => Ok(None),
         }
-    }
-
-    /// The command that undoes the events of `caller` in the request `request` on `task`, up to version `last`;
-    /// `None` if there are none. Reads the events up to there.
-    ///
-    /// # Errors
-    /// When the store fails, or too many such reads are running.
-    pub async fn undo_of(
-        &self,
-        caller: UserId,
-        task: TaskId,
-        request: &CorrelationId,
-        last: u64,
-    ) -> Result<Option<UndoTask>, CommandError> {
-        self.states.undo_of(task, caller, request, last).await
     }
 
     /// The position of the end of the log.

@@ -34,7 +34,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const PAST_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The states of all tasks.
-pub(super) struct TaskStates {
+pub(crate) struct TaskStates {
     pub(super) store: Arc<dyn EventStore>,
     pub(super) tasks: Repository<FoldedTask>,
     log: Arc<LogWatch>,
@@ -115,8 +115,8 @@ impl TaskStates {
     }
 
     /// The command that undoes the events of `caller` in the request `request` on the task, up to version `last`;
-    /// `None` if there are none.
-    pub(super) async fn undo_of(
+    /// `None` if there are none. Reads the events up to there.
+    pub(crate) async fn undo_of(
         &self,
         task: TaskId,
         caller: UserId,
