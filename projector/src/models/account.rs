@@ -33,20 +33,8 @@ impl Model for Account {
         Some(UserId(id))
     }
 
-    fn id(&self) -> Uuid {
-        self.id.0
-    }
-
     fn subject(&self) -> UserId {
         self.id
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-
-    fn set_version(&mut self, version: u64) {
-        self.version = version;
     }
 
     fn unstorable(&self) -> Option<&'static str> {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     history::TaskVersion,
-    model::Model,
+    model::{Model, Versioned},
     row_buffer::{ApplyFailure, RowBuffer},
     table::Table,
 };
@@ -64,6 +64,20 @@ macro_rules! models {
         }
 
         $(
+            impl Versioned for $model {
+                fn id(&self) -> Uuid {
+                    self.id.0
+                }
+
+                fn version(&self) -> u64 {
+                    self.version
+                }
+
+                fn set_version(&mut self, version: u64) {
+                    self.version = version;
+                }
+            }
+
             impl ListedModel for $model {
                 const ABOUT: &'static str = $about;
 

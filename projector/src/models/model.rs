@@ -6,8 +6,20 @@ use uuid::Uuid;
 
 use super::{history::TaskVersion, table::Table};
 
+/// The fields that the state of every stream has.
+pub(crate) trait Versioned {
+    /// The key of the row.
+    fn id(&self) -> Uuid;
+
+    /// The version of its stream.
+    fn version(&self) -> u64;
+
+    /// Skips a discarded event.
+    fn set_version(&mut self, version: u64);
+}
+
 /// The state of one stream as one row.
-pub(crate) trait Model: Aggregate<Id: From<Uuid>> {
+pub(crate) trait Model: Aggregate<Id: From<Uuid>> + Versioned {
     /// The table of the rows.
     const TABLE: Table;
 
@@ -30,17 +42,8 @@ pub(crate) trait Model: Aggregate<Id: From<Uuid>> {
         None
     }
 
-    /// The key of the row.
-    fn id(&self) -> Uuid;
-
     /// The subject.
     fn subject(&self) -> UserId;
-
-    /// The version of its stream.
-    fn version(&self) -> u64;
-
-    /// Skips a discarded event.
-    fn set_version(&mut self, version: u64);
 
     /// The first text in the row that PostgreSQL cannot store, if any.
     fn unstorable(&self) -> Option<&'static str>;

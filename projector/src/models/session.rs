@@ -39,20 +39,8 @@ impl Model for Session {
         }
     }
 
-    fn id(&self) -> Uuid {
-        self.id.0
-    }
-
     fn subject(&self) -> UserId {
         self.account
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-
-    fn set_version(&mut self, version: u64) {
-        self.version = version;
     }
 
     fn unstorable(&self) -> Option<&'static str> {

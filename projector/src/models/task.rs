@@ -64,20 +64,8 @@ impl Model for Task {
         })
     }
 
-    fn id(&self) -> Uuid {
-        self.id.0
-    }
-
     fn subject(&self) -> UserId {
         self.owner
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-
-    fn set_version(&mut self, version: u64) {
-        self.version = version;
     }
 
     fn unstorable(&self) -> Option<&'static str> {
