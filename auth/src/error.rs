@@ -2,10 +2,10 @@
 //! mapped to HTTP.
 
 use aggregate::{ExecuteError, RepositoryError};
+use auth_client::Caller;
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use event_store::StoreError;
-use http::{HeaderValue, header};
 use http_api::{Allowance, Problem, ProblemCode, RateLimitPolicy, from_variants};
 use sealing::KeyError;
 use zeroize::Zeroizing;
@@ -140,83 +140,80 @@ fn refused(refusal: &Refusal) -> Problem {
         Refusal::EmailIsTaken => {
             Problem::new(ProblemCode::EmailTaken).detail("An account with this e-mail address exists.")
         }
-        Refusal::CredentialsAreWrong | Refusal::PasswordHasChanged => unauthorized(
-            ProblemCode::BadCredentials,
-            "The e-mail address or the password is wrong.",
-            "Bearer",
-        ),
-        Refusal::OwnPasswordIsWrong => {
-            unauthorized(ProblemCode::BadCredentials, "The password is wrong.", "Bearer")
+        Refusal::CredentialsAreWrong | Refusal::PasswordHasChanged => {
+            bad_credentials("The e-mail address or the password is wrong.")
         }
+        Refusal::OwnPasswordIsWrong => bad_credentials("The password is wrong."),
         Refusal::AttemptsAreTooMany { seconds } => too_many_attempts(*seconds),
         Refusal::AccountIsDisabled => Problem::new(ProblemCode::AccountDisabled)
             .detail("This account has been disabled. Ask an administrator."),
-        Refusal::AccountIsUnknown | Refusal::SessionIsUnknown | Refusal::ProgramTokenIsUnknown => Problem::not_found(),
-        Refusal::SecondFactorIsRequired => unauthorized(
+        Refusal::AccountIsUnknown | Refusal::SessionIsUnknown | Refusal::ProgramTokenIsUnknown => {
+            Problem::not_found()
+        }
+        Refusal::SecondFactorIsRequired => Problem::unauthorized(
             ProblemCode::SecondFactorRequired,
             "The password is right. Send a code of the second factor to /auth/login/second-factor.",
-            "Bearer",
+            None,
         ),
         Refusal::SecondFactorExists => Problem::new(ProblemCode::SecondFactorExists)
             .detail("This account has a second factor. Give it up first, with a code of it."),
         Refusal::SecondFactorIsUnknown => {
             Problem::not_found().detail("There is no second factor that this could be about.")
         }
-        Refusal::CodeIsWrong => unauthorized(
-            ProblemCode::BadCredentials,
-            "The code is wrong, or was used before.",
-            "Bearer",
-        ),
+        Refusal::CodeIsWrong => bad_credentials("The code is wrong, or was used before."),
         Refusal::TooManyWrongCodes { wait_seconds } => none_left(
             "codes",
             events::FREE_WRONG_CODES.into(),
             u64::try_from(*wait_seconds).unwrap_or(1),
             "Too many codes were wrong. Wait, or use a recovery code; after very many only that or an operator helps.",
         ),
-        Refusal::LoginIsOver => unauthorized(
+        Refusal::LoginIsOver => Problem::unauthorized(
             ProblemCode::TokenInvalid,
             "This login is over: it was completed, took too long, or had too many wrong codes. Log in again.",
-            r#"Bearer error="invalid_token", error_description="The login is over""#,
+            Some("The login is over"),
         ),
-        Refusal::ResetIsUnknown => unauthorized(
+        Refusal::ResetIsUnknown => Problem::unauthorized(
             ProblemCode::TokenInvalid,
             "The reset token is malformed, was used or taken back, or a newer one took its place.",
-            r#"Bearer error="invalid_token", error_description="The reset token is not good""#,
+            Some("The reset token is not good"),
         ),
-        Refusal::ResetHasExpired => unauthorized(
+        Refusal::ResetHasExpired => Problem::unauthorized(
             ProblemCode::TokenExpired,
             "The reset token has expired. Ask for another.",
-            r#"Bearer error="invalid_token", error_description="The reset token expired""#,
+            Some("The reset token expired"),
         ),
         Refusal::TooManyProgramTokens => Problem::new(ProblemCode::TooManyTokens).detail(format!(
             "An account has at most {} tokens. Take back one that is not needed any more.",
             events::MAX_PROGRAM_TOKENS
         )),
-        Refusal::SessionHasEnded(_) | Refusal::RefreshTokenIsUsed => unauthorized(
+        Refusal::SessionHasEnded(_) | Refusal::RefreshTokenIsUsed => Problem::unauthorized(
             ProblemCode::SessionEnded,
             "The session of this token has ended. Log in again.",
-            r#"Bearer error="invalid_token", error_description="The session ended""#,
+            Some("The session ended"),
         ),
-        Refusal::RefreshIsRepeatedTooOften => unauthorized(
+        Refusal::RefreshIsRepeatedTooOften => Problem::unauthorized(
             ProblemCode::TokenInvalid,
             "This refresh token was exchanged as often as can be. The session lives: go on with a token that came of it.",
-            r#"Bearer error="invalid_token", error_description="The refresh was repeated too often""#,
+            Some("The refresh was repeated too often"),
         ),
-        Refusal::SessionHasExpired => unauthorized(
+        Refusal::SessionHasExpired => Problem::unauthorized(
             ProblemCode::TokenExpired,
             "The refresh token has expired. Log in again.",
-            r#"Bearer error="invalid_token", error_description="The refresh token expired""#,
+            Some("The refresh token expired"),
         ),
-        Refusal::RefreshTokenIsUnknown => unauthorized(
+        Refusal::RefreshTokenIsUnknown => Problem::unauthorized(
             ProblemCode::TokenInvalid,
             "The refresh token is malformed, or was not issued here.",
-            r#"Bearer error="invalid_token", error_description="The refresh token is malformed""#,
+            Some("The refresh token is malformed"),
         ),
-        Refusal::ActorIsNoAdmin => Problem::new(ProblemCode::Forbidden)
-            .detail("Your account does not have the role that this needs, or this login does not: a role may need a login with a second factor."),
+        Refusal::ActorIsNoAdmin => Caller::role_missing(),
         Refusal::AccountIsLastAdmin(_) => Problem::new(ProblemCode::LastAdmin)
             .detail("This is the last admin. Make someone else an admin first."),
     }
+}
+
+fn bad_credentials(detail: &str) -> Problem {
+    Problem::unauthorized(ProblemCode::BadCredentials, detail, None)
 }
 
 /// Reveals nothing about the account, nor whether this attempt was right.
@@ -246,57 +243,36 @@ fn none_left(limit: &'static str, free: u64, seconds: u64, detail: &str) -> Prob
     .detail(detail)
 }
 
-/// RFC 9110, section 15.5.2: a 401 names a challenge.
-fn unauthorized(code: ProblemCode, detail: &str, challenge: &'static str) -> Problem {
-    Problem::new(code)
-        .detail(detail)
-        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
-}
-
 fn failed(failure: &Failure) -> Problem {
-    match failure {
+    let detail = match failure {
         Failure::Repository(
             RepositoryError::Store(StoreError::Unavailable(_) | StoreError::Conflict { .. })
             | RepositoryError::Contended { .. }
             | RepositoryError::Overloaded,
-        ) => {
-            tracing::warn!(error = %failure, "a request could not be served");
-            Problem::unavailable("The event store cannot be used at the moment. Try again shortly.")
-        }
+        ) => "The event store cannot be used at the moment. Try again shortly.",
         Failure::ReadModels(error) if error.refuses_data() => {
             tracing::warn!(error = %failure, "the read models refuse what a request asks for");
-            Problem::bad_parameter("query", "holds what the database cannot compare with")
+            return Problem::bad_parameter("query", "holds what the database cannot compare with");
         }
-        Failure::ReadModels(_) => {
-            tracing::warn!(error = %failure, "a request could not be served");
-            Problem::unavailable("The read models cannot be used at the moment. Try again shortly.")
-        }
+        Failure::ReadModels(_) => "The read models cannot be used at the moment. Try again shortly.",
         Failure::Operations(_) | Failure::Uncounted => {
-            tracing::warn!(error = %failure, "a request could not be served");
-            Problem::unavailable("Passwords cannot be checked at the moment. Try again shortly.")
+            "Passwords cannot be checked at the moment. Try again shortly."
         }
         Failure::Repository(RepositoryError::Store(StoreError::KeyUnusable(_)))
         | Failure::SubjectKeys(KeyError::Damaged(_) | KeyError::Lost(_)) => {
-            tracing::warn!(error = %failure, "a request could not be served");
-            Problem::unavailable(
-                "What is personal in this account cannot be read at the moment. Ask an operator.",
-            )
+            "What is personal in this account cannot be read at the moment. Ask an operator."
         }
-        Failure::SubjectKeys(_) => {
-            tracing::warn!(error = %failure, "a request could not be served");
-            Problem::unavailable("The keys of people cannot be used at the moment. Try again shortly.")
-        }
+        Failure::SubjectKeys(_) => "The keys of people cannot be used at the moment. Try again shortly.",
         Failure::Hashing(HashingFailed::Overloaded) => {
             tracing::warn!(error = %failure, "a request could not be served");
-            Problem::new(ProblemCode::Overloaded)
-                .detail("Too many passwords are being checked at the moment. Try again shortly.")
-                .retry_after(1)
+            let detail = "Too many passwords are being checked at the moment. Try again shortly.";
+            return Problem::overloaded(detail);
         }
         // Logged in the access log by the role that sends them.
-        Failure::Hashing(HashingFailed::Crowded) => too_many_attempts(1),
+        Failure::Hashing(HashingFailed::Crowded) => return too_many_attempts(1),
         Failure::Breached(_) => {
             tracing::error!(error = %failure, "a new password cannot be checked");
-            Problem::unavailable("New passwords cannot be checked at the moment. Try again shortly.")
+            return Problem::unavailable("New passwords cannot be checked at the moment. Try again shortly.");
         }
         Failure::Repository(
             RepositoryError::Store(StoreError::Empty | StoreError::TooLarge { .. } | StoreError::Corrupt(_))
@@ -305,7 +281,9 @@ fn failed(failure: &Failure) -> Problem {
         | Failure::Hashing(HashingFailed::Argon2(_) | HashingFailed::NoThread(_) | HashingFailed::Broken)
         | Failure::Signing(_) => {
             tracing::error!(error = %failure, "a request failed");
-            Problem::internal()
+            return Problem::internal();
         }
-    }
+    };
+    tracing::warn!(error = %failure, "a request could not be served");
+    Problem::unavailable(detail)
 }

@@ -46,8 +46,13 @@ impl Caller {
         SecurityEvent::denied("role", role.name())
             .actor(self.user_id())
             .record();
-        Err(Problem::new(ProblemCode::Forbidden)
-            .detail("Your account does not have the role that this needs, or this login does not: a role may need a login with a second factor."))
+        Err(Self::role_missing())
+    }
+
+    /// `403 forbidden` for a caller without the role that something needs.
+    pub fn role_missing() -> Problem {
+        Problem::new(ProblemCode::Forbidden)
+            .detail("Your account does not have the role that this needs, or this login does not: a role may need a login with a second factor.")
     }
 }
 
@@ -249,9 +254,8 @@ fn presented(headers: &HeaderMap) -> Result<&str, NoToken> {
 }
 
 fn missing() -> Problem {
-    Problem::new(ProblemCode::TokenMissing)
-        .detail("Send an access token as `Authorization: Bearer <token>`. POST /auth/login gives one.")
-        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    let detail = "Send an access token as `Authorization: Bearer <token>`. POST /auth/login gives one.";
+    Problem::unauthorized(ProblemCode::TokenMissing, detail, None)
 }
 
 /// A program cannot log in or refresh: its problem asks for a new token.
@@ -264,34 +268,32 @@ fn rejected(rejection: Rejection, is_program: bool, owner: Option<UserId>) -> Pr
     SecurityEvent::failure("token", reason)
         .subject_if_known(owner)
         .record();
-    let (code, detail, challenge) = match (rejection, is_program) {
+    let (code, detail, description) = match (rejection, is_program) {
         (Rejection::Malformed, _) => (
             ProblemCode::TokenInvalid,
             "The access token is malformed, or was not issued here.",
-            r#"Bearer error="invalid_token", error_description="The access token is malformed""#,
+            "The access token is malformed",
         ),
         (Rejection::Expired, false) => (
             ProblemCode::TokenExpired,
             "The access token has expired. Refresh it, or log in again.",
-            r#"Bearer error="invalid_token", error_description="The access token expired""#,
+            "The access token expired",
         ),
         (Rejection::Expired, true) => (
             ProblemCode::TokenExpired,
             "This program token has expired. Make a new one with POST /auth/tokens.",
-            r#"Bearer error="invalid_token", error_description="The program token expired""#,
+            "The program token expired",
         ),
         (Rejection::SessionEnded, false) => (
             ProblemCode::SessionEnded,
             "The session of this access token has ended. Log in again.",
-            r#"Bearer error="invalid_token", error_description="The session ended""#,
+            "The session ended",
         ),
         (Rejection::SessionEnded, true) => (
             ProblemCode::SessionEnded,
             "This program token was revoked, or its account was disabled or reset. Make a new one with POST /auth/tokens.",
-            r#"Bearer error="invalid_token", error_description="The program token was revoked""#,
+            "The program token was revoked",
         ),
     };
-    Problem::new(code)
-        .detail(detail)
-        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    Problem::unauthorized(code, detail, Some(description))
 }

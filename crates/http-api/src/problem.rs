@@ -73,6 +73,16 @@ impl Problem {
         self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
+    /// `401` with the challenge that RFC 9110, section 15.5.2, asks for. The `description` says what is wrong with a
+    /// token (RFC 6750, section 3).
+    pub fn unauthorized(code: ProblemCode, detail: &str, description: Option<&str>) -> Self {
+        let invalid = |text: &str| format!(r#"Bearer error="invalid_token", error_description="{text}""#);
+        let challenge = description.and_then(|text| HeaderValue::try_from(invalid(text)).ok());
+        let challenge = challenge.unwrap_or(HeaderValue::from_static("Bearer"));
+        let problem = Self::new(code).detail(detail);
+        problem.header(header::WWW_AUTHENTICATE, challenge)
+    }
+
     /// `404 not-found`: not there, or someone else's.
     pub fn not_found() -> Self {
         Self::new(ProblemCode::NotFound)
