@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use auth_client::Caller;
 use axum::{extract::State, response::Response};
-use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent};
-use serde_json::{Map, Value};
-use zeroize::Zeroizing;
+use http_api::{JsonObject, RequestContext, SecurityEvent};
 
 use super::{answer, fields};
 use crate::{
@@ -16,19 +14,13 @@ use crate::{
 /// The name of the event in the security log.
 const CONFIRMATION: &str = "second_factor_confirmation";
 
-fn read(body: Map<String, Value>) -> Result<Zeroizing<String>, Problem> {
-    let mut form = Form::new(body);
-    let code = form.required("code", fields::code);
-    form.finish_with(code)
-}
-
 pub(crate) async fn confirm_totp(
     State(app): State<Arc<App>>,
     caller: Caller,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let code = read(body.fields)?;
+    let code = body.only("code", fields::code)?;
     let id = caller.user_id();
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let now = app.clock.now();

@@ -6,13 +6,12 @@ use api_types::TotpEnrolment;
 use auth_client::SignedIn;
 use axum::{extract::State, response::Response};
 use http::StatusCode;
-use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent};
+use http_api::{JsonObject, Problem, RequestContext, SecurityEvent};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value};
 
 use super::{answer, fields};
 use crate::{
-    app_state::App, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
+    app_state::App, command_metadata::CommandMetadata, domain, error::ApiError,
     password_verification::refused_after_proof, second_factor::Enrolment,
 };
 
@@ -25,19 +24,13 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-fn read(body: Map<String, Value>) -> Result<Arc<Password>, Problem> {
-    let mut form = Form::new(body);
-    let password = form.required("password", fields::password);
-    form.finish_with(password)
-}
-
 pub(crate) async fn enroll_totp(
     State(app): State<Arc<App>>,
     SignedIn { caller, session }: SignedIn,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let password = read(body.fields)?;
+    let password = body.only("password", fields::password)?;
     let id = caller.user_id();
     let account = app.prove_own_password(id, session, &password, &context).await?;
     let enrolment = Enrolment::generate(id, &app.cipher).ok_or_else(Problem::internal)?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
 use events::{Actor, EndReason, Session};
-use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent, text};
-use serde_json::{Map, Value};
+use http_api::{JsonObject, RequestContext, SecurityEvent, text};
+use serde_json::Value;
 
 use super::token_answer::token_answer;
 use crate::{
@@ -20,21 +20,13 @@ use crate::{
 /// The name of the event in the security log.
 const EVENT: &str = "refresh";
 
-/// Reads the refresh token; `None` for an invalid text.
-fn read(body: Map<String, Value>, pepper: &Pepper) -> Result<Option<RefreshToken>, Problem> {
-    let mut form = Form::new(body);
-    let refresh_token = form.required("refresh_token", |value| {
-        text(value).map(|text| RefreshToken::parse(text, pepper))
-    });
-    form.finish_with(refresh_token)
-}
-
 pub(crate) async fn refresh(
     State(app): State<Arc<App>>,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let Some(presented) = read(body.fields, &app.pepper)? else {
+    let parsed = |value: &Value| text(value).map(|text| RefreshToken::parse(text, &app.pepper));
+    let Some(presented) = body.only("refresh_token", parsed)? else {
         return Err(unknown());
     };
     let Some(session) = app.sessions.load(presented.session).await?.state else {

@@ -1,14 +1,13 @@
 //! `GET` and `PUT /auth/second-factor-roles`: the roles that are valid only in sessions with a second factor.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use api_types::SecondFactorRoles;
 use auth_client::{Admin, Revocation};
 use axum::{extract::State, response::Response};
-use events::{Actor, Admins, Role, UserId};
+use events::{Actor, Admins, UserId};
 use http::StatusCode;
-use http_api::{Form, JsonObject, Problem, RequestContext};
-use serde_json::{Map, Value};
+use http_api::{JsonObject, RequestContext};
 
 use super::{answer, set_roles};
 use crate::{
@@ -17,12 +16,6 @@ use crate::{
     domain::{self, Refusal},
     error::{ApiError, Failure},
 };
-
-fn read(body: Map<String, Value>) -> Result<BTreeSet<Role>, Problem> {
-    let mut form = Form::new(body);
-    let roles = form.required("roles", set_roles::roles);
-    form.finish_with(roles)
-}
 
 fn shown(app: &App, admins: Option<Admins>, position: u64) -> Response {
     let roles = app.roles.needing_second_factor(&admins.unwrap_or_default());
@@ -44,7 +37,7 @@ pub(crate) async fn set(
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let roles = read(body.fields)?;
+    let roles = body.only("roles", set_roles::roles)?;
     // It concerns all accounts.
     let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context).about(UserId::NOBODY);
     let decide = |admins: Option<&Admins>, _| {

@@ -3,7 +3,7 @@
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 use events::TaskId;
-use http_api::{FieldError, Form, JsonObject, PathId};
+use http_api::{FieldError, JsonObject, PathId};
 use serde_json::Value;
 
 use super::{command_headers::CommandHeaders, idempotent_request::given_before, single_command::respond};
@@ -22,9 +22,7 @@ pub(crate) async fn revert_task(
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let keyed = headers.keyed(&body.fields);
-    let mut form = Form::new(body.fields);
-    let to_version = form.required("to_version", version);
-    let to_version = form.finish_with(to_version)?;
+    let to_version = body.only("to_version", version)?;
     let id = id.or_not_found()?;
     let person = caller.user_id();
     let mut revert = RevertTask {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use auth_client::{Caller, TaskOwner};
 use axum::{extract::State, response::Response};
 use events::{CorrelationId, UserId};
-use http_api::{FieldError, Form, JsonObject, Problem, request_id_of, text};
+use http_api::{FieldError, JsonObject, Problem, request_id_of, text};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -36,9 +36,7 @@ pub(crate) async fn undo_request(
 ) -> Result<Response, ApiError> {
     let held = state.shares.batches.acquire(caller.user_id()).await?;
     let keyed = headers.keyed(&body.fields);
-    let mut form = Form::new(body.fields);
-    let request = form.required("request_id", request_id);
-    let request = form.finish_with(request)?;
+    let request = body.only("request_id", request_id)?;
     // There is no representation at this path.
     headers.check_without_version(false)?;
     let person = caller.user_id();

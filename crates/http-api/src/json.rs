@@ -12,7 +12,7 @@ use http_server::{BodyOverloaded, BodyStalled};
 use serde_json::{Map, Value};
 
 use crate::{
-    form::pointer_to,
+    form::{FieldErrors, Form, pointer_to},
     headers::members,
     json_value::{self, MAX_VALUES, ReadError},
     problem::Problem,
@@ -37,6 +37,22 @@ static ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 pub struct JsonObject {
     /// The members of the object.
     pub fields: Map<String, Value>,
+}
+
+impl JsonObject {
+    /// Reads the field `name` of an object that has no other.
+    ///
+    /// # Errors
+    /// As [`Form::finish_with`].
+    pub fn only<T, E: Into<FieldErrors>>(
+        self,
+        name: &'static str,
+        read: impl FnOnce(&Value) -> Result<T, E>,
+    ) -> Result<T, Problem> {
+        let mut form = Form::new(self.fields);
+        let value = form.required(name, read);
+        form.finish_with(value)
+    }
 }
 
 /// A body that was received and whose JSON was not read yet. What is read of it takes many times the memory of its
