@@ -6,13 +6,13 @@ use api_types::{ManagedUser, ManagedUsers, User};
 use auth_client::Admin;
 use axum::{
     Json,
-    extract::{RawQuery, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use database::{DatabaseError, Dialect, Row, Value};
 use events::{Role, Timestamp, UserId, fold_part_of_address};
 use http::HeaderMap;
-use http_api::{AtLeast, BadCursor, BadParameter, CursorKey, Parameters, Problem, whole_number};
+use http_api::{AtLeast, BadCursor, BadParameter, CursorKey, Parameters, Problem};
 use read_models::{AccountRow, cut_page, in_role_list};
 use serde::Serialize;
 use uuid::Uuid;
@@ -81,19 +81,18 @@ impl Cursor {
 }
 
 impl Request {
-    fn read(query: &str) -> Result<Self, BadParameter> {
-        let mut parameters = Parameters::parse(query)?;
+    fn read(mut parameters: Parameters) -> Result<Self, BadParameter> {
         let role = parameters.single("role", |value| value.parse::<Role>())?;
         let email = parameters.single("email", |value| match fold_part_of_address(value) {
             folded if folded.is_empty() => Err("it is blank: leave it out instead".to_owned()),
             folded => Ok(folded),
         })?;
-        let limit = parameters.single("limit", whole_number(1..=MAX_LIMIT))?;
+        let limit = parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
         let cursor = parameters.single("cursor", |value| Ok(value.to_owned()))?;
         parameters.finish()?;
         Ok(Self {
             filter: Filter { role, email },
-            limit: limit.unwrap_or(DEFAULT_LIMIT),
+            limit,
             cursor,
         })
     }
@@ -130,10 +129,10 @@ impl Request {
 pub(crate) async fn list_users(
     State(app): State<Arc<App>>,
     Admin(caller): Admin,
-    RawQuery(query): RawQuery,
+    parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let request = Request::read(query.as_deref().unwrap_or_default()).map_err(Problem::from)?;
+    let request = Request::read(parameters).map_err(Problem::from)?;
     let (key, viewer) = (app.pepper.cursor_key(), caller.user_id());
     let after = request
         .cursor
@@ -185,7 +184,9 @@ mod tests {
     use super::*;
 
     fn read(query: &str) -> Result<Request, String> {
-        Request::read(query).map_err(|error| error.name)
+        Parameters::parse(query)
+            .and_then(Request::read)
+            .map_err(|error| error.name)
     }
 
     #[test]

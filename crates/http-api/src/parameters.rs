@@ -3,15 +3,15 @@
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{FromRequestParts, Request},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use events::BoundedText;
-use http::StatusCode;
+use http::{StatusCode, request::Parts};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-use crate::problem::Problem;
+use crate::{problem::Problem, whole_number::whole_number};
 
 /// Characters that a query string may contain, but a reference in a `Link` header may not.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
@@ -101,6 +101,15 @@ impl Parameters {
             .map_err(|detail| BadParameter::new(name, detail))
     }
 
+    /// Takes `limit`, the number of items on a page: `usual` if it is not given, and at most `most`.
+    ///
+    /// # Errors
+    /// As [`Self::single`].
+    pub fn limit(&mut self, usual: u16, most: u16) -> Result<u16, BadParameter> {
+        let limit = self.single("limit", whole_number(1..=most))?;
+        Ok(limit.unwrap_or(usual))
+    }
+
     /// Takes a parameter that may be given several times, each time with several values between commas. A comma that is
     /// percent-encoded is part of its value (RFC 3986, section 2.2).
     ///
@@ -150,6 +159,14 @@ impl Parameters {
             .partition::<Vec<_>, _>(|parameter| parameter.name == name);
         self.0 = left;
         taken.into_iter()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self::parse(parts.uri.query().unwrap_or_default())?)
     }
 }
 

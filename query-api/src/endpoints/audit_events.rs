@@ -3,12 +3,12 @@
 use auth_client::AuditReader;
 use axum::{
     Json,
-    extract::{RawQuery, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use events::{Actor, Due, Role, UserId};
 use http::HeaderMap;
-use http_api::{AtLeast, BadParameter, Parameters, request_id_of, whole_number};
+use http_api::{AtLeast, BadParameter, Parameters, request_id_of};
 
 use super::{MAX_LIMIT, consistency::reached};
 use crate::{
@@ -27,14 +27,11 @@ const MAX_NAME: usize = 256;
 pub(crate) async fn audit_events(
     State(state): State<AppState>,
     AuditReader(caller): AuditReader,
-    RawQuery(query): RawQuery,
+    mut parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let mut filter = filter(&mut parameters)?;
-    let limit = parameters
-        .single("limit", whole_number(1..=MAX_LIMIT))?
-        .unwrap_or(DEFAULT_LIMIT);
+    let limit = parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let cursor = parameters.single("cursor", |text| Ok(text.to_owned()))?;
     parameters.finish()?;
     let viewer = caller.user_id();

@@ -3,7 +3,7 @@
 use auth_client::TaskOwner;
 use axum::{
     Json,
-    extract::{RawQuery, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use events::{TaskId, Timestamp, UserId};
@@ -27,10 +27,10 @@ pub(crate) async fn get_task(
     State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     id: PathId<TaskId>,
-    RawQuery(query): RawQuery,
+    parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let moment = moment(Parameters::parse(query.as_deref().unwrap_or_default())?)?;
+    let moment = moment(parameters)?;
     let conditions = Preconditions::of(&headers)?;
     let at_least = AtLeast::of(&headers)?;
     let (owner, id) = (caller.user_id(), id.or_not_found()?);

@@ -3,13 +3,13 @@
 use api_types::TaskChanges;
 use auth_client::TaskOwner;
 use axum::{
-    extract::{RawQuery, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use database::Row;
 use events::TaskId;
 use http::{HeaderMap, header};
-use http_api::{AtLeast, Parameters, whole_number};
+use http_api::{AtLeast, Parameters};
 
 use super::{JSON, MAX_LIMIT, consistency::reached, json};
 use crate::{
@@ -25,14 +25,11 @@ const DEFAULT_LIMIT: u16 = 100;
 pub(crate) async fn task_changes(
     State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
-    RawQuery(query): RawQuery,
+    mut parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let token = parameters.single("since", |text| Ok(text.to_owned()))?;
-    let limit = parameters
-        .single("limit", whole_number(1..=MAX_LIMIT))?
-        .unwrap_or(DEFAULT_LIMIT);
+    let limit = parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     parameters.finish()?;
     let owner = caller.user_id();
     let since = match token {

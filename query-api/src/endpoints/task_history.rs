@@ -3,13 +3,13 @@
 use api_types::{BorrowedHistoryItem, TaskHistory};
 use auth_client::TaskOwner;
 use axum::{
-    extract::{RawQuery, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use database::Row;
 use events::{TaskId, UserId};
 use http::{HeaderMap, header};
-use http_api::{AtLeast, Parameters, PathId, whole_number};
+use http_api::{AtLeast, Parameters, PathId};
 
 use super::{JSON, MAX_LIMIT, consistency::reached, json};
 use crate::{
@@ -26,13 +26,10 @@ pub(crate) async fn task_history(
     State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
     id: PathId<TaskId>,
-    RawQuery(query): RawQuery,
+    mut parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
-    let limit = parameters
-        .single("limit", whole_number(1..=MAX_LIMIT))?
-        .unwrap_or(DEFAULT_LIMIT);
+    let limit = parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let cursor = parameters.single("cursor", |text| Ok(text.to_owned()))?;
     parameters.finish()?;
     let at_least = AtLeast::of(&headers)?;

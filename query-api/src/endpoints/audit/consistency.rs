@@ -3,7 +3,7 @@
 use api_types::ConsistencyProof;
 use axum::{
     Json,
-    extract::{RawQuery, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::header;
@@ -15,9 +15,8 @@ use crate::{app_state::AppState, error::ApiError};
 /// Answers with the hashes of the proof. Without `to` it goes up to the last checkpoint.
 pub(crate) async fn consistency(
     State(state): State<AppState>,
-    RawQuery(query): RawQuery,
+    mut parameters: Parameters,
 ) -> Result<Response, ApiError> {
-    let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let from = parameters.single("from", number)?;
     let to = parameters.single("to", number)?;
     parameters.finish()?;

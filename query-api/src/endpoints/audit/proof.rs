@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use audit_tree::{SignedCheckpoint, Tree};
 use axum::{
-    extract::{RawQuery, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use events::{EventDigest, EventId, StoredEvent};
@@ -23,9 +23,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Answers with the proof, in the tree of the last checkpoint.
 pub(crate) async fn proof(
     State(state): State<AppState>,
-    RawQuery(query): RawQuery,
+    mut parameters: Parameters,
 ) -> Result<Response, ApiError> {
-    let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let position = parameters.single("position", number)?;
     let id = parameters.single("id", |text| {
         text.parse::<EventId>()

@@ -4,10 +4,7 @@ mod request;
 
 use api_types::{BorrowedTask, TaskPage};
 use auth_client::TaskOwner;
-use axum::{
-    extract::{RawQuery, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use database::Row;
 use events::UserId;
 use http::{HeaderMap, HeaderValue, header};
@@ -28,10 +25,9 @@ const MAX_LINK: usize = 4_096;
 pub(crate) async fn list_tasks(
     State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,
-    RawQuery(query): RawQuery,
+    parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let listing = request::parse(parameters.clone())?;
     let owner = caller.user_id();
     let shown = reached(&state, owner, &AtLeast::of(&headers)?).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use events::{Due, Tags, fold_text, line};
-use http_api::{BadParameter, Parameters, whole_number};
+use http_api::{BadParameter, Parameters};
 use serde::{Deserialize, de::value::StrDeserializer};
 
 use crate::{
@@ -35,9 +35,7 @@ pub(super) fn parse(mut parameters: Parameters) -> Result<Listing, BadParameter>
     let sort = given
         .single("sort", |text| text.parse().map_err(str::to_owned))?
         .unwrap_or_default();
-    let limit = given
-        .single("limit", whole_number(1..=MAX_LIMIT))?
-        .unwrap_or(DEFAULT_LIMIT);
+    let limit = given.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let cursor = given.single("cursor", |text| Ok(text.to_owned()))?;
     let count = flag(given, "count")?;
     parameters.finish()?;
