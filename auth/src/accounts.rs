@@ -5,9 +5,9 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use aggregate::{Loaded, Repository, RepositoryError};
+use aggregate::{Executed, Loaded, Repository, RepositoryError};
 use event_store::EventStore;
-use events::{Account, AccountEvent, Admins, SessionId, TokenId, UserId};
+use events::{Account, AccountEvent, Admins, AdminsEvent, SessionId, TokenId, UserId};
 use prometheus::IntGauge;
 use runtime::Clock;
 
@@ -158,6 +158,17 @@ impl Accounts {
         decide: impl FnMut(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
     ) -> Result<Changed, CommandError> {
         change_in(&self.own_streams, id, metadata, |account| account, decide).await
+    }
+
+    /// Decides whether the account `id` is an admin, and appends the events.
+    pub(crate) async fn change_admins(
+        &self,
+        id: UserId,
+        metadata: &CommandMetadata,
+        mut decide: impl FnMut(Option<&Admins>) -> Result<Vec<AdminsEvent>, Refusal>,
+    ) -> Result<Executed<Admins>, CommandError> {
+        let decide = |admins: Option<&Admins>, _| decide(admins);
+        Ok(self.admins.execute(&(), &metadata.about(id), decide).await?)
     }
 
     /// Whether the account `id` ever had the program token `token`. Reads its stream from the beginning, which takes as

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use aggregate::ExecuteError;
 use auth_client::Revocation;
 use events::{Account, AccountEvent, AdminReason, Admins, AdminsEvent, Role, UserId};
 use http_api::SecurityEvent;
@@ -123,11 +122,8 @@ pub(crate) async fn erase(
 
 /// Removes the account of a person who is about to be erased from the admins, unless it is the last.
 pub(crate) async fn leave(app: &App, id: UserId, metadata: &CommandMetadata) -> Result<(), CommandError> {
-    let decide = |admins: Option<&Admins>, _| domain::admins::remove(admins, id);
-    app.accounts
-        .admins
-        .execute(&(), &metadata.about(id), decide)
-        .await?;
+    let decide = |admins: Option<&Admins>| domain::admins::remove(admins, id);
+    app.accounts.change_admins(id, metadata, decide).await?;
     Ok(())
 }
 
@@ -138,12 +134,8 @@ pub(crate) async fn leave_erased(
     id: UserId,
     metadata: &CommandMetadata,
 ) -> Result<Option<u64>, CommandError> {
-    let decide = |admins: Option<&Admins>, _| Ok::<_, Refusal>(domain::admins::remove_erased(admins, id));
-    let done = app
-        .accounts
-        .admins
-        .execute(&(), &metadata.about(id), decide)
-        .await?;
+    let decide = |admins: Option<&Admins>| Ok(domain::admins::remove_erased(admins, id));
+    let done = app.accounts.change_admins(id, metadata, decide).await?;
     if done.changed && done.state.is_none_or(|admins| admins.accounts.is_empty()) {
         tracing::warn!(
             account.id = %id,
@@ -163,12 +155,8 @@ async fn remove(
 ) -> Result<Option<u64>, CommandError> {
     let account = app.accounts.load_own_stream(id).await?;
     let account = domain::account::existing(account.as_ref())?;
-    let decide = |admins: Option<&Admins>, _| decide(admins, account);
-    let done = app
-        .accounts
-        .admins
-        .execute(&(), &metadata.about(id), decide)
-        .await?;
+    let decide = |admins: Option<&Admins>| decide(admins, account);
+    let done = app.accounts.change_admins(id, metadata, decide).await?;
     if done.changed {
         app.revocations.broadcast(Revocation::Account(id)).await;
     }
@@ -189,12 +177,8 @@ async fn conclude(
     for _ in 0..ROUNDS {
         let account = &changed.account;
         let decide =
-            |admins: Option<&Admins>, _| domain::admins::follow(admins, account, gives, metadata.actor());
-        let done = app
-            .accounts
-            .admins
-            .execute(&(), &metadata.about(id), decide)
-            .await;
+            |admins: Option<&Admins>| domain::admins::follow(admins, account, gives, metadata.actor());
+        let done = app.accounts.change_admins(id, &metadata, decide).await;
         let done = done.inspect_err(|error| record_denial(error, &metadata))?;
         admins = done.state;
         if !done.changed {
@@ -220,8 +204,8 @@ async fn conclude(
 }
 
 /// Writes to the security log when the person who gives the role has lost it since the request was admitted.
-fn record_denial(error: &ExecuteError<Refusal>, metadata: &CommandMetadata) {
-    if let ExecuteError::Refused(Refusal::ActorIsNoAdmin) = error
+fn record_denial(error: &CommandError, metadata: &CommandMetadata) {
+    if let CommandError::Refused(Refusal::ActorIsNoAdmin) = error
         && let Some(actor) = metadata.actor().person()
     {
         SecurityEvent::denied("role", Role::Admin.name())
