@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::Arc};
 
-use auth_client::Verifier;
+use auth_client::{TokenHash, Verifier};
 use axum::{
     extract::Request,
     response::{IntoResponse, Response},
@@ -17,8 +17,8 @@ use runtime::{Metrics, with_causes};
 use tokio::time::Instant;
 
 use crate::{
-    cache::{self, Answers, CacheMetrics, Lookup, Reader, Status, TokenKey},
-    caller::Caller,
+    cache::{self, Answers, CacheMetrics, Lookup, Reader, Status},
+    caller::{Caller, bearer},
     consistency::{self, CallerTokens, LatestTokens},
     error::ForwardError,
     headers,
@@ -150,7 +150,8 @@ impl Gateway {
 
     /// Forwards a command. Its token is remembered before the client gets the answer.
     async fn write(&self, backend: &Backend, request: Request) -> Result<Response, ForwardError> {
-        let token = TokenKey::of(request.headers()).filter(|_| std::ptr::eq(backend, &*self.command_api));
+        let token = bearer(request.headers()).map(TokenHash::of);
+        let token = token.filter(|_| std::ptr::eq(backend, &*self.command_api));
         let Some(token) = token else {
             return self.command(backend, request).await;
         };

@@ -24,6 +24,6 @@ pub use check::{Check, VerifyError};
 pub use claims::{Claims, ISSUER, TOKEN_TYPE, TokenRules, key_id};
 pub use jwk::VerifyingKey;
 pub use messages::{Credential, Identity, KEYS_QUEUE, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE};
-pub use token::{PROGRAM_TOKEN_PREFIX, program_token_name};
+pub use token::{PROGRAM_TOKEN_PREFIX, TokenHash, program_token_name};
 pub use verifier::Verifier;
 pub use verifier_options::VerifierOptions;

@@ -5,12 +5,13 @@ use sha2::{Digest, Sha256};
 /// The longest token that can be valid, in bytes.
 const MAX_TOKEN_BYTES: usize = 4 * 1024;
 
-/// SHA-256 of a token, the key of the cache. The token itself is not stored.
+/// SHA-256 of a token, the key of caches. The token itself is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct TokenHash([u8; 32]);
+pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    pub(crate) fn of(token: &str) -> Self {
+    /// The hash of `token`.
+    pub fn of(token: &str) -> Self {
         Self(Sha256::digest(token.as_bytes()).into())
     }
 

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use auth_client::Identity;
+use auth_client::{Identity, TokenHash};
 use axum::extract::Request;
 use events::{ConsistencyToken, TaskId};
 use http::{HeaderMap, HeaderName, Method, header};
 use http_api::{CONSISTENCY_TOKEN, header_members};
 use hyper::body::Body as _;
-use sha2::{Digest, Sha256};
 
 use crate::caller::bearer;
 
@@ -44,22 +43,10 @@ const SPECIAL: [HeaderName; 6] = [
 /// The longest target of a cached answer, in bytes.
 const MAX_TARGET: usize = 2_048;
 
-/// The SHA-256 of an access token. The token itself is not stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct TokenKey([u8; 32]);
-
-impl TokenKey {
-    /// The token of a request.
-    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let token = bearer(headers)?;
-        Some(Self(Sha256::digest(token.as_bytes()).into()))
-    }
-}
-
 /// The key of a cached answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    pub(super) token: TokenKey,
+    pub(super) token: TokenHash,
     /// Path and query, as they were sent.
     pub(super) target: String,
 }
@@ -108,7 +95,7 @@ impl Lookup {
         }
         Some(Self {
             key: Key {
-                token: TokenKey::of(headers)?,
+                token: TokenHash::of(bearer(headers)?),
                 target: target.to_owned(),
             },
             identity: Arc::clone(identity),

@@ -15,7 +15,7 @@ mod status;
 mod store;
 mod stored;
 
-pub(crate) use lookup::{Lookup, TokenKey};
+pub(crate) use lookup::Lookup;
 pub(crate) use metrics::CacheMetrics;
 pub(crate) use reader::Reader;
 pub(crate) use status::Status;

@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use auth_client::TokenHash;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::{
-    lookup::{Key, Lookup, TokenKey},
+    lookup::{Key, Lookup},
     stored::Stored,
 };
 
@@ -23,7 +24,7 @@ pub(crate) struct Answers {
     answers: Cache<Key, Arc<Stored>>,
     /// When a command was last sent or answered. A failed command may have taken effect, and has no token to wait
     /// for.
-    writes: Cache<TokenKey, Instant>,
+    writes: Cache<TokenHash, Instant>,
 }
 
 impl Answers {
@@ -63,7 +64,7 @@ impl Answers {
     }
 
     /// Records that a command with this token is about to be sent, or was answered.
-    pub(crate) fn written(&self, token: TokenKey) {
+    pub(crate) fn written(&self, token: TokenHash) {
         self.writes.insert(token, Instant::now());
     }
 
