@@ -11,7 +11,7 @@ use http_api::{FieldError, FieldErrors, Form, JsonObject, Problem, RequestContex
 use runtime::new_id;
 use serde_json::{Map, Value};
 
-use super::answer;
+use super::{answer, fields};
 use crate::{
     app_state::App, command_metadata::CommandMetadata, domain, error::ApiError, token::ProgramToken,
 };
@@ -28,10 +28,7 @@ struct Request {
 impl Request {
     fn read(body: Map<String, Value>, now: Timestamp) -> Result<Self, Problem> {
         let mut form = Form::new(body);
-        let name = form.required("name", |value| {
-            events::line(text(value)?, MAX_NAME)
-                .map_err(|error| FieldError::new(error.code(), error.to_string()))
-        });
+        let name = form.required("name", |value| fields::line(value, MAX_NAME));
         let scopes = form.required("scopes", scopes);
         let expires_at = form
             .optional("expires_at", |value| instant_after(value, now))

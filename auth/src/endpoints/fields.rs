@@ -30,17 +30,20 @@ pub(crate) fn code(value: &Value) -> Result<Zeroizing<String>, FieldError> {
     text(value).map(|text| Zeroizing::new(text.to_owned()))
 }
 
-/// A display name: 1 to 100 characters on one line, see [`events::line`].
+/// A text of 1 to `most` characters on one line, see [`events::line`].
+pub(crate) fn line(value: &Value, most: usize) -> Result<String, FieldError> {
+    events::line(text(value)?, most).map_err(|error| FieldError::new(error.code(), error.to_string()))
+}
+
+/// A display name: 1 to 100 characters on one line.
 pub(crate) fn display_name(value: &Value) -> Result<String, FieldError> {
-    events::line(text(value)?, MAX_DISPLAY_NAME)
-        .map_err(|error| FieldError::new(error.code(), error.to_string()))
+    line(value, MAX_DISPLAY_NAME)
 }
 
 /// The reason of an admin: 1 to 500 characters on one line. It is encrypted under the key of that one person, so it
 /// must contain nobody's address.
 pub(crate) fn reason(value: &Value) -> Result<AdminReason, FieldError> {
-    let reason = events::line(text(value)?, MAX_REASON)
-        .map_err(|error| FieldError::new(error.code(), error.to_string()))?;
+    let reason = line(value, MAX_REASON)?;
     if holds_address(&reason) {
         return Err(FieldError::new(
             "holds-address",
