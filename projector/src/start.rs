@@ -158,12 +158,8 @@ async fn count_parked(applier: Applier, tuning: Tuning, stop: CancellationToken)
     const SQL: &str = "SELECT COUNT(*) AS parked FROM (SELECT 1 FROM parked_events LIMIT 10000) AS counted";
     let mut rounds = Rounds::every(tuning.heartbeat, stop);
     while rounds.next().await {
-        match applier.read_models.fetch_optional(SQL, &[]).await {
-            Ok(row) => {
-                if let Some(Ok(parked)) = row.map(|row| row.integer("parked")) {
-                    applier.metrics.parked.set(parked);
-                }
-            }
+        match applier.read_models.number(SQL, &[]).await {
+            Ok(parked) => applier.metrics.parked.set(runtime::signed(parked)),
             Err(error) => tracing::debug!(error = with_causes(&error), "cannot count what is parked"),
         }
     }

@@ -69,8 +69,7 @@ impl Throttle {
             .await?;
         for (table, key, order) in TABLES {
             let sql = format!("SELECT count(*) AS rows FROM {table}");
-            let rows = self.operations.fetch_optional(&sql, &[]).await?;
-            let rows = rows.map_or(Ok(0), |row| row.unsigned("rows"))?;
+            let rows = self.operations.number(&sql, &[]).await?;
             let surplus = rows.saturating_sub(most_rows);
             if surplus > 0 {
                 tracing::warn!(
