@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs::File, path::PathBuf, process::ExitCode, syn
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use database::{LockMode, ProcessLock, Schema};
+use database::{ProcessLock, Schema};
 use event_store::EventStore;
 use log_transfer::{End, Inspection, import, inspect};
 use sealing::SubjectKeys;
@@ -214,11 +214,12 @@ fn people(number: usize) -> String {
     }
 }
 
-/// Lock against a system that runs in one process on the same store, where the store has such a lock. Systems with
-/// RabbitMQ may run: each part of an import is written only if the log still ends where the part before ended.
+/// Lock against another import, and against a system that runs in one process on the same store, where the store has
+/// such a lock. Systems with RabbitMQ may run: each part of an import is written only if the log still ends where the
+/// part before ended.
 enum ImportLock {
     DataDir(#[expect(dead_code, reason = "held, not read")] DataDirLock),
-    Process(#[expect(dead_code, reason = "held, not read")] ProcessLock),
+    Processes(#[expect(dead_code, reason = "held, not read")] [ProcessLock; 2]),
     Servers,
 }
 
@@ -229,7 +230,7 @@ impl ImportLock {
         }
         let operations = platform::database(storage, Schema::Operations).await?;
         match operations.postgres() {
-            Some(server) => Ok(Self::Process(sole_process::take(server, LockMode::Shared).await?)),
+            Some(server) => Ok(Self::Processes(sole_process::lock_import(server).await?)),
             None => Ok(Self::Servers),
         }
     }
