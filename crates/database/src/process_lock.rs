@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
@@ -21,6 +21,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const REFUSED_FOR: Duration = Duration::from_secs(15);
 /// The pause between two attempts.
 const TRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Whoever does not call [`ProcessLock::hold`] lets the session be idle. A limit of the whole server must not end it,
+/// since nobody would notice that the lock is gone.
+const NEVER_IDLE: &str = "SET idle_session_timeout = 0";
 
 /// A lock that a process holds until it ends, or until its connection does. Released when dropped.
 #[derive(Debug)]
@@ -114,6 +117,7 @@ async fn try_take(
 ) -> Result<Option<PgConnection>, sqlx::Error> {
     // A connection outside the pool, so that the lock ends with this process and no other statement runs on it.
     let mut connection = server.connect().await?;
+    connection.execute(NEVER_IDLE).await?;
     let is_taken = try_lock(&mut connection, LockName::Text(name), mode).await?;
     Ok(is_taken.then_some(connection))
 }

@@ -186,3 +186,27 @@ async fn a_shared_lock_is_taken_again_while_others_have_it() {
     while_holding(&mut holding, again).await;
     holding.abort();
 }
+
+#[tokio::test]
+async fn a_server_that_ends_idle_sessions_keeps_the_lock_of_a_process_that_is_busy_otherwise() {
+    let server = TestDatabase::create().await;
+    let observer = open(&server.url()).await;
+    let limit = format!("ALTER DATABASE {} SET idle_session_timeout = '2s'", server.name());
+    observer.execute(&limit, &[]).await.unwrap();
+    let database = observer.postgres().unwrap();
+    let lock = take(database).await;
+    // A session that is idle for a shorter time than that of the lock.
+    let mut idle = database.connect().await.unwrap();
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(&mut idle)
+        .await
+        .unwrap();
+    let is_there = "SELECT 1 AS one FROM pg_stat_activity WHERE pid = $1";
+    eventually("the idle session is ended", async || {
+        let row = observer.fetch_optional(is_there, &[i64::from(pid).into()]).await;
+        row.unwrap().is_none()
+    })
+    .await;
+    assert!(holder(&observer).await.is_some(), "the lock was lost");
+    drop(lock);
+}
