@@ -1,11 +1,11 @@
 //! Whoever asks for one event of a long log in KurrentDB reads this event, and not the log up to it. Positions count
-//! bytes there, so that nobody knows the position before that of an event.
+//! bytes there, so that nobody knows the position before that of an event, nor where the last thousand events begin.
 
 use std::{iter::once, time::Duration};
 
 use events::{
-    Actor, EventId, Metadata, NewEvent, Priority, StreamName, TaskCreated, TaskEvent, TaskId, TaskRenamed,
-    Timestamp, UserId,
+    Actor, Encoding, EventId, Metadata, NewEvent, Priority, StreamName, TaskCreated, TaskEvent, TaskId,
+    TaskRenamed, Timestamp, UserId,
 };
 use kurrentdb_stand_in::StandIn;
 use uuid::Uuid;
@@ -65,6 +65,13 @@ async fn who_asks_for_one_event_of_a_long_log_in_kurrentdb_does_not_read_the_log
         assert_eq!(ended, code, "{arguments:?}: {said}");
         assert!(reads < FEW, "{arguments:?}: {reads} reads of the log");
     }
+    // The whole log is read once, in pages. To find where each of several parts of it begins takes ten times as much.
+    let before = server.log_reads();
+    let last = (TASKS + 1).to_string();
+    let said = system.run(&["events", "tail", "-n", &last, "--type", "task.created"]);
+    let reads = server.log_reads() - before;
+    assert_eq!(said.lines().count(), TASKS + 1, "{said}");
+    assert!(reads < 40, "events tail: {reads} reads of the log");
     // As `restore check` does.
     let store = event_store::open(&system.store_url(), 1).await.unwrap();
     let before = server.log_reads();
@@ -72,6 +79,34 @@ async fn who_asks_for_one_event_of_a_long_log_in_kurrentdb_does_not_read_the_log
     assert_eq!(foreign, Vec::<u64>::new());
     let reads = server.log_reads() - before;
     assert_eq!(reads, 1, "reads of the log to look for one discarded event");
+    system.clean().await;
+}
+
+/// As a release left it that did not seal events: the first ones are in clear, and the last ones happen to have nothing
+/// personal in them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_kurrentdb_that_was_sealed_late_is_not_used_without_its_keys() {
+    let server = StandIn::start();
+    let mut system = System::prepared(Deployment::Embedded).await;
+    let url = format!("kurrentdb://{}?tls=false", server.address());
+    system.set("EVENT_STORE_URL", url);
+    let store = event_store::open(&system.store_url(), 1).await.unwrap();
+    let in_clear = (Encoding::Json, 500);
+    let parts = [in_clear, in_clear, in_clear, (Encoding::Sealed, 1), in_clear];
+    for (encoding, count) in parts {
+        let events = (0..count).map(|number| NewEvent {
+            encoding,
+            ..recorded(UserId(Uuid::nil()), renamed(number))
+        });
+        let stream = StreamName::task(TaskId(Uuid::now_v7()));
+        store.append(&stream, 0, events.collect()).await.unwrap();
+    }
+    let (code, said) = system.outcome(&["projection", "verify"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("the log holds sealed events, and no keys of people are at"),
+        "{said}"
+    );
     system.clean().await;
 }
 
@@ -88,33 +123,35 @@ async fn fill(system: &System, owner: UserId) -> (u64, EventId) {
             tags: Vec::new(),
         })
     };
-    let renamed = |number: usize| {
-        TaskEvent::from(TaskRenamed {
-            title: format!("Title {number}"),
-        })
-    };
-    let recorded = |event: TaskEvent| {
-        let metadata = Metadata {
-            subject: owner,
-            actor: Actor::User(owner),
-            correlation_id: "request-1".into(),
-            causation_id: Uuid::now_v7(),
-            traceparent: None,
-            idempotency_key: None,
-        };
-        let recorded_at = Timestamp::from_micros(1_800_000_000_000_000);
-        event
-            .encode()
-            .into_event(EventId(Uuid::now_v7()), metadata, recorded_at)
-    };
     let mut last = (0, EventId(Uuid::nil()));
     for _ in 0..TASKS {
         let of_task = once(created()).chain((1..EVENTS_OF_A_TASK).map(renamed));
-        let events: Vec<NewEvent> = of_task.map(recorded).collect();
+        let events: Vec<NewEvent> = of_task.map(|event| recorded(owner, event)).collect();
         let id = events[EVENTS_OF_A_TASK - 1].id;
         let stream = StreamName::task(TaskId(Uuid::now_v7()));
         let appended = store.append(&stream, 0, events).await.unwrap();
         last = (appended.position, id);
     }
     last
+}
+
+fn renamed(number: usize) -> TaskEvent {
+    TaskEvent::from(TaskRenamed {
+        title: format!("Title {number}"),
+    })
+}
+
+fn recorded(owner: UserId, event: TaskEvent) -> NewEvent {
+    let metadata = Metadata {
+        subject: owner,
+        actor: Actor::User(owner),
+        correlation_id: "request-1".into(),
+        causation_id: Uuid::now_v7(),
+        traceparent: None,
+        idempotency_key: None,
+    };
+    let recorded_at = Timestamp::from_micros(1_800_000_000_000_000);
+    event
+        .encode()
+        .into_event(EventId(Uuid::now_v7()), metadata, recorded_at)
 }

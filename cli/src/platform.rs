@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use audit_tree::AuditTree;
 use bus::{Bus, InProcessBus, RabbitBus, RabbitOptions};
 use database::{Database, Schema};
-use event_store::{EventStore, SqlStore};
+use event_store::{EventStore, SqlStore, StoredEvents};
 use projector::AuditKeeping;
 use runtime::{Clock, SystemClock, masked};
 use sealing::{MasterKeys, SealedStore, SubjectKeys};
@@ -82,17 +82,24 @@ async fn require_keys_if_sealed(
     Ok(())
 }
 
-/// Returns whether there is a sealed event among the first or the last thousand of the log. The last are looked at too,
-/// since a log of an earlier release is sealed only from the upgrade on.
+/// Returns whether there is a sealed event in the log. Where positions count events, the first and the last thousand
+/// are looked at: a log of an earlier release is sealed only from the upgrade on. Elsewhere nobody knows where the last
+/// thousand begin, and the log is read up to its first sealed event.
 async fn is_sealed(stored: &dyn EventStore) -> anyhow::Result<bool> {
-    const LOOKED_AT: usize = 1_000;
+    const LOOKED_AT: i64 = 1_000;
+    let sealed = events::Encoding::Sealed.as_str();
     let head = runtime::signed(stored.head().await?);
-    let last = head.saturating_sub(LOOKED_AT as i64);
-    for after in std::iter::once(0).chain((last > 0).then_some(last)) {
-        let page = stored.stored_page(after, LOOKED_AT).await?;
-        let sealed = events::Encoding::Sealed.as_str();
-        if page.events.iter().any(|event| event.encoding == sealed) {
-            return Ok(true);
+    let last = head.saturating_sub(LOOKED_AT).max(LOOKED_AT);
+    let parts = match stored.positions_are_dense() {
+        true => vec![(0, LOOKED_AT), (last, head)],
+        false => vec![(0, head)],
+    };
+    for (after, to) in parts {
+        let mut log = StoredEvents::new(stored, after, to);
+        while let Some(page) = log.next_page().await? {
+            if page.iter().any(|event| event.encoding == sealed) {
+                return Ok(true);
+            }
         }
     }
     Ok(false)

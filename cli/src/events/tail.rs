@@ -69,11 +69,16 @@ impl Tail {
         Ok(())
     }
 
-    /// Finds the last matching events by reading backwards from the end.
+    /// Finds the last matching events by reading backwards from the end, in windows of positions. Where positions do
+    /// not count events, one window has the whole log: where another one begins, no record does, and the store would
+    /// read the log from its start to find the next record.
     async fn last(&self, store: &dyn EventStore, head: u64) -> anyhow::Result<Vec<Entry>> {
         let mut found: Vec<Entry> = Vec::new();
         let mut until = head;
-        let mut window = self.lines as u64;
+        let mut window = match store.positions_are_dense() {
+            true => self.lines as u64,
+            false => head,
+        };
         while found.len() < self.lines && until > 0 {
             let start = until.saturating_sub(window);
             let mut here = Vec::new();
