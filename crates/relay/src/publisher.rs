@@ -1,8 +1,8 @@
 //! Reads the log as it grows and publishes it, while this process is the leader.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use bus::{Bus, EventMessage};
 use event_store::{Entry, EventStore, Page, head_point};
 use events::{LogPoint, PartitionCount};
@@ -28,7 +28,7 @@ use crate::{
 const SAVE_AFTER: Duration = Duration::from_millis(500);
 /// How long a database may take to answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a shutdown waits for the batches that are being sent.
+/// How long a shutdown waits for the batches that are being sent, and then for the broadcasts.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the bus and the end of the log are looked at.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -152,16 +152,20 @@ impl Relay {
             watch::Sender::new(0),
         );
         let sending = join_all(senders.into_iter().map(|sender| sender.run()));
-        let broadcasting = revocations::run(Arc::clone(&self.bus), revoked);
+        let mut broadcasting = pin!(revocations::run(Arc::clone(&self.bus), revoked));
         let reading = self.publish(publishing, finished, head.subscribe(), &reached, stop);
-        tokio::select! {
+        let result = tokio::select! {
             result = reading => result,
-            _ = sending => anyhow::bail!("the senders have ended"),
-            () = broadcasting => anyhow::bail!("the broadcasts have ended"),
+            _ = sending => Err(anyhow!("the senders have ended")),
+            () = &mut broadcasting => anyhow::bail!("the broadcasts have ended"),
             () = leadership.lost() => Ok(()),
-            () = self.disconnected() => anyhow::bail!("the bus is away, and another process may have it"),
+            () = self.disconnected() => Err(anyhow!("the bus is away, and another process may have it")),
             result = self.compare(&head, &reached) => result,
-        }
+        };
+        // What waits comes from pages whose events may be saved as published, so that nobody else broadcasts it. The
+        // queue was dropped with the reading, so that the broadcasts end.
+        let _ = timeout(SHUTDOWN_TIMEOUT, broadcasting).await;
+        result
     }
 
     async fn publish(

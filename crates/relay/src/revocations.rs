@@ -3,51 +3,152 @@
 //!
 //! The broadcasts have a queue of their own, so that events do not wait for them, nor they for events.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use auth_client::{REVOCATIONS, Revocation};
 use bus::Bus;
 use events::RecordedEvent;
 use runtime::with_causes;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 
-/// How long a broadcast may take. A process that misses one notices within half a minute.
+/// How long a broadcast may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a revocation may wait. By then every process that has not heard of it has noticed it by itself.
+const MAX_AGE: Duration = Duration::from_secs(30);
 /// The most broadcasts that wait. Further ones are dropped, like those that take too long.
 const MAX_WAITING: usize = 4_096;
+/// The shortest time between two log lines about revocations that were not broadcast.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The broadcasts that wait for [`run`].
+/// The queue of the broadcasts that wait for [`run`].
 #[derive(Debug)]
-pub(crate) struct Revocations(mpsc::Sender<Revocation>);
+pub(crate) struct Revocations {
+    queue: mpsc::Sender<Waiting>,
+    dropped: Failures,
+}
+
+/// A revocation in the queue.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    revocation: Revocation,
+    since: Instant,
+}
+
+/// Counts the revocations that were not broadcast, for a line in the log at most every [`LOG_INTERVAL`].
+#[derive(Debug, Default)]
+struct Failures {
+    count: usize,
+    logged: Option<Instant>,
+}
 
 /// A queue, and what is put into it.
-pub(crate) fn queue() -> (Revocations, mpsc::Receiver<Revocation>) {
-    let (sender, waiting) = mpsc::channel(MAX_WAITING);
-    (Revocations(sender), waiting)
+pub(crate) fn queue() -> (Revocations, mpsc::Receiver<Waiting>) {
+    let (queue, waiting) = mpsc::channel(MAX_WAITING);
+    let dropped = Failures::default();
+    (Revocations { queue, dropped }, waiting)
 }
 
 impl Revocations {
     /// Adds the revocations that `events` cause.
-    pub(crate) fn enqueue<'a>(&self, events: impl Iterator<Item = &'a RecordedEvent>) {
+    pub(crate) fn enqueue<'a>(&mut self, events: impl Iterator<Item = &'a RecordedEvent>) {
         let mut revocations: Vec<_> = events.filter_map(Revocation::caused_by).collect();
         revocations.dedup();
-        let dropped = revocations
-            .into_iter()
-            .filter_map(|revocation| self.0.try_send(revocation).err())
-            .count();
-        if dropped > 0 {
+        for revocation in revocations {
+            self.add(revocation);
+        }
+    }
+
+    fn add(&mut self, revocation: Revocation) {
+        let since = Instant::now();
+        if self.queue.try_send(Waiting { revocation, since }).is_err()
+            && let Some(dropped) = self.dropped.add_one()
+        {
             tracing::warn!(dropped, "too many revocations wait: some are not broadcast");
         }
     }
 }
 
-/// Broadcasts what is put into the queue, until the queue is dropped.
-pub(crate) async fn run(bus: Arc<dyn Bus>, mut waiting: mpsc::Receiver<Revocation>) {
-    while let Some(revocation) = waiting.recv().await {
-        match timeout(TIMEOUT, bus.broadcast(REVOCATIONS, revocation.encode())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = with_causes(&error), "a revocation was not broadcast"),
-            Err(_) => tracing::warn!("a revocation was not broadcast in time"),
+impl Failures {
+    /// Counts one more. Returns how many there were since the last line in the log, if it is time for the next line.
+    fn add_one(&mut self) -> Option<usize> {
+        self.count += 1;
+        if self.logged.is_some_and(|logged| logged.elapsed() < LOG_INTERVAL) {
+            return None;
         }
+        self.logged = Some(Instant::now());
+        Some(mem::take(&mut self.count))
+    }
+}
+
+/// Broadcasts what is put into the queue, until the queue is dropped and empty.
+pub(crate) async fn run(bus: Arc<dyn Bus>, mut queue: mpsc::Receiver<Waiting>) {
+    let mut failures = Failures::default();
+    while let Some(waiting) = queue.recv().await {
+        if let Err(last_reason) = broadcast(&*bus, waiting).await
+            && let Some(count) = failures.add_one()
+        {
+            tracing::warn!(count, last_reason, "revocations were not broadcast");
+        }
+    }
+}
+
+async fn broadcast(bus: &dyn Bus, waiting: Waiting) -> Result<(), String> {
+    if waiting.since.elapsed() > MAX_AGE {
+        return Err("it has waited for too long".to_owned());
+    }
+    match timeout(TIMEOUT, bus.broadcast(REVOCATIONS, waiting.revocation.encode())).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(with_causes(&error)),
+        Err(_) => Err("the bus did not take it in time".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use bus::Heard;
+    use events::UserId;
+    use test_support::FaultyBus;
+    use tokio::time::sleep;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_every_process_knows_by_itself_holds_up_no_newer_revocation() {
+        let bus = FaultyBus::new();
+        let mut listener = bus.listen(REVOCATIONS).await.unwrap();
+        bus.broadcasts_hang.store(true, Ordering::SeqCst);
+        let (mut revocations, waiting) = queue();
+        for account in 0..100 {
+            revocations.add(Revocation::Account(UserId(Uuid::from_u128(account))));
+        }
+        let ending = async {
+            // One of them is given up every second. The others are older than half a minute then.
+            sleep(Duration::from_secs(60)).await;
+            bus.broadcasts_hang.store(false, Ordering::SeqCst);
+            revocations.add(Revocation::Keys);
+            drop(revocations);
+        };
+        tokio::join!(run(bus.clone(), waiting), ending);
+        let heard = listener.next().await;
+        assert_eq!(heard, Heard::Message(Revocation::Keys.encode()));
+        assert!(bus.broadcasts.load(Ordering::SeqCst) <= 32);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_logged_now_and_then_and_none_is_left_out() {
+        let mut failures = Failures::default();
+        let mut logged = Vec::new();
+        // Those of the last seconds are told with the next one.
+        for _ in 0..=20 {
+            logged.extend(failures.add_one());
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(logged, [1, 10, 10]);
     }
 }

@@ -5,10 +5,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 use auth_client::{REVOCATIONS, Revocation};
 use bus::{Bus as _, Heard};
 use events::{NewEvent, SessionId, StreamName};
-use test_support::Footing;
+use test_support::{Footing, eventually};
 use uuid::Uuid;
 
-use super::support::{Fixture, an_event_about, user};
+use super::support::{Fixture, Replica, an_event_about, user};
 
 /// What an auth leaves behind that dies after its append.
 #[tokio::test]
@@ -92,15 +92,49 @@ async fn events_do_not_wait_for_broadcasts_that_never_come_back() {
     fixture.bus.broadcasts_hang.store(true, Ordering::SeqCst);
     let replica = fixture.start().await;
     for number in 1..=EVENTS {
-        let event = NewEvent {
-            kind: "session.ended".to_owned(),
-            ..an_event_about(user(7))
-        };
-        let stream = StreamName::session(SessionId(Uuid::now_v7()));
-        replica.store.append(&stream, 0, vec![event]).await.unwrap();
+        end(&replica, SessionId(Uuid::now_v7())).await;
         fixture.has_published(number).await;
     }
     // Each of them takes a second until it is given up.
     assert!(fixture.bus.broadcasts.load(Ordering::SeqCst) < EVENTS);
     replica.stop().await;
+}
+
+/// The events are saved as published, so that the next relay does not read them again.
+#[tokio::test]
+async fn what_waits_to_be_broadcast_is_told_before_the_relay_stops() {
+    let fixture = Fixture::new(Footing::Sqlite).await;
+    let mut listener = fixture.bus.listen(REVOCATIONS).await.unwrap();
+    let replica = fixture.start().await;
+    let sessions = [1, 2, 3].map(|session| SessionId(Uuid::from_u128(session)));
+    let [first, others @ ..] = sessions;
+    fixture.bus.broadcasts_hang.store(true, Ordering::SeqCst);
+    end(&replica, first).await;
+    eventually("the first is being broadcast", async || {
+        fixture.bus.broadcasts.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    // It never comes back, and is given up after a second. The others wait for that.
+    fixture.bus.broadcasts_hang.store(false, Ordering::SeqCst);
+    for session in others {
+        end(&replica, session).await;
+    }
+    fixture.has_published(sessions.len()).await;
+    replica.stop().await;
+    for session in others {
+        let heard = tokio::time::timeout(Duration::from_secs(10), listener.next())
+            .await
+            .unwrap();
+        assert_eq!(heard, Heard::Message(Revocation::Session(session).encode()));
+    }
+}
+
+/// Appends that a session has ended.
+async fn end(replica: &Replica, session: SessionId) {
+    let event = NewEvent {
+        kind: "session.ended".to_owned(),
+        ..an_event_about(user(7))
+    };
+    let stream = StreamName::session(session);
+    replica.store.append(&stream, 0, vec![event]).await.unwrap();
 }
