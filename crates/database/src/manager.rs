@@ -21,9 +21,9 @@ pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const OPEN_TIMEOUT: Duration = ACQUIRE_TIMEOUT.saturating_sub(Duration::from_millis(250));
 /// The pauses between attempts to reach a server that is starting, or that accepts no more connections.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-/// A connection that was used within this time is not tested before it is used again. A test costs a round trip.
+/// A connection that was taken within this time is not tested before it is used again. A test costs a round trip.
 const TRUSTED: Duration = Duration::from_secs(1);
-/// The time limit of that test. Whoever waits for a connection still has time to open another one.
+/// The time limit of that test. Whoever waits for two of them still has time to open another connection.
 const TEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest lifetime of a connection. A session's memory grows with use, and after a failover it may be connected
 /// to the wrong server.
@@ -44,9 +44,18 @@ pub(crate) struct Manager {
     /// Statements that are still being ended after their user has gone.
     pub(crate) ending: TaskTracker,
     complained: Mutex<Option<Instant>>,
-    /// When the last test began that was not answered in time. Connections that were used before are not used again:
-    /// whatever silenced one connection to a server has usually silenced all.
-    silent_since: Mutex<Option<std::time::Instant>>,
+    silence: Mutex<Silence>,
+}
+
+/// Which tests were not answered in time. One alone may only mean that the server is busy. Whatever silences two
+/// connections in a row has usually silenced all.
+#[derive(Debug, Default)]
+struct Silence {
+    /// When the last test began, if it was not answered in time.
+    late: Option<std::time::Instant>,
+    /// When the first of two tests in a row began that were not answered in time. Connections that were last taken
+    /// before are not used again.
+    since: Option<std::time::Instant>,
 }
 
 impl managed::Manager for Manager {
@@ -81,19 +90,37 @@ impl managed::Manager for Manager {
         if metrics.age() > LIFETIME {
             return Err(RecycleError::message("it has served its time"));
         }
-        let last_used = metrics.recycled.unwrap_or(metrics.created);
-        if self.silent_since.lock().is_some_and(|since| last_used <= since) {
-            return Err(RecycleError::message("another one did not answer"));
+        // When it was taken from the pool, however long it was used then.
+        let last_taken = metrics.recycled.unwrap_or(metrics.created);
+        if self.silence.lock().is_shared_by(last_taken) {
+            return Err(RecycleError::message("others did not answer"));
         }
-        if last_used.elapsed() > TRUSTED {
+        if last_taken.elapsed() > TRUSTED {
             let begun = std::time::Instant::now();
             let Ok(answer) = timeout(TEST_TIMEOUT, session.ping()).await else {
-                *self.silent_since.lock() = Some(begun);
+                self.silence.lock().note_late(begun);
                 return Err(RecycleError::message("it does not answer"));
             };
             answer?;
+            self.silence.lock().note_answered();
         }
         Ok(())
+    }
+}
+
+impl Silence {
+    /// Notes that a test was not answered in time that began at `begun`.
+    fn note_late(&mut self, begun: std::time::Instant) {
+        self.since = self.late.replace(begun).or(self.since);
+    }
+
+    fn note_answered(&mut self) {
+        self.late = None;
+    }
+
+    /// Whether a connection that was last taken at `taken` is probably silent, too.
+    fn is_shared_by(&self, taken: std::time::Instant) -> bool {
+        self.since.is_some_and(|since| taken <= since)
     }
 }
 
@@ -103,7 +130,7 @@ impl Manager {
             options,
             ending: TaskTracker::new(),
             complained: Mutex::new(None),
-            silent_since: Mutex::new(None),
+            silence: Mutex::default(),
         }
     }
 
@@ -214,5 +241,20 @@ mod tests {
         };
         assert!(is_full(&error), "{error}");
         assert!(!is_lost(&error), "it would be waited for a second time");
+    }
+
+    #[test]
+    fn one_late_answer_says_nothing_of_other_connections() {
+        let taken = std::time::Instant::now();
+        let [first, second, third] = [1, 2, 3].map(|second| taken + Duration::from_secs(second));
+        let mut silence = Silence::default();
+        silence.note_late(first);
+        assert!(!silence.is_shared_by(taken));
+        silence.note_answered();
+        silence.note_late(second);
+        assert!(!silence.is_shared_by(taken));
+        silence.note_late(third);
+        assert!(silence.is_shared_by(taken));
+        assert!(!silence.is_shared_by(third));
     }
 }
