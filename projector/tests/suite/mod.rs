@@ -48,7 +48,7 @@ macro_rules! suite {
             erasure: an_erased_person_leaves_no_rows_and_does_not_come_back, every_table_forgets_an_erased_person,
                 the_trail_of_a_person_without_a_key_is_whole, nothing_of_an_erased_person_is_left_aside;
             long_deletions: however_much_a_person_leaves_it_goes, however_long_the_history_of_a_purged_task_is_it_goes;
-            verifying: differences_are_found, a_sample_finds_differences,
+            verifying: differences_are_found, a_sample_finds_differences, a_sample_is_chosen_from_the_log_alone,
                 a_sample_finds_rows_of_which_the_log_knows_nothing, a_projector_notices_differences_by_itself;
             rebuilding: a_rebuild_gives_the_same_rows_and_can_be_undone,
                 tables_in_which_more_is_parked_take_over_only_by_force,

@@ -1,6 +1,6 @@
 //! The comparison of the tables with the log finds changed rows.
 
-use events::{AccountErased, TaskCompleted};
+use events::{AccountErased, Encoded, StreamName, TaskCompleted, TaskEvent, TaskRenamed};
 use projector::{verify, verify_sample};
 
 use super::{
@@ -111,6 +111,32 @@ pub(crate) async fn a_sample_finds_differences(fixture: Fixture) {
             format!("tasks lacks row {}", task(2)),
         ]
     );
+}
+
+/// As after damage that took rows and the trail alike.
+pub(crate) async fn a_sample_is_chosen_from_the_log_alone(fixture: Fixture) {
+    const EVENTS_OF_A_TASK: usize = 450;
+    let mut log = Writer::new(&fixture.store);
+    let owner = user(1);
+    // A shorter log would be read completely.
+    for number in 0..5 {
+        log.task(number, owner, created(owner, "Task")).await;
+        let renamed: Vec<Encoded> = (1..EVENTS_OF_A_TASK)
+            .map(|number| {
+                let title = format!("Title {number}");
+                TaskEvent::from(TaskRenamed { title }).encode()
+            })
+            .collect();
+        log.append_all(&StreamName::task(task(number)), owner, renamed)
+            .await;
+    }
+    fixture.catch_up(2).await;
+    for table in ["tasks", "audit_log"] {
+        fixture.run(&format!("DELETE FROM {table}")).await;
+    }
+    let sample = verify_sample(fixture.store.as_ref(), &fixture.read_models, 10).await;
+    let differences = sample.unwrap().differences;
+    assert!(differences.len() > 1, "only one task is chosen: {differences:?}");
 }
 
 pub(crate) async fn a_projector_notices_differences_by_itself(fixture: Fixture) {

@@ -78,6 +78,15 @@ impl Writer {
         self.append_raw(stream, subject, event.kind, event.data).await
     }
 
+    /// Appends many events at once.
+    pub(crate) async fn append_all(&mut self, stream: &StreamName, subject: UserId, events: Vec<Encoded>) {
+        let events = events
+            .into_iter()
+            .map(|event| self.new_event(subject, event.kind, event.data))
+            .collect();
+        self.append_events(stream, events).await;
+    }
+
     pub(crate) async fn task(&mut self, id: u128, owner: UserId, event: impl Into<TaskEvent>) -> u64 {
         self.append(&StreamName::task(task(id)), owner, event.into().encode())
             .await
@@ -100,8 +109,20 @@ impl Writer {
         kind: &str,
         data: Bytes,
     ) -> u64 {
+        let event = self.new_event(subject, kind, data);
+        self.append_events(stream, vec![event]).await
+    }
+
+    async fn append_events(&mut self, stream: &StreamName, events: Vec<NewEvent>) -> u64 {
+        let version = self.versions.entry(stream.clone()).or_default();
+        let appended = self.store.append(stream, *version, events).await.unwrap();
+        *version = appended.version;
+        appended.position
+    }
+
+    fn new_event(&mut self, subject: UserId, kind: &str, data: Bytes) -> NewEvent {
         self.appended += 1;
-        let event = NewEvent {
+        NewEvent {
             id: EventId(Uuid::now_v7()),
             kind: kind.to_owned(),
             schema_version: 1,
@@ -116,10 +137,6 @@ impl Writer {
                 idempotency_key: None,
             },
             recorded_at: Timestamp::from_micros(START + self.appended),
-        };
-        let version = self.versions.entry(stream.clone()).or_default();
-        let appended = self.store.append(stream, *version, vec![event]).await.unwrap();
-        *version = appended.version;
-        appended.position
+        }
     }
 }
