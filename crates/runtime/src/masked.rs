@@ -5,7 +5,7 @@
 const SECRET: [&str; 6] = ["pass", "pwd", "secret", "token", "key", "credential"];
 
 /// The beginnings of the schemes whose secret parts are known: the password, and some parameters.
-const KNOWN: [&str; 5] = ["postgres", "amqp", "kurrentdb", "esdb", "sqlite"];
+const KNOWN: [&str; 6] = ["postgres", "amqp", "kurrent", "kdb", "esdb", "sqlite"];
 
 /// A URL or connection string of any of the servers, with its password and its secret query parameters replaced by
 /// `***`, for messages. It need not be a standard URL: those of KurrentDB have several hosts, and passwords may have
@@ -116,6 +116,15 @@ mod tests {
             (
                 "kurrentdb://u:hunter2@a:1,b:2?tls=true&userKeyFile=hunter2",
                 "kurrentdb://u:***@a:1,b:2?tls=true&userKeyFile=***",
+            ),
+            (
+                "kurrent+discover://u:hunter2@a?tls=true&userKeyFile=hunter2",
+                "kurrent+discover://u:***@a?tls=true&userKeyFile=***",
+            ),
+            ("kdb://u:hunter2@a:1,b:2?tls=true", "kdb://u:***@a:1,b:2?tls=true"),
+            (
+                "esdb+discover://u:hunt#er2@a?tls=true",
+                "esdb+discover://u:***@a?tls=true",
             ),
             ("hunter2", "***"),
             ("u:hunter2@h/db", "***"),
