@@ -244,17 +244,23 @@ async fn log_of(keys: &str, log: Option<&str>) -> anyhow::Result<Option<Arc<dyn 
 }
 
 async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<ExitCode> {
-    let (name, attribution) = match &command {
-        MasterCommand::List => return list_master(settings).await,
-        MasterCommand::Rotate { attribution } => ("keys master rotate", attribution),
-        MasterCommand::Retire { attribution } => ("keys master retire", attribution),
-    };
-    let EventLog { stored, keys, .. } = existing_log::event_log(settings).await?;
-    let act = async |_| match &command {
-        MasterCommand::Retire { .. } => retire_master(&stored, &keys).await,
-        _ => rotate_master(&stored, &keys).await,
-    };
-    attribution.record(settings, &*stored, name, act).await
+    match command {
+        MasterCommand::List => list_master(settings).await,
+        MasterCommand::Rotate { attribution } => {
+            let EventLog { stored, keys, .. } = existing_log::event_log(settings).await?;
+            let rotate = async |_| rotate_master(&stored, &keys).await;
+            attribution
+                .record(settings, &*stored, "keys master rotate", rotate)
+                .await
+        }
+        MasterCommand::Retire { attribution } => {
+            let EventLog { stored, keys, .. } = existing_log::event_log(settings).await?;
+            let retire = async |_| retire_master(&stored, &keys).await;
+            attribution
+                .record(settings, &*stored, "keys master retire", retire)
+                .await
+        }
+    }
 }
 
 async fn list_master(settings: &Settings) -> anyhow::Result<ExitCode> {
