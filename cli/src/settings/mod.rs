@@ -254,7 +254,12 @@ fn variables(command: &clap::Command) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, path::Path};
+    use std::{
+        collections::BTreeSet,
+        fs,
+        path::Path,
+        thread::{self, JoinHandle},
+    };
 
     use clap::{Arg, Args as _, Command, CommandFactory as _, FromArgMatches as _};
 
@@ -295,6 +300,22 @@ mod tests {
         }
     }
 
+    /// Settings whose files are `pipe`.
+    fn naming(pipe: &Path, flags: &[&str]) -> Settings {
+        let given = flags.iter().map(|flag| format!("--{flag}={}", pipe.display()));
+        let arguments = ["taskledger", "config"].map(str::to_owned);
+        let arguments = arguments.into_iter().chain(given);
+        let matches = crate::Cli::command().try_get_matches_from(arguments).unwrap();
+        crate::Cli::from_arg_matches(&matches).unwrap().settings
+    }
+
+    /// Makes a pipe that holds `text`, which can be read once.
+    fn pipe_with(path: &Path, text: &'static str) -> JoinHandle<()> {
+        test_support::make_pipe(path);
+        let path = path.to_owned();
+        thread::spawn(move || fs::write(path, text).unwrap())
+    }
+
     /// Nobody could read it at the start otherwise.
     #[tokio::test]
     async fn a_check_reads_nothing_from_a_pipe() {
@@ -304,25 +325,34 @@ mod tests {
             &["upstream-ca"],
             &["gateway-config"],
             &["master-keys-file"],
-            &["cursor-key-file"],
         ] {
             let pipe = directory.path().join(flags[0]);
-            test_support::make_pipe(&pipe);
-            let writing = std::thread::spawn({
-                let pipe = pipe.clone();
-                move || std::fs::write(pipe, "nonsense").unwrap()
-            });
-            let given = flags.iter().map(|flag| format!("--{flag}={}", pipe.display()));
-            let arguments = ["taskledger", "config"]
-                .map(str::to_owned)
-                .into_iter()
-                .chain(given);
-            let matches = crate::Cli::command().try_get_matches_from(arguments).unwrap();
-            let settings = crate::Cli::from_arg_matches(&matches).unwrap().settings;
-            crate::check(&settings).await.unwrap();
-            assert_eq!(std::fs::read_to_string(&pipe).unwrap(), "nonsense");
+            let writing = pipe_with(&pipe, "nonsense");
+            crate::check(&naming(&pipe, flags)).await.unwrap();
+            assert_eq!(fs::read_to_string(&pipe).unwrap(), "nonsense");
             writing.join().unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_check_reads_of_a_secret_in_a_pipe_is_kept_for_the_start() {
+        const KEY: &str = "abababababababababababababababababababababababababababababababab";
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("nonsense");
+        let writing = pipe_with(&pipe, "nonsense");
+        let refused = crate::check(&naming(&pipe, &["cursor-key-file"])).await;
+        let refused = format!("{:#}", refused.unwrap_err());
+        assert!(refused.contains("TASKLEDGER_CURSOR_KEY"), "{refused}");
+        writing.join().unwrap();
+
+        let pipe = directory.path().join("key");
+        let writing = pipe_with(&pipe, KEY);
+        let settings = naming(&pipe, &["cursor-key-file"]);
+        crate::check(&settings).await.unwrap();
+        writing.join().unwrap();
+        // A second read of the pipe would wait for another writer.
+        let key = settings.auth.cursor_key(directory.path()).unwrap();
+        assert_eq!(key, [0xab; 32]);
     }
 
     #[test]
