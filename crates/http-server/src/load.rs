@@ -27,8 +27,6 @@ const SMALL_BODY: usize = 8 * 1024;
 const SMALL: usize = 64 * 1024;
 /// The callers of one network may have this fraction of all bytes. One address can have many accounts.
 const SHARE_OF_NETWORK: usize = 3;
-/// How long an answer may have waited for its client before it can be cut off for others.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The work in progress of one server.
 #[derive(Clone)]
@@ -44,6 +42,8 @@ struct State {
     most_bytes_per_caller: usize,
     most_bytes_per_network: usize,
     networks: NetworkBytes,
+    /// How long an answer may have waited for its client before it can be cut off for others.
+    patience: Duration,
     /// The large answers, which can be cut off.
     large: Mutex<Vec<LargeAnswer>>,
     pressure: Option<Pressure>,
@@ -65,7 +65,7 @@ impl State {
             .iter()
             .filter_map(|answer| {
                 let wait = answer.activity.wait()?;
-                let is_late = wait.since.elapsed() >= PATIENCE;
+                let is_late = wait.since.elapsed() >= self.patience;
                 is_late.then_some((wait.slow_since, answer.at_work.upgrade()?, &answer.activity))
             })
             .collect();
@@ -153,6 +153,7 @@ impl Load {
             most_bytes_per_caller: options.max_bytes_per_caller,
             most_bytes_per_network: (options.max_bytes / SHARE_OF_NETWORK).max(options.max_bytes_per_caller),
             networks: NetworkBytes::default(),
+            patience: options.stall_timeout_under_load,
             large: Mutex::default(),
             pressure: options.pressure.clone(),
             metrics,

@@ -21,6 +21,8 @@ pub struct ServerOptions {
     pub idle_timeout: Duration,
     /// For the next bytes of a body, and for the client to take the next 16 KiB of an answer, or its end.
     pub stall_timeout: Duration,
+    /// How long a large answer may wait for its client before it can be cut off for others, which need its memory.
+    pub stall_timeout_under_load: Duration,
     /// For a whole body.
     pub body_timeout: Duration,
     /// For the client to take a whole answer; time in which this side had nothing to send does not count.
@@ -35,7 +37,7 @@ pub struct ServerOptions {
     pub max_requests: usize,
     /// The most bytes of bodies that are being received, and of answers that were not taken yet. More is refused,
     /// except small bodies, small answers, and answers to commands; but first, answers that have waited for their
-    /// clients for some seconds are cut off, those first of which least was taken.
+    /// clients for `stall_timeout_under_load` are cut off, those first of which least was taken.
     pub max_bytes: usize,
     /// The same for one caller, as far as the application names callers ([`RequestLoad`](crate::RequestLoad)).
     pub max_bytes_per_caller: usize,
@@ -54,6 +56,7 @@ impl Default for ServerOptions {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_secs(30),
+            stall_timeout_under_load: Duration::from_secs(5),
             body_timeout: Duration::from_secs(300),
             answer_timeout: Duration::from_secs(300),
             max_connections: 10_000,

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use http_server::ServerOptions;
 use runtime::encode_process_metrics;
-use support::{DEADLINE, Server, get_of};
+use support::{DEADLINE, SHORT, Server, get_of};
 use tokio::time::{Instant, sleep};
 
 const MIB: usize = 1024 * 1024;
@@ -87,6 +87,7 @@ async fn connections_and_what_is_refused_are_counted() {
 
     let server = Server::start(ServerOptions {
         max_bytes: 40 * MIB,
+        stall_timeout_under_load: SHORT,
         ..ServerOptions::default()
     })
     .await;

@@ -15,7 +15,7 @@ mod support;
 use std::time::Duration;
 
 use http_server::{Pressure, ServerOptions};
-use support::{Client, Server, get_of};
+use support::{Client, DEADLINE, Server, get_of};
 
 /// Longer than a server waits for the small rest of a refused body.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -169,6 +169,8 @@ async fn while_memory_is_short_requests_are_refused() {
 async fn readers_that_do_not_read_take_no_more_memory_than_allowed() {
     let server = Server::start(ServerOptions {
         max_bytes: 100 * 1024 * 1024,
+        // Nothing is cut off for others during this test.
+        stall_timeout_under_load: DEADLINE * 3,
         ..ServerOptions::default()
     })
     .await;

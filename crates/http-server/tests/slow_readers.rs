@@ -15,15 +15,34 @@ mod support;
 use std::time::Duration;
 
 use http_server::ServerOptions;
-use support::{DEADLINE, SHORT, Server, get_of};
+use support::{Client, DEADLINE, SHORT, Server, get_of};
 use tokio::time::{Instant, sleep};
 
 const MIB: usize = 1024 * 1024;
+
+/// Asks until there is room for the answer.
+async fn until_there_is_room(server: &Server, path: &str) {
+    let begun = Instant::now();
+    while server.status(path).await != 200 {
+        assert!(begun.elapsed() < DEADLINE, "no room for {path}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A client that has the head of an answer, and does not read on.
+async fn reader(server: &Server, request: String) -> Client {
+    let mut reader = server.connect().await;
+    reader.send(request).await;
+    reader.until("\r\n\r\n").await;
+    reader
+}
 
 #[tokio::test]
 async fn an_answer_takes_its_memory_until_the_client_has_the_end_of_it() {
     let server = Server::start_with_small_buffers(ServerOptions {
         max_bytes: 3 * MIB,
+        // Nothing is cut off during this test.
+        stall_timeout_under_load: DEADLINE * 3,
         ..ServerOptions::default()
     });
     let mut slow = server.connect_with_small_buffer().await;
@@ -36,7 +55,7 @@ async fn an_answer_takes_its_memory_until_the_client_has_the_end_of_it() {
     sleep(SHORT).await;
     assert_eq!(server.status("/megabytes/2").await, 503);
     assert!(slow.take(rest).await);
-    while server.status("/megabytes/2").await != 200 {}
+    until_there_is_room(&server, "/megabytes/2").await;
     // The connection goes on.
     slow.send(get_of("/")).await;
     assert_eq!(slow.answer().await, (200, "hello".to_owned()));
@@ -44,32 +63,32 @@ async fn an_answer_takes_its_memory_until_the_client_has_the_end_of_it() {
 
 #[tokio::test]
 async fn readers_that_do_not_read_make_room_for_others() {
-    let server = Server::start(ServerOptions {
-        max_bytes: 70 * MIB,
-        // They may take their time, unless others need the room.
-        stall_timeout: DEADLINE * 3,
-        ..ServerOptions::default()
-    })
-    .await;
-    let mut readers = Vec::new();
-    for _ in 0..4 {
-        let mut reader = server.connect().await;
-        reader.send(get_of("/megabytes/16")).await;
-        reader.until("\r\n\r\n").await;
-        readers.push(reader);
+    // Before they have waited for long, and afterwards.
+    for (patience, makes_room) in [(DEADLINE * 3, false), (SHORT, true)] {
+        let server = Server::start(ServerOptions {
+            max_bytes: 70 * MIB,
+            // They may take their time, unless others need the room.
+            stall_timeout: DEADLINE * 3,
+            stall_timeout_under_load: patience,
+            ..ServerOptions::default()
+        })
+        .await;
+        let mut readers = Vec::new();
+        for _ in 0..4 {
+            readers.push(reader(&server, get_of("/megabytes/16")).await);
+        }
+        if makes_room {
+            until_there_is_room(&server, "/megabytes/16").await;
+        } else {
+            assert_eq!(server.status("/megabytes/16").await, 503);
+        }
+        // No more of them are cut off than have to be.
+        let mut whole = 0;
+        for reader in &mut readers {
+            whole += usize::from(reader.take(16 * MIB).await);
+        }
+        assert_eq!(whole, if makes_room { 3 } else { 4 });
     }
-    assert_eq!(server.status("/megabytes/16").await, 503);
-    let begun = Instant::now();
-    while server.status("/megabytes/16").await != 200 {
-        assert!(begun.elapsed() < DEADLINE);
-        sleep(Duration::from_millis(50)).await;
-    }
-    // No more of them are cut off than have to be.
-    let mut whole = 0;
-    for reader in &mut readers {
-        whole += usize::from(reader.take(16 * MIB).await);
-    }
-    assert_eq!(whole, 3);
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ async fn the_answer_of_which_least_is_taken_makes_room_for_others() {
     let late = load.begin().0;
     assert!(!late.answer(100_000), "nobody has waited for long");
     late.forget();
-    tokio::time::advance(PATIENCE).await;
+    tokio::time::advance(load.0.patience).await;
     assert!(late.answer(100_000));
     assert_eq!(load.0.bytes.load(Ordering::Relaxed), 300_000);
     assert!(!goes_on(&slower.1, since) && goes_on(&slow.1, since));
