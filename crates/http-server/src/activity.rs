@@ -58,23 +58,14 @@ struct State {
     refusal: Option<Refusal>,
     /// Whether the connection ends with the next answer.
     is_turned_away: bool,
-    /// While the client does not take what is sent to it: for how long, and the waker of the socket.
-    blocked: Option<(Wait, Waker)>,
+    /// While the client does not take what is sent to it: since when it is slow, and the waker of the socket.
+    blocked: Option<(Instant, Waker)>,
     /// Whether the answer that is being sent will not be sent to its end.
     is_cut_off: bool,
     /// The guards of an answer of which hyper has all and the client has not.
     unsent: Option<Guards>,
     /// Whether the socket was dropped, so that nothing more is sent.
     is_closed: bool,
-}
-
-/// How long an answer has waited for its client. Time in which there was nothing to send does not count.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wait {
-    /// The time since which it would have waited if it had done so without a break.
-    pub(crate) since: Instant,
-    /// The same since the client last took a part of some size.
-    pub(crate) slow_since: Instant,
 }
 
 /// What belongs to an answer and is released when it is dropped.
@@ -226,16 +217,18 @@ impl Activity {
         }
     }
 
-    /// Records that the connection waits for the client to take what is sent.
+    /// Records that the connection waits for the client to take what is sent. `slow_since` is the time since which it
+    /// would have waited, if it had done so without a break since the client last took a part of some size: time in
+    /// which there was nothing to send does not count.
     ///
     /// # Errors
     /// When the answer is cut off.
-    pub(crate) fn wait_for_client(&self, wait: Wait, context: &Context<'_>) -> io::Result<()> {
+    pub(crate) fn wait_for_client(&self, slow_since: Instant, context: &Context<'_>) -> io::Result<()> {
         let mut state = self.0.lock();
         if state.is_cut_off {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        state.blocked = Some((wait, context.waker().clone()));
+        state.blocked = Some((slow_since, context.waker().clone()));
         Ok(())
     }
 
@@ -244,9 +237,9 @@ impl Activity {
         self.0.lock().blocked = None;
     }
 
-    /// How long the answer has waited for the client, if it does.
-    pub(crate) fn wait(&self) -> Option<Wait> {
-        self.0.lock().blocked.as_ref().map(|(wait, _)| *wait)
+    /// The time since which the client takes little of the answer, if it is waited for.
+    pub(crate) fn slow_since(&self) -> Option<Instant> {
+        self.0.lock().blocked.as_ref().map(|(since, _)| *since)
     }
 
     /// Ends the connection if it waits for the client to take an answer. Returns whether it does.

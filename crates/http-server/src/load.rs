@@ -42,7 +42,7 @@ struct State {
     most_bytes_per_caller: usize,
     most_bytes_per_network: usize,
     networks: NetworkBytes,
-    /// How long an answer may have waited for its client before it can be cut off for others.
+    /// How long the client of an answer may be slow before the answer can be cut off for others.
     patience: Duration,
     /// The large answers, which can be cut off.
     large: Mutex<Vec<LargeAnswer>>,
@@ -57,16 +57,16 @@ struct LargeAnswer {
 }
 
 impl State {
-    /// Cuts off the large answers of which the clients take least, until `bytes` are released. Returns `false`, and
-    /// cuts off nothing, if those that have waited for their clients for some time are too few.
+    /// Cuts off large answers, those first whose clients are slow for longest, until `bytes` are released. Returns
+    /// `false`, and cuts off nothing, if those whose clients are slow for some time are too few.
     fn make_room(&self, bytes: usize) -> bool {
         let large = self.large.lock();
         let mut waiting: Vec<_> = large
             .iter()
             .filter_map(|answer| {
-                let wait = answer.activity.wait()?;
-                let is_late = wait.since.elapsed() >= self.patience;
-                is_late.then_some((wait.slow_since, answer.at_work.upgrade()?, &answer.activity))
+                let slow_since = answer.activity.slow_since()?;
+                let is_late = slow_since.elapsed() >= self.patience;
+                is_late.then_some((slow_since, answer.at_work.upgrade()?, &answer.activity))
             })
             .collect();
         waiting.sort_unstable_by_key(|(slow_since, ..)| *slow_since);
@@ -222,15 +222,17 @@ impl AtWork {
         has_room.then_some(request)
     }
 
-    /// Adds bytes that the client sent. Returns whether there is room; small bodies always have it.
+    /// Adds bytes that the client sent. Returns whether there is room; small bodies always have it. Nothing is cut off
+    /// for them: bodies can be held back at will, so whoever does that would end the answers of others.
     pub(crate) fn receive(&self, bytes: usize) -> bool {
         let is_small = self.bytes.load(Ordering::Relaxed) + bytes <= SMALL_BODY;
-        self.keep(bytes, is_small)
+        self.keep(bytes, is_small, false)
     }
 
-    /// Adds bytes of an answer. Returns whether there is room; small answers always have it.
+    /// Adds bytes of an answer. Returns whether there is room, for which other answers may be cut off; small answers
+    /// always have it.
     pub(crate) fn answer(&self, bytes: usize) -> bool {
-        self.keep(bytes, bytes <= SMALL)
+        self.keep(bytes, bytes <= SMALL, true)
     }
 
     /// Lets the answer be cut off, if it is large, when others need the memory and its client does not take it.
@@ -286,9 +288,9 @@ impl AtWork {
         });
     }
 
-    /// Counts the bytes. Returns whether there is room for them in total, for its caller and for the network, or they
-    /// need none because they are few.
-    fn keep(&self, bytes: usize, is_small: bool) -> bool {
+    /// Counts the bytes. Returns whether there is room for them in total, which others may have to make, for its caller
+    /// and for the network, or they need none because they are few.
+    fn keep(&self, bytes: usize, is_small: bool, others_make_room: bool) -> bool {
         let state = &self.state;
         state.metrics.add_bytes(bytes);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -297,7 +299,8 @@ impl AtWork {
             let (of_caller, of_network) = (owner.caller.add(bytes), owner.of_network.add(bytes));
             of_caller <= state.most_bytes_per_caller && of_network <= state.most_bytes_per_network
         });
-        let has_room = || all <= state.most_bytes || state.make_room(all - state.most_bytes);
+        let has_room =
+            || all <= state.most_bytes || others_make_room && state.make_room(all - state.most_bytes);
         is_small || has_share && has_room()
     }
 

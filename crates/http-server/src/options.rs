@@ -21,7 +21,7 @@ pub struct ServerOptions {
     pub idle_timeout: Duration,
     /// For the next bytes of a body, and for the client to take the next 16 KiB of an answer, or its end.
     pub stall_timeout: Duration,
-    /// How long a large answer may wait for its client before it can be cut off for others, which need its memory.
+    /// For the client to take the next 16 KiB of a large answer while other answers need its memory.
     pub stall_timeout_under_load: Duration,
     /// For a whole body.
     pub body_timeout: Duration,
@@ -36,8 +36,8 @@ pub struct ServerOptions {
     /// anonymous.
     pub max_requests: usize,
     /// The most bytes of bodies that are being received, and of answers that were not taken yet. More is refused,
-    /// except small bodies, small answers, and answers to commands; but first, answers that have waited for their
-    /// clients for `stall_timeout_under_load` are cut off, those first of which least was taken.
+    /// except small bodies, small answers, and answers to commands; but before an answer is refused, others whose
+    /// clients are slow for `stall_timeout_under_load` are cut off, those first whose clients are slow for longest.
     pub max_bytes: usize,
     /// The same for one caller, as far as the application names callers ([`RequestLoad`](crate::RequestLoad)).
     pub max_bytes_per_caller: usize,

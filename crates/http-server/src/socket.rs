@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    activity::{Activity, Timeouts, Wait},
+    activity::{Activity, Timeouts},
     head::{HeadLimits, Refusal},
     head_gate::HeadGate,
     transport::{Transport, poll_read_raw},
@@ -232,11 +232,9 @@ impl Socket {
         if self.write_timer.is_none() {
             self.write_since = Instant::now();
         }
-        let wait = Wait {
-            since: before(self.write_since, self.waited),
-            slow_since: before(self.write_since, self.slow),
-        };
-        self.activity.wait_for_client(wait, context)?;
+        let slow_since = self.write_since.checked_sub(self.slow);
+        self.activity
+            .wait_for_client(slow_since.unwrap_or(self.write_since), context)?;
         let left = self.timeouts.answer.saturating_sub(self.waited);
         let limit = self.timeouts.write.saturating_sub(self.slow).min(left);
         let timer = self
@@ -263,11 +261,6 @@ impl Socket {
         }
         written
     }
-}
-
-/// The time that is `duration` before `time`.
-fn before(time: Instant, duration: Duration) -> Instant {
-    time.checked_sub(duration).unwrap_or(time)
 }
 
 impl Drop for Socket {

@@ -5,7 +5,6 @@ use std::task::{Context, Waker};
 use tokio::time::Instant;
 
 use super::*;
-use crate::activity::Wait;
 
 fn load(requests: usize, bytes: usize, bytes_per_caller: usize) -> Load {
     let options = ServerOptions {
@@ -102,6 +101,12 @@ fn the_callers_of_one_network_leave_bytes_to_the_others() {
     assert!(second.answer(80_000));
 }
 
+/// Lets the client be waited for, and returns whether its answer goes on.
+fn goes_on(activity: &Activity, slow_since: Instant) -> bool {
+    let context = Context::from_waker(Waker::noop());
+    activity.wait_for_client(slow_since, &context).is_ok()
+}
+
 /// A request with an answer of 100,000 bytes, and its connection.
 fn answer(load: &Load) -> (Arc<AtWork>, Activity) {
     let (at_work, activity) = (load.begin().0, Activity::new());
@@ -115,17 +120,12 @@ async fn the_answer_of_which_least_is_taken_makes_room_for_others() {
     let load = load(10, 300_000, 300_000);
     let since = Instant::now();
     let (slow, slower, fast) = (answer(&load), answer(&load), answer(&load));
-    let goes_on = |activity: &Activity, slow_since| {
-        let context = Context::from_waker(Waker::noop());
-        activity
-            .wait_for_client(Wait { since, slow_since }, &context)
-            .is_ok()
-    };
-    assert!(goes_on(&slow.1, since + Duration::from_secs(1)) && goes_on(&slower.1, since));
+    let second = Duration::from_secs(1);
+    assert!(goes_on(&slow.1, since + second) && goes_on(&slower.1, since));
     let late = load.begin().0;
     assert!(!late.answer(100_000), "nobody has waited for long");
     late.forget();
-    tokio::time::advance(load.0.patience).await;
+    tokio::time::advance(load.0.patience + second).await;
     assert!(late.answer(100_000));
     assert_eq!(load.0.bytes.load(Ordering::Relaxed), 300_000);
     assert!(!goes_on(&slower.1, since) && goes_on(&slow.1, since));
@@ -133,6 +133,33 @@ async fn the_answer_of_which_least_is_taken_makes_room_for_others() {
     assert!(!too_large.answer(200_000) && goes_on(&slow.1, since), "in vain");
     drop((slow, slower, fast, late, too_large));
     assert_eq!(load.0.bytes.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_enough_each_time_is_not_cut_off_however_long_it_takes() {
+    let load = load(10, 100_000, 100_000);
+    let (steady, next) = (answer(&load), load.begin().0);
+    for _ in 0..10 {
+        assert!(goes_on(&steady.1, Instant::now()));
+        tokio::time::advance(load.0.patience - Duration::from_millis(1)).await;
+        assert!(!next.answer(100_000), "it may take its time");
+        next.forget();
+    }
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert!(next.answer(100_000), "it has stopped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_answer_is_cut_off_for_bodies_that_strangers_can_hold_back() {
+    let load = load(10, 100_000, 100_000);
+    let slow = answer(&load);
+    assert!(goes_on(&slow.1, Instant::now()));
+    tokio::time::advance(2 * load.0.patience).await;
+    let body = load.begin().0;
+    assert!(!body.receive(SMALL_BODY + 1));
+    assert_eq!(slow.0.bytes.load(Ordering::Relaxed), 100_000);
+    body.forget();
+    assert!(body.answer(100_000), "an answer makes room");
 }
 
 #[test]
