@@ -10,6 +10,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::{
     activity::Activity,
@@ -56,39 +57,57 @@ struct LargeAnswer {
     activity: Activity,
 }
 
+/// A large answer of which little was taken for some time.
+struct LateAnswer<'l> {
+    slow_since: Instant,
+    at_work: Arc<AtWork>,
+    bytes: usize,
+    activity: &'l Activity,
+}
+
+impl LargeAnswer {
+    /// What is to be known to cut it off, if its client is slow for `patience` at least. Not if it was cut off before:
+    /// then it has no bytes, and ends once its task runs.
+    fn late(&self, patience: Duration) -> Option<LateAnswer<'_>> {
+        let slow_since = self.activity.slow_since()?;
+        let at_work = self.at_work.upgrade()?;
+        let bytes = at_work.bytes.load(Ordering::Relaxed);
+        (slow_since.elapsed() >= patience && bytes > 0).then_some(LateAnswer {
+            slow_since,
+            at_work,
+            bytes,
+            activity: &self.activity,
+        })
+    }
+}
+
 impl State {
-    /// Cuts off large answers, those first whose clients are slow for longest, until `bytes` are released. Returns
+    /// Cuts off large answers, those first whose clients are slow for longest, until there is room again. Returns
     /// `false`, and cuts off nothing, if those whose clients are slow for some time are too few.
-    fn make_room(&self, bytes: usize) -> bool {
+    fn make_room(&self) -> bool {
         let large = self.large.lock();
-        let mut waiting: Vec<_> = large
-            .iter()
-            .filter_map(|answer| {
-                let slow_since = answer.activity.slow_since()?;
-                let is_late = slow_since.elapsed() >= self.patience;
-                is_late.then_some((slow_since, answer.at_work.upgrade()?, &answer.activity))
-            })
-            .collect();
-        waiting.sort_unstable_by_key(|(slow_since, ..)| *slow_since);
-        let sizes = waiting
-            .iter()
-            .map(|(_, at_work, _)| at_work.bytes.load(Ordering::Relaxed));
-        if sizes.sum::<usize>() < bytes {
+        // Those that had the lock before may have released enough for all.
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        let excess = bytes.saturating_sub(self.most_bytes);
+        let late = large.iter().filter_map(|answer| answer.late(self.patience));
+        let mut late: Vec<_> = late.collect();
+        if late.iter().map(|answer| answer.bytes).sum::<usize>() < excess {
             return false;
         }
+        late.sort_unstable_by_key(|answer| answer.slow_since);
         let (mut released, mut cut_off) = (0, 0);
-        for (_, at_work, activity) in waiting {
-            if released >= bytes {
+        for answer in late {
+            if released >= excess {
                 break;
             }
-            if activity.cut_off() {
+            if answer.activity.cut_off() {
                 // Its connection ends in a moment, for which this one need not wait.
-                released += at_work.forget();
+                released += answer.at_work.forget();
                 cut_off += 1;
             }
         }
         self.metrics.refused(Reason::Memory, cut_off, None);
-        released >= bytes
+        released >= excess
     }
 }
 
@@ -299,8 +318,7 @@ impl AtWork {
             let (of_caller, of_network) = (owner.caller.add(bytes), owner.of_network.add(bytes));
             of_caller <= state.most_bytes_per_caller && of_network <= state.most_bytes_per_network
         });
-        let has_room =
-            || all <= state.most_bytes || others_make_room && state.make_room(all - state.most_bytes);
+        let has_room = || all <= state.most_bytes || others_make_room && state.make_room();
         is_small || has_share && has_room()
     }
 

@@ -1,8 +1,9 @@
 //! What has room among the work in progress.
 
-use std::task::{Context, Waker};
-
-use tokio::time::Instant;
+use std::{
+    task::{Context, Waker},
+    thread,
+};
 
 use super::*;
 
@@ -160,6 +161,60 @@ async fn no_answer_is_cut_off_for_bodies_that_strangers_can_hold_back() {
     assert_eq!(slow.0.bytes.load(Ordering::Relaxed), 100_000);
     body.forget();
     assert!(body.answer(100_000), "an answer makes room");
+}
+
+/// Every answer that waits for its client is late at once.
+fn impatient_load(bytes: usize, bytes_per_caller: usize) -> Load {
+    let options = ServerOptions {
+        max_bytes: bytes,
+        max_bytes_per_caller: bytes_per_caller,
+        stall_timeout_under_load: Duration::ZERO,
+        ..ServerOptions::default()
+    };
+    Load::new(&options, ConnectionMetrics::new())
+}
+
+#[test]
+fn answers_that_come_together_do_not_cut_off_more_than_they_need() {
+    let load = impatient_load(400_000, 400_000);
+    let slow: Vec<_> = (0..4).map(|_| answer(&load)).collect();
+    let now = Instant::now();
+    assert!(slow.iter().all(|(_, activity)| goes_on(activity, now)));
+    let next: Vec<_> = (0..2).map(|_| load.begin().0).collect();
+    let bytes = || load.0.bytes.load(Ordering::Relaxed);
+    thread::scope(|scope| {
+        // Both find that there is no room before either of them makes some.
+        let large = load.0.large.lock();
+        let answering: Vec<_> = next
+            .iter()
+            .map(|request| scope.spawn(move || request.answer(100_000)))
+            .collect();
+        let begun = Instant::now();
+        while bytes() < 600_000 {
+            assert!(begun.elapsed() < Duration::from_secs(20));
+            thread::yield_now();
+        }
+        drop(large);
+        assert!(answering.into_iter().all(|answer| answer.join().unwrap()));
+    });
+    assert_eq!(bytes(), 400_000);
+}
+
+#[test]
+fn what_was_cut_off_is_not_cut_off_again() {
+    let load = impatient_load(200_000, 200_000);
+    let (first, second) = (answer(&load), answer(&load));
+    let now = Instant::now();
+    assert!(goes_on(&first.1, now) && goes_on(&second.1, now));
+    let late = || {
+        let large = load.0.large.lock();
+        let late = large.iter().filter_map(|answer| answer.late(Duration::ZERO));
+        late.count()
+    };
+    assert_eq!(late(), 2);
+    let next = load.begin().0;
+    assert!(next.answer(100_000));
+    assert_eq!(late(), 1, "the other one waits until its task runs");
 }
 
 #[test]
