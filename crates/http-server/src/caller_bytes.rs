@@ -15,6 +15,10 @@ impl CallerBytes {
         self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
+    pub(crate) fn total(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn remove(&self, bytes: usize) {
         self.0.fetch_sub(bytes, Ordering::Relaxed);
     }

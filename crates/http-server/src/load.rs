@@ -82,15 +82,26 @@ impl LargeAnswer {
 }
 
 impl State {
-    /// Cuts off large answers, those first whose clients are slow for longest, until there is room again. Returns
-    /// `false`, and cuts off nothing, if those whose clients are slow for some time are too few.
-    fn make_room(&self) -> bool {
+    /// Cuts off large answers, those first whose clients are slow for longest, until there is room again. With an
+    /// owner, those of the same network, until it has no more than its share. Returns `false`, and cuts off nothing, if
+    /// those whose clients are slow for some time are too few.
+    fn make_room(&self, in_network_of: Option<&Owner>) -> bool {
         let large = self.large.lock();
         // Those that had the lock before may have released enough for all.
-        let bytes = self.bytes.load(Ordering::Relaxed);
-        let excess = bytes.saturating_sub(self.most_bytes);
-        let late = large.iter().filter_map(|answer| answer.late(self.patience));
-        let mut late: Vec<_> = late.collect();
+        let excess = match in_network_of {
+            Some(owner) => owner
+                .of_network
+                .total()
+                .saturating_sub(self.most_bytes_per_network),
+            None => self.bytes.load(Ordering::Relaxed).saturating_sub(self.most_bytes),
+        };
+        let mut late: Vec<_> = large
+            .iter()
+            .filter_map(|answer| answer.late(self.patience))
+            .filter(|answer| {
+                in_network_of.is_none_or(|owner| answer.at_work.network() == Some(owner.network))
+            })
+            .collect();
         if late.iter().map(|answer| answer.bytes).sum::<usize>() < excess {
             return false;
         }
@@ -307,19 +318,33 @@ impl AtWork {
         });
     }
 
-    /// Counts the bytes. Returns whether there is room for them in total, which others may have to make, for its caller
-    /// and for the network, or they need none because they are few.
+    /// The network of its caller, as far as that is known.
+    fn network(&self) -> Option<IpAddr> {
+        self.owner.get().map(|owner| owner.network)
+    }
+
+    /// Counts the bytes. Returns whether there is room for them in total, for its caller and for the network, or they
+    /// need none because they are few. In total and for the network, others may have to make room.
     fn keep(&self, bytes: usize, is_small: bool, others_make_room: bool) -> bool {
         let state = &self.state;
         state.metrics.add_bytes(bytes);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let all = state.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let has_share = self.owner.get().is_none_or(|owner| {
-            let (of_caller, of_network) = (owner.caller.add(bytes), owner.of_network.add(bytes));
-            of_caller <= state.most_bytes_per_caller && of_network <= state.most_bytes_per_network
+        let of_owner = self
+            .owner
+            .get()
+            .map(|owner| (owner, owner.caller.add(bytes), owner.of_network.add(bytes)));
+        if is_small {
+            return true;
+        }
+        let has_room = |bytes: usize, most: usize, in_network_of: Option<&Owner>| {
+            bytes <= most || others_make_room && state.make_room(in_network_of)
+        };
+        let has_share = of_owner.is_none_or(|(owner, of_caller, of_network)| {
+            of_caller <= state.most_bytes_per_caller
+                && has_room(of_network, state.most_bytes_per_network, Some(owner))
         });
-        let has_room = || all <= state.most_bytes || others_make_room && state.make_room();
-        is_small || has_share && has_room()
+        has_share && has_room(all, state.most_bytes, None)
     }
 
     /// Releases the bytes, because the answer is complete or will be another one, and returns how many they were.

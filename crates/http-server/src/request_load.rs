@@ -32,7 +32,8 @@ impl RequestLoad {
 
     /// Counts the bytes of its body and of its answer for `caller`, which may have at most
     /// [`max_bytes_per_caller`](crate::ServerOptions::max_bytes_per_caller), and for the network of `address`, whose
-    /// callers may have at most a third of [`max_bytes`](crate::ServerOptions::max_bytes) together.
+    /// callers may have at most a third of [`max_bytes`](crate::ServerOptions::max_bytes) together. Before an answer to
+    /// one of them is refused, those to others of them are cut off as they are for `max_bytes`.
     pub fn count_for(&self, caller: &CallerBytes, address: IpAddr) {
         self.0.count_for(caller, network_of(address));
     }

@@ -201,6 +201,28 @@ fn answers_that_come_together_do_not_cut_off_more_than_they_need() {
 }
 
 #[test]
+fn the_answers_of_a_network_make_room_for_others_of_it() {
+    let load = impatient_load(600_000, 150_000);
+    let of = |last: u8| {
+        let (request, activity) = (load.begin().0, Activity::new());
+        request.count_for(&CallerBytes::default(), network(last));
+        let is_given = request.answer(100_000);
+        request.may_be_cut_off(&activity);
+        (request, activity, is_given)
+    };
+    let elsewhere = of(2);
+    let since = Instant::now();
+    assert!(goes_on(&elsewhere.1, since));
+    let (slow, fast, refused) = (of(1), of(1), of(1));
+    assert!(slow.2 && fast.2 && !refused.2, "a third for the network");
+    refused.0.forget();
+    assert!(goes_on(&slow.1, Instant::now()));
+    assert!(of(1).2);
+    assert!(!goes_on(&slow.1, since) && goes_on(&fast.1, since));
+    assert!(goes_on(&elsewhere.1, since), "another network has its own share");
+}
+
+#[test]
 fn what_was_cut_off_is_not_cut_off_again() {
     let load = impatient_load(200_000, 200_000);
     let (first, second) = (answer(&load), answer(&load));
