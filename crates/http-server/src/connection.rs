@@ -79,6 +79,7 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
     }
     let service = service_fn(move |request: Request<Incoming>| {
         let busy = activity.busy(request.body().is_end_stream());
+        let is_read = request.method().is_safe();
         let (at_work, has_room) = shared.load.begin();
         let activity = activity.clone();
         let (shared, client) = (Arc::clone(&shared), client.clone());
@@ -112,7 +113,9 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
-            at_work.may_be_cut_off(&activity);
+            if is_read {
+                at_work.may_be_cut_off(&activity);
+            }
             let end_of_wait = end_of_wait(client, &response, shared.stop.clone());
             Ok::<Response<AnswerBody>, HungUp>(
                 response.map(|body| AnswerBody::new(body, end_of_wait, busy, at_work)),

@@ -265,7 +265,8 @@ impl AtWork {
         self.keep(bytes, bytes <= SMALL, true)
     }
 
-    /// Lets the answer be cut off, if it is large, when others need the memory and its client does not take it.
+    /// Lets the answer be cut off, if it is large, when others need the memory and its client does not take it. Not for
+    /// answers to commands: what they have done is told in any case.
     pub(crate) fn may_be_cut_off(self: &Arc<Self>, activity: &Activity) {
         if self.bytes.load(Ordering::Relaxed) > SMALL {
             let mut large = self.state.large.lock();

@@ -36,8 +36,9 @@ pub struct ServerOptions {
     /// anonymous.
     pub max_requests: usize,
     /// The most bytes of bodies that are being received, and of answers that were not taken yet. More is refused,
-    /// except small bodies, small answers, and answers to commands; but before an answer is refused, others whose
-    /// clients are slow for `stall_timeout_under_load` are cut off, those first whose clients are slow for longest.
+    /// except small bodies, small answers, and answers to commands; but before an answer is refused, large ones to
+    /// reads whose clients are slow for `stall_timeout_under_load` are cut off, those first whose clients are slow for
+    /// longest.
     pub max_bytes: usize,
     /// The same for one caller, as far as the application names callers ([`RequestLoad`](crate::RequestLoad)).
     pub max_bytes_per_caller: usize,

@@ -92,6 +92,23 @@ async fn readers_that_do_not_read_make_room_for_others() {
 }
 
 #[tokio::test]
+async fn the_answer_to_a_command_is_not_cut_off_for_others() {
+    let server = Server::start(ServerOptions {
+        max_bytes: 90 * MIB,
+        stall_timeout: DEADLINE * 3,
+        stall_timeout_under_load: SHORT,
+        ..ServerOptions::default()
+    })
+    .await;
+    // The command has waited for longer, and would be enough for the next one.
+    let mut command = reader(&server, get_of("/endless").replace("GET", "POST")).await;
+    let mut read = reader(&server, get_of("/megabytes/16")).await;
+    until_there_is_room(&server, "/megabytes/16").await;
+    assert!(command.take(64 * MIB).await, "the answer to a command");
+    assert!(!read.take(16 * MIB).await, "the answer to a read");
+}
+
+#[tokio::test]
 async fn an_answer_is_taken_at_a_least_rate_or_given_up() {
     let server = Server::start_with_small_buffers(ServerOptions {
         stall_timeout: Duration::from_secs(2),
