@@ -8,7 +8,7 @@ use prometheus::{IntCounterVec, IntGauge};
 use runtime::{Counted, process_metrics, signed};
 use tokio::time::Instant;
 
-/// The pause between two log lines.
+/// The pause between two log lines with the same reason.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Why a connection was refused or ended.
@@ -43,9 +43,10 @@ pub(crate) struct ConnectionMetrics {
     open: IntGauge,
     bytes: IntGauge,
     refused: IntCounterVec,
-    log: Arc<Mutex<Log>>,
+    logs: Arc<[Mutex<Log>; Reason::ALL.len()]>,
 }
 
+/// What is to be logged of one reason.
 #[derive(Default)]
 struct Log {
     last: Option<Instant>,
@@ -71,7 +72,7 @@ impl ConnectionMetrics {
                 "Bytes of requests that are being received, and of answers that were not taken yet.",
             ),
             refused,
-            log: Arc::default(),
+            logs: Arc::default(),
         }
     }
 
@@ -88,8 +89,9 @@ impl ConnectionMetrics {
         self.bytes.sub(signed(bytes));
     }
 
-    /// Counts connections that were refused or ended, and logs it, but not again within ten seconds. `client` has
-    /// caused it, as far as that is known.
+    /// Counts connections that were refused or ended, and logs it, but not again with the same reason within ten
+    /// seconds. `client` has caused the last of them, as far as that is known: by its connection, or by an answer that
+    /// it did not take.
     pub(crate) fn refused(&self, reason: Reason, connections: usize, client: Option<IpAddr>) {
         if connections == 0 {
             return;
@@ -97,20 +99,43 @@ impl ConnectionMetrics {
         self.refused
             .with_label_values(&[reason.name()])
             .inc_by(connections as u64);
-        let unlogged = {
-            let mut log = self.log.lock();
-            log.connections += connections;
-            if log.last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
-                return;
-            }
-            log.last = Some(Instant::now());
-            mem::take(&mut log.connections)
-        };
-        tracing::warn!(
-            reason = reason.name(),
-            connections = unlogged,
-            client.address = client.map(tracing::field::display),
-            "connections were refused or ended for others"
-        );
+        if let Some(connections) = self.to_log(reason, connections) {
+            tracing::warn!(
+                reason = reason.name(),
+                connections,
+                client.address = client.map(tracing::field::display),
+                "connections were refused or ended for others"
+            );
+        }
+    }
+
+    /// The number of connections with this reason since the last log line about it, if there is to be another one.
+    fn to_log(&self, reason: Reason, connections: usize) -> Option<usize> {
+        let mut log = self.logs[reason as usize].lock();
+        log.connections += connections;
+        if log.last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
+            return None;
+        }
+        log.last = Some(Instant::now());
+        Some(mem::take(&mut log.connections))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_reason_is_logged_with_its_own_count() {
+        let metrics = ConnectionMetrics::new();
+        assert_eq!(metrics.to_log(Reason::Memory, 2), Some(2));
+        assert_eq!(metrics.to_log(Reason::Displaced, 5), Some(5));
+        for reason in [Reason::Memory, Reason::Displaced, Reason::Memory] {
+            assert_eq!(metrics.to_log(reason, 1), None);
+        }
+        tokio::time::advance(LOG_INTERVAL).await;
+        assert_eq!(metrics.to_log(Reason::Memory, 1), Some(3));
+        assert_eq!(metrics.to_log(Reason::Displaced, 1), Some(2));
+        assert_eq!(metrics.to_log(Reason::Total, 1), Some(1));
     }
 }

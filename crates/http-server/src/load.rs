@@ -106,7 +106,7 @@ impl State {
             return false;
         }
         late.sort_unstable_by_key(|answer| answer.slow_since);
-        let (mut released, mut cut_off) = (0, 0);
+        let (mut released, mut cut_off, mut network) = (0, 0, None);
         for answer in late {
             if released >= excess {
                 break;
@@ -115,9 +115,10 @@ impl State {
                 // Its connection ends in a moment, for which this one need not wait.
                 released += answer.at_work.forget();
                 cut_off += 1;
+                network = answer.at_work.network();
             }
         }
-        self.metrics.refused(Reason::Memory, cut_off, None);
+        self.metrics.refused(Reason::Memory, cut_off, network);
         released >= excess
     }
 }
