@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
 /// A body that calls `tell` when it is dropped, with the number of bytes that were taken, and whether that was all.
+/// It is the server that takes them: whether the client had the last of them when its connection ended is not told.
 pub(crate) struct LoggedBody<Tell: FnOnce(u64, bool)> {
     body: Body,
     bytes: u64,

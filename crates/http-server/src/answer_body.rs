@@ -14,7 +14,8 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::{activity::Busy, load::AtWork};
 
-/// The most bytes of an answer that are passed on at once, so that memory is released as the client takes them.
+/// The most bytes of an answer that are passed on at once. The memory of a large part is released once its last piece
+/// is passed on: what waits for the client then has no more memory than its own.
 const PIECE: usize = 64 * 1024;
 
 /// Ends when the next part of an answer is not to be waited for. Without an error, the answer is whole as it is.
