@@ -1,8 +1,9 @@
 //! The order in which commands that are decided concurrently hand their events to the store.
 
-use std::{future::poll_fn, pin::pin, task::Poll};
+use std::{pin::pin, task::Poll};
 
-use tokio::sync::watch;
+use futures::poll;
+use tokio::{sync::watch, task::coop::unconstrained};
 
 /// The turns of a number of commands, one after another.
 pub(super) struct Turns(watch::Sender<Progress>);
@@ -41,7 +42,8 @@ impl Turn<'_> {
         // Never fails: `self` keeps the sender.
         let _ = progress.wait_for(|progress| progress.next >= self.number).await;
         let mut append = pin!(append);
-        let begun = poll_fn(|context| Poll::Ready(append.as_mut().poll(context))).await;
+        // Otherwise tokio may make a task that has done much yield before the store has the events.
+        let begun = poll!(unconstrained(append.as_mut()));
         drop(self);
         match begun {
             Poll::Ready(appended) => appended,

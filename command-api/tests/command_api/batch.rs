@@ -48,6 +48,24 @@ async fn the_first_commands_on_different_tasks_take_effect_in_their_order() {
 }
 
 #[tokio::test]
+async fn they_do_so_also_where_the_first_one_waits_for_the_key_of_its_person() {
+    let stage = Stage::sqlite().await;
+    let plain = App::start(&stage).await;
+    let (first, second) = (plain.task().await, plain.task().await);
+    // Of these events only that of the first command is encrypted, and its key is made at that moment.
+    let keys = tempfile::tempdir().unwrap();
+    let store = test_support::sealed(stage.storage.event_store().await, keys.path()).await;
+    let app = App::start_on(&stage, store).await;
+    let commands = json!([
+        {"op": "update", "id": id(&first), "title": "Buy eggs"},
+        {"op": "complete", "id": id(&second)},
+    ]);
+    send(&app, commands).send().await.results(&[200, 200]);
+    let position = async |path: &str| app.events(path).await.last().unwrap().position;
+    assert!(position(first.as_str()).await < position(second.as_str()).await);
+}
+
+#[tokio::test]
 async fn every_command_is_answered_as_it_would_be_alone() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;

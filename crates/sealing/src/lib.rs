@@ -5,6 +5,7 @@
 //! relay and the audit tree need the stored records, and use the store inside. [`SubjectKeys`] stores the keys of
 //! people, encrypted ("wrapped") by the [`MasterKeys`], in a database apart from the log.
 
+mod append_order;
 mod data_key;
 mod error;
 mod event_place;

@@ -20,6 +20,7 @@ use runtime::Backoff;
 
 use crate::{
     KeyError, SubjectKeys,
+    append_order::AppendOrder,
     data_key::Key,
     event_place::EventPlace,
     metadata, payload,
@@ -40,10 +41,13 @@ const ACCOUNT_PAGE: usize = 100;
 /// record that cannot be decrypted is an unreadable record; if the key of its person is damaged, lost, or wrapped
 /// by a master key that this process does not have, the record
 /// is available with placeholders ([`Unreadable::impersonal`]).
+///
+/// Appends about one person reach the store inside in the order in which their futures were first polled.
 #[derive(Clone)]
 pub struct SealedStore {
     inner: Arc<dyn EventStore>,
     keys: SubjectKeys,
+    order: AppendOrder,
     seals: bool,
 }
 
@@ -53,6 +57,7 @@ impl SealedStore {
         Arc::new(Self {
             inner,
             keys,
+            order: AppendOrder::new(),
             seals: true,
         })
     }
@@ -62,6 +67,7 @@ impl SealedStore {
         Arc::new(Self {
             inner,
             keys,
+            order: AppendOrder::new(),
             seals: false,
         })
     }
@@ -236,11 +242,16 @@ impl EventStore for SealedStore {
         expected_version: u64,
         mut events: Vec<NewEvent>,
     ) -> Result<Appended, StoreError> {
-        if self.seals {
-            let sealing = self.seal(stream, expected_version, &mut events);
-            sealing.await?;
-        }
-        self.inner.append(stream, expected_version, events).await
+        let subject = events.first().map(|event| event.metadata.subject);
+        let Some(subject) = subject.filter(|_| self.seals) else {
+            return self.inner.append(stream, expected_version, events).await;
+        };
+        // Also what is not encrypted keeps its place behind what is.
+        let prepare = async move {
+            self.seal(stream, expected_version, &mut events).await?;
+            Ok::<_, StoreError>(self.inner.append(stream, expected_version, events))
+        };
+        self.order.keep(subject, prepare).await
     }
 
     async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError> {

@@ -48,7 +48,7 @@ impl TestLog for SealedLog {
         true
     }
 
-    /// Each append waits for its key first.
+    /// Each append waits for its key first. Only those about one person are kept in order.
     fn keeps_order(&self) -> bool {
         false
     }

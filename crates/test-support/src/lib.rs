@@ -25,7 +25,7 @@ pub use faulty_bus::FaultyBus;
 pub use faulty_store::{Cost, FaultyStore};
 pub use named_pipe::{make_pipe, open_pipe};
 pub use servers::{amqp_url, postgres_url};
-pub use subject_keys::subject_keys;
+pub use subject_keys::{sealed, subject_keys};
 pub use test_database::TestDatabase;
 pub use test_storage::{Footing, TestStorage};
 pub use totp::totp_code;

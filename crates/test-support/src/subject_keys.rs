@@ -3,8 +3,9 @@
 use std::{path::Path, sync::Arc};
 
 use database::{Database, Schema};
+use event_store::EventStore;
 use runtime::SystemClock;
-use sealing::{MasterKeys, SubjectKeys};
+use sealing::{MasterKeys, SealedStore, SubjectKeys};
 
 /// The keys of people in a file of `directory`, wrapped by a master key that everybody knows.
 ///
@@ -17,4 +18,12 @@ pub async fn subject_keys(directory: &Path) -> SubjectKeys {
     SubjectKeys::open(database, master_keys, Arc::new(SystemClock))
         .await
         .unwrap()
+}
+
+/// Encrypts what is appended to `store`, under the [keys](subject_keys) in `directory`. None of them is in memory yet.
+///
+/// # Panics
+/// As [`subject_keys`].
+pub async fn sealed(store: Arc<dyn EventStore>, directory: &Path) -> Arc<dyn EventStore> {
+    SealedStore::over(store, subject_keys(directory).await)
 }
