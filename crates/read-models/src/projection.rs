@@ -251,24 +251,32 @@ impl Projection {
         if self.comes_within(token, at_first).await? {
             return Ok(Reached::There);
         }
-        let (unless_it_comes, _beyond_the_end) = match self.log.find(token).await {
-            Ok(InLog::There) => (Reached::Behind, None),
+        let beyond_the_end = match self.in_log(token).await {
+            InLog::There => None,
             // The log may still grow up to it.
-            Ok(InLog::BeyondTheEnd) if !is_lenient => match self.beyond_the_end.try_acquire() {
-                Ok(place) => (Reached::Lost, Some(place)),
+            InLog::BeyondTheEnd if !is_lenient => match self.beyond_the_end.try_acquire() {
+                Ok(place) => Some(place),
                 Err(_) => return Ok(Reached::Lost),
             },
-            Ok(InLog::BeyondTheEnd | InLog::Not) => return Ok(Reached::Lost),
-            Err(error) => {
-                tracing::debug!(%error, "cannot ask the log for what a token names");
-                (Reached::Behind, None)
-            }
+            InLog::BeyondTheEnd | InLog::Not => return Ok(Reached::Lost),
         };
         let left = within.saturating_sub(at_first);
         if !left.is_zero() && self.comes_within(token, left).await? {
             return Ok(Reached::There);
         }
-        Ok(unless_it_comes)
+        // If the log has grown up to it meanwhile, only the projection is late.
+        if beyond_the_end.is_some() && self.in_log(token).await != InLog::There {
+            return Ok(Reached::Lost);
+        }
+        Ok(Reached::Behind)
+    }
+
+    /// What the log has of the event that `token` names. While the log does not answer, nothing counts as lost.
+    async fn in_log(&self, token: ConsistencyToken) -> InLog {
+        self.log.find(token).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "cannot ask the log for what a token names");
+            InLog::There
+        })
     }
 
     /// Like [`Self::reach`], for all of `tokens`. A state that the log does not have is ignored if `is_lenient`, and

@@ -162,6 +162,13 @@ mod test {
         });
         assert_eq!(answer.status.as_u16(), 200);
         assert!(asked.elapsed() < Duration::from_secs(9));
+        // The log grows up to it, and the projection does not.
+        let (answer, ()) = tokio::join!(list(&role, me, 12, "wait=1"), async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            role.log().ends_at(12);
+        });
+        answer.assert_problem(503, "projection-behind");
+        assert!(!answer.json().to_string().contains("The log does not have it"));
         // Whoever does not insist on it does not wait.
         let asked = Instant::now();
         let answer = list(&role, me, 20, "wait=10, handling=lenient").await;
@@ -178,8 +185,8 @@ mod test {
         let waiting = join_all((0..240).map(|n| {
             let (role, me) = (&role, greedy[n % greedy.len()]);
             async move {
-                is_not_in_the_log(&list(role, me, 11, "wait=5").await);
-                asked.elapsed() >= Duration::from_secs(5)
+                is_not_in_the_log(&list(role, me, 11, "wait=10").await);
+                asked.elapsed() >= Duration::from_secs(10)
             }
         }));
         let waited = waiting.await.into_iter().filter(|waited| *waited).count();
