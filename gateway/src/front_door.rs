@@ -14,6 +14,7 @@ use tower::Service as _;
 use crate::{
     forward::{self, Gateway},
     guard::Guard,
+    limits,
     routes::ROUTES,
     target::Target,
 };
@@ -60,11 +61,8 @@ impl FrontDoor {
             return guard.admit(None, request, unknown).await;
         }
         let Ok(found) = targets.at(request.uri().path()) else {
-            if is_public_probe(&request)
-                && let Err(problem) = guard.admit_probe(&request)
-            {
-                AccessNotes::of(request.extensions()).route(request.uri().path().to_owned());
-                return problem.into_response();
+            if is_public_probe(&request) {
+                limits::count_probe(&request);
             }
             let Ok(response) = own.clone().call(request).await;
             return response;

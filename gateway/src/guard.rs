@@ -8,7 +8,6 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http_api::Problem;
 
 use crate::{
     cors,
@@ -46,11 +45,6 @@ impl Guard {
             None => answer(request).await,
         };
         limits::limit(limiter, path, request, within_limits).await
-    }
-
-    /// Gives a probe of anyone a place among the requests at work, or refuses it.
-    pub(crate) fn admit_probe(&self, request: &Request) -> Result<(), Problem> {
-        limits::admit_probe(&self.0.limiter, request)
     }
 }
 

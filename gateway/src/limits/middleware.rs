@@ -5,7 +5,7 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
-use http_api::{AccessNotes, ClientAddress, GuardedBody, Problem, RATE_LIMIT};
+use http_api::{GuardedBody, RATE_LIMIT};
 use http_server::RequestLoad;
 
 use super::{admission::admit, budgets::Limiter, fields, limit::Limit};
@@ -34,16 +34,11 @@ pub(crate) async fn limit(
     response
 }
 
-/// Gives a probe at the public address one of the places of requests without a token, or refuses it. No budget counts
-/// it. Probes of this machine and of the trusted proxies take none: they decide whether requests come here, so
-/// strangers who take all those places must not have them fail.
-pub(crate) fn admit_probe(limiter: &Limiter, request: &Request) -> Result<(), Problem> {
-    let policy = limiter.policies().current();
-    let client = request.extensions().get::<ClientAddress>();
-    let is_expected =
-        client.is_some_and(|client| client.0.is_loopback() || policy.trusted_proxies.include(client.0));
-    match request.extensions().get::<RequestLoad>() {
-        Some(load) if !is_expected => limiter.begin_anonymous(&AccessNotes::of(request.extensions()), load),
-        _ => Ok(()),
+/// Counts a probe at the public address among the requests without a token, as long as they have room. After that it
+/// takes no place at all and is answered nevertheless: probes decide whether requests come here, so that neither those
+/// who take all these places may have them fail, nor those who send many probes take the places of others.
+pub(crate) fn count_probe(request: &Request) {
+    if let Some(load) = request.extensions().get::<RequestLoad>() {
+        let _ = load.count_as_anonymous();
     }
 }

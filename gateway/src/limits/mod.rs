@@ -17,4 +17,4 @@ mod subject;
 
 pub(crate) use budgets::Limiter;
 pub(crate) use limit::{By, Limit, Limits, Name, RoutePattern};
-pub(crate) use middleware::{admit_probe, limit};
+pub(crate) use middleware::{count_probe, limit};
