@@ -10,7 +10,8 @@ use super::batch::rate::BatchRate;
 
 /// How many commands of one person run at the same time.
 const COMMANDS_AT_ONCE: usize = 64;
-/// The most commands of one person, including those that wait.
+/// The most commands of one person, including those that wait, except for those that wait for the answer to another one
+/// with their idempotency key.
 const MAX_COMMANDS: usize = 512;
 /// How many batches of one person run at the same time.
 const BATCHES_AT_ONCE: usize = 2;

@@ -10,6 +10,7 @@ use axum::response::Response;
 use events::{TaskId, UserId};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::HeaderValue;
+use http_api::ConcurrencyLimit;
 use tokio::time::Instant;
 
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
         CommandError, CommandHandler, CommandMetadata, CommandResult, IdempotencyKey, KeptAnswer, KeptTask,
         Tries,
     },
-    idempotency::{Claim, IdempotencyError, Keyed, Lease, RequestHash, Stored},
+    idempotency::{Claim, IdempotencyError, KeyTurn, Keyed, Lease, RequestHash, Stored},
 };
 
 /// The most tasks that are looked up at once.
@@ -75,23 +76,29 @@ pub(crate) enum Attempted {
     },
 }
 
-/// Does `work`, unless its key has an answer already, and stores the answer.
+/// Does `work`, unless its key has an answer already, and stores the answer. If there is a `limit`, it takes a permit,
+/// but not while it waits for the answer to a duplicate: then it leaves the permits to the caller's other requests.
 pub(crate) async fn once(
     state: &AppState,
     work: &impl Work,
     (key, hash): &(IdempotencyKey, RequestHash),
+    limit: Option<&ConcurrencyLimit>,
 ) -> Result<Response, ApiError> {
-    let deadline = Instant::now() + TIMEOUT;
-    let before = write(&before(state, work).await?)?;
+    let (deadline, owner) = (Instant::now() + TIMEOUT, work.origin().caller);
     loop {
+        let turn = state.keys.turn(owner, key).await?;
+        let _permit = match limit {
+            Some(limit) => Some(limit.acquire(owner).await?),
+            None => None,
+        };
         let request = Keyed {
-            owner: work.origin().caller,
+            owner,
             key,
             hash: *hash,
             task: work.task(),
-            before: before.clone(),
+            before: write(&before(state, work).await?)?,
         };
-        if let Some(response) = round(state, work, request).await? {
+        if let Some(response) = round(state, work, request, turn).await? {
             return Ok(response);
         }
         if Instant::now() >= deadline {
@@ -102,10 +109,15 @@ pub(crate) async fn once(
 
 /// Claims the key, does `work` and stores the answer. `None` if the lease was lost meanwhile, or if the effects of an
 /// earlier answer are no longer in the log.
-async fn round(state: &AppState, work: &impl Work, request: Keyed<'_>) -> Result<Option<Response>, ApiError> {
+async fn round(
+    state: &AppState,
+    work: &impl Work,
+    request: Keyed<'_>,
+    turn: KeyTurn,
+) -> Result<Option<Response>, ApiError> {
     let (origin, key) = (work.origin(), request.key);
     let respond = |results: &_| work.respond(results);
-    let lease = match state.keys.claim(request).await? {
+    let lease = match state.keys.claim(request, turn).await? {
         Claim::Answered(answer) => return replay(state, origin.caller, key, &answer, respond).await,
         Claim::Run(lease) => lease,
     };

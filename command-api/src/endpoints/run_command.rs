@@ -25,7 +25,7 @@ impl AppState {
         task: TaskId,
         command: impl Into<Command>,
     ) -> Result<Response, ApiError> {
-        let _turn = self.shares.commands.acquire(caller.user_id()).await?;
+        let limit = &self.shares.commands;
         let command = command.into();
         let request = CommandRequest {
             task,
@@ -39,11 +39,12 @@ impl AppState {
             tries: Tries::default(),
         };
         match keyed {
-            Some(keyed) => once(self, &Single(&request), &keyed).await,
-            None => Ok(answer(
-                &request.command,
-                &self.handler.handle(&request).await?.state,
-            )),
+            Some(keyed) => once(self, &Single(&request), &keyed, Some(limit)).await,
+            None => {
+                let _permit = limit.acquire(caller.user_id()).await?;
+                let executed = self.handler.handle(&request).await?;
+                Ok(answer(&request.command, &executed.state))
+            }
         }
     }
 }

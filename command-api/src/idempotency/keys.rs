@@ -20,8 +20,8 @@ use crate::handling::IdempotencyKey;
 const LEASE: Duration = Duration::from_secs(5);
 /// How long a request waits for the answer to its duplicate. Longer than a lease, so that it can take over.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// The most requests with one key in this process, including the one that works: as many as one person may have in
-/// progress or waiting, so that all of them get the one answer. They wait without a database connection.
+/// The most requests with one key in this process, including the one that works. The others wait for its answer without
+/// a permit for commands and without a database connection.
 const DUPLICATES: usize = 512;
 /// The longest pause between two checks of a duplicate in another process.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
@@ -46,6 +46,15 @@ pub struct Keyed<'a> {
     pub task: TaskId,
     /// The states of its tasks before the request, for later tries.
     pub before: String,
+}
+
+/// The turn of a request among those with its key in this process.
+#[derive(Debug)]
+pub struct KeyTurn {
+    /// `None` if the one before it has kept the turn for longer than its lease.
+    permit: Option<KeyedPermit<(UserId, IdempotencyKey)>>,
+    /// Until then the request waits for the answer to a duplicate in another process.
+    deadline: Instant,
 }
 
 /// What to do with a request with a key.
@@ -106,21 +115,29 @@ impl IdempotencyKeys {
         }
     }
 
-    /// Decides what to do with `request`.
+    /// Waits for the turn of a request of `owner` with this key. It has it until its [claim](Self::claim) or the lease
+    /// that it gets is dropped.
+    ///
+    /// # Errors
+    /// [`IdempotencyError::Busy`] when too many wait already.
+    pub async fn turn(&self, owner: UserId, key: &IdempotencyKey) -> Result<KeyTurn, IdempotencyError> {
+        let deadline = Instant::now() + TIMEOUT;
+        let permit = match self.duplicates.take((owner, key.clone()), LEASE).await {
+            Ok(permit) => Some(permit),
+            Err(NoKeyedPermit::Full) => return Err(IdempotencyError::Busy),
+            Err(NoKeyedPermit::Late) => None,
+        };
+        Ok(KeyTurn { permit, deadline })
+    }
+
+    /// Decides what to do with `request`, whose turn it is.
     ///
     /// # Errors
     /// [`IdempotencyError::Reused`] when the key stands for another request; [`IdempotencyError::Busy`] when a
-    /// duplicate takes too long, or too many wait for it; [`IdempotencyError::TooMany`] when the person has too many
-    /// keys; otherwise when the database fails.
-    pub async fn claim(&self, request: Keyed<'_>) -> Result<Claim, IdempotencyError> {
-        let deadline = Instant::now() + TIMEOUT;
-        let duplicate = (request.owner, request.key.clone());
-        let turn = match self.duplicates.take(duplicate, LEASE).await {
-            Ok(turn) => Some(turn),
-            Err(NoKeyedPermit::Full) => return Err(IdempotencyError::Busy),
-            // The one with the turn has no lease any more.
-            Err(NoKeyedPermit::Late) => None,
-        };
+    /// duplicate takes too long; [`IdempotencyError::TooMany`] when the person has too many keys; otherwise when the
+    /// database fails.
+    pub async fn claim(&self, request: Keyed<'_>, turn: KeyTurn) -> Result<Claim, IdempotencyError> {
+        let KeyTurn { permit, deadline } = turn;
         let is_welcome = self.quota.has_room(request.owner).await?;
         let mut backoff = Backoff::new(Duration::from_millis(5), MAX_PAUSE);
         loop {
@@ -138,7 +155,10 @@ impl IdempotencyKeys {
             };
             if is_welcome && self.insert(&lease, &request).await? {
                 self.quota.add_key(request.owner, request.key, &request.before);
-                return Ok(Claim::Run(Lease { _turn: turn, ..lease }));
+                return Ok(Claim::Run(Lease {
+                    _turn: permit,
+                    ..lease
+                }));
             }
             match self.find(request.owner, request.key, &request.hash).await? {
                 None if is_welcome => {}
@@ -151,7 +171,7 @@ impl IdempotencyKeys {
                             before: row.before,
                             progress: row.progress,
                             taken_over: true,
-                            _turn: turn,
+                            _turn: permit,
                             ..lease
                         }));
                     }

@@ -18,6 +18,6 @@ mod statements;
 
 pub use cleanup::clean_up;
 pub use error::IdempotencyError;
-pub use keys::{Claim, IdempotencyKeys, Keyed, Lease, Stored};
+pub use keys::{Claim, IdempotencyKeys, KeyTurn, Keyed, Lease, Stored};
 pub(crate) use quota::KEYS_PER_PERSON;
 pub use request_hash::RequestHash;

@@ -124,7 +124,8 @@ async fn hundreds_of_requests_with_one_key_get_one_answer_and_leave_the_other_ke
         }
     };
     tokio::time::timeout(SOON, appended).await.expect("soon");
-    let others = join_all((2..10).map(|n| create("other", n).send()));
+    // Also those of the same person: whoever waits for an answer does not work.
+    let others = join_all((1..10).map(|n| create("other", n).send()));
     tokio::select! {
         others = tokio::time::timeout(Duration::from_secs(3), others) => {
             for reply in others.expect("other keys are starved") {
@@ -140,7 +141,7 @@ async fn hundreds_of_requests_with_one_key_get_one_answer_and_leave_the_other_ke
     for reply in &answered {
         same_answer(&answered[0], reply);
     }
-    assert_eq!(app.store.head().await.unwrap(), 1 + 8);
+    assert_eq!(app.store.head().await.unwrap(), 1 + 9);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,14 +111,15 @@ async fn claim_about(
     key: &str,
     before: &str,
 ) -> Result<Claim, IdempotencyError> {
-    keys.claim(Keyed {
+    let request = Keyed {
         owner,
         key: &IdempotencyKey::parse(key.as_bytes()).unwrap(),
         hash: RequestHash::new("POST", "/tasks", b"", &Map::new()),
         task: TaskId(Uuid::now_v7()),
         before: before.to_owned(),
-    })
-    .await
+    };
+    let turn = keys.turn(request.owner, request.key).await?;
+    keys.claim(request, turn).await
 }
 
 async fn keys_of_one_person_have_a_bound(footing: Footing) {

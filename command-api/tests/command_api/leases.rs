@@ -24,7 +24,8 @@ async fn claim(keys: &IdempotencyKeys, key: &str) -> Claim {
         task: TaskId(Uuid::now_v7()),
         before: "[]".to_owned(),
     };
-    keys.claim(request).await.unwrap()
+    let turn = keys.turn(request.owner, request.key).await.unwrap();
+    keys.claim(request, turn).await.unwrap()
 }
 
 fn lease(claim: Option<Claim>) -> Lease {

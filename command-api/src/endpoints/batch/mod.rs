@@ -74,7 +74,8 @@ pub(super) async fn carry_out(
     let commands = batch.commands.len();
     state.shares.batch_rate.wait(caller.user_id(), commands).await;
     match keyed {
-        Some(keyed) => once(state, &batch, &keyed).await,
+        // The whole request has a permit already.
+        Some(keyed) => once(state, &batch, &keyed, None).await,
         None => {
             let attempt = Attempt::only(batch.seed);
             Ok(match batch.attempt(&state.handler, attempt).await? {
