@@ -66,6 +66,7 @@ fn what_cannot_be_used_names_its_variable_before_anything_starts() {
     let file = path.to_str().unwrap();
     for (name, value) in [
         ("DATABASE_URL", "mysql://localhost/db"),
+        ("DATABASE_URL", "postgres://"),
         ("DATABASE_URL", "postgres://localhost/db?sslpassword=hush"),
         ("EVENT_STORE_URL", "nonsense"),
         ("EVENT_STORE_URL", "kurrentdb://localhost:70000?tls=false"),

@@ -109,6 +109,11 @@ pub(crate) fn parse(url: &str) -> Result<Options, DatabaseError> {
             Some(name) => Err(refused(url, format!("there is no parameter `{name}`"))),
             None => {
                 let options = PgConnectOptions::from_str(url).map_err(malformed)?;
+                // The server would take the user's name, and the schemas would be made in somebody else's database.
+                if options.get_database().is_none_or(str::is_empty) {
+                    let expected = "it names no database: expected postgres://user:password@host/database";
+                    return Err(refused(url, expected));
+                }
                 Ok(Options::Postgres(Box::new(options)))
             }
         },
@@ -178,5 +183,21 @@ mod tests {
             );
         }
         parse("postgres://u:hush@h/db").unwrap();
+    }
+
+    #[test]
+    fn a_url_of_postgres_names_a_database() {
+        for url in [
+            "postgres://",
+            "postgres://u:hush@h",
+            "postgresql://u:hush@h/?sslmode=disable",
+        ] {
+            let refused = parse(url).unwrap_err().to_string();
+            assert!(
+                refused.contains("names no database") && !refused.contains("hush"),
+                "{refused}"
+            );
+        }
+        parse("postgres:///?host=/run/postgresql&dbname=taskledger").unwrap();
     }
 }

@@ -32,6 +32,11 @@ impl Address {
         let mut uri: AMQPUri = text
             .parse()
             .map_err(|reason: String| refused(&format!("not an AMQP URL: {reason}")))?;
+        if uri.vhost.is_empty() {
+            return Err(refused(
+                &"the AMQP URL names an empty vhost: write /%2f at its end if you mean the default one",
+            ));
+        }
         // The library would take an IPv6 address for localhost.
         if let Some(url::Host::Ipv6(address)) = url.host() {
             uri.authority.host = address.to_string();
@@ -106,5 +111,17 @@ mod tests {
             );
         }
         assert!(!format!("{plain:?}").contains("guest"));
+    }
+
+    #[test]
+    fn an_address_names_no_empty_vhost() {
+        for text in [
+            "amqp://guest:hush@localhost:5672/",
+            "amqp://localhost/?heartbeat=5",
+        ] {
+            let said = refused(text);
+            assert!(said.contains("/%2f") && !said.contains("hush"), "{said}");
+        }
+        assert_eq!(Address::read("amqp://localhost:5672").unwrap().uri.vhost, "/");
     }
 }
