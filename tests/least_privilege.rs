@@ -36,7 +36,10 @@ impl Users {
         };
         let sql = users.named(include_str!("../deploy/postgres/roles.sql"));
         let mut connection = database.connect().await;
-        connection.execute(sqlx::raw_sql(&sql)).await.unwrap();
+        // Another database of the server may have the roles already.
+        for _ in 0..2 {
+            connection.execute(sqlx::raw_sql(&sql)).await.unwrap();
+        }
         users.give_passwords(&mut connection, &["owner"]).await;
         let mut migrating = binary();
         migrating

@@ -1,13 +1,15 @@
--- A role for people who ask questions in SQL (docs/audit.md): it reads the views that are made for them, and nothing else. Run
--- it once by a superuser, after `taskledger migrate`:
+-- A role for people who ask questions in SQL (docs/audit.md): it reads the views that are made for them, and nothing else. A
+-- superuser runs it after `taskledger migrate`:
 --
 --     psql --dbname taskledger --file deploy/postgres/reporting.sql
 --
 -- and give the role a password. A rebuild of the read models carries its rights over.
 
-CREATE ROLE taskledger_reporting LOGIN;
 DO $$
 BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'taskledger_reporting') THEN
+        CREATE ROLE taskledger_reporting LOGIN;
+    END IF;
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO taskledger_reporting', current_database());
 END
 $$;

@@ -1,17 +1,27 @@
--- A PostgreSQL role for each role of Taskledger, with the rights that it needs and no others. Run it once by a superuser, in
--- the empty database of Taskledger, before the first `taskledger migrate`, which then runs as taskledger_owner:
+-- A PostgreSQL role for each role of Taskledger, with the rights that it needs and no others. A superuser runs it in the empty
+-- database of Taskledger, before the first `taskledger migrate`, which then runs as taskledger_owner:
 --
 --     createdb taskledger && psql --dbname taskledger --file deploy/postgres/roles.sql
 --
 -- and give each role a password (`ALTER ROLE taskledger_auth PASSWORD '…'`). The gateway needs no database. After `taskledger
 -- migrate`, rights.sql takes away what is not needed in single tables, which are not there before.
+--
+-- It can be run again, and on a server that has the roles already, as for a second database: they keep their passwords.
 
--- Owns the schemas: migrates, rebuilds and restores. No running role is this one.
-CREATE ROLE taskledger_owner LOGIN;
-CREATE ROLE taskledger_auth LOGIN;
-CREATE ROLE taskledger_command_api LOGIN;
-CREATE ROLE taskledger_query_api LOGIN;
-CREATE ROLE taskledger_projector LOGIN;
+-- The owner has the schemas: it migrates, rebuilds and restores. No running role is this one.
+DO $$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY[
+        'taskledger_owner', 'taskledger_auth', 'taskledger_command_api', 'taskledger_query_api', 'taskledger_projector'
+    ] LOOP
+        IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = wanted) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', wanted);
+        END IF;
+    END LOOP;
+END
+$$;
 
 DO $$
 BEGIN
@@ -26,7 +36,7 @@ END
 $$;
 
 -- The log: nobody changes or deletes what has happened, not even its owner by mistake of a role.
-CREATE SCHEMA event_store AUTHORIZATION taskledger_owner;
+CREATE SCHEMA IF NOT EXISTS event_store AUTHORIZATION taskledger_owner;
 GRANT USAGE ON SCHEMA event_store
     TO taskledger_auth, taskledger_command_api, taskledger_query_api, taskledger_projector;
 ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA event_store
@@ -35,7 +45,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA event_store
     GRANT SELECT ON TABLES TO taskledger_query_api, taskledger_projector;
 
 -- The keys of people: whoever appends makes them, auth destroys them, and the projector only reads them.
-CREATE SCHEMA subject_keys AUTHORIZATION taskledger_owner;
+CREATE SCHEMA IF NOT EXISTS subject_keys AUTHORIZATION taskledger_owner;
 GRANT USAGE ON SCHEMA subject_keys TO taskledger_auth, taskledger_command_api, taskledger_projector;
 ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA subject_keys
     GRANT SELECT, INSERT, UPDATE ON TABLES TO taskledger_auth;
@@ -45,13 +55,13 @@ ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA subject_keys
     GRANT SELECT ON TABLES TO taskledger_projector;
 
 -- What roles remember for themselves.
-CREATE SCHEMA operations AUTHORIZATION taskledger_owner;
+CREATE SCHEMA IF NOT EXISTS operations AUTHORIZATION taskledger_owner;
 GRANT USAGE ON SCHEMA operations TO taskledger_auth, taskledger_command_api;
 ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA operations
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO taskledger_auth, taskledger_command_api;
 
 -- The read models.
-CREATE SCHEMA read_models AUTHORIZATION taskledger_owner;
+CREATE SCHEMA IF NOT EXISTS read_models AUTHORIZATION taskledger_owner;
 GRANT USAGE ON SCHEMA read_models
     TO taskledger_auth, taskledger_command_api, taskledger_query_api, taskledger_projector;
 ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA read_models
@@ -60,7 +70,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA read_models
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO taskledger_projector;
 
 -- The audit tree: the projector keeps it, the query API shows it.
-CREATE SCHEMA audit_tree AUTHORIZATION taskledger_owner;
+CREATE SCHEMA IF NOT EXISTS audit_tree AUTHORIZATION taskledger_owner;
 GRANT USAGE ON SCHEMA audit_tree TO taskledger_query_api, taskledger_projector;
 ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA audit_tree
     GRANT SELECT ON TABLES TO taskledger_query_api;
