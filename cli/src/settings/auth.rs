@@ -89,9 +89,9 @@ pub(crate) struct Auth {
         hide_env_values = true
     )]
     master_keys: Option<String>,
-    /// File that holds the master keys, one a line; it is read again when it changes
+    /// File that holds the master keys, one a line; it is read again when it changes, unless it is a pipe
     #[arg(long, global = true, env = "TASKLEDGER_MASTER_KEYS_FILE", value_name = "FILE")]
-    master_keys_file: Option<PathBuf>,
+    master_keys_file: Option<SecretFile>,
     /// Key that signs page cursors, 64 hex digits [default: kept in KEYS_DIR/cursor-key]
     #[arg(
         long,
@@ -129,9 +129,13 @@ impl Auth {
         Ok(match (&self.master_keys, &self.master_keys_file) {
             (Some(_), Some(_)) => bail!("both {NAME} and {NAME}_FILE are set: set one of them"),
             (Some(text), None) => Some(MasterKeys::from_setting(NAME, text)?),
-            // The file is read again when it changes.
             (None, Some(file)) => {
-                let keys = MasterKeys::from_file(file);
+                let path = file.path();
+                let keys = match is_pipe(Some(path)) {
+                    true => MasterKeys::from_pipe(path, &file.read(NAME)?),
+                    // The file is read again when it changes.
+                    false => MasterKeys::from_file(path),
+                };
                 Some(keys.with_context(|| format!("{NAME}_FILE"))?)
             }
             (None, None) => None,
@@ -140,7 +144,7 @@ impl Auth {
 
     /// Checks the keys that are configured. None is created, and no pipe is read that the start has to read again.
     pub(super) fn check_keys(&self) -> anyhow::Result<()> {
-        if !is_pipe(self.master_keys_file.as_deref()) {
+        if !is_pipe(self.master_keys_file.as_ref().map(SecretFile::path)) {
             self.configured_master_keys()?;
         }
         self.configured_cursor_key().map(drop)
@@ -172,7 +176,7 @@ impl Auth {
     pub(super) fn place_of_master_keys(&self, keys_dir: &Path) -> String {
         place(
             &self.master_keys,
-            self.master_keys_file.as_deref(),
+            self.master_keys_file.as_ref().map(SecretFile::path),
             &keys_dir.join(MASTER_KEYS),
         )
     }

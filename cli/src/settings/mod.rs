@@ -356,6 +356,20 @@ mod tests {
     }
 
     #[test]
+    fn master_keys_in_a_pipe_are_read_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("keys");
+        let writing = pipe_with(
+            &pipe,
+            "abababababababababababababababababababababababababababababababab\n",
+        );
+        let settings = naming(&pipe, &["master-keys-file"]);
+        let first = settings.master_keys(false).unwrap().ids();
+        writing.join().unwrap();
+        assert_eq!(settings.master_keys(false).unwrap().ids(), first);
+    }
+
+    #[test]
     fn the_help_of_tools_leaves_out_the_settings_which_they_take_all_the_same() {
         let help = |path: &[&str]| {
             let arguments = [&["taskledger"][..], path, &["--help"]].concat();

@@ -29,7 +29,7 @@ impl SecretFile {
         &self.path
     }
 
-    fn read(&self, name: &str) -> anyhow::Result<String> {
+    pub(super) fn read(&self, name: &str) -> anyhow::Result<String> {
         let mut content = self.content.lock();
         if let Some(known) = &*content {
             return Ok(known.clone());

@@ -65,6 +65,12 @@ pub enum KeyError {
     /// The text is not a list of master keys.
     #[error("expected master keys in {0}, each of 64 hexadecimal digits, one a line")]
     Malformed(String),
+    /// The master keys cannot be changed where they are.
+    #[error(
+        "the master keys in {0} cannot be changed, since that is a pipe: let TASKLEDGER_MASTER_KEYS_FILE name a regular \
+         file, or give the keys in TASKLEDGER_MASTER_KEYS, the new one first"
+    )]
+    Pipe(String),
     /// Other processes registered master keys at the same time, again and again.
     #[error("the master key cannot be registered in the database of keys: try again")]
     NotRegistered,

@@ -39,6 +39,8 @@ pub(crate) struct MasterKey {
 pub struct MasterKeys {
     /// The file that is read again.
     file: Option<PathBuf>,
+    /// Whether the keys were in a pipe, which can be read once.
+    is_pipe: bool,
     /// The origin of the keys, for messages.
     place: String,
     reads: BlockingCalls,
@@ -55,6 +57,7 @@ impl MasterKeys {
     pub fn none() -> Self {
         Self {
             file: None,
+            is_pipe: false,
             place: "none".to_owned(),
             reads: BlockingCalls::new(1, READ_TIMEOUT),
             known: Mutex::new(Arc::default()),
@@ -77,6 +80,18 @@ impl MasterKeys {
     pub fn from_file(path: &Path) -> Result<Self, KeyError> {
         let text = read(path)?;
         Self::new(Some(path.to_owned()), path.display().to_string(), &text)
+    }
+
+    /// The keys in `text`, one a line, which was read from the pipe at `path`. The pipe is never read again.
+    ///
+    /// # Errors
+    /// When the text is something else, or empty.
+    pub fn from_pipe(path: &Path, text: &str) -> Result<Self, KeyError> {
+        let keys = Self::new(None, path.display().to_string(), text)?;
+        Ok(Self {
+            is_pipe: true,
+            ..keys
+        })
     }
 
     /// Like [`Self::from_file`], but creates a missing file with one key, readable only by its owner, if
@@ -105,6 +120,7 @@ impl MasterKeys {
         let keys = parse(text).ok_or_else(|| KeyError::Malformed(place.clone()))?;
         Ok(Self {
             file,
+            is_pipe: false,
             place,
             reads: BlockingCalls::new(1, READ_TIMEOUT),
             known: Mutex::new(Arc::new(keys)),
@@ -138,8 +154,11 @@ impl MasterKeys {
     /// Locks the file of the master keys against other commands that change it, then reads the keys again.
     ///
     /// # Errors
-    /// When another command changes the keys now, or the file cannot be read.
+    /// When another command changes the keys now, or the file cannot be read, or is a pipe.
     pub async fn lock_file(&self) -> Result<MasterKeysLock, KeyError> {
+        if self.is_pipe {
+            return Err(KeyError::Pipe(self.place.clone()));
+        }
         let Some(path) = &self.file else {
             return Ok(MasterKeysLock(None));
         };

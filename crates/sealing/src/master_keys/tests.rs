@@ -86,3 +86,21 @@ async fn a_file_that_does_not_answer_keeps_nobody_from_the_known_keys() {
     }
     drop(writer);
 }
+
+#[tokio::test]
+async fn keys_of_a_pipe_are_not_read_again_and_not_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("master-keys");
+    // Whoever read it again would find other keys.
+    fs::write(&path, "cd".repeat(32)).unwrap();
+    let keys = MasterKeys::from_pipe(&path, &format!("{}\n", "ab".repeat(32))).unwrap();
+    let known = keys.ids();
+    keys.read_again().await.unwrap();
+    assert_eq!(keys.ids(), known);
+    let refused = keys.lock_file().await.unwrap_err().to_string();
+    assert!(
+        refused.contains("regular file") && refused.contains("master-keys"),
+        "{refused}"
+    );
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
