@@ -94,6 +94,12 @@ fn command(error: CommandError) -> Problem {
                 "Your data cannot be read or written at the moment. The command did not take effect. Ask an operator.",
             )
         }
+        CommandError::Store(StoreError::KeysUnavailable(error)) => {
+            tracing::warn!(%error, "the keys of people cannot be used");
+            Problem::unavailable(
+                "The keys of people cannot be used at the moment. The command did not take effect. Ask an operator.",
+            )
+        }
         CommandError::Store(
             error @ (StoreError::Conflict { .. }
             | StoreError::Empty

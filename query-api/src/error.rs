@@ -105,6 +105,10 @@ fn query(error: QueryError) -> Problem {
             tracing::warn!(error, "the key of a person cannot be used");
             Problem::unavailable("What is personal in it cannot be read at the moment. Ask an operator.")
         }
+        QueryError::Store(StoreError::KeysUnavailable(error)) => {
+            tracing::warn!(%error, "the keys of people cannot be used");
+            Problem::unavailable("The keys of people cannot be used at the moment. Ask an operator.")
+        }
         QueryError::Store(
             error @ (StoreError::Conflict { .. }
             | StoreError::Empty

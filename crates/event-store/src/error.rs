@@ -56,6 +56,10 @@ pub enum StoreError {
     /// lost. Other people are not affected. It ends when the key is restored, or the person is erased.
     #[error("{0}")]
     KeyUnusable(String),
+    /// This process cannot use the keys of people, as without a master key that wraps them. Nothing was read or
+    /// written. It ends when an operator gives the process what it lacks.
+    #[error(transparent)]
+    KeysUnavailable(std::sync::Arc<dyn std::error::Error + Send + Sync>),
 }
 
 impl StoreError {

@@ -1,6 +1,6 @@
 //! Why a key is not available, or a master key cannot be used.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc};
 
 use database::DatabaseError;
 
@@ -93,13 +93,15 @@ pub enum KeyError {
     NotRetired(String),
 }
 
-/// An unusable key of one person concerns only that person; every other error is an outage.
+/// An unusable key of one person concerns only that person; every other error is an outage, which trying again may end
+/// only if it is the database that does not answer.
 impl From<KeyError> for event_store::StoreError {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::Damaged(_) | KeyError::Lost(_) => Self::KeyUnusable(error.to_string()),
             KeyError::Log(error) => error,
-            other => Self::unavailable(other),
+            KeyError::Database(_) => Self::unavailable(error),
+            other => Self::KeysUnavailable(Arc::new(other)),
         }
     }
 }

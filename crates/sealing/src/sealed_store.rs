@@ -37,7 +37,8 @@ const ACCOUNT_PAGE: usize = 100;
 /// Encrypts events that are appended to the store inside, and decrypts those that are read from it.
 /// [`EventStore::stored_page`] and [`EventStore::stored_at`] return records as they are stored, encrypted.
 ///
-/// While the keys are unavailable, appending and reading personal events fail as if the log were unavailable. A
+/// While the database of keys is unavailable, appending and reading personal events fail as if the log were
+/// unavailable; what else keeps this process from using keys is [`StoreError::KeysUnavailable`]. A
 /// record that cannot be decrypted is an unreadable record; if the key of its person is damaged, lost, or wrapped
 /// by a master key that this process does not have, the record
 /// is available with placeholders ([`Unreadable::impersonal`]).

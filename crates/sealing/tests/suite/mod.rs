@@ -373,6 +373,7 @@ pub(crate) async fn another_master_key_is_refused(place: Place) {
         .await
         .unwrap_err();
     assert!(refused.to_string().contains("is not in the test"), "{refused}");
+    assert!(matches!(refused, StoreError::KeysUnavailable(_)), "{refused:?}");
     let started = place.keys_with(&["cd"]).await.unwrap_err();
     assert!(matches!(started, KeyError::OtherMasterKey { .. }), "{started}");
 }
