@@ -318,6 +318,16 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
     }
 
     only_events_of_tasks(users);
+    let mut migrating = binary();
+    migrating
+        .arg("migrate")
+        .env("DATABASE_URL", users.database_url("auth"));
+    let said = migrating.output().unwrap().stderr;
+    let said = String::from_utf8_lossy(&said);
+    assert!(
+        said.contains("as its owner") && said.contains("rights.sql"),
+        "{said}"
+    );
 
     // The reporting user may read the views and nothing else, also after the tables were replaced. Values that a
     // view leaves out cannot be seen by replacing `jsonb` with another type, and this user cannot create one.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, process::ExitCode};
 
 use clap::Args;
-use database::Schema;
+use database::{DatabaseError, Schema};
 
 use crate::{
     data_dir, lost_log,
@@ -42,7 +42,8 @@ pub(crate) async fn run(settings: &Settings, command: &Migrate) -> anyhow::Resul
     }
     let mut late = Vec::new();
     for schema in &schemas {
-        if platform::find(storage, *schema).await?.is_none() {
+        let found = platform::find(storage, *schema).await;
+        if found.map_err(as_owner)?.is_none() {
             late.push(schema.name());
         }
     }
@@ -64,4 +65,15 @@ pub(crate) async fn run(settings: &Settings, command: &Migrate) -> anyhow::Resul
         .attribution
         .record_if_there_is_a_log(settings, &*log, "migrate", act)
         .await
+}
+
+/// Adds the way out to an error of a user who may not look into a schema.
+fn as_owner(error: anyhow::Error) -> anyhow::Error {
+    let reason = error.downcast_ref::<DatabaseError>();
+    match reason.is_some_and(DatabaseError::is_forbidden) {
+        true => error.context(
+            "this user may not migrate the database: run `taskledger migrate` as its owner, and after it deploy/postgres/rights.sql if each role has a user of its own",
+        ),
+        false => error,
+    }
 }

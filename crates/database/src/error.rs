@@ -54,6 +54,18 @@ pub enum DatabaseError {
         #[source]
         source: Box<sqlx::migrate::MigrateError>,
     },
+    #[error(
+        "this user may not migrate the {schema} database at {url}: run `taskledger migrate` as the owner of the database, and after it deploy/postgres/rights.sql if each role has a user of its own: {source}"
+    )]
+    MayNotMigrate {
+        /// The name of the schema.
+        schema: &'static str,
+        /// The URL with its password masked.
+        url: String,
+        /// The error of the driver.
+        #[source]
+        source: sqlx::Error,
+    },
     #[error("the database holds something unexpected: {0}")]
     Unexpected(String),
     /// A statement exceeded its time limit. It may have taken effect.
@@ -78,6 +90,7 @@ impl DatabaseError {
             | Self::InUseInReadOnlyDirectory { .. }
             | Self::Newer { .. }
             | Self::Migrate { .. }
+            | Self::MayNotMigrate { .. }
             | Self::Unexpected(_) => false,
             Self::Sql(error) => match error {
                 sqlx::Error::Io(_)
@@ -105,7 +118,7 @@ impl DatabaseError {
     /// Whether the user of the connection has no right to it, in PostgreSQL.
     pub fn is_forbidden(&self) -> bool {
         match self {
-            Self::Sql(sqlx::Error::Database(error)) => error.code().as_deref() == Some("42501"),
+            Self::Sql(error) => is_forbidden(error),
             _ => false,
         }
     }
@@ -125,6 +138,11 @@ impl DatabaseError {
 }
 
 const SQLSTATE_LENGTH: usize = 5;
+
+/// As [`DatabaseError::is_forbidden`].
+pub(crate) fn is_forbidden(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("42501"))
+}
 
 /// As [`DatabaseError::refuses_data`].
 pub fn refuses_data(error: &sqlx::Error) -> bool {

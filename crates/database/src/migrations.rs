@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::{
     Database, DatabaseError, PostgresServer, Schema, StatementTimeout,
-    embedded_migrations::embedded_migrations,
+    embedded_migrations::embedded_migrations, error::is_forbidden,
 };
 
 /// The time limit for all migrations of a schema together, and for waiting for another process that migrates.
@@ -38,10 +38,18 @@ impl Database {
         match self.postgres() {
             Some(server) => {
                 // Checked first, so that roles need no permission to create tables when the schema is up to date.
-                if is_up_to_date(self, &migrator).await? {
-                    return Ok(());
+                match is_up_to_date(self, &migrator).await {
+                    Ok(true) => Ok(()),
+                    Ok(false) => migrate_postgres(server, self, &migrator).await,
+                    Err(DatabaseError::Sql(source)) if is_forbidden(&source) => {
+                        Err(DatabaseError::MayNotMigrate {
+                            schema: self.schema().name(),
+                            url: self.url().to_owned(),
+                            source,
+                        })
+                    }
+                    Err(error) => Err(error),
                 }
-                migrate_postgres(server, self, &migrator).await
             }
             // Whoever migrates wants to write.
             None if self.is_read_only() => Err(DatabaseError::Connect {
@@ -166,6 +174,11 @@ fn failed(database: &Database, migrator: &Migrator, source: MigrateError) -> Dat
             found,
             known,
         },
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)
+            if is_forbidden(&source) =>
+        {
+            DatabaseError::MayNotMigrate { schema, url, source }
+        }
         source => DatabaseError::Migrate {
             schema,
             url,

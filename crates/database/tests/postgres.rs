@@ -163,6 +163,10 @@ async fn a_role_without_the_right_to_create_opens_a_migrated_database() {
         let open = async || Database::open(url_of(&server, &role).as_str(), schema, 1).await;
         let refused = open().await.unwrap_err().to_string();
         assert!(refused.contains("permission denied"), "{refused}");
+        assert!(
+            refused.contains("`taskledger migrate` as the owner") && refused.contains("rights.sql"),
+            "{refused}"
+        );
         Database::open(server.url().as_str(), schema, 1).await.unwrap();
         let grants = format!(
             "GRANT USAGE ON SCHEMA {name} TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {name} TO {role}"
