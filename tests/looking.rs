@@ -105,6 +105,31 @@ async fn embedded_backup_of_a_log_can_be_looked_into() {
     system.stop().await;
 }
 
+#[tokio::test]
+async fn embedded_log_can_be_looked_into_without_the_master_key() {
+    let mut system = System::start(Deployment::Embedded).await;
+    Person::join(&system.base, "ada").await;
+    system.terminate_all();
+    let master_keys = system.data_dir().join("keys/master-keys");
+    let away = system.directory().join("master-keys");
+    fs::rename(&master_keys, &away).unwrap();
+    for (arguments, works) in [
+        (&["events", "stats"][..], true),
+        (&["events", "tail"], true),
+        (&["projection", "verify"], false),
+    ] {
+        let output = system.tool(arguments).output().unwrap();
+        assert_eq!(output.status.success(), works, "{arguments:?}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("TASKLEDGER_MASTER_KEYS or TASKLEDGER_KEYS_DIR"),
+            "{arguments:?}: {said}"
+        );
+    }
+    fs::rename(away, master_keys).unwrap();
+    system.stop().await;
+}
+
 /// Such as a mounted backup.
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_looking_works_on_a_really_read_only_disk() {

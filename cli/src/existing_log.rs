@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use database::Schema;
 use event_store::EventStore;
-use sealing::{SealedStore, SubjectKeys};
+use sealing::{KeyError, SealedStore, SubjectKeys};
 
 use crate::{
     existing_database,
@@ -36,10 +36,18 @@ pub(crate) async fn opened_event_store(settings: &Settings) -> anyhow::Result<Ar
     Ok(opened(stored, keys))
 }
 
-/// Does the same for commands that only show events. Without keys they show what can be read.
+/// Does the same for commands that only show events. Without keys, or without a master key here, they show what can be
+/// read.
 pub(crate) async fn event_store_to_show(settings: &Settings) -> anyhow::Result<Arc<dyn EventStore>> {
     let stored = event_store(settings).await?;
-    Ok(opened(stored, platform::existing_subject_keys(settings).await?))
+    let keys = match platform::existing_subject_keys(settings).await {
+        Err(error) if matches!(error.downcast_ref::<KeyError>(), Some(KeyError::Missing(_))) => {
+            crate::complain(&format!("what is sealed stays so: {error:#}"));
+            None
+        }
+        keys => keys?,
+    };
+    Ok(opened(stored, keys))
 }
 
 /// The log `stored` with its events opened, if there are `keys`.

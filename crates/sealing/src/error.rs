@@ -60,7 +60,10 @@ pub enum KeyError {
         source: io::Error,
     },
     /// There is no master key.
-    #[error("there is no master key in {0}: restore it from a backup, since data keys are wrapped by it")]
+    #[error(
+        "there is no master key in {0}, and data keys are wrapped by one: restore it from a backup, or set \
+         TASKLEDGER_MASTER_KEYS or TASKLEDGER_KEYS_DIR"
+    )]
     Missing(String),
     /// The text is not a list of master keys.
     #[error("expected master keys in {0}, each of 64 hexadecimal digits, one a line")]
