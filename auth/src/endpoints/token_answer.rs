@@ -31,7 +31,7 @@ pub(crate) fn token_answer(
     };
     let issued = app.tokens.issue(&owner, session, now, new_id());
     let issued = issued.map_err(Failure::from)?;
-    let left = session.expires_at.as_micros() - now.as_micros();
+    let left = session.ends_at().as_micros() - now.as_micros();
     let body = Tokens {
         access_token: issued.token,
         token_type: TokenType::Bearer,

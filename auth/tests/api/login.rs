@@ -20,7 +20,7 @@ async fn answers_with_both_tokens_and_the_user() {
     assert_eq!(answer.body["user"], registered.body["user"]);
     assert_eq!(answer.body["token_type"], "Bearer");
     assert_eq!(answer.body["expires_in"], 900);
-    assert_eq!(answer.body["refresh_expires_in"], 604_800);
+    assert_eq!(answer.body["refresh_expires_in"], 259_200);
     assert_eq!(answer.body.as_object().unwrap().len(), 6);
     let user = answer.text("/user/id").parse().unwrap();
     assert_eq!(

@@ -37,7 +37,8 @@ pub struct Tokens {
     pub expires_in: i64,
     /// The refresh token, which can be exchanged once at `/auth/refresh`.
     pub refresh_token: String,
-    /// Seconds until the session ends, however often it is refreshed.
+    /// Seconds until the refresh token expires if it is not used: until the session has not been refreshed for too
+    /// long, or ends however often it is refreshed.
     pub refresh_expires_in: i64,
     /// The account.
     pub user: User,

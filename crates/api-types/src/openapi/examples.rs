@@ -75,7 +75,7 @@ pub(super) fn tokens() -> Value {
         "token_type": "Bearer",
         "expires_in": 900,
         "refresh_token": REFRESH_TOKEN,
-        "refresh_expires_in": 604_800,
+        "refresh_expires_in": 259_200,
         "user": user(),
     })
 }
