@@ -41,6 +41,9 @@ const NEVER_LOGGED: &str = "lapin::returned_messages=off";
 /// The AMQP client, which logs the bytes of every message at the level `trace`.
 const AMQP_CLIENT: &str = "lapin";
 
+/// The levels, for messages.
+const LEVELS: &str = "off, error, warn, info, debug and trace";
+
 /// The target of the security log. Its lines are JSON, and are written with any `filter`.
 pub const SECURITY: &str = "security";
 
@@ -129,15 +132,30 @@ impl Drop for Logs {
 
 /// The filter `filter` with the directives in `rest`. The bodies of messages are never logged.
 fn read_filter<S>(filter: &str, rest: &str) -> Result<And<EnvFilter, Targets, S>, StartError> {
+    let refused = |reason: String| StartError::BadLogFilter {
+        filter: filter.to_owned(),
+        reason,
+    };
     let without_messages = Targets::new()
         .with_default(LevelFilter::TRACE)
         .with_target(AMQP_CLIENT, LevelFilter::DEBUG);
-    EnvFilter::try_new(format!("{filter},{NEVER_LOGGED},{SECURITY}=off{rest}"))
+    let directives = checked(filter).map_err(refused)?;
+    EnvFilter::try_new(format!("{directives},{NEVER_LOGGED},{SECURITY}=off{rest}"))
         .map(|lines| lines.and(without_messages))
-        .map_err(|error| StartError::BadLogFilter {
-            filter: filter.to_owned(),
-            reason: error.to_string(),
-        })
+        .map_err(|error| refused(error.to_string()))
+}
+
+/// The directives of `filter` without spaces around them. The library takes a word that is no level for a target, and
+/// then logs nothing else.
+fn checked(filter: &str) -> Result<String, String> {
+    let directives: Vec<&str> = filter.split(',').map(str::trim).collect();
+    let is_unknown_level = |directive: &&&str| {
+        !directive.contains(['=', '[', ']', '{', '}']) && directive.parse::<LevelFilter>().is_err()
+    };
+    match directives.iter().find(is_unknown_level) {
+        Some(word) => Err(format!("`{word}` is none of the levels {LEVELS}")),
+        None => Ok(directives.join(",")),
+    }
 }
 
 /// Starts the logs of this process according to `options`, with an additional layer.
@@ -224,4 +242,34 @@ fn appended(path: &Path) -> Result<File, StartError> {
         path: path.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LEVELS, checked};
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused_with_those_that_there_are() {
+        for filter in ["loud", "info,loud", "wran,projector=debug", "projector", "6"] {
+            let reason = checked(filter).unwrap_err();
+            assert!(reason.contains(LEVELS), "{filter}: {reason}");
+        }
+    }
+
+    #[test]
+    fn levels_targets_and_spans_are_taken_without_the_spaces_around_them() {
+        for filter in [
+            "",
+            "info",
+            "INFO",
+            "3",
+            "off",
+            "info,sqlx=warn",
+            "warn,[request],auth[request]=debug",
+        ] {
+            assert_eq!(checked(filter).as_deref(), Ok(filter));
+        }
+        let spaced = checked(" info, projector=debug ");
+        assert_eq!(spaced.as_deref(), Ok("info,projector=debug"));
+    }
 }
