@@ -73,3 +73,4 @@ mod trace;
 mod undo;
 mod unread_logs;
 mod whole_tables;
+mod wrong_settings;

@@ -17,7 +17,7 @@ use transparency_log::VerifierKey;
 use crate::{
     output, platform,
     serving::{ClientKind, Listener, Process, until_stopped},
-    settings::Settings,
+    settings::{Settings, listen_address},
 };
 
 /// The largest request. A checkpoint with a proof has a few kilobytes.
@@ -36,7 +36,7 @@ pub(crate) struct Witness {
     #[arg(long, required = true, value_name = "KEY")]
     log_key: Vec<VerifierKey>,
     /// Address to take checkpoints on
-    #[arg(long, default_value = "127.0.0.1:8090", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:8090", value_name = "ADDRESS", value_parser = listen_address)]
     address: SocketAddr,
 }
 

@@ -13,11 +13,12 @@ use http_api::Peers;
 #[command(next_help_heading = "Addresses")]
 pub(crate) struct Http {
     /// Address to serve on [default: 127.0.0.1:8080, command-api 8081, query-api 8082, auth 8083]
-    #[arg(long, global = true, env = "TASKLEDGER_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, global = true, env = "TASKLEDGER_LISTEN", value_name = "ADDRESS", value_parser = listen_address)]
     listen: Option<SocketAddr>,
     /// Address of probes and metrics [default: 127.0.0.1:9090, command-api 9091, query-api 9092, auth 9093, projector
     /// 9094]
-    #[arg(long, global = true, env = "TASKLEDGER_ADMIN_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, global = true, env = "TASKLEDGER_ADMIN_LISTEN", value_name = "ADDRESS",
+          value_parser = listen_address)]
     admin_listen: Option<SocketAddr>,
     /// File with the gateway's limits and the proxies that it trusts, read again on SIGHUP [default: built in, see
     /// deploy/gateway.toml]
@@ -71,6 +72,12 @@ impl Http {
             );
         }
     }
+}
+
+/// Parses an address to listen on.
+pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
 }
 
 fn loopback(port: u16) -> SocketAddr {

@@ -27,7 +27,7 @@ use self::{
     upstreams::Upstreams,
 };
 pub(crate) use self::{
-    http::Connections,
+    http::{Connections, listen_address},
     secret::{SecretFile, secret},
     storage::Storage,
 };

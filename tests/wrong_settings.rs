@@ -1,0 +1,23 @@
+//! Settings that are wrong in a common way are refused with what is expected instead.
+
+use crate::start::refused;
+
+/// Each with a part of the sentence that says what to do, and without what may be secret.
+#[track_caller]
+fn says(settings: &[(&str, &str, &str)]) {
+    for &(name, value, expected) in settings {
+        let said = refused(&["config"], &[(name, value)]);
+        assert!(said.contains(name) && said.contains(expected), "{name}: {said}");
+        assert!(!said.contains("hush"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn an_address_to_listen_on_has_an_ip_address_and_a_port() {
+    let expected = "expected an IP address and a port, such as 127.0.0.1:8080";
+    says(&[
+        ("TASKLEDGER_LISTEN", "localhost:18080", expected),
+        ("TASKLEDGER_LISTEN", "8080", expected),
+        ("TASKLEDGER_ADMIN_LISTEN", "127.0.0.1", expected),
+    ]);
+}
