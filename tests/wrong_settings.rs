@@ -21,3 +21,18 @@ fn an_address_to_listen_on_has_an_ip_address_and_a_port() {
         ("TASKLEDGER_ADMIN_LISTEN", "127.0.0.1", expected),
     ]);
 }
+
+#[test]
+fn an_empty_file_of_a_secret_is_called_empty() {
+    let expected = "/dev/null that";
+    says(&[
+        ("DATABASE_URL_FILE", "/dev/null", expected),
+        ("EVENT_STORE_URL_FILE", "/dev/null", expected),
+        ("AMQP_URL_FILE", "/dev/null", expected),
+        (
+            "TASKLEDGER_CURSOR_KEY_FILE",
+            "/dev/null",
+            "TASKLEDGER_CURSOR_KEY_FILE names is empty",
+        ),
+    ]);
+}

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::builder::{MapValueParser, PathBufValueParser, TypedValueParser as _, ValueParserFactory};
 use parking_lot::Mutex;
 
@@ -37,6 +37,10 @@ impl SecretFile {
         let path = self.path.display();
         let text = fs::read_to_string(&self.path)
             .with_context(|| format!("cannot read the file {path} that {name}_FILE names"))?;
+        ensure!(
+            !text.trim().is_empty(),
+            "the file {path} that {name}_FILE names is empty"
+        );
         Ok(content.insert(text.trim().to_owned()).clone())
     }
 }
