@@ -36,3 +36,13 @@ fn an_empty_file_of_a_secret_is_called_empty() {
         ),
     ]);
 }
+
+#[test]
+fn a_password_that_breaks_its_url_has_to_be_encoded() {
+    let expected = "have to be percent-encoded";
+    says(&[
+        ("DATABASE_URL", "postgres://u:hush#w@h/db", expected),
+        ("EVENT_STORE_URL", "postgres://u:hush/w@h/db", expected),
+        ("KEYS_DATABASE_URL", "postgresql://u:hush?w@h/db", expected),
+    ]);
+}

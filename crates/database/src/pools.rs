@@ -101,6 +101,9 @@ impl Pools {
     }
 }
 
+/// The most common reason why the URL of a server cannot be parsed.
+const ENCODED: &str = "characters such as #, /, ? and @ in a user or a password have to be percent-encoded, as %23, %2F, %3F and %40";
+
 /// Reads a URL.
 pub(crate) fn parse(url: &str) -> Result<Options, DatabaseError> {
     let malformed = |error: sqlx::Error| refused(url, error.to_string());
@@ -108,6 +111,9 @@ pub(crate) fn parse(url: &str) -> Result<Options, DatabaseError> {
         Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => match unknown_parameter(url) {
             Some(name) => Err(refused(url, format!("there is no parameter `{name}`"))),
             None => {
+                if let Err(error) = url::Url::parse(url) {
+                    return Err(refused(url, format!("{error}; {ENCODED}")));
+                }
                 let options = PgConnectOptions::from_str(url).map_err(malformed)?;
                 // The server would take the user's name, and the schemas would be made in somebody else's database.
                 if options.get_database().is_none_or(str::is_empty) {
