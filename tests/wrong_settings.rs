@@ -46,3 +46,9 @@ fn a_password_that_breaks_its_url_has_to_be_encoded() {
         ("KEYS_DATABASE_URL", "postgresql://u:hush?w@h/db", expected),
     ]);
 }
+
+#[test]
+fn a_url_of_a_role_has_its_scheme() {
+    let expected = "is not an address of command-api: expected a URL such as http://localhost:8081";
+    says(&[("TASKLEDGER_COMMAND_API_URL", "localhost:8081", expected)]);
+}

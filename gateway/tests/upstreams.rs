@@ -314,15 +314,15 @@ async fn addresses_that_cannot_be_used_stop_the_start() {
         ),
         (
             vec!["ftp://example.com/"],
-            "auth cannot be reached at `ftp://example.com/`: expected an address such as http://127.0.0.1:8081",
+            "`ftp://example.com/` is not an address of auth: expected a URL such as http://localhost:8081",
         ),
         (
             vec!["http://somebody:hush@example.com/auth?token=hush"],
-            "auth cannot be reached at `http://***@example.com/auth?***`: expected an address such as http://127.0.0.1:8081",
+            "`http://***@example.com/auth?***` is not an address of auth: expected a URL such as http://localhost:8081",
         ),
         (
             vec!["http://:hush@example.com/"],
-            "auth cannot be reached at `http://***@example.com/`: expected an address such as http://127.0.0.1:8081",
+            "`http://***@example.com/` is not an address of auth: expected a URL such as http://localhost:8081",
         ),
         (
             vec!["http://127.0.0.1:8081", "http://127.0.0.1:8081/"],

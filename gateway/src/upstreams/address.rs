@@ -28,16 +28,14 @@ impl Address {
                 "{role} is at `{shown}`, and nobody is believed about that: set TASKLEDGER_UPSTREAM_CA to the file of its \
                  authority"
             ),
-            _ => bail!(
-                "{role} cannot be reached at `{shown}`: expected an address such as http://127.0.0.1:8081"
-            ),
+            _ => bail!("{}", not_an_address(role, &shown)),
         };
         let has_user = !url.username().is_empty() || url.password().is_some();
         if has_user || url.query().is_some() || url.fragment().is_some() {
-            bail!("{role} cannot be reached at `{shown}`: expected an address such as http://127.0.0.1:8081");
+            bail!("{}", not_an_address(role, &shown));
         }
         let Ok(authority) = url.authority().parse::<Authority>() else {
-            bail!("{role} cannot be reached at `{shown}`: that names no host")
+            bail!("`{shown}` is not an address of {role}: that names no host")
         };
         Ok(Self {
             scheme,
@@ -45,6 +43,10 @@ impl Address {
             prefix: url.path().trim_end_matches('/').to_owned(),
         })
     }
+}
+
+fn not_an_address(role: &str, shown: &str) -> String {
+    format!("`{shown}` is not an address of {role}: expected a URL such as http://localhost:8081")
 }
 
 /// The addresses of the replicas of `role`: at least one, and each of them once.
