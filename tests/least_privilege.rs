@@ -237,6 +237,17 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
         "{}",
         String::from_utf8_lossy(&rebuilt.stderr)
     );
+    // Whoever may not record a command is told who may.
+    let mut rotation = system.tool(&["keys", "rotate"]);
+    let refused = rotation
+        .env("DATABASE_URL", users.database_url("projector"))
+        .output();
+    let refused = refused.unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("or as the user of auth: "),
+        "{said}"
+    );
     let bea = Person::join(&system.base, "bea").await;
     bea.post("/tasks", json!({"title": "Water the plants"}))
         .await

@@ -141,7 +141,7 @@ impl Attribution {
         lost_log::refuse_if_lost(settings, Some(store)).await?;
         let stream = Stream::new(subject);
         let recorded = stream.append(store, 0, &[self.started(command).into()]).await;
-        recorded.context("nothing was done, since it cannot be recorded")?;
+        recorded.map_err(not_recorded)?;
         let concluded = act(stream.correlation_id()).await;
         let finished = match &concluded {
             Ok(conclusion) => OperationFinished {
@@ -199,6 +199,18 @@ impl Attribution {
             reason: self.reason.as_deref().map(Into::into),
         }
     }
+}
+
+/// The error of a command whose beginning cannot be recorded.
+fn not_recorded(error: StoreError) -> anyhow::Error {
+    let sentence = match error.is_forbidden() {
+        true => {
+            "nothing was done, since it cannot be recorded by this user of the database: run it as the owner of the \
+             tables or as the user of auth"
+        }
+        false => "nothing was done, since it cannot be recorded",
+    };
+    anyhow::Error::new(error).context(sentence)
 }
 
 /// The event stream of one command.

@@ -139,11 +139,6 @@ impl DatabaseError {
 
 const SQLSTATE_LENGTH: usize = 5;
 
-/// As [`DatabaseError::is_forbidden`].
-pub(crate) fn is_forbidden(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("42501"))
-}
-
 /// As [`DatabaseError::refuses_data`].
 pub fn refuses_data(error: &sqlx::Error) -> bool {
     match error {
@@ -156,6 +151,11 @@ pub fn refuses_data(error: &sqlx::Error) -> bool {
         }),
         _ => false,
     }
+}
+
+/// As [`DatabaseError::is_forbidden`].
+pub fn is_forbidden(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("42501"))
 }
 
 /// Whether the server is not ready yet, or not for all clients.

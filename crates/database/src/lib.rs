@@ -36,7 +36,7 @@ mod wal;
 pub use advisory_lock::{LockMode, LockName};
 pub use database::Database;
 pub use dialect::Dialect;
-pub use error::{DatabaseError, refuses_data};
+pub use error::{DatabaseError, is_forbidden, refuses_data};
 pub use forgetting::Forgetting;
 pub use lock_session::{LockSession, WatchedLock};
 pub use parameters::{list_parameter, placeholders};

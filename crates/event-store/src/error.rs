@@ -67,6 +67,19 @@ impl StoreError {
     pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable(std::sync::Arc::from(source.into()))
     }
+
+    /// Whether the database's user of this process has no right to it, in PostgreSQL.
+    pub fn is_forbidden(&self) -> bool {
+        let Self::Unavailable(source) = self else {
+            return false;
+        };
+        match source.downcast_ref::<sqlx::Error>() {
+            Some(error) => database::is_forbidden(error),
+            None => source
+                .downcast_ref::<DatabaseError>()
+                .is_some_and(DatabaseError::is_forbidden),
+        }
+    }
 }
 
 /// Refuses an append of more `bytes` than any store takes.
