@@ -52,3 +52,9 @@ fn a_url_of_a_role_has_its_scheme() {
     let expected = "is not an address of command-api: expected a URL such as http://localhost:8081";
     says(&[("TASKLEDGER_COMMAND_API_URL", "localhost:8081", expected)]);
 }
+
+#[test]
+fn master_keys_are_on_lines_or_between_commas() {
+    let expected = "one a line or separated by commas";
+    says(&[("TASKLEDGER_MASTER_KEYS", "hush", expected)]);
+}

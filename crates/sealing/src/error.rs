@@ -66,7 +66,7 @@ pub enum KeyError {
     )]
     Missing(String),
     /// The text is not a list of master keys.
-    #[error("expected master keys in {0}, each of 64 hexadecimal digits, one a line")]
+    #[error("expected master keys in {0}, each of 64 hexadecimal digits, one a line or separated by commas")]
     Malformed(String),
     /// The master keys cannot be changed where they are.
     #[error(
