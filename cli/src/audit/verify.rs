@@ -7,12 +7,12 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use audit_tree::{AuditTree, KeptRecords, LastSigned, Verification};
 use clap::Args;
 use log_transfer::Reader;
 use serde_json::json;
-use transparency_log::{Checkpoint, Note, VerifierKey, entry_hash};
+use transparency_log::{Checkpoint, CheckpointError, Note, VerifierKey, entry_hash};
 
 use super::{
     input::{open, read},
@@ -140,7 +140,30 @@ async fn remember(kept: &mut KeptRecords, tree: &AuditTree, keys: &Path) -> anyh
 /// The checkpoint in a file, signed by one of `keys`.
 fn checkpoint(path: &Path, keys: &[VerifierKey]) -> anyhow::Result<Checkpoint> {
     let note: Note = read(path)?.parse()?;
-    Ok(Checkpoint::open(&note, keys)?)
+    let error = match Checkpoint::open(&note, keys) {
+        Ok(checkpoint) => return Ok(checkpoint),
+        Err(error) => error,
+    };
+    let names = keys.iter().map(VerifierKey::name);
+    match &error {
+        CheckpointError::OtherOrigin { found, .. } if is_of_former_log(found, names) => Err(anyhow!(
+            "{error}. Only what follows the name `{}` differs, as is expected of a checkpoint that was signed before \
+             `taskledger restore check --repair` or `taskledger events import` began a tree of a new origin, which the audit \
+             trail records: it stays valid for the log as it was before",
+            name_of(found)
+        )),
+        _ => Err(error.into()),
+    }
+}
+
+/// Whether only the last part of `origin` differs from one of `origins`, which is another one for each tree.
+fn is_of_former_log<'a>(origin: &str, mut origins: impl Iterator<Item = &'a str>) -> bool {
+    origins.any(|other| origin != other && name_of(origin) == name_of(other))
+}
+
+/// What an origin begins with, which is the setting `TASKLEDGER_AUDIT_ORIGIN`.
+fn name_of(origin: &str) -> &str {
+    origin.rsplit_once('/').map_or(origin, |(name, _)| name)
 }
 
 /// Adds the hashes of the events whose payloads are in the export in a file.
@@ -152,4 +175,18 @@ fn add_entries(path: &Path, kept: &mut KeptRecords) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_former_log;
+
+    #[test]
+    fn an_origin_of_the_same_name_is_of_a_former_log() {
+        let is_former = |origin, of_key| is_of_former_log(origin, std::iter::once(of_key));
+        assert!(is_former("example.org/log/1a", "example.org/log/2b"));
+        assert!(!is_former("example.org/log/1a", "example.org/other/2b"));
+        assert!(!is_former("example.org/log/1a", "example.org/log/1a"));
+        assert!(!is_former("example.org", "example.com"));
+    }
 }
