@@ -315,6 +315,7 @@ async fn a_broker_that_is_not_there_is_an_error_that_says_where() {
         "{error}"
     );
     assert!(!error.to_string().contains("secret"), "{error}");
+    assert_eq!(error.to_string().matches("unavailable").count(), 1, "{error}");
     let error = connect(&format!("amqp://[::1]:{free}/%2f"), "test")
         .await
         .unwrap_err();

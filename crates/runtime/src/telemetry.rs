@@ -38,7 +38,8 @@ pub enum LogFormat {
 /// contain tokens.
 const NEVER_LOGGED: &str = "lapin::returned_messages=off";
 
-/// The AMQP client, which logs the bytes of every message at the level `trace`.
+/// The AMQP client, which logs the bytes of every message at the level `trace`, and as an error each channel that the
+/// broker closes, also where that is expected. What is wrong is logged by the bus itself.
 const AMQP_CLIENT: &str = "lapin";
 
 /// The levels, for messages.
@@ -136,10 +137,10 @@ fn read_filter<S>(filter: &str, rest: &str) -> Result<And<EnvFilter, Targets, S>
         filter: filter.to_owned(),
         reason,
     };
+    let directives = checked(filter).map_err(refused)?;
     let without_messages = Targets::new()
         .with_default(LevelFilter::TRACE)
-        .with_target(AMQP_CLIENT, LevelFilter::DEBUG);
-    let directives = checked(filter).map_err(refused)?;
+        .with_target(AMQP_CLIENT, amqp_client_level(&directives));
     EnvFilter::try_new(format!("{directives},{NEVER_LOGGED},{SECURITY}=off{rest}"))
         .map(|lines| lines.and(without_messages))
         .map_err(|error| refused(error.to_string()))
@@ -155,6 +156,19 @@ fn checked(filter: &str) -> Result<String, String> {
     match directives.iter().find(is_unknown_level) {
         Some(word) => Err(format!("`{word}` is none of the levels {LEVELS}")),
         None => Ok(directives.join(",")),
+    }
+}
+
+/// The most that is logged of the AMQP client with these directives: nothing, unless they name it, or ask for details
+/// of everything.
+fn amqp_client_level(directives: &str) -> LevelFilter {
+    let asks = |directive: &str| {
+        let level = directive.parse::<LevelFilter>();
+        directive.starts_with(AMQP_CLIENT) || level.is_ok_and(|level| level >= LevelFilter::DEBUG)
+    };
+    match directives.split(',').any(asks) {
+        true => LevelFilter::DEBUG,
+        false => LevelFilter::OFF,
     }
 }
 
@@ -246,7 +260,7 @@ fn appended(path: &Path) -> Result<File, StartError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEVELS, checked};
+    use super::{LEVELS, LevelFilter, amqp_client_level, checked};
 
     #[test]
     fn a_word_that_is_no_level_is_refused_with_those_that_there_are() {
@@ -271,5 +285,20 @@ mod tests {
         }
         let spaced = checked(" info, projector=debug ");
         assert_eq!(spaced.as_deref(), Ok("info,projector=debug"));
+    }
+
+    #[test]
+    fn the_amqp_client_is_silent_unless_somebody_asks_for_it() {
+        for (directives, level) in [
+            ("info,sqlx=warn", LevelFilter::OFF),
+            ("", LevelFilter::OFF),
+            ("warn,projector=debug", LevelFilter::OFF),
+            ("debug", LevelFilter::DEBUG),
+            ("5,sqlx=warn", LevelFilter::DEBUG),
+            ("info,lapin=error", LevelFilter::DEBUG),
+            ("info,lapin::channel=trace", LevelFilter::DEBUG),
+        ] {
+            assert_eq!(amqp_client_level(directives), level, "{directives}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use dashmap::DashSet;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, DefaultConnectionBuilder, Event,
     options::BasicPublishOptions, types::ShortString,
@@ -128,7 +128,12 @@ impl BrokerConnection {
         let place = format!("{}:{}", uri.authority.host, uri.authority.port);
         let first = connect(&address, &name, purpose)
             .await
-            .map_err(|error| BusError::unavailable(format!("cannot connect to {place}: {error}")))?;
+            .map_err(|error| match error {
+                BusError::Unavailable(reason) => {
+                    BusError::unavailable(format!("cannot connect to {place}: {reason}"))
+                }
+                other => other,
+            })?;
         let (sender, session) = watch::channel(Some(Arc::new(first)));
         let supervisor = runtime::spawn("connection to RabbitMQ", async move {
             restarted_after_panic(&name, || supervise(&address, &name, purpose, &sender)).await;
@@ -263,10 +268,12 @@ async fn supervise(
         if let Some(session) = session {
             // Also when this task is ended.
             let _lost = session.lost.clone().drop_guard();
+            let mut reason = None;
             if !session.lost.is_cancelled() {
-                ended(&session, session.connection.events_listener(), name).await;
+                reason = ended(&session, session.connection.events_listener(), name).await;
             }
-            tracing::warn!(connection = name, "lost the connection to RabbitMQ");
+            let reason = reason.map(|reason| reason.to_string());
+            tracing::warn!(connection = name, reason, "lost the connection to RabbitMQ");
             sender.send_replace(None);
         }
         backoff.wait().await;
@@ -281,9 +288,10 @@ async fn supervise(
     }
 }
 
-/// Returns when the connection cannot be used any more.
-async fn ended(session: &Session, events: impl Stream<Item = Event>, name: &str) {
+/// Returns when the connection cannot be used any more, with the reason if the library knows one.
+async fn ended(session: &Session, events: impl Stream<Item = Event>, name: &str) -> Option<lapin::Error> {
     let mut events = pin!(events);
+    let mut reason = None;
     while session.connection.status().connected() {
         session.probe().await;
         match timeout(LOOK, events.next()).await {
@@ -293,8 +301,16 @@ async fn ended(session: &Session, events: impl Stream<Item = Event>, name: &str)
             Ok(Some(Event::ConnectionUnblocked)) => {
                 tracing::info!(connection = name, "RabbitMQ takes messages again");
             }
+            Ok(Some(Event::Error(error))) => reason = reason.or(Some(error)),
             Ok(Some(_)) | Err(_) => {}
-            Ok(None) => return,
+            Ok(None) => break,
         }
     }
+    // It may have ended while no event was awaited.
+    while let Some(Some(event)) = events.next().now_or_never() {
+        if let Event::Error(error) = event {
+            reason = reason.or(Some(error));
+        }
+    }
+    reason
 }
