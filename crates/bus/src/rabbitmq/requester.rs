@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use dashmap::DashMap;
 use lapin::{
-    BasicProperties, Confirmation,
+    BasicProperties, Confirmation, ExchangeKind,
     options::{BasicConsumeOptions, ConfirmSelectOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
@@ -14,7 +14,7 @@ use runtime::{Clock as _, SystemClock, new_id};
 use tokio::{
     sync::{Semaphore, oneshot, watch},
     task::AbortHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use uuid::Uuid;
 
@@ -23,6 +23,7 @@ use super::{
     connection::BrokerConnection,
     supervision::restarted_after_panic,
     timing::BACKOFF,
+    topology::{NOT_FOUND, look_for_exchange},
 };
 use crate::{BusError, MAX_OUTSTANDING};
 
@@ -33,16 +34,53 @@ pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 /// The header with the deadline of the caller, in milliseconds since 1970.
 pub(super) const DEADLINE: &str = "taskledger:deadline";
 
+/// How often requests look for an exchange that is absent.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
 /// Sends requests and receives replies.
 #[derive(Debug)]
 pub(super) struct Requester {
     connection: Arc<BrokerConnection>,
     /// Where all requests are sent. Responders declare it.
     exchange: ShortString,
+    absence: Arc<Absence>,
     channel: watch::Receiver<Option<BrokerChannel>>,
     pending: Arc<Pending>,
     outstanding: Semaphore,
     supervisor: AbortHandle,
+}
+
+/// The last time that somebody looked for the exchange, while it is known to be absent: until a responder has started
+/// for the first time. Each request would cost the channel then, with the replies to all others.
+#[derive(Debug, Default)]
+struct Absence(parking_lot::Mutex<Option<Instant>>);
+
+impl Absence {
+    fn begin(&self) {
+        if self.0.lock().replace(Instant::now()).is_none() {
+            tracing::warn!(
+                "the exchange of requests does not exist: nobody has served requests on this broker yet, and they \
+                 fail until auth has started"
+            );
+        }
+    }
+
+    fn end(&self) {
+        if self.0.lock().take().is_some() {
+            tracing::info!("the exchange of requests exists now");
+        }
+    }
+
+    /// While the exchange is absent, whether the caller has to look for it now.
+    fn is_look_due(&self) -> Option<bool> {
+        let mut last = self.0.lock();
+        let last = last.as_mut()?;
+        let is_due = last.elapsed() >= LOOK_AGAIN;
+        if is_due {
+            *last = Instant::now();
+        }
+        Some(is_due)
+    }
 }
 
 /// The callers that wait, by correlation id.
@@ -96,6 +134,7 @@ impl Requester {
         Ok(Self {
             connection,
             exchange,
+            absence: Arc::default(),
             channel,
             pending,
             outstanding: Semaphore::new(MAX_OUTSTANDING),
@@ -115,6 +154,9 @@ impl Requester {
     ) -> Result<Bytes, BusError> {
         let _permit = self.outstanding.try_acquire().map_err(|_| BusError::Overloaded)?;
         self.connection.expect_usable()?;
+        timeout(deadline, self.expect_exchange())
+            .await
+            .map_err(|_| BusError::Deadline(deadline))??;
         let channel = self
             .channel
             .borrow()
@@ -130,12 +172,38 @@ impl Requester {
         // A separate task, because a confirm must be awaited even if the caller has stopped waiting for the reply.
         runtime::spawn(
             "sending of a request",
-            send(channel, address, request, deadline, id, Arc::clone(&self.pending)),
+            send(
+                channel,
+                address,
+                request,
+                deadline,
+                id,
+                Arc::clone(&self.pending),
+                Arc::clone(&self.absence),
+            ),
         );
         match timeout(deadline, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(BusError::unavailable("the request was given up")),
             Err(_) => Err(BusError::Deadline(deadline)),
+        }
+    }
+
+    /// Fails if the exchange is known to be absent, and looks for it now and then, over a channel of its own.
+    async fn expect_exchange(&self) -> Result<(), BusError> {
+        match self.absence.is_look_due() {
+            None => return Ok(()),
+            Some(false) => return Err(unserved()),
+            Some(true) => {}
+        }
+        let channel = self.connection.channel_now().await?;
+        match look_for_exchange(&channel, &self.exchange, &ExchangeKind::Direct).await {
+            Ok(()) => {
+                self.absence.end();
+                Ok(())
+            }
+            Err(error) if error.reply_code() == Some(NOT_FOUND) => Err(unserved()),
+            Err(error) => Err(error),
         }
     }
 }
@@ -147,6 +215,10 @@ impl Drop for Requester {
     }
 }
 
+fn unserved() -> BusError {
+    BusError::unavailable("nobody serves this kind of request")
+}
+
 /// Publishes one request to an exchange and a queue. If it reaches no queue the wait ends at once.
 async fn send(
     channel: BrokerChannel,
@@ -155,6 +227,7 @@ async fn send(
     deadline: Duration,
     id: Uuid,
     pending: Arc<Pending>,
+    absence: Arc<Absence>,
 ) {
     let milliseconds = u64::try_from(deadline.as_millis())
         .unwrap_or(u64::MAX)
@@ -182,8 +255,12 @@ async fn send(
             // The library returns a message with the next confirm, which may belong to another request.
             pending.resolve(
                 correlation_id(&returned.properties).unwrap_or(id),
-                Err(BusError::unavailable("nobody serves this kind of request")),
+                Err(unserved()),
             );
+        }
+        Err(error) if error.reply_code() == Some(NOT_FOUND) => {
+            absence.begin();
+            pending.resolve(id, Err(unserved()));
         }
         Err(error) => pending.resolve(id, Err(error)),
     }

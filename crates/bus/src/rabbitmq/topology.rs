@@ -67,17 +67,7 @@ impl Binding {
 
     /// Checks that the exchange exists, for which no right is needed. The broker closes the channel when it does not.
     async fn look(&self, channel: &BrokerChannel) -> Result<(), BusError> {
-        let passive = ExchangeDeclareOptions {
-            passive: true,
-            ..ExchangeDeclareOptions::default()
-        };
-        let looking = channel.raw().exchange_declare(
-            self.exchange.clone(),
-            self.kind.clone(),
-            passive,
-            FieldTable::default(),
-        );
-        channel.wait(looking).await
+        look_for_exchange(channel, &self.exchange, &self.kind).await
     }
 }
 
@@ -134,6 +124,22 @@ impl Queue {
             ))
             .await
     }
+}
+
+/// Checks that an exchange exists, for which no right is needed. The broker closes the channel when it does not.
+pub(super) async fn look_for_exchange(
+    channel: &BrokerChannel,
+    name: &ShortString,
+    kind: &ExchangeKind,
+) -> Result<(), BusError> {
+    let passive = ExchangeDeclareOptions {
+        passive: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    let looking = channel
+        .raw()
+        .exchange_declare(name.clone(), kind.clone(), passive, FieldTable::default());
+    channel.wait(looking).await
 }
 
 /// Declares a durable exchange, or uses an existing one as it is. Returns the channel to use from now on: the broker

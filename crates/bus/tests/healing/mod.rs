@@ -324,3 +324,38 @@ async fn rabbitmq_a_broker_in_alarm_is_not_connected() {
     })
     .await;
 }
+
+/// No responder has declared the exchange of requests yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_requests_before_the_first_responder_cost_the_connection_nothing() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        let fails = async || {
+            let failed = bus.request(QUEUE, "anyone?".into(), TIMEOUT).await;
+            assert!(matches!(failed, Err(BusError::Unavailable(_))), "{failed:?}");
+        };
+        fails().await;
+        soon("the channel that was lost over it", async {
+            while !bus.is_connected() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(1) {
+            fails().await;
+            assert!(bus.is_connected(), "another channel was lost");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let elsewhere: Arc<dyn Bus> = broker.connect(&broker::url()).await;
+        let server = Server::start(&elsewhere, &TestResponder::new(), 10, 2).await;
+        soon("requests to be served", async {
+            while bus.request(QUEUE, "again".into(), TIMEOUT).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        server.end().await;
+    })
+    .await;
+}
