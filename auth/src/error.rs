@@ -262,8 +262,10 @@ fn failed(failure: &Failure) -> Problem {
         | Failure::SubjectKeys(KeyError::Damaged(_) | KeyError::Lost(_)) => {
             "What is personal in this account cannot be read at the moment. Ask an operator."
         }
-        Failure::Repository(RepositoryError::Store(StoreError::KeysUnavailable(_)))
-        | Failure::SubjectKeys(_) => "The keys of people cannot be used at the moment. Try again shortly.",
+        Failure::Repository(RepositoryError::Store(StoreError::KeysUnavailable(_))) => {
+            "The keys of people cannot be used at the moment. Ask an operator."
+        }
+        Failure::SubjectKeys(_) => "The keys of people cannot be used at the moment. Try again shortly.",
         Failure::Hashing(HashingFailed::Overloaded) => {
             tracing::warn!(error = %failure, "a request could not be served");
             let detail = "Too many passwords are being checked at the moment. Try again shortly.";

@@ -1,7 +1,7 @@
 -- A PostgreSQL role for each role of Taskledger, with the rights that it needs and no others. A superuser runs it in the empty
 -- database of Taskledger, before the first `taskledger migrate`, which then runs as taskledger_owner:
 --
---     createdb taskledger && psql --dbname taskledger --file deploy/postgres/roles.sql
+--     createdb taskledger && psql --set ON_ERROR_STOP=1 --dbname taskledger --file deploy/postgres/roles.sql
 --
 -- and give each role a password (`ALTER ROLE taskledger_auth PASSWORD '…'`). The gateway needs no database. After `taskledger
 -- migrate`, rights.sql takes away what is not needed in single tables, which are not there before.
@@ -20,6 +20,20 @@ BEGIN
             EXECUTE format('CREATE ROLE %I LOGIN', wanted);
         END IF;
     END LOOP;
+END
+$$;
+
+-- What is below would leave a schema with the role that made it.
+DO $$
+DECLARE
+    others text;
+BEGIN
+    SELECT string_agg(nspname, ', ') INTO others FROM pg_namespace
+    WHERE nspname IN ('event_store', 'subject_keys', 'operations', 'read_models', 'audit_tree')
+        AND pg_get_userbyid(nspowner) <> 'taskledger_owner';
+    IF others IS NOT NULL THEN
+        RAISE EXCEPTION 'the schemas % belong to another role: give them and what is in them to taskledger_owner first', others;
+    END IF;
 END
 $$;
 

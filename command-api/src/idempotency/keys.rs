@@ -53,8 +53,8 @@ pub struct Keyed<'a> {
 pub struct KeyTurn {
     /// `None` if the one before it has kept the turn for longer than its lease.
     permit: Option<KeyedPermit<(UserId, IdempotencyKey)>>,
-    /// Until then the request waits for the answer to a duplicate in another process.
-    deadline: Instant,
+    /// How long the request may still wait for the answer to a duplicate in another process.
+    left: Duration,
 }
 
 /// What to do with a request with a key.
@@ -121,13 +121,14 @@ impl IdempotencyKeys {
     /// # Errors
     /// [`IdempotencyError::Busy`] when too many wait already.
     pub async fn turn(&self, owner: UserId, key: &IdempotencyKey) -> Result<KeyTurn, IdempotencyError> {
-        let deadline = Instant::now() + TIMEOUT;
+        let begun = Instant::now();
         let permit = match self.duplicates.take((owner, key.clone()), LEASE).await {
             Ok(permit) => Some(permit),
             Err(NoKeyedPermit::Full) => return Err(IdempotencyError::Busy),
             Err(NoKeyedPermit::Late) => None,
         };
-        Ok(KeyTurn { permit, deadline })
+        let left = TIMEOUT.saturating_sub(begun.elapsed());
+        Ok(KeyTurn { permit, left })
     }
 
     /// Decides what to do with `request`, whose turn it is.
@@ -137,7 +138,8 @@ impl IdempotencyKeys {
     /// duplicate takes too long; [`IdempotencyError::TooMany`] when the person has too many keys; otherwise when the
     /// database fails.
     pub async fn claim(&self, request: Keyed<'_>, turn: KeyTurn) -> Result<Claim, IdempotencyError> {
-        let KeyTurn { permit, deadline } = turn;
+        let KeyTurn { permit, left } = turn;
+        let deadline = Instant::now() + left;
         let is_welcome = self.quota.has_room(request.owner).await?;
         let mut backoff = Backoff::new(Duration::from_millis(5), MAX_PAUSE);
         loop {

@@ -84,7 +84,7 @@ impl LargeAnswer {
 impl State {
     /// Cuts off large answers, those first whose clients are slow for longest, until there is room again. With an
     /// owner, those of the same network, until it has no more than its share. Returns `false`, and cuts off nothing, if
-    /// those whose clients are slow for some time are too few.
+    /// those whose clients are slow for some time are too few; or `false` if one of them went on meanwhile.
     fn make_room(&self, in_network_of: Option<&Owner>) -> bool {
         let large = self.large.lock();
         // Those that had the lock before may have released enough for all.

@@ -43,7 +43,8 @@ const ACCOUNT_PAGE: usize = 100;
 /// by a master key that this process does not have, the record
 /// is available with placeholders ([`Unreadable::impersonal`]).
 ///
-/// Appends about one person reach the store inside in the order in which their futures were first polled.
+/// Appends about one person reach the store inside in the order in which their futures were first polled, unless one
+/// waits for its key for more than five seconds.
 #[derive(Clone)]
 pub struct SealedStore {
     inner: Arc<dyn EventStore>,

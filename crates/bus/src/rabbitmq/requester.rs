@@ -154,9 +154,11 @@ impl Requester {
     ) -> Result<Bytes, BusError> {
         let _permit = self.outstanding.try_acquire().map_err(|_| BusError::Overloaded)?;
         self.connection.expect_usable()?;
+        let begun = Instant::now();
         timeout(deadline, self.expect_exchange())
             .await
             .map_err(|_| BusError::Deadline(deadline))??;
+        let deadline = deadline.saturating_sub(begun.elapsed());
         let channel = self
             .channel
             .borrow()
