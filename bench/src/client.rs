@@ -60,9 +60,14 @@ impl Person {
             .send(Method::POST, "/auth/register", Some(&body), &[])
             .await?;
         person.id = answer.member("/user/id")?.parse()?;
-        let answer = person.log_in().await?;
-        person.take_tokens(&answer).await?;
+        person.begin_session().await?;
         Ok(person)
+    }
+
+    /// Begins another session, and goes on in it.
+    pub(crate) async fn begin_session(&self) -> anyhow::Result<()> {
+        let answer = self.log_in().await?;
+        self.take_tokens(&answer).await
     }
 
     /// Opens another session, and keeps the current one.

@@ -41,6 +41,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const SIGN_UP_INTERVAL: Duration = Duration::from_millis(500);
 /// Maximum number of tasks of a person. Beyond that each creation is followed by a deletion.
 const TASKS: usize = 200;
+/// Refreshes of a session before another one is begun. A session ends after 4,096 events.
+const MAX_REFRESHES: u64 = 4_000;
 /// Maximum ratio of the latency in the last minute to that in the second.
 const FLAT: f64 = 1.3;
 /// Maximum memory of the process in MiB after the given number of requests.
@@ -234,11 +236,16 @@ async fn work(
 ) -> Result<()> {
     let mut tasks = std::collections::VecDeque::new();
     let mut count = number * 7;
+    let mut refreshes = 0;
     while Instant::now() < end {
         count += 1;
         let mut act = Act::nth(count);
         if tasks.len() > TASKS && act == Act::Create {
             act = Act::Delete;
+        }
+        if refreshes == MAX_REFRESHES {
+            person.begin_session().await?;
+            refreshes = 0;
         }
         let (minute, started) = (minute(begin), Instant::now());
         match act {
@@ -275,7 +282,10 @@ async fn work(
                 let path = format!("/tasks?q=pear%20{}&limit=20", count % 100);
                 person.send(Method::GET, &path, None, &[]).await?;
             }
-            Act::Refresh => person.refresh().await?,
+            Act::Refresh => {
+                person.refresh().await?;
+                refreshes += 1;
+            }
             Act::BadInput => {
                 let body = json!({"title": "", "priority": "enormous", "colour": "red"});
                 let answer = person.ask(Method::POST, "/tasks", Some(&body), &[]).await?;
