@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use database::{Database, DatabaseError, Dialect, Row, Transaction, list_parameter, readable_page};
-use event_store::{EventStore, Page, StoreError};
+use event_store::{EventStore, StoreError};
 use events::{RecordedEvent, StreamName, UserId};
 use runtime::with_causes;
 
@@ -302,10 +302,7 @@ async fn retry_first(
 /// Reads a parked event from the log, by its position, because its stream may be unreadable. After a restore another
 /// event may be at the position.
 async fn read(store: &dyn EventStore, parked: &ParkedEvent) -> Result<Decoded, ParkingError> {
-    let found = Page {
-        entries: store.record_at(parked.position).await?.into_iter().collect(),
-        more: false,
-    };
+    let found = store.record_at(parked.position).await?.into_iter().collect();
     let event = decode(store, found).await?.pop();
     event
         .filter(|event| is_record_of(parked, &event.record))

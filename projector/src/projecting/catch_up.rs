@@ -122,7 +122,7 @@ fn read_ahead(
                 Ok(page) => {
                     after = page.position().unwrap_or(after);
                     let more = page.more;
-                    (decode(&*store, page).await, more)
+                    (decode(&*store, page.entries).await, more)
                 }
                 Err(error) => (Err(error), false),
             };

@@ -1,7 +1,7 @@
 //! Decoded events from the log or the bus, or the reasons why they cannot be decoded.
 
 use bytes::Bytes;
-use event_store::{EventStore, Page, StoreError, Unreadable};
+use event_store::{Entry, EventStore, StoreError, Unreadable};
 use events::{
     Actor, Encoding, Event, EventId, LogPoint, Metadata, RecordedEvent, StreamKind, Timestamp, UserId,
 };
@@ -42,11 +42,11 @@ impl Decoded {
     }
 }
 
-/// Decodes the records of a page. An unreadable record gets the person of its stream as the subject, so that it is in
+/// Decodes records of the log. An unreadable record gets the person of its stream as the subject, so that it is in
 /// the same partition.
-pub(crate) async fn decode(store: &dyn EventStore, page: Page) -> Result<Vec<Decoded>, StoreError> {
-    let mut events = Vec::with_capacity(page.entries.len());
-    for entry in page.entries {
+pub(crate) async fn decode(store: &dyn EventStore, entries: Vec<Entry>) -> Result<Vec<Decoded>, StoreError> {
+    let mut events = Vec::with_capacity(entries.len());
+    for entry in entries {
         events.push(match entry {
             Ok(record) => record.into(),
             Err(unreadable) => {

@@ -28,7 +28,7 @@ impl PartitionConsumer {
                 ..
             } = &self.context;
             let page = store.log_page(self.checkpoint.position, tuning.page).await?;
-            let read = decode(&**store, page).await?;
+            let read = decode(&**store, page.entries).await?;
             let Some(to) = read.last().map(Decoded::point) else {
                 break;
             };

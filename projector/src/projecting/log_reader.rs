@@ -241,7 +241,7 @@ impl PageReader {
         for _ in 0..PAGES {
             let page = store.log_page(after, tuning.page).await?;
             more = page.more;
-            let events = decode(&**store, page).await?;
+            let events = decode(&**store, page.entries).await?;
             let Some(to) = events.last().map(Decoded::point) else {
                 break;
             };
@@ -320,7 +320,7 @@ impl PageReader {
         loop {
             let page = store.log_page(after, tuning.page).await?;
             let more = page.more;
-            let events = decode(&**store, page).await?;
+            let events = decode(&**store, page.entries).await?;
             for event in &events {
                 let partition = applier.partitions.of(event.record.metadata.subject);
                 if event.record.position > checkpoints[usize::from(partition)].position {

@@ -4,7 +4,6 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use bus::EventMessage;
-use event_store::Page;
 use events::LogPoint;
 use runtime::with_causes;
 use tokio::sync::mpsc;
@@ -173,11 +172,7 @@ impl PartitionConsumer {
                 // Messages have events as they are stored: they are decrypted here.
                 let store = &*self.context.store;
                 let sent = messages.iter().map(|message| message.event.clone()).collect();
-                let page = Page {
-                    entries: store.opened(sent).await?,
-                    more: false,
-                };
-                let events = decode(store, page).await?;
+                let events = decode(store, store.opened(sent).await?).await?;
                 let to = events.last().map_or(self.checkpoint, Decoded::point);
                 match self.apply(&events, to, GapPolicy::Report).await {
                     Err(ApplyError::Hole) => self.repair(to.position).await,
@@ -341,7 +336,7 @@ mod tests {
             delivered: Arc::default(),
         };
         let page = store.log_page(0, 100).await.unwrap();
-        let events = decode(&*store, page).await.unwrap();
+        let events = decode(&*store, page.entries).await.unwrap();
         let run = async |sql| read_models.execute(sql, &[]).await.unwrap();
         let mut tx = read_models.begin().await.unwrap();
         checkpoint::raise(&mut tx, 1_i64, 0_i64, events[4].point())

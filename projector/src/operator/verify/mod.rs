@@ -61,7 +61,7 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
     let mut gaps = MissingPositions::after(store, after);
     let mut pages = LogRange::new(store, after, head, PAGE);
     while let Some(page) = pages.next().await? {
-        let page = decode(store, page).await?;
+        let page = decode(store, page.entries).await?;
         let Some(to) = page.last().map(|event| event.record.position) else {
             break;
         };

@@ -26,7 +26,7 @@ pub(super) async fn each_of_stream(
     loop {
         let page = store.stream_page(stream, version, PAGE).await?;
         let (more, last) = (page.more, page.version());
-        decode(store, page).await?.into_iter().for_each(&mut each);
+        decode(store, page.entries).await?.into_iter().for_each(&mut each);
         match last {
             Some(last) if more && last > version => version = last,
             _ => return Ok(()),
