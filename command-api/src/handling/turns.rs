@@ -1,9 +1,6 @@
 //! The order in which commands that are decided concurrently hand their events to the store.
 
-use std::{pin::pin, task::Poll};
-
-use futures::poll;
-use tokio::{sync::watch, task::coop::unconstrained};
+use tokio::sync::watch;
 
 /// The turns of a number of commands, one after another.
 pub(super) struct Turns(watch::Sender<Progress>);
@@ -41,14 +38,7 @@ impl Turn<'_> {
         let mut progress = self.turns.0.subscribe();
         // Never fails: `self` keeps the sender.
         let _ = progress.wait_for(|progress| progress.next >= self.number).await;
-        let mut append = pin!(append);
-        // Otherwise tokio may make a task that has done much yield before the store has the events.
-        let begun = poll!(unconstrained(append.as_mut()));
-        drop(self);
-        match begun {
-            Poll::Ready(appended) => appended,
-            Poll::Pending => append.await,
-        }
+        runtime::begin(self, append).await
     }
 }
 

@@ -1,15 +1,11 @@
 //! The metrics of connections and of their memory, which all servers of a process share, and the log lines about
 //! connections that were refused or ended for others.
 
-use std::{mem, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 use parking_lot::Mutex;
 use prometheus::{IntCounterVec, IntGauge};
-use runtime::{Counted, process_metrics, signed};
-use tokio::time::Instant;
-
-/// The pause between two log lines with the same reason.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
+use runtime::{Counted, LogLimit, process_metrics, signed};
 
 /// Why a connection was refused or ended.
 #[derive(Debug, Clone, Copy)]
@@ -43,15 +39,7 @@ pub(crate) struct ConnectionMetrics {
     open: IntGauge,
     bytes: IntGauge,
     refused: IntCounterVec,
-    logs: Arc<[Mutex<Log>; Reason::ALL.len()]>,
-}
-
-/// What is to be logged of one reason.
-#[derive(Default)]
-struct Log {
-    last: Option<Instant>,
-    /// How many connections the next line is about.
-    connections: usize,
+    logs: Arc<[Mutex<LogLimit>; Reason::ALL.len()]>,
 }
 
 impl ConnectionMetrics {
@@ -111,13 +99,7 @@ impl ConnectionMetrics {
 
     /// The number of connections with this reason since the last log line about it, if there is to be another one.
     fn to_log(&self, reason: Reason, connections: usize) -> Option<usize> {
-        let mut log = self.logs[reason as usize].lock();
-        log.connections += connections;
-        if log.last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
-            return None;
-        }
-        log.last = Some(Instant::now());
-        Some(mem::take(&mut log.connections))
+        self.logs[reason as usize].lock().count(connections)
     }
 }
 
@@ -133,7 +115,7 @@ mod tests {
         for reason in [Reason::Memory, Reason::Displaced, Reason::Memory] {
             assert_eq!(metrics.to_log(reason, 1), None);
         }
-        tokio::time::advance(LOG_INTERVAL).await;
+        tokio::time::advance(LogLimit::INTERVAL).await;
         assert_eq!(metrics.to_log(Reason::Memory, 1), Some(3));
         assert_eq!(metrics.to_log(Reason::Displaced, 1), Some(2));
         assert_eq!(metrics.to_log(Reason::Total, 1), Some(1));

@@ -3,12 +3,12 @@
 //!
 //! The broadcasts have a queue of their own, so that events do not wait for them, nor they for events.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use auth_client::{REVOCATIONS, Revocation};
 use bus::Bus;
 use events::RecordedEvent;
-use runtime::with_causes;
+use runtime::{LogLimit, with_causes};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
@@ -20,14 +20,12 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_AGE: Duration = Duration::from_secs(30);
 /// The most broadcasts that wait. Further ones are dropped, like those that take too long.
 const MAX_WAITING: usize = 4_096;
-/// The shortest time between two log lines about revocations that were not broadcast.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The queue of the broadcasts that wait for [`run`].
 #[derive(Debug)]
 pub(crate) struct Revocations {
     queue: mpsc::Sender<Waiting>,
-    dropped: Failures,
+    dropped: LogLimit,
 }
 
 /// A revocation in the queue.
@@ -37,17 +35,10 @@ pub(crate) struct Waiting {
     since: Instant,
 }
 
-/// Counts the revocations that were not broadcast, for a line in the log at most every [`LOG_INTERVAL`].
-#[derive(Debug, Default)]
-struct Failures {
-    count: usize,
-    logged: Option<Instant>,
-}
-
 /// A queue, and what is put into it.
 pub(crate) fn queue() -> (Revocations, mpsc::Receiver<Waiting>) {
     let (queue, waiting) = mpsc::channel(MAX_WAITING);
-    let dropped = Failures::default();
+    let dropped = LogLimit::default();
     (Revocations { queue, dropped }, waiting)
 }
 
@@ -64,31 +55,19 @@ impl Revocations {
     fn add(&mut self, revocation: Revocation) {
         let since = Instant::now();
         if self.queue.try_send(Waiting { revocation, since }).is_err()
-            && let Some(dropped) = self.dropped.add_one()
+            && let Some(dropped) = self.dropped.count(1)
         {
             tracing::warn!(dropped, "too many revocations wait: some are not broadcast");
         }
     }
 }
 
-impl Failures {
-    /// Counts one more. Returns how many there were since the last line in the log, if it is time for the next line.
-    fn add_one(&mut self) -> Option<usize> {
-        self.count += 1;
-        if self.logged.is_some_and(|logged| logged.elapsed() < LOG_INTERVAL) {
-            return None;
-        }
-        self.logged = Some(Instant::now());
-        Some(mem::take(&mut self.count))
-    }
-}
-
 /// Broadcasts what is put into the queue, until the queue is dropped and empty.
 pub(crate) async fn run(bus: Arc<dyn Bus>, mut queue: mpsc::Receiver<Waiting>) {
-    let mut failures = Failures::default();
+    let mut failures = LogLimit::default();
     while let Some(waiting) = queue.recv().await {
         if let Err(last_reason) = broadcast(&*bus, waiting).await
-            && let Some(count) = failures.add_one()
+            && let Some(count) = failures.count(1)
         {
             tracing::warn!(count, last_reason, "revocations were not broadcast");
         }
@@ -138,17 +117,5 @@ mod tests {
         let heard = listener.next().await;
         assert_eq!(heard, Heard::Message(Revocation::Keys.encode()));
         assert!(bus.broadcasts.load(Ordering::SeqCst) <= 32);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn failures_are_logged_now_and_then_and_none_is_left_out() {
-        let mut failures = Failures::default();
-        let mut logged = Vec::new();
-        // Those of the last seconds are told with the next one.
-        for _ in 0..=20 {
-            logged.extend(failures.add_one());
-            sleep(Duration::from_secs(1)).await;
-        }
-        assert_eq!(logged, [1, 10, 10]);
     }
 }

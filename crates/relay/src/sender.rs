@@ -7,7 +7,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bus::{Bus, BusError, EventMessage};
 use futures::{StreamExt, stream::FuturesOrdered};
-use runtime::Backoff;
+use runtime::{Backoff, LogLimit};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{Instant, timeout},
@@ -25,8 +25,6 @@ const MAX_IN_FLIGHT: usize = 2;
 const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 /// The approximate memory of a message besides its payload.
 const OVERHEAD_BYTES: usize = 256;
-/// The shortest time between two log lines about skipped messages of a partition.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a working bus may refuse everything in a batch before the batch is skipped.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of failures in a row after which a batch is sent in parts.
@@ -98,7 +96,7 @@ pub(crate) struct PartitionQueue {
     metrics: RelayMetrics,
     /// Whether a batch has waited without success since there was memory. Then the next ones do not wait.
     is_stuck: bool,
-    last_logged: Option<Instant>,
+    skipping: LogLimit,
 }
 
 /// Sends one partition's batches.
@@ -125,7 +123,7 @@ pub(crate) fn sender(
             bus: Arc::clone(bus),
             metrics: metrics.clone(),
             is_stuck: false,
-            last_logged: None,
+            skipping: LogLimit::default(),
         },
         Sender {
             bus: Arc::clone(bus),
@@ -149,12 +147,9 @@ impl PartitionQueue {
             return;
         }
         self.metrics.skipped.inc_by(batch.messages.len() as u64);
-        if self
-            .last_logged
-            .is_none_or(|logged| logged.elapsed() > LOG_INTERVAL)
-            && let Some(first) = batch.messages.first()
+        if let Some(first) = batch.messages.first()
+            && self.skipping.count(batch.messages.len()).is_some()
         {
-            self.last_logged = Some(Instant::now());
             tracing::warn!(
                 partition = first.partition,
                 event.position = first.event.position,

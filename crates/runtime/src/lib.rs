@@ -4,12 +4,14 @@
 mod access_sampling;
 mod background;
 mod backoff;
+mod begin;
 mod blocking;
 mod causes;
 mod clock;
 pub mod descriptors;
 mod keyed_semaphore;
 mod line_writer;
+mod log_limit;
 mod masked;
 pub mod memory;
 #[doc(hidden)]
@@ -26,10 +28,12 @@ pub mod telemetry;
 
 pub use background::{Background, spawn};
 pub use backoff::{Backoff, jittered};
+pub use begin::begin;
 pub use blocking::{BlockingCalls, NoAnswer, is_pipe, read_at_start};
 pub use causes::{followed_by_causes, with_causes};
 pub use clock::{Clock, SystemClock, new_id};
 pub use keyed_semaphore::{KeyedPermit, KeyedSemaphore, NoKeyedPermit};
+pub use log_limit::LogLimit;
 pub use masked::masked;
 pub use metrics::{Counted, Metrics};
 pub use process_metrics::{encode_process_metrics, process_metrics};

@@ -40,13 +40,7 @@ impl AppendOrder {
             Poll::Ready(turn) => turn,
             Poll::Pending => turn.await,
         };
-        let mut append = pin!(append);
-        let begun = poll!(unconstrained(append.as_mut()));
-        drop(turn);
-        match begun {
-            Poll::Ready(appended) => appended,
-            Poll::Pending => append.await,
-        }
+        runtime::begin(turn, append).await
     }
 }
 
