@@ -13,12 +13,10 @@
 
 mod support;
 
-use std::time::Duration;
-
 use http_server::ServerOptions;
 use runtime::encode_process_metrics;
 use support::{DEADLINE, SHORT, Server, get_of};
-use tokio::time::{Instant, sleep};
+use test_support::until;
 
 const MIB: usize = 1024 * 1024;
 const CONNECTIONS: &str = "taskledger_http_connections{role=\"test\"} ";
@@ -38,11 +36,8 @@ fn refused(reason: &str) -> usize {
 }
 
 async fn reaches(series: &str, wanted: usize) {
-    let begun = Instant::now();
-    while value(series) != wanted {
-        assert!(begun.elapsed() < DEADLINE, "{series}{}", value(series));
-        sleep(Duration::from_millis(20)).await;
-    }
+    let what = format!("{series}{wanted}");
+    until(&what, DEADLINE, async || value(series) == wanted).await;
 }
 
 #[tokio::test]
@@ -52,9 +47,7 @@ async fn connections_and_what_is_refused_are_counted() {
         ..ServerOptions::default()
     })
     .await;
-    let mut busy = server.connect().await;
-    busy.send(get_of("/gate")).await;
-    server.begun.notified().await;
+    let mut busy = server.client_at_gate(get_of("/gate")).await;
     for reason in ["total", "address", "displaced", "memory"] {
         assert_eq!(refused(reason), 0, "{reason}");
     }
@@ -76,9 +69,7 @@ async fn connections_and_what_is_refused_are_counted() {
         ..ServerOptions::default()
     })
     .await;
-    let mut busy = server.connect().await;
-    busy.send(get_of("/gate")).await;
-    server.begun.notified().await;
+    let mut busy = server.client_at_gate(get_of("/gate")).await;
     assert_eq!(server.status("/").await, 503);
     assert_eq!((refused("total"), refused("address")), (1, 1));
     server.gate.notify_one();
@@ -96,11 +87,7 @@ async fn connections_and_what_is_refused_are_counted() {
     reader.until("\r\n\r\n").await;
     assert_eq!(value(BYTES), 32 * MIB);
     assert_eq!(refused("memory"), 0);
-    let begun = Instant::now();
-    while server.status("/megabytes/16").await != 200 {
-        assert!(begun.elapsed() < DEADLINE);
-        sleep(Duration::from_millis(50)).await;
-    }
+    server.until_there_is_room("/megabytes/16").await;
     assert_eq!(refused("memory"), 1);
     reaches(BYTES, 0).await;
 }

@@ -29,9 +29,7 @@ async fn reaches(count: &watch::Sender<usize>, wanted: usize) {
 async fn a_command_runs_to_its_end_when_its_client_hangs_up() {
     let server = Server::start(ServerOptions::default()).await;
     for (hung_up, resets) in [false, true].into_iter().enumerate() {
-        let mut client = server.connect().await;
-        client.send(COMMAND).await;
-        server.begun.notified().await;
+        let mut client = server.client_at_gate(COMMAND).await;
         if resets {
             client.reset();
         }
@@ -47,9 +45,7 @@ async fn a_command_runs_to_its_end_when_its_client_hangs_up() {
 #[tokio::test]
 async fn stopping_waits_for_commands_whose_clients_have_gone() {
     let server = Server::start(ServerOptions::default()).await;
-    let mut client = server.connect().await;
-    client.send(COMMAND).await;
-    server.begun.notified().await;
+    let mut client = server.client_at_gate(COMMAND).await;
     client.reset();
     drop(client);
     server.stop.cancel();
@@ -67,9 +63,7 @@ async fn stopping_waits_for_commands_whose_clients_have_gone() {
 async fn a_read_ends_when_its_client_hangs_up() {
     let server = Server::start(ServerOptions::default()).await;
     for (hung_up, resets) in [false, true].into_iter().enumerate() {
-        let mut client = server.connect().await;
-        client.send(get_of("/gate")).await;
-        server.begun.notified().await;
+        let mut client = server.client_at_gate(get_of("/gate")).await;
         if resets {
             client.reset();
         }

@@ -52,9 +52,7 @@ async fn whoever_finds_everybody_being_served_is_told_to_come_again() {
         ..ServerOptions::default()
     })
     .await;
-    let mut busy = server.connect().await;
-    busy.send(get_of("/gate")).await;
-    server.begun.notified().await;
+    let mut busy = server.client_at_gate(get_of("/gate")).await;
     let mut late = server.connect().await;
     late.send(get_of("/")).await;
     let answer = late.rest().await.to_lowercase();
@@ -108,9 +106,7 @@ async fn more_requests_than_allowed_are_refused_on_a_connection_that_goes_on() {
         ..ServerOptions::default()
     })
     .await;
-    let mut busy = server.connect().await;
-    busy.send(get_of("/gate")).await;
-    server.begun.notified().await;
+    let mut busy = server.client_at_gate(get_of("/gate")).await;
     let mut other = server.connect().await;
     for _ in 0..3 {
         other.send(get_of("/")).await;

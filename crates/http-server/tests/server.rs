@@ -120,9 +120,7 @@ async fn an_idle_connection_is_closed_later_than_a_slow_head() {
 #[tokio::test]
 async fn a_handler_may_take_longer_than_any_wait_for_the_client() {
     let server = Server::start(short()).await;
-    let mut client = server.connect().await;
-    client.send(get_of("/gate")).await;
-    server.begun.notified().await;
+    let mut client = server.client_at_gate(get_of("/gate")).await;
     tokio::time::sleep(SHORT * 3).await;
     server.gate.notify_one();
     assert_eq!(client.answer().await, (200, "through".to_owned()));
@@ -327,9 +325,7 @@ async fn stopping_finishes_what_has_begun_and_nothing_else() {
     let mut idle = server.connect().await;
     idle.send(get_of("/")).await;
     idle.answer().await;
-    let mut busy = server.connect().await;
-    busy.send(get_of("/gate")).await;
-    server.begun.notified().await;
+    let mut busy = server.client_at_gate(get_of("/gate")).await;
     server.stop.cancel();
     assert_eq!(idle.rest().await, "", "closed at once");
     assert!(!server.task.is_finished());
@@ -367,9 +363,7 @@ async fn stopping_does_not_wait_for_ever() {
         ..ServerOptions::default()
     })
     .await;
-    let mut client = server.connect().await;
-    client.send(get_of("/gate")).await;
-    server.begun.notified().await;
+    let client = server.client_at_gate(get_of("/gate")).await;
     let started = Instant::now();
     server.stop.cancel();
     timeout(DEADLINE, server.task)

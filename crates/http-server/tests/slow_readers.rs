@@ -20,15 +20,6 @@ use tokio::time::{Instant, sleep};
 
 const MIB: usize = 1024 * 1024;
 
-/// Asks until there is room for the answer.
-async fn until_there_is_room(server: &Server, path: &str) {
-    let begun = Instant::now();
-    while server.status(path).await != 200 {
-        assert!(begun.elapsed() < DEADLINE, "no room for {path}");
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
 /// A client that has the head of an answer, and does not read on.
 async fn reader(server: &Server, request: String) -> Client {
     let mut reader = server.connect().await;
@@ -55,7 +46,7 @@ async fn an_answer_takes_its_memory_until_the_client_has_the_end_of_it() {
     sleep(SHORT).await;
     assert_eq!(server.status("/megabytes/2").await, 503);
     assert!(slow.take(rest).await);
-    until_there_is_room(&server, "/megabytes/2").await;
+    server.until_there_is_room("/megabytes/2").await;
     // The connection goes on.
     slow.send(get_of("/")).await;
     assert_eq!(slow.answer().await, (200, "hello".to_owned()));
@@ -78,7 +69,7 @@ async fn readers_that_do_not_read_make_room_for_others() {
             readers.push(reader(&server, get_of("/megabytes/16")).await);
         }
         if makes_room {
-            until_there_is_room(&server, "/megabytes/16").await;
+            server.until_there_is_room("/megabytes/16").await;
         } else {
             assert_eq!(server.status("/megabytes/16").await, 503);
         }
@@ -103,7 +94,7 @@ async fn the_answer_to_a_command_is_not_cut_off_for_others() {
     // The command has waited for longer, and would be enough for the next one.
     let mut command = reader(&server, get_of("/endless").replace("GET", "POST")).await;
     let mut read = reader(&server, get_of("/megabytes/16")).await;
-    until_there_is_room(&server, "/megabytes/16").await;
+    server.until_there_is_room("/megabytes/16").await;
     assert!(command.take(64 * MIB).await, "the answer to a command");
     assert!(!read.take(16 * MIB).await, "the answer to a read");
 }

@@ -8,7 +8,7 @@ use std::{
 use ::events::StreamName;
 use bus::{Bus, BusError, Refusal};
 use lapin::{
-    BasicProperties,
+    BasicProperties, Channel,
     options::{BasicGetOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
@@ -29,6 +29,19 @@ fn refused(outcome: Result<(), BusError>) -> Vec<u64> {
             .collect(),
         other => panic!("{other:?}"),
     }
+}
+
+/// Sends a request to an exchange and a queue, with properties that callers of this library would not send.
+async fn send(
+    channel: &Channel,
+    [exchange, queue]: [&ShortString; 2],
+    request: &str,
+    properties: BasicProperties,
+) {
+    let (exchange, queue) = (exchange.clone(), queue.clone());
+    let options = BasicPublishOptions::default();
+    let sent = channel.basic_publish(exchange, queue, options, request.as_bytes(), properties);
+    sent.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,16 +125,7 @@ async fn rabbitmq_an_expired_request_that_is_delivered_does_not_reach_the_respon
                 .with_reply_to("amq.rabbitmq.reply-to.nobody".into())
                 .with_correlation_id(request.into())
                 .with_headers(headers);
-            channel
-                .basic_publish(
-                    ShortString::default(),
-                    queue.clone(),
-                    BasicPublishOptions::default(),
-                    request.as_bytes(),
-                    properties,
-                )
-                .await
-                .unwrap();
+            send(&channel, [&ShortString::default(), &queue], request, properties).await;
         }
         responder
             .until("the request in time", |responder| responder.seen("in time"))
@@ -157,16 +161,7 @@ async fn rabbitmq_a_reply_goes_to_no_queue_that_a_request_names() {
             let properties = BasicProperties::default()
                 .with_reply_to(reply_to)
                 .with_correlation_id(request.into());
-            channel
-                .basic_publish(
-                    exchange.clone(),
-                    queue.clone(),
-                    BasicPublishOptions::default(),
-                    request.as_bytes(),
-                    properties,
-                )
-                .await
-                .unwrap();
+            send(&channel, [&exchange, &queue], request, properties).await;
         }
         responder
             .until("a request after it", |responder| responder.seen("after it"))

@@ -24,6 +24,7 @@ use http_api::{Health, JsonObject, with_middleware};
 use http_server::{ServerOptions, Workers, bind, serve};
 use hyper::body::Frame;
 use runtime::Metrics;
+use test_support::until;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
@@ -175,6 +176,20 @@ impl Server {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(SMALL_BUFFER).unwrap();
         Client(socket.connect(self.address).await.unwrap())
+    }
+
+    /// A client whose `request` for `/gate` has begun.
+    pub async fn client_at_gate(&self, request: impl AsRef<[u8]>) -> Client {
+        let mut client = self.connect().await;
+        client.send(request).await;
+        self.begun.notified().await;
+        client
+    }
+
+    /// Asks again and again until there is room for the answer.
+    pub async fn until_there_is_room(&self, path: &str) {
+        let what = format!("room for {path}");
+        until(&what, DEADLINE, async || self.status(path).await == 200).await;
     }
 
     /// The status of the answer to a `GET` on a new connection.
