@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use test_support::{FaultyStore, eventually};
 use tokio::sync::oneshot;
 
-use crate::support::{Answer, App, PASSWORD};
+use crate::support::{ADA, Answer, App, PASSWORD};
 
 async fn set_roles(app: &App, admin: &str, id: &str, roles: Value) -> Answer {
     let path = format!("/auth/users/{id}/roles");
@@ -30,8 +30,8 @@ async fn act(app: &App, admin: &str, id: &str, action: &str) -> Answer {
 async fn roles_are_replaced_and_count_at_once() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;
-    let id = app.register("ada@example.com").await.text("/user/id");
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let id = app.register(ADA).await.text("/user/id");
+    let (access, _) = app.sign_in(ADA).await;
     act(&app, &access, &id, "disable").await.expect(403, "forbidden");
     let answer = set_roles(&app, &admin, &id, json!(["user", "admin", "admin"]))
         .await
@@ -49,8 +49,8 @@ async fn roles_are_replaced_and_count_at_once() {
 #[tokio::test]
 async fn everybody_else_is_refused_before_the_body_is_read() {
     let app = App::start().await;
-    let id = app.register("ada@example.com").await.text("/user/id");
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let id = app.register(ADA).await.text("/user/id");
+    let (access, _) = app.sign_in(ADA).await;
     for (method, path) in [
         (Method::PUT, format!("/auth/users/{id}/roles")),
         (Method::POST, format!("/auth/users/{id}/disable")),
@@ -228,7 +228,7 @@ async fn an_admin_who_is_removed_while_somebody_enables_them_stays_removed() {
 async fn an_admin_who_is_made_while_somebody_sets_other_roles_stays_one() {
     let (app, faults) = App::start_faulty().await;
     let ([one, _, three], _) = three_admins(&app).await;
-    let ada = app.register("ada@example.com").await.text("/user/id");
+    let ada = app.register(ADA).await.text("/user/id");
     let changed = interrupted(&faults, set_roles(&app, &one, &ada, json!(["auditor"])), async {
         let given = set_roles(&app, &three, &ada, json!(["user", "admin"])).await;
         given.expect(200, "");
@@ -241,7 +241,7 @@ async fn an_admin_who_is_made_while_somebody_sets_other_roles_stays_one() {
 async fn whoever_is_removed_meanwhile_makes_nobody_an_admin() {
     let (app, faults) = App::start_faulty().await;
     let ([one, two, _], [_, id, _]) = three_admins(&app).await;
-    let ada = app.register("ada@example.com").await.text("/user/id");
+    let ada = app.register(ADA).await.text("/user/id");
     let given = interrupted(
         &faults,
         set_roles(&app, &two, &ada, json!(["user", "admin"])),
@@ -250,7 +250,7 @@ async fn whoever_is_removed_meanwhile_makes_nobody_an_admin() {
         },
     );
     given.await.expect(403, "forbidden");
-    let login = app.login("ada@example.com", PASSWORD).await.expect(200, "");
+    let login = app.login(ADA, PASSWORD).await.expect(200, "");
     assert_eq!(login.body["user"]["roles"], json!(["user"]));
 }
 
@@ -258,7 +258,7 @@ async fn whoever_is_removed_meanwhile_makes_nobody_an_admin() {
 async fn disabling_ends_every_session_until_enabled() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;
-    let (access, refresh) = app.sign_in("ada@example.com").await;
+    let (access, refresh) = app.sign_in(ADA).await;
     let id = app.me(&access).await.text("/user/id");
     for _ in 0..2 {
         let answer = act(&app, &admin, &id, "disable").await.expect(200, "");
@@ -266,12 +266,10 @@ async fn disabling_ends_every_session_until_enabled() {
     }
     app.me(&access).await.expect(401, "session-ended");
     app.refresh(&refresh).await.expect(401, "session-ended");
-    app.login("ada@example.com", PASSWORD)
-        .await
-        .expect(403, "account-disabled");
+    app.login(ADA, PASSWORD).await.expect(403, "account-disabled");
     act(&app, &admin, &id, "enable").await.expect(200, "");
     app.me(&access).await.expect(401, "session-ended");
-    app.sign_in("ada@example.com").await;
+    app.sign_in(ADA).await;
 }
 
 #[tokio::test]
@@ -297,9 +295,9 @@ async fn a_login_that_races_with_disabling_keeps_no_session() {
 async fn what_is_done_already_is_answered_with_a_state_no_older_than_the_one_that_it_led_to() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;
-    let id = app.register("ada@example.com").await.text("/user/id");
+    let id = app.register(ADA).await.text("/user/id");
     for _ in 0..3 {
-        app.login("ada@example.com", PASSWORD).await.expect(200, "");
+        app.login(ADA, PASSWORD).await.expect(200, "");
     }
     let position = |answer: Answer| -> u64 {
         let answer = answer.expect(200, "");

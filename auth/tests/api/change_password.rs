@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
-use crate::support::{App, PASSWORD};
+use crate::support::{ADA, App, PASSWORD};
 
 const NEW: &str = "quartz-lantern-river";
 
 #[tokio::test]
 async fn changes_the_password_and_ends_every_other_session() {
     let app = App::start().await;
-    let (access, refresh) = app.sign_in("ada@example.com").await;
-    let (other, other_refresh) = app.sign_in("ada@example.com").await;
+    let (access, refresh) = app.sign_in(ADA).await;
+    let (other, other_refresh) = app.sign_in(ADA).await;
     let body = json!({"current_password": PASSWORD, "new_password": NEW});
     let answer = app
         .post("/auth/me/password")
@@ -28,10 +28,8 @@ async fn changes_the_password_and_ends_every_other_session() {
     app.refresh(&refresh).await.expect(200, "");
     app.me(&other).await.expect(401, "session-ended");
     app.refresh(&other_refresh).await.expect(401, "session-ended");
-    app.login("ada@example.com", PASSWORD)
-        .await
-        .expect(401, "bad-credentials");
-    app.login("ada@example.com", NEW).await.expect(200, "");
+    app.login(ADA, PASSWORD).await.expect(401, "bad-credentials");
+    app.login(ADA, NEW).await.expect(200, "");
 }
 
 #[tokio::test]

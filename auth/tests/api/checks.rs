@@ -10,16 +10,16 @@ use events::Role;
 use sha2::{Digest, Sha256};
 use test_support::eventually;
 
-use crate::support::App;
+use crate::support::{ADA, App};
 
 #[tokio::test]
 async fn a_good_token_names_its_owner() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let me = app.me(&access).await;
     let identity = app.verifier().await.verify(&access).await.unwrap();
     assert_eq!(identity.user_id.to_string(), me.text("/user/id"));
-    assert_eq!(identity.email, "ada@example.com");
+    assert_eq!(identity.email, ADA);
     assert!(identity.has_role(Role::User) && !identity.has_role(Role::Admin));
     assert_eq!(
         identity.expires_at.as_seconds(),
@@ -30,7 +30,7 @@ async fn a_good_token_names_its_owner() {
 #[tokio::test]
 async fn bad_tokens_are_rejected() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let verifier = app.verifier().await;
     assert_eq!(
         verifier.verify("a.b.c").await,
@@ -46,7 +46,7 @@ async fn bad_tokens_are_rejected() {
 #[tokio::test]
 async fn a_logout_reaches_those_who_remember() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let verifier = app.verifier().await;
     verifier.verify(&access).await.unwrap();
     assert_eq!(verifier.remembered(), 1);
@@ -64,10 +64,10 @@ async fn a_logout_reaches_those_who_remember() {
 #[tokio::test]
 async fn a_granted_role_reaches_those_who_remember() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let verifier = app.verifier().await;
     assert!(!verifier.verify(&access).await.unwrap().has_role(Role::Admin));
-    app.grant("ada@example.com", Role::Admin).await;
+    app.grant(ADA, Role::Admin).await;
     eventually("the revocation arrives", || async {
         verifier.verify(&access).await.unwrap().has_role(Role::Admin)
     })

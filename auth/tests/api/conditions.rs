@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Answer, App, PASSWORD};
+use crate::support::{ADA, Answer, App, PASSWORD};
 
 /// Conditions that do not hold for what is there and has no version.
 const FAILING: [(&str, &str); 3] = [
@@ -31,8 +31,8 @@ async fn send(
 async fn a_write_whose_condition_does_not_hold_is_not_carried_out() {
     let app = App::start().await;
     let root = app.sign_in_admin("root@example.com").await;
-    let id = app.register("ada@example.com").await.text("/user/id");
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let id = app.register(ADA).await.text("/user/id");
+    let (access, _) = app.sign_in(ADA).await;
     let before = app.log().await.len();
     let roles = format!("/auth/users/{id}/roles");
     let disable = format!("/auth/users/{id}/disable");
@@ -103,7 +103,7 @@ async fn a_read_is_answered_as_its_condition_says() {
 async fn who_may_do_it_and_what_is_there_come_before_the_conditions() {
     let app = App::start().await;
     let root = app.sign_in_admin("root@example.com").await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let sessions = app.get("/auth/sessions").token(&root).send().await;
     let others = sessions.text("/items/0/id");
     let nobody = Uuid::now_v7();
@@ -151,8 +151,8 @@ async fn who_may_do_it_and_what_is_there_come_before_the_conditions() {
 #[tokio::test]
 async fn what_was_taken_back_is_still_there_for_a_condition() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
-    let (other, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
+    let (other, _) = app.sign_in(ADA).await;
     let sessions = app.get("/auth/sessions").token(&other).send().await;
     let session = format!("/auth/sessions/{}", sessions.text("/items/1/id"));
     let new = json!({"name": "Backup", "scopes": ["tasks:read"]});

@@ -11,10 +11,9 @@ use test_support::eventually;
 
 use crate::{
     second_factor::{code, enrolled, wrong},
-    support::{Answer, App, OPERATION, PASSWORD},
+    support::{ADA, Answer, App, OPERATION, PASSWORD},
 };
 
-pub(crate) const ADA: &str = "ada@example.com";
 pub(crate) const WRONG: &str = "not-the-right-one";
 
 pub(crate) async fn erase(app: &App, access: &str, body: Value) -> Answer {

@@ -9,8 +9,8 @@ use test_support::FaultyStore;
 
 use crate::{
     program_tokens,
-    second_factor::{EMAIL, code, enrolled, go_on, mfa_token, wrong},
-    support::{App, PASSWORD},
+    second_factor::{code, enrolled, go_on, mfa_token, wrong},
+    support::{ADA, App, PASSWORD},
 };
 
 /// The most requests of one person that run or wait.
@@ -79,9 +79,9 @@ async fn a_check_is_answered_beside_somebody_who_lists_sessions_without_end() {
 #[tokio::test]
 async fn a_login_that_is_over_or_has_a_wrong_code_reads_no_sessions() {
     let (app, store) = App::start_faulty().await;
-    app.register(EMAIL).await.expect(201, "");
+    app.register(ADA).await.expect(201, "");
     for _ in 1..MAX_OPEN_SESSIONS {
-        app.login(EMAIL, PASSWORD).await.expect(200, "");
+        app.login(ADA, PASSWORD).await.expect(200, "");
     }
     let (_, secret, _) = enrolled(&app).await;
     let late = mfa_token(&app).await;
@@ -120,8 +120,8 @@ async fn a_login_that_is_over_or_has_a_wrong_code_reads_no_sessions() {
 #[tokio::test]
 async fn whoever_sends_bodies_without_end_does_not_keep_the_owner_from_ending_the_session() {
     let app = App::start().await;
-    let (stolen, _) = app.sign_in("ada@example.com").await;
-    let (own, _) = app.sign_in("ada@example.com").await;
+    let (stolen, _) = app.sign_in(ADA).await;
+    let (own, _) = app.sign_in(ADA).await;
     let mut endless: Vec<_> = (0..2 * MAX_REQUESTS)
         .map(|_| {
             Box::pin(
@@ -143,7 +143,7 @@ async fn whoever_sends_bodies_without_end_does_not_keep_the_owner_from_ending_th
 #[tokio::test]
 async fn whoever_has_a_revoked_program_token_uses_nothing_up_of_its_owner() {
     let (app, store) = App::start_faulty().await;
-    let (own, _) = app.sign_in("ada@example.com").await;
+    let (own, _) = app.sign_in(ADA).await;
     let (program, id) = program_tokens::token(&app, &own).await;
     program_tokens::revoke(&app, &own, &id).await.expect(204, "");
 

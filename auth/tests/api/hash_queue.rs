@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     second_factor::{code, enrolled},
-    support::{Answer, App, CHEAP, PASSWORD},
+    support::{ADA, Answer, App, CHEAP, PASSWORD},
 };
 
 const PLACES: usize = 8;
@@ -69,9 +69,9 @@ async fn with_a_short_queue(app: &App) -> App {
 #[tokio::test]
 async fn a_crowd_of_strangers_keeps_nobody_out() {
     let app = with_a_short_queue(&App::start().await).await;
-    let (token, _) = app.sign_in("ada@example.com").await;
-    let reset = app.offer_reset("ada@example.com", false).await.token.to_string();
-    let credentials = json!({"email": "ada@example.com", "password": PASSWORD});
+    let (token, _) = app.sign_in(ADA).await;
+    let reset = app.offer_reset(ADA, false).await.token.to_string();
+    let credentials = json!({"email": ADA, "password": PASSWORD});
     let honest = async {
         for number in 0..5 {
             let address = format!("192.0.2.{number}");
@@ -105,8 +105,8 @@ async fn whoever_waits_for_the_store_keeps_nobody_from_hashing() {
         (Method::DELETE, "/auth/me"),
     ] {
         let (app, faults) = App::start_faulty().await;
-        let (one, _) = app.sign_in("ada@example.com").await;
-        let (mut other, _) = app.sign_in("ada@example.com").await;
+        let (one, _) = app.sign_in(ADA).await;
+        let (mut other, _) = app.sign_in(ADA).await;
         let mut body = json!({"password": PASSWORD});
         if (&method, path) == (&Method::DELETE, "/auth/me/totp") {
             let secret;

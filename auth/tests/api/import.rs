@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use events::{Actor, Event};
 use test_support::eventually;
 
-use crate::support::{App, OPERATION};
+use crate::support::{ADA, App, OPERATION};
 
 /// bcrypt with cost 4, of `correctbatteryhorsestapler`.
 const HASH: &str = "$2b$04$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
@@ -28,7 +28,7 @@ async fn opens_accounts_that_log_in_with_their_old_password() {
     for recorded in app.log().await {
         assert_eq!(recorded.metadata.actor, Actor::Operator);
     }
-    for email in ["ada@example.com", "BOB@example.com"] {
+    for email in [ADA, "BOB@example.com"] {
         app.login(email, "correctbatteryhorsestapleR")
             .await
             .expect(401, "bad-credentials");
@@ -36,7 +36,7 @@ async fn opens_accounts_that_log_in_with_their_old_password() {
             .await
             .expect(200, "");
     }
-    let ada = app.login("ada@example.com", "correctbatteryhorsestapler").await;
+    let ada = app.login(ADA, "correctbatteryhorsestapler").await;
     assert_eq!(ada.text("/user/display_name"), "Ada");
     let rehashed = app.payloads("account.password_rehashed").await;
     assert_eq!(rehashed.len(), 2, "each old hash is replaced once");
@@ -100,7 +100,7 @@ async fn a_failure_with_the_dearest_hash_that_can_be_imported_takes_as_long_as_a
         started.clock.advance(900);
         let begun = Instant::now();
         started
-            .login("ada@example.com", "not-the-right-one")
+            .login(ADA, "not-the-right-one")
             .await
             .expect(401, "bad-credentials");
         let took = begun.elapsed();

@@ -11,10 +11,10 @@ use test_support::eventually;
 
 use crate::{
     second_factor::{code, enrolled},
-    support::{App, OPERATION, PASSWORD},
+    support::{ADA, App, OPERATION, PASSWORD},
 };
 
-use crate::erase_me::{ADA, count, erase, is_released, user_id};
+use crate::erase_me::{count, erase, is_released, user_id};
 
 #[tokio::test]
 async fn wherever_an_erasure_is_broken_off_it_comes_to_its_end() {

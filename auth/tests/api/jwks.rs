@@ -14,12 +14,12 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
 use test_support::{eventually, make_pipe, open_pipe};
 
-use crate::support::App;
+use crate::support::{ADA, App};
 
 #[tokio::test]
 async fn anyone_can_verify_a_token_with_the_published_key() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let jwks = app.get("/.well-known/jwks.json").send().await.expect(200, "");
     assert_eq!(jwks.header("content-type"), "application/json");
     let [key] = &jwks.body["keys"].as_array().unwrap()[..] else {
@@ -66,7 +66,7 @@ async fn a_key_that_is_put_beside_the_others_needs_no_restart() {
     let newer = app.keys().join(format!("{}.pem", uuid::Uuid::now_v7()));
     fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
     let restarted = app.replica(|_, _| {}).await;
-    let (new, _) = restarted.sign_in("ada@example.com").await;
+    let (new, _) = restarted.sign_in(ADA).await;
     eventually("the new key is read", || async {
         app.me(&new).await.status == 200
     })
@@ -147,13 +147,13 @@ async fn a_directory_of_keys_that_does_not_answer_keeps_nobody_from_the_known_ke
 #[tokio::test]
 async fn a_new_key_signs_and_the_old_one_still_verifies() {
     let app = App::start().await;
-    let (old, _) = app.sign_in("ada@example.com").await;
+    let (old, _) = app.sign_in(ADA).await;
     let other = App::start().await;
     let newer = app.keys().join(format!("{}.pem", uuid::Uuid::now_v7()));
     fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
 
     let rotated = app.replica(|_, _| {}).await;
-    let (new, _) = rotated.sign_in("ada@example.com").await;
+    let (new, _) = rotated.sign_in(ADA).await;
     assert_ne!(decode_header(&old).unwrap().kid, decode_header(&new).unwrap().kid);
     rotated.me(&old).await.expect(200, "");
     rotated.me(&new).await.expect(200, "");

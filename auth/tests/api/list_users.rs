@@ -1,6 +1,6 @@
 //! `GET /auth/users`.
 
-use crate::support::{Answer, App};
+use crate::support::{ADA, Answer, App};
 
 #[tokio::test]
 async fn the_list_shows_at_least_the_state_that_is_asked_for() {
@@ -13,7 +13,7 @@ async fn the_list_shows_at_least_the_state_that_is_asked_for() {
         .header("prefer", "handling=lenient");
     unfilled.send().await.expect(503, "projection-behind");
     app.project(app.log().await.len() as u64).await;
-    let registered = app.register("ada@example.com").await.expect(201, "");
+    let registered = app.register(ADA).await.expect(201, "");
     let token = registered.header("consistency-token").to_owned();
     let wanted: events::ConsistencyToken = token.parse().unwrap();
     let list = async |token: &str, prefer: &str| {
@@ -38,7 +38,7 @@ async fn the_list_shows_at_least_the_state_that_is_asked_for() {
     let head = app.log().await.len() as u64;
     let (listed, ()) = tokio::join!(list(&token, "wait=10"), app.project(head));
     let listed = listed.expect(200, "");
-    assert_eq!(listed.text("/items/0/email"), "ada@example.com");
+    assert_eq!(listed.text("/items/0/email"), ADA);
     assert_eq!(listed.header("preference-applied"), "wait=10");
     let shown: events::ConsistencyToken = listed.header("consistency-token").parse().unwrap();
     assert!(shown.position >= wanted.position);

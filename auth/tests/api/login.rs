@@ -3,12 +3,12 @@
 use events::{Account, AccountEvent, Aggregate as _, ConsistencyToken, Event, SessionEvent};
 use serde_json::json;
 
-use crate::support::{App, PASSWORD};
+use crate::support::{ADA, App, PASSWORD};
 
 #[tokio::test]
 async fn answers_with_both_tokens_and_the_user() {
     let app = App::start().await;
-    let registered = app.register("ada@example.com").await;
+    let registered = app.register(ADA).await;
     let answer = app
         .post("/auth/login")
         .json(&json!({"email": "ADA@example.com", "password": PASSWORD}))
@@ -48,13 +48,13 @@ async fn answers_with_both_tokens_and_the_user() {
 #[tokio::test]
 async fn wrong_password_and_unknown_address_get_the_same_answer() {
     let app = App::start().await;
-    app.register("ada@example.com").await;
+    app.register(ADA).await;
     let mut answers = Vec::new();
     for (email, password) in [
-        ("ada@example.com", "plum-tractor-canyoN"),
+        (ADA, "plum-tractor-canyoN"),
         ("bob@example.com", PASSWORD),
         ("no address", PASSWORD),
-        ("ada@example.com", ""),
+        (ADA, ""),
         ("", ""),
     ] {
         let mut answer = app.login(email, password).await.expect(401, "bad-credentials");
@@ -77,40 +77,33 @@ async fn mistakes_of_form_are_no_wrong_credentials() {
 async fn a_disabled_account_is_told_so_only_after_the_right_password() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;
-    let id = app.register("ada@example.com").await.text("/user/id");
+    let id = app.register(ADA).await.text("/user/id");
     app.post(&format!("/auth/users/{id}/disable"))
         .token(&admin)
         .send()
         .await
         .expect(200, "");
-    app.login("ada@example.com", "wrong")
-        .await
-        .expect(401, "bad-credentials");
-    app.login("ada@example.com", PASSWORD)
-        .await
-        .expect(403, "account-disabled");
+    app.login(ADA, "wrong").await.expect(401, "bad-credentials");
+    app.login(ADA, PASSWORD).await.expect(403, "account-disabled");
 }
 
 #[tokio::test]
 async fn a_weaker_hash_is_renewed_at_login() {
     let app = App::start().await;
-    app.register("ada@example.com").await;
+    app.register(ADA).await;
     let stronger = app.replica(|config, _| config.argon2.memory_kib = 128).await;
-    stronger
-        .login("ada@example.com", "wrong")
-        .await
-        .expect(401, "bad-credentials");
+    stronger.login(ADA, "wrong").await.expect(401, "bad-credentials");
     assert!(app.payloads("account.password_rehashed").await.is_empty());
-    stronger.login("ada@example.com", PASSWORD).await.expect(200, "");
+    stronger.login(ADA, PASSWORD).await.expect(200, "");
     let [Event::Account(AccountEvent::PasswordRehashed(changed))] =
         &app.payloads("account.password_rehashed").await[..]
     else {
         panic!("one renewal")
     };
     assert!(changed.password_hash.contains("m=128,"));
-    stronger.login("ada@example.com", PASSWORD).await.expect(200, "");
+    stronger.login(ADA, PASSWORD).await.expect(200, "");
     assert_eq!(app.payloads("account.password_rehashed").await.len(), 1);
-    app.login("ada@example.com", PASSWORD).await.expect(200, "");
+    app.login(ADA, PASSWORD).await.expect(200, "");
     assert_eq!(
         app.payloads("account.password_rehashed").await.len(),
         1,
@@ -122,10 +115,9 @@ async fn a_weaker_hash_is_renewed_at_login() {
 #[tokio::test]
 async fn many_logins_that_renew_a_hash_at_once_all_succeed() {
     let app = App::start().await;
-    app.register("ada@example.com").await;
+    app.register(ADA).await;
     let stronger = app.replica(|config, _| config.argon2.memory_kib = 128).await;
-    let answers =
-        futures::future::join_all((0..8).map(|_| stronger.login("ada@example.com", PASSWORD))).await;
+    let answers = futures::future::join_all((0..8).map(|_| stronger.login(ADA, PASSWORD))).await;
     for answer in answers {
         stronger
             .me(&answer.expect(200, "").text("/access_token"))
@@ -137,17 +129,10 @@ async fn many_logins_that_renew_a_hash_at_once_all_succeed() {
 #[tokio::test]
 async fn a_hash_of_the_former_system_is_renewed_at_login() {
     let app = App::start().await;
-    let id: events::UserId = app
-        .register("ada@example.com")
-        .await
-        .text("/user/id")
-        .parse()
-        .unwrap();
+    let id: events::UserId = app.register(ADA).await.text("/user/id").parse().unwrap();
     let hash = "$2b$04$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
     app.write_password_hash(id, hash).await;
-    app.login("ada@example.com", "correctbatteryhorsestapler")
-        .await
-        .expect(200, "");
+    app.login(ADA, "correctbatteryhorsestapler").await.expect(200, "");
     let stream = events::StreamName::account(id);
     let recorded = event_store::read_whole_stream(&*app.dependencies.store, &stream)
         .await
@@ -159,15 +144,13 @@ async fn a_hash_of_the_former_system_is_renewed_at_login() {
         Account::evolve(state, &id, &event, recorded.version, recorded.recorded_at)
     });
     assert!(account.unwrap().password_hash.starts_with("$argon2id$"));
-    app.login("ada@example.com", "correctbatteryhorsestapler")
-        .await
-        .expect(200, "");
+    app.login(ADA, "correctbatteryhorsestapler").await.expect(200, "");
 }
 
 #[tokio::test]
 async fn a_full_queue_is_503_and_never_401() {
     let app = App::start().await;
-    app.register("ada@example.com").await;
+    app.register(ADA).await;
     let small = app
         .replica(|config, _| {
             config.hashing_threads = 1;

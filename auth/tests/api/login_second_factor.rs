@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 
 use crate::{
-    second_factor::{EMAIL, claims, code, confirm, enroll, enrolled, go_on, mfa_token, wrong},
-    support::{App, PASSWORD},
+    second_factor::{claims, code, confirm, enroll, enrolled, go_on, mfa_token, wrong},
+    support::{ADA, App, PASSWORD},
 };
 
 #[tokio::test]
 async fn a_login_needs_a_code_once_the_factor_is_confirmed() {
     let app = App::start().await;
-    let (access, _) = app.sign_in(EMAIL).await;
+    let (access, _) = app.sign_in(ADA).await;
     assert_eq!(claims(&access)["amr"], json!(["pwd"]));
     enroll(&app, &access, "another passphrase here")
         .await
@@ -26,7 +26,7 @@ async fn a_login_needs_a_code_once_the_factor_is_confirmed() {
             "otpauth://totp/Taskledger:ada%40example.com?secret={secret}&issuer=Taskledger&algorithm=SHA1&digits=6&period=30"
         )
     );
-    app.login(EMAIL, PASSWORD).await.expect(200, "");
+    app.login(ADA, PASSWORD).await.expect(200, "");
     confirm(&app, &access, &wrong(&app, &secret))
         .await
         .expect(401, "bad-credentials");
@@ -40,7 +40,7 @@ async fn a_login_needs_a_code_once_the_factor_is_confirmed() {
         .await
         .expect(409, "second-factor-exists");
 
-    app.login(EMAIL, "another passphrase here")
+    app.login(ADA, "another passphrase here")
         .await
         .expect(401, "bad-credentials");
     let token = mfa_token(&app).await;

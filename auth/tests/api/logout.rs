@@ -3,7 +3,7 @@
 use auth_client::{REVOCATIONS, Revocation};
 use bus::{Heard, Listener};
 
-use crate::support::App;
+use crate::support::{ADA, App};
 
 async fn heard(listener: &mut dyn Listener) -> Revocation {
     match tokio::time::timeout(std::time::Duration::from_secs(10), listener.next())
@@ -18,8 +18,8 @@ async fn heard(listener: &mut dyn Listener) -> Revocation {
 #[tokio::test]
 async fn logout_ends_this_session_at_once() {
     let app = App::start().await;
-    let (access, refresh) = app.sign_in("ada@example.com").await;
-    let (other, _) = app.sign_in("ada@example.com").await;
+    let (access, refresh) = app.sign_in(ADA).await;
+    let (other, _) = app.sign_in(ADA).await;
     let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
 
     let answer = app
@@ -45,7 +45,7 @@ async fn logout_all_ends_every_session_of_this_account_only() {
     let app = App::start().await;
     let mut tokens = Vec::new();
     for _ in 0..5 {
-        tokens.push(app.sign_in("ada@example.com").await);
+        tokens.push(app.sign_in(ADA).await);
     }
     let (bob, _) = app.sign_in("bob@example.com").await;
     let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
@@ -69,7 +69,7 @@ async fn logout_all_ends_every_session_of_this_account_only() {
         app.refresh(refresh).await.expect(401, "session-ended");
     }
     app.me(&bob).await.expect(200, "");
-    app.sign_in("ada@example.com").await;
+    app.sign_in(ADA).await;
     assert_eq!(app.payloads("session.ended").await.len(), 5);
 }
 
@@ -85,7 +85,7 @@ async fn both_need_a_token() {
 #[tokio::test]
 async fn two_logouts_at_once_end_the_session_once() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let logout = || app.post("/auth/logout").token(&access).send();
     for answer in futures::future::join_all((0..6).map(|_| logout())).await {
         assert!(

@@ -17,7 +17,7 @@ use http::Method;
 use serde_json::json;
 use test_support::{FaultyStore, eventually};
 
-use crate::support::{App, PASSWORD};
+use crate::support::{ADA, App, PASSWORD};
 
 const LONG: usize = 3_000;
 
@@ -30,7 +30,7 @@ async fn read_by<F: Future>(faults: &Arc<FaultyStore>, request: F) -> usize {
 #[tokio::test]
 async fn a_long_stream_costs_no_more_than_a_short_one() {
     let (app, faults) = App::start_faulty().await;
-    let (access, refresh) = app.sign_in("ada@example.com").await;
+    let (access, refresh) = app.sign_in(ADA).await;
     let id: UserId = app.me(&access).await.text("/user/id").parse().unwrap();
     let sessions = app.get("/auth/sessions").token(&access).send().await;
     let session: SessionId = sessions.text("/items/0/id").parse().unwrap();
@@ -86,7 +86,7 @@ async fn a_long_stream_costs_no_more_than_a_short_one() {
 #[tokio::test]
 async fn an_account_with_many_logins_is_read_from_a_snapshot() {
     let (app, faults) = App::start_faulty().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let id: UserId = app.me(&access).await.text("/user/id").parse().unwrap();
     let opened = |_| {
         let session = SessionId(runtime::new_id());
@@ -101,7 +101,7 @@ async fn an_account_with_many_logins_is_read_from_a_snapshot() {
     let cold = async |password: &str| {
         let replica = app.replica(|_, _| {}).await;
         let read = read_by(&faults, async {
-            replica.login("ada@example.com", password).await.expect(200, "")
+            replica.login(ADA, password).await.expect(200, "")
         });
         read.await
     };
@@ -121,7 +121,7 @@ async fn an_account_with_many_logins_is_read_from_a_snapshot() {
     let change = app.post("/auth/me/password").token(&access).json(&changed);
     // The session was closed to make room for later ones.
     change.send().await.expect(401, "session-ended");
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let change = app.post("/auth/me/password").token(&access).json(&changed);
     change.send().await.expect(204, "");
     let read = cold("quartz-lantern-river").await;
@@ -137,7 +137,7 @@ async fn an_account_with_many_logins_is_read_from_a_snapshot() {
     .await;
 
     // No snapshot of an erased person is left.
-    let login = app.login("ada@example.com", "quartz-lantern-river").await;
+    let login = app.login(ADA, "quartz-lantern-river").await;
     let access = login.expect(200, "").text("/access_token");
     let erase = app.call(Method::DELETE, "/auth/me").token(&access);
     let erase = erase.json(&json!({"password": "quartz-lantern-river"}));
@@ -149,7 +149,7 @@ async fn an_account_with_many_logins_is_read_from_a_snapshot() {
 #[tokio::test]
 async fn a_session_that_was_refreshed_without_end_ends_before_its_stream_is_long() {
     let (app, faults) = App::start_faulty().await;
-    let (access, first) = app.sign_in("ada@example.com").await;
+    let (access, first) = app.sign_in(ADA).await;
     let id: UserId = app.me(&access).await.text("/user/id").parse().unwrap();
     let sessions = app.get("/auth/sessions").token(&access).send().await;
     let session: SessionId = sessions.text("/items/0/id").parse().unwrap();
@@ -185,7 +185,7 @@ async fn a_session_that_was_refreshed_without_end_ends_before_its_stream_is_long
 #[tokio::test]
 async fn what_another_replica_appends_is_read_and_nothing_else() {
     let (app, faults) = App::start_faulty().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let other = app.replica(|_, _| {}).await;
     app.me(&access).await.expect(200, "");
     let body = json!({"display_name": "Countess"});
@@ -205,7 +205,7 @@ async fn what_another_replica_appends_is_read_and_nothing_else() {
 #[tokio::test]
 async fn a_store_that_hangs_frees_the_check_at_its_deadline() {
     let (app, faults) = App::start_faulty().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     assert!(app.background.shut_down(Duration::from_secs(60)).await);
     let small = app.replica(|config, _| config.check_concurrency = 1).await;
     let ask = async || {

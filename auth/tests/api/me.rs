@@ -3,13 +3,13 @@
 use http::Method;
 use serde_json::json;
 
-use crate::support::App;
+use crate::support::{ADA, App};
 
 #[tokio::test]
 async fn shows_the_caller() {
     let app = App::start().await;
-    let registered = app.register("ada@example.com").await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let registered = app.register(ADA).await;
+    let (access, _) = app.sign_in(ADA).await;
     let answer = app.me(&access).await.expect(200, "");
     assert_eq!(answer.body, registered.body);
 }
@@ -17,7 +17,7 @@ async fn shows_the_caller() {
 #[tokio::test]
 async fn the_scheme_is_read_without_case() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     for scheme in ["bearer", "BEARER", "Bearer "] {
         let header = format!("{scheme} {access}");
         app.get("/auth/me")
@@ -31,7 +31,7 @@ async fn the_scheme_is_read_without_case() {
 #[tokio::test]
 async fn bad_tokens_are_told_apart() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     app.get("/auth/me").send().await.expect(401, "token-missing");
     app.get("/auth/me")
         .header("authorization", "Basic YTpi")
@@ -72,15 +72,15 @@ async fn bad_tokens_are_told_apart() {
 #[tokio::test]
 async fn tokens_of_another_system_are_refused() {
     let (app, other) = (App::start().await, App::start().await);
-    app.register("ada@example.com").await;
-    let (access, _) = other.sign_in("ada@example.com").await;
+    app.register(ADA).await;
+    let (access, _) = other.sign_in(ADA).await;
     app.me(&access).await.expect(401, "token-invalid");
 }
 
 #[tokio::test]
 async fn a_display_name_is_changed_cleared_and_kept() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let rename = |body| {
         app.call(Method::PATCH, "/auth/me")
             .token(&access)

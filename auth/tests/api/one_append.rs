@@ -8,7 +8,7 @@ use events::{Encoded, Encoding, MAX_OPEN_SESSIONS, Role, SessionId, StreamName, 
 use http::Method;
 use serde_json::json;
 
-use crate::support::{Answer, App, PASSWORD};
+use crate::support::{ADA, Answer, App, PASSWORD};
 
 const NEW: &str = "quartz-lantern-river";
 
@@ -36,10 +36,7 @@ async fn user_id(app: &App, token: &str) -> String {
 #[tokio::test]
 async fn a_changed_password_ends_the_others_though_no_session_can_be_written() {
     let (app, faults) = App::start_faulty().await;
-    let (own, other) = (
-        app.sign_in("ada@example.com").await,
-        app.sign_in("ada@example.com").await,
-    );
+    let (own, other) = (app.sign_in(ADA).await, app.sign_in(ADA).await);
     faults.sessions.store(true, Ordering::SeqCst);
     change_password(&app, &own.0).await.expect(204, "");
     is_dead(&app, &other).await;
@@ -49,19 +46,14 @@ async fn a_changed_password_ends_the_others_though_no_session_can_be_written() {
     app.refresh(&own.1).await.expect(200, "");
     // The answer may have been lost: the repeated request reports success.
     change_password(&app, &own.0).await.expect(204, "");
-    app.login("ada@example.com", NEW).await.expect(200, "");
-    app.login("ada@example.com", PASSWORD)
-        .await
-        .expect(401, "bad-credentials");
+    app.login(ADA, NEW).await.expect(200, "");
+    app.login(ADA, PASSWORD).await.expect(401, "bad-credentials");
 }
 
 #[tokio::test]
 async fn a_logout_everywhere_holds_though_no_session_can_be_written() {
     let (app, faults) = App::start_faulty().await;
-    let sessions = [
-        app.sign_in("ada@example.com").await,
-        app.sign_in("ada@example.com").await,
-    ];
+    let sessions = [app.sign_in(ADA).await, app.sign_in(ADA).await];
     let bob = app.sign_in("bob@example.com").await;
     faults.sessions.store(true, Ordering::SeqCst);
     act(&app, &sessions[0].0, "/auth/logout-all")
@@ -77,7 +69,7 @@ async fn a_logout_everywhere_holds_though_no_session_can_be_written() {
 async fn a_disabled_account_is_dead_at_once_and_its_sessions_do_not_come_back() {
     let (app, faults) = App::start_faulty().await;
     let admin = app.sign_in_admin("root@example.com").await;
-    let session = app.sign_in("ada@example.com").await;
+    let session = app.sign_in(ADA).await;
     let id = user_id(&app, &session.0).await;
     faults.sessions.store(true, Ordering::SeqCst);
     act(&app, &admin, &format!("/auth/users/{id}/disable"))
@@ -89,17 +81,14 @@ async fn a_disabled_account_is_dead_at_once_and_its_sessions_do_not_come_back() 
         .await
         .expect(200, "");
     is_dead(&app, &session).await;
-    app.sign_in("ada@example.com").await;
+    app.sign_in(ADA).await;
 }
 
 #[tokio::test]
 async fn read_models_that_cannot_be_read_stop_nothing() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;
-    let (own, other) = (
-        app.sign_in("ada@example.com").await,
-        app.sign_in("ada@example.com").await,
-    );
+    let (own, other) = (app.sign_in(ADA).await, app.sign_in(ADA).await);
     let id = user_id(&app, &own.0).await;
     for table in ["sessions", "accounts", "checkpoints"] {
         let sql = format!("DROP TABLE {table}");
@@ -190,12 +179,12 @@ async fn an_enabled_admin_is_an_admin_again() {
 #[tokio::test]
 async fn one_session_too_many_closes_the_oldest() {
     let app = App::start().await;
-    app.register("ada@example.com").await;
-    let oldest = app.sign_in("ada@example.com").await;
-    let ended = app.sign_in("ada@example.com").await;
+    app.register(ADA).await;
+    let oldest = app.sign_in(ADA).await;
+    let ended = app.sign_in(ADA).await;
     let mut newest = ended.clone();
     for _ in 2..MAX_OPEN_SESSIONS {
-        newest = app.sign_in("ada@example.com").await;
+        newest = app.sign_in(ADA).await;
     }
     let listed = async |token: &str| {
         let answer = app
@@ -208,9 +197,9 @@ async fn one_session_too_many_closes_the_oldest() {
     };
     assert_eq!(listed(&newest.0).await, MAX_OPEN_SESSIONS);
     act(&app, &ended.0, "/auth/logout").await.expect(204, "");
-    app.sign_in("ada@example.com").await;
+    app.sign_in(ADA).await;
     app.me(&oldest.0).await.expect(200, "");
-    app.sign_in("ada@example.com").await;
+    app.sign_in(ADA).await;
     is_dead(&app, &oldest).await;
     assert_eq!(listed(&newest.0).await, MAX_OPEN_SESSIONS);
 }
@@ -218,10 +207,7 @@ async fn one_session_too_many_closes_the_oldest() {
 #[tokio::test]
 async fn events_of_a_later_build_hide_nothing_but_their_own_session() {
     let app = App::start().await;
-    let (own, other) = (
-        app.sign_in("ada@example.com").await,
-        app.sign_in("ada@example.com").await,
-    );
+    let (own, other) = (app.sign_in(ADA).await, app.sign_in(ADA).await);
     let id: UserId = user_id(&app, &own.0).await.parse().unwrap();
     let list = async || {
         let answer = app
@@ -262,11 +248,11 @@ async fn hear(listener: &mut dyn Listener) -> Revocation {
 async fn a_login_that_makes_room_is_broadcast_once_for_all_that_it_closes() {
     let app = App::start().await;
     for _ in 0..MAX_OPEN_SESSIONS {
-        app.sign_in("ada@example.com").await;
+        app.sign_in(ADA).await;
     }
     app.clock.advance(30 * 24 * 3_600);
     let mut listener = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let id: UserId = user_id(&app, &access).await.parse().unwrap();
     assert_eq!(hear(&mut *listener).await, Revocation::Account(id));
     let listed = app.get("/auth/sessions").token(&access).send().await;
@@ -281,7 +267,7 @@ async fn a_login_that_makes_room_is_broadcast_once_for_all_that_it_closes() {
 async fn every_change_that_ends_something_is_broadcast() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;
-    let (own, _) = app.sign_in("ada@example.com").await;
+    let (own, _) = app.sign_in(ADA).await;
     let id: UserId = user_id(&app, &own).await.parse().unwrap();
     let mut listener = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
     change_password(&app, &own).await.expect(204, "");

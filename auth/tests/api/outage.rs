@@ -7,17 +7,17 @@ use auth_client::VerifyError;
 use http::Method;
 use serde_json::json;
 
-use crate::support::{App, PASSWORD};
+use crate::support::{ADA, App, PASSWORD};
 
 #[tokio::test]
 async fn everything_answers_503_and_recovers() {
     let (app, faults) = App::start_faulty().await;
-    let (access, refresh) = app.sign_in("ada@example.com").await;
+    let (access, refresh) = app.sign_in(ADA).await;
     let remote = app.verifier().await;
     faults.down.store(true, Ordering::SeqCst);
     for answer in [
         app.register("bob@example.com").await,
-        app.login("ada@example.com", PASSWORD).await,
+        app.login(ADA, PASSWORD).await,
         app.login("nobody@example.com", PASSWORD).await,
         app.refresh(&refresh).await,
         app.me(&access).await,
@@ -61,7 +61,7 @@ async fn everything_answers_503_and_recovers() {
 async fn an_append_whose_answer_got_lost_still_counts() {
     let (app, faults) = App::start_faulty().await;
     faults.lose_answers.store(true, Ordering::SeqCst);
-    let (access, refresh) = app.sign_in("ada@example.com").await;
+    let (access, refresh) = app.sign_in(ADA).await;
     let answer = app.refresh(&refresh).await.expect(200, "");
     app.refresh(&answer.text("/refresh_token")).await.expect(200, "");
     app.post("/auth/logout")
@@ -94,7 +94,7 @@ async fn restart(app: &App) -> Result<(), String> {
 #[tokio::test]
 async fn lost_keys_are_not_made_up() {
     let app = App::start().await;
-    app.register("ada@example.com").await.expect(201, "");
+    app.register(ADA).await.expect(201, "");
     for name in ["email-pepper", "0-first.pem"] {
         let path = app.keys().join(name);
         let content = std::fs::read(&path).unwrap();
@@ -131,7 +131,7 @@ async fn the_pepper_of_another_log_is_not_used() {
     let erased = erase.json(&json!({ "password": PASSWORD })).send().await;
     erased.expect(204, "");
     restart(&app).await.unwrap();
-    app.register("ada@example.com").await.expect(201, "");
+    app.register(ADA).await.expect(201, "");
     restart(&app).await.unwrap();
 
     std::fs::write(&path, "ab".repeat(32)).unwrap();

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use test_support::eventually;
 
-use crate::support::{Answer, App, OPERATION};
+use crate::support::{ADA, Answer, App, OPERATION};
 
 async fn create(app: &App, access: &str, body: Value) -> Answer {
     app.post("/auth/tokens").token(access).json(&body).send().await
@@ -37,7 +37,7 @@ fn is_for_programs(refused: &Answer) -> bool {
 #[tokio::test]
 async fn a_token_is_shown_once_and_only_its_hash_is_kept() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let expires_at = "2027-02-15T08:00:00Z";
     let body = json!({"name": " Backup ", "scopes": ["tasks:write", "tasks:read"], "expires_at": expires_at});
     let made = create(&app, &access, body).await.expect(201, "");
@@ -62,7 +62,7 @@ async fn a_token_is_shown_once_and_only_its_hash_is_kept() {
 #[tokio::test]
 async fn a_good_token_names_its_owner_and_its_scopes_everywhere() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let (token, id) = token(&app, &access).await;
     let identity = app.verifier().await.verify(&token).await.unwrap();
     assert_eq!(
@@ -72,7 +72,7 @@ async fn a_good_token_names_its_owner_and_its_scopes_everywhere() {
             scopes: [Scope::TasksRead].into()
         }
     );
-    assert_eq!(identity.email, "ada@example.com");
+    assert_eq!(identity.email, ADA);
     assert_eq!(
         identity.actor(),
         Actor::Program {
@@ -85,7 +85,7 @@ async fn a_good_token_names_its_owner_and_its_scopes_everywhere() {
 #[tokio::test]
 async fn auth_itself_serves_no_program() {
     let app = App::start().await;
-    let access = app.sign_in_admin("ada@example.com").await;
+    let access = app.sign_in_admin(ADA).await;
     let all = json!({"name": "All", "scopes": ["tasks:read", "tasks:write", "audit:read"]});
     let token = create(&app, &access, all).await.expect(201, "").text("/token");
     for (method, path) in [
@@ -119,7 +119,7 @@ async fn auth_itself_serves_no_program() {
 #[tokio::test]
 async fn a_token_that_was_taken_back_is_refused_by_those_who_remember_it() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let (token, id) = token(&app, &access).await;
     let verifier = app.verifier().await;
     verifier.verify(&token).await.unwrap();
@@ -138,7 +138,7 @@ async fn a_token_that_was_taken_back_is_refused_by_those_who_remember_it() {
 #[tokio::test]
 async fn a_token_of_nobody_and_one_of_somebody_else_are_not_found() {
     let app = App::start().await;
-    let (ada, _) = app.sign_in("ada@example.com").await;
+    let (ada, _) = app.sign_in(ADA).await;
     let (bob, _) = app.sign_in("bob@example.com").await;
     let (_, id) = token(&app, &ada).await;
     let nobodys = "01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9f";
@@ -154,7 +154,7 @@ async fn a_token_of_nobody_and_one_of_somebody_else_are_not_found() {
 async fn all_are_taken_back_by_one_act_of_their_owner_an_admin_or_an_operator() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;
-    let (ada, _) = app.sign_in("ada@example.com").await;
+    let (ada, _) = app.sign_in(ADA).await;
     let (bob, _) = app.sign_in("bob@example.com").await;
     let (others, _) = token(&app, &bob).await;
     let id = app.me(&ada).await.text("/user/id");
@@ -171,7 +171,7 @@ async fn all_are_taken_back_by_one_act_of_their_owner_an_admin_or_an_operator() 
             "admin" => drop(delete(&of_somebody, &admin).await.expect(204, "")),
             _ => {
                 let operator = app.operator().await;
-                let id = operator.find("ada@example.com").await.unwrap().user_id;
+                let id = operator.find(ADA).await.unwrap().user_id;
                 operator.revoke_tokens(id, OPERATION.into()).await.unwrap();
             }
         }
@@ -221,7 +221,7 @@ async fn a_token_does_not_come_back_when_its_account_is_disabled_and_enabled_or_
 #[tokio::test]
 async fn nobody_takes_back_the_token_of_another() {
     let app = App::start().await;
-    let (ada, _) = app.sign_in("ada@example.com").await;
+    let (ada, _) = app.sign_in(ADA).await;
     let (bob, _) = app.sign_in("bob@example.com").await;
     let (token, id) = token(&app, &ada).await;
     revoke(&app, &bob, &id).await.expect(404, "not-found");
@@ -233,7 +233,7 @@ async fn nobody_takes_back_the_token_of_another() {
 #[tokio::test]
 async fn a_token_ends_at_its_end_and_with_its_account() {
     let app = App::start().await;
-    let admin = app.sign_in_admin("ada@example.com").await;
+    let admin = app.sign_in_admin(ADA).await;
     let (bob, _) = app.sign_in("bob@example.com").await;
     let ends = json!({"name": "b", "scopes": ["tasks:read"], "expires_at": "2027-01-15T08:01:00Z"});
     let ending = create(&app, &bob, ends).await.expect(201, "").text("/token");
@@ -259,7 +259,7 @@ async fn a_token_ends_at_its_end_and_with_its_account() {
 #[tokio::test]
 async fn its_last_use_is_noted_to_the_day() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let (token, id) = token(&app, &access).await;
     let (first, second) = (app.verifier().await, app.verifier().await);
     first.verify(&token).await.unwrap();
@@ -284,7 +284,7 @@ async fn its_last_use_is_noted_to_the_day() {
 #[tokio::test]
 async fn made_up_and_changed_tokens_are_malformed() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let (token, _) = token(&app, &access).await;
     let verifier = app.verifier().await;
     let last = token.len() - 1;
@@ -306,7 +306,7 @@ async fn made_up_and_changed_tokens_are_malformed() {
 #[tokio::test]
 async fn an_account_has_fifty_tokens_at_most() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let mut last = String::new();
     for _ in 0..events::MAX_PROGRAM_TOKENS {
         last = token(&app, &access).await.1;

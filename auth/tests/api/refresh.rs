@@ -6,7 +6,7 @@ use events::{EndReason, Event, SessionEvent};
 use serde_json::json;
 use test_support::eventually;
 
-use crate::support::App;
+use crate::support::{ADA, App};
 
 async fn end_reasons(app: &App) -> Vec<EndReason> {
     let ended = app.payloads("session.ended").await.into_iter();
@@ -21,7 +21,7 @@ async fn end_reasons(app: &App) -> Vec<EndReason> {
 #[tokio::test]
 async fn exchanges_a_token_for_the_next_one() {
     let app = App::start().await;
-    let (_, first) = app.sign_in("ada@example.com").await;
+    let (_, first) = app.sign_in(ADA).await;
     app.clock.advance(600);
     let answer = app.refresh(&first).await.expect(200, "");
     let second = answer.text("/refresh_token");
@@ -31,7 +31,7 @@ async fn exchanges_a_token_for_the_next_one() {
         answer.body["refresh_expires_in"], 259_200,
         "the session may be idle for three days again"
     );
-    assert_eq!(answer.body["user"]["email"], "ada@example.com");
+    assert_eq!(answer.body["user"]["email"], ADA);
     assert!(!answer.header("consistency-token").is_empty());
     app.clock.advance(600);
     app.me(&answer.text("/access_token")).await.expect(200, "");
@@ -41,7 +41,7 @@ async fn exchanges_a_token_for_the_next_one() {
 #[tokio::test]
 async fn a_used_token_ends_the_session() {
     let app = App::start().await;
-    let (_, first) = app.sign_in("ada@example.com").await;
+    let (_, first) = app.sign_in(ADA).await;
     let answer = app.refresh(&first).await.expect(200, "");
     app.clock.advance(30);
     let refused = app.refresh(&first).await.expect(401, "session-ended");
@@ -62,7 +62,7 @@ async fn a_used_token_ends_the_session() {
 #[tokio::test]
 async fn the_predecessor_of_a_token_that_was_used_ends_the_session_at_once() {
     let app = App::start().await;
-    let (_, first) = app.sign_in("ada@example.com").await;
+    let (_, first) = app.sign_in(ADA).await;
     let second = app.refresh(&first).await.expect(200, "").text("/refresh_token");
     app.refresh(&second).await.expect(200, "");
     app.refresh(&first).await.expect(401, "session-ended");
@@ -72,7 +72,7 @@ async fn the_predecessor_of_a_token_that_was_used_ends_the_session_at_once() {
 #[tokio::test]
 async fn a_used_token_from_another_client_ends_the_session_at_once() {
     let app = App::start().await;
-    let (_, first) = app.sign_in("ada@example.com").await;
+    let (_, first) = app.sign_in(ADA).await;
     app.refresh(&first).await.expect(200, "");
     let body = json!({"refresh_token": first});
     let call = app
@@ -110,7 +110,7 @@ async fn a_client_is_known_again_in_its_network_and_nowhere_else() {
 #[tokio::test]
 async fn a_refresh_whose_answer_was_lost_can_be_repeated_also_elsewhere_and_after_a_restart() {
     let app = App::start().await;
-    let (_, first) = app.sign_in("ada@example.com").await;
+    let (_, first) = app.sign_in(ADA).await;
     app.refresh(&first).await.expect(200, "");
     app.clock.advance(29);
     let restarted = app.replica(|_, _| {}).await;
@@ -130,7 +130,7 @@ async fn a_refresh_whose_answer_was_lost_can_be_repeated_also_elsewhere_and_afte
 #[tokio::test]
 async fn a_refresh_that_is_repeated_while_the_log_stands_still_logs_nobody_out() {
     let (app, faults) = App::start_faulty().await;
-    let (_, token) = app.sign_in("ada@example.com").await;
+    let (_, token) = app.sign_in(ADA).await;
     let appends_left = faults.appends_left.load(Ordering::SeqCst);
     let appending = async |count: usize| {
         eventually("the appends have begun", async || {
@@ -161,7 +161,7 @@ async fn a_refresh_that_is_repeated_while_the_log_stands_still_logs_nobody_out()
 #[tokio::test]
 async fn after_503_a_refresh_can_be_repeated_as_it_was() {
     let (app, faults) = App::start_faulty().await;
-    let (_, token) = app.sign_in("ada@example.com").await;
+    let (_, token) = app.sign_in(ADA).await;
     faults.lose_next_answer.store(true, Ordering::SeqCst);
     app.refresh(&token).await.expect(503, "unavailable");
     app.clock.advance(22);
@@ -199,7 +199,7 @@ async fn two_tabs_that_refresh_at_once_log_nobody_out_whichever_answer_is_kept()
 #[tokio::test]
 async fn two_tabs_that_refreshed_at_once_go_on_beside_each_other() {
     let app = App::start().await;
-    let (_, token) = app.sign_in("ada@example.com").await;
+    let (_, token) = app.sign_in(ADA).await;
     let answers = futures::future::join_all((0..12).map(|_| app.refresh(&token))).await;
     let mut tabs = Vec::new();
     for answer in answers {
@@ -250,8 +250,8 @@ async fn of_two_clients_that_refresh_at_once_one_wins_and_the_session_ends() {
 #[tokio::test]
 async fn a_session_that_is_not_refreshed_for_three_days_ends() {
     let app = App::start().await;
-    let (access, token) = app.sign_in("ada@example.com").await;
-    let (_, kept_alive) = app.sign_in("ada@example.com").await;
+    let (access, token) = app.sign_in(ADA).await;
+    let (_, kept_alive) = app.sign_in(ADA).await;
     let day = 24 * 60 * 60;
     app.clock.advance(2 * day);
     let kept_alive = app.refresh(&kept_alive).await.expect(200, "");
@@ -272,7 +272,7 @@ async fn a_session_that_is_not_refreshed_for_three_days_ends() {
 #[tokio::test]
 async fn unknown_and_garbled_tokens_are_invalid() {
     let app = App::start().await;
-    let (_, token) = app.sign_in("ada@example.com").await;
+    let (_, token) = app.sign_in(ADA).await;
     let mut garbled = token.clone();
     garbled.replace_range(40..41, if &token[40..41] == "A" { "B" } else { "A" });
     let of_another_session = format!("AAAA{}", &token[4..]);
@@ -297,7 +297,7 @@ async fn unknown_and_garbled_tokens_are_invalid() {
 #[tokio::test]
 async fn a_session_expires_seven_days_after_its_login() {
     let app = App::start().await;
-    let (_, token) = app.sign_in("ada@example.com").await;
+    let (_, token) = app.sign_in(ADA).await;
     let mut token = token;
     for _ in 0..3 {
         app.clock.advance(2 * 86_400);
@@ -321,7 +321,7 @@ async fn a_session_expires_seven_days_after_its_login() {
 #[tokio::test]
 async fn a_refresh_token_is_no_access_token() {
     let app = App::start().await;
-    let (access, refresh) = app.sign_in("ada@example.com").await;
+    let (access, refresh) = app.sign_in(ADA).await;
     app.me(&refresh).await.expect(401, "token-invalid");
     app.refresh(&access).await.expect(401, "token-invalid");
 }
@@ -342,7 +342,7 @@ async fn mistakes_of_form_are_told() {
 #[tokio::test]
 async fn a_token_that_is_repeated_too_often_is_refused_and_its_session_lives() {
     let app = App::start().await;
-    let (access, first) = app.sign_in("ada@example.com").await;
+    let (access, first) = app.sign_in(ADA).await;
     let mut successors = Vec::new();
     for _ in 0..events::MAX_REFRESH_TOKENS {
         successors.push(app.refresh(&first).await.expect(200, "").text("/refresh_token"));

@@ -3,7 +3,7 @@
 use events::{AccountEvent, Actor, ConsistencyToken, EmailEvent, Event, UserId};
 use serde_json::{Value, json};
 
-use crate::support::{App, PASSWORD};
+use crate::support::{ADA, App, PASSWORD};
 
 async fn try_register(app: &App, body: Value) -> crate::support::Answer {
     app.post("/auth/register").json(&body).send().await
@@ -63,7 +63,7 @@ async fn answers_with_the_user_and_writes_two_events() {
 #[tokio::test]
 async fn display_name_may_be_missing_or_null() {
     let app = App::start().await;
-    let body = json!({"email": "ada@example.com", "password": PASSWORD, "display_name": null});
+    let body = json!({"email": ADA, "password": PASSWORD, "display_name": null});
     assert_eq!(
         try_register(&app, body).await.expect(201, "").body["user"]["display_name"],
         Value::Null
@@ -77,8 +77,8 @@ async fn display_name_may_be_missing_or_null() {
 #[tokio::test]
 async fn an_address_is_taken_in_any_spelling() {
     let app = App::start().await;
-    app.register("ada@example.com").await.expect(201, "");
-    for email in ["ada@example.com", "ADA@example.COM", "  ada@example.com"] {
+    app.register(ADA).await.expect(201, "");
+    for email in [ADA, "ADA@example.COM", "  ada@example.com"] {
         app.register(email).await.expect(409, "email-taken");
     }
     assert_eq!(app.kinds().await, ["email.claimed", "account.registered"]);
@@ -162,7 +162,7 @@ async fn the_operator_chooses_the_minimum_and_a_list_of_breached_passwords() {
         })
         .await;
     let register = |password: &str| {
-        let body = json!({"email": "ada@example.com", "password": password});
+        let body = json!({"email": ADA, "password": password});
         let call = other.post("/auth/register").json(&body);
         call.send()
     };

@@ -5,14 +5,13 @@ use serde_json::{Value, json};
 
 use crate::{
     second_factor::enrolled,
-    support::{Answer, App, PASSWORD},
+    support::{ADA, Answer, App, PASSWORD},
 };
 
-const EMAIL: &str = "ada@example.com";
 const NEW_PASSWORD: &str = "violet harbour lantern";
 
 async fn offered(app: &App) -> String {
-    app.offer_reset(EMAIL, false).await.token.to_string()
+    app.offer_reset(ADA, false).await.token.to_string()
 }
 
 async fn reset(app: &App, token: &str, password: &str) -> Answer {
@@ -28,14 +27,14 @@ async fn offer(app: &App, access: &str, id: &str, body: &Value) -> Answer {
 #[tokio::test]
 async fn an_operator_offers_a_new_password_which_ends_every_session() {
     let app = App::start().await;
-    let (access, refresh) = app.sign_in(EMAIL).await;
+    let (access, refresh) = app.sign_in(ADA).await;
     let token = offered(&app).await;
     app.me(&access).await.expect(200, "");
     reset(&app, &token, NEW_PASSWORD).await.expect(204, "");
     app.me(&access).await.expect(401, "session-ended");
     app.refresh(&refresh).await.expect(401, "session-ended");
-    app.login(EMAIL, PASSWORD).await.expect(401, "bad-credentials");
-    app.login(EMAIL, NEW_PASSWORD).await.expect(200, "");
+    app.login(ADA, PASSWORD).await.expect(401, "bad-credentials");
+    app.login(ADA, NEW_PASSWORD).await.expect(200, "");
     let log = app.log().await;
     let actor = |kind: &str| {
         log.iter()
@@ -54,7 +53,7 @@ async fn an_operator_offers_a_new_password_which_ends_every_session() {
 #[tokio::test]
 async fn a_reset_is_good_once_and_only_the_newest() {
     let app = App::start().await;
-    app.sign_in(EMAIL).await;
+    app.sign_in(ADA).await;
     let (old, new) = (offered(&app).await, offered(&app).await);
     reset(&app, &old, NEW_PASSWORD).await.expect(401, "token-invalid");
     let other = app.replica(|_, _| {}).await;
@@ -76,24 +75,24 @@ async fn a_reset_is_good_once_and_only_the_newest() {
 #[tokio::test]
 async fn a_reset_is_good_for_an_hour() {
     let app = App::start().await;
-    app.sign_in(EMAIL).await;
+    app.sign_in(ADA).await;
     let token = offered(&app).await;
     app.clock.advance(3_599);
     // A refused password does not use the reset up.
-    let weak = reset(&app, &token, "ada@example.com").await.mistakes();
+    let weak = reset(&app, &token, ADA).await.mistakes();
     assert_eq!(weak[0].0, "/new_password");
     app.clock.advance(1);
     reset(&app, &token, NEW_PASSWORD)
         .await
         .expect(401, "token-expired");
-    app.login(EMAIL, PASSWORD).await.expect(200, "");
+    app.login(ADA, PASSWORD).await.expect(200, "");
 }
 
 #[tokio::test]
 async fn only_an_admin_offers_one_over_http() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;
-    let (access, _) = app.sign_in(EMAIL).await;
+    let (access, _) = app.sign_in(ADA).await;
     let id = app.me(&access).await.text("/user/id");
     offer(&app, &access, &id, &json!({}))
         .await
@@ -132,7 +131,7 @@ async fn an_admin_takes_the_second_factor_off_with_a_reset_only_if_they_say_so()
         reset(&app, &offered.text("/reset_token"), NEW_PASSWORD)
             .await
             .expect(204, "");
-        app.login(EMAIL, NEW_PASSWORD).await.expect(status, code);
+        app.login(ADA, NEW_PASSWORD).await.expect(status, code);
     }
     // The audit trail names the admin.
     let me = app.me(&admin).await.text("/user/id").parse().unwrap();
@@ -145,7 +144,7 @@ async fn an_admin_takes_the_second_factor_off_with_a_reset_only_if_they_say_so()
 async fn a_disabled_account_is_not_opened_by_a_reset() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;
-    let (access, _) = app.sign_in(EMAIL).await;
+    let (access, _) = app.sign_in(ADA).await;
     let id = app.me(&access).await.text("/user/id");
     let before = offered(&app).await;
     let path = format!("/auth/users/{id}/disable");
@@ -165,7 +164,7 @@ async fn a_disabled_account_is_not_opened_by_a_reset() {
 #[tokio::test]
 async fn a_reset_does_not_outlive_the_password_that_it_was_for() {
     let app = App::start().await;
-    let (access, _) = app.sign_in(EMAIL).await;
+    let (access, _) = app.sign_in(ADA).await;
     let token = offered(&app).await;
     let change = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
     let call = app.post("/auth/me/password").token(&access).json(&change);
@@ -173,5 +172,5 @@ async fn a_reset_does_not_outlive_the_password_that_it_was_for() {
     reset(&app, &token, "marble bicycle teapot")
         .await
         .expect(401, "token-invalid");
-    app.login(EMAIL, NEW_PASSWORD).await.expect(200, "");
+    app.login(ADA, NEW_PASSWORD).await.expect(200, "");
 }

@@ -10,9 +10,7 @@ use events::Role;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, App, PASSWORD};
-
-pub(crate) const EMAIL: &str = "ada@example.com";
+use crate::support::{ADA, Answer, App, PASSWORD};
 
 /// The code of an authenticator app after this many steps of thirty seconds.
 pub(crate) fn code(app: &App, secret: &str, steps: i64) -> String {
@@ -48,7 +46,7 @@ pub(crate) async fn remove(app: &App, access: &str, code: &str) -> Answer {
 
 /// The token of a login that waits for a code.
 pub(crate) async fn mfa_token(app: &App) -> String {
-    let answer = app.login(EMAIL, PASSWORD).await;
+    let answer = app.login(ADA, PASSWORD).await;
     answer.expect(401, "second-factor-required").text("/mfa_token")
 }
 
@@ -59,7 +57,7 @@ pub(crate) async fn go_on(app: &App, mfa_token: &str, code: &str) -> Answer {
 
 /// A person with a second factor: an access token from before, the secret, and the recovery codes.
 pub(crate) async fn enrolled(app: &App) -> (String, String, Vec<String>) {
-    let (access, _) = app.sign_in(EMAIL).await;
+    let (access, _) = app.sign_in(ADA).await;
     let answer = enroll(app, &access, PASSWORD).await.expect(200, "");
     let secret = answer.text("/secret");
     confirm(app, &access, &code(app, &secret, 0))
@@ -89,7 +87,7 @@ async fn it_is_given_up_for_the_password_and_a_code() {
     remove(&app, &access, &code(&app, &secret, 1))
         .await
         .expect(404, "not-found");
-    app.login(EMAIL, PASSWORD).await.expect(200, "");
+    app.login(ADA, PASSWORD).await.expect(200, "");
     let again = enroll(&app, &access, PASSWORD).await.expect(200, "");
     assert_ne!(again.text("/secret"), secret);
 }
@@ -129,14 +127,14 @@ async fn the_log_holds_neither_the_secret_nor_a_code() {
 #[tokio::test]
 async fn a_role_can_ask_for_a_second_factor() {
     let lenient = App::start().await;
-    lenient.sign_in_admin(EMAIL).await;
+    lenient.sign_in_admin(ADA).await;
     let app = lenient
         .replica(|config, _| config.second_factor_roles = [Role::Admin].into())
         .await;
     // It would answer checks over the bus, too.
     lenient.background.shut_down(Duration::from_secs(10)).await;
     let weak = app
-        .login(EMAIL, PASSWORD)
+        .login(ADA, PASSWORD)
         .await
         .expect(200, "")
         .text("/access_token");
@@ -180,7 +178,7 @@ async fn roles_of(app: &App, token: &str) -> BTreeSet<Role> {
 #[tokio::test]
 async fn nobody_guesses_a_factor_into_force() {
     let app = App::start().await;
-    let (access, _) = app.sign_in(EMAIL).await;
+    let (access, _) = app.sign_in(ADA).await;
     let answer = enroll(&app, &access, PASSWORD).await.expect(200, "");
     let secret = answer.text("/secret");
     for _ in 0..5 {
@@ -202,11 +200,11 @@ async fn a_reset_keeps_it_unless_told_otherwise() {
     let app = App::start().await;
     let (_, secret, _) = enrolled(&app).await;
     for removes in [false, true] {
-        let offered = app.offer_reset(EMAIL, removes).await;
+        let offered = app.offer_reset(ADA, removes).await;
         let body = json!({"reset_token": offered.token.as_str(), "new_password": PASSWORD});
         app.post("/auth/reset").json(&body).send().await.expect(204, "");
         if removes {
-            app.login(EMAIL, PASSWORD).await.expect(200, "");
+            app.login(ADA, PASSWORD).await.expect(200, "");
         } else {
             let token = mfa_token(&app).await;
             go_on(&app, &token, &code(&app, &secret, 0)).await.expect(200, "");

@@ -8,7 +8,7 @@ use events::{Actor, Role, UserId};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, App, PASSWORD};
+use crate::support::{ADA, Answer, App, PASSWORD};
 
 const PATH: &str = "/auth/second-factor-roles";
 
@@ -36,13 +36,10 @@ async fn an_admin_requires_a_second_factor_of_a_role_on_every_replica() {
     let app = App::start().await;
     let replica = app.replica(|_, _| {}).await;
     let root = app.sign_in_admin("root@example.com").await;
-    app.register("ada@example.com").await;
-    app.grant("ada@example.com", Role::Auditor).await;
+    app.register(ADA).await;
+    app.grant(ADA, Role::Auditor).await;
     assert_eq!(shown(&app, &root).await, json!([]));
-    assert_eq!(
-        roles_of_a_login(&replica, "ada@example.com").await,
-        json!(["user", "auditor"])
-    );
+    assert_eq!(roles_of_a_login(&replica, ADA).await, json!(["user", "auditor"]));
     let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
 
     for _ in 0..2 {
@@ -54,15 +51,9 @@ async fn an_admin_requires_a_second_factor_of_a_role_on_every_replica() {
         };
         assert_eq!(Revocation::decode(&bytes).unwrap(), Revocation::Keys);
     }
-    assert_eq!(
-        roles_of_a_login(&replica, "ada@example.com").await,
-        json!(["user"])
-    );
+    assert_eq!(roles_of_a_login(&replica, ADA).await, json!(["user"]));
     set(&replica, &root, &[]).await.expect(200, "");
-    assert_eq!(
-        roles_of_a_login(&app, "ada@example.com").await,
-        json!(["user", "auditor"])
-    );
+    assert_eq!(roles_of_a_login(&app, ADA).await, json!(["user", "auditor"]));
 
     let log = app.log().await;
     let kind = "admins.second_factor_roles_changed";
@@ -93,7 +84,7 @@ async fn what_the_operator_has_set_cannot_be_taken_back() {
 async fn admins_only_and_no_other_roles() {
     let app = App::start().await;
     let root = app.sign_in_admin("root@example.com").await;
-    let (ada, _) = app.sign_in("ada@example.com").await;
+    let (ada, _) = app.sign_in(ADA).await;
     set(&app, &ada, &[]).await.expect(403, "forbidden");
     app.get(PATH).token(&ada).send().await.expect(403, "forbidden");
     let mistakes = set(&app, &root, &["owner"]).await.mistakes();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     second_factor::{code, confirm, enroll, go_on, remove, wrong},
-    support::{Answer, App, PASSWORD},
+    support::{ADA, Answer, App, PASSWORD},
 };
 
 const WRONG: &str = "this passphrase is wrong";
@@ -151,7 +151,7 @@ async fn half_a_login(app: &App, email: &str) -> String {
 }
 
 async fn accounts(app: &App, admin: &str) {
-    app.register("ada@example.com").await.expect(409, "email-taken");
+    app.register(ADA).await.expect(409, "email-taken");
     register_from(app, "203.0.113.9", "eve@example.com")
         .await
         .expect(201, "");
@@ -301,7 +301,7 @@ async fn everything_that_the_documents_name_is_written_and_nothing_else() {
     let log = SecurityLog::begin();
     let app = quick().await;
     let admin = app.sign_in_admin("root@example.com").await;
-    let (ada, _) = app.sign_in("ada@example.com").await;
+    let (ada, _) = app.sign_in(ADA).await;
     let id = app.me(&ada).await.text("/user/id");
     second_factors(&app, &admin).await;
     passwords(&app).await;
@@ -347,7 +347,7 @@ async fn everything_that_the_documents_name_is_written_and_nothing_else() {
 async fn both_passwords_of_a_change_are_guesses() {
     let log = SecurityLog::begin();
     let app = quick().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     change_password(&app, &access, WRONG, LAST)
         .await
         .expect(401, "bad-credentials");
@@ -369,11 +369,11 @@ async fn every_login_that_is_refused_is_written() {
     let log = SecurityLog::begin();
     let app = quick().await;
     let admin = app.sign_in_admin("root@example.com").await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let id = app.me(&access).await.text("/user/id");
     let mut refused = 0;
     for _ in 0..6 {
-        let logins = futures::future::join_all((0..8).map(|_| app.login("ada@example.com", PASSWORD)));
+        let logins = futures::future::join_all((0..8).map(|_| app.login(ADA, PASSWORD)));
         let (logins, ()) = tokio::join!(logins, set_disabled(&app, &admin, &id, "disable"));
         refused += logins.iter().filter(|login| login.status == 403).count();
         set_disabled(&app, &admin, &id, "enable").await;

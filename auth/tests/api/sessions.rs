@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{App, PASSWORD};
+use crate::support::{ADA, App, PASSWORD};
 
 async fn list(app: &App, token: &str) -> Vec<Value> {
     let answer = app
@@ -24,15 +24,15 @@ fn ids(items: &[Value]) -> Vec<&str> {
 #[tokio::test]
 async fn lists_live_sessions_the_newest_first() {
     let app = App::start().await;
-    app.register("ada@example.com").await;
-    let login = json!({"email": "ada@example.com", "password": PASSWORD});
+    app.register(ADA).await;
+    let login = json!({"email": ADA, "password": PASSWORD});
     let call = app
         .post("/auth/login")
         .json(&login)
         .header("x-forwarded-for", "203.0.113.7");
     let first = call.header("user-agent", "phone").send().await.expect(200, "");
     app.clock.advance(60);
-    let (second, _) = app.sign_in("ada@example.com").await;
+    let (second, _) = app.sign_in(ADA).await;
     app.clock.advance(60);
     app.refresh(&first.text("/refresh_token")).await.expect(200, "");
     app.sign_in("bob@example.com").await;
@@ -59,9 +59,9 @@ async fn lists_live_sessions_the_newest_first() {
 #[tokio::test]
 async fn the_list_is_exact_wherever_the_projector_is() {
     let app = App::start().await;
-    let (asking, _) = app.sign_in("ada@example.com").await;
-    let (ended, _) = app.sign_in("ada@example.com").await;
-    let (_, refreshed) = app.sign_in("ada@example.com").await;
+    let (asking, _) = app.sign_in(ADA).await;
+    let (ended, _) = app.sign_in(ADA).await;
+    let (_, refreshed) = app.sign_in(ADA).await;
     app.post("/auth/logout")
         .token(&ended)
         .send()
@@ -80,7 +80,7 @@ async fn the_list_is_exact_wherever_the_projector_is() {
 #[tokio::test]
 async fn rows_ahead_of_the_checkpoint_change_nothing() {
     let app = App::start().await;
-    let (asking, refresh) = app.sign_in("ada@example.com").await;
+    let (asking, refresh) = app.sign_in(ADA).await;
     app.clock.advance(60);
     app.refresh(&refresh).await.expect(200, "");
     let expected = list(&app, &asking).await;
@@ -96,18 +96,18 @@ async fn rows_ahead_of_the_checkpoint_change_nothing() {
 #[tokio::test]
 async fn expired_sessions_are_not_listed() {
     let app = App::start().await;
-    app.sign_in("ada@example.com").await;
+    app.sign_in(ADA).await;
     app.clock.advance(604_800);
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     assert_eq!(list(&app, &access).await.len(), 1);
 }
 
 #[tokio::test]
 async fn ends_one_of_ones_own() {
     let app = App::start().await;
-    let (first, _) = app.sign_in("ada@example.com").await;
+    let (first, _) = app.sign_in(ADA).await;
     app.clock.advance(1);
-    let (second, refresh) = app.sign_in("ada@example.com").await;
+    let (second, refresh) = app.sign_in(ADA).await;
     let items = list(&app, &first).await;
     let path = format!("/auth/sessions/{}", ids(&items)[0]);
     let end = || app.call(Method::DELETE, &path).token(&first).send();
@@ -123,7 +123,7 @@ async fn ends_one_of_ones_own() {
 #[tokio::test]
 async fn ends_the_one_that_asks() {
     let app = App::start().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     let items = list(&app, &access).await;
     let path = format!("/auth/sessions/{}", ids(&items)[0]);
     app.call(Method::DELETE, &path)
@@ -137,7 +137,7 @@ async fn ends_the_one_that_asks() {
 #[tokio::test]
 async fn sessions_of_others_are_not_there() {
     let app = App::start().await;
-    let (ada, _) = app.sign_in("ada@example.com").await;
+    let (ada, _) = app.sign_in(ADA).await;
     let (bob, _) = app.sign_in("bob@example.com").await;
     let items = list(&app, &ada).await;
     let someone = uuid::Uuid::now_v7().to_string();
@@ -159,11 +159,9 @@ async fn sessions_of_others_are_not_there() {
 #[tokio::test]
 async fn a_login_that_fails_after_its_session_began_leaves_none_open() {
     let (app, faults) = App::start_faulty().await;
-    let (access, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
     faults.lose_next_session_answer.store(true, Ordering::SeqCst);
-    app.login("ada@example.com", PASSWORD)
-        .await
-        .expect(503, "unavailable");
+    app.login(ADA, PASSWORD).await.expect(503, "unavailable");
     let kinds = app.kinds().await;
     assert_eq!(kinds[kinds.len() - 2..], ["session.started", "session.ended"]);
     assert_eq!(list(&app, &access).await.len(), 1);

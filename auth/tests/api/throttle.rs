@@ -4,7 +4,7 @@ use database::{Database, Schema};
 use serde_json::json;
 use test_support::TestDatabase;
 
-use crate::support::{Answer, App, PASSWORD};
+use crate::support::{ADA, Answer, App, PASSWORD};
 
 pub(crate) const HOME: &str = "203.0.113.7";
 pub(crate) const ELSEWHERE: &str = "198.51.100.9";
@@ -49,8 +49,8 @@ pub(crate) async fn quick(app: &App, change: impl FnOnce(&mut auth::Dependencies
 }
 
 async fn the_waits_double_and_end_with_a_success(app: &App, other_replica: &App) {
-    register_from(app, HOME, "ada@example.com").await;
-    let guess = async |app: &App| login_from(app, ELSEWHERE, "ada@example.com", WRONG).await;
+    register_from(app, HOME, ADA).await;
+    let guess = async |app: &App| login_from(app, ELSEWHERE, ADA, WRONG).await;
     for _ in 0..5 {
         guess(app).await.expect(401, "bad-credentials");
     }
@@ -58,16 +58,14 @@ async fn the_waits_double_and_end_with_a_success(app: &App, other_replica: &App)
     for _ in 0..12 {
         let seconds = wait(guess(other_replica).await);
         waits.push(seconds);
-        let right = login_from(app, ELSEWHERE, "ada@example.com", PASSWORD).await;
+        let right = login_from(app, ELSEWHERE, ADA, PASSWORD).await;
         assert_eq!(wait(right), seconds, "also with the right password");
         app.clock.advance(seconds);
         guess(app).await.expect(401, "bad-credentials");
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
     app.clock.advance(900);
-    login_from(app, ELSEWHERE, "ada@example.com", PASSWORD)
-        .await
-        .expect(200, "");
+    login_from(app, ELSEWHERE, ADA, PASSWORD).await.expect(200, "");
     for _ in 0..5 {
         guess(app).await.expect(401, "bad-credentials");
     }
@@ -96,8 +94,8 @@ async fn postgres_keeps_the_counters_as_well() {
 #[tokio::test]
 async fn after_a_hundred_failures_in_a_row_only_a_familiar_address_gets_in() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, "ada@example.com").await;
-    let guess = async |password| login_from(&app, ELSEWHERE, "ada@example.com", password).await;
+    register_from(&app, HOME, ADA).await;
+    let guess = async |password| login_from(&app, ELSEWHERE, ADA, password).await;
     for number in 0..100 {
         let answer = guess(WRONG).await;
         assert_eq!(answer.status, 401, "{number}");
@@ -105,9 +103,7 @@ async fn after_a_hundred_failures_in_a_row_only_a_familiar_address_gets_in() {
     }
     app.clock.advance(20 * 24 * 3_600);
     assert_eq!(wait(guess(PASSWORD).await), 24 * 3_600);
-    login_from(&app, HOME, "ada@example.com", PASSWORD)
-        .await
-        .expect(200, "");
+    login_from(&app, HOME, ADA, PASSWORD).await.expect(200, "");
     guess(PASSWORD).await.expect(200, "");
 }
 
@@ -121,7 +117,7 @@ pub(crate) async fn let_failures_become(app: &App, failures: u64) -> u64 {
 #[tokio::test]
 async fn one_address_cannot_try_one_password_on_everybody() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, "ada@example.com").await;
+    register_from(&app, HOME, ADA).await;
     for number in 0..101 {
         login_from(&app, HOME, &format!("nobody{number}@example.com"), WRONG)
             .await
@@ -132,9 +128,7 @@ async fn one_address_cannot_try_one_password_on_everybody() {
     login_from(&app, ELSEWHERE, "somebody@example.com", WRONG)
         .await
         .expect(401, "bad-credentials");
-    login_from(&app, HOME, "ada@example.com", PASSWORD)
-        .await
-        .expect(200, "");
+    login_from(&app, HOME, ADA, PASSWORD).await.expect(200, "");
     app.clock.advance(6);
     next().await.expect(401, "bad-credentials");
     wait(next().await);
@@ -143,9 +137,9 @@ async fn one_address_cannot_try_one_password_on_everybody() {
 #[tokio::test]
 async fn what_is_counted_does_not_tell_who_has_an_account() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, "ada@example.com").await;
+    register_from(&app, HOME, ADA).await;
     let mut courses = Vec::new();
-    for email in ["ada@example.com", "nobody@example.com", "no address"] {
+    for email in [ADA, "nobody@example.com", "no address"] {
         let mut course = Vec::new();
         for _ in 0..8 {
             let mut answer = login_from(&app, ELSEWHERE, email, WRONG).await;
@@ -171,8 +165,8 @@ async fn guesses_at_the_same_time_are_counted_like_others() {
             config.hashing_threads = 2;
         })
         .await;
-    register_from(&app, HOME, "ada@example.com").await;
-    let guesses = (0..60).map(|_| login_from(&app, ELSEWHERE, "ada@example.com", WRONG));
+    register_from(&app, HOME, ADA).await;
+    let guesses = (0..60).map(|_| login_from(&app, ELSEWHERE, ADA, WRONG));
     let answers = futures::future::join_all(guesses).await;
     let judged = answers.iter().filter(|answer| answer.status == 401).count();
     // One more for each thread that was busy when the last free attempt failed.
@@ -187,8 +181,8 @@ async fn guesses_at_the_same_time_are_counted_like_others() {
 #[tokio::test]
 async fn logins_with_the_right_password_at_the_same_time_all_succeed() {
     let app = App::start().await;
-    register_from(&app, HOME, "ada@example.com").await;
-    let logins = (0..12).map(|_| login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD));
+    register_from(&app, HOME, ADA).await;
+    let logins = (0..12).map(|_| login_from(&app, ELSEWHERE, ADA, PASSWORD));
     for answer in futures::future::join_all(logins).await {
         answer.expect(200, "");
     }
@@ -197,8 +191,8 @@ async fn logins_with_the_right_password_at_the_same_time_all_succeed() {
 #[tokio::test]
 async fn a_stolen_token_gives_no_more_guesses_at_the_password() {
     let app = quick(&App::start().await, |_| {}).await;
-    let (access, _) = app.sign_in("ada@example.com").await;
-    let (other, _) = app.sign_in("ada@example.com").await;
+    let (access, _) = app.sign_in(ADA).await;
+    let (other, _) = app.sign_in(ADA).await;
     let change = async |token: &str, current: &str| {
         app.post("/auth/me/password")
             .token(token)
@@ -217,8 +211,8 @@ async fn a_stolen_token_gives_no_more_guesses_at_the_password() {
 #[tokio::test]
 async fn whoever_is_signed_in_does_not_wait_for_others_at_their_address_and_uses_up_nothing_of_it() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, ELSEWHERE, "ada@example.com").await;
-    let entered = login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD).await;
+    register_from(&app, ELSEWHERE, ADA).await;
+    let entered = login_from(&app, ELSEWHERE, ADA, PASSWORD).await;
     let token = entered.text("/access_token");
     let enroll = async |password: &str| {
         let call = app.post("/auth/me/totp").token(&token);
@@ -234,7 +228,7 @@ async fn whoever_is_signed_in_does_not_wait_for_others_at_their_address_and_uses
             .await
             .expect(401, "bad-credentials");
     }
-    wait(login_from(&app, HOME, "ada@example.com", PASSWORD).await);
+    wait(login_from(&app, HOME, ADA, PASSWORD).await);
     enroll(WRONG).await.expect(401, "bad-credentials");
     enroll(PASSWORD).await.expect(200, "");
 }
@@ -242,8 +236,8 @@ async fn whoever_is_signed_in_does_not_wait_for_others_at_their_address_and_uses
 #[tokio::test]
 async fn after_a_hundred_failures_in_all_sessions_together_the_password_is_shown_at_a_login_only() {
     let app = quick(&App::start().await, |_| {}).await;
-    let (one, _) = app.sign_in("ada@example.com").await;
-    let (other, _) = app.sign_in("ada@example.com").await;
+    let (one, _) = app.sign_in(ADA).await;
+    let (other, _) = app.sign_in(ADA).await;
     let enroll = async |token: &str, password: &str| {
         let call = app.post("/auth/me/totp").token(token);
         call.json(&json!({ "password": password })).send().await
@@ -257,35 +251,29 @@ async fn after_a_hundred_failures_in_all_sessions_together_the_password_is_shown
     for token in [&one, &other] {
         assert_eq!(wait(enroll(token, PASSWORD).await), 24 * 3_600);
     }
-    app.login("ada@example.com", PASSWORD).await.expect(200, "");
+    app.login(ADA, PASSWORD).await.expect(200, "");
     enroll(&other, PASSWORD).await.expect(200, "");
 }
 
 #[tokio::test]
 async fn counters_that_cannot_be_kept_are_503() {
     let app = App::start().await;
-    app.register("ada@example.com").await.expect(201, "");
+    app.register(ADA).await.expect(201, "");
     app.dependencies
         .operations
         .execute("DROP TABLE authentication_failures", &[])
         .await
         .unwrap();
-    app.login("ada@example.com", PASSWORD)
-        .await
-        .expect(503, "unavailable");
+    app.login(ADA, PASSWORD).await.expect(503, "unavailable");
 }
 
 /// The database can be read, and one table or the other takes nothing more.
 #[tokio::test]
 async fn there_are_no_attempts_until_a_failure_can_be_counted() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, "ada@example.com").await;
+    register_from(&app, HOME, ADA).await;
     let operations = &app.dependencies.operations;
-    let login = async |address: &str, password: &str| {
-        login_from(&app, address, "ada@example.com", password)
-            .await
-            .status
-    };
+    let login = async |address: &str, password: &str| login_from(&app, address, ADA, password).await.status;
     for (table, address) in [
         ("authentication_failures", HOME),
         ("authentication_failures", ELSEWHERE),

@@ -6,8 +6,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    second_factor::{EMAIL as ROOT, claims, code, confirm, enroll, go_on, mfa_token},
-    support::{App, PASSWORD},
+    second_factor::{claims, code, confirm, enroll, go_on, mfa_token},
+    support::{ADA as ROOT, App, PASSWORD},
 };
 
 const ADA: &str = "lovelace@example.com";

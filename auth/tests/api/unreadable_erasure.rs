@@ -3,9 +3,9 @@
 use events::{AdminsEvent, Event, StreamName, UserId};
 
 use crate::{
-    erase_me::{ADA, user_id},
+    erase_me::user_id,
     interrupted_erasure::exploded,
-    support::{App, OPERATION},
+    support::{ADA, App, OPERATION},
 };
 
 /// How a record of an account cannot be read.

@@ -4,10 +4,8 @@ use events::{SessionId, StreamName, UserId};
 
 use crate::{
     second_factor::claims,
-    support::{App, PASSWORD},
+    support::{ADA, App, PASSWORD},
 };
-
-const ADA: &str = "ada@example.com";
 
 #[derive(Debug, Clone, Copy)]
 enum Struck {

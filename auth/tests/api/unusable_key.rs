@@ -12,10 +12,9 @@ use test_support::eventually;
 use crate::{
     interrupted_erasure::{operation_begun, operation_is_concluded},
     program_tokens,
-    support::{App, OPERATION, PASSWORD},
+    support::{ADA, App, OPERATION, PASSWORD},
 };
 
-const ADA: &str = "ada@example.com";
 const ROOT: &str = "root@example.com";
 /// A request id that is encrypted, because it is not a UUID.
 const REQUEST: (&str, &str) = ("x-request-id", "by-hand");

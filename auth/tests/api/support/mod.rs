@@ -22,6 +22,8 @@ use test_support::{FaultyStore, TestClock, subject_keys};
 
 pub(crate) use self::call::Answer;
 
+/// The address of the person whom most tests are about.
+pub(crate) const ADA: &str = "ada@example.com";
 pub(crate) const PASSWORD: &str = "plum-tractor-canyon";
 /// The id of operators' commands.
 pub(crate) const OPERATION: &str = "01a204f4-5231-77cc-84db-0e3c4efea8ff";
