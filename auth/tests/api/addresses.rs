@@ -59,20 +59,14 @@ async fn an_admin_finds_an_address_by_any_spelling() {
     for spellings in SAME {
         for spelling in spellings {
             let answer = app
-                .get(&format!("/auth/users?email={}", percent(spelling)))
-                .token(&admin)
-                .send()
+                .get_as(&admin, &format!("/auth/users?email={}", percent(spelling)))
                 .await
                 .expect(200, "");
             assert_eq!(answer.text("/items/0/email"), spellings[0], "{spelling}");
         }
     }
     for bad in ["%00", "%FF", "a%00b"] {
-        let answer = app
-            .get(&format!("/auth/users?email={bad}"))
-            .token(&admin)
-            .send()
-            .await;
+        let answer = app.get_as(&admin, &format!("/auth/users?email={bad}")).await;
         answer.expect(400, "bad-parameter");
     }
 }

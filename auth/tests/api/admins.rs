@@ -4,27 +4,11 @@ use std::collections::BTreeSet;
 
 use events::{Admins, Aggregate as _, Event, UserId};
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use test_support::{FaultyStore, eventually};
 use tokio::sync::oneshot;
 
 use crate::support::{ADA, Answer, App, PASSWORD};
-
-async fn set_roles(app: &App, admin: &str, id: &str, roles: Value) -> Answer {
-    let path = format!("/auth/users/{id}/roles");
-    app.call(Method::PUT, &path)
-        .token(admin)
-        .json(&json!({"roles": roles}))
-        .send()
-        .await
-}
-
-async fn act(app: &App, admin: &str, id: &str, action: &str) -> Answer {
-    app.post(&format!("/auth/users/{id}/{action}"))
-        .token(admin)
-        .send()
-        .await
-}
 
 #[tokio::test]
 async fn roles_are_replaced_and_count_at_once() {
@@ -32,16 +16,17 @@ async fn roles_are_replaced_and_count_at_once() {
     let admin = app.sign_in_admin("root@example.com").await;
     let id = app.register(ADA).await.text("/user/id");
     let (access, _) = app.sign_in(ADA).await;
-    act(&app, &access, &id, "disable").await.expect(403, "forbidden");
-    let answer = set_roles(&app, &admin, &id, json!(["user", "admin", "admin"]))
+    app.act(&access, &id, "disable").await.expect(403, "forbidden");
+    let answer = app
+        .set_roles(&admin, &id, json!(["user", "admin", "admin"]))
         .await
         .expect(200, "");
     assert_eq!(answer.body["user"]["roles"], json!(["user", "admin"]));
     assert!(!answer.header("consistency-token").is_empty());
-    set_roles(&app, &access, &id, json!(["auditor"]))
+    app.set_roles(&access, &id, json!(["auditor"]))
         .await
         .expect(200, "");
-    set_roles(&app, &access, &id, json!(["admin"]))
+    app.set_roles(&access, &id, json!(["admin"]))
         .await
         .expect(403, "forbidden");
 }
@@ -76,17 +61,15 @@ async fn the_last_admin_stays() {
         if projected {
             app.project(app.log().await.len() as u64).await;
         }
-        set_roles(&app, &admin, &id, json!(["user"]))
+        app.set_roles(&admin, &id, json!(["user"]))
             .await
             .expect(409, "last-admin");
-        act(&app, &admin, &id, "disable").await.expect(409, "last-admin");
+        app.act(&admin, &id, "disable").await.expect(409, "last-admin");
         app.me(&admin).await.expect(200, "");
-        act(&app, &admin, &id, "enable").await.expect(200, "");
+        app.act(&admin, &id, "enable").await.expect(200, "");
     }
     app.sign_in_admin("deputy@example.com").await;
-    set_roles(&app, &admin, &id, json!(["user"]))
-        .await
-        .expect(200, "");
+    app.set_roles(&admin, &id, json!(["user"])).await.expect(200, "");
 }
 
 #[tokio::test]
@@ -102,13 +85,10 @@ async fn two_admins_who_drop_each_other_leave_one() {
             app.sign_in_admin("one@example.com").await,
             app.sign_in_admin("two@example.com").await,
         );
-        let ids = (
-            app.me(&one).await.text("/user/id"),
-            app.me(&two).await.text("/user/id"),
-        );
+        let ids = (app.id_of(&one).await, app.id_of(&two).await);
         tokio::join!(
-            set_roles(&app, &one, &ids.1, json!([])),
-            set_roles(&app, &two, &ids.0, json!([]))
+            app.set_roles(&one, &ids.1, json!([])),
+            app.set_roles(&two, &ids.0, json!([]))
         );
         let admins = futures::future::join_all([&one, &two].map(|token| app.me(token))).await;
         let count = admins
@@ -151,7 +131,7 @@ async fn admins(app: &App, token: &str) -> BTreeSet<UserId> {
         });
     let named = named.unwrap_or_default();
     app.project(log.len() as u64).await;
-    let listed = app.get("/auth/users?role=admin").token(token).send().await;
+    let listed = app.get_as(token, "/auth/users?role=admin").await;
     let listed = listed.expect(200, "");
     let listed = listed.body["items"].as_array().unwrap().iter();
     let listed = listed.filter(|item| item["disabled"] == false);
@@ -182,18 +162,18 @@ async fn an_admin_who_is_being_removed_does_not_come_back() {
             let ([one, _, three], [_, id, _]) = three_admins(&app).await;
             let removal = async {
                 match is_disabled {
-                    true => act(&app, &one, &id, "disable").await,
-                    false => set_roles(&app, &one, &id, json!(["user"])).await,
+                    true => app.act(&one, &id, "disable").await,
+                    false => app.set_roles(&one, &id, json!(["user"])).await,
                 }
             };
             let other = async {
                 if meanwhile == "give the role" {
-                    let given = set_roles(&app, &three, &id, json!(["user", "admin"])).await;
+                    let given = app.set_roles(&three, &id, json!(["user", "admin"])).await;
                     given.expect(200, "");
                     return;
                 }
                 for action in meanwhile.split(" and ") {
-                    act(&app, &three, &id, action).await.expect(200, "");
+                    app.act(&three, &id, action).await.expect(200, "");
                 }
             };
             let removed = interrupted(&faults, removal, other).await.expect(200, "");
@@ -215,9 +195,9 @@ async fn an_admin_who_is_being_removed_does_not_come_back() {
 async fn an_admin_who_is_removed_while_somebody_enables_them_stays_removed() {
     let (app, faults) = App::start_faulty().await;
     let ([one, _, three], [_, id, _]) = three_admins(&app).await;
-    act(&app, &three, &id, "disable").await.expect(200, "");
-    let enabled = interrupted(&faults, act(&app, &three, &id, "enable"), async {
-        set_roles(&app, &one, &id, json!(["user"])).await.expect(200, "");
+    app.act(&three, &id, "disable").await.expect(200, "");
+    let enabled = interrupted(&faults, app.act(&three, &id, "enable"), async {
+        app.set_roles(&one, &id, json!(["user"])).await.expect(200, "");
     });
     let enabled = enabled.await.expect(200, "");
     assert_eq!(enabled.body["user"]["roles"], json!(["user"]));
@@ -229,8 +209,8 @@ async fn an_admin_who_is_made_while_somebody_sets_other_roles_stays_one() {
     let (app, faults) = App::start_faulty().await;
     let ([one, _, three], _) = three_admins(&app).await;
     let ada = app.register(ADA).await.text("/user/id");
-    let changed = interrupted(&faults, set_roles(&app, &one, &ada, json!(["auditor"])), async {
-        let given = set_roles(&app, &three, &ada, json!(["user", "admin"])).await;
+    let changed = interrupted(&faults, app.set_roles(&one, &ada, json!(["auditor"])), async {
+        let given = app.set_roles(&three, &ada, json!(["user", "admin"])).await;
         given.expect(200, "");
     });
     changed.await.expect(200, "");
@@ -244,9 +224,9 @@ async fn whoever_is_removed_meanwhile_makes_nobody_an_admin() {
     let ada = app.register(ADA).await.text("/user/id");
     let given = interrupted(
         &faults,
-        set_roles(&app, &two, &ada, json!(["user", "admin"])),
+        app.set_roles(&two, &ada, json!(["user", "admin"])),
         async {
-            set_roles(&app, &one, &id, json!(["user"])).await.expect(200, "");
+            app.set_roles(&one, &id, json!(["user"])).await.expect(200, "");
         },
     );
     given.await.expect(403, "forbidden");
@@ -261,13 +241,13 @@ async fn disabling_ends_every_session_until_enabled() {
     let (access, refresh) = app.sign_in(ADA).await;
     let id = app.me(&access).await.text("/user/id");
     for _ in 0..2 {
-        let answer = act(&app, &admin, &id, "disable").await.expect(200, "");
+        let answer = app.act(&admin, &id, "disable").await.expect(200, "");
         assert_eq!(answer.text("/user/id"), id);
     }
     app.me(&access).await.expect(401, "session-ended");
     app.refresh(&refresh).await.expect(401, "session-ended");
     app.login(ADA, PASSWORD).await.expect(403, "account-disabled");
-    act(&app, &admin, &id, "enable").await.expect(200, "");
+    app.act(&admin, &id, "enable").await.expect(200, "");
     app.me(&access).await.expect(401, "session-ended");
     app.sign_in(ADA).await;
 }
@@ -280,9 +260,9 @@ async fn a_login_that_races_with_disabling_keeps_no_session() {
         let email = format!("ada{round}@example.com");
         let id = app.register(&email).await.text("/user/id");
         let logins = futures::future::join_all((0..4).map(|_| app.login(&email, PASSWORD)));
-        let (disabled, logins) = tokio::join!(act(&app, &admin, &id, "disable"), logins);
+        let (disabled, logins) = tokio::join!(app.act(&admin, &id, "disable"), logins);
         disabled.expect(200, "");
-        act(&app, &admin, &id, "enable").await.expect(200, "");
+        app.act(&admin, &id, "enable").await.expect(200, "");
         for login in logins.iter().filter(|login| login.status == 200) {
             app.me(&login.text("/access_token"))
                 .await
@@ -306,13 +286,13 @@ async fn what_is_done_already_is_answered_with_a_state_no_older_than_the_one_tha
         assert!(token.same_subject(subject));
         token.position
     };
-    set_roles(&app, &admin, &id, json!(["admin", "user"]))
+    app.set_roles(&admin, &id, json!(["admin", "user"]))
         .await
         .expect(200, "");
     for action in ["disable", "enable"] {
-        let first = position(act(&app, &admin, &id, action).await);
+        let first = position(app.act(&admin, &id, action).await);
         let events = app.log().await.len();
-        let again = position(act(&app, &admin, &id, action).await);
+        let again = position(app.act(&admin, &id, action).await);
         assert!(again >= first, "{action}: {again} after {first}");
         assert_eq!(app.log().await.len(), events, "nothing happened again");
     }
@@ -325,11 +305,11 @@ async fn accounts_that_are_not_there_are_not_found() {
     let nobody = uuid::Uuid::now_v7().to_string();
     let unhyphenated = nobody.replace('-', "");
     for id in [&*nobody, "nonsense", &unhyphenated] {
-        set_roles(&app, &admin, id, json!(["user"]))
+        app.set_roles(&admin, id, json!(["user"]))
             .await
             .expect(404, "not-found");
-        act(&app, &admin, id, "disable").await.expect(404, "not-found");
-        act(&app, &admin, id, "enable").await.expect(404, "not-found");
+        app.act(&admin, id, "disable").await.expect(404, "not-found");
+        app.act(&admin, id, "enable").await.expect(404, "not-found");
     }
     for (roles, pointer, code) in [
         (json!(["king"]), "/roles/0", "unknown-role"),
@@ -337,10 +317,10 @@ async fn accounts_that_are_not_there_are_not_found() {
         (json!([1]), "/roles/0", "wrong-type"),
         (json!(null), "/roles", "required"),
     ] {
-        let mistakes = set_roles(&app, &admin, &nobody, roles).await.mistakes();
+        let mistakes = app.set_roles(&admin, &nobody, roles).await.mistakes();
         assert_eq!(mistakes, [(pointer.to_owned(), code.to_owned())]);
     }
-    let several = set_roles(&app, &admin, &nobody, json!(["king", "user", 1])).await;
+    let several = app.set_roles(&admin, &nobody, json!(["king", "user", 1])).await;
     let several = several.mistakes().into_iter().map(|(pointer, _)| pointer);
     assert_eq!(several.collect::<Vec<_>>(), ["/roles/0", "/roles/2"]);
 }

@@ -2,23 +2,14 @@
 
 use serde_json::json;
 
-use crate::support::{ADA, App, PASSWORD};
-
-const NEW: &str = "quartz-lantern-river";
+use crate::support::{ADA, App, NEW, PASSWORD};
 
 #[tokio::test]
 async fn changes_the_password_and_ends_every_other_session() {
     let app = App::start().await;
     let (access, refresh) = app.sign_in(ADA).await;
     let (other, other_refresh) = app.sign_in(ADA).await;
-    let body = json!({"current_password": PASSWORD, "new_password": NEW});
-    let answer = app
-        .post("/auth/me/password")
-        .token(&access)
-        .json(&body)
-        .send()
-        .await
-        .expect(204, "");
+    let answer = app.change_password(&access, PASSWORD, NEW).await.expect(204, "");
     let head = app.log().await.len();
     assert!(
         answer.header("consistency-token").ends_with(&format!("-{head}")),
@@ -36,20 +27,18 @@ async fn changes_the_password_and_ends_every_other_session() {
 async fn needs_the_current_password_and_a_good_new_one() {
     let app = App::start().await;
     let (access, _) = app.sign_in("lovelace@example.com").await;
-    let change = |body| app.post("/auth/me/password").token(&access).json(&body).send();
-    let wrong = change(json!({"current_password": "wrong", "new_password": NEW})).await;
+    let wrong = app.change_password(&access, "wrong", NEW).await;
     let wrong = wrong.expect(401, "bad-credentials");
     assert_eq!(wrong.text("/detail"), "The password is wrong.");
     for (new, code) in [
         ("short", "too-short"),
         ("i am LOVELACE@example.com", "contains-address"),
     ] {
-        let mistakes = change(json!({"current_password": PASSWORD, "new_password": new}))
-            .await
-            .mistakes();
+        let mistakes = app.change_password(&access, PASSWORD, new).await.mistakes();
         assert_eq!(mistakes, [("/new_password".to_owned(), code.to_owned())]);
     }
-    assert_eq!(change(json!({})).await.mistakes().len(), 2);
+    let empty = app.post("/auth/me/password").token(&access).json(&json!({}));
+    assert_eq!(empty.send().await.mistakes().len(), 2);
     app.login("lovelace@example.com", PASSWORD).await.expect(200, "");
 }
 
@@ -60,8 +49,7 @@ async fn a_login_that_races_with_the_change_keeps_no_session_of_the_old_password
     for round in 0..10 {
         let email = format!("ada{round}@example.com");
         let (access, _) = app.sign_in(&email).await;
-        let body = json!({"current_password": PASSWORD, "new_password": NEW});
-        let change = app.post("/auth/me/password").token(&access).json(&body).send();
+        let change = app.change_password(&access, PASSWORD, NEW);
         let logins = futures::future::join_all((0..4).map(|_| app.login(&email, PASSWORD)));
         let (changed, logins) = tokio::join!(change, logins);
         changed.expect(204, "");

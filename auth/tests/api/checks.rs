@@ -50,11 +50,7 @@ async fn a_logout_reaches_those_who_remember() {
     let verifier = app.verifier().await;
     verifier.verify(&access).await.unwrap();
     assert_eq!(verifier.remembered(), 1);
-    app.post("/auth/logout")
-        .token(&access)
-        .send()
-        .await
-        .expect(204, "");
+    app.post_as(&access, "/auth/logout").await.expect(204, "");
     eventually("the revocation arrives", || async {
         verifier.verify(&access).await == Err(VerifyError::Rejected(Rejection::SessionEnded))
     })

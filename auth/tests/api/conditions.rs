@@ -104,7 +104,7 @@ async fn who_may_do_it_and_what_is_there_come_before_the_conditions() {
     let app = App::start().await;
     let root = app.sign_in_admin("root@example.com").await;
     let (access, _) = app.sign_in(ADA).await;
-    let sessions = app.get("/auth/sessions").token(&root).send().await;
+    let sessions = app.get_as(&root, "/auth/sessions").await;
     let others = sessions.text("/items/0/id");
     let nobody = Uuid::now_v7();
     let roles = json!({"roles": ["user"]});
@@ -153,7 +153,7 @@ async fn what_was_taken_back_is_still_there_for_a_condition() {
     let app = App::start().await;
     let (access, _) = app.sign_in(ADA).await;
     let (other, _) = app.sign_in(ADA).await;
-    let sessions = app.get("/auth/sessions").token(&other).send().await;
+    let sessions = app.get_as(&other, "/auth/sessions").await;
     let session = format!("/auth/sessions/{}", sessions.text("/items/1/id"));
     let new = json!({"name": "Backup", "scopes": ["tasks:read"]});
     let made = app.post("/auth/tokens").token(&other).json(&new).send().await;

@@ -3,35 +3,15 @@
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use auth_client::{REVOCATIONS, Revocation};
-use bus::Heard;
-use events::{AccountEvent, Actor, Event, Role, UserId};
-use http::Method;
-use serde_json::{Value, json};
+use events::{AccountEvent, Actor, Event, Role};
+use serde_json::json;
 use test_support::eventually;
 
 use crate::{
+    register::the_only_one,
     second_factor::{code, enrolled, wrong},
-    support::{ADA, Answer, App, OPERATION, PASSWORD},
+    support::{ADA, App, NEW, OPERATION, PASSWORD, WRONG, heard, statuses},
 };
-
-pub(crate) const WRONG: &str = "not-the-right-one";
-
-pub(crate) async fn erase(app: &App, access: &str, body: Value) -> Answer {
-    app.call(Method::DELETE, "/auth/me")
-        .token(access)
-        .json(&body)
-        .send()
-        .await
-}
-
-pub(crate) async fn erase_with(app: &App, access: &str, password: &str) -> Answer {
-    erase(app, access, json!({ "password": password })).await
-}
-
-pub(crate) async fn user_id(app: &App, access: &str) -> UserId {
-    let me = app.me(access).await.expect(200, "");
-    me.text("/user/id").parse().unwrap()
-}
 
 pub(crate) async fn is_released(app: &App) -> bool {
     app.kinds().await.iter().any(|kind| kind == "email.released")
@@ -49,7 +29,7 @@ async fn whoever_is_erased_is_gone_and_the_address_is_free() {
     let app = App::start().await;
     let (access, refresh) = app.sign_in(ADA).await;
     let other = app.sign_in(ADA).await;
-    let id = user_id(&app, &access).await;
+    let id = app.id_of(&access).await;
     let made = json!({"name": "Backup", "scopes": ["tasks:read"]});
     let made = app.post("/auth/tokens").token(&access).json(&made).send().await;
     let program = made.expect(201, "").text("/token");
@@ -57,7 +37,7 @@ async fn whoever_is_erased_is_gone_and_the_address_is_free() {
 
     let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
     let before = app.log().await.len();
-    let erased = erase_with(&app, &access, PASSWORD).await.expect(204, "");
+    let erased = app.erase_with(&access, PASSWORD).await.expect(204, "");
     assert!(!erased.header("consistency-token").is_empty());
     let log = app.log().await;
     let mut kinds: Vec<_> = log[before..].iter().map(|event| &*event.kind).collect();
@@ -66,14 +46,11 @@ async fn whoever_is_erased_is_gone_and_the_address_is_free() {
     assert_eq!(kinds, ["email.released", "session.ended", "session.ended"]);
     assert!(log[before..].iter().all(|event| event.metadata.subject == id));
     assert_eq!(log[before].metadata.actor, Actor::User(id));
-    let Heard::Message(news) = revocations.next().await else {
-        panic!("nothing was said")
-    };
-    assert_eq!(Revocation::decode(&news).unwrap(), Revocation::Account(id));
+    assert_eq!(heard(&mut *revocations).await, Revocation::Account(id));
 
     for access in [&access, &other.0] {
         app.me(access).await.expect(401, "session-ended");
-        erase_with(&app, access, PASSWORD)
+        app.erase_with(access, PASSWORD)
             .await
             .expect(401, "session-ended");
     }
@@ -81,9 +58,7 @@ async fn whoever_is_erased_is_gone_and_the_address_is_free() {
         app.refresh(refresh).await.expect(401, "session-ended");
     }
     app.me(&program).await.expect(401, "session-ended");
-    let used = json!({"reset_token": &*reset.token, "new_password": "quartz-lantern-river"});
-    let used = app.post("/auth/reset").json(&used).send().await;
-    used.expect(401, "token-invalid");
+    app.reset(&reset.token, NEW).await.expect(401, "token-invalid");
     let (gone, unknown) = (
         app.login(ADA, PASSWORD).await,
         app.login("nobody@example.com", PASSWORD).await,
@@ -122,39 +97,39 @@ async fn a_wrong_password_erases_nobody_and_has_to_wait() {
             "unknown-field",
         ),
     ] {
-        let mistakes = erase(&app, &access, body).await.mistakes();
+        let mistakes = app.erase(&access, body).await.mistakes();
         assert_eq!(mistakes, [(pointer.to_owned(), code.to_owned())]);
     }
     for _ in 0..5 {
-        erase_with(&app, &access, WRONG)
+        app.erase_with(&access, WRONG)
             .await
             .expect(401, "bad-credentials");
     }
-    erase_with(&app, &access, PASSWORD)
+    app.erase_with(&access, PASSWORD)
         .await
         .expect(429, "rate-limited");
     app.me(&access).await.expect(200, "");
     app.clock.advance(1);
-    erase_with(&app, &access, PASSWORD).await.expect(204, "");
+    app.erase_with(&access, PASSWORD).await.expect(204, "");
 }
 
 #[tokio::test]
 async fn an_account_with_a_second_factor_needs_a_code() {
     let app = App::start().await;
     let (access, secret, recovery) = enrolled(&app).await;
-    let mistakes = erase_with(&app, &access, PASSWORD).await.mistakes();
+    let mistakes = app.erase_with(&access, PASSWORD).await.mistakes();
     assert_eq!(mistakes, [("/code".to_owned(), "required".to_owned())]);
     let with = |code: &str| json!({"password": PASSWORD, "code": code});
-    erase(&app, &access, with(&wrong(&app, &secret)))
+    app.erase(&access, with(&wrong(&app, &secret)))
         .await
         .expect(401, "bad-credentials");
     let refused = app.payloads("account.second_factor_refused").await;
     assert_eq!(refused.len(), 1, "a wrong code is counted");
     app.me(&access).await.expect(200, "");
-    erase(&app, &access, json!({"password": WRONG, "code": recovery[0]}))
+    app.erase(&access, json!({"password": WRONG, "code": recovery[0]}))
         .await
         .expect(401, "bad-credentials");
-    erase(&app, &access, with(&code(&app, &secret, 0)))
+    app.erase(&access, with(&code(&app, &secret, 0)))
         .await
         .expect(204, "");
     app.register(ADA).await.expect(201, "");
@@ -164,7 +139,7 @@ async fn an_account_with_a_second_factor_needs_a_code() {
 async fn the_last_admin_stays() {
     let app = App::start().await;
     let root = app.sign_in_admin("root@example.com").await;
-    erase_with(&app, &root, PASSWORD).await.expect(409, "last-admin");
+    app.erase_with(&root, PASSWORD).await.expect(409, "last-admin");
     app.me(&root).await.expect(200, "");
     let operator = app.operator().await;
     let id = operator.find("root@example.com").await.unwrap().user_id;
@@ -172,14 +147,12 @@ async fn the_last_admin_stays() {
     assert!(refused.unwrap_err().to_string().contains("last admin"));
 
     let deputy = app.sign_in_admin("deputy@example.com").await;
-    erase_with(&app, &root, PASSWORD).await.expect(204, "");
+    app.erase_with(&root, PASSWORD).await.expect(204, "");
     let kinds = app.kinds().await;
     let place = |kind: &str| kinds.iter().rposition(|other| other == kind).unwrap();
     assert!(place("admins.removed") < place("account.erased"));
-    erase_with(&app, &deputy, PASSWORD)
-        .await
-        .expect(409, "last-admin");
-    let roles = app.get("/auth/second-factor-roles").token(&deputy).send().await;
+    app.erase_with(&deputy, PASSWORD).await.expect(409, "last-admin");
+    let roles = app.get_as(&deputy, "/auth/second-factor-roles").await;
     roles.expect(200, "");
 }
 
@@ -188,10 +161,8 @@ async fn two_admins_who_erase_themselves_at_once_leave_one() {
     let app = App::start().await;
     let one = app.sign_in_admin("one@example.com").await;
     let two = app.sign_in_admin("two@example.com").await;
-    let (first, second) = tokio::join!(erase_with(&app, &one, PASSWORD), erase_with(&app, &two, PASSWORD));
-    let mut statuses = [first.status.as_u16(), second.status.as_u16()];
-    statuses.sort_unstable();
-    assert_eq!(statuses, [204, 409]);
+    let (first, second) = tokio::join!(app.erase_with(&one, PASSWORD), app.erase_with(&two, PASSWORD));
+    assert_eq!(statuses([&first, &second]), [204, 409]);
 }
 
 #[tokio::test]
@@ -200,9 +171,9 @@ async fn an_erasure_that_is_refused_uses_no_code_up() {
     let (access, _, recovery) = enrolled(&app).await;
     app.grant(ADA, Role::Admin).await;
     let body = json!({"password": PASSWORD, "code": recovery[0]});
-    erase(&app, &access, body.clone()).await.expect(409, "last-admin");
+    app.erase(&access, body.clone()).await.expect(409, "last-admin");
     app.sign_in_admin("deputy@example.com").await;
-    erase(&app, &access, body).await.expect(204, "");
+    app.erase(&access, body).await.expect(204, "");
 }
 
 #[tokio::test]
@@ -210,20 +181,13 @@ async fn nobody_waits_for_an_address_that_is_not_released_yet() {
     let (app, faults) = App::start_faulty().await;
     let (access, _) = app.sign_in(ADA).await;
     faults.appends_left.store(1, Ordering::SeqCst);
-    erase_with(&app, &access, PASSWORD)
-        .await
-        .expect(503, "unavailable");
+    app.erase_with(&access, PASSWORD).await.expect(503, "unavailable");
     let forget = "DELETE FROM pending_erasures";
     app.dependencies.operations.execute(forget, &[]).await.unwrap();
     faults.appends_left.store(usize::MAX, Ordering::SeqCst);
     assert!(!is_released(&app).await);
     let answers = futures::future::join_all((0..4).map(|_| app.register(ADA))).await;
-    let created = answers.iter().filter(|answer| answer.status == 201).count();
-    let taken = answers
-        .iter()
-        .filter(|answer| answer.code() == "email-taken")
-        .count();
-    assert_eq!((created, taken), (1, 3), "{answers:?}");
+    the_only_one(&answers);
     assert!(is_released(&app).await);
 }
 
@@ -240,16 +204,15 @@ async fn nothing_is_left_of_guesses_and_addresses() {
     from_home(PASSWORD).await.expect(200, "");
     from_home(WRONG).await.expect(401, "bad-credentials");
     app.login(ADA, WRONG).await.expect(401, "bad-credentials");
-    erase_with(&app, &access, WRONG)
+    app.erase_with(&access, WRONG)
         .await
         .expect(401, "bad-credentials");
-    let rename = app.post("/auth/me/password").token(&bob);
-    let rename = rename.json(&json!({"current_password": WRONG, "new_password": "quartz-lantern-river"}));
-    rename.send().await.expect(401, "bad-credentials");
+    let changed = app.change_password(&bob, WRONG, NEW).await;
+    changed.expect(401, "bad-credentials");
     assert!(count(&app, "authentication_failures").await >= 6);
     assert!(count(&app, "familiar_addresses").await >= 1);
 
-    erase_with(&app, &access, PASSWORD).await.expect(204, "");
+    app.erase_with(&access, PASSWORD).await.expect(204, "");
     assert_eq!(
         count(&app, "authentication_failures").await,
         2,
@@ -271,7 +234,7 @@ async fn nothing_is_left_of_guesses_and_addresses() {
 async fn the_same_request_at_once_erases_once_and_counts_no_failure() {
     let app = App::start().await;
     let (access, _) = app.sign_in(ADA).await;
-    let answers = futures::future::join_all((0..4).map(|_| erase_with(&app, &access, PASSWORD))).await;
+    let answers = futures::future::join_all((0..4).map(|_| app.erase_with(&access, PASSWORD))).await;
     for answer in &answers {
         let told = (answer.status.as_u16(), answer.code());
         assert!(matches!(told, (204, "") | (401, "session-ended")), "{answer:?}");

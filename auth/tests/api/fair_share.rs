@@ -38,7 +38,7 @@ async fn a_check_is_answered_beside_somebody_who_lists_sessions_without_end() {
 
     let reading = store.reading.write().await;
     let mut requests: FuturesUnordered<_> = (0..IN_FLIGHT)
-        .map(|_| app.get("/auth/sessions").token(&greedy).send())
+        .map(|_| app.get_as(&greedy, "/auth/sessions"))
         .collect();
     let mut answers = Vec::new();
     // All of them arrive before the first one is done.
@@ -72,7 +72,7 @@ async fn a_check_is_answered_beside_somebody_who_lists_sessions_without_end() {
         "{answers:?}"
     );
     // Nobody is counted any more.
-    let after = app.get("/auth/sessions").token(&greedy).send().await;
+    let after = app.get_as(&greedy, "/auth/sessions").await;
     assert_eq!(after.body["items"].as_array().unwrap().len(), 21);
 }
 
@@ -135,7 +135,7 @@ async fn whoever_sends_bodies_without_end_does_not_keep_the_owner_from_ending_th
     for request in &mut endless {
         assert!(poll!(request).is_pending());
     }
-    let logout = app.post("/auth/logout-all").token(&own).send();
+    let logout = app.post_as(&own, "/auth/logout-all");
     let answer = tokio::time::timeout(Duration::from_secs(3), logout).await;
     answer.unwrap().expect(204, "");
 }
@@ -149,12 +149,12 @@ async fn whoever_has_a_revoked_program_token_uses_nothing_up_of_its_owner() {
 
     let reading = store.reading.write().await;
     let mut requests: Vec<_> = (0..MAX_REQUESTS)
-        .map(|_| Box::pin(app.get("/auth/me").token(&program).send()))
+        .map(|_| Box::pin(app.get_as(&program, "/auth/me")))
         .collect();
     for request in &mut requests {
         assert!(poll!(request).is_pending());
     }
-    let one_more = app.get("/auth/me").token(&program).send().await;
+    let one_more = app.get_as(&program, "/auth/me").await;
     one_more.expect(429, "rate-limited");
     let mut me = Box::pin(app.me(&own));
     assert!(poll!(&mut me).is_pending());

@@ -5,65 +5,65 @@ use serde_json::json;
 use test_support::TestDatabase;
 
 use crate::{
-    support::{ADA, App, PASSWORD},
-    throttle::{ELSEWHERE, HOME, WRONG, let_failures_become, login_from, quick, register_from, wait},
+    support::{ADA, App, PASSWORD, WRONG},
+    throttle::{ELSEWHERE, HOME, let_failures_become, quick, wait},
 };
 
 #[tokio::test]
 async fn strangers_cannot_keep_the_owner_out() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, ADA).await;
+    app.register_from(HOME, ADA).await.expect(201, "");
     for number in 0..6 {
         let address = format!("198.51.100.{number}");
-        login_from(&app, &address, ADA, WRONG).await;
+        app.login_from(&address, ADA, WRONG).await;
     }
-    wait(login_from(&app, ELSEWHERE, ADA, PASSWORD).await);
+    wait(app.login_from(ELSEWHERE, ADA, PASSWORD).await);
     for _ in 0..4 {
-        login_from(&app, HOME, ADA, WRONG)
+        app.login_from(HOME, ADA, WRONG)
             .await
             .expect(401, "bad-credentials");
     }
-    login_from(&app, HOME, ADA, PASSWORD).await.expect(200, "");
-    login_from(&app, ELSEWHERE, ADA, PASSWORD).await.expect(200, "");
+    app.login_from(HOME, ADA, PASSWORD).await.expect(200, "");
+    app.login_from(ELSEWHERE, ADA, PASSWORD).await.expect(200, "");
 }
 
 #[tokio::test]
 async fn a_familiar_address_has_to_wait_as_well() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, ADA).await;
+    app.register_from(HOME, ADA).await.expect(201, "");
     for _ in 0..5 {
-        login_from(&app, HOME, ADA, WRONG)
+        app.login_from(HOME, ADA, WRONG)
             .await
             .expect(401, "bad-credentials");
     }
-    assert_eq!(wait(login_from(&app, HOME, ADA, PASSWORD).await), 1);
+    assert_eq!(wait(app.login_from(HOME, ADA, PASSWORD).await), 1);
 }
 
 #[tokio::test]
 async fn a_login_from_anywhere_clears_the_failures_of_every_familiar_address() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, ADA).await;
+    app.register_from(HOME, ADA).await.expect(201, "");
     for _ in 0..2 {
         for _ in 0..4 {
-            login_from(&app, HOME, ADA, WRONG)
+            app.login_from(HOME, ADA, WRONG)
                 .await
                 .expect(401, "bad-credentials");
         }
-        login_from(&app, ELSEWHERE, ADA, PASSWORD).await.expect(200, "");
+        app.login_from(ELSEWHERE, ADA, PASSWORD).await.expect(200, "");
     }
 }
 
 #[tokio::test]
 async fn a_new_password_ends_the_waits_of_every_address() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, ADA).await;
-    let elsewhere = login_from(&app, ELSEWHERE, ADA, PASSWORD).await.expect(200, "");
+    app.register_from(HOME, ADA).await.expect(201, "");
+    let elsewhere = app.login_from(ELSEWHERE, ADA, PASSWORD).await.expect(200, "");
     for _ in 0..5 {
-        login_from(&app, HOME, ADA, WRONG)
+        app.login_from(HOME, ADA, WRONG)
             .await
             .expect(401, "bad-credentials");
     }
-    wait(login_from(&app, HOME, ADA, PASSWORD).await);
+    wait(app.login_from(HOME, ADA, PASSWORD).await);
     let new = "a word that nobody knew";
     app.post("/auth/me/password")
         .token(elsewhere.body["access_token"].as_str().unwrap())
@@ -72,29 +72,29 @@ async fn a_new_password_ends_the_waits_of_every_address() {
         .send()
         .await
         .expect(204, "");
-    login_from(&app, HOME, ADA, new).await.expect(200, "");
+    app.login_from(HOME, ADA, new).await.expect(200, "");
 }
 
 async fn a_login_from_anywhere_ends_the_waits_of_every_address(app: &App) {
-    register_from(app, HOME, ADA).await;
+    app.register_from(HOME, ADA).await.expect(201, "");
     let office = "203.0.113.8";
-    login_from(app, office, ADA, PASSWORD).await.expect(200, "");
+    app.login_from(office, ADA, PASSWORD).await.expect(200, "");
     for from in [office, ELSEWHERE] {
         // A client at the owner's address, and strangers.
         for address in [HOME, ELSEWHERE] {
-            login_from(app, address, ADA, WRONG)
+            app.login_from(address, ADA, WRONG)
                 .await
                 .expect(401, "bad-credentials");
         }
         assert_eq!(let_failures_become(app, 100).await, 2);
-        assert_eq!(wait(login_from(app, HOME, ADA, PASSWORD).await), 24 * 3_600);
+        assert_eq!(wait(app.login_from(HOME, ADA, PASSWORD).await), 24 * 3_600);
         if from == ELSEWHERE {
             let_failures_become(app, 99).await;
-            login_from(app, HOME, ADA, WRONG).await;
+            app.login_from(HOME, ADA, WRONG).await;
         }
-        login_from(app, from, ADA, PASSWORD).await.expect(200, "");
-        login_from(app, HOME, ADA, PASSWORD).await.expect(200, "");
-        login_from(app, ELSEWHERE, ADA, WRONG)
+        app.login_from(from, ADA, PASSWORD).await.expect(200, "");
+        app.login_from(HOME, ADA, PASSWORD).await.expect(200, "");
+        app.login_from(ELSEWHERE, ADA, WRONG)
             .await
             .expect(401, "bad-credentials");
         assert_eq!(let_failures_become(app, 1).await, 1, "the others are forgotten");
@@ -124,7 +124,7 @@ async fn postgres_forgets_the_failures_of_every_address_as_well() {
 async fn let_strangers_fail(app: &App) {
     for number in 0..5 {
         let address = format!("192.0.2.{number}");
-        login_from(app, &address, ADA, WRONG)
+        app.login_from(&address, ADA, WRONG)
             .await
             .expect(401, "bad-credentials");
     }
@@ -133,8 +133,8 @@ async fn let_strangers_fail(app: &App) {
 #[tokio::test]
 async fn after_a_change_only_the_address_it_came_from_is_familiar() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, ELSEWHERE, ADA).await;
-    let entered = login_from(&app, ELSEWHERE, ADA, PASSWORD).await;
+    app.register_from(ELSEWHERE, ADA).await.expect(201, "");
+    let entered = app.login_from(ELSEWHERE, ADA, PASSWORD).await;
     let token = entered.text("/access_token");
     let new = "a word that nobody knew";
     let body = json!({"current_password": PASSWORD, "new_password": new});
@@ -146,31 +146,31 @@ async fn after_a_change_only_the_address_it_came_from_is_familiar() {
     for _ in 0..2 {
         change().await.expect(204, "");
         let_strangers_fail(&app).await;
-        wait(login_from(&app, ELSEWHERE, ADA, new).await);
-        login_from(&app, HOME, ADA, new).await.expect(200, "");
-        login_from(&app, ELSEWHERE, ADA, new).await.expect(200, "");
+        wait(app.login_from(ELSEWHERE, ADA, new).await);
+        app.login_from(HOME, ADA, new).await.expect(200, "");
+        app.login_from(ELSEWHERE, ADA, new).await.expect(200, "");
     }
 }
 
 #[tokio::test]
 async fn after_a_reset_no_address_is_familiar_before_somebody_has_logged_in_from_it() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, ADA).await;
-    login_from(&app, HOME, ADA, PASSWORD).await.expect(200, "");
-    let token = app.offer_reset(ADA, false).await.token.to_string();
+    app.register_from(HOME, ADA).await.expect(201, "");
+    app.login_from(HOME, ADA, PASSWORD).await.expect(200, "");
+    let token = app.offer_reset(ADA, false).await.token;
     let new = "a word that nobody knew";
     app.post("/auth/reset")
-        .json(&json!({"reset_token": token, "new_password": new}))
+        .json(&json!({"reset_token": &*token, "new_password": new}))
         .header("x-forwarded-for", HOME)
         .send()
         .await
         .expect(204, "");
     let_strangers_fail(&app).await;
-    wait(login_from(&app, HOME, ADA, new).await);
+    wait(app.login_from(HOME, ADA, new).await);
     app.clock.advance(1);
-    login_from(&app, HOME, ADA, new).await.expect(200, "");
+    app.login_from(HOME, ADA, new).await.expect(200, "");
     let_strangers_fail(&app).await;
-    login_from(&app, HOME, ADA, new).await.expect(200, "");
+    app.login_from(HOME, ADA, new).await.expect(200, "");
 }
 
 /// The number of days with logins from each familiar address, of any account.
@@ -183,10 +183,10 @@ async fn days_of_addresses(app: &App) -> Vec<i64> {
 #[tokio::test]
 async fn an_address_counts_for_more_with_each_day_on_which_somebody_logs_in_from_it() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, ADA).await;
+    app.register_from(HOME, ADA).await.expect(201, "");
     assert_eq!(days_of_addresses(&app).await, [0]);
     let log_in = async |address| {
-        let answer = login_from(&app, address, ADA, PASSWORD).await;
+        let answer = app.login_from(address, ADA, PASSWORD).await;
         answer.expect(200, "").text("/access_token")
     };
     for day in 1..4 {

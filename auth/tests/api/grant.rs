@@ -46,7 +46,7 @@ async fn shows_who_it_is() {
     assert_eq!(look().await.last_login_at, last_login_at);
     // It is not forgotten with the session.
     app.clock.advance(60);
-    let everywhere = app.post("/auth/logout-all").token(&access).send();
+    let everywhere = app.post_as(&access, "/auth/logout-all");
     everywhere.await.expect(204, "");
     assert_eq!(look().await.last_login_at, last_login_at);
 }

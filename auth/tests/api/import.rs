@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use events::{Actor, Event};
 use test_support::eventually;
 
-use crate::support::{ADA, App, OPERATION};
+use crate::support::{ADA, App, OPERATION, WRONG};
 
 /// bcrypt with cost 4, of `correctbatteryhorsestapler`.
 const HASH: &str = "$2b$04$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
@@ -47,9 +47,7 @@ async fn opens_accounts_that_log_in_with_their_old_password() {
 async fn time_of_a_failure(app: &App) -> Duration {
     let email = format!("nobody{}@example.com", app.dependencies.clock.now().as_micros());
     let begun = Instant::now();
-    app.login(&email, "not-the-right-one")
-        .await
-        .expect(401, "bad-credentials");
+    app.login(&email, WRONG).await.expect(401, "bad-credentials");
     begun.elapsed()
 }
 
@@ -99,10 +97,7 @@ async fn a_failure_with_the_dearest_hash_that_can_be_imported_takes_as_long_as_a
     for _ in 0..ROUNDS {
         started.clock.advance(900);
         let begun = Instant::now();
-        started
-            .login(ADA, "not-the-right-one")
-            .await
-            .expect(401, "bad-credentials");
+        started.login(ADA, WRONG).await.expect(401, "bad-credentials");
         let took = begun.elapsed();
         let difference = took.abs_diff(time_of_a_failure(&started).await);
         if difference < NOISE {

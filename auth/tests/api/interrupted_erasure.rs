@@ -10,11 +10,10 @@ use serde_json::{Value, json};
 use test_support::eventually;
 
 use crate::{
+    erase_me::{count, is_released},
     second_factor::{code, enrolled},
     support::{ADA, App, OPERATION, PASSWORD},
 };
-
-use crate::erase_me::{count, erase, is_released, user_id};
 
 #[tokio::test]
 async fn wherever_an_erasure_is_broken_off_it_comes_to_its_end() {
@@ -49,7 +48,7 @@ async fn broken_off_at_any_append(begin: impl AsyncFn(&App) -> (String, Value)) 
         app.sign_in_admin("root@example.com").await;
         let (access, body) = begin(&app).await;
         faults.appends_left.store(appends, Ordering::SeqCst);
-        let answer = erase(&app, &access, body.clone()).await;
+        let answer = app.erase(&access, body.clone()).await;
         faults.appends_left.store(usize::MAX, Ordering::SeqCst);
         let is_erased = app.kinds().await.iter().any(|kind| kind == "account.erased");
         if answer.status == 204 {
@@ -59,7 +58,7 @@ async fn broken_off_at_any_append(begin: impl AsyncFn(&App) -> (String, Value)) 
         }
         answer.expect(503, "unavailable");
         if !is_erased {
-            erase(&app, &access, body).await.expect(204, "");
+            app.erase(&access, body).await.expect(204, "");
             continue;
         }
         // What a process that ended did not complete, another one does.
@@ -73,7 +72,7 @@ async fn broken_off_at_any_append(begin: impl AsyncFn(&App) -> (String, Value)) 
 async fn an_operator_sees_who_it_is_and_can_finish_what_was_broken_off() {
     let (app, faults) = App::start_faulty().await;
     let (access, _) = app.sign_in(ADA).await;
-    let id = user_id(&app, &access).await;
+    let id = app.id_of(&access).await;
     let holder = app
         .operator()
         .await
@@ -115,7 +114,7 @@ async fn a_record_that_this_build_cannot_read_keeps_no_erasure_from_its_end() {
     for is_erased in [false, true] {
         let app = App::start().await;
         let (access, _) = app.sign_in(ADA).await;
-        let id = user_id(&app, &access).await;
+        let id = app.id_of(&access).await;
         let erased = is_erased.then(|| AccountEvent::from(AccountErased {}).encode());
         app.append(
             &StreamName::account(id),
@@ -196,7 +195,7 @@ pub(crate) async fn operation_is_concluded(app: &App, operation: &StreamName, id
 async fn an_operators_command_that_was_killed_is_concluded_by_whoever_finishes_the_erasure() {
     let (app, faults) = App::start_faulty().await;
     let (access, _) = app.sign_in(ADA).await;
-    let id = user_id(&app, &access).await;
+    let id = app.id_of(&access).await;
     let operation = operation_begun(&app, id).await;
     faults.appends_left.store(1, Ordering::SeqCst);
     app.operator()
@@ -215,14 +214,14 @@ async fn what_a_late_command_has_left_of_an_erased_person_goes() {
     let mut people = Vec::new();
     for email in [ADA, "bob@example.com"] {
         let (access, _) = app.sign_in(email).await;
-        people.push((user_id(&app, &access).await, access));
+        people.push((app.id_of(&access).await, access));
     }
     // The log is from a backup from before somebody registered who was erased.
     let unknown: UserId = "01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9f".parse().unwrap();
     app.dependencies.keys.destroy(unknown).await.unwrap();
     people.push((unknown, String::new()));
     let password = json!({ "password": PASSWORD });
-    erase(&app, &people[0].1, password).await.expect(204, "");
+    app.erase(&people[0].1, password).await.expect(204, "");
     let operations = &app.dependencies.operations;
     operations
         .execute("DELETE FROM pending_erasures", &[])

@@ -67,7 +67,7 @@ async fn nothing_is_promised_of_read_models_that_come_from_another_log() {
     for prefer in ["wait=0", "wait=1", "wait=0, handling=lenient"] {
         list(prefer).await.expect(503, "projection-behind");
     }
-    let unasked = app.get("/auth/users").token(&admin).send().await.expect(200, "");
+    let unasked = app.get_as(&admin, "/auth/users").await.expect(200, "");
     let shown: events::ConsistencyToken = unasked.header("consistency-token").parse().unwrap();
     assert_eq!(shown.position, 0, "positions of another log mean nothing here");
 
@@ -88,12 +88,7 @@ async fn lists_accounts_page_by_page() {
             .expect(201, "");
     }
     app.project(app.log().await.len() as u64).await;
-    let list = async |query: &str| {
-        app.get(&format!("/auth/users?{query}"))
-            .token(&admin)
-            .send()
-            .await
-    };
+    let list = async |query: &str| app.get_as(&admin, &format!("/auth/users?{query}")).await;
     let emails = |answer: &Answer| -> Vec<String> {
         let items = answer.body["items"].as_array().unwrap().iter();
         items
@@ -126,9 +121,5 @@ async fn lists_accounts_page_by_page() {
     list("limit=0").await.expect(400, "bad-parameter");
     list("cursor=x").await.expect(400, "bad-cursor");
     let (access, _) = app.sign_in("user_0@example.com").await;
-    app.get("/auth/users")
-        .token(&access)
-        .send()
-        .await
-        .expect(403, "forbidden");
+    app.get_as(&access, "/auth/users").await.expect(403, "forbidden");
 }

@@ -78,11 +78,7 @@ async fn a_disabled_account_is_told_so_only_after_the_right_password() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;
     let id = app.register(ADA).await.text("/user/id");
-    app.post(&format!("/auth/users/{id}/disable"))
-        .token(&admin)
-        .send()
-        .await
-        .expect(200, "");
+    app.act(&admin, &id, "disable").await.expect(200, "");
     app.login(ADA, "wrong").await.expect(401, "bad-credentials");
     app.login(ADA, PASSWORD).await.expect(403, "account-disabled");
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     second_factor::{claims, code, confirm, enroll, enrolled, go_on, mfa_token, wrong},
-    support::{ADA, App, PASSWORD},
+    support::{ADA, App, NEW, PASSWORD, statuses},
 };
 
 #[tokio::test]
@@ -62,9 +62,7 @@ async fn no_code_counts_twice_also_when_both_race() {
     let code = code(&app, &secret, 0);
     let (first, second) = (mfa_token(&app).await, mfa_token(&app).await);
     let (one, other) = tokio::join!(go_on(&app, &first, &code), go_on(&app, &second, &code));
-    let mut statuses = [one.status.as_u16(), other.status.as_u16()];
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 401]);
+    assert_eq!(statuses([&one, &other]), [200, 401]);
 }
 
 #[tokio::test]
@@ -95,9 +93,7 @@ async fn a_login_that_failed_between_its_two_appends_goes_on_with_the_same_reque
         go_on(&app, &token, code).await.expect(503, "unavailable");
         faults.sessions.store(false, Ordering::SeqCst);
         let answers = futures::future::join_all((0..3).map(|_| go_on(&app, &token, code))).await;
-        let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
-        statuses.sort_unstable();
-        assert_eq!(statuses, [200, 401, 401], "{answers:?}");
+        assert_eq!(statuses(&answers), [200, 401, 401], "{answers:?}");
         for answer in &answers {
             if answer.status == 200 {
                 app.me(&answer.text("/access_token")).await.expect(200, "");
@@ -182,9 +178,7 @@ async fn a_changed_password_ends_the_logins_that_wait() {
     let app = App::start().await;
     let (access, secret, _) = enrolled(&app).await;
     let token = mfa_token(&app).await;
-    let change = json!({"current_password": PASSWORD, "new_password": "violet harbour lantern"});
-    let call = app.post("/auth/me/password").token(&access).json(&change);
-    call.send().await.expect(204, "");
+    app.change_password(&access, PASSWORD, NEW).await.expect(204, "");
     go_on(&app, &token, &code(&app, &secret, 0))
         .await
         .expect(401, "token-invalid");
@@ -198,8 +192,7 @@ async fn disabling_ends_the_logins_that_wait_for_good() {
     let id = app.me(&access).await.text("/user/id");
     let waiting = mfa_token(&app).await;
     for change in ["disable", "enable"] {
-        let path = format!("/auth/users/{id}/{change}");
-        app.post(&path).token(&admin).send().await.expect(200, "");
+        app.act(&admin, &id, change).await.expect(200, "");
     }
     go_on(&app, &waiting, &code(&app, &secret, 0))
         .await

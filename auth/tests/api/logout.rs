@@ -1,19 +1,8 @@
 //! `POST /auth/logout` and `POST /auth/logout-all`
 
 use auth_client::{REVOCATIONS, Revocation};
-use bus::{Heard, Listener};
 
-use crate::support::{ADA, App};
-
-async fn heard(listener: &mut dyn Listener) -> Revocation {
-    match tokio::time::timeout(std::time::Duration::from_secs(10), listener.next())
-        .await
-        .unwrap()
-    {
-        Heard::Message(bytes) => Revocation::decode(&bytes).unwrap(),
-        Heard::Gap => panic!("a gap on a bus that never breaks"),
-    }
-}
+use crate::support::{ADA, App, heard};
 
 #[tokio::test]
 async fn logout_ends_this_session_at_once() {
@@ -22,18 +11,11 @@ async fn logout_ends_this_session_at_once() {
     let (other, _) = app.sign_in(ADA).await;
     let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
 
-    let answer = app
-        .post("/auth/logout")
-        .token(&access)
-        .send()
-        .await
-        .expect(204, "");
+    let answer = app.post_as(&access, "/auth/logout").await.expect(204, "");
     assert!(answer.header("consistency-token").ends_with("-7"), "{answer:?}");
     assert!(matches!(heard(&mut *revocations).await, Revocation::Session(_)));
     app.me(&access).await.expect(401, "session-ended");
-    app.post("/auth/logout")
-        .token(&access)
-        .send()
+    app.post_as(&access, "/auth/logout")
         .await
         .expect(401, "session-ended");
     app.refresh(&refresh).await.expect(401, "session-ended");
@@ -52,9 +34,7 @@ async fn logout_all_ends_every_session_of_this_account_only() {
     let head = app.log().await.len();
 
     let answer = app
-        .post("/auth/logout-all")
-        .token(&tokens[2].0)
-        .send()
+        .post_as(&tokens[2].0, "/auth/logout-all")
         .await
         .expect(204, "");
     assert!(
@@ -86,7 +66,7 @@ async fn both_need_a_token() {
 async fn two_logouts_at_once_end_the_session_once() {
     let app = App::start().await;
     let (access, _) = app.sign_in(ADA).await;
-    let logout = || app.post("/auth/logout").token(&access).send();
+    let logout = || app.post_as(&access, "/auth/logout");
     for answer in futures::future::join_all((0..6).map(|_| logout())).await {
         assert!(
             answer.status == 204 || answer.code() == "session-ended",

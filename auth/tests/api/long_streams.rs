@@ -10,16 +10,21 @@ use auth_client::{
     messages::{CheckReply, CheckRequest, Verdict},
 };
 use events::{
-    AccountEvent, AccountRenamed, AccountSessionOpened, SessionEvent, SessionId, SessionRefreshed,
-    StreamName, UserId,
+    AccountEvent, AccountRenamed, AccountSessionOpened, SessionEvent, SessionId, SessionRefreshed, StreamName,
 };
 use http::Method;
 use serde_json::json;
 use test_support::{FaultyStore, eventually};
 
-use crate::support::{ADA, App, PASSWORD};
+use crate::support::{ADA, App, NEW, PASSWORD};
 
 const LONG: usize = 3_000;
+
+/// The only session of a person.
+async fn the_session(app: &App, access: &str) -> SessionId {
+    let sessions = app.get_as(access, "/auth/sessions").await;
+    sessions.text("/items/0/id").parse().unwrap()
+}
 
 async fn read_by<F: Future>(faults: &Arc<FaultyStore>, request: F) -> usize {
     faults.events_read.store(0, Ordering::SeqCst);
@@ -31,9 +36,8 @@ async fn read_by<F: Future>(faults: &Arc<FaultyStore>, request: F) -> usize {
 async fn a_long_stream_costs_no_more_than_a_short_one() {
     let (app, faults) = App::start_faulty().await;
     let (access, refresh) = app.sign_in(ADA).await;
-    let id: UserId = app.me(&access).await.text("/user/id").parse().unwrap();
-    let sessions = app.get("/auth/sessions").token(&access).send().await;
-    let session: SessionId = sessions.text("/items/0/id").parse().unwrap();
+    let id = app.id_of(&access).await;
+    let session = the_session(&app, &access).await;
     let renamed = |number: usize| {
         let display_name = Some(number.to_string());
         AccountEvent::from(AccountRenamed { display_name }).encode()
@@ -65,7 +69,7 @@ async fn a_long_stream_costs_no_more_than_a_short_one() {
         .json(&last)
         .send();
     assert_eq!(read_by(&faults, no_op).await, 0);
-    let list = app.get("/auth/sessions").token(&access).send();
+    let list = app.get_as(&access, "/auth/sessions");
     assert_eq!(read_by(&faults, list).await, 0);
     // A token of an older generation: refused, and the session ends.
     let used = read_by(&faults, async {
@@ -87,7 +91,7 @@ async fn a_long_stream_costs_no_more_than_a_short_one() {
 async fn an_account_with_many_logins_is_read_from_a_snapshot() {
     let (app, faults) = App::start_faulty().await;
     let (access, _) = app.sign_in(ADA).await;
-    let id: UserId = app.me(&access).await.text("/user/id").parse().unwrap();
+    let id = app.id_of(&access).await;
     let opened = |_| {
         let session = SessionId(runtime::new_id());
         AccountEvent::from(AccountSessionOpened {
@@ -117,31 +121,24 @@ async fn an_account_with_many_logins_is_read_from_a_snapshot() {
         assert!(read < 300, "{read}");
     }
     // The state is valid, also when it begins with the snapshot.
-    let changed = json!({"current_password": PASSWORD, "new_password": "quartz-lantern-river"});
-    let change = app.post("/auth/me/password").token(&access).json(&changed);
     // The session was closed to make room for later ones.
-    change.send().await.expect(401, "session-ended");
+    let changed = app.change_password(&access, PASSWORD, NEW).await;
+    changed.expect(401, "session-ended");
     let (access, _) = app.sign_in(ADA).await;
-    let change = app.post("/auth/me/password").token(&access).json(&changed);
-    change.send().await.expect(204, "");
-    let read = cold("quartz-lantern-river").await;
+    app.change_password(&access, PASSWORD, NEW).await.expect(204, "");
+    let read = cold(NEW).await;
     assert!(read < 300, "{read}");
 
     // A snapshot that is damaged, or of another history of the log, counts as none.
     let spoilt = "UPDATE account_snapshots SET state = 'nonsense'";
     operations.execute(spoilt, &[]).await.unwrap();
-    assert!(cold("quartz-lantern-river").await >= LONG);
-    eventually("the next one is kept", async || {
-        cold("quartz-lantern-river").await < 300
-    })
-    .await;
+    assert!(cold(NEW).await >= LONG);
+    eventually("the next one is kept", async || cold(NEW).await < 300).await;
 
     // No snapshot of an erased person is left.
-    let login = app.login(ADA, "quartz-lantern-river").await;
+    let login = app.login(ADA, NEW).await;
     let access = login.expect(200, "").text("/access_token");
-    let erase = app.call(Method::DELETE, "/auth/me").token(&access);
-    let erase = erase.json(&json!({"password": "quartz-lantern-river"}));
-    erase.send().await.expect(204, "");
+    app.erase_with(&access, NEW).await.expect(204, "");
     assert!(operations.fetch_optional(kept, &[]).await.unwrap().is_none());
 }
 
@@ -150,9 +147,8 @@ async fn an_account_with_many_logins_is_read_from_a_snapshot() {
 async fn a_session_that_was_refreshed_without_end_ends_before_its_stream_is_long() {
     let (app, faults) = App::start_faulty().await;
     let (access, first) = app.sign_in(ADA).await;
-    let id: UserId = app.me(&access).await.text("/user/id").parse().unwrap();
-    let sessions = app.get("/auth/sessions").token(&access).send().await;
-    let session: SessionId = sessions.text("/items/0/id").parse().unwrap();
+    let id = app.id_of(&access).await;
+    let session = the_session(&app, &access).await;
     // Two tabs: one goes on and on, and the other comes when the stream has room for one more event.
     let other = app.refresh(&first).await.expect(200, "").text("/refresh_token");
     app.refresh(&first).await.expect(200, "");

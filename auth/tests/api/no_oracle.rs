@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use events::{AccountErased, AccountEvent, StreamName, UserId};
 
-use crate::support::{App, PASSWORD};
+use crate::support::{App, PASSWORD, WRONG};
 
 /// The number of samples of each kind. Every account allows four guesses without a delay.
 const SAMPLES: usize = 16;
@@ -122,7 +122,7 @@ async fn difference(weak: &App, strong: &App, first: usize) -> Option<String> {
         for (kind, times) in KINDS.into_iter().zip(&mut times) {
             let begun = Instant::now();
             let answer = strong
-                .login(&address(kind, first + sample / GUESSES), "not-the-right-one")
+                .login(&address(kind, first + sample / GUESSES), WRONG)
                 .await;
             let took = begun.elapsed();
             answer.expect(401, "bad-credentials");

@@ -21,13 +21,10 @@ async fn everything_answers_503_and_recovers() {
         app.login("nobody@example.com", PASSWORD).await,
         app.refresh(&refresh).await,
         app.me(&access).await,
-        app.post("/auth/logout").token(&access).send().await,
-        app.post("/auth/logout-all").token(&access).send().await,
-        app.get("/auth/sessions").token(&access).send().await,
-        app.call(Method::DELETE, "/auth/sessions/x")
-            .token(&access)
-            .send()
-            .await,
+        app.post_as(&access, "/auth/logout").await,
+        app.post_as(&access, "/auth/logout-all").await,
+        app.get_as(&access, "/auth/sessions").await,
+        app.delete_as(&access, "/auth/sessions/x").await,
         app.call(Method::PATCH, "/auth/me")
             .token(&access)
             .json(&json!({}))
@@ -64,11 +61,7 @@ async fn an_append_whose_answer_got_lost_still_counts() {
     let (access, refresh) = app.sign_in(ADA).await;
     let answer = app.refresh(&refresh).await.expect(200, "");
     app.refresh(&answer.text("/refresh_token")).await.expect(200, "");
-    app.post("/auth/logout")
-        .token(&access)
-        .send()
-        .await
-        .expect(204, "");
+    app.post_as(&access, "/auth/logout").await.expect(204, "");
     let kinds = app.kinds().await;
     assert_eq!(
         kinds[..4],

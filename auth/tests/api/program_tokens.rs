@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use test_support::eventually;
 
-use crate::support::{ADA, Answer, App, OPERATION};
+use crate::support::{ADA, Answer, App, NEW, OPERATION, PASSWORD};
 
 async fn create(app: &App, access: &str, body: Value) -> Answer {
     app.post("/auth/tokens").token(access).json(&body).send().await
@@ -19,13 +19,12 @@ pub(crate) async fn token(app: &App, access: &str) -> (String, String) {
 }
 
 async fn list(app: &App, access: &str) -> Vec<Value> {
-    let answer = app.get("/auth/tokens").token(access).send().await.expect(200, "");
+    let answer = app.get_as(access, "/auth/tokens").await.expect(200, "");
     answer.body["items"].as_array().unwrap().clone()
 }
 
 pub(crate) async fn revoke(app: &App, access: &str, id: &str) -> Answer {
-    let path = format!("/auth/tokens/{id}");
-    app.call(Method::DELETE, &path).token(access).send().await
+    app.delete_as(access, &format!("/auth/tokens/{id}")).await
 }
 
 /// Whether the problem asks for a new token, and not for a login or a refresh.
@@ -105,15 +104,8 @@ async fn auth_itself_serves_no_program() {
     }
     let more = json!({"name": "More", "scopes": ["tasks:read"]});
     create(&app, &token, more).await.expect(403, "forbidden");
-    let change =
-        json!({"current_password": crate::support::PASSWORD, "new_password": "violet harbour lantern"});
-    let answer = app
-        .post("/auth/me/password")
-        .token(&token)
-        .json(&change)
-        .send()
-        .await;
-    answer.expect(403, "forbidden");
+    let change = app.change_password(&token, PASSWORD, NEW).await;
+    change.expect(403, "forbidden");
 }
 
 #[tokio::test]
@@ -165,10 +157,9 @@ async fn all_are_taken_back_by_one_act_of_their_owner_an_admin_or_an_operator() 
         for token in &tokens {
             verifier.verify(token).await.unwrap();
         }
-        let delete = |path: &str, access: &str| app.call(Method::DELETE, path).token(access).send();
         match act {
-            "owner" => drop(delete("/auth/tokens", &ada).await.expect(204, "")),
-            "admin" => drop(delete(&of_somebody, &admin).await.expect(204, "")),
+            "owner" => drop(app.delete_as(&ada, "/auth/tokens").await.expect(204, "")),
+            "admin" => drop(app.delete_as(&admin, &of_somebody).await.expect(204, "")),
             _ => {
                 let operator = app.operator().await;
                 let id = operator.find(ADA).await.unwrap().user_id;
@@ -183,11 +174,7 @@ async fn all_are_taken_back_by_one_act_of_their_owner_an_admin_or_an_operator() 
         }
         assert!(list(&app, &ada).await.is_empty(), "{act}");
     }
-    app.call(Method::DELETE, &of_somebody)
-        .token(&bob)
-        .send()
-        .await
-        .expect(403, "forbidden");
+    app.delete_as(&bob, &of_somebody).await.expect(403, "forbidden");
     app.me(&ada).await.expect(200, "");
     verifier.verify(&others).await.unwrap();
 }
@@ -200,8 +187,7 @@ async fn a_token_does_not_come_back_when_its_account_is_disabled_and_enabled_or_
     let id = app.me(&bob).await.text("/user/id");
     let (before, _) = token(&app, &bob).await;
     for act in ["disable", "enable"] {
-        let path = format!("/auth/users/{id}/{act}");
-        app.post(&path).token(&admin).send().await.expect(200, "");
+        app.act(&admin, &id, act).await.expect(200, "");
     }
     let (bob, _) = app.sign_in("bob@example.com").await;
     let verifier = app.verifier().await;
@@ -210,8 +196,7 @@ async fn a_token_does_not_come_back_when_its_account_is_disabled_and_enabled_or_
     let (later, _) = token(&app, &bob).await;
     verifier.verify(&later).await.unwrap();
     let offered = app.offer_reset("bob@example.com", false).await;
-    let body = json!({"reset_token": offered.token.as_str(), "new_password": "violet harbour lantern"});
-    app.post("/auth/reset").json(&body).send().await.expect(204, "");
+    app.reset(&offered.token, NEW).await.expect(204, "");
     eventually("the token is refused", async || {
         verifier.verify(&later).await == ended
     })
@@ -248,8 +233,7 @@ async fn a_token_ends_at_its_end_and_with_its_account() {
     let expired = app.me(&ending).await.expect(401, "token-expired");
     assert!(is_for_programs(&expired), "{expired:?}");
     let me = app.me(&bob).await.text("/user/id");
-    let path = format!("/auth/users/{me}/disable");
-    app.post(&path).token(&admin).send().await.expect(200, "");
+    app.act(&admin, &me, "disable").await.expect(200, "");
     eventually("the token is refused", async || {
         verifier.verify(&endless).await == Err(VerifyError::Rejected(Rejection::SessionEnded))
     })

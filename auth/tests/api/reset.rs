@@ -5,18 +5,11 @@ use serde_json::{Value, json};
 
 use crate::{
     second_factor::enrolled,
-    support::{ADA, Answer, App, PASSWORD},
+    support::{ADA, Answer, App, NEW, PASSWORD, statuses},
 };
-
-const NEW_PASSWORD: &str = "violet harbour lantern";
 
 async fn offered(app: &App) -> String {
     app.offer_reset(ADA, false).await.token.to_string()
-}
-
-async fn reset(app: &App, token: &str, password: &str) -> Answer {
-    let body = json!({"reset_token": token, "new_password": password});
-    app.post("/auth/reset").json(&body).send().await
 }
 
 async fn offer(app: &App, access: &str, id: &str, body: &Value) -> Answer {
@@ -30,11 +23,11 @@ async fn an_operator_offers_a_new_password_which_ends_every_session() {
     let (access, refresh) = app.sign_in(ADA).await;
     let token = offered(&app).await;
     app.me(&access).await.expect(200, "");
-    reset(&app, &token, NEW_PASSWORD).await.expect(204, "");
+    app.reset(&token, NEW).await.expect(204, "");
     app.me(&access).await.expect(401, "session-ended");
     app.refresh(&refresh).await.expect(401, "session-ended");
     app.login(ADA, PASSWORD).await.expect(401, "bad-credentials");
-    app.login(ADA, NEW_PASSWORD).await.expect(200, "");
+    app.login(ADA, NEW).await.expect(200, "");
     let log = app.log().await;
     let actor = |kind: &str| {
         log.iter()
@@ -55,20 +48,13 @@ async fn a_reset_is_good_once_and_only_the_newest() {
     let app = App::start().await;
     app.sign_in(ADA).await;
     let (old, new) = (offered(&app).await, offered(&app).await);
-    reset(&app, &old, NEW_PASSWORD).await.expect(401, "token-invalid");
+    app.reset(&old, NEW).await.expect(401, "token-invalid");
     let other = app.replica(|_, _| {}).await;
-    let (one, two) = tokio::join!(
-        reset(&app, &new, NEW_PASSWORD),
-        reset(&other, &new, "marble bicycle teapot")
-    );
-    let mut statuses = [one.status.as_u16(), two.status.as_u16()];
-    statuses.sort_unstable();
-    assert_eq!(statuses, [204, 401]);
-    reset(&app, &new, NEW_PASSWORD).await.expect(401, "token-invalid");
+    let (one, two) = tokio::join!(app.reset(&new, NEW), other.reset(&new, "marble bicycle teapot"));
+    assert_eq!(statuses([&one, &two]), [204, 401]);
+    app.reset(&new, NEW).await.expect(401, "token-invalid");
     for made_up in ["", "nonsense", &"A".repeat(86)] {
-        reset(&app, made_up, NEW_PASSWORD)
-            .await
-            .expect(401, "token-invalid");
+        app.reset(made_up, NEW).await.expect(401, "token-invalid");
     }
 }
 
@@ -79,12 +65,10 @@ async fn a_reset_is_good_for_an_hour() {
     let token = offered(&app).await;
     app.clock.advance(3_599);
     // A refused password does not use the reset up.
-    let weak = reset(&app, &token, ADA).await.mistakes();
+    let weak = app.reset(&token, ADA).await.mistakes();
     assert_eq!(weak[0].0, "/new_password");
     app.clock.advance(1);
-    reset(&app, &token, NEW_PASSWORD)
-        .await
-        .expect(401, "token-expired");
+    app.reset(&token, NEW).await.expect(401, "token-expired");
     app.login(ADA, PASSWORD).await.expect(200, "");
 }
 
@@ -99,11 +83,10 @@ async fn only_an_admin_offers_one_over_http() {
         .expect(403, "forbidden");
     let offered = offer(&app, &admin, &id, &json!({})).await.expect(200, "");
     assert_eq!(offered.body["expires_at"], "2027-01-15T09:00:00.123456Z");
-    reset(&app, &offered.text("/reset_token"), NEW_PASSWORD)
+    app.reset(&offered.text("/reset_token"), NEW)
         .await
         .expect(204, "");
-    let path = format!("/auth/users/{id}/reset");
-    app.post(&path).token(&admin).send().await.expect(200, "");
+    app.act(&admin, &id, "reset").await.expect(200, "");
     let wrong = json!({"remove_second_factor": 1});
     assert_eq!(offer(&app, &admin, &id, &wrong).await.mistakes().len(), 1);
     let nobody = UserId(runtime::new_id()).to_string();
@@ -128,10 +111,10 @@ async fn an_admin_takes_the_second_factor_off_with_a_reset_only_if_they_say_so()
         (json!({"remove_second_factor": true}), 200, ""),
     ] {
         let offered = offer(&app, &admin, &id, &body).await.expect(200, "");
-        reset(&app, &offered.text("/reset_token"), NEW_PASSWORD)
+        app.reset(&offered.text("/reset_token"), NEW)
             .await
             .expect(204, "");
-        app.login(ADA, NEW_PASSWORD).await.expect(status, code);
+        app.login(ADA, NEW).await.expect(status, code);
     }
     // The audit trail names the admin.
     let me = app.me(&admin).await.text("/user/id").parse().unwrap();
@@ -147,18 +130,12 @@ async fn a_disabled_account_is_not_opened_by_a_reset() {
     let (access, _) = app.sign_in(ADA).await;
     let id = app.me(&access).await.text("/user/id");
     let before = offered(&app).await;
-    let path = format!("/auth/users/{id}/disable");
-    app.post(&path).token(&admin).send().await.expect(200, "");
-    reset(&app, &before, NEW_PASSWORD)
-        .await
-        .expect(401, "token-invalid");
+    app.act(&admin, &id, "disable").await.expect(200, "");
+    app.reset(&before, NEW).await.expect(401, "token-invalid");
     let since = offered(&app).await;
-    reset(&app, &since, NEW_PASSWORD)
-        .await
-        .expect(403, "account-disabled");
-    let path = format!("/auth/users/{id}/enable");
-    app.post(&path).token(&admin).send().await.expect(200, "");
-    reset(&app, &since, NEW_PASSWORD).await.expect(204, "");
+    app.reset(&since, NEW).await.expect(403, "account-disabled");
+    app.act(&admin, &id, "enable").await.expect(200, "");
+    app.reset(&since, NEW).await.expect(204, "");
 }
 
 #[tokio::test]
@@ -166,11 +143,9 @@ async fn a_reset_does_not_outlive_the_password_that_it_was_for() {
     let app = App::start().await;
     let (access, _) = app.sign_in(ADA).await;
     let token = offered(&app).await;
-    let change = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
-    let call = app.post("/auth/me/password").token(&access).json(&change);
-    call.send().await.expect(204, "");
-    reset(&app, &token, "marble bicycle teapot")
+    app.change_password(&access, PASSWORD, NEW).await.expect(204, "");
+    app.reset(&token, "marble bicycle teapot")
         .await
         .expect(401, "token-invalid");
-    app.login(ADA, NEW_PASSWORD).await.expect(200, "");
+    app.login(ADA, NEW).await.expect(200, "");
 }

@@ -4,13 +4,12 @@ use std::{collections::BTreeSet, time::Duration};
 
 use auth_client::{REVOCATIONS, Revocation};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-use bus::Heard;
 use data_encoding::BASE32_NOPAD;
 use events::Role;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{ADA, Answer, App, PASSWORD};
+use crate::support::{ADA, Answer, App, PASSWORD, heard};
 
 /// The code of an authenticator app after this many steps of thirty seconds.
 pub(crate) fn code(app: &App, secret: &str, steps: i64) -> String {
@@ -96,16 +95,12 @@ async fn it_is_given_up_for_the_password_and_a_code() {
 async fn giving_it_up_is_told_to_whoever_remembers_tokens() {
     let app = App::start().await;
     let (access, secret, _) = enrolled(&app).await;
-    let me = app.me(&access).await.text("/user/id").parse().unwrap();
+    let me = app.id_of(&access).await;
     let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
     remove(&app, &access, &code(&app, &secret, 0))
         .await
         .expect(204, "");
-    let heard = tokio::time::timeout(Duration::from_secs(10), revocations.next());
-    let Heard::Message(bytes) = heard.await.unwrap() else {
-        panic!("a gap")
-    };
-    assert_eq!(Revocation::decode(&bytes).unwrap(), Revocation::Account(me));
+    assert_eq!(heard(&mut *revocations).await, Revocation::Account(me));
 }
 
 #[tokio::test]
@@ -133,17 +128,9 @@ async fn a_role_can_ask_for_a_second_factor() {
         .await;
     // It would answer checks over the bus, too.
     lenient.background.shut_down(Duration::from_secs(10)).await;
-    let weak = app
-        .login(ADA, PASSWORD)
-        .await
-        .expect(200, "")
-        .text("/access_token");
+    let (weak, _) = app.sign_in(ADA).await;
     assert_eq!(claims(&weak)["roles"], json!(["user"]));
-    app.get("/auth/users")
-        .token(&weak)
-        .send()
-        .await
-        .expect(403, "forbidden");
+    app.get_as(&weak, "/auth/users").await.expect(403, "forbidden");
     let secret = enroll(&app, &weak, PASSWORD)
         .await
         .expect(200, "")
@@ -156,7 +143,7 @@ async fn a_role_can_ask_for_a_second_factor() {
     let strong = go_on(&app, &token, &code(&app, &secret, 0)).await.expect(200, "");
     let strong = strong.text("/access_token");
     app.project(app.log().await.len() as u64).await;
-    app.get("/auth/users").token(&strong).send().await.expect(200, "");
+    app.get_as(&strong, "/auth/users").await.expect(200, "");
 
     // A program token has the strength of the session in which it was made.
     for (session, may) in [(&weak, false), (&strong, true)] {
@@ -201,8 +188,7 @@ async fn a_reset_keeps_it_unless_told_otherwise() {
     let (_, secret, _) = enrolled(&app).await;
     for removes in [false, true] {
         let offered = app.offer_reset(ADA, removes).await;
-        let body = json!({"reset_token": offered.token.as_str(), "new_password": PASSWORD});
-        app.post("/auth/reset").json(&body).send().await.expect(204, "");
+        app.reset(&offered.token, PASSWORD).await.expect(204, "");
         if removes {
             app.login(ADA, PASSWORD).await.expect(200, "");
         } else {

@@ -1,14 +1,14 @@
 //! `GET` and `PUT /auth/second-factor-roles`
 
-use std::time::Duration;
-
 use auth_client::{REVOCATIONS, Revocation};
-use bus::Heard;
 use events::{Actor, Role, UserId};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{ADA, Answer, App, PASSWORD};
+use crate::{
+    second_factor::claims,
+    support::{ADA, Answer, App, PASSWORD, heard},
+};
 
 const PATH: &str = "/auth/second-factor-roles";
 
@@ -18,17 +18,16 @@ async fn set(app: &App, token: &str, roles: &[&str]) -> Answer {
 }
 
 async fn shown(app: &App, token: &str) -> Value {
-    let answer = app.get(PATH).token(token).send().await.expect(200, "");
+    let answer = app.get_as(token, PATH).await.expect(200, "");
     answer.body["roles"].clone()
 }
 
-async fn roles_of_a_login(app: &App, email: &str) -> Value {
+/// The roles in the access token of a new login.
+pub(crate) async fn roles_of_a_login(app: &App, email: &str) -> Value {
     let answer = app.login(email, PASSWORD).await.expect(200, "");
     let token = answer.text("/access_token");
     app.me(&token).await.expect(200, "");
-    let claims = token.split('.').nth(1).unwrap();
-    let claims = data_encoding::BASE64URL_NOPAD.decode(claims.as_bytes()).unwrap();
-    serde_json::from_slice::<Value>(&claims).unwrap()["roles"].clone()
+    claims(&token)["roles"].clone()
 }
 
 #[tokio::test]
@@ -45,11 +44,7 @@ async fn an_admin_requires_a_second_factor_of_a_role_on_every_replica() {
     for _ in 0..2 {
         let answer = set(&app, &root, &["auditor"]).await.expect(200, "");
         assert_eq!(answer.body["roles"], json!(["auditor"]));
-        let heard = tokio::time::timeout(Duration::from_secs(10), revocations.next());
-        let Heard::Message(bytes) = heard.await.unwrap() else {
-            panic!("a gap")
-        };
-        assert_eq!(Revocation::decode(&bytes).unwrap(), Revocation::Keys);
+        assert_eq!(heard(&mut *revocations).await, Revocation::Keys);
     }
     assert_eq!(roles_of_a_login(&replica, ADA).await, json!(["user"]));
     set(&replica, &root, &[]).await.expect(200, "");
@@ -86,7 +81,7 @@ async fn admins_only_and_no_other_roles() {
     let root = app.sign_in_admin("root@example.com").await;
     let (ada, _) = app.sign_in(ADA).await;
     set(&app, &ada, &[]).await.expect(403, "forbidden");
-    app.get(PATH).token(&ada).send().await.expect(403, "forbidden");
+    app.get_as(&ada, PATH).await.expect(403, "forbidden");
     let mistakes = set(&app, &root, &["owner"]).await.mistakes();
     assert_eq!(mistakes, [("/roles/0".to_owned(), "unknown-role".to_owned())]);
     // An admin who requires it of admins and has none is no longer an admin, until they have one.

@@ -2,16 +2,13 @@
 
 use std::{cell::RefCell, collections::BTreeSet, io, sync::Once, time::Duration};
 
-use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
     second_factor::{code, confirm, enroll, go_on, remove, wrong},
-    support::{ADA, Answer, App, PASSWORD},
+    support::{ADA, App, NEW, PASSWORD, WRONG},
 };
 
-const WRONG: &str = "this passphrase is wrong";
-const NEXT: &str = "violet harbour lantern";
 const LAST: &str = "marble bicycle teapot";
 
 thread_local! {
@@ -118,33 +115,6 @@ fn kind(line: &Value) -> Kind {
     (text("event"), outcome, reason.map(str::to_owned))
 }
 
-async fn change_password(app: &App, access: &str, current: &str, new: &str) -> Answer {
-    let body = json!({"current_password": current, "new_password": new});
-    let call = app.post("/auth/me/password").token(access);
-    call.json(&body).send().await
-}
-
-async fn erase(app: &App, access: &str, body: Value) -> Answer {
-    let call = app.call(Method::DELETE, "/auth/me").token(access);
-    call.json(&body).send().await
-}
-
-async fn set_disabled(app: &App, admin: &str, id: &str, change: &str) {
-    let path = format!("/auth/users/{id}/{change}");
-    app.post(&path).token(admin).send().await.expect(200, "");
-}
-
-async fn use_reset(app: &App, token: &str) -> Answer {
-    let body = json!({"reset_token": token, "new_password": LAST});
-    app.post("/auth/reset").json(&body).send().await
-}
-
-async fn register_from(app: &App, address: &str, email: &str) -> Answer {
-    let body = json!({"email": email, "password": PASSWORD});
-    let call = app.post("/auth/register").json(&body);
-    call.header("x-forwarded-for", address).send().await
-}
-
 async fn half_a_login(app: &App, email: &str) -> String {
     let half = app.login(email, PASSWORD).await;
     half.expect(401, "second-factor-required").text("/mfa_token")
@@ -152,12 +122,12 @@ async fn half_a_login(app: &App, email: &str) -> String {
 
 async fn accounts(app: &App, admin: &str) {
     app.register(ADA).await.expect(409, "email-taken");
-    register_from(app, "203.0.113.9", "eve@example.com")
+    app.register_from("203.0.113.9", "eve@example.com")
         .await
         .expect(201, "");
     let used_up = "UPDATE address_allowances SET full_at = 4000000000000000";
     app.dependencies.operations.execute(used_up, &[]).await.unwrap();
-    register_from(app, "203.0.113.9", "eva@example.com")
+    app.register_from("203.0.113.9", "eva@example.com")
         .await
         .expect(429, "rate-limited");
 
@@ -172,36 +142,32 @@ async fn accounts(app: &App, admin: &str) {
         .await
         .expect(429, "rate-limited");
     app.clock.advance(60);
-    set_disabled(app, admin, &id, "disable").await;
+    app.act(admin, &id, "disable").await.expect(200, "");
     app.login("bob@example.com", PASSWORD)
         .await
         .expect(403, "account-disabled");
     let offered = app.offer_reset("bob@example.com", false).await;
-    use_reset(app, &offered.token)
+    app.reset(&offered.token, LAST)
         .await
         .expect(403, "account-disabled");
-    set_disabled(app, admin, &id, "enable").await;
-    use_reset(app, &offered.token).await.expect(204, "");
+    app.act(admin, &id, "enable").await.expect(200, "");
+    app.reset(&offered.token, LAST).await.expect(204, "");
     let offered = app.offer_reset("bob@example.com", false).await;
     app.clock.advance(3_600);
-    use_reset(app, &offered.token).await.expect(401, "token-expired");
-    use_reset(app, "made up").await.expect(401, "token-invalid");
+    app.reset(&offered.token, LAST).await.expect(401, "token-expired");
+    app.reset("made up", LAST).await.expect(401, "token-invalid");
 }
 
 async fn passwords(app: &App) {
     let (access, _) = app.sign_in("dora@example.com").await;
-    change_password(app, &access, PASSWORD, NEXT)
-        .await
-        .expect(204, "");
-    change_password(app, &access, PASSWORD, NEXT)
-        .await
-        .expect(204, "");
+    app.change_password(&access, PASSWORD, NEW).await.expect(204, "");
+    app.change_password(&access, PASSWORD, NEW).await.expect(204, "");
     for _ in 0..3 {
-        change_password(app, &access, WRONG, LAST)
+        app.change_password(&access, WRONG, LAST)
             .await
             .expect(401, "bad-credentials");
     }
-    change_password(app, &access, NEXT, LAST)
+    app.change_password(&access, NEW, LAST)
         .await
         .expect(429, "rate-limited");
 }
@@ -226,11 +192,11 @@ async fn second_factors(app: &App, admin: &str) {
     go_on(app, "made up", "123456").await.expect(401, "token-invalid");
 
     let half = half_a_login(app, EMAIL).await;
-    set_disabled(app, admin, &id, "disable").await;
+    app.act(admin, &id, "disable").await.expect(200, "");
     go_on(app, &half, &code(app, &secret, 0))
         .await
         .expect(403, "account-disabled");
-    set_disabled(app, admin, &id, "enable").await;
+    app.act(admin, &id, "enable").await.expect(200, "");
     let half = half_a_login(app, EMAIL).await;
     let begun = go_on(app, &half, &code(app, &secret, 0)).await.expect(200, "");
     let access = begun.text("/access_token");
@@ -252,23 +218,19 @@ async fn second_factors(app: &App, admin: &str) {
     app.clock.advance(60);
     for (status, problem) in [(401, "bad-credentials"), (429, "rate-limited")] {
         let body = json!({"password": PASSWORD, "code": wrong(app, &secret)});
-        erase(app, &access, body).await.expect(status, problem);
+        app.erase(&access, body).await.expect(status, problem);
     }
     app.clock.advance(120);
     let right = code(app, &secret, 0);
     remove(app, &access, &right).await.expect(204, "");
-    erase(app, &access, json!({ "password": PASSWORD }))
+    app.erase(&access, json!({ "password": PASSWORD }))
         .await
         .expect(204, "");
 }
 
 async fn tokens(app: &App) {
     let (access, first) = app.sign_in("frank@example.com").await;
-    app.get("/auth/users")
-        .token(&access)
-        .send()
-        .await
-        .expect(403, "forbidden");
+    app.get_as(&access, "/auth/users").await.expect(403, "forbidden");
     let body = json!({"name": "Backup", "scopes": ["tasks:read"]});
     let made = app.post("/auth/tokens").token(&access).json(&body).send().await;
     app.me(&made.text("/token")).await.expect(403, "forbidden");
@@ -348,7 +310,7 @@ async fn both_passwords_of_a_change_are_guesses() {
     let log = SecurityLog::begin();
     let app = quick().await;
     let (access, _) = app.sign_in(ADA).await;
-    change_password(&app, &access, WRONG, LAST)
+    app.change_password(&access, WRONG, LAST)
         .await
         .expect(401, "bad-credentials");
     let lines = log.lines();
@@ -357,7 +319,7 @@ async fn both_passwords_of_a_change_are_guesses() {
         (&failed["event"], &failed["attempt.failures"]),
         (&json!("password_check"), &json!(2))
     );
-    change_password(&app, &access, WRONG, PASSWORD)
+    app.change_password(&access, WRONG, PASSWORD)
         .await
         .expect(204, "");
     assert_eq!(log.lines().last().unwrap()["event"], "password_change_repeated");
@@ -374,9 +336,10 @@ async fn every_login_that_is_refused_is_written() {
     let mut refused = 0;
     for _ in 0..6 {
         let logins = futures::future::join_all((0..8).map(|_| app.login(ADA, PASSWORD)));
-        let (logins, ()) = tokio::join!(logins, set_disabled(&app, &admin, &id, "disable"));
+        let (logins, disabled) = tokio::join!(logins, app.act(&admin, &id, "disable"));
+        disabled.expect(200, "");
         refused += logins.iter().filter(|login| login.status == 403).count();
-        set_disabled(&app, &admin, &id, "enable").await;
+        app.act(&admin, &id, "enable").await.expect(200, "");
     }
     let lines = log.lines();
     let written = lines.iter().filter(|line| line["reason"] == "account_disabled");

@@ -7,16 +7,6 @@ use serde_json::{Value, json};
 
 use crate::support::{ADA, App, PASSWORD};
 
-async fn list(app: &App, token: &str) -> Vec<Value> {
-    let answer = app
-        .get("/auth/sessions")
-        .token(token)
-        .send()
-        .await
-        .expect(200, "");
-    answer.body["items"].as_array().unwrap().clone()
-}
-
 fn ids(items: &[Value]) -> Vec<&str> {
     items.iter().map(|item| item["id"].as_str().unwrap()).collect()
 }
@@ -25,11 +15,9 @@ fn ids(items: &[Value]) -> Vec<&str> {
 async fn lists_live_sessions_the_newest_first() {
     let app = App::start().await;
     app.register(ADA).await;
-    let login = json!({"email": ADA, "password": PASSWORD});
-    let call = app
-        .post("/auth/login")
-        .json(&login)
-        .header("x-forwarded-for", "203.0.113.7");
+    let body = json!({"email": ADA, "password": PASSWORD});
+    let call = app.post("/auth/login").json(&body);
+    let call = call.header("x-forwarded-for", "203.0.113.7");
     let first = call.header("user-agent", "phone").send().await.expect(200, "");
     app.clock.advance(60);
     let (second, _) = app.sign_in(ADA).await;
@@ -37,7 +25,7 @@ async fn lists_live_sessions_the_newest_first() {
     app.refresh(&first.text("/refresh_token")).await.expect(200, "");
     app.sign_in("bob@example.com").await;
 
-    let items = list(&app, &second).await;
+    let items = app.sessions(&second).await;
     let id = |index: usize| items[index]["id"].clone();
     assert_eq!(
         items,
@@ -62,18 +50,18 @@ async fn the_list_is_exact_wherever_the_projector_is() {
     let (asking, _) = app.sign_in(ADA).await;
     let (ended, _) = app.sign_in(ADA).await;
     let (_, refreshed) = app.sign_in(ADA).await;
-    app.post("/auth/logout")
-        .token(&ended)
-        .send()
-        .await
-        .expect(204, "");
+    app.post_as(&ended, "/auth/logout").await.expect(204, "");
     app.clock.advance(60);
     app.refresh(&refreshed).await.expect(200, "");
-    let expected = list(&app, &asking).await;
+    let expected = app.sessions(&asking).await;
     assert_eq!(expected.len(), 2);
     for position in 0..=app.log().await.len() as u64 {
         app.project(position).await;
-        assert_eq!(list(&app, &asking).await, expected, "projected up to {position}");
+        assert_eq!(
+            app.sessions(&asking).await,
+            expected,
+            "projected up to {position}"
+        );
     }
 }
 
@@ -83,14 +71,14 @@ async fn rows_ahead_of_the_checkpoint_change_nothing() {
     let (asking, refresh) = app.sign_in(ADA).await;
     app.clock.advance(60);
     app.refresh(&refresh).await.expect(200, "");
-    let expected = list(&app, &asking).await;
+    let expected = app.sessions(&asking).await;
     app.project(app.log().await.len() as u64).await;
     app.dependencies
         .read_models
         .execute("UPDATE checkpoints SET position = 1", &[])
         .await
         .unwrap();
-    assert_eq!(list(&app, &asking).await, expected);
+    assert_eq!(app.sessions(&asking).await, expected);
 }
 
 #[tokio::test]
@@ -99,7 +87,7 @@ async fn expired_sessions_are_not_listed() {
     app.sign_in(ADA).await;
     app.clock.advance(604_800);
     let (access, _) = app.sign_in(ADA).await;
-    assert_eq!(list(&app, &access).await.len(), 1);
+    assert_eq!(app.sessions(&access).await.len(), 1);
 }
 
 #[tokio::test]
@@ -108,15 +96,15 @@ async fn ends_one_of_ones_own() {
     let (first, _) = app.sign_in(ADA).await;
     app.clock.advance(1);
     let (second, refresh) = app.sign_in(ADA).await;
-    let items = list(&app, &first).await;
+    let items = app.sessions(&first).await;
     let path = format!("/auth/sessions/{}", ids(&items)[0]);
-    let end = || app.call(Method::DELETE, &path).token(&first).send();
+    let end = || app.delete_as(&first, &path);
     let answer = end().await.expect(204, "");
     assert!(!answer.header("consistency-token").is_empty());
     end().await.expect(204, "");
     app.me(&second).await.expect(401, "session-ended");
     app.refresh(&refresh).await.expect(401, "session-ended");
-    assert_eq!(ids(&list(&app, &first).await), [ids(&items)[1]]);
+    assert_eq!(ids(&app.sessions(&first).await), [ids(&items)[1]]);
     assert_eq!(app.payloads("session.ended").await.len(), 1);
 }
 
@@ -124,13 +112,9 @@ async fn ends_one_of_ones_own() {
 async fn ends_the_one_that_asks() {
     let app = App::start().await;
     let (access, _) = app.sign_in(ADA).await;
-    let items = list(&app, &access).await;
+    let items = app.sessions(&access).await;
     let path = format!("/auth/sessions/{}", ids(&items)[0]);
-    app.call(Method::DELETE, &path)
-        .token(&access)
-        .send()
-        .await
-        .expect(204, "");
+    app.delete_as(&access, &path).await.expect(204, "");
     app.me(&access).await.expect(401, "session-ended");
 }
 
@@ -139,15 +123,11 @@ async fn sessions_of_others_are_not_there() {
     let app = App::start().await;
     let (ada, _) = app.sign_in(ADA).await;
     let (bob, _) = app.sign_in("bob@example.com").await;
-    let items = list(&app, &ada).await;
+    let items = app.sessions(&ada).await;
     let someone = uuid::Uuid::now_v7().to_string();
     for id in [ids(&items)[0], &someone, "nonsense"] {
         let path = format!("/auth/sessions/{id}");
-        app.call(Method::DELETE, &path)
-            .token(&bob)
-            .send()
-            .await
-            .expect(404, "not-found");
+        app.delete_as(&bob, &path).await.expect(404, "not-found");
         app.call(Method::DELETE, &path)
             .send()
             .await
@@ -164,5 +144,5 @@ async fn a_login_that_fails_after_its_session_began_leaves_none_open() {
     app.login(ADA, PASSWORD).await.expect(503, "unavailable");
     let kinds = app.kinds().await;
     assert_eq!(kinds[kinds.len() - 2..], ["session.started", "session.ended"]);
-    assert_eq!(list(&app, &access).await.len(), 1);
+    assert_eq!(app.sessions(&access).await.len(), 1);
 }

@@ -4,28 +4,13 @@ use database::{Database, Schema};
 use serde_json::json;
 use test_support::TestDatabase;
 
-use crate::support::{ADA, Answer, App, PASSWORD};
+use crate::{
+    second_factor::enroll,
+    support::{ADA, Answer, App, NEW, PASSWORD, WRONG},
+};
 
 pub(crate) const HOME: &str = "203.0.113.7";
 pub(crate) const ELSEWHERE: &str = "198.51.100.9";
-pub(crate) const WRONG: &str = "not-the-right-one";
-
-pub(crate) async fn login_from(app: &App, address: &str, email: &str, password: &str) -> Answer {
-    app.post("/auth/login")
-        .json(&json!({"email": email, "password": password}))
-        .header("x-forwarded-for", address)
-        .send()
-        .await
-}
-
-pub(crate) async fn register_from(app: &App, address: &str, email: &str) {
-    app.post("/auth/register")
-        .json(&json!({"email": email, "password": PASSWORD}))
-        .header("x-forwarded-for", address)
-        .send()
-        .await
-        .expect(201, "");
-}
 
 /// The wait that a `429` asks for, after checking the rest of it.
 pub(crate) fn wait(answer: Answer) -> i64 {
@@ -49,8 +34,8 @@ pub(crate) async fn quick(app: &App, change: impl FnOnce(&mut auth::Dependencies
 }
 
 async fn the_waits_double_and_end_with_a_success(app: &App, other_replica: &App) {
-    register_from(app, HOME, ADA).await;
-    let guess = async |app: &App| login_from(app, ELSEWHERE, ADA, WRONG).await;
+    app.register_from(HOME, ADA).await.expect(201, "");
+    let guess = async |app: &App| app.login_from(ELSEWHERE, ADA, WRONG).await;
     for _ in 0..5 {
         guess(app).await.expect(401, "bad-credentials");
     }
@@ -58,14 +43,14 @@ async fn the_waits_double_and_end_with_a_success(app: &App, other_replica: &App)
     for _ in 0..12 {
         let seconds = wait(guess(other_replica).await);
         waits.push(seconds);
-        let right = login_from(app, ELSEWHERE, ADA, PASSWORD).await;
+        let right = app.login_from(ELSEWHERE, ADA, PASSWORD).await;
         assert_eq!(wait(right), seconds, "also with the right password");
         app.clock.advance(seconds);
         guess(app).await.expect(401, "bad-credentials");
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
     app.clock.advance(900);
-    login_from(app, ELSEWHERE, ADA, PASSWORD).await.expect(200, "");
+    app.login_from(ELSEWHERE, ADA, PASSWORD).await.expect(200, "");
     for _ in 0..5 {
         guess(app).await.expect(401, "bad-credentials");
     }
@@ -94,8 +79,8 @@ async fn postgres_keeps_the_counters_as_well() {
 #[tokio::test]
 async fn after_a_hundred_failures_in_a_row_only_a_familiar_address_gets_in() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, ADA).await;
-    let guess = async |password| login_from(&app, ELSEWHERE, ADA, password).await;
+    app.register_from(HOME, ADA).await.expect(201, "");
+    let guess = async |password| app.login_from(ELSEWHERE, ADA, password).await;
     for number in 0..100 {
         let answer = guess(WRONG).await;
         assert_eq!(answer.status, 401, "{number}");
@@ -103,7 +88,7 @@ async fn after_a_hundred_failures_in_a_row_only_a_familiar_address_gets_in() {
     }
     app.clock.advance(20 * 24 * 3_600);
     assert_eq!(wait(guess(PASSWORD).await), 24 * 3_600);
-    login_from(&app, HOME, ADA, PASSWORD).await.expect(200, "");
+    app.login_from(HOME, ADA, PASSWORD).await.expect(200, "");
     guess(PASSWORD).await.expect(200, "");
 }
 
@@ -117,18 +102,18 @@ pub(crate) async fn let_failures_become(app: &App, failures: u64) -> u64 {
 #[tokio::test]
 async fn one_address_cannot_try_one_password_on_everybody() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, ADA).await;
+    app.register_from(HOME, ADA).await.expect(201, "");
     for number in 0..101 {
-        login_from(&app, HOME, &format!("nobody{number}@example.com"), WRONG)
+        app.login_from(HOME, &format!("nobody{number}@example.com"), WRONG)
             .await
             .expect(401, "bad-credentials");
     }
-    let next = async || login_from(&app, HOME, "somebody@example.com", WRONG).await;
+    let next = async || app.login_from(HOME, "somebody@example.com", WRONG).await;
     assert_eq!(wait(next().await), 6);
-    login_from(&app, ELSEWHERE, "somebody@example.com", WRONG)
+    app.login_from(ELSEWHERE, "somebody@example.com", WRONG)
         .await
         .expect(401, "bad-credentials");
-    login_from(&app, HOME, ADA, PASSWORD).await.expect(200, "");
+    app.login_from(HOME, ADA, PASSWORD).await.expect(200, "");
     app.clock.advance(6);
     next().await.expect(401, "bad-credentials");
     wait(next().await);
@@ -137,12 +122,12 @@ async fn one_address_cannot_try_one_password_on_everybody() {
 #[tokio::test]
 async fn what_is_counted_does_not_tell_who_has_an_account() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, ADA).await;
+    app.register_from(HOME, ADA).await.expect(201, "");
     let mut courses = Vec::new();
     for email in [ADA, "nobody@example.com", "no address"] {
         let mut course = Vec::new();
         for _ in 0..8 {
-            let mut answer = login_from(&app, ELSEWHERE, email, WRONG).await;
+            let mut answer = app.login_from(ELSEWHERE, email, WRONG).await;
             answer.body["request_id"] = json!(null);
             course.push((
                 answer.status,
@@ -165,8 +150,8 @@ async fn guesses_at_the_same_time_are_counted_like_others() {
             config.hashing_threads = 2;
         })
         .await;
-    register_from(&app, HOME, ADA).await;
-    let guesses = (0..60).map(|_| login_from(&app, ELSEWHERE, ADA, WRONG));
+    app.register_from(HOME, ADA).await.expect(201, "");
+    let guesses = (0..60).map(|_| app.login_from(ELSEWHERE, ADA, WRONG));
     let answers = futures::future::join_all(guesses).await;
     let judged = answers.iter().filter(|answer| answer.status == 401).count();
     // One more for each thread that was busy when the last free attempt failed.
@@ -181,8 +166,8 @@ async fn guesses_at_the_same_time_are_counted_like_others() {
 #[tokio::test]
 async fn logins_with_the_right_password_at_the_same_time_all_succeed() {
     let app = App::start().await;
-    register_from(&app, HOME, ADA).await;
-    let logins = (0..12).map(|_| login_from(&app, ELSEWHERE, ADA, PASSWORD));
+    app.register_from(HOME, ADA).await.expect(201, "");
+    let logins = (0..12).map(|_| app.login_from(ELSEWHERE, ADA, PASSWORD));
     for answer in futures::future::join_all(logins).await {
         answer.expect(200, "");
     }
@@ -193,13 +178,7 @@ async fn a_stolen_token_gives_no_more_guesses_at_the_password() {
     let app = quick(&App::start().await, |_| {}).await;
     let (access, _) = app.sign_in(ADA).await;
     let (other, _) = app.sign_in(ADA).await;
-    let change = async |token: &str, current: &str| {
-        app.post("/auth/me/password")
-            .token(token)
-            .json(&json!({"current_password": current, "new_password": "quartz-lantern-river"}))
-            .send()
-            .await
-    };
+    let change = async |token: &str, current: &str| app.change_password(token, current, NEW).await;
     // Each of them guesses twice, because the new password is compared as well.
     for _ in 0..3 {
         change(&access, WRONG).await.expect(401, "bad-credentials");
@@ -211,8 +190,8 @@ async fn a_stolen_token_gives_no_more_guesses_at_the_password() {
 #[tokio::test]
 async fn whoever_is_signed_in_does_not_wait_for_others_at_their_address_and_uses_up_nothing_of_it() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, ELSEWHERE, ADA).await;
-    let entered = login_from(&app, ELSEWHERE, ADA, PASSWORD).await;
+    app.register_from(ELSEWHERE, ADA).await.expect(201, "");
+    let entered = app.login_from(ELSEWHERE, ADA, PASSWORD).await;
     let token = entered.text("/access_token");
     let enroll = async |password: &str| {
         let call = app.post("/auth/me/totp").token(&token);
@@ -224,11 +203,11 @@ async fn whoever_is_signed_in_does_not_wait_for_others_at_their_address_and_uses
     let operations = &app.dependencies.operations;
     assert!(operations.fetch_all(allowances, &[]).await.unwrap().is_empty());
     for number in 0..101 {
-        login_from(&app, HOME, &format!("nobody{number}@example.com"), WRONG)
+        app.login_from(HOME, &format!("nobody{number}@example.com"), WRONG)
             .await
             .expect(401, "bad-credentials");
     }
-    wait(login_from(&app, HOME, ADA, PASSWORD).await);
+    wait(app.login_from(HOME, ADA, PASSWORD).await);
     enroll(WRONG).await.expect(401, "bad-credentials");
     enroll(PASSWORD).await.expect(200, "");
 }
@@ -238,21 +217,17 @@ async fn after_a_hundred_failures_in_all_sessions_together_the_password_is_shown
     let app = quick(&App::start().await, |_| {}).await;
     let (one, _) = app.sign_in(ADA).await;
     let (other, _) = app.sign_in(ADA).await;
-    let enroll = async |token: &str, password: &str| {
-        let call = app.post("/auth/me/totp").token(token);
-        call.json(&json!({ "password": password })).send().await
-    };
-    enroll(&one, WRONG).await.expect(401, "bad-credentials");
+    enroll(&app, &one, WRONG).await.expect(401, "bad-credentials");
     // That session's own counter, and that of all sessions.
     let become_99 = "UPDATE authentication_failures SET failures = 99, blocked_until = 0";
     let operations = &app.dependencies.operations;
     assert_eq!(operations.execute(become_99, &[]).await.unwrap(), 2);
-    enroll(&other, WRONG).await.expect(401, "bad-credentials");
+    enroll(&app, &other, WRONG).await.expect(401, "bad-credentials");
     for token in [&one, &other] {
-        assert_eq!(wait(enroll(token, PASSWORD).await), 24 * 3_600);
+        assert_eq!(wait(enroll(&app, token, PASSWORD).await), 24 * 3_600);
     }
     app.login(ADA, PASSWORD).await.expect(200, "");
-    enroll(&other, PASSWORD).await.expect(200, "");
+    enroll(&app, &other, PASSWORD).await.expect(200, "");
 }
 
 #[tokio::test]
@@ -271,9 +246,9 @@ async fn counters_that_cannot_be_kept_are_503() {
 #[tokio::test]
 async fn there_are_no_attempts_until_a_failure_can_be_counted() {
     let app = quick(&App::start().await, |_| {}).await;
-    register_from(&app, HOME, ADA).await;
+    app.register_from(HOME, ADA).await.expect(201, "");
     let operations = &app.dependencies.operations;
-    let login = async |address: &str, password: &str| login_from(&app, address, ADA, password).await.status;
+    let login = async |address: &str, password: &str| app.login_from(address, ADA, password).await.status;
     for (table, address) in [
         ("authentication_failures", HOME),
         ("authentication_failures", ELSEWHERE),

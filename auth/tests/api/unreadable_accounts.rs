@@ -40,7 +40,7 @@ async fn damaged(app: &App) {
         let mut addresses = Vec::new();
         let mut path = format!("/auth/users?limit={limit}");
         loop {
-            let page = app.get(&path).token(&admin).send().await;
+            let page = app.get_as(&admin, &path).await;
             assert_eq!(page.status, StatusCode::OK, "{page:?}");
             let items = page.body["items"].as_array().unwrap();
             addresses.extend(

@@ -3,10 +3,11 @@
 
 use events::Role;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    second_factor::{claims, code, confirm, enroll, go_on, mfa_token},
+    second_factor::{code, confirm, enroll, go_on, mfa_token},
+    second_factor_roles::roles_of_a_login,
     support::{ADA as ROOT, App, PASSWORD},
 };
 
@@ -24,15 +25,8 @@ const DAMAGES: [&str; 6] = [
     "id = 'nothing'",
 ];
 
-async fn roles_of_a_login(app: &App, email: &str) -> Value {
-    let login = app.login(email, PASSWORD).await.expect(200, "");
-    let access = login.text("/access_token");
-    app.me(&access).await.expect(200, "");
-    claims(&access)["roles"].clone()
-}
-
 async fn is_admin(app: &App, access: &str) -> bool {
-    app.get(SECOND_FACTOR_ROLES).token(access).send().await.status == 200
+    app.get_as(access, SECOND_FACTOR_ROLES).await.status == 200
 }
 
 async fn are_to_be_named(app: &App) -> bool {
@@ -64,9 +58,7 @@ async fn a_damaged_record_of_the_admins_takes_nothing_from_others() {
         assert_eq!(roles_of_a_login(&app, ROOT).await, json!(["user"]), "{damage}");
         assert_eq!(roles_of_a_login(&app, EVE).await, json!(["user"]), "{damage}");
 
-        let erase = app.call(Method::DELETE, "/auth/me").token(&access);
-        let erased = erase.json(&json!({ "password": PASSWORD })).send().await;
-        erased.expect(204, "");
+        app.erase_with(&access, PASSWORD).await.expect(204, "");
     }
 }
 

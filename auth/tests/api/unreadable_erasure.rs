@@ -3,7 +3,6 @@
 use events::{AdminsEvent, Event, StreamName, UserId};
 
 use crate::{
-    erase_me::user_id,
     interrupted_erasure::exploded,
     support::{ADA, App, OPERATION},
 };
@@ -22,7 +21,7 @@ async fn whose_account_cannot_be_read_is_erased_by_an_operator() {
         let app = App::start().await;
         app.sign_in_admin("root@example.com").await;
         let access = app.sign_in_admin(ADA).await;
-        let id = user_id(&app, &access).await;
+        let id = app.id_of(&access).await;
         let account = StreamName::account(id);
         match unreadable {
             Unreadable::UnknownEvent => app.append(&account, id, [exploded()]).await,
@@ -58,7 +57,7 @@ async fn whose_account_cannot_be_read_is_erased_by_an_operator() {
 async fn the_last_admin_stays_also_when_the_account_cannot_be_read() {
     let app = App::start().await;
     let access = app.sign_in_admin(ADA).await;
-    let id = user_id(&app, &access).await;
+    let id = app.id_of(&access).await;
     app.append(&StreamName::account(id), id, [exploded()]).await;
     let refused = app.operator().await.erase(id, OPERATION.into()).await;
     assert!(refused.unwrap_err().to_string().contains("last admin"));
@@ -86,7 +85,7 @@ async fn an_account_that_cannot_be_read_does_not_keep_auth_from_starting() {
     let mut people = Vec::new();
     for email in [ADA, "bob@example.com", "carol@example.com"] {
         let (access, _) = app.sign_in(email).await;
-        people.push((user_id(&app, &access).await, access));
+        people.push((app.id_of(&access).await, access));
     }
     let (ada, carol) = (people[0].0, people[2].0);
     app.append(&StreamName::account(carol), carol, [exploded()]).await;

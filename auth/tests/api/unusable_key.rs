@@ -12,7 +12,7 @@ use test_support::eventually;
 use crate::{
     interrupted_erasure::{operation_begun, operation_is_concluded},
     program_tokens,
-    support::{ADA, App, OPERATION, PASSWORD},
+    support::{ADA, App, OPERATION, PASSWORD, WRONG},
 };
 
 const ROOT: &str = "root@example.com";
@@ -38,11 +38,6 @@ async fn strike(keys: &Database, damage: &str, subject: UserId) {
     assert_eq!(keys.execute(damage, &[subject.0.into()]).await.unwrap(), 1);
 }
 
-async fn id_of(app: &App, access: &str) -> UserId {
-    let me = app.me(access).await.expect(200, "");
-    me.text("/user/id").parse().unwrap()
-}
-
 #[tokio::test]
 async fn a_damaged_or_lost_key_concerns_nobody_else_and_its_person_can_be_erased() {
     let ways = [ErasedBy::Themselves, ErasedBy::Address, ErasedBy::Id];
@@ -50,7 +45,7 @@ async fn a_damaged_or_lost_key_concerns_nobody_else_and_its_person_can_be_erased
         let app = App::start().await;
         let root = app.sign_in_admin(ROOT).await;
         let (access, refresh) = app.sign_in(ADA).await;
-        let ada = id_of(&app, &access).await;
+        let ada = app.id_of(&access).await;
         // The stream of the admins, which everybody needs, has an event that is encrypted under her key.
         let roles = app.call(Method::PUT, &format!("/auth/users/{ada}/roles"));
         let roles = roles.header(REQUEST.0, REQUEST.1).token(&root);
@@ -59,9 +54,7 @@ async fn a_damaged_or_lost_key_concerns_nobody_else_and_its_person_can_be_erased
 
         strike(&app.keys_database().await, damage, ada).await;
         let app = app.restarted().await;
-        app.login(ADA, "not-the-right-one")
-            .await
-            .expect(401, "bad-credentials");
+        app.login(ADA, WRONG).await.expect(401, "bad-credentials");
         app.login(ADA, PASSWORD).await.expect(503, "unavailable");
         app.refresh(&refresh).await.expect(503, "unavailable");
         app.me(&access).await.expect(503, "unavailable");
@@ -101,7 +94,7 @@ async fn a_damaged_or_lost_key_concerns_nobody_else_and_its_person_can_be_erased
 async fn the_last_admin_stays_and_so_does_what_is_left_of_the_key() {
     let app = App::start().await;
     let root = app.sign_in_admin(ROOT).await;
-    let id = id_of(&app, &root).await;
+    let id = app.id_of(&root).await;
     let keys = app.keys_database().await;
     strike(&keys, DAMAGES[3], id).await;
     let app = app.restarted().await;
@@ -116,14 +109,14 @@ async fn the_last_admin_stays_and_so_does_what_is_left_of_the_key() {
 async fn programs_of_whose_key_is_damaged_or_lost_go_on() {
     let app = App::start().await;
     let (access, _) = app.sign_in(ADA).await;
-    let ada = id_of(&app, &access).await;
+    let ada = app.id_of(&access).await;
     let (program, _) = program_tokens::token(&app, &access).await;
     let keys = app.keys_database().await;
     for damage in [DAMAGES[1], DAMAGES[0]] {
         strike(&keys, damage, ada).await;
         let app = app.restarted().await;
         // The token is good, and auth itself serves no program.
-        let answer = app.get("/auth/me").token(&program).send().await;
+        let answer = app.get_as(&program, "/auth/me").await;
         answer.expect(403, "forbidden");
     }
 }
@@ -133,7 +126,7 @@ async fn programs_of_whose_key_is_damaged_or_lost_go_on() {
 async fn whoever_lost_their_key_for_an_erasure_is_erased() {
     let app = App::start().await;
     let (access, _) = app.sign_in(ADA).await;
-    let id = id_of(&app, &access).await;
+    let id = app.id_of(&access).await;
     app.dependencies.keys.destroy(id).await.unwrap();
     let begun = "INSERT INTO pending_erasures (subject, begun_at) VALUES ($1, $2)";
     let now = app.clock.now().as_micros();
@@ -155,7 +148,7 @@ async fn whoever_lost_their_key_for_an_erasure_is_erased() {
 async fn the_command_that_gave_up_a_key_and_was_killed_is_concluded() {
     let app = App::start().await;
     let (access, _) = app.sign_in(ADA).await;
-    let id = id_of(&app, &access).await;
+    let id = app.id_of(&access).await;
     let operation = operation_begun(&app, id).await;
     strike(&app.keys_database().await, DAMAGES[1], id).await;
     let (app, faults) = app.restarted_faulty().await;
@@ -174,7 +167,7 @@ async fn the_command_that_gave_up_a_key_and_was_killed_is_concluded() {
 async fn whose_key_is_destroyed_is_erased_before_anybody_is_answered() {
     let app = App::start().await;
     let (access, refresh) = app.sign_in(ADA).await;
-    let id = id_of(&app, &access).await;
+    let id = app.id_of(&access).await;
     app.dependencies.keys.destroy(id).await.unwrap();
     let app = app.restarted().await;
     app.me(&access).await.expect(401, "session-ended");
@@ -189,14 +182,12 @@ async fn whose_key_is_destroyed_is_erased_before_anybody_is_answered() {
 async fn whoever_was_erased_has_no_key_again_when_it_is_put_back() {
     let app = App::start().await;
     let (access, _) = app.sign_in(ADA).await;
-    let id = id_of(&app, &access).await;
+    let id = app.id_of(&access).await;
     let keys = app.keys_database().await;
     let row = "SELECT wrapped FROM data_keys WHERE subject = $1 AND destroyed_at IS NULL";
     let wrapped = async || keys.fetch_optional(row, &[id.0.into()]).await.unwrap();
     let backup = wrapped().await.unwrap().optional_bytes(0).unwrap().unwrap();
-    let erase = app.call(Method::DELETE, "/auth/me").token(&access);
-    let erased = erase.json(&json!({ "password": PASSWORD })).send().await;
-    erased.expect(204, "");
+    app.erase_with(&access, PASSWORD).await.expect(204, "");
     assert!(wrapped().await.is_none());
     let forget = "DELETE FROM pending_erasures";
     app.dependencies.operations.execute(forget, &[]).await.unwrap();

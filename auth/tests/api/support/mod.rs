@@ -1,6 +1,7 @@
 //! A whole auth role with its own store, keys and clock, and a client of its router.
 
 mod call;
+mod requests;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -16,15 +17,20 @@ use events::{
 use http_api::HttpService;
 use runtime::{Background, Clock};
 use sealing::SealedStore;
-use serde_json::json;
 use tempfile::TempDir;
 use test_support::{FaultyStore, TestClock, subject_keys};
 
-pub(crate) use self::call::Answer;
+pub(crate) use self::{
+    call::Answer,
+    requests::{heard, statuses},
+};
 
 /// The address of the person whom most tests are about.
 pub(crate) const ADA: &str = "ada@example.com";
 pub(crate) const PASSWORD: &str = "plum-tractor-canyon";
+pub(crate) const WRONG: &str = "not-the-right-one";
+/// The password that replaces [`PASSWORD`].
+pub(crate) const NEW: &str = "quartz-lantern-river";
 /// The id of operators' commands.
 pub(crate) const OPERATION: &str = "01a204f4-5231-77cc-84db-0e3c4efea8ff";
 pub(crate) const CHEAP: Argon2Parameters = Argon2Parameters {
@@ -172,44 +178,6 @@ impl App {
 
     pub(crate) fn keys(&self) -> PathBuf {
         self.config.keys_directory.clone()
-    }
-
-    pub(crate) async fn register(&self, email: &str) -> Answer {
-        self.post("/auth/register")
-            .json(&json!({"email": email, "password": PASSWORD}))
-            .send()
-            .await
-    }
-
-    pub(crate) async fn login(&self, email: &str, password: &str) -> Answer {
-        self.post("/auth/login")
-            .json(&json!({"email": email, "password": password}))
-            .send()
-            .await
-    }
-
-    pub(crate) async fn refresh(&self, token: &str) -> Answer {
-        self.post("/auth/refresh")
-            .json(&json!({"refresh_token": token}))
-            .send()
-            .await
-    }
-
-    pub(crate) async fn me(&self, token: &str) -> Answer {
-        self.get("/auth/me").token(token).send().await
-    }
-
-    /// Registers if necessary, logs in, and returns both tokens.
-    pub(crate) async fn sign_in(&self, email: &str) -> (String, String) {
-        self.register(email).await;
-        let answer = self.login(email, PASSWORD).await.expect(200, "");
-        (answer.text("/access_token"), answer.text("/refresh_token"))
-    }
-
-    pub(crate) async fn sign_in_admin(&self, email: &str) -> String {
-        self.register(email).await;
-        self.grant(email, events::Role::Admin).await;
-        self.sign_in(email).await.0
     }
 
     /// An operator at the command line of this system.
