@@ -190,7 +190,7 @@ impl Accounts {
     /// A position in the log that is not before any event about an account. A command that found everything done
     /// already answers with it, because whoever did it may have appended to more streams than the one that was read.
     pub(crate) async fn newest_position(&self) -> Result<u64, Failure> {
-        Ok(self.store.head().await.map_err(RepositoryError::from)?)
+        Ok(self.store.head().await?)
     }
 }
 

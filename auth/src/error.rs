@@ -21,12 +21,12 @@ pub(crate) enum Failure {
     /// The event store.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// The read models.
+    /// The read models, which only lists of accounts need.
     #[error(transparent)]
-    ReadModels(#[from] DatabaseError),
-    /// The counters of failed attempts.
+    ReadModels(DatabaseError),
+    /// The counters of failed attempts, and the other records of this role.
     #[error(transparent)]
-    Operations(DatabaseError),
+    Operations(#[from] DatabaseError),
     #[error("failed attempts cannot be counted at the moment")]
     Uncounted,
     /// The keys that encrypt personal data.
@@ -93,9 +93,18 @@ impl From<ExecuteError<Refusal>> for CommandError {
     }
 }
 
-impl From<RepositoryError> for CommandError {
-    fn from(error: RepositoryError) -> Self {
-        Self::Failed(error.into())
+from_variants! {
+    Failure {
+        StoreError => Repository,
+    }
+}
+
+from_variants! {
+    CommandError {
+        RepositoryError => Failed,
+        StoreError => Failed,
+        DatabaseError => Failed,
+        KeyError => Failed,
     }
 }
 
@@ -103,7 +112,11 @@ from_variants! {
     ApiError {
         Refusal => Refused,
         Failure => Failed,
+        RepositoryError => Failed,
+        DatabaseError => Failed,
         HashingFailed => Failed,
+        UnusableFile => Failed,
+        jsonwebtoken::errors::Error => Failed,
         Problem => Bad,
     }
 }

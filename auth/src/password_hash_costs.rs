@@ -62,9 +62,7 @@ impl App {
         let nobodys = Arc::new(Password::new("of nobody"));
         let verified = self.hasher.verify(&slot, &nobodys, Some(hash)).await?;
         if let Some(took) = verified.first_of_its_kind {
-            self.remember_hash_cost(hash, took)
-                .await
-                .map_err(Failure::Operations)?;
+            self.remember_hash_cost(hash, took).await?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use http_api::{RequestContext, SecurityEvent};
 use crate::{
     app_state::App,
     domain::Refusal,
-    error::{ApiError, CommandError, Failure},
+    error::{ApiError, CommandError},
     password::{Password, Requester, Slot},
     throttle::{Attempt, FailureCounters},
 };
@@ -71,9 +71,7 @@ impl App {
         for (which, password) in passwords.iter().enumerate() {
             let verified = self.hasher.verify(&slot, password, hash).await?;
             if let (Some(hash), Some(took)) = (hash, verified.first_of_its_kind) {
-                self.remember_hash_cost(hash, took)
-                    .await
-                    .map_err(Failure::Operations)?;
+                self.remember_hash_cost(hash, took).await?;
             }
             if let Some(account) = account.as_ref().filter(|_| verified.matches) {
                 return Ok(VerifiedPassword {

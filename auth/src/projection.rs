@@ -53,14 +53,14 @@ impl AwaitedProjection {
             let waited = projection
                 .reach_all(&at_least.tokens, at_least.wait(), at_least.is_lenient)
                 .await
-                .map_err(Failure::from)?;
+                .map_err(Failure::ReadModels)?;
             match waited.reached {
                 Reached::There => {}
                 Reached::Behind => return Err(at_least.behind(false).into()),
                 Reached::Lost => return Err(at_least.behind(true).into()),
             }
             // The wait was for one partition, and the answer is about all.
-            projection.look().await.map_err(Failure::from)?;
+            projection.look().await.map_err(Failure::ReadModels)?;
         }
         if let Some(percent) = projection.any_catching_up() {
             return Err(AtLeast::catching_up(percent).into());
@@ -72,7 +72,7 @@ impl AwaitedProjection {
 impl From<CompareError> for Failure {
     fn from(error: CompareError) -> Self {
         match error {
-            CompareError::ReadModels(error) => error.into(),
+            CompareError::ReadModels(error) => Self::ReadModels(error),
             CompareError::Log(error) => Self::Repository(error.into()),
         }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::{
-    error::{ApiError, Failure},
+    error::ApiError,
     password::{Password, Policy, Weakness},
 };
 
@@ -72,7 +72,7 @@ pub(crate) async fn check_not_breached(
     policy: &Policy,
     password: &Arc<Password>,
 ) -> Result<(), ApiError> {
-    if policy.is_breached(password).await.map_err(Failure::from)? {
+    if policy.is_breached(password).await? {
         let weakness = Weakness::Breached;
         let error = FieldError::new(weakness.code(), weakness.to_string()).at(pointer);
         return Err(Problem::validation(vec![error]).into());

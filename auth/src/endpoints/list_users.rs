@@ -143,12 +143,17 @@ pub(crate) async fn list_users(
     let at_least = AtLeast::of(&headers).map_err(Problem::from)?;
     let shown = app.projection.reached(viewer, &at_least).await?;
     let (sql, values) = request.sql(after, Dialect::of(&app.read_models));
-    let reading = async { Ok(app.read_models.fetch_all(&sql, &values).await?) };
+    let reading = async {
+        app.read_models
+            .fetch_all(&sql, &values)
+            .await
+            .map_err(Failure::ReadModels)
+    };
     let mut rows = app.limits.list(viewer, reading).await?;
     // Taken from the last row, even if that is unreadable: the next page must not repeat rows.
     let end = cut_page(&mut rows, request.limit).map(Cursor::of).transpose();
     let next_cursor = end
-        .map_err(Failure::from)?
+        .map_err(Failure::ReadModels)?
         .map(|end| end.encode(&key, viewer, &request.filter));
     let items = rows.iter().filter_map(|row| readable(&app, row)).collect();
     Ok((shown, Json(ManagedUsers { items, next_cursor })).into_response())

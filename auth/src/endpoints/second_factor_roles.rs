@@ -14,7 +14,7 @@ use crate::{
     app_state::App,
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
-    error::{ApiError, Failure},
+    error::ApiError,
 };
 
 fn shown(app: &App, admins: Option<Admins>, position: u64) -> Response {
@@ -26,7 +26,7 @@ fn shown(app: &App, admins: Option<Admins>, position: u64) -> Response {
 }
 
 pub(crate) async fn show(State(app): State<Arc<App>>, _: Admin) -> Result<Response, ApiError> {
-    let admins = app.accounts.admins.load(&()).await.map_err(Failure::from)?;
+    let admins = app.accounts.admins.load(&()).await?;
     let position = admins.position();
     Ok(shown(&app, admins.state, position))
 }

@@ -15,7 +15,7 @@ use crate::{
     app_state::App,
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
-    error::{ApiError, Failure},
+    error::ApiError,
     token::RefreshToken,
 };
 
@@ -65,7 +65,7 @@ async fn begin(
 ) -> Result<Response, ApiError> {
     let person = account.id;
     // Read before the session begins, so that little can fail afterwards.
-    let admins = app.accounts.admins().await.map_err(Failure::from)?;
+    let admins = app.accounts.admins().await?;
     let begun = app
         .sessions
         .streams

@@ -9,7 +9,7 @@ use runtime::new_id;
 use super::answer;
 use crate::{
     app_state::App,
-    error::{ApiError, Failure},
+    error::ApiError,
     token::{Owner, RefreshToken},
 };
 
@@ -29,8 +29,7 @@ pub(crate) fn token_answer(
         email: account.email.clone(),
         roles: app.roles.in_session(&account, session, admins),
     };
-    let issued = app.tokens.issue(&owner, session, now, new_id());
-    let issued = issued.map_err(Failure::from)?;
+    let issued = app.tokens.issue(&owner, session, now, new_id())?;
     let left = session.ends_at().as_micros() - now.as_micros();
     let body = Tokens {
         access_token: issued.token,

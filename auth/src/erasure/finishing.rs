@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aggregate::RepositoryError;
 use database::Forgetting;
 use event_store::StoreError;
 use events::Timestamp;
@@ -44,7 +43,7 @@ pub(super) type Followed = (Pending, bool);
 async fn round(app: &App, known: &mut Vec<Followed>, forgetting: &mut Forgetting) -> Result<(), Failure> {
     *known = finish_all(app, known).await?;
     show(app, known);
-    forgetting.forget_owed().await.map_err(Failure::Operations)
+    Ok(forgetting.forget_owed().await?)
 }
 
 fn show(app: &App, pending: &[Followed]) {
@@ -64,9 +63,7 @@ pub(super) async fn finish_all(app: &App, known: &[Followed]) -> Result<Vec<Foll
     let mut all: Vec<Followed> = Vec::new();
     loop {
         let after = all.last().map(|(last, _)| last.subject);
-        let page = pending::page(&app.operations, after)
-            .await
-            .map_err(Failure::Operations)?;
+        let page = pending::page(&app.operations, after).await?;
         if page.is_empty() {
             return Ok(all);
         }
@@ -105,14 +102,13 @@ async fn finish(app: &App, pending: &Pending) -> Result<bool, CommandError> {
                 other => other?,
             }
         }
-        Err(error) => return Err(RepositoryError::Store(error).into()),
+        Err(error) => return Err(error.into()),
     };
     let is_over = if is_erased {
         app.finish_erasure(pending.subject, &CommandMetadata::system())
             .await?;
         // SQLite must not keep the bytes of the rows.
-        let owed = app.operations.owe_forgetting().await;
-        owed.map_err(Failure::Operations)?;
+        app.operations.owe_forgetting().await?;
         let is_over = pending.is_older_than(STRAGGLERS_SECONDS, now);
         if is_over {
             app.conclude_operation(pending.subject).await?;
@@ -122,9 +118,7 @@ async fn finish(app: &App, pending: &Pending) -> Result<bool, CommandError> {
         pending.is_older_than(ABANDONED_SECONDS, now)
     };
     if is_over {
-        pending::end(&app.operations, pending)
-            .await
-            .map_err(Failure::Operations)?;
+        pending::end(&app.operations, pending).await?;
     }
     Ok(is_erased)
 }

@@ -31,15 +31,12 @@ async fn begin_again(app: &App) -> Result<(), Failure> {
     for table in TABLES_THAT_STAY {
         let mut last = None;
         loop {
-            let owners = operations::owners(&app.operations, table, last, PAGE_SIZE).await;
-            let owners = owners.map_err(Failure::Operations)?;
+            let owners = operations::owners(&app.operations, table, last, PAGE_SIZE).await?;
             let Some(end) = owners.last() else { break };
             last = Some(*end);
-            let erased = app.subject_keys.destroyed(&owners).await;
-            for person in erased.map_err(Failure::SubjectKeys)? {
+            for person in app.subject_keys.destroyed(&owners).await? {
                 tracing::warn!(account.id = %person, table, "a command has left data of a person who was erased: it is deleted now");
-                let begun = pending::begin(&app.operations, person, None, app.clock.now()).await;
-                begun.map_err(Failure::Operations)?;
+                pending::begin(&app.operations, person, None, app.clock.now()).await?;
             }
         }
     }

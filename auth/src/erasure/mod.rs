@@ -11,7 +11,6 @@ mod unreadable;
 
 use std::fmt;
 
-use aggregate::RepositoryError;
 use event_store::StoreError;
 use events::{
     Account, AccountErased, AccountEvent, Actor, EmailAddress, EndReason, Event, EventId, OperationEvent,
@@ -65,9 +64,7 @@ impl App {
         decide: impl Fn(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
     ) -> Result<Erasure, CommandError> {
         // Recorded first, so that an erasure is never left incomplete.
-        pending::begin(&self.operations, id, metadata.operation(), self.clock.now())
-            .await
-            .map_err(Failure::Operations)?;
+        pending::begin(&self.operations, id, metadata.operation(), self.clock.now()).await?;
         self.give_up_unusable_key(id).await?;
         if self.is_key_destroyed(id).await? {
             last_admin::leave_erased(self, id, metadata).await?;
@@ -113,7 +110,7 @@ impl App {
     /// Records the end of an operator's command that erased the person `id`, if the command was killed before it
     /// could do so.
     pub(super) async fn conclude_operation(&self, id: UserId) -> Result<(), CommandError> {
-        let erased = self.erased_event(id).await.map_err(RepositoryError::Store)?;
+        let erased = self.erased_event(id).await?;
         let operation = erased
             .filter(|event| event.metadata.actor == Actor::Operator)
             .and_then(|event| event.metadata.correlation_id.parse().ok());
@@ -132,8 +129,7 @@ impl App {
             metadata: &metadata,
         };
         // A conflict means that the command has recorded its end, or was never recorded.
-        let appended = aggregate::append(&*self.store, &*self.clock, append).await;
-        appended.map_err(RepositoryError::Store)?;
+        aggregate::append(&*self.store, &*self.clock, append).await?;
         Ok(())
     }
 
@@ -148,7 +144,7 @@ impl App {
         let is_unusable = match self.store.read_stream(&StreamName::account(id), 0, 1).await {
             Err(StoreError::KeyUnusable(_)) => true,
             other => {
-                other.map_err(RepositoryError::Store)?;
+                other?;
                 let whole = self.accounts.load(id).await;
                 whole.is_err_and(|failure| failure.is_unusable_key())
             }
@@ -189,14 +185,11 @@ impl App {
     /// Whether the key of the person `id` was destroyed. Then they were erased, even if the log was restored to an
     /// earlier time.
     async fn is_key_destroyed(&self, id: UserId) -> Result<bool, Failure> {
-        self.subject_keys
-            .is_destroyed(id)
-            .await
-            .map_err(Failure::SubjectKeys)
+        Ok(self.subject_keys.is_destroyed(id).await?)
     }
 
     async fn destroy_key(&self, id: UserId) -> Result<(), Failure> {
-        self.subject_keys.destroy(id).await.map_err(Failure::SubjectKeys)
+        Ok(self.subject_keys.destroy(id).await?)
     }
 
     /// Completes the consequences of the erasure of the person `id`, who must be erased. Returns the position of the
@@ -215,9 +208,7 @@ impl App {
         let left = last_admin::leave_erased(self, id, &metadata).await?;
         position = position.max(left.unwrap_or_default());
         self.throttle.erase(&self.pepper, id, email.as_ref()).await?;
-        operations::forget_commands(&self.operations, id)
-            .await
-            .map_err(Failure::Operations)?;
+        operations::forget_commands(&self.operations, id).await?;
         // Done last, because the address cannot be read afterwards.
         self.destroy_key(id).await?;
         Ok(position)
@@ -245,7 +236,7 @@ impl App {
     pub(crate) async fn registered_address(&self, id: UserId) -> Result<Option<EmailAddress>, CommandError> {
         let first = match self.store.read_stream(&StreamName::account(id), 0, 1).await {
             Err(StoreError::KeyUnusable(_) | StoreError::Corrupt(_)) => return Ok(None),
-            other => other.map_err(RepositoryError::Store)?,
+            other => other?,
         };
         let registered = match first.first().map(Event::try_from) {
             Some(Ok(Event::Account(AccountEvent::Registered(registered)))) => registered,

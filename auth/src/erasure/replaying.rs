@@ -43,8 +43,7 @@ pub(crate) async fn replay_new_erasures(app: Arc<App>, stop: CancellationToken) 
 
 /// Destroys restored keys of erased people. Returns how many more keys are destroyed than people were erased.
 async fn replay(app: &App) -> Result<u64, Failure> {
-    let erasures = app.subject_keys.erasures(&*app.store).await;
-    let erasures = erasures.map_err(Failure::SubjectKeys)?;
+    let erasures = app.subject_keys.erasures(&*app.store).await?;
     for revived in &erasures.revived {
         tracing::warn!(account.id = %revived, "the log has erased a person whose key is not destroyed: it is destroyed now");
         // Other data may have been restored together with the key.
@@ -53,15 +52,13 @@ async fn replay(app: &App) -> Result<u64, Failure> {
             app.destroy_key(*revived).await?;
         }
     }
-    let remembered = app.subject_keys.remember(&erasures).await;
-    remembered.map_err(Failure::SubjectKeys)
+    Ok(app.subject_keys.remember(&erasures).await?)
 }
 
 async fn erase_whose_keys_are_destroyed(app: &App) -> Result<(), Failure> {
     let mut last = None;
     loop {
-        let page = app.subject_keys.destroyed_page(last, PAGE_SIZE).await;
-        let page = page.map_err(Failure::SubjectKeys)?;
+        let page = app.subject_keys.destroyed_page(last, PAGE_SIZE).await?;
         let Some(end) = page.last() else { break };
         last = Some(*end);
         for person in page {
@@ -69,8 +66,7 @@ async fn erase_whose_keys_are_destroyed(app: &App) -> Result<(), Failure> {
                 continue;
             }
             tracing::warn!(account.id = %person, "the key of a person is destroyed whom the log has not erased: they are erased now");
-            let begun = pending::begin(&app.operations, person, None, app.clock.now()).await;
-            begun.map_err(Failure::Operations)?;
+            pending::begin(&app.operations, person, None, app.clock.now()).await?;
         }
     }
     // A failed part is tried again later.
@@ -79,8 +75,8 @@ async fn erase_whose_keys_are_destroyed(app: &App) -> Result<(), Failure> {
 
 /// Whether the log has an account of `person` that is not erased.
 async fn is_to_be_erased(app: &App, person: UserId) -> Result<bool, Failure> {
-    let head = app.store.stream_head(&StreamName::account(person)).await;
-    if head.map_err(aggregate::RepositoryError::Store)?.is_none() {
+    let head = app.store.stream_head(&StreamName::account(person)).await?;
+    if head.is_none() {
         return Ok(false);
     }
     match app.erased_event(person).await {
@@ -89,6 +85,6 @@ async fn is_to_be_erased(app: &App, person: UserId) -> Result<bool, Failure> {
             tracing::error!(%error, account.id = %person, "it cannot be told whether a person without a key is erased");
             Ok(false)
         }
-        erased => Ok(erased.map_err(aggregate::RepositoryError::Store)?.is_none()),
+        erased => Ok(erased?.is_none()),
     }
 }

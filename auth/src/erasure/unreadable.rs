@@ -22,7 +22,7 @@ impl App {
             Err(failure) if failure.is_unreadable() => match self.erased_event(id).await {
                 Ok(erased) => Ok(Some(erased.is_some())),
                 Err(StoreError::Corrupt(_) | StoreError::KeyUnusable(_)) => Ok(Some(false)),
-                Err(error) => Err(RepositoryError::Store(error).into()),
+                Err(error) => Err(error.into()),
             },
             other => Ok(other?.state.map(|account| account.erased)),
         }
@@ -73,16 +73,12 @@ impl App {
         metadata: &CommandMetadata,
     ) -> Result<(), CommandError> {
         let stream = StreamName::account(id);
-        let head = self
-            .store
-            .stream_head(&stream)
-            .await
-            .map_err(RepositoryError::Store)?;
+        let head = self.store.stream_head(&stream).await?;
         // Read after the head: whoever erases them from now on makes the append fail.
         match self.erased_event(id).await {
             Ok(Some(_)) => return Ok(()),
             Ok(None) | Err(StoreError::Corrupt(_) | StoreError::KeyUnusable(_)) => {}
-            Err(error) => return Err(RepositoryError::Store(error).into()),
+            Err(error) => return Err(error.into()),
         }
         let head = head.ok_or(Refusal::AccountIsUnknown)?;
         if !self.is_key_destroyed(id).await? {
@@ -95,13 +91,10 @@ impl App {
             events: &[AccountEvent::from(AccountErased {})],
             metadata: &metadata.about(id),
         };
-        match aggregate::append(&*self.store, &*self.clock, append).await {
-            Ok(Appended::Written(_)) => {}
-            Ok(Appended::Conflict { .. }) => {
-                let conflicts = 1;
-                return Err(RepositoryError::Contended { stream, conflicts }.into());
-            }
-            Err(error) => return Err(RepositoryError::Store(error).into()),
+        let appended = aggregate::append(&*self.store, &*self.clock, append).await?;
+        if let Appended::Conflict { .. } = appended {
+            let conflicts = 1;
+            return Err(RepositoryError::Contended { stream, conflicts }.into());
         }
         tracing::warn!(account.id = %id, "a person was erased whose account this build cannot read");
         self.revocations.broadcast(Revocation::Account(id)).await;

@@ -74,11 +74,9 @@ impl Throttle {
     pub(crate) async fn check(&self, attempt: &Attempt) -> Result<FailureCounters, CommandError> {
         let now = self.now();
         self.catch_up(now).await?;
-        let mut counters = FailureCounters::load(&self.operations, attempt)
-            .await
-            .map_err(unusable)?;
-        let wait = counters.measure_wait(&self.operations, attempt, now).await;
-        match wait.map_err(unusable)? {
+        let mut counters = FailureCounters::load(&self.operations, attempt).await?;
+        let wait = counters.measure_wait(&self.operations, attempt, now).await?;
+        match wait {
             0 => Ok(counters),
             micros => Err(Refusal::AttemptsAreTooMany {
                 seconds: whole_seconds(micros),
@@ -112,7 +110,7 @@ impl Throttle {
             });
             self.has_uncounted.store(true, Ordering::Relaxed);
         }
-        counted.map_err(unusable)
+        Ok(counted?)
     }
 
     async fn count(
@@ -154,7 +152,7 @@ impl Throttle {
                 failure.since,
                 is_counted_for_account,
             );
-            counting.await.map_err(unusable)?;
+            counting.await?;
         }
         *uncounted = None;
         self.has_uncounted.store(false, Ordering::Relaxed);
@@ -213,9 +211,7 @@ impl Throttle {
         email: Option<&EmailAddress>,
     ) -> Result<(), CommandError> {
         for key in Attempt::keys_of(pepper, person, email) {
-            failures_by_account::erase(&self.operations, &key)
-                .await
-                .map_err(unusable)?;
+            failures_by_account::erase(&self.operations, &key).await?;
         }
         Ok(())
     }
@@ -230,8 +226,7 @@ impl Throttle {
         }
         let used = failures_by_address::REGISTRATIONS
             .count_if_left(&self.operations, &attempt.address, self.now())
-            .await
-            .map_err(unusable)?;
+            .await?;
         if used {
             Ok(())
         } else {
@@ -248,8 +243,4 @@ impl Throttle {
 /// A wait in seconds for an answer, rounded up to at least one.
 fn whole_seconds(micros: i64) -> u64 {
     u64::try_from(micros).unwrap_or(0).div_ceil(1_000_000).max(1)
-}
-
-fn unusable(error: DatabaseError) -> CommandError {
-    Failure::Operations(error).into()
 }
