@@ -26,7 +26,6 @@ const SQL: SnapshotSql = SnapshotSql {
 /// The pause between two cleanups.
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
-/// The table of snapshots.
 pub(crate) struct AccountSnapshots {
     table: SnapshotTable,
     cipher: AccountCipher,

@@ -33,7 +33,6 @@ pub(crate) struct Accounts {
 
 /// An account after a command.
 pub(crate) struct Changed {
-    /// The account now.
     pub(crate) account: Account,
     /// The position in the log of the last event about it.
     pub(crate) position: u64,
@@ -80,7 +79,6 @@ impl Accounts {
         Ok(admins)
     }
 
-    /// The account `id`.
     pub(crate) async fn load(&self, id: UserId) -> Result<Loaded<Account>, Failure> {
         Ok(self.load_with_admins(id).await?.0)
     }

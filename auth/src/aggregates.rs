@@ -18,7 +18,6 @@ pub(crate) trait InMemory {
     fn bytes(&self) -> usize;
 }
 
-/// Creates the repository of one kind of aggregate.
 pub(crate) fn repository<A: Aggregate + InMemory>(
     store: &Arc<dyn EventStore>,
     clock: &Arc<dyn Clock>,

@@ -51,7 +51,6 @@ pub(crate) struct App {
     pub(crate) counters: Counters,
 }
 
-/// The state of all endpoints.
 #[derive(Clone)]
 pub(crate) struct AppState {
     pub(crate) app: Arc<App>,
@@ -71,7 +70,6 @@ impl FromRef<AppState> for Arc<Verifier> {
 }
 
 impl App {
-    /// Assembles the role.
     pub(crate) fn new(
         config: &Config,
         dependencies: &Dependencies,

@@ -5,7 +5,6 @@ use http_api::RequestContext;
 use runtime::new_id;
 use uuid::Uuid;
 
-/// The cause of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandMetadata {
     actor: Actor,
@@ -54,12 +53,10 @@ impl CommandMetadata {
         (self.actor == Actor::Operator).then_some(&self.correlation_id)
     }
 
-    /// The actor.
     pub(crate) const fn actor(&self) -> Actor {
         self.actor
     }
 
-    /// The same cause with another actor.
     pub(crate) fn by(&self, actor: Actor) -> Self {
         Self {
             actor,

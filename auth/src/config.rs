@@ -11,7 +11,6 @@ use sealing::SubjectKeys;
 
 use crate::password::{Argon2Parameters, DEFAULT_MIN_CHARACTERS, MIN_CHARACTERS_RANGE};
 
-/// The dependencies of auth.
 #[derive(Clone)]
 pub struct Dependencies {
     /// The event store, with decrypted events.
@@ -29,7 +28,6 @@ pub struct Dependencies {
     pub clock: Arc<dyn Clock>,
 }
 
-/// The configuration of auth.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The directory of signing keys and of the pepper. Must not be lost: back it up with the event store.

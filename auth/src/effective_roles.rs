@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use events::{Account, Admins, ProgramToken, Role, Session};
 
-/// Decides which roles of an account are valid.
 pub(crate) struct EffectiveRoles {
     /// The roles that need a second factor according to the setting.
     configured: BTreeSet<Role>,

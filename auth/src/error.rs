@@ -32,10 +32,8 @@ pub(crate) enum Failure {
     /// The keys that encrypt personal data.
     #[error(transparent)]
     SubjectKeys(#[from] KeyError),
-    /// The hashing of passwords.
     #[error(transparent)]
     Hashing(#[from] HashingFailed),
-    /// The file of breached passwords.
     #[error(transparent)]
     Breached(#[from] UnusableFile),
     #[error("an access token cannot be signed: {0}")]
@@ -64,23 +62,17 @@ impl Failure {
 /// Why a command had no effect.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
-    /// The rules refuse it.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// A dependency failed.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
 
-/// Why a request failed.
 pub(crate) enum ApiError {
-    /// The rules refuse it.
     Refused(Refusal),
-    /// A dependency failed.
     Failed(Failure),
     /// The password was right, and a code is needed. The token with which the login continues.
     SecondFactorRequired(Zeroizing<String>),
-    /// The request itself is bad.
     Bad(Problem),
 }
 

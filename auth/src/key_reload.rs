@@ -18,7 +18,6 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// two seconds.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Reads the directory of keys again.
 pub(crate) struct KeyReload {
     directory: PathBuf,
     tokens: Arc<AccessTokens>,
@@ -27,7 +26,6 @@ pub(crate) struct KeyReload {
     last: Mutex<LastRead>,
 }
 
-/// The last read of the directory.
 #[derive(Debug)]
 struct LastRead {
     at: Instant,

@@ -17,9 +17,7 @@ use crate::{
 /// The name in the security log of a password that is shown within a session.
 const PASSWORD_CHECK: &str = "password_check";
 
-/// A verified password.
 pub(crate) struct VerifiedPassword {
-    /// The account.
     pub(crate) account: Account,
     /// The index of the right password among those that were tried.
     pub(crate) which: usize,

@@ -8,7 +8,6 @@ use bytes::Bytes;
 
 use crate::app_state::App;
 
-/// Answers with the public keys.
 pub(crate) struct PublicKeys(pub(crate) Arc<App>);
 
 #[async_trait]

@@ -11,12 +11,10 @@ use crate::{
 /// How long a reset can be used.
 const TTL_SECONDS: i64 = 60 * 60;
 
-/// A reset that was offered.
 #[derive(Debug)]
 pub struct Reset {
     /// The token that the person sends to `/auth/reset`. It is shown only once.
     pub token: Zeroizing<String>,
-    /// The time until which it can be used.
     pub expires_at: Timestamp,
 }
 

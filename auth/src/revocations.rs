@@ -8,7 +8,6 @@ use bus::Bus;
 /// How long an answer waits for a revocation to go out.
 const BROADCAST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The channel of revocations.
 #[derive(Clone)]
 pub(crate) struct Revocations(Arc<dyn Bus>);
 

@@ -22,7 +22,6 @@ use crate::{
     },
 };
 
-/// Every endpoint of auth.
 pub(crate) fn routes(state: AppState) -> Router {
     let without_parameters = Router::new()
         .route("/auth/register", post(register::register))

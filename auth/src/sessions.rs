@@ -32,7 +32,6 @@ const MAX_CONCURRENT_READS: usize = 2;
 /// The most sessions of an account that are ended at the same time. Their appends share transactions.
 const MAX_CONCURRENT_ENDINGS: usize = 16;
 
-/// The streams of sessions.
 pub(crate) struct Sessions {
     pub(crate) streams: Repository<Session>,
     /// Reads sessions without personal data, so that it also works for people whose key cannot be used.
@@ -56,7 +55,6 @@ impl Sessions {
         }
     }
 
-    /// The session `id`.
     pub(crate) async fn load(&self, id: SessionId) -> Result<Loaded<Session>, Failure> {
         Ok(self.streams.load(&id).await?)
     }

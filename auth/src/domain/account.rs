@@ -13,7 +13,6 @@ use super::{
     admins::{contains, is_unknown},
 };
 
-/// The result of a decision about an account.
 pub(crate) type Decided = Result<Vec<AccountEvent>, Refusal>;
 
 /// Registers the account. Of concurrent registrations of one address, the first in the stream succeeds.
@@ -24,7 +23,6 @@ pub(crate) fn register(account: Option<&Account>, registered: &AccountRegistered
     }
 }
 
-/// Changes the display name.
 pub(crate) fn rename(account: Option<&Account>, display_name: Option<&str>) -> Decided {
     let account = usable(account)?;
     if account.display_name.as_deref() == display_name {
@@ -100,7 +98,6 @@ pub(crate) fn rehash(account: Option<&Account>, verified: &SecretHash, rehashed:
     ])
 }
 
-/// Closes every session.
 pub(crate) fn end_sessions(account: Option<&Account>) -> Decided {
     Ok(if existing(account)?.open_sessions.is_empty() {
         Vec::new()
@@ -121,7 +118,6 @@ pub(crate) fn grant(account: Option<&Account>, admins: Option<&Admins>, role: Ro
     set_roles(Some(account), &roles, None)
 }
 
-/// Replaces the roles.
 pub(crate) fn set_roles(
     account: Option<&Account>,
     roles: &BTreeSet<Role>,

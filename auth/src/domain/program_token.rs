@@ -35,7 +35,6 @@ pub(crate) fn revoke(account: Option<&Account>, token: TokenId) -> Decided {
     }
 }
 
-/// Revokes all tokens.
 pub(crate) fn revoke_all(account: Option<&Account>) -> Decided {
     Ok(every_token_revoked(existing(account)?).collect())
 }

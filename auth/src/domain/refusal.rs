@@ -5,7 +5,6 @@ use events::{EndReason, UserId};
 /// The number of wrong passwords in a row without a delay, because people mistype.
 pub(crate) const FREE_ATTEMPTS: u32 = 5;
 
-/// Why the rules refuse a command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("an account with this address exists")]

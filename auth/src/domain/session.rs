@@ -97,7 +97,6 @@ fn came_of(token: &GoodRefreshToken, presented: Presented<'_>, now: Timestamp) -
     })
 }
 
-/// Begins the session.
 pub(crate) fn start(session: Option<&Session>, started: &SessionStarted) -> Vec<SessionEvent> {
     // It exists only if an answer of the store was lost, or if another request of the same login was faster.
     if session.is_some() {

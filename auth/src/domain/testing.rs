@@ -13,7 +13,6 @@ pub(super) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 /// The password's hash of a new account.
 pub(super) const PASSWORD_HASH: &str = "hash-1";
 
-/// A program token.
 pub(super) fn program_token() -> ProgramTokenCreated {
     ProgramTokenCreated {
         token: TokenId(Uuid::from_u128(5)),
@@ -25,7 +24,6 @@ pub(super) fn program_token() -> ProgramTokenCreated {
     }
 }
 
-/// The session with this number.
 pub(super) fn session(number: u128) -> SessionId {
     SessionId(Uuid::from_u128(number))
 }

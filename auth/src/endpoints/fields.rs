@@ -15,7 +15,6 @@ use crate::{
 const MAX_DISPLAY_NAME: usize = 100;
 const MAX_REASON: usize = 500;
 
-/// An e-mail address.
 pub(crate) fn email(value: &Value) -> Result<EmailAddress, FieldError> {
     EmailAddress::parse(text(value)?).map_err(|error| FieldError::new("invalid-email", error.to_string()))
 }
@@ -25,7 +24,6 @@ pub(crate) fn password(value: &Value) -> Result<Arc<Password>, FieldError> {
     text(value).map(|text| Arc::new(Password::new(text)))
 }
 
-/// A code of a second factor.
 pub(crate) fn code(value: &Value) -> Result<Zeroizing<String>, FieldError> {
     text(value).map(|text| Zeroizing::new(text.to_owned()))
 }

@@ -44,7 +44,6 @@ pub(crate) async fn refresh(
     refreshed
 }
 
-/// The error for an unknown token.
 fn unknown() -> ApiError {
     let refusal = Refusal::RefreshTokenIsUnknown;
     SecurityEvent::failure(EVENT, reason(&refusal)).record();

@@ -20,7 +20,6 @@ fn read(body: Map<String, Value>) -> Result<(BTreeSet<Role>, Option<AdminReason>
     Ok((form.finish_with(roles)?, reason))
 }
 
-/// An array of roles.
 pub(super) fn roles(value: &Value) -> Result<BTreeSet<Role>, FieldErrors> {
     items(value, "an array of roles", |item| {
         text(item)?

@@ -9,7 +9,6 @@ use crate::{
     error::ApiError,
 };
 
-/// Finds the account `id`.
 pub(super) async fn account(app: &App, id: UserId) -> Result<(), ApiError> {
     let account = app.accounts.load_impersonal(id).await?.state;
     domain::account::existing(account.as_ref())?;

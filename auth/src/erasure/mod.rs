@@ -29,12 +29,10 @@ use crate::{
     last_admin,
 };
 
-/// The result of an erasure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Erasure {
     /// The position in the log of the last event about the person.
     pub(crate) position: u64,
-    /// The receipt, if there is one.
     pub(crate) receipt: Option<Receipt>,
 }
 

@@ -6,7 +6,6 @@ use events::{CorrelationId, Timestamp, UserId};
 /// The most erasures in a page.
 const PAGE: u64 = 100;
 
-/// A pending erasure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pending {
     pub(super) subject: UserId,

@@ -8,7 +8,6 @@ use zeroize::Zeroizing;
 
 use super::Pepper;
 
-/// Encrypts and decrypts.
 pub(crate) struct AccountCipher(Key);
 
 impl AccountCipher {

@@ -126,7 +126,6 @@ pub(crate) fn open(directory: &Path, may_create: bool) -> Result<Keys, KeysUnusa
     })
 }
 
-/// Reads the keys in `directory`.
 pub(crate) fn read(directory: &Path) -> Result<Keys, KeysUnusable> {
     let pepper = read_pepper(directory)?.ok_or_else(|| KeysUnusable::Missing(directory.join(PEPPER)))?;
     let mut keys = Vec::new();

@@ -15,7 +15,6 @@ use p256::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// The signing algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SigningAlgorithm {
     /// Ed25519 (RFC 8032, RFC 8037).
@@ -41,7 +40,6 @@ impl SigningAlgorithm {
     }
 }
 
-/// One key pair.
 pub(crate) struct SigningKey {
     /// The thumbprint of the public key (RFC 7638): the same wherever the key is read.
     pub(crate) kid: String,
@@ -144,12 +142,10 @@ impl Keyring {
             .or_else(|| self.0.iter().find(|key| key.signs_from.is_some()))
     }
 
-    /// The key with this id.
     pub(crate) fn get(&self, kid: &str) -> Option<&SigningKey> {
         self.0.iter().find(|key| key.kid == kid)
     }
 
-    /// The ids of all keys.
     pub(crate) fn kids(&self) -> Vec<&str> {
         self.0.iter().map(|key| key.kid.as_str()).collect()
     }

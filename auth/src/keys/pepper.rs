@@ -16,11 +16,9 @@ pub(crate) const TAG_BYTES: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     RefreshToken,
-    /// Program tokens.
     ProgramToken,
     /// Fingerprints of clients.
     Client,
-    /// Resets of passwords.
     ResetToken,
     /// Logins that wait for a second factor.
     MfaToken,

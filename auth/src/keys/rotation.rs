@@ -16,7 +16,6 @@ use super::{
     directory::{KeysUnusable, NEXT, create, key_files, read_key},
 };
 
-/// The use of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyUse {
     /// It is published, and does not sign until an operator rotates the keys.
@@ -28,14 +27,11 @@ pub enum KeyUse {
     Verifies,
 }
 
-/// A key of the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyState {
     /// Its id, which tokens repeat.
     pub kid: String,
-    /// Its algorithm.
     pub algorithm: SigningAlgorithm,
-    /// Its use.
     pub used: KeyUse,
     pub path: PathBuf,
 }
@@ -43,7 +39,6 @@ pub struct KeyState {
 /// Why a key was not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotRetired {
-    /// The directory cannot be used.
     #[error(transparent)]
     Unusable(#[from] KeysUnusable),
     #[error("there is no key {0}")]

@@ -6,10 +6,8 @@ use events::{CorrelationId, UserId};
 use super::Operator;
 use crate::{command_metadata::CommandMetadata, erasure::Receipt};
 
-/// The result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Erased {
-    /// The person.
     pub user_id: UserId,
     /// False when they were erased before, and only consequences were missing.
     pub changed: bool,

@@ -7,11 +7,9 @@ use events::{CorrelationId, Role, UserId};
 use super::Operator;
 use crate::{command_metadata::CommandMetadata, last_admin};
 
-/// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
     pub user_id: UserId,
-    /// The roles now.
     pub roles: BTreeSet<Role>,
     /// False when the account had the role already.
     pub changed: bool,

@@ -17,7 +17,6 @@ use crate::{
     password::{HIGHEST_COST, is_bcrypt},
 };
 
-/// The result of an import.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Imported {
     /// The number of accounts that were created, or would be.
@@ -33,11 +32,9 @@ pub struct Imported {
 pub struct BadLine {
     /// The number of the line, from 1.
     pub line: u64,
-    /// The reason.
     pub reason: String,
 }
 
-/// An account to create.
 struct Candidate {
     line: u64,
     email: EmailAddress,

@@ -29,7 +29,6 @@ pub(crate) struct Verified {
     pub(crate) first_of_its_kind: Option<Duration>,
 }
 
-/// Hashes and verifies passwords.
 pub(crate) struct Hasher {
     argon2: Argon2<'static>,
     /// The hash to compare with when there is no account, so that this takes as long.

@@ -1,6 +1,5 @@
 //! Why a password was neither hashed nor verified.
 
-/// Why a password was neither hashed nor verified.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HashingFailed {
     #[error("too many passwords wait to be hashed")]

@@ -24,7 +24,6 @@ const OWN_CHARACTERS: usize = 8;
 const MIN_WORD: usize = 3;
 const PRODUCT: &str = "taskledger";
 
-/// Why a password is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Weakness {
     #[error("must have at least {0} characters")]
@@ -58,7 +57,6 @@ impl Weakness {
     }
 }
 
-/// The rules for new passwords.
 #[derive(Debug)]
 pub(crate) struct Policy {
     min_characters: usize,

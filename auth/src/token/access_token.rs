@@ -50,7 +50,6 @@ impl AccessTokens {
         Arc::clone(&self.keyring.read())
     }
 
-    /// Replaces the keys.
     pub(crate) fn replace_keyring(&self, keyring: Keyring) {
         *self.keyring.write() = Arc::new(keyring);
     }

@@ -15,12 +15,9 @@ const ID_BYTES: usize = 16;
 /// is exactly 64 characters of base64url, so each name has one text.
 const NAME_BYTES: usize = 2 * ID_BYTES + TAG_BYTES;
 
-/// The name of a program token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProgramTokenName {
-    /// Its account.
     pub(crate) account: UserId,
-    /// Its id.
     pub(crate) id: TokenId,
 }
 

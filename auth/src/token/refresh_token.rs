@@ -15,11 +15,9 @@ const CONTENT_BYTES: usize = SESSION_BYTES + 8;
 /// present an older generation and end it.
 #[derive(Debug)]
 pub(crate) struct RefreshToken {
-    /// Its session.
     pub(crate) session: SessionId,
     /// The number of tokens of the session before it.
     pub(crate) generation: u64,
-    /// For the client.
     pub(crate) text: TokenText,
 }
 

@@ -10,9 +10,7 @@ use crate::keys::{Pepper, Purpose};
 /// A reset token: the id of the account, to find its stream.
 #[derive(Debug)]
 pub(crate) struct ResetToken {
-    /// The account.
     pub(crate) account: UserId,
-    /// For the person.
     pub(crate) text: TokenText,
 }
 

@@ -7,7 +7,6 @@ use super::{
     *,
 };
 
-/// A decision about an account.
 type Decision = Box<dyn FnOnce(Option<&Account>) -> Decided>;
 
 fn enrolled() -> SecondFactorEnrolled {
