@@ -46,8 +46,8 @@ pub(super) async fn forget_commands(operations: &Database, person: UserId) -> Re
 
 #[cfg(test)]
 mod tests {
-    use database::{Schema, Value};
-    use test_support::TestDatabase;
+    use database::Value;
+    use test_support::{Footing, TestStorage, on_both_footings};
     use uuid::Uuid;
 
     use super::*;
@@ -87,7 +87,9 @@ mod tests {
         row.unwrap().unsigned("rows").unwrap()
     }
 
-    async fn every_table_is_emptied_or_holds_nobody(operations: Database) {
+    async fn every_table_is_emptied_or_holds_nobody(footing: Footing) {
+        let storage = TestStorage::new(footing).await;
+        let operations = storage.operations().await;
         let known: BTreeSet<String> = OTHERS
             .iter()
             .map(|(table, _)| *table)
@@ -129,20 +131,5 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn every_table_of_a_file_is_emptied_or_holds_nobody() {
-        let directory = tempfile::tempdir().unwrap();
-        let url = Database::file_url(&directory.path().join("operations.db"));
-        let operations = Database::open(&url, Schema::Operations, 2).await.unwrap();
-        every_table_is_emptied_or_holds_nobody(operations).await;
-    }
-
-    #[tokio::test]
-    async fn every_table_is_emptied_or_holds_nobody_in_postgres() {
-        let server = TestDatabase::create().await;
-        let operations = Database::open(server.url().as_str(), Schema::Operations, 2)
-            .await
-            .unwrap();
-        every_table_is_emptied_or_holds_nobody(operations).await;
-    }
+    on_both_footings!(every_table_is_emptied_or_holds_nobody);
 }

@@ -103,34 +103,21 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicI64, Ordering};
-
-    use database::{Database, Schema};
     use events::Timestamp;
-    use runtime::Clock;
-    use test_support::TestDatabase;
+    use test_support::{Footing, TestClock, TestStorage, on_both_footings};
 
     use super::*;
     use crate::throttle::failures_by_address::Allowance;
 
-    #[derive(Debug, Default)]
-    struct At(AtomicI64);
-
-    impl Clock for At {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_micros(self.0.load(Ordering::SeqCst))
-        }
-    }
-
     async fn count(throttle: &Throttle, table: &str) -> u64 {
         let sql = format!("SELECT count(*) AS rows FROM {table}");
-        let row = throttle.operations.fetch_optional(&sql, &[]).await.unwrap();
-        row.unwrap().unsigned("rows").unwrap()
+        throttle.operations.number(&sql, &[]).await.unwrap()
     }
 
-    async fn is_bounded(operations: Database) {
-        let clock = Arc::new(At(AtomicI64::new(1_000 * DAY)));
-        let throttle = Throttle::new(operations, Arc::clone(&clock) as _);
+    async fn the_tables_are_bounded(footing: Footing) {
+        let storage = TestStorage::new(footing).await;
+        let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(1_000 * DAY)));
+        let throttle = Throttle::new(storage.operations().await, Arc::clone(&clock) as _);
         let now = throttle.now();
         for number in 0..10_i64 {
             let key = format!("key {number}");
@@ -162,21 +149,13 @@ mod tests {
             assert_eq!(count(&throttle, table).await, 8, "{table}");
         }
         let least = "SELECT min(failures) AS least FROM authentication_failures";
-        let row = throttle.operations.fetch_optional(least, &[]).await.unwrap();
-        assert_eq!(
-            row.unwrap().integer("least").unwrap(),
-            40,
-            "what says least goes first"
-        );
+        let least = throttle.operations.number(least, &[]).await.unwrap();
+        assert_eq!(least, 40, "what says least goes first");
         let least = "SELECT min(days) AS least FROM familiar_addresses";
-        let row = throttle.operations.fetch_optional(least, &[]).await.unwrap();
-        assert_eq!(
-            row.unwrap().integer("least").unwrap(),
-            2,
-            "also when it was used last"
-        );
+        let least = throttle.operations.number(least, &[]).await.unwrap();
+        assert_eq!(least, 2, "also when it was used last");
 
-        clock.0.store(now + 91 * DAY, Ordering::SeqCst);
+        clock.advance(91 * 24 * 3_600);
         throttle.tidy(10).await.unwrap();
         assert_eq!(count(&throttle, "familiar_addresses").await, 0);
         assert_eq!(count(&throttle, "address_allowances").await, 0);
@@ -184,77 +163,35 @@ mod tests {
         assert_eq!(left, 5, "an account that needs a reset needs it for ever");
     }
 
-    async fn allowances_have_an_end(operations: &Database) {
+    async fn allowances_have_an_end(footing: Footing) {
         const ALLOWANCE: Allowance = Allowance {
             prefix: "tests-",
             micros_for_one: 1_000_000,
             burst: 20,
         };
+        let storage = TestStorage::new(footing).await;
+        let operations = storage.operations().await;
+        let is_left = async |address: &str, now: i64| {
+            let counted = ALLOWANCE.count_if_left(&operations, address, now);
+            counted.await.unwrap()
+        };
         let now = 1_000 * DAY;
         let mut used = 0;
-        while ALLOWANCE
-            .count_if_left(operations, "somewhere", now)
-            .await
-            .unwrap()
-        {
+        while is_left("somewhere", now).await {
             used += 1;
         }
         assert_eq!(used, 20);
-        assert!(
-            ALLOWANCE
-                .count_if_left(operations, "elsewhere", now)
-                .await
-                .unwrap()
-        );
+        assert!(is_left("elsewhere", now).await);
         let later = now + 1_000_000;
-        assert!(
-            ALLOWANCE
-                .count_if_left(operations, "somewhere", later)
-                .await
-                .unwrap()
-        );
-        assert!(
-            !ALLOWANCE
-                .count_if_left(operations, "somewhere", later)
-                .await
-                .unwrap()
-        );
+        assert!(is_left("somewhere", later).await);
+        assert!(!is_left("somewhere", later).await);
         // Where a clock is years behind, the time of the database counts.
         let mut used = 0;
-        while ALLOWANCE
-            .count_if_left(operations, "somewhere", DAY)
-            .await
-            .unwrap()
-        {
+        while is_left("somewhere", DAY).await {
             used += 1;
         }
         assert!((20..=40).contains(&used), "{used}");
     }
 
-    #[tokio::test]
-    async fn the_tables_are_bounded_and_allowances_have_an_end() {
-        let directory = tempfile::tempdir().unwrap();
-        let url = Database::file_url(&directory.path().join("operations.db"));
-        let operations = Database::open(&url, Schema::Operations, 2).await.unwrap();
-        allowances_have_an_end(&operations).await;
-        operations
-            .execute("DELETE FROM address_allowances", &[])
-            .await
-            .unwrap();
-        is_bounded(operations).await;
-    }
-
-    #[tokio::test]
-    async fn the_tables_are_bounded_in_postgres() {
-        let server = TestDatabase::create().await;
-        let operations = Database::open(server.url().as_str(), Schema::Operations, 2)
-            .await
-            .unwrap();
-        allowances_have_an_end(&operations).await;
-        operations
-            .execute("DELETE FROM address_allowances", &[])
-            .await
-            .unwrap();
-        is_bounded(operations).await;
-    }
+    on_both_footings!(the_tables_are_bounded, allowances_have_an_end);
 }

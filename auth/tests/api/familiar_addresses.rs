@@ -1,8 +1,7 @@
 //! An address from which somebody has logged in has its own count of failures.
 
-use database::{Database, Schema};
 use serde_json::json;
-use test_support::TestDatabase;
+use test_support::{Footing, TestStorage, on_both_footings};
 
 use crate::{
     support::{ADA, App, PASSWORD, WRONG},
@@ -75,7 +74,13 @@ async fn a_new_password_ends_the_waits_of_every_address() {
     app.login_from(HOME, ADA, new).await.expect(200, "");
 }
 
-async fn a_login_from_anywhere_ends_the_waits_of_every_address(app: &App) {
+async fn whoever_shares_an_address_locks_the_owner_out_until_they_log_in_from_another_one(footing: Footing) {
+    let storage = TestStorage::new(footing).await;
+    let operations = storage.operations().await;
+    let app = &quick(&App::start().await, |dependencies| {
+        dependencies.operations = operations;
+    })
+    .await;
     app.register_from(HOME, ADA).await.expect(201, "");
     let office = "203.0.113.8";
     app.login_from(office, ADA, PASSWORD).await.expect(200, "");
@@ -101,24 +106,7 @@ async fn a_login_from_anywhere_ends_the_waits_of_every_address(app: &App) {
     }
 }
 
-#[tokio::test]
-async fn whoever_shares_an_address_locks_the_owner_out_of_it_until_they_log_in_from_another_one() {
-    let app = quick(&App::start().await, |_| {}).await;
-    a_login_from_anywhere_ends_the_waits_of_every_address(&app).await;
-}
-
-#[tokio::test]
-async fn postgres_forgets_the_failures_of_every_address_as_well() {
-    let server = TestDatabase::create().await;
-    let operations = Database::open(server.url().as_str(), Schema::Operations, 4)
-        .await
-        .unwrap();
-    let app = quick(&App::start().await, |dependencies| {
-        dependencies.operations = operations;
-    })
-    .await;
-    a_login_from_anywhere_ends_the_waits_of_every_address(&app).await;
-}
+on_both_footings!(whoever_shares_an_address_locks_the_owner_out_until_they_log_in_from_another_one);
 
 /// Strangers fail at the account until they must wait.
 async fn let_strangers_fail(app: &App) {

@@ -1,8 +1,7 @@
 //! Guessing passwords: who must wait and for how long, and who need not.
 
-use database::{Database, Schema};
 use serde_json::json;
-use test_support::TestDatabase;
+use test_support::{Footing, TestStorage, on_both_footings};
 
 use crate::{
     second_factor::enroll,
@@ -33,7 +32,11 @@ pub(crate) async fn quick(app: &App, change: impl FnOnce(&mut auth::Dependencies
     .await
 }
 
-async fn the_waits_double_and_end_with_a_success(app: &App, other_replica: &App) {
+async fn the_waits_double_for_all_replicas_and_end_with_a_success(footing: Footing) {
+    let (first, storage) = (App::start().await, TestStorage::new(footing).await);
+    let (one, other) = (storage.operations().await, storage.operations().await);
+    let app = &quick(&first, |dependencies| dependencies.operations = one).await;
+    let other_replica = &quick(&first, |dependencies| dependencies.operations = other).await;
     app.register_from(HOME, ADA).await.expect(201, "");
     let guess = async |app: &App| app.login_from(ELSEWHERE, ADA, WRONG).await;
     for _ in 0..5 {
@@ -57,24 +60,7 @@ async fn the_waits_double_and_end_with_a_success(app: &App, other_replica: &App)
     wait(guess(app).await);
 }
 
-#[tokio::test]
-async fn the_waits_double_for_all_replicas_and_end_with_a_success() {
-    let app = App::start().await;
-    let (one, other) = (quick(&app, |_| {}).await, quick(&app, |_| {}).await);
-    the_waits_double_and_end_with_a_success(&one, &other).await;
-}
-
-#[tokio::test]
-async fn postgres_keeps_the_counters_as_well() {
-    let server = TestDatabase::create().await;
-    let url = server.url().to_string();
-    let open = || Database::open(&url, Schema::Operations, 4);
-    let (one, other) = (open().await.unwrap(), open().await.unwrap());
-    let app = App::start().await;
-    let one = quick(&app, |dependencies| dependencies.operations = one).await;
-    let other = quick(&app, |dependencies| dependencies.operations = other).await;
-    the_waits_double_and_end_with_a_success(&one, &other).await;
-}
+on_both_footings!(the_waits_double_for_all_replicas_and_end_with_a_success);
 
 #[tokio::test]
 async fn after_a_hundred_failures_in_a_row_only_a_familiar_address_gets_in() {

@@ -1,29 +1,19 @@
 //! `GET /auth/users` with rows that a newer release or damage made unreadable.
 
-use database::{Database, Schema};
 use http::StatusCode;
 use serde_json::Value;
-use test_support::TestDatabase;
+use test_support::{Footing, TestStorage, on_both_footings};
 
 use crate::support::App;
 
-#[tokio::test]
-async fn an_account_that_cannot_be_read_hides_no_other() {
-    damaged(&App::start().await).await;
-}
+on_both_footings!(an_account_that_cannot_be_read_hides_no_other);
 
-#[tokio::test]
-async fn an_account_that_cannot_be_read_hides_no_other_on_postgres() {
-    let server = TestDatabase::create().await;
-    let database = Database::open(server.url().as_str(), Schema::ReadModels, 4)
-        .await
-        .unwrap();
+async fn an_account_that_cannot_be_read_hides_no_other(footing: Footing) {
+    let storage = TestStorage::new(footing).await;
+    let read_models = storage.read_models().await;
     let app = App::start().await;
-    let app = app.replica(|_, dependencies| dependencies.read_models = database);
-    damaged(&app.await).await;
-}
-
-async fn damaged(app: &App) {
+    let app = app.replica(|_, dependencies| dependencies.read_models = read_models);
+    let app = app.await;
     let admin = app.sign_in_admin("root@example.com").await;
     for number in 1..=6 {
         app.register(&format!("person-{number}@example.com")).await;

@@ -2,17 +2,11 @@
 
 use std::sync::Arc;
 
-use database::Schema;
 use http_api::RequestContext;
-use test_support::{TestClock, TestDatabase};
+use test_support::{Footing, TestClock, TestStorage, on_both_footings};
 
 use super::*;
 use crate::{domain::Refusal, error::CommandError, keys::Pepper, throttle::Throttle};
-
-async fn sqlite(directory: &tempfile::TempDir) -> Database {
-    let url = Database::file_url(&directory.path().join("operations.db"));
-    Database::open(&url, Schema::Operations, 1).await.unwrap()
-}
 
 fn attempt(subject: &str, address: &str) -> Attempt {
     let pepper = Pepper::parse(&"ab".repeat(32)).unwrap();
@@ -49,8 +43,8 @@ async fn a_key_is_erased_with_those_below_it(operations: &Database) {
 
 #[tokio::test]
 async fn keys_are_erased_by_a_range_of_the_index() {
-    let directory = tempfile::tempdir().unwrap();
-    let operations = sqlite(&directory).await;
+    let storage = TestStorage::new(Footing::Sqlite).await;
+    let operations = storage.operations().await;
     a_key_is_erased_with_those_below_it(&operations).await;
     for sql in [DELETE_FAILURES, DELETE_ADDRESSES] {
         let explain = format!("EXPLAIN QUERY PLAN {sql}");
@@ -62,10 +56,8 @@ async fn keys_are_erased_by_a_range_of_the_index() {
 
 #[tokio::test]
 async fn keys_are_erased_by_a_range_of_the_index_in_postgres() {
-    let server = TestDatabase::create().await;
-    let operations = Database::open(server.url().as_str(), Schema::Operations, 1)
-        .await
-        .unwrap();
+    let storage = TestStorage::new(Footing::Postgres).await;
+    let operations = storage.operations().await;
     a_key_is_erased_with_those_below_it(&operations).await;
     let mut tx = operations.begin().await.unwrap();
     // The tables are small, and statements are planned without knowing their parameters.
@@ -88,8 +80,8 @@ async fn keys_are_erased_by_a_range_of_the_index_in_postgres() {
 
 #[tokio::test]
 async fn a_success_without_failures_before_it_asks_and_writes_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let operations = sqlite(&directory).await;
+    let storage = TestStorage::new(Footing::Sqlite).await;
+    let operations = storage.operations().await;
     for table in ["authentication_failures", "familiar_addresses"] {
         let drop = format!("DROP TABLE {table}");
         operations.execute(&drop, &[]).await.unwrap();
@@ -147,8 +139,8 @@ async fn guess(throttle: &Throttle) -> [Attempt; 2] {
 
 #[tokio::test]
 async fn whoever_failed_where_the_clock_is_a_day_ahead_waits_no_longer_than_any_other() {
-    let directory = tempfile::tempdir().unwrap();
-    let operations = sqlite(&directory).await;
+    let storage = TestStorage::new(Footing::Sqlite).await;
+    let operations = storage.operations().await;
     let (ahead, _) = replica(&operations, 24 * 3_600);
     let (right, clock) = replica(&operations, 0);
     let guesses = guess(&ahead).await;
@@ -163,8 +155,8 @@ async fn whoever_failed_where_the_clock_is_a_day_ahead_waits_no_longer_than_any_
 
 #[tokio::test]
 async fn a_replica_whose_clock_is_behind_shortens_no_wait_that_another_has_counted() {
-    let directory = tempfile::tempdir().unwrap();
-    let operations = sqlite(&directory).await;
+    let storage = TestStorage::new(Footing::Sqlite).await;
+    let operations = storage.operations().await;
     let (right, clock) = replica(&operations, 0);
     let guesses = guess(&right).await;
     for seconds in [900, 24 * 3_600] {
@@ -183,34 +175,23 @@ async fn a_replica_whose_clock_is_behind_shortens_no_wait_that_another_has_count
 }
 
 /// As an attempt that was under way there already.
-async fn a_failure_that_is_counted_where_the_clock_is_behind_ends_no_wait(operations: &Database) {
-    let (right, _) = replica(operations, 0);
-    let (behind, _) = replica(operations, -900);
+async fn a_failure_that_is_counted_where_the_clock_is_behind_ends_no_wait(footing: Footing) {
+    let storage = TestStorage::new(footing).await;
+    let operations = storage.operations().await;
+    let (right, _) = replica(&operations, 0);
+    let (behind, _) = replica(&operations, -900);
     let [at_ada, _] = guess(&right).await;
     behind.failed(&at_ada, &FailureCounters::default()).await.unwrap();
     let left = wait(&right, &at_ada).await;
     assert!((800..=900).contains(&left), "{left} s");
 }
 
-#[tokio::test]
-async fn a_wait_ends_no_sooner_when_another_clock_is_behind() {
-    let directory = tempfile::tempdir().unwrap();
-    a_failure_that_is_counted_where_the_clock_is_behind_ends_no_wait(&sqlite(&directory).await).await;
-}
-
-#[tokio::test]
-async fn a_wait_ends_no_sooner_when_another_clock_is_behind_in_postgres() {
-    let server = TestDatabase::create().await;
-    let operations = Database::open(server.url().as_str(), Schema::Operations, 1)
-        .await
-        .unwrap();
-    a_failure_that_is_counted_where_the_clock_is_behind_ends_no_wait(&operations).await;
-}
+on_both_footings!(a_failure_that_is_counted_where_the_clock_is_behind_ends_no_wait);
 
 #[tokio::test]
 async fn a_wait_that_is_over_is_over_where_the_clock_is_days_behind_and_guesses_there_are_counted() {
-    let directory = tempfile::tempdir().unwrap();
-    let operations = sqlite(&directory).await;
+    let storage = TestStorage::new(Footing::Sqlite).await;
+    let operations = storage.operations().await;
     let (right, _) = replica(&operations, 0);
     let (earlier, _) = replica(&operations, -2_000);
     let (behind, _) = replica(&operations, -7 * 24 * 3_600);
