@@ -13,24 +13,17 @@ fn password(text: &str) -> Arc<Password> {
 }
 
 impl Hasher {
-    async fn hash_now(&self, password: &Arc<Password>) -> Result<String, HashingFailed> {
-        let slot = self.admit(Requester::stranger("")).await?;
-        self.hash(&slot, password).await
+    async fn hash_now(&self, text: &str) -> String {
+        let slot = self.admit(Requester::stranger("")).await.unwrap();
+        self.hash(&slot, &password(text)).await.unwrap()
     }
 
-    async fn verify_now(
-        &self,
-        password: &Arc<Password>,
-        hash: Option<&str>,
-    ) -> Result<Verified, HashingFailed> {
-        let slot = self.admit(Requester::stranger("")).await?;
-        self.verify(&slot, password, hash).await
+    /// Whether `text` is the password of `hash`, and whether that is outdated.
+    async fn verify_now(&self, text: &str, hash: Option<&str>) -> (bool, bool) {
+        let slot = self.admit(Requester::stranger("")).await.unwrap();
+        let verified = self.verify(&slot, &password(text), hash).await.unwrap();
+        (verified.matches, verified.is_outdated)
     }
-}
-
-/// Whether the password matches, and whether its hash is outdated.
-fn said(verified: Verified) -> (bool, bool) {
-    (verified.matches, verified.is_outdated)
 }
 
 fn hasher() -> Hasher {
@@ -54,31 +47,13 @@ fn used_memory_changes_no_hash() {
 
 #[tokio::test]
 async fn a_password_matches_its_own_hash_only() {
-    let hasher = hasher();
-    let hash = hasher.hash_now(&password("plum tractor canyon")).await.unwrap();
+    let (hasher, text) = (hasher(), "plum tractor canyon");
+    let hash = hasher.hash_now(text).await;
     assert!(hash.starts_with("$argon2id$v=19$m=64,t=2,p=1$"), "{hash}");
-    let fresh = |matches| (matches, false);
-    assert_eq!(
-        hasher
-            .verify_now(&password("plum tractor canyon"), Some(&hash))
-            .await
-            .map(said)
-            .unwrap(),
-        fresh(true)
-    );
-    assert_eq!(
-        hasher
-            .verify_now(&password("plum tractor canyoN"), Some(&hash))
-            .await
-            .map(said)
-            .unwrap(),
-        fresh(false)
-    );
-    assert_ne!(
-        hasher.hash_now(&password("plum tractor canyon")).await.unwrap(),
-        hash,
-        "salted"
-    );
+    assert_eq!(hasher.verify_now(text, Some(&hash)).await, (true, false));
+    let other = hasher.verify_now("plum tractor canyoN", Some(&hash)).await;
+    assert_eq!(other, (false, false));
+    assert_ne!(hasher.hash_now(text).await, hash, "salted");
 }
 
 #[test]
@@ -102,110 +77,59 @@ fn nobody_has_the_dummy_and_it_costs_what_a_hash_costs() {
 
 #[tokio::test]
 async fn the_last_of_128_characters_counts() {
-    let hasher = hasher();
-    let hash = hasher.hash_now(&password(&"🦀".repeat(128))).await.unwrap();
+    let (hasher, text) = (hasher(), "🦀".repeat(128));
+    let hash = hasher.hash_now(&text).await;
     let other = format!("{}🐢", "🦀".repeat(127));
-    assert!(
-        hasher
-            .verify_now(&password(&"🦀".repeat(128)), Some(&hash))
-            .await
-            .unwrap()
-            .matches
-    );
-    assert!(
-        !hasher
-            .verify_now(&password(&other), Some(&hash))
-            .await
-            .unwrap()
-            .matches
-    );
+    assert!(hasher.verify_now(&text, Some(&hash)).await.0);
+    assert!(!hasher.verify_now(&other, Some(&hash)).await.0);
 }
 
 #[tokio::test]
 async fn composition_makes_no_difference() {
     let hasher = hasher();
-    let hash = hasher
-        .hash_now(&password("caf\u{e9} tractor canyon"))
-        .await
-        .unwrap();
-    assert!(
-        hasher
-            .verify_now(&password("cafe\u{301} tractor canyon"), Some(&hash))
-            .await
-            .unwrap()
-            .matches
-    );
+    let hash = hasher.hash_now("caf\u{e9} tractor canyon").await;
+    let decomposed = hasher.verify_now("cafe\u{301} tractor canyon", Some(&hash));
+    assert!(decomposed.await.0);
 }
 
 #[tokio::test]
 async fn weaker_parameters_are_outdated_and_stronger_ones_are_not() {
     let weak = hasher();
-    let strong = Hasher::new(
-        Argon2Parameters {
-            memory_kib: 128,
-            ..CHEAP
-        },
-        1,
-        1,
-        Duration::ZERO,
-    )
-    .unwrap();
-    let secret = password("plum tractor canyon");
-    let hash = weak.hash_now(&secret).await.unwrap();
-    let verified = strong.verify_now(&secret, Some(&hash)).await.unwrap();
-    assert_eq!(said(verified), (true, true));
-    let hash = strong.hash_now(&secret).await.unwrap();
-    let verified = weak.verify_now(&secret, Some(&hash)).await.unwrap();
-    assert_eq!(said(verified), (true, false));
+    let parameters = Argon2Parameters {
+        memory_kib: 128,
+        ..CHEAP
+    };
+    let strong = Hasher::new(parameters, 1, 1, Duration::ZERO).unwrap();
+    let text = "plum tractor canyon";
+    let hash = weak.hash_now(text).await;
+    assert_eq!(strong.verify_now(text, Some(&hash)).await, (true, true));
+    let hash = strong.hash_now(text).await;
+    assert_eq!(weak.verify_now(text, Some(&hash)).await, (true, false));
 }
 
 #[tokio::test]
 async fn bcrypt_hashes_verify_and_are_outdated() {
-    let secret = password("short");
     for prefix in ["$2a$", "$2b$", "$2y$"] {
         let hash = bcrypt::hash("short", 4).unwrap();
         let hash = format!("{prefix}{}", &hash[4..]);
-        let verified = hasher().verify_now(&secret, Some(&hash)).await.unwrap();
-        assert_eq!(said(verified), (true, true), "{hash}");
-        assert!(
-            !hasher()
-                .verify_now(&password("other"), Some(&hash))
-                .await
-                .unwrap()
-                .matches
-        );
+        let verified = hasher().verify_now("short", Some(&hash)).await;
+        assert_eq!(verified, (true, true), "{hash}");
+        assert!(!hasher().verify_now("other", Some(&hash)).await.0);
     }
 }
 
 #[tokio::test]
 async fn nothing_matches_where_there_is_no_account() {
-    let verified = hasher()
-        .verify_now(&password("nobody has this password"), None)
-        .await
-        .unwrap();
-    assert!(!verified.matches);
-    assert!(
-        !hasher()
-            .verify_now(&password("x"), Some("not a hash"))
-            .await
-            .unwrap()
-            .matches
-    );
+    assert!(!hasher().verify_now("nobody has this password", None).await.0);
+    assert!(!hasher().verify_now("x", Some("not a hash")).await.0);
 }
 
 #[test]
 fn impossible_parameters_are_refused() {
-    assert!(
-        Hasher::new(
-            Argon2Parameters {
-                memory_kib: 1,
-                iterations: 0,
-                parallelism: 1
-            },
-            1,
-            1,
-            Duration::ZERO,
-        )
-        .is_err()
-    );
+    let parameters = Argon2Parameters {
+        memory_kib: 1,
+        iterations: 0,
+        parallelism: 1,
+    };
+    assert!(Hasher::new(parameters, 1, 1, Duration::ZERO).is_err());
 }
