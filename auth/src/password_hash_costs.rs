@@ -33,7 +33,7 @@ impl App {
             Ok((row.text("kind")?, Duration::from_micros(row.unsigned("micros")?)))
         });
         for (kind, took) in costs {
-            self.hasher.expect(&kind, took);
+            self.hasher.failure_time.expect(&kind, took);
         }
         Ok(())
     }
@@ -55,7 +55,7 @@ impl App {
 
     /// Measures and stores what a comparison with `hash` costs, before an account has it.
     pub(crate) async fn prepare_for_hash(&self, hash: &str) -> Result<(), Failure> {
-        if self.hasher.knows_cost_of(hash) {
+        if self.hasher.failure_time.knows(hash) {
             return Ok(());
         }
         let slot = self.hasher.admit(Requester::stranger("")).await?;

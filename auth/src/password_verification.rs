@@ -97,7 +97,7 @@ impl App {
         }
         let since = slot.since;
         drop(slot);
-        self.hasher.wait_as_every_failure(since).await;
+        self.hasher.failure_time.wait(since).await;
         Err(Refusal::CredentialsAreWrong.into())
     }
 

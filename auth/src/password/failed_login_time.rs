@@ -44,7 +44,7 @@ impl FailedLoginTime {
     }
 
     /// Sets the cost for this kind of hash, if none was measured here yet.
-    pub(super) fn expect(&self, kind: &str, took: Duration) {
+    pub(crate) fn expect(&self, kind: &str, took: Duration) {
         let mut averages = self.averages.lock();
         if averages.len() < KINDS {
             averages.entry(kind.to_owned()).or_insert(took);
@@ -52,13 +52,13 @@ impl FailedLoginTime {
     }
 
     /// Whether the cost of a comparison with `hash` is known.
-    pub(super) fn knows(&self, hash: &str) -> bool {
+    pub(crate) fn knows(&self, hash: &str) -> bool {
         let averages = self.averages.lock();
         averages.contains_key(kind_of(hash))
     }
 
     /// Waits until a failure whose comparison began at `since` has taken the common time.
-    pub(super) async fn wait(&self, since: Instant) {
+    pub(crate) async fn wait(&self, since: Instant) {
         sleep_until(since + self.duration()).await;
     }
 

@@ -35,7 +35,7 @@ pub(crate) struct Hasher {
     dummy: String,
     admission: Admission,
     threads: HashingThreads,
-    failure_time: FailedLoginTime,
+    pub(crate) failure_time: FailedLoginTime,
 }
 
 impl Hasher {
@@ -98,21 +98,6 @@ impl Hasher {
             is_outdated,
             first_of_its_kind: is_first.then_some(took),
         })
-    }
-
-    /// Makes failures take as long as comparisons with this kind of hash, with this duration.
-    pub(crate) fn expect(&self, kind: &str, took: Duration) {
-        self.failure_time.expect(kind, took);
-    }
-
-    /// Whether the cost of a comparison with `hash` is known.
-    pub(crate) fn knows_cost_of(&self, hash: &str) -> bool {
-        self.failure_time.knows(hash)
-    }
-
-    /// Waits until a failed comparison that began at `since` has taken the common time.
-    pub(crate) async fn wait_as_every_failure(&self, since: Instant) {
-        self.failure_time.wait(since).await;
     }
 
     async fn run<T: Send + 'static>(

@@ -74,8 +74,27 @@ impl Policy {
     }
 
     /// Checks `password` for the account with this address against all rules except the file of breached passwords.
+    /// Characters are Unicode scalar values of the NFC form.
     pub(crate) fn check(&self, password: &Password, email: Option<&EmailAddress>) -> Result<(), Weakness> {
-        check(password, self.min_characters, email)
+        let normalized = password.normalized();
+        match normalized.chars().count() {
+            count if count < self.min_characters => return Err(Weakness::TooShort(self.min_characters)),
+            count if count > MAX_CHARACTERS => return Err(Weakness::TooLong),
+            _ => {}
+        }
+        let lowercase = Zeroizing::new(normalized.to_lowercase());
+        let characters: Zeroizing<Vec<char>> = Zeroizing::new(lowercase.chars().collect());
+        if is_common(&lowercase) {
+            Err(Weakness::TooCommon)
+        } else if is_repeated(&characters, self.min_characters) {
+            Err(Weakness::Repeated)
+        } else if is_sequence(&characters) {
+            Err(Weakness::Sequence)
+        } else if is_about(&normalized, email) {
+            Err(Weakness::ContainsAddress)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether `password` is in the file of breached passwords, if there is one.
@@ -84,29 +103,6 @@ impl Policy {
             Some(breached) => breached.contain(password).await,
             None => Ok(false),
         }
-    }
-}
-
-/// Counts Unicode scalar values of the NFC form.
-fn check(password: &Password, min_characters: usize, email: Option<&EmailAddress>) -> Result<(), Weakness> {
-    let normalized = password.normalized();
-    match normalized.chars().count() {
-        count if count < min_characters => return Err(Weakness::TooShort(min_characters)),
-        count if count > MAX_CHARACTERS => return Err(Weakness::TooLong),
-        _ => {}
-    }
-    let lowercase = Zeroizing::new(normalized.to_lowercase());
-    let characters: Zeroizing<Vec<char>> = Zeroizing::new(lowercase.chars().collect());
-    if is_common(&lowercase) {
-        Err(Weakness::TooCommon)
-    } else if is_repeated(&characters, min_characters) {
-        Err(Weakness::Repeated)
-    } else if is_sequence(&characters) {
-        Err(Weakness::Sequence)
-    } else if is_about(&normalized, email) {
-        Err(Weakness::ContainsAddress)
-    } else {
-        Ok(())
     }
 }
 
@@ -137,8 +133,13 @@ mod tests {
     }
 
     fn judge_with(password: &str, min_characters: usize) -> Result<(), Weakness> {
-        let email = EmailAddress::parse("Lovelace@example.com").unwrap();
-        check(&Password::new(password), min_characters, Some(&email))
+        judge_for("Lovelace@example.com", password, min_characters)
+    }
+
+    fn judge_for(email: &str, password: &str, min_characters: usize) -> Result<(), Weakness> {
+        let email = EmailAddress::parse(email).unwrap();
+        let policy = Policy::open(min_characters, None).unwrap();
+        policy.check(&Password::new(password), Some(&email))
     }
 
     fn different(count: usize) -> String {
@@ -220,9 +221,7 @@ mod tests {
         for password in ["lovelace is a fine name", "taskledger was my idea"] {
             assert_eq!(judge(password), Ok(()), "{password}");
         }
-        let short = EmailAddress::parse("al@example.com").unwrap();
-        let password = Password::new("alalong the canal");
-        assert_eq!(check(&password, 15, Some(&short)), Ok(()));
+        assert_eq!(judge_for("al@example.com", "alalong the canal", 15), Ok(()));
     }
 
     #[test]
@@ -232,7 +231,6 @@ mod tests {
             ("ada.lovelace@φιλος.example", "xn--uxaemmq.example"),
             ("ada.lovelace@bücher.example", "xn--bcher-kva.example"),
         ] {
-            let email = EmailAddress::parse(address).unwrap();
             let (_, written) = address.split_once('@').unwrap();
             for password in [
                 address.to_owned(),
@@ -241,7 +239,7 @@ mod tests {
                 format!("{written} ada.lovelace"),
                 format!("{domain} ada.lovelace"),
             ] {
-                let checked = check(&Password::new(&password), 15, Some(&email));
+                let checked = judge_for(address, &password, 15);
                 assert_eq!(checked, Err(Weakness::ContainsAddress), "{password}");
             }
         }
