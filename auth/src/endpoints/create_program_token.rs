@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::{answer, fields};
 use crate::{
-    app_state::App, command_metadata::CommandMetadata, domain, error::ApiError, token::ProgramToken,
+    app_state::App, command_metadata::CommandMetadata, domain, error::ApiError, token::ProgramTokenName,
 };
 
 const MAX_NAME: usize = 100;
@@ -73,13 +73,17 @@ pub(crate) async fn create_program_token(
     let now = app.clock.now();
     let request = Request::read(body.fields, now)?;
     let id = caller.user_id();
-    let token = ProgramToken::generate(id, TokenId(new_id()), &app.pepper);
+    let name = ProgramTokenName {
+        account: id,
+        id: TokenId(new_id()),
+    };
+    let token = name.token(&app.pepper);
     let session = app.sessions.load_impersonal(session).await?.state;
     let created = ProgramTokenCreated {
-        token: token.id,
+        token: name.id,
         name: request.name,
         scopes: request.scopes,
-        token_hash: token.text.hash(),
+        token_hash: token.hash(),
         expires_at: request.expires_at,
         second_factor: session.is_some_and(|session| session.has_second_factor()),
     };
@@ -90,13 +94,13 @@ pub(crate) async fn create_program_token(
             domain::program_token::create(account, &created, now)
         })
         .await?;
-    tracing::info!(account.id = %id, token.id = %token.id, "a program token was made");
+    tracing::info!(account.id = %id, token.id = %name.id, "a program token was made");
     let mut known = changed.account.program_tokens.into_iter();
     let made = known
-        .rfind(|known| known.id == token.id)
+        .rfind(|known| known.id == name.id)
         .ok_or_else(Problem::internal)?;
     let body = NewProgramToken {
-        token: token.text.as_str().to_owned(),
+        token: token.as_str().to_owned(),
         about: made.into(),
     };
     Ok(answer::json(StatusCode::CREATED, &body, id, changed.position))

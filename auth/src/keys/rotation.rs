@@ -36,6 +36,19 @@ pub struct KeyState {
     pub path: PathBuf,
 }
 
+impl KeyState {
+    /// The key in the file `path`, which signs from its time on whatever other keys there are.
+    fn of(path: PathBuf) -> Result<Self, KeysUnusable> {
+        let key = read_key(&path)?;
+        Ok(Self {
+            kid: key.kid,
+            algorithm: key.algorithm,
+            used: key.signs_from.map_or(KeyUse::Next, KeyUse::SignsFrom),
+            path,
+        })
+    }
+}
+
 /// Why a key was not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotRetired {
@@ -56,18 +69,11 @@ pub enum NotRetired {
 pub fn list(directory: &Path, now: Timestamp) -> Result<Vec<KeyState>, KeysUnusable> {
     let mut keys = Vec::new();
     for path in key_files(directory)? {
-        let key = read_key(&path)?;
-        let used = match key.signs_from {
-            None => KeyUse::Next,
-            Some(from) if from > now => KeyUse::SignsFrom(from),
-            Some(_) => KeyUse::Verifies,
-        };
-        keys.push(KeyState {
-            kid: key.kid,
-            algorithm: key.algorithm,
-            used,
-            path,
-        });
+        let mut key = KeyState::of(path)?;
+        if matches!(key.used, KeyUse::SignsFrom(from) if from <= now) {
+            key.used = KeyUse::Verifies;
+        }
+        keys.push(key);
     }
     let signing = keys
         .iter()
@@ -87,12 +93,7 @@ pub fn generate(directory: &Path, algorithm: SigningAlgorithm) -> Result<KeyStat
     let path = directory.join(format!("{}{NEXT}", runtime::new_id()));
     let pem = SigningKey::generate(algorithm);
     create(&path, &pem.map_err(KeysUnusable::content(&path))?)?;
-    Ok(KeyState {
-        kid: read_key(&path)?.kid,
-        algorithm,
-        used: KeyUse::Next,
-        path,
-    })
+    KeyState::of(path)
 }
 
 /// Makes the newest published key sign, from a time when everyone knows it. Creates one if there is none.
@@ -122,13 +123,7 @@ pub fn rotate(
         .and_then(|()| fs::rename(&next.path, &path))
         .and_then(|()| fs::File::open(directory)?.sync_all())
         .map_err(KeysUnusable::file("rename", &next.path))?;
-    let key = read_key(&path)?;
-    Ok(KeyState {
-        kid: key.kid,
-        algorithm: key.algorithm,
-        used: key.signs_from.map_or(KeyUse::Next, KeyUse::SignsFrom),
-        path,
-    })
+    KeyState::of(path)
 }
 
 /// Removes the key `kid` for good. Not the one that signs, and without `force` not one whose tokens, which live for

@@ -10,6 +10,6 @@ mod reset_token;
 pub(crate) use access_token::{AccessTokens, Owner};
 pub(crate) use mfa_token::MfaToken;
 pub(crate) use opaque_token::constant_time_eq;
-pub(crate) use program_token::{ProgramToken, ProgramTokenName};
+pub(crate) use program_token::ProgramTokenName;
 pub(crate) use refresh_token::RefreshToken;
 pub(crate) use reset_token::ResetToken;

@@ -36,35 +36,18 @@ impl ProgramTokenName {
         })
     }
 
-    fn text(self, pepper: &Pepper) -> String {
+    /// A new token with this name, for the person, who sees it once.
+    pub(crate) fn token(self, pepper: &Pepper) -> TokenText {
         let ids = [self.account.0.as_bytes().as_slice(), self.id.0.as_bytes()].concat();
         let tag = pepper.tag(Purpose::ProgramToken, &ids);
-        BASE64URL.encode([ids.as_slice(), &tag].concat())
-    }
-}
-
-/// A new program token.
-#[derive(Debug)]
-pub(crate) struct ProgramToken {
-    pub(crate) id: TokenId,
-    /// For the person, shown once.
-    pub(crate) text: TokenText,
-}
-
-impl ProgramToken {
-    /// Generates a token of `account`.
-    pub(crate) fn generate(account: UserId, id: TokenId, pepper: &Pepper) -> Self {
+        let name = BASE64URL.encode([ids.as_slice(), &tag].concat());
         let mut secret = Zeroizing::new([0; 32]);
         runtime::fill_random(secret.as_mut_slice());
         let secret = Zeroizing::new(BASE64URL.encode(secret.as_slice()));
-        let name = ProgramTokenName { account, id }.text(pepper);
-        Self {
-            id,
-            text: TokenText(Zeroizing::new(format!(
-                "{PROGRAM_TOKEN_PREFIX}{name}{}",
-                secret.as_str()
-            ))),
-        }
+        TokenText(Zeroizing::new(format!(
+            "{PROGRAM_TOKEN_PREFIX}{name}{}",
+            secret.as_str()
+        )))
     }
 }
 
@@ -75,8 +58,10 @@ mod tests {
 
     use super::*;
 
-    const ACCOUNT: UserId = UserId(Uuid::from_u128(7));
-    const ID: TokenId = TokenId(Uuid::from_u128(8));
+    const NAME: ProgramTokenName = ProgramTokenName {
+        account: UserId(Uuid::from_u128(7)),
+        id: TokenId(Uuid::from_u128(8)),
+    };
 
     fn pepper() -> Pepper {
         Pepper::parse(&"ab".repeat(32)).unwrap()
@@ -84,35 +69,26 @@ mod tests {
 
     #[test]
     fn a_token_can_be_told_by_its_name_and_is_never_the_same() {
-        let token = ProgramToken::generate(ACCOUNT, ID, &pepper());
-        let name = program_token_name(token.text.as_str()).unwrap();
-        assert_eq!(
-            ProgramTokenName::parse(name, &pepper()),
-            Some(ProgramTokenName {
-                account: ACCOUNT,
-                id: ID
-            })
-        );
-        assert_ne!(
-            ProgramToken::generate(ACCOUNT, ID, &pepper()).text.hash(),
-            token.text.hash()
-        );
-        assert!(!format!("{token:?}").contains(&token.text.as_str()[20..]));
+        let token = NAME.token(&pepper());
+        let name = program_token_name(token.as_str()).unwrap();
+        assert_eq!(ProgramTokenName::parse(name, &pepper()), Some(NAME));
+        assert_ne!(NAME.token(&pepper()).hash(), token.hash());
+        assert!(!format!("{token:?}").contains(&token.as_str()[20..]));
     }
 
     #[test]
     fn nobody_else_can_make_up_a_name() {
         let other = Pepper::parse(&"cd".repeat(32)).unwrap();
-        let token = ProgramToken::generate(ACCOUNT, ID, &pepper());
-        let name = program_token_name(token.text.as_str()).unwrap();
+        let token = NAME.token(&pepper());
+        let name = program_token_name(token.as_str()).unwrap();
         assert_eq!(ProgramTokenName::parse(name, &other), None);
     }
 
     proptest! {
         #[test]
         fn every_character_of_the_name_counts(position in 0_usize..64, replacement in "[A-Za-z0-9_-]") {
-            let token = ProgramToken::generate(ACCOUNT, ID, &pepper());
-            let name = program_token_name(token.text.as_str()).unwrap();
+            let token = NAME.token(&pepper());
+            let name = program_token_name(token.as_str()).unwrap();
             let mut changed = name.to_owned();
             changed.replace_range(position..=position, &replacement);
             prop_assert_eq!(ProgramTokenName::parse(&changed, &pepper()).is_some(), changed == name);
