@@ -61,26 +61,27 @@ pub(crate) fn is_use_to_be_noted(token: &events::ProgramToken, now: Timestamp) -
 
 #[cfg(test)]
 mod tests {
-    use events::{AccountDisabled, AccountErased, AccountEvent, Scope};
-    use uuid::Uuid;
+    use events::{AccountDisabled, AccountErased, AccountEvent};
 
     use super::{
-        super::testing::{NOW, registered},
+        super::testing::{NOW, program_token, registered, token_id},
         *,
     };
 
-    fn token(number: usize) -> TokenId {
-        TokenId(Uuid::from_u128(number as u128))
+    fn revoked(number: usize) -> AccountEvent {
+        let token = token_id(number);
+        ProgramTokenRevoked { token }.into()
+    }
+
+    fn used() -> AccountEvent {
+        let token = token_id(1);
+        ProgramTokenUsed { token }.into()
     }
 
     fn created(number: usize, expires_at: Option<Timestamp>) -> ProgramTokenCreated {
         ProgramTokenCreated {
-            token: token(number),
-            name: "Backup".into(),
-            scopes: [Scope::TasksRead].into(),
-            token_hash: "hash".into(),
             expires_at,
-            second_factor: false,
+            ..program_token(number)
         }
     }
 
@@ -94,20 +95,16 @@ mod tests {
         full.when(|account| create(account, &more, NOW))
             .then_refused(Refusal::TooManyProgramTokens);
         full.when(|account| create(account, &more, NOW.plus_seconds(60)))
-            .then([
-                ProgramTokenRevoked { token: token(7) }.into(),
-                more.clone().into(),
-            ]);
+            .then([revoked(7), more.clone().into()]);
     }
 
     #[test]
     fn a_token_is_taken_back_once() {
-        let revoked = || AccountEvent::from(ProgramTokenRevoked { token: token(1) });
         registered([created(1, None).into()])
-            .when(|account| revoke(account, token(1)))
-            .then([revoked()]);
-        registered([created(1, None).into(), revoked()])
-            .when(|account| revoke(account, token(1)))
+            .when(|account| revoke(account, token_id(1)))
+            .then([revoked(1)]);
+        registered([created(1, None).into(), revoked(1)])
+            .when(|account| revoke(account, token_id(1)))
             .then_refused(Refusal::ProgramTokenIsUnknown);
     }
 
@@ -115,7 +112,7 @@ mod tests {
     fn all_are_taken_back_at_once() {
         registered([created(1, None).into(), created(2, Some(NOW)).into()])
             .when(revoke_all)
-            .then([1, 2].map(|number| ProgramTokenRevoked { token: token(number) }.into()));
+            .then([revoked(1), revoked(2)]);
         registered([]).when(revoke_all).then_nothing();
         registered([AccountDisabled::default().into()])
             .when(revoke_all)
@@ -127,21 +124,20 @@ mod tests {
 
     #[test]
     fn a_use_is_noted_once_a_day() {
-        let used = || AccountEvent::from(ProgramTokenUsed { token: token(1) });
         let unused = registered([created(1, None).into()]);
         unused
-            .when(|account| note_use(account, token(1), NOW))
+            .when(|account| note_use(account, token_id(1), NOW))
             .then([used()]);
         unused
-            .when(|account| note_use(account, token(2), NOW))
+            .when(|account| note_use(account, token_id(2), NOW))
             .then_nothing();
         let after = registered([created(1, None).into(), used()]);
         let day = NOTE_USE_AFTER_SECONDS;
         after
-            .when(|account| note_use(account, token(1), NOW.plus_seconds(day - 1)))
+            .when(|account| note_use(account, token_id(1), NOW.plus_seconds(day - 1)))
             .then_nothing();
         after
-            .when(|account| note_use(account, token(1), NOW.plus_seconds(day)))
+            .when(|account| note_use(account, token_id(1), NOW.plus_seconds(day)))
             .then([used()]);
     }
 }

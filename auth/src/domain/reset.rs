@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_reset_takes_the_tokens_of_programs_back() {
-        let created = program_token();
+        let created = program_token(1);
         let token = created.token;
         registered([created.into(), offered("a").into()])
             .when(|account| used(account, "a", NOW))

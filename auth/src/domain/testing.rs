@@ -13,9 +13,14 @@ pub(super) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 /// The password's hash of a new account.
 pub(super) const PASSWORD_HASH: &str = "hash-1";
 
-pub(super) fn program_token() -> ProgramTokenCreated {
+pub(super) fn token_id(number: usize) -> TokenId {
+    TokenId(Uuid::from_u128(number as u128))
+}
+
+/// Without an end.
+pub(super) fn program_token(number: usize) -> ProgramTokenCreated {
     ProgramTokenCreated {
-        token: TokenId(Uuid::from_u128(5)),
+        token: token_id(number),
         name: "Backup".into(),
         scopes: [Scope::TasksRead].into(),
         token_hash: "hash".into(),
@@ -37,16 +42,21 @@ pub(super) fn opened(number: u128, closed: &[u128]) -> AccountEvent {
     .into()
 }
 
-/// A registered account with these `events`, all at [`NOW`].
-pub(super) fn registered(events: impl IntoIterator<Item = AccountEvent>) -> Given<Account> {
-    let registered = AccountRegistered {
+/// The registration of Ada, who is the user with the number 1.
+pub(super) fn ada() -> AccountRegistered {
+    AccountRegistered {
         email: "ada@example.com".into(),
-        display_name: None,
+        display_name: Some("Ada".into()),
         password_hash: PASSWORD_HASH.into(),
-    };
-    given_at(
-        UserId(Uuid::nil()),
-        NOW,
-        [registered.into()].into_iter().chain(events),
-    )
+    }
+}
+
+/// The account of Ada with these `events` after her registration, all at [`NOW`].
+pub(super) fn registered(events: impl IntoIterator<Item = AccountEvent>) -> Given<Account> {
+    account([ada().into()].into_iter().chain(events))
+}
+
+/// Her account with these `events` only.
+pub(super) fn account(events: impl IntoIterator<Item = AccountEvent>) -> Given<Account> {
+    given_at(UserId(Uuid::from_u128(1)), NOW, events)
 }

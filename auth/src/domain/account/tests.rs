@@ -1,28 +1,10 @@
 //! Tests of decisions about accounts.
 
-use aggregate::testing::{Given, given};
 use events::{ProgramTokenRevoked, UserId};
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::testing::{opened, program_token, session};
-
-/// Ada's account, with the events `later` after her registration.
-fn account(later: impl IntoIterator<Item = AccountEvent>) -> Given<Account> {
-    history(std::iter::once(ada()).chain(later))
-}
-
-fn history(events: impl IntoIterator<Item = AccountEvent>) -> Given<Account> {
-    given(UserId(Uuid::from_u128(1)), events)
-}
-
-fn registered() -> AccountRegistered {
-    AccountRegistered {
-        email: "ada@example.com".into(),
-        display_name: Some("Ada".into()),
-        password_hash: "hash-1".into(),
-    }
-}
+use crate::domain::testing::{account, ada, opened, program_token, registered, session};
 
 fn disabling(account: Option<&Account>) -> Decided {
     disable(account, None)
@@ -30,10 +12,6 @@ fn disabling(account: Option<&Account>) -> Decided {
 
 fn enabling(account: Option<&Account>) -> Decided {
     enable(account, None)
-}
-
-fn ada() -> AccountEvent {
-    registered().into()
 }
 
 fn roles(roles: &[Role]) -> AccountEvent {
@@ -91,21 +69,21 @@ fn open(
 
 #[test]
 fn an_empty_stream_is_registered() {
-    history([])
-        .when(|account| register(account, &registered()))
-        .then([ada()]);
+    account([])
+        .when(|account| register(account, &ada()))
+        .then([ada().into()]);
 }
 
 #[test]
 fn an_account_is_registered_once() {
-    account([])
-        .when(|account| register(account, &registered()))
+    registered([])
+        .when(|account| register(account, &ada()))
         .then_refused(Refusal::EmailIsTaken);
 }
 
 #[test]
 fn renaming_changes_the_name_or_nothing() {
-    let account = account([]);
+    let account = registered([]);
     account
         .when(|account| rename(account, Some("Countess")))
         .then([renamed(Some("Countess"))]);
@@ -119,10 +97,10 @@ fn renaming_changes_the_name_or_nothing() {
 
 #[test]
 fn a_password_is_replaced_only_while_it_is_the_one_that_was_shown() {
-    account([])
+    registered([])
         .when(change("hash-1", "hash-2", 1))
         .then([password_changed("hash-2", 1)]);
-    account([password_changed("hash-2", 1)])
+    registered([password_changed("hash-2", 1)])
         .when(change("hash-1", "hash-3", 1))
         .then_refused(Refusal::PasswordHasChanged);
 }
@@ -130,26 +108,26 @@ fn a_password_is_replaced_only_while_it_is_the_one_that_was_shown() {
 #[test]
 fn a_changed_password_closes_every_session_but_the_one_that_changed_it() {
     let before = [opened(1, &[]), opened(2, &[]), opened(3, &[])];
-    account(before.clone())
+    registered(before.clone())
         .when(change("hash-1", "hash-2", 2))
         .then([password_changed("hash-2", 2)]);
-    let after = account(before.into_iter().chain([password_changed("hash-2", 2)]));
+    let after = registered(before.into_iter().chain([password_changed("hash-2", 2)]));
     assert_eq!(after.state().unwrap().open_sessions, [session(2)]);
 }
 
 #[test]
 fn all_sessions_end_at_once_and_only_if_there_are_any() {
-    account([opened(1, &[]), opened(2, &[])])
+    registered([opened(1, &[]), opened(2, &[])])
         .when(end_sessions)
         .then([AccountSessionsEnded {}.into()]);
-    let after = account([opened(1, &[]), AccountSessionsEnded {}.into()]);
+    let after = registered([opened(1, &[]), AccountSessionsEnded {}.into()]);
     assert!(after.state().unwrap().open_sessions.is_empty());
     after.when(end_sessions).then_nothing();
 }
 
 #[test]
 fn a_session_is_opened_for_the_password_that_counts() {
-    let account = account([]);
+    let account = registered([]);
     account.when(open("hash-1", None, 1, &[])).then([opened(1, &[])]);
     account
         .when(open("hash-0", None, 1, &[]))
@@ -161,7 +139,7 @@ fn a_session_is_opened_for_the_password_that_counts() {
 
 #[test]
 fn a_rehashed_password_closes_no_session() {
-    let account = account([opened(1, &[]), rehashed("hash-2")]);
+    let account = registered([opened(1, &[]), rehashed("hash-2")]);
     let account = account.state().unwrap();
     assert!(account.has_open(session(1)));
     assert_eq!(&*account.password_hash, "hash-2");
@@ -169,7 +147,7 @@ fn a_rehashed_password_closes_no_session() {
 
 #[test]
 fn sessions_that_ended_make_room_and_then_the_oldest_closes() {
-    let full = account((1..=MAX_OPEN_SESSIONS as u128).map(|number| opened(number, &[])));
+    let full = registered((1..=MAX_OPEN_SESSIONS as u128).map(|number| opened(number, &[])));
     full.when(open("hash-1", None, 999, &[]))
         .then([opened(999, &[1])]);
     full.when(open("hash-1", None, 999, &[50, 60]))
@@ -178,7 +156,7 @@ fn sessions_that_ended_make_room_and_then_the_oldest_closes() {
 
 #[test]
 fn a_session_from_before_disabling_does_not_come_back() {
-    let account = account([
+    let account = registered([
         opened(1, &[]),
         AccountDisabled::default().into(),
         AccountEnabled::default().into(),
@@ -189,10 +167,10 @@ fn a_session_from_before_disabling_does_not_come_back() {
 
 #[test]
 fn a_role_is_granted_once() {
-    account([])
+    registered([])
         .when(|account| grant(account, None, Role::Admin))
         .then([roles(&[Role::User, Role::Admin])]);
-    account([roles(&[Role::User, Role::Admin])])
+    registered([roles(&[Role::User, Role::Admin])])
         .when(|account| grant(account, None, Role::Admin))
         .then_nothing();
 }
@@ -203,7 +181,7 @@ fn another_role_makes_nobody_an_admin_again() {
     let auditor = |admins: Option<Admins>| {
         move |account: Option<&Account>| grant(account, admins.as_ref(), Role::Auditor)
     };
-    account([listed.clone()])
+    registered([listed.clone()])
         .when(auditor(None))
         .then([roles(&[Role::User, Role::Auditor])]);
     let every_role = [roles(&[Role::User, Role::Auditor, Role::Admin])];
@@ -211,17 +189,17 @@ fn another_role_makes_nobody_an_admin_again() {
         accounts: BTreeSet::from([UserId(Uuid::from_u128(1))]),
         ..Admins::default()
     };
-    account([listed.clone()])
+    registered([listed.clone()])
         .when(auditor(Some(admins)))
         .then(every_role.clone());
-    account([listed, AccountDisabled::default().into()])
+    registered([listed, AccountDisabled::default().into()])
         .when(auditor(None))
         .then(every_role);
 }
 
 #[test]
 fn roles_are_replaced_as_a_whole() {
-    let admin = account([roles(&[Role::User, Role::Admin])]);
+    let admin = registered([roles(&[Role::User, Role::Admin])]);
     admin
         .when(|account| set_roles(account, &BTreeSet::from([Role::Auditor]), None))
         .then([roles(&[Role::Auditor])]);
@@ -232,10 +210,10 @@ fn roles_are_replaced_as_a_whole() {
 
 #[test]
 fn disabling_and_enabling_happen_once_each() {
-    let enabled = account([]);
+    let enabled = registered([]);
     enabled.when(disabling).then([AccountDisabled::default().into()]);
     enabled.when(enabling).then_nothing();
-    let disabled = account([AccountDisabled::default().into()]);
+    let disabled = registered([AccountDisabled::default().into()]);
     disabled.when(disabling).then_nothing();
     disabled.when(enabling).then([AccountEnabled::default().into()]);
 }
@@ -244,20 +222,20 @@ fn disabling_and_enabling_happen_once_each() {
 fn what_an_admin_does_says_why() {
     let reason = AdminReason::from("Ticket 4711");
     let admin_reason = Some(reason.clone());
-    account([])
+    registered([])
         .when(|account| disable(account, Some(&reason)))
         .then([AccountDisabled {
             admin_reason: admin_reason.clone(),
         }
         .into()]);
-    account([AccountDisabled::default().into()])
+    registered([AccountDisabled::default().into()])
         .when(|account| enable(account, Some(&reason)))
         .then([AccountEnabled {
             admin_reason: admin_reason.clone(),
         }
         .into()]);
     let roles = BTreeSet::from([Role::Auditor]);
-    account([])
+    registered([])
         .when(|account| set_roles(account, &roles, Some(&reason)))
         .then([RolesChanged {
             roles: roles.clone(),
@@ -268,25 +246,25 @@ fn what_an_admin_does_says_why() {
 
 #[test]
 fn what_a_program_had_before_its_account_was_disabled_is_worthless_for_good() {
-    let created = program_token();
+    let created = program_token(1);
     let token = created.token;
     let disabled = [
         AccountDisabled::default().into(),
         ProgramTokenRevoked { token }.into(),
     ];
-    account([created.clone().into()])
+    registered([created.clone().into()])
         .when(disabling)
         .then(disabled.clone());
     let later = [created.into()]
         .into_iter()
         .chain(disabled)
         .chain([AccountEnabled::default().into()]);
-    assert!(account(later).state().unwrap().program_tokens.is_empty());
+    assert!(registered(later).state().unwrap().program_tokens.is_empty());
 }
 
 #[test]
 fn a_disabled_account_changes_nothing_of_its_own() {
-    let disabled = account([AccountDisabled::default().into()]);
+    let disabled = registered([AccountDisabled::default().into()]);
     disabled
         .when(|account| rename(account, None))
         .then_refused(Refusal::AccountIsDisabled);
@@ -300,35 +278,33 @@ fn a_disabled_account_changes_nothing_of_its_own() {
 
 #[test]
 fn a_person_is_erased_once() {
-    account([]).when(erase).then([AccountErased {}.into()]);
-    account([AccountDisabled::default().into()])
+    registered([]).when(erase).then([AccountErased {}.into()]);
+    registered([AccountDisabled::default().into()])
         .when(erase)
         .then([AccountErased {}.into()]);
-    account([AccountErased {}.into()]).when(erase).then_nothing();
-    history([]).when(erase).then_refused(Refusal::AccountIsUnknown);
+    registered([AccountErased {}.into()]).when(erase).then_nothing();
+    account([]).when(erase).then_refused(Refusal::AccountIsUnknown);
 }
 
 #[test]
 fn people_erase_themselves_with_the_password_that_counts() {
     let erase_with = |hash: &'static str| move |account: Option<&Account>| erase_own(account, &hash.into());
-    let registered = account([]);
-    registered
-        .when(erase_with("hash-1"))
-        .then([AccountErased {}.into()]);
-    registered
+    let usable = registered([]);
+    usable.when(erase_with("hash-1")).then([AccountErased {}.into()]);
+    usable
         .when(erase_with("hash-0"))
         .then_refused(Refusal::PasswordHasChanged);
-    account([AccountDisabled::default().into()])
+    registered([AccountDisabled::default().into()])
         .when(erase_with("hash-1"))
         .then_refused(Refusal::AccountIsDisabled);
-    account([AccountErased {}.into()])
+    registered([AccountErased {}.into()])
         .when(erase_with("hash-1"))
         .then_nothing();
 }
 
 #[test]
 fn an_erased_account_keeps_nothing_of_the_person() {
-    let erased = account([opened(1, &[]), AccountErased {}.into()]);
+    let erased = registered([opened(1, &[]), AccountErased {}.into()]);
     let state = erased.state().unwrap();
     assert!(state.email.is_empty() && state.display_name.is_none() && state.password_hash.is_empty());
     assert!(state.roles.is_empty() && state.open_sessions.is_empty() && !state.is_live());
@@ -345,7 +321,7 @@ fn nothing_happens_to_an_account_that_is_not_there() {
         disabling,
         enabling,
     ];
-    for account in [history([]), account([AccountErased {}.into()])] {
+    for account in [account([]), registered([AccountErased {}.into()])] {
         for decide in decisions {
             account.when(decide).then_refused(Refusal::AccountIsUnknown);
         }

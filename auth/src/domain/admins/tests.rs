@@ -1,11 +1,9 @@
 use aggregate::testing::{Given, given};
-use events::{
-    AccountDisabled, AccountErased, AccountEvent, AccountRegistered, Aggregate as _, RolesChanged, Timestamp,
-};
+use events::{AccountDisabled, AccountErased, AccountEvent, Aggregate as _, RolesChanged, Timestamp};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::*;
+use super::{super::testing::registered, *};
 
 fn user(number: u128) -> UserId {
     UserId(Uuid::from_u128(number))
@@ -138,14 +136,10 @@ fn the_roles_that_ask_for_a_second_factor_are_changed_once() {
     admins([]).when(set(&[])).then_nothing();
 }
 
+/// Ada's account after these events.
 fn account(events: &[AccountEvent]) -> Account {
-    let registered = AccountRegistered {
-        email: "ada@example.com".into(),
-        display_name: None,
-        password_hash: "hash".into(),
-    };
-    let history = std::iter::once(registered.into()).chain(events.iter().cloned());
-    given::<Account>(user(1), history).state().unwrap().clone()
+    let account = registered(events.iter().cloned());
+    account.state().unwrap().clone()
 }
 
 fn roles(roles: &[Role]) -> AccountEvent {
