@@ -1,10 +1,7 @@
 //! A bus that refuses, forgets and panics.
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -14,10 +11,7 @@ use futures::future::join_all;
 use runtime::Background;
 use test_support::{FaultyBus, TestClock, eventually};
 
-use crate::{
-    fixture::{FakeAuth, FakeKeys, START, accept, options, serve, token},
-    signer::Signer,
-};
+use crate::fixture::{FakeAuth, FakeKeys, START, options, serve, token};
 
 /// A verifier whose checks may take little time, and a bus that gives it the keys and lets it listen at the third
 /// attempt only.
@@ -26,11 +20,7 @@ async fn over_faulty_bus() -> (Arc<Verifier>, Arc<FaultyBus>) {
     bus.listens_to_refuse.store(2, Ordering::SeqCst);
     let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(START)));
     let background = Background::new();
-    let keys = FakeKeys {
-        signer: Mutex::new(Signer::new(1)),
-        asked: AtomicUsize::new(0),
-    };
-    serve(&bus, KEYS_QUEUE, Arc::new(keys), &background);
+    serve(&bus, KEYS_QUEUE, Arc::new(FakeKeys::new()), &background);
     let hasty = VerifierOptions {
         deadline: Duration::from_millis(100),
         ..options(&clock)
@@ -71,22 +61,17 @@ async fn a_bus_that_forgets_a_request_leaves_nobody_waiting() {
 #[tokio::test]
 async fn a_bus_that_cannot_be_listened_to_yet_is_tried_again() {
     let (_verifier, bus) = over_faulty_bus().await;
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    while bus.listens.load(Ordering::SeqCst) < 3 {
-        assert!(tokio::time::Instant::now() < deadline, "it keeps trying");
-        tokio::task::yield_now().await;
-    }
+    eventually("it keeps trying", async || {
+        bus.listens.load(Ordering::SeqCst) >= 3
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_answer_that_was_there_only_after_a_standstill_is_too_late() {
     let (verifier, bus) = over_faulty_bus().await;
     let background = Background::new();
-    let auth = FakeAuth {
-        judge: Box::new(|token, _| Box::pin(async move { accept(&token) })),
-        asked: AtomicUsize::new(0),
-    };
-    serve(&bus, VERIFY_QUEUE, Arc::new(auth), &background);
+    serve(&bus, VERIFY_QUEUE, Arc::new(FakeAuth::accepting()), &background);
     eventually("auth serves", || async {
         verifier.verify(&token(1)).await.is_ok()
     })

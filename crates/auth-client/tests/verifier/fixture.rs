@@ -32,8 +32,26 @@ pub(crate) const NOW: i64 = START / 1_000_000;
 
 /// Answers checks according to `judge`, and counts them.
 pub(crate) struct FakeAuth {
-    pub(crate) judge: Box<dyn Fn(String, usize) -> BoxFuture<'static, Bytes> + Send + Sync>,
+    judge: Box<dyn Fn(String, usize) -> BoxFuture<'static, Bytes> + Send + Sync>,
     pub(crate) asked: AtomicUsize,
+}
+
+impl FakeAuth {
+    fn new<F, Fut>(judge: F) -> Self
+    where
+        F: Fn(String, usize) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Bytes> + Send + 'static,
+    {
+        Self {
+            judge: Box::new(move |token, number| Box::pin(judge(token, number))),
+            asked: AtomicUsize::new(0),
+        }
+    }
+
+    /// Accepts every token as [`identity_of`] says.
+    pub(crate) fn accepting() -> Self {
+        Self::new(|token, _| async move { accept(&token) })
+    }
 }
 
 #[async_trait]
@@ -49,6 +67,15 @@ impl Responder for FakeAuth {
 pub(crate) struct FakeKeys {
     pub(crate) signer: Mutex<Signer>,
     pub(crate) asked: AtomicUsize,
+}
+
+impl FakeKeys {
+    pub(crate) fn new() -> Self {
+        Self {
+            signer: Mutex::new(Signer::new(1)),
+            asked: AtomicUsize::new(0),
+        }
+    }
 }
 
 #[async_trait]
@@ -93,15 +120,9 @@ impl Fixture {
         Fut: Future<Output = Bytes> + Send + 'static,
     {
         let bus = InProcessBus::new();
-        let auth = Arc::new(FakeAuth {
-            judge: Box::new(move |token, number| Box::pin(judge(token, number))),
-            asked: AtomicUsize::new(0),
-        });
+        let auth = Arc::new(FakeAuth::new(judge));
         let (background, auth_background) = (Background::new(), Background::new());
-        let keys = Arc::new(FakeKeys {
-            signer: Mutex::new(Signer::new(1)),
-            asked: AtomicUsize::new(0),
-        });
+        let keys = Arc::new(FakeKeys::new());
         serve(&bus, VERIFY_QUEUE, Arc::clone(&auth) as _, &auth_background);
         serve(&bus, KEYS_QUEUE, Arc::clone(&keys) as _, &auth_background);
         let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(START)));

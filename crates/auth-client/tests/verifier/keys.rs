@@ -1,10 +1,7 @@
 //! Signatures, and the keys that they are checked with.
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -16,7 +13,7 @@ use serde_json::{Value, json};
 use test_support::{TestClock, eventually};
 
 use crate::{
-    fixture::{FakeAuth, FakeKeys, Fixture, NOW, START, accept, options, serve, token},
+    fixture::{FakeAuth, FakeKeys, Fixture, NOW, START, options, serve, token},
     signer::{self, Signer},
 };
 
@@ -74,21 +71,12 @@ async fn while_no_key_was_ever_known_nobody_is_turned_away_for_good() {
     assert!(matches!(unknown, Err(VerifyError::Unavailable(_))), "{unknown:?}");
     let junk = verifier.verify("a.b.c").await;
     assert_eq!(junk, Err(VerifyError::Rejected(Rejection::Malformed)));
-    let keys = FakeKeys {
-        signer: Mutex::new(Signer::new(1)),
-        asked: AtomicUsize::new(0),
-    };
-    let auth = FakeAuth {
-        judge: Box::new(|token, _| Box::pin(async move { accept(&token) })),
-        asked: AtomicUsize::new(0),
-    };
-    serve(&bus, KEYS_QUEUE, Arc::new(keys), &background);
-    serve(&bus, VERIFY_QUEUE, Arc::new(auth), &background);
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    while verifier.verify(&token(1)).await.is_err() {
-        assert!(tokio::time::Instant::now() < deadline, "the keys are learned");
-        tokio::task::yield_now().await;
-    }
+    serve(&bus, KEYS_QUEUE, Arc::new(FakeKeys::new()), &background);
+    serve(&bus, VERIFY_QUEUE, Arc::new(FakeAuth::accepting()), &background);
+    eventually("the keys are learned", async || {
+        verifier.verify(&token(1)).await.is_ok()
+    })
+    .await;
     background.stop().cancel();
 }
 
