@@ -8,6 +8,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use event_store::{EventStore, StoreError, StreamHead, for_each_entry};
 use events::{Aggregate, Metadata, RecordedEvent, StreamName};
+use moka::ops::compute::Op;
 use runtime::{Clock, KeyedSemaphore};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
@@ -15,8 +16,9 @@ use tokio::{
 };
 
 use crate::{
-    Append, Appended, Loaded, RepositoryError, Snapshots, append, record_reader::RecordReader,
-    state_cache::StateCache,
+    Append, Appended, Loaded, RepositoryError, Snapshots, append,
+    record_reader::RecordReader,
+    state_cache::{StateCache, state_cache},
 };
 
 /// Streams with more events than this are long: they take more than one page of the store.
@@ -57,7 +59,7 @@ impl<A: Aggregate> Repository<A> {
         Self {
             store,
             clock,
-            states: StateCache::new(most_bytes, bytes),
+            states: state_cache(most_bytes, bytes),
             turns: KeyedSemaphore::new(1, WAITING),
             folds: Semaphore::new(FOLDS),
             long_folds: Semaphore::new(LONG_FOLDS),
@@ -124,18 +126,21 @@ impl<A: Aggregate> Repository<A> {
     /// Keeps a state in memory, unless a later one is there already.
     pub fn remember(&self, id: &A::Id, loaded: &Loaded<A>) {
         if loaded.end.is_some() {
-            self.states.put(id.clone(), loaded.clone());
+            self.states.entry(id.clone()).and_compute_with(|known| {
+                let later = known.is_some_and(|known| known.value().version() >= loaded.version());
+                if later { Op::Nop } else { Op::Put(loaded.clone()) }
+            });
         }
     }
 
     /// Forgets the state in memory.
     pub fn forget(&self, id: &A::Id) {
-        self.states.forget(id);
+        self.states.invalidate(id);
     }
 
     /// Forgets all states in memory.
     pub fn forget_all(&self) {
-        self.states.clear();
+        self.states.invalidate_all();
     }
 
     /// The current state after an append on `known` met a conflict at version `actual`. Reads only the later events.

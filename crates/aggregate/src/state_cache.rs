@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use events::Aggregate;
-use moka::{ops::compute::Op, policy::EvictionPolicy, sync::Cache};
+use moka::{policy::EvictionPolicy, sync::Cache};
 
 use crate::Loaded;
 
@@ -16,45 +16,19 @@ const BYTES_OF_ENTRY: usize = 256;
 const IDLE: Duration = Duration::from_secs(600);
 
 /// States by their ids.
-pub(crate) struct StateCache<A: Aggregate>(Cache<A::Id, Loaded<A>>);
+pub(crate) type StateCache<A> = Cache<<A as Aggregate>::Id, Loaded<A>>;
 
-impl<A: Aggregate> StateCache<A> {
-    /// Creates a cache for about `most_bytes` of states; `bytes` returns the size of one.
-    pub(crate) fn new(most_bytes: u64, bytes: fn(&A) -> usize) -> Self {
-        let weigh = move |_: &A::Id, loaded: &Loaded<A>| {
-            let bytes = loaded.state.as_ref().map_or(0, bytes);
-            u32::try_from(BYTES_OF_ENTRY + bytes).unwrap_or(u32::MAX)
-        };
-        let states = Cache::builder()
-            .max_capacity(most_bytes)
-            // The default policy rejects new entries when the cache is full, and new states are asked for most.
-            .eviction_policy(EvictionPolicy::lru())
-            .weigher(weigh)
-            .time_to_idle(IDLE)
-            .build();
-        Self(states)
-    }
-
-    /// The cached state.
-    pub(crate) fn get(&self, id: &A::Id) -> Option<Loaded<A>> {
-        self.0.get(id)
-    }
-
-    /// Stores a state, unless a later one is cached.
-    pub(crate) fn put(&self, id: A::Id, state: Loaded<A>) {
-        self.0.entry(id).and_compute_with(|known| {
-            let later = known.is_some_and(|known| known.value().version() >= state.version());
-            if later { Op::Nop } else { Op::Put(state) }
-        });
-    }
-
-    /// Forgets one state.
-    pub(crate) fn forget(&self, id: &A::Id) {
-        self.0.invalidate(id);
-    }
-
-    /// Forgets all states.
-    pub(crate) fn clear(&self) {
-        self.0.invalidate_all();
-    }
+/// A cache for about `most_bytes` of states; `bytes` returns the size of one.
+pub(crate) fn state_cache<A: Aggregate>(most_bytes: u64, bytes: fn(&A) -> usize) -> StateCache<A> {
+    let weigh = move |_: &A::Id, loaded: &Loaded<A>| {
+        let bytes = loaded.state.as_ref().map_or(0, bytes);
+        u32::try_from(BYTES_OF_ENTRY + bytes).unwrap_or(u32::MAX)
+    };
+    Cache::builder()
+        .max_capacity(most_bytes)
+        // The default policy rejects new entries when the cache is full, and new states are asked for most.
+        .eviction_policy(EvictionPolicy::lru())
+        .weigher(weigh)
+        .time_to_idle(IDLE)
+        .build()
 }
