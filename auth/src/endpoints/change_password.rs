@@ -19,25 +19,17 @@ use crate::{
     throttle::Attempt,
 };
 
-#[derive(Debug)]
-struct Request {
-    current: Arc<Password>,
-    new: Arc<Password>,
-}
-
-impl Request {
-    fn read(
-        body: Map<String, Value>,
-        policy: &Policy,
-        email: Option<&EmailAddress>,
-    ) -> Result<Self, Problem> {
-        let mut form = Form::new(body);
-        let current = form.required("current_password", fields::password);
-        let new = form.required("new_password", fields::password);
-        fields::check_new_password(&mut form, "/new_password", policy, new.as_ref(), email);
-        let (current, new) = form.finish_with(current.zip(new))?;
-        Ok(Self { current, new })
-    }
+/// Reads the current password and the new one.
+fn read(
+    body: Map<String, Value>,
+    policy: &Policy,
+    email: Option<&EmailAddress>,
+) -> Result<(Arc<Password>, Arc<Password>), Problem> {
+    let mut form = Form::new(body);
+    let current = form.required("current_password", fields::password);
+    let new = form.required("new_password", fields::password);
+    fields::check_new_password(&mut form, "/new_password", policy, new.as_ref(), email);
+    form.finish_with(current.zip(new))
 }
 
 pub(crate) async fn change_password(
@@ -48,13 +40,13 @@ pub(crate) async fn change_password(
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
     let email = EmailAddress::parse(&caller.0.email).ok();
-    let request = Request::read(body.fields, &app.password_policy, email.as_ref())?;
-    fields::check_not_breached("/new_password", &app.password_policy, &request.new).await?;
+    let (current, new) = read(body.fields, &app.password_policy, email.as_ref())?;
+    fields::check_not_breached("/new_password", &app.password_policy, &new).await?;
     let shown = app.accounts.load(id).await?.position();
     let VerifiedPassword {
         account, which, slot, ..
     } = app
-        .prove_own_passwords(id, session, &[&request.current, &request.new], &context)
+        .prove_own_passwords(id, session, &[&current, &new], &context)
         .await?;
     let metadata = CommandMetadata::new(Actor::User(id), &context);
     // A repeated change, whose first answer was lost, finds the new password in place.
@@ -62,7 +54,7 @@ pub(crate) async fn change_password(
         drop(slot);
         ("password_change_repeated", None)
     } else {
-        let hash: SecretHash = app.hasher.hash(&slot, &request.new).await?.into();
+        let hash: SecretHash = app.hasher.hash(&slot, &new).await?.into();
         drop(slot);
         let changed = app.accounts.change(id, &metadata, |now| {
             domain::account::change_password(now, &account.password_hash, &hash, session)

@@ -19,19 +19,11 @@ use crate::{
 /// The header with the receipt of the erasure.
 const RECEIPT: HeaderName = HeaderName::from_static("erasure-receipt");
 
-struct Request {
-    password: Arc<Password>,
-    code: Option<Zeroizing<String>>,
-}
-
-impl Request {
-    fn read(body: Map<String, Value>) -> Result<Self, Problem> {
-        let mut form = Form::new(body);
-        let password = form.required("password", fields::password);
-        let code = form.optional("code", fields::code).into_value();
-        let password = form.finish_with(password)?;
-        Ok(Self { password, code })
-    }
+fn read(body: Map<String, Value>) -> Result<(Arc<Password>, Option<Zeroizing<String>>), Problem> {
+    let mut form = Form::new(body);
+    let password = form.required("password", fields::password);
+    let code = form.optional("code", fields::code).into_value();
+    Ok((form.finish_with(password)?, code))
 }
 
 pub(crate) async fn erase_me(
@@ -40,19 +32,16 @@ pub(crate) async fn erase_me(
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let request = Request::read(body.fields)?;
+    let (password, code) = read(body.fields)?;
     let id = caller.user_id();
-    let account = app
-        .prove_own_password(id, session, &request.password, &context)
-        .await?;
+    let account = app.prove_own_password(id, session, &password, &context).await?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let now = app.clock.now();
     let matches = |account: &Account, factor: &SecondFactor| {
-        let code = request.code.as_ref()?;
-        matching(&app.cipher, account, factor, code, now)
+        matching(&app.cipher, account, factor, code.as_ref()?, now)
     };
     if account.confirmed_second_factor().is_some() {
-        if request.code.is_none() {
+        if code.is_none() {
             let missing = FieldError::new("required", "the account has a second factor: send a code of it");
             return Err(Problem::validation(vec![missing.at("/code")]).into());
         }

@@ -21,22 +21,14 @@ use crate::{
 /// The name of the event in the security log.
 const EVENT: &str = "second_factor";
 
-struct Request {
-    /// The login; `None` for a text that was not made here.
-    login: Option<MfaToken>,
-    code: Zeroizing<String>,
-}
-
-impl Request {
-    fn read(body: Map<String, Value>, app: &App) -> Result<Self, Problem> {
-        let mut form = Form::new(body);
-        let login = form.required("mfa_token", |value| {
-            text(value).map(|text| MfaToken::parse(text, &app.pepper))
-        });
-        let code = form.required("code", fields::code);
-        let (login, code) = form.finish_with(login.zip(code))?;
-        Ok(Self { login, code })
-    }
+/// Reads the login, which is `None` for a text that was not made here, and the code.
+fn read(body: Map<String, Value>, app: &App) -> Result<(Option<MfaToken>, Zeroizing<String>), Problem> {
+    let mut form = Form::new(body);
+    let login = form.required("mfa_token", |value| {
+        text(value).map(|text| MfaToken::parse(text, &app.pepper))
+    });
+    let code = form.required("code", fields::code);
+    form.finish_with(login.zip(code))
 }
 
 pub(crate) async fn login_second_factor(
@@ -44,9 +36,9 @@ pub(crate) async fn login_second_factor(
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let request = Request::read(body.fields, &app)?;
-    let whose = request.login.as_ref().map(|login| login.account);
-    let outcome = go_on(&app, &context, request).await;
+    let (login, code) = read(body.fields, &app)?;
+    let whose = login.as_ref().map(|login| login.account);
+    let outcome = go_on(&app, &context, login, &code).await;
     if let Err(ApiError::Refused(refusal)) = &outcome
         && let Some(reason) = reason(refusal)
     {
@@ -72,17 +64,22 @@ const fn reason(refusal: &Refusal) -> Option<&'static str> {
     }
 }
 
-async fn go_on(app: &App, context: &RequestContext, request: Request) -> Result<Response, ApiError> {
+async fn go_on(
+    app: &App,
+    context: &RequestContext,
+    login: Option<MfaToken>,
+    code: &str,
+) -> Result<Response, ApiError> {
     // An old token does not even take one of the permits.
     let is_in_time = |login: &MfaToken| login.is_in_time(app.clock.now());
-    let login = request.login.filter(is_in_time).ok_or(Refusal::LoginIsOver)?;
+    let login = login.filter(is_in_time).ok_or(Refusal::LoginIsOver)?;
     let _turn = app.limits.logins.acquire(login.account).await?;
     let now = app.clock.now();
     let known = app.accounts.load(login.account).await?;
     let known = known.state.filter(|account| !account.erased);
     let is_good = |account: &Account, factor: &SecondFactor| login.is_good(account, factor, now);
     let matches =
-        |account: &Account, factor: &SecondFactor| matching(&app.cipher, account, factor, &request.code, now);
+        |account: &Account, factor: &SecondFactor| matching(&app.cipher, account, factor, code, now);
     let known = known.ok_or(Refusal::LoginIsOver)?;
     // A token that is good no longer causes no reads but the one before.
     let (account, _) = domain::second_factor::of_login(Some(&known), is_good)?;

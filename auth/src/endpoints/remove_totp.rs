@@ -17,19 +17,11 @@ use crate::{
 /// The name of the event in the security log.
 const REMOVAL: &str = "second_factor_removal";
 
-struct Request {
-    password: Arc<Password>,
-    code: Zeroizing<String>,
-}
-
-impl Request {
-    fn read(body: Map<String, Value>) -> Result<Self, Problem> {
-        let mut form = Form::new(body);
-        let password = form.required("password", fields::password);
-        let code = form.required("code", fields::code);
-        let (password, code) = form.finish_with(password.zip(code))?;
-        Ok(Self { password, code })
-    }
+fn read(body: Map<String, Value>) -> Result<(Arc<Password>, Zeroizing<String>), Problem> {
+    let mut form = Form::new(body);
+    let password = form.required("password", fields::password);
+    let code = form.required("code", fields::code);
+    form.finish_with(password.zip(code))
 }
 
 pub(crate) async fn remove_totp(
@@ -38,17 +30,15 @@ pub(crate) async fn remove_totp(
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let request = Request::read(body.fields)?;
+    let (password, code) = read(body.fields)?;
     let id = caller.user_id();
-    let account = app
-        .prove_own_password(id, session, &request.password, &context)
-        .await?;
+    let account = app.prove_own_password(id, session, &password, &context).await?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let now = app.clock.now();
     let changed = app
         .change_with_code(REMOVAL, id, &metadata, |current| {
             domain::second_factor::remove(current, &account.password_hash, now, |account, factor| {
-                matching(&app.cipher, account, factor, &request.code, now)
+                matching(&app.cipher, account, factor, &code, now)
             })
         })
         .await

@@ -19,42 +19,26 @@ use crate::{
     token::ResetToken,
 };
 
-struct Request {
-    /// The token; `None` for a text that was not made here.
-    token: Option<ResetToken>,
-    password: Arc<Password>,
+/// Reads the token, which is `None` for a text that was not made here, and the new password.
+fn read(body: Map<String, Value>, app: &App) -> Result<(Option<ResetToken>, Arc<Password>), Problem> {
+    let mut form = Form::new(body);
+    let token = form.required("reset_token", |value| {
+        text(value).map(|text| ResetToken::parse(text, &app.pepper))
+    });
+    let password = form.required("new_password", fields::password);
+    check_policy(&mut form, app, password.as_ref(), None);
+    form.finish_with(token.zip(password))
 }
 
-impl Request {
-    fn read(body: Map<String, Value>, app: &App) -> Result<Self, Problem> {
-        let mut form = Form::new(body);
-        let token = form.required("reset_token", |value| {
-            text(value).map(|text| ResetToken::parse(text, &app.pepper))
-        });
-        let password = form.required("new_password", fields::password);
-        fields::check_new_password(
-            &mut form,
-            "/new_password",
-            &app.password_policy,
-            password.as_ref(),
-            None,
-        );
-        let (token, password) = form.finish_with(token.zip(password))?;
-        Ok(Self { token, password })
-    }
+fn check_policy(form: &mut Form, app: &App, password: Option<&Arc<Password>>, email: Option<&EmailAddress>) {
+    fields::check_new_password(form, "/new_password", &app.password_policy, password, email);
 }
 
 /// Checks the password against the rules that depend on the account.
 fn check_password(app: &App, password: &Arc<Password>, email: &str) -> Result<(), Problem> {
     let mut form = Form::new(Map::new());
     let email = EmailAddress::parse(email).ok();
-    fields::check_new_password(
-        &mut form,
-        "/new_password",
-        &app.password_policy,
-        Some(password),
-        email.as_ref(),
-    );
+    check_policy(&mut form, app, Some(password), email.as_ref());
     form.finish()
 }
 
@@ -63,9 +47,9 @@ pub(crate) async fn reset_password(
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let request = Request::read(body.fields, &app)?;
-    let whose = request.token.as_ref().map(|token| token.account);
-    let done = use_reset(&app, &context, request).await;
+    let (token, password) = read(body.fields, &app)?;
+    let whose = token.as_ref().map(|token| token.account);
+    let done = use_reset(&app, &context, token, &password).await;
     if let Err(ApiError::Refused(refusal)) = &done {
         SecurityEvent::failure("reset", reason(refusal))
             .subject_if_known(whose)
@@ -82,17 +66,22 @@ const fn reason(refusal: &Refusal) -> &'static str {
     }
 }
 
-async fn use_reset(app: &App, context: &RequestContext, request: Request) -> Result<Response, ApiError> {
-    let token = request.token.ok_or(Refusal::ResetIsUnknown)?;
+async fn use_reset(
+    app: &App,
+    context: &RequestContext,
+    token: Option<ResetToken>,
+    password: &Arc<Password>,
+) -> Result<Response, ApiError> {
+    let token = token.ok_or(Refusal::ResetIsUnknown)?;
     let (id, presented, now) = (token.account, token.text.hash(), app.clock.now());
     let account = app.accounts.load(id).await?.state;
     let (account, _) = domain::reset::pending(account.as_ref(), &presented, now)?;
-    check_password(app, &request.password, &account.email)?;
-    fields::check_not_breached("/new_password", &app.password_policy, &request.password).await?;
+    check_password(app, password, &account.email)?;
+    fields::check_not_breached("/new_password", &app.password_policy, password).await?;
     // Only with a valid token the request gets as far as hashing.
     let attempt = Attempt::new(&app.pepper, "reset", &id.to_string(), context);
     let slot = app.hasher.admit(Requester::with_token(attempt.source())).await?;
-    let hash: SecretHash = app.hasher.hash(&slot, &request.password).await?.into();
+    let hash: SecretHash = app.hasher.hash(&slot, password).await?.into();
     drop(slot);
     let metadata = CommandMetadata::new(Actor::User(id), context);
     let changed = app
