@@ -57,14 +57,11 @@ impl<'a> Requester<'a> {
 /// The sender that informs a waiting request that it is admitted, or lost its place.
 type AdmissionSender = oneshot::Sender<Result<Held, HashingFailed>>;
 
-/// The threads and their queue.
-pub(super) struct Admission {
-    shared: Arc<Shared>,
-}
+type Queue = Mutex<FairQueue<AdmissionSender>>;
 
-#[derive(Debug)]
-struct Shared {
-    queue: Mutex<FairQueue<AdmissionSender>>,
+/// The queue in front of the threads.
+pub(super) struct Admission {
+    queue: Arc<Queue>,
 }
 
 /// The right to hash as soon as a thread is free.
@@ -78,45 +75,43 @@ pub(crate) struct Slot {
 /// The right of an admitted request. When it is dropped, the next one is admitted.
 #[derive(Debug)]
 struct Held {
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
     counter: Option<String>,
     _counted: Counted,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.shared.queue.lock().release(self.counter.as_deref());
-        self.shared.admit();
+        self.queue.lock().release(self.counter.as_deref());
+        admit(&self.queue);
     }
 }
 
 /// A request that waits, or has waited.
 struct Waiter<'a> {
-    shared: &'a Shared,
+    queue: &'a Queue,
     number: u64,
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.shared.queue.lock().leave(self.number);
+        self.queue.lock().leave(self.number);
     }
 }
 
-impl Shared {
-    /// Admits as many requests as possible.
-    fn admit(self: &Arc<Self>) {
-        loop {
-            // The lock is not held while sending: if the receiver has gone, its right is dropped.
-            let Some((sender, counter)) = self.queue.lock().admit() else {
-                return;
-            };
-            let held = Held {
-                shared: Arc::clone(self),
-                counter,
-                _counted: hash_metrics::counted("running"),
-            };
-            let _ = sender.send(Ok(held));
-        }
+/// Admits as many requests as possible.
+fn admit(queue: &Arc<Queue>) {
+    loop {
+        // The lock is not held while sending: if the receiver has gone, its right is dropped.
+        let Some((sender, counter)) = queue.lock().admit() else {
+            return;
+        };
+        let held = Held {
+            queue: Arc::clone(queue),
+            counter,
+            _counted: hash_metrics::counted("running"),
+        };
+        let _ = sender.send(Ok(held));
     }
 }
 
@@ -125,9 +120,7 @@ impl Admission {
     pub(super) fn new(threads: usize, waiting: usize) -> Self {
         hash_metrics::show();
         Self {
-            shared: Arc::new(Shared {
-                queue: Mutex::new(FairQueue::new(threads + PREPARING, waiting)),
-            }),
+            queue: Arc::new(Mutex::new(FairQueue::new(threads + PREPARING, waiting))),
         }
     }
 
@@ -154,7 +147,7 @@ impl Admission {
 
     async fn wait(&self, requester: Requester<'_>) -> Result<Slot, HashingFailed> {
         let (sender, told) = oneshot::channel();
-        let entered = self.shared.queue.lock().enter(
+        let entered = self.queue.lock().enter(
             requester.is_familiar,
             requester.address,
             requester.counter,
@@ -165,13 +158,13 @@ impl Admission {
             QueueError::Full => HashingFailed::Overloaded,
         })?;
         let _waiter = Waiter {
-            shared: &self.shared,
+            queue: &self.queue,
             number,
         };
         if let Some(leaves) = leaves {
             let _ = leaves.send(Err(HashingFailed::Crowded));
         }
-        self.shared.admit();
+        admit(&self.queue);
         let held = told.await.map_err(|_| HashingFailed::Broken)??;
         Ok(Slot {
             _held: Arc::new(held),
