@@ -45,43 +45,6 @@ async fn lists_live_sessions_the_newest_first() {
 }
 
 #[tokio::test]
-async fn the_list_is_exact_wherever_the_projector_is() {
-    let app = App::start().await;
-    let (asking, _) = app.sign_in(ADA).await;
-    let (ended, _) = app.sign_in(ADA).await;
-    let (_, refreshed) = app.sign_in(ADA).await;
-    app.post_as(&ended, "/auth/logout").await.expect(204, "");
-    app.clock.advance(60);
-    app.refresh(&refreshed).await.expect(200, "");
-    let expected = app.sessions(&asking).await;
-    assert_eq!(expected.len(), 2);
-    for position in 0..=app.log().await.len() as u64 {
-        app.project(position).await;
-        assert_eq!(
-            app.sessions(&asking).await,
-            expected,
-            "projected up to {position}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn rows_ahead_of_the_checkpoint_change_nothing() {
-    let app = App::start().await;
-    let (asking, refresh) = app.sign_in(ADA).await;
-    app.clock.advance(60);
-    app.refresh(&refresh).await.expect(200, "");
-    let expected = app.sessions(&asking).await;
-    app.project(app.log().await.len() as u64).await;
-    app.dependencies
-        .read_models
-        .execute("UPDATE checkpoints SET position = 1", &[])
-        .await
-        .unwrap();
-    assert_eq!(app.sessions(&asking).await, expected);
-}
-
-#[tokio::test]
 async fn expired_sessions_are_not_listed() {
     let app = App::start().await;
     app.sign_in(ADA).await;
