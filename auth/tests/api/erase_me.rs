@@ -17,6 +17,12 @@ pub(crate) async fn is_released(app: &App) -> bool {
     app.kinds().await.iter().any(|kind| kind == "email.released")
 }
 
+/// As if the database of operations had been lost.
+pub(crate) async fn forget_pending_erasures(app: &App) {
+    let forget = "DELETE FROM pending_erasures";
+    app.dependencies.operations.execute(forget, &[]).await.unwrap();
+}
+
 /// Rows of a table of operations.
 pub(crate) async fn count(app: &App, table: &str) -> u64 {
     let sql = format!("SELECT count(*) AS rows FROM {table}");
@@ -182,8 +188,7 @@ async fn nobody_waits_for_an_address_that_is_not_released_yet() {
     let (access, _) = app.sign_in(ADA).await;
     faults.appends_left.store(1, Ordering::SeqCst);
     app.erase_with(&access, PASSWORD).await.expect(503, "unavailable");
-    let forget = "DELETE FROM pending_erasures";
-    app.dependencies.operations.execute(forget, &[]).await.unwrap();
+    forget_pending_erasures(&app).await;
     faults.appends_left.store(usize::MAX, Ordering::SeqCst);
     assert!(!is_released(&app).await);
     let answers = futures::future::join_all((0..4).map(|_| app.register(ADA))).await;

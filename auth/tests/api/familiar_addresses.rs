@@ -4,7 +4,7 @@ use serde_json::json;
 use test_support::{Footing, TestStorage, on_both_footings};
 
 use crate::{
-    support::{ADA, App, PASSWORD, WRONG},
+    support::{ADA, App, NEW, PASSWORD, WRONG},
     throttle::{ELSEWHERE, HOME, let_failures_become, quick, wait},
 };
 
@@ -63,15 +63,14 @@ async fn a_new_password_ends_the_waits_of_every_address() {
             .expect(401, "bad-credentials");
     }
     wait(app.login_from(HOME, ADA, PASSWORD).await);
-    let new = "a word that nobody knew";
     app.post("/auth/me/password")
         .token(elsewhere.body["access_token"].as_str().unwrap())
-        .json(&json!({"current_password": PASSWORD, "new_password": new}))
+        .json(&json!({"current_password": PASSWORD, "new_password": NEW}))
         .header("x-forwarded-for", ELSEWHERE)
         .send()
         .await
         .expect(204, "");
-    app.login_from(HOME, ADA, new).await.expect(200, "");
+    app.login_from(HOME, ADA, NEW).await.expect(200, "");
 }
 
 async fn whoever_shares_an_address_locks_the_owner_out_until_they_log_in_from_another_one(footing: Footing) {
@@ -124,8 +123,7 @@ async fn after_a_change_only_the_address_it_came_from_is_familiar() {
     app.register_from(ELSEWHERE, ADA).await.expect(201, "");
     let entered = app.login_from(ELSEWHERE, ADA, PASSWORD).await;
     let token = entered.text("/access_token");
-    let new = "a word that nobody knew";
-    let body = json!({"current_password": PASSWORD, "new_password": new});
+    let body = json!({"current_password": PASSWORD, "new_password": NEW});
     let change = async || {
         let call = app.post("/auth/me/password").token(&token).json(&body);
         call.header("x-forwarded-for", HOME).send().await
@@ -134,9 +132,9 @@ async fn after_a_change_only_the_address_it_came_from_is_familiar() {
     for _ in 0..2 {
         change().await.expect(204, "");
         let_strangers_fail(&app).await;
-        wait(app.login_from(ELSEWHERE, ADA, new).await);
-        app.login_from(HOME, ADA, new).await.expect(200, "");
-        app.login_from(ELSEWHERE, ADA, new).await.expect(200, "");
+        wait(app.login_from(ELSEWHERE, ADA, NEW).await);
+        app.login_from(HOME, ADA, NEW).await.expect(200, "");
+        app.login_from(ELSEWHERE, ADA, NEW).await.expect(200, "");
     }
 }
 
@@ -146,19 +144,18 @@ async fn after_a_reset_no_address_is_familiar_before_somebody_has_logged_in_from
     app.register_from(HOME, ADA).await.expect(201, "");
     app.login_from(HOME, ADA, PASSWORD).await.expect(200, "");
     let token = app.offer_reset(ADA, false).await.token;
-    let new = "a word that nobody knew";
     app.post("/auth/reset")
-        .json(&json!({"reset_token": &*token, "new_password": new}))
+        .json(&json!({"reset_token": &*token, "new_password": NEW}))
         .header("x-forwarded-for", HOME)
         .send()
         .await
         .expect(204, "");
     let_strangers_fail(&app).await;
-    wait(app.login_from(HOME, ADA, new).await);
+    wait(app.login_from(HOME, ADA, NEW).await);
     app.clock.advance(1);
-    app.login_from(HOME, ADA, new).await.expect(200, "");
+    app.login_from(HOME, ADA, NEW).await.expect(200, "");
     let_strangers_fail(&app).await;
-    app.login_from(HOME, ADA, new).await.expect(200, "");
+    app.login_from(HOME, ADA, NEW).await.expect(200, "");
 }
 
 /// The number of days with logins from each familiar address, of any account.

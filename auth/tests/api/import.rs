@@ -7,8 +7,10 @@ use test_support::eventually;
 
 use crate::support::{ADA, App, OPERATION, WRONG};
 
-/// bcrypt with cost 4, of `correctbatteryhorsestapler`.
-const HASH: &str = "$2b$04$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
+/// A password of the former system.
+pub(crate) const OLD: &str = "correctbatteryhorsestapler";
+/// bcrypt with cost 4, of [`OLD`].
+pub(crate) const HASH: &str = "$2b$04$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
 
 async fn import(app: &App, text: &str, dry_run: bool) -> anyhow::Result<auth::Imported> {
     let operation = (!dry_run).then(|| OPERATION.into());
@@ -29,14 +31,11 @@ async fn opens_accounts_that_log_in_with_their_old_password() {
         assert_eq!(recorded.metadata.actor, Actor::Operator);
     }
     for email in [ADA, "BOB@example.com"] {
-        app.login(email, "correctbatteryhorsestapleR")
-            .await
-            .expect(401, "bad-credentials");
-        app.login(email, "correctbatteryhorsestapler")
-            .await
-            .expect(200, "");
+        let almost = app.login(email, "correctbatteryhorsestapleR").await;
+        almost.expect(401, "bad-credentials");
+        app.login(email, OLD).await.expect(200, "");
     }
-    let ada = app.login(ADA, "correctbatteryhorsestapler").await;
+    let ada = app.login(ADA, OLD).await;
     assert_eq!(ada.text("/user/display_name"), "Ada");
     let rehashed = app.payloads("account.password_rehashed").await;
     assert_eq!(rehashed.len(), 2, "each old hash is replaced once");
@@ -186,11 +185,9 @@ async fn a_quote_that_is_not_closed_takes_no_other_line_with_it() {
     );
     let reason = "has a quote that is not closed on the same line";
     assert!(imported.bad.iter().all(|bad| bad.reason == reason));
-    let erin = app.login("erin@example.com", "correctbatteryhorsestapler").await;
+    let erin = app.login("erin@example.com", OLD).await;
     assert_eq!(erin.text("/user/display_name"), "Erin \"the\" first");
-    app.login("carol@example.com", "correctbatteryhorsestapler")
-        .await
-        .expect(200, "");
+    app.login("carol@example.com", OLD).await.expect(200, "");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use test_support::eventually;
 
 use crate::{
-    erase_me::{count, is_released},
+    erase_me::{count, forget_pending_erasures, is_released},
     second_factor::{code, enrolled},
     support::{ADA, App, OPERATION, PASSWORD},
 };
@@ -90,8 +90,7 @@ async fn an_operator_sees_who_it_is_and_can_finish_what_was_broken_off() {
     faults.appends_left.store(1, Ordering::SeqCst);
     erase().await.unwrap_err();
     app.me(&access).await.expect(401, "session-ended");
-    let forget = "DELETE FROM pending_erasures";
-    app.dependencies.operations.execute(forget, &[]).await.unwrap();
+    forget_pending_erasures(&app).await;
     faults.appends_left.store(usize::MAX, Ordering::SeqCst);
     let finished = erase().await.unwrap();
     assert!(finished.user_id == id && !finished.changed);
@@ -222,11 +221,8 @@ async fn what_a_late_command_has_left_of_an_erased_person_goes() {
     people.push((unknown, String::new()));
     let password = json!({ "password": PASSWORD });
     app.erase(&people[0].1, password).await.expect(204, "");
+    forget_pending_erasures(&app).await;
     let operations = &app.dependencies.operations;
-    operations
-        .execute("DELETE FROM pending_erasures", &[])
-        .await
-        .unwrap();
     for (person, _) in &people {
         for sql in [
             "INSERT INTO account_snapshots (owner, fold, version, state) VALUES ($1, 3, 1, 'sealed')",

@@ -3,7 +3,10 @@
 use events::{Account, AccountEvent, Aggregate as _, ConsistencyToken, Event, SessionEvent};
 use serde_json::json;
 
-use crate::support::{ADA, App, PASSWORD};
+use crate::{
+    import::{HASH, OLD},
+    support::{ADA, App, PASSWORD},
+};
 
 #[tokio::test]
 async fn answers_with_both_tokens_and_the_user() {
@@ -126,9 +129,8 @@ async fn many_logins_that_renew_a_hash_at_once_all_succeed() {
 async fn a_hash_of_the_former_system_is_renewed_at_login() {
     let app = App::start().await;
     let id: events::UserId = app.register(ADA).await.text("/user/id").parse().unwrap();
-    let hash = "$2b$04$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
-    app.write_password_hash(id, hash).await;
-    app.login(ADA, "correctbatteryhorsestapler").await.expect(200, "");
+    app.write_password_hash(id, HASH).await;
+    app.login(ADA, OLD).await.expect(200, "");
     let stream = events::StreamName::account(id);
     let recorded = event_store::read_whole_stream(&*app.dependencies.store, &stream)
         .await
@@ -140,7 +142,7 @@ async fn a_hash_of_the_former_system_is_renewed_at_login() {
         Account::evolve(state, &id, &event, recorded.version, recorded.recorded_at)
     });
     assert!(account.unwrap().password_hash.starts_with("$argon2id$"));
-    app.login(ADA, "correctbatteryhorsestapler").await.expect(200, "");
+    app.login(ADA, OLD).await.expect(200, "");
 }
 
 #[tokio::test]

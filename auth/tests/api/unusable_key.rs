@@ -10,6 +10,7 @@ use serde_json::json;
 use test_support::eventually;
 
 use crate::{
+    erase_me::forget_pending_erasures,
     interrupted_erasure::{operation_begun, operation_is_concluded},
     program_tokens,
     support::{ADA, App, OPERATION, PASSWORD, WRONG},
@@ -189,8 +190,7 @@ async fn whoever_was_erased_has_no_key_again_when_it_is_put_back() {
     let backup = wrapped().await.unwrap().optional_bytes(0).unwrap().unwrap();
     app.erase_with(&access, PASSWORD).await.expect(204, "");
     assert!(wrapped().await.is_none());
-    let forget = "DELETE FROM pending_erasures";
-    app.dependencies.operations.execute(forget, &[]).await.unwrap();
+    forget_pending_erasures(&app).await;
     let put_back = "UPDATE data_keys SET wrapped = $2, master_key = (SELECT id FROM master_keys), destroyed_at = NULL \
          WHERE subject = $1";
     let values: [Value; 2] = [id.0.into(), backup.into()];
