@@ -12,29 +12,25 @@ pub(crate) struct AccessLog {
     #[arg(
         id = "access-log",
         long = "access-log",
-        global = true,
         env = "TASKLEDGER_ACCESS_LOG",
         value_name = "FILE"
     )]
     pub(crate) file: Option<PathBuf>,
     /// Log one in this number of the requests that succeed in time; errors and slow requests are always logged
-    #[arg(id = "access-log-sample",
-        long = "access-log-sample", global = true, env = "TASKLEDGER_ACCESS_LOG_SAMPLE", default_value_t = 1,
-          value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    one_in: u64,
+    #[arg(long, env = "TASKLEDGER_ACCESS_LOG_SAMPLE", default_value_t = 1, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    access_log_sample: u64,
     /// Milliseconds from which a request counts as slow
-    #[arg(id = "access-log-slow-ms",
-        long = "access-log-slow-ms", global = true, env = "TASKLEDGER_ACCESS_LOG_SLOW_MS", default_value_t = 1_000,
-          value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    slow_ms: u64,
+    #[arg(long, env = "TASKLEDGER_ACCESS_LOG_SLOW_MS", default_value_t = 1_000, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    access_log_slow_ms: u64,
 }
 
 impl AccessLog {
-    /// The sampling of the access log.
     pub(crate) fn sampling(&self) -> Sampling {
         Sampling {
-            one_in: self.one_in,
-            slow: Duration::from_millis(self.slow_ms),
+            one_in: self.access_log_sample,
+            slow: Duration::from_millis(self.access_log_slow_ms),
         }
     }
 }

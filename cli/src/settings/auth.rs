@@ -23,86 +23,77 @@ const MASTER_KEYS: &str = "master-keys";
 #[command(next_help_heading = "Keys and tokens")]
 pub(crate) struct Auth {
     /// Directory of the signing keys and the email pepper [default: DATA_DIR/keys]
-    #[arg(long, global = true, env = "TASKLEDGER_KEYS_DIR", value_name = "DIR")]
+    #[arg(long, env = "TASKLEDGER_KEYS_DIR", value_name = "DIR")]
     keys_dir: Option<PathBuf>,
     /// Prefix of the origin of the audit tree: a name that only you sign with, preferably a domain and a path
-    #[arg(long, global = true, env = "TASKLEDGER_AUDIT_ORIGIN", default_value = "taskledger.local", value_name = "NAME",
+    #[arg(long, env = "TASKLEDGER_AUDIT_ORIGIN", default_value = "taskledger.local", value_name = "NAME",
           value_parser = parse_origin)]
     pub(crate) audit_origin: String,
     /// Witnesses that are shown the checkpoints of the audit tree, each `<verifier key>@<URL>`, separated by commas
     #[arg(
         long,
-        global = true,
         env = "TASKLEDGER_AUDIT_WITNESSES",
         value_delimiter = ',',
         value_name = "WITNESSES"
     )]
     pub(crate) audit_witnesses: Vec<WitnessAddress>,
     /// Lifetime of an access token in minutes, 7 to 15
-    #[arg(long, global = true, env = "TASKLEDGER_ACCESS_TOKEN_MINUTES", default_value_t = 15, value_name = "N",
+    #[arg(long, env = "TASKLEDGER_ACCESS_TOKEN_MINUTES", default_value_t = 15, value_name = "N",
           value_parser = clap::value_parser!(u8).range(7..=15))]
     pub(crate) access_token_minutes: u8,
     /// Hours without a refresh after which a session ends, 1 to 168
-    #[arg(long, global = true, env = "TASKLEDGER_SESSION_IDLE_HOURS", default_value_t = 72, value_name = "N",
+    #[arg(long, env = "TASKLEDGER_SESSION_IDLE_HOURS", default_value_t = 72, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=168))]
     pub(crate) session_idle_hours: u16,
     /// Roles that count only in sessions that began with a second factor: admin, auditor, user, separated by commas
     #[arg(
         long,
-        global = true,
         env = "TASKLEDGER_SECOND_FACTOR_ROLES",
         value_delimiter = ',',
         value_name = "ROLES"
     )]
     pub(crate) second_factor_roles: Vec<Role>,
     /// Memory of one password hash, in KiB, at least 19456
-    #[arg(long, global = true, env = "TASKLEDGER_ARGON2_MEMORY_KIB", default_value_t = 19_456, value_name = "KIB",
+    #[arg(long, env = "TASKLEDGER_ARGON2_MEMORY_KIB", default_value_t = 19_456, value_name = "KIB",
           value_parser = clap::value_parser!(u32).range(19_456..=4_194_304))]
     pub(crate) argon2_memory_kib: u32,
     /// Passes of one password hash, at least 2
-    #[arg(long, global = true, env = "TASKLEDGER_ARGON2_PASSES", default_value_t = 2, value_name = "N",
+    #[arg(long, env = "TASKLEDGER_ARGON2_PASSES", default_value_t = 2, value_name = "N",
           value_parser = clap::value_parser!(u32).range(2..=64))]
     pub(crate) argon2_passes: u32,
     /// Lanes of one password hash; they are computed one after the other
-    #[arg(long, global = true, env = "TASKLEDGER_ARGON2_LANES", default_value_t = 1, value_name = "N",
+    #[arg(long, env = "TASKLEDGER_ARGON2_LANES", default_value_t = 1, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=16))]
     pub(crate) argon2_lanes: u32,
     /// Characters of the shortest password, 8 to 64; below 15 only with a second factor
-    #[arg(long, global = true, env = "TASKLEDGER_PASSWORD_MIN_CHARACTERS", default_value_t = 15, value_name = "N",
+    #[arg(long, env = "TASKLEDGER_PASSWORD_MIN_CHARACTERS", default_value_t = 15, value_name = "N",
           value_parser = clap::value_parser!(u8).range(8..=64))]
     pub(crate) password_min_characters: u8,
     /// File of passwords that were found in breaches, lines of SHA-1:COUNT in order
-    #[arg(
-        long,
-        global = true,
-        env = "TASKLEDGER_BREACHED_PASSWORDS",
-        value_name = "FILE"
-    )]
+    #[arg(long, env = "TASKLEDGER_BREACHED_PASSWORDS", value_name = "FILE")]
     pub(crate) breached_passwords: Option<PathBuf>,
     /// Master keys that wrap the keys of people, 64 hex digits each, separated by commas; the first wraps [default:
     /// kept in KEYS_DIR/master-keys]
     #[arg(
         long,
-        global = true,
         env = "TASKLEDGER_MASTER_KEYS",
         value_name = "HEX",
         hide_env_values = true
     )]
     master_keys: Option<String>,
     /// File that holds the master keys, one a line; it is read again when it changes, unless it is a pipe
-    #[arg(long, global = true, env = "TASKLEDGER_MASTER_KEYS_FILE", value_name = "FILE")]
+    #[arg(long, env = "TASKLEDGER_MASTER_KEYS_FILE", value_name = "FILE")]
     master_keys_file: Option<SecretFile>,
     /// Key that signs page cursors, 64 hex digits [default: kept in KEYS_DIR/cursor-key]
     #[arg(
         long,
-        global = true,
         env = "TASKLEDGER_CURSOR_KEY",
         value_name = "HEX",
         hide_env_values = true
     )]
     cursor_key: Option<String>,
     /// File that holds the key that signs page cursors
-    #[arg(long, global = true, env = "TASKLEDGER_CURSOR_KEY_FILE", value_name = "FILE")]
+    #[arg(long, env = "TASKLEDGER_CURSOR_KEY_FILE", value_name = "FILE")]
     cursor_key_file: Option<SecretFile>,
 }
 

@@ -13,25 +13,19 @@ use http_api::Peers;
 #[command(next_help_heading = "Addresses")]
 pub(crate) struct Http {
     /// Address to serve on [default: 127.0.0.1:8080, command-api 8081, query-api 8082, auth 8083]
-    #[arg(long, global = true, env = "TASKLEDGER_LISTEN", value_name = "ADDRESS", value_parser = listen_address)]
+    #[arg(long, env = "TASKLEDGER_LISTEN", value_name = "ADDRESS", value_parser = listen_address)]
     listen: Option<SocketAddr>,
     /// Address of probes and metrics [default: 127.0.0.1:9090, command-api 9091, query-api 9092, auth 9093, projector
     /// 9094]
-    #[arg(long, global = true, env = "TASKLEDGER_ADMIN_LISTEN", value_name = "ADDRESS",
-          value_parser = listen_address)]
+    #[arg(long, env = "TASKLEDGER_ADMIN_LISTEN", value_name = "ADDRESS", value_parser = listen_address)]
     admin_listen: Option<SocketAddr>,
     /// File with the gateway's limits and the proxies that it trusts, read again on SIGHUP [default: built in, see
     /// deploy/gateway.toml]
-    #[arg(long, global = true, env = "TASKLEDGER_GATEWAY_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "TASKLEDGER_GATEWAY_CONFIG", value_name = "FILE")]
     pub(crate) gateway_config: Option<PathBuf>,
     /// Addresses and networks of the gateways, which the roles behind them believe about clients (separated by commas)
     /// [default: loopback]
-    #[arg(
-        long,
-        global = true,
-        env = "TASKLEDGER_GATEWAY_PEERS",
-        value_name = "NETWORKS"
-    )]
+    #[arg(long, env = "TASKLEDGER_GATEWAY_PEERS", value_name = "NETWORKS")]
     gateway_peers: Option<Peers>,
 }
 
@@ -97,16 +91,16 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 #[command(next_help_heading = "How much at once")]
 pub(crate) struct Connections {
     /// Concurrent connections to the API, if there are enough file descriptors
-    #[arg(long, global = true, env = "TASKLEDGER_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N",
+    #[arg(long, env = "TASKLEDGER_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N",
           value_parser = at_least_one)]
     pub(crate) max_connections: usize,
     /// Concurrent connections from one address, with IPv6 from one network of 64 bits (gateway)
-    #[arg(long, global = true, env = "TASKLEDGER_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N",
+    #[arg(long, env = "TASKLEDGER_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N",
           value_parser = at_least_one)]
     pub(crate) max_connections_per_address: usize,
     /// Memory limit of this process; requests are refused from nine tenths of it [default: that of the control group
     /// or the machine]
-    #[arg(long, global = true, env = "TASKLEDGER_MEMORY_LIMIT_MIB", value_name = "MIB",
+    #[arg(long, env = "TASKLEDGER_MEMORY_LIMIT_MIB", value_name = "MIB",
           value_parser = clap::value_parser!(u64).range(64..=1_048_576))]
     memory_limit_mib: Option<u64>,
 }

@@ -15,7 +15,6 @@ pub(crate) struct Log {
     #[arg(
         id = "log",
         long = "log",
-        global = true,
         env = "TASKLEDGER_LOG",
         default_value = "info,sqlx=warn",
         value_name = "FILTER"
@@ -25,7 +24,6 @@ pub(crate) struct Log {
     #[arg(
         id = "log-format",
         long = "log-format",
-        global = true,
         env = "TASKLEDGER_LOG_FORMAT",
         default_value = "text",
         value_parser = one_of([
@@ -35,15 +33,9 @@ pub(crate) struct Log {
     )]
     pub(crate) format: LogFormat,
     /// Where spans go: the base URL of an OpenTelemetry collector (OTLP over HTTP)
-    #[arg(long, global = true, env = "TASKLEDGER_OTLP_ENDPOINT", value_name = "URL")]
+    #[arg(long, env = "TASKLEDGER_OTLP_ENDPOINT", value_name = "URL")]
     pub(crate) otlp_endpoint: Option<Url>,
     /// File that the security log is appended to [default: standard error]
-    #[arg(
-        id = "security-log",
-        long = "security-log",
-        global = true,
-        env = "TASKLEDGER_SECURITY_LOG",
-        value_name = "FILE"
-    )]
+    #[arg(long, env = "TASKLEDGER_SECURITY_LOG", value_name = "FILE")]
     pub(crate) security_log: Option<PathBuf>,
 }

@@ -39,6 +39,7 @@ const MAY_BE_EMPTY: &str = "TASKLEDGER_GATEWAY_PEERS";
 const MAY_HOLD_PASSWORD: [&str; 2] = ["URL", "WITNESSES"];
 
 #[derive(Debug, Clone, Args)]
+#[command(mut_args(|setting| setting.global(true)))]
 pub(crate) struct Settings {
     #[command(flatten)]
     pub(crate) storage: Storage,

@@ -8,7 +8,7 @@ use clap::Args;
 #[command(next_help_heading = "Retention")]
 pub(crate) struct Retention {
     /// Days after which a task in the trash is purged, 1 to 36500 [default: never]
-    #[arg(long, global = true, env = "TASKLEDGER_TRASH_RETENTION_DAYS", value_name = "N",
+    #[arg(long, env = "TASKLEDGER_TRASH_RETENTION_DAYS", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     trash_retention_days: Option<u32>,
 }

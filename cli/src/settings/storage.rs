@@ -16,75 +16,49 @@ pub(crate) struct Storage {
     /// Directory of the embedded databases and the keys
     #[arg(
         long,
-        global = true,
         env = "TASKLEDGER_DATA_DIR",
         default_value = "./data",
         value_name = "DIR"
     )]
     pub(crate) data_dir: PathBuf,
     /// PostgreSQL with the read models and the roles' own records; without it, SQLite files in the data directory
-    #[arg(
-        long,
-        global = true,
-        env = "DATABASE_URL",
-        value_name = "URL",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
     /// File that holds the database URL
-    #[arg(long, global = true, env = "DATABASE_URL_FILE", value_name = "FILE")]
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
     database_url_file: Option<SecretFile>,
     /// Where the event log is, if not in DATABASE_URL
-    #[arg(
-        long,
-        global = true,
-        env = "EVENT_STORE_URL",
-        value_name = "URL",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "EVENT_STORE_URL", value_name = "URL", hide_env_values = true)]
     event_store_url: Option<String>,
     /// File that holds the URL of the event log
-    #[arg(long, global = true, env = "EVENT_STORE_URL_FILE", value_name = "FILE")]
+    #[arg(long, env = "EVENT_STORE_URL_FILE", value_name = "FILE")]
     event_store_url_file: Option<SecretFile>,
     /// Where the keys of people are, if not in DATABASE_URL
-    #[arg(
-        long,
-        global = true,
-        env = "KEYS_DATABASE_URL",
-        value_name = "URL",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "KEYS_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     keys_database_url: Option<String>,
     /// File that holds the URL of the keys of people
-    #[arg(long, global = true, env = "KEYS_DATABASE_URL_FILE", value_name = "FILE")]
+    #[arg(long, env = "KEYS_DATABASE_URL_FILE", value_name = "FILE")]
     keys_database_url_file: Option<SecretFile>,
     /// Seal what is personal in new events; `false` only while readers of an earlier release still run
-    #[arg(long, global = true, env = "TASKLEDGER_SEAL_EVENTS", default_value = "true", value_name = "BOOL",
+    #[arg(long, env = "TASKLEDGER_SEAL_EVENTS", default_value = "true", value_name = "BOOL",
           action = ArgAction::Set)]
     pub(crate) seal_events: bool,
     /// RabbitMQ; without it, the bus lives inside the one process
-    #[arg(
-        long,
-        global = true,
-        env = "AMQP_URL",
-        value_name = "URL",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "AMQP_URL", value_name = "URL", hide_env_values = true)]
     amqp_url: Option<String>,
     /// File that holds the URL of RabbitMQ
-    #[arg(long, global = true, env = "AMQP_URL_FILE", value_name = "FILE")]
+    #[arg(long, env = "AMQP_URL_FILE", value_name = "FILE")]
     amqp_url_file: Option<SecretFile>,
     /// Prefix of every queue and exchange, so that several systems can share one RabbitMQ
     #[arg(
         long,
-        global = true,
         env = "TASKLEDGER_BUS_NAMESPACE",
         default_value = "taskledger",
         value_name = "NAME"
     )]
     pub(crate) bus_namespace: String,
     /// Number of partitions of the projection, 1 to 256; the same for every role
-    #[arg(long, global = true, env = "TASKLEDGER_PARTITIONS", default_value = "4", value_name = "N",
+    #[arg(long, env = "TASKLEDGER_PARTITIONS", default_value = "4", value_name = "N",
           value_parser = parse_partitions)]
     pub(crate) partitions: PartitionCount,
 }

@@ -12,13 +12,13 @@ use tls::{ServerTls, TlsFiles};
 pub(crate) struct Tls {
     /// File with the certificate of the API's address and those that lead to its authority, in PEM form; read again
     /// when it changes [default: no TLS]
-    #[arg(long, global = true, env = "TASKLEDGER_TLS_CERTIFICATE", value_name = "FILE")]
+    #[arg(long, env = "TASKLEDGER_TLS_CERTIFICATE", value_name = "FILE")]
     tls_certificate: Option<PathBuf>,
     /// File with the key of that certificate, in PEM form, readable by its owner only
-    #[arg(long, global = true, env = "TASKLEDGER_TLS_KEY", value_name = "FILE")]
+    #[arg(long, env = "TASKLEDGER_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
     /// File with the authorities that the gateway trusts for roles at https:// addresses, in PEM form
-    #[arg(long, global = true, env = "TASKLEDGER_UPSTREAM_CA", value_name = "FILE")]
+    #[arg(long, env = "TASKLEDGER_UPSTREAM_CA", value_name = "FILE")]
     pub(crate) upstream_ca: Option<PathBuf>,
 }
 

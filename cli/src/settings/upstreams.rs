@@ -11,7 +11,6 @@ pub(crate) struct Upstreams {
     /// Base URLs of the command API
     #[arg(
         long,
-        global = true,
         env = "TASKLEDGER_COMMAND_API_URL",
         value_delimiter = ',',
         value_name = "URL",
@@ -21,7 +20,6 @@ pub(crate) struct Upstreams {
     /// Base URLs of the query API
     #[arg(
         long,
-        global = true,
         env = "TASKLEDGER_QUERY_API_URL",
         value_delimiter = ',',
         value_name = "URL",
@@ -31,7 +29,6 @@ pub(crate) struct Upstreams {
     /// Base URLs of auth
     #[arg(
         long,
-        global = true,
         env = "TASKLEDGER_AUTH_URL",
         value_delimiter = ',',
         value_name = "URL",
@@ -41,7 +38,6 @@ pub(crate) struct Upstreams {
     /// Base URLs of the projector's probes and metrics
     #[arg(
         long,
-        global = true,
         env = "TASKLEDGER_PROJECTOR_URL",
         value_delimiter = ',',
         value_name = "URL",
