@@ -134,7 +134,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             force,
             attribution,
         } => {
-            let seconds = i64::try_from(settings.access_token_lifetime().as_secs())?;
+            let seconds = i64::try_from(settings.auth.access_token_lifetime().as_secs())?;
             let retire = async |_| {
                 let retired = keys::retire(directory, &kid, force, seconds, now)?;
                 output::say(&format!("{} is removed", retired.kid));

@@ -44,6 +44,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use output::{complain, print};
+use role::Role;
 use settings::Settings;
 use telemetry::Telemetry;
 
@@ -112,14 +113,14 @@ enum Command {
 
 impl Command {
     /// The name of the process in traces.
-    fn role(&self) -> &'static str {
+    fn process_name(&self) -> &'static str {
         match self {
             Self::Up => "taskledger",
-            Self::Gateway => "gateway",
-            Self::CommandApi => "command-api",
-            Self::QueryApi => "query-api",
-            Self::Auth => "auth",
-            Self::Projector => "projector",
+            Self::Gateway => Role::Gateway.name(),
+            Self::CommandApi => Role::CommandApi.name(),
+            Self::QueryApi => Role::QueryApi.name(),
+            Self::Auth => Role::Auth.name(),
+            Self::Projector => Role::Projector.name(),
             _ => "operator",
         }
     }
@@ -217,7 +218,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     let runtime = runtime.enable_all().build()?;
-    let telemetry = Telemetry::start(&settings, command.role(), runtime.handle())?;
+    let telemetry = Telemetry::start(&settings, command.process_name(), runtime.handle())?;
     let code = runtime.block_on(async {
         let code = carry_out(command, &settings).await;
         // Databases are closed after a failed command too, so that a SQLite file is complete without its WAL.
@@ -233,11 +234,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up => up::run(settings).await,
-        Command::Gateway => role::gateway(settings).await,
-        Command::CommandApi => role::command_api(settings).await,
-        Command::QueryApi => role::query_api(settings).await,
-        Command::Auth => role::auth(settings).await,
-        Command::Projector => role::projector(settings).await,
+        Command::Gateway => role::run(settings, Role::Gateway).await,
+        Command::CommandApi => role::run(settings, Role::CommandApi).await,
+        Command::QueryApi => role::run(settings, Role::QueryApi).await,
+        Command::Auth => role::run(settings, Role::Auth).await,
+        Command::Projector => role::run(settings, Role::Projector).await,
         Command::Migrate(command) => return migrate::run(settings, &command).await,
         Command::Users(command) => return users::run(settings, command).await,
         Command::Keys(command) => return keys::run(settings, command).await,

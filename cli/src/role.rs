@@ -18,133 +18,129 @@ use crate::{
     sole_process,
 };
 
-/// The default addresses of a role: loopback, with ports of its own.
-struct Defaults {
-    role: &'static str,
-    port: Option<u16>,
-    admin_port: u16,
-    kind: Kind,
+/// A role that can be a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// What anyone can reach. It needs no database, unlike the roles behind it on an internal network.
+    Gateway,
+    CommandApi,
+    QueryApi,
+    Auth,
+    Projector,
 }
 
-impl Defaults {
-    const fn of(role: &'static str, port: Option<u16>, admin_port: u16, kind: Kind) -> Self {
-        Self {
-            role,
-            port,
-            admin_port,
-            kind,
+impl Role {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::CommandApi => "command-api",
+            Self::QueryApi => "query-api",
+            Self::Auth => "auth",
+            Self::Projector => "projector",
         }
     }
-}
 
-/// Who connects to a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// The gateway, which anyone can reach and which needs no database.
-    Public,
-    /// A role behind the gateway, on an internal network.
-    Internal,
-}
+    /// The default ports, on loopback: of the API, which the projector does not have, and of probes and metrics.
+    const fn ports(self) -> (Option<u16>, u16) {
+        match self {
+            Self::Gateway => (Some(8080), 9090),
+            Self::CommandApi => (Some(8081), 9091),
+            Self::QueryApi => (Some(8082), 9092),
+            Self::Auth => (Some(8083), 9093),
+            Self::Projector => (None, 9094),
+        }
+    }
 
-pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
-    let defaults = Defaults::of("auth", Some(8083), 9093, Kind::Internal);
-    run(settings, &defaults, async |dependencies, background| {
-        auth::start(auth_config(settings), dependencies.auth().await?, background).await
-    })
-    .await
-}
-
-pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
-    let defaults = Defaults::of("command-api", Some(8081), 9091, Kind::Internal);
-    run(settings, &defaults, async |dependencies, background| {
-        let dependencies = dependencies.command_api(background).await?;
-        command_api::start(command_config(settings), dependencies, background).await
-    })
-    .await
-}
-
-pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
-    let defaults = Defaults::of("query-api", Some(8082), 9092, Kind::Internal);
-    run(settings, &defaults, async |dependencies, background| {
-        // Its mistakes are told before anything has started.
-        let config = query_config(settings)?;
-        let dependencies = dependencies.query_api(background).await?;
-        query_api::start(config, dependencies, background).await
-    })
-    .await
-}
-
-pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
-    let defaults = Defaults::of("projector", None, 9094, Kind::Internal);
-    run(settings, &defaults, async |dependencies, background| {
-        projector::start(
-            projector_config(settings),
-            dependencies.projector().await?,
-            background,
-        )
-        .await
-    })
-    .await
-}
-
-pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
-    let defaults = Defaults::of("gateway", Some(8080), 9090, Kind::Public);
-    run(settings, &defaults, async |dependencies, background| {
-        let verifier = dependencies.verifier(background).await?;
-        gateway::start(gateway_config(settings), verifier, background).await
-    })
-    .await
+    /// Starts the role in this process, and returns what it serves.
+    pub(crate) async fn start(
+        self,
+        settings: &Settings,
+        dependencies: &Dependencies<'_>,
+        background: &Background,
+    ) -> anyhow::Result<HttpService> {
+        let partitions = settings.storage.partitions;
+        match self {
+            Self::Gateway => {
+                let verifier = dependencies.verifier(background).await?;
+                gateway::start(gateway_config(settings), verifier, background).await
+            }
+            Self::CommandApi => {
+                let config = command_api::Config {
+                    partitions,
+                    trash_kept_for: settings.retention.trash(),
+                };
+                let dependencies = dependencies.command_api(background).await?;
+                command_api::start(config, dependencies, background).await
+            }
+            Self::QueryApi => {
+                let url = platform::database_url(&settings.storage, Schema::ReadModels)?;
+                // Its mistakes are told before anything has started.
+                let config = query_api::Config {
+                    partitions,
+                    cursor_key: settings.cursor_key()?,
+                    connections: databases::connections_to(&url) as usize,
+                };
+                let dependencies = dependencies.query_api(background).await?;
+                query_api::start(config, dependencies, background).await
+            }
+            Self::Auth => {
+                let dependencies = dependencies.auth().await?;
+                auth::start(auth_config(settings), dependencies, background).await
+            }
+            Self::Projector => {
+                let config = projector::Config { partitions };
+                projector::start(config, dependencies.projector().await?, background).await
+            }
+        }
+    }
 }
 
 /// Runs a role until the process is asked to stop.
-async fn run(
-    settings: &Settings,
-    defaults: &Defaults,
-    start: impl AsyncFnOnce(&Dependencies<'_>, &Background) -> anyhow::Result<HttpService>,
-) -> anyhow::Result<()> {
-    platform::require_servers(settings, defaults.role, defaults.kind == Kind::Internal)?;
-    let clients = match defaults.kind {
-        Kind::Public => ClientKind::Anyone,
-        Kind::Internal => ClientKind::Gateways,
+pub(crate) async fn run(settings: &Settings, role: Role) -> anyhow::Result<()> {
+    let is_gateway = role == Role::Gateway;
+    platform::require_servers(settings, role.name(), !is_gateway)?;
+    let clients = match is_gateway {
+        true => ClientKind::Anyone,
+        false => ClientKind::Gateways,
     };
-    let (api, admin) = match defaults.port {
+    let (port, admin_port) = role.ports();
+    let (api, admin) = match port {
         Some(port) => {
-            let (api, admin) = settings.http.addresses(port, defaults.admin_port)?;
+            let (api, admin) = settings.http.addresses(port, admin_port)?;
             (Some(Listener::open(api, clients).await?), admin)
         }
-        None => (None, settings.http.admin_address(defaults.admin_port)),
+        None => (None, settings.http.admin_address(admin_port)),
     };
     let admin = Listener::open(admin, ClientKind::Operators).await?;
-    let process = match defaults.kind {
-        Kind::Public => {
-            let config = gateway_config(settings);
-            let checked = read_at_start(move || gateway::check(&config)).await;
-            checked.context("the gateway cannot read its files")??;
-            Process::new(settings).await?.with_workers()?
-        }
-        Kind::Internal => Process::new(settings).await?,
-    };
-    if let (Kind::Internal, Some(listener)) = (defaults.kind, &api) {
+    if is_gateway {
+        let config = gateway_config(settings);
+        let checked = read_at_start(move || gateway::check(&config)).await;
+        checked.context("the gateway cannot read its files")??;
+    }
+    let mut process = Process::new(settings).await?;
+    if is_gateway {
+        process = process.with_workers()?;
+    } else if let Some(listener) = &api {
         settings.http.warn_of_unknown_gateways(listener.address());
     }
-    let dependencies = Dependencies::new(settings, defaults.role);
+    let dependencies = Dependencies::new(settings, role.name());
     process.close_at_the_end(&dependencies.bus().await?);
-    if defaults.kind == Kind::Internal {
+    if !is_gateway {
         sole_process::lock(settings, &process.background).await?;
     }
-    let service = start(&dependencies, &process.background).await?;
+    let service = role.start(settings, &dependencies, &process.background).await?;
 
     let listen = api.as_ref().map(|listener| listener.address().to_string());
-    tracing::info!(role = defaults.role, listen, admin.listen = %admin.address(), "ready");
+    tracing::info!(role = role.name(), listen, admin.listen = %admin.address(), "ready");
     let leaving = api.is_some().then(CancellationToken::new);
     let service = match &leaving {
         Some(leaving) => graceful_shutdown::announced(service, leaving.clone()),
         None => service,
     };
     let admin = (admin, http_api::admin_of(service.clone()));
-    let service = match defaults.kind {
-        Kind::Public => http_api::public_of(service),
-        Kind::Internal => http_api::believing_only(settings.http.gateway_peers(), service),
+    let service = match is_gateway {
+        true => http_api::public_of(service),
+        false => http_api::believing_only(settings.http.gateway_peers(), service),
     };
     let api = api.map(|listener| (listener, service));
     let listeners = api.into_iter().chain([admin]).collect();
@@ -165,7 +161,7 @@ pub(crate) fn gateway_config(settings: &Settings) -> gateway::Config {
 
 pub(crate) fn auth_config(settings: &Settings) -> auth::Config {
     auth::Config {
-        access_token_ttl: settings.access_token_lifetime(),
+        access_token_ttl: settings.auth.access_token_lifetime(),
         session_idle: Duration::from_secs(u64::from(settings.auth.session_idle_hours) * 60 * 60),
         second_factor_roles: settings.auth.second_factor_roles.iter().copied().collect(),
         argon2: auth::Argon2Parameters {
@@ -176,29 +172,5 @@ pub(crate) fn auth_config(settings: &Settings) -> auth::Config {
         min_password_characters: usize::from(settings.auth.password_min_characters),
         breached_passwords: settings.auth.breached_passwords.clone(),
         ..auth::Config::new(settings.keys_dir())
-    }
-}
-
-pub(crate) fn command_config(settings: &Settings) -> command_api::Config {
-    command_api::Config {
-        partitions: settings.storage.partitions,
-        trash_kept_for: settings.retention.trash(),
-    }
-}
-
-pub(crate) fn query_config(settings: &Settings) -> anyhow::Result<query_api::Config> {
-    Ok(query_api::Config {
-        partitions: settings.storage.partitions,
-        cursor_key: settings.cursor_key()?,
-        connections: databases::connections_to(&platform::database_url(
-            &settings.storage,
-            Schema::ReadModels,
-        )?) as usize,
-    })
-}
-
-pub(crate) fn projector_config(settings: &Settings) -> projector::Config {
-    projector::Config {
-        partitions: settings.storage.partitions,
     }
 }

@@ -10,7 +10,8 @@ use runtime::{Background, private_files, read_at_start};
 use crate::{
     data_dir, databases,
     dependencies::Dependencies,
-    output, role,
+    output,
+    role::{self, Role},
     serving::{ClientKind, Listener, Process, until_stopped},
     settings::Settings,
     sole_process,
@@ -27,14 +28,16 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     } else {
         None
     };
-    let (listener, admin) = listen(settings).await?;
+    let (api, admin) = addresses(settings)?;
+    let listener = Listener::open(api, ClientKind::Anyone).await?;
+    let admin = Listener::open(admin, ClientKind::Operators).await?;
     let dependencies = Dependencies::new(settings, "taskledger");
     process.close_at_the_end(&dependencies.bus().await?);
     sole_process::lock(settings, &process.background).await?;
     let service = start_roles(settings, &dependencies, &process.background).await?;
 
     let base = format!("{}://{}", process.scheme(), listener.address());
-    greet(settings, &base, admin.address(), embedded)?;
+    greet(settings, &base, admin.address(), embedded);
     let probes = http_api::admin_of(service.clone());
     until_stopped(
         vec![(listener, http_api::public_of(service)), (admin, probes)],
@@ -75,45 +78,17 @@ fn check_directories(settings: &Settings) -> anyhow::Result<()> {
         .with_context(|| format!("TASKLEDGER_KEYS_DIR: cannot use the directory {}", keys.display()))
 }
 
-/// Opens the addresses of the API and of the probes.
-async fn listen(settings: &Settings) -> anyhow::Result<(Listener, Listener)> {
-    let (api, admin) = addresses(settings)?;
-    Ok((
-        Listener::open(api, ClientKind::Anyone).await?,
-        Listener::open(admin, ClientKind::Operators).await?,
-    ))
-}
-
 /// Starts all roles, and returns what the gateway serves.
 async fn start_roles(
     settings: &Settings,
     dependencies: &Dependencies<'_>,
     background: &Background,
 ) -> anyhow::Result<HttpService> {
-    let auth = auth::start(
-        role::auth_config(settings),
-        dependencies.auth().await?,
-        background,
-    )
-    .await?;
-    let projector = projector::start(
-        role::projector_config(settings),
-        dependencies.projector().await?,
-        background,
-    )
-    .await?;
-    let query_api = query_api::start(
-        role::query_config(settings)?,
-        dependencies.query_api(background).await?,
-        background,
-    )
-    .await?;
-    let command_api = command_api::start(
-        role::command_config(settings),
-        dependencies.command_api(background).await?,
-        background,
-    )
-    .await?;
+    let start = |role: Role| role.start(settings, dependencies, background);
+    let auth = start(Role::Auth).await?;
+    let projector = start(Role::Projector).await?;
+    let query_api = start(Role::QueryApi).await?;
+    let command_api = start(Role::CommandApi).await?;
     let config = gateway::Config {
         command_api: Upstream::InProcess(command_api),
         query_api: Upstream::InProcess(query_api),
@@ -125,7 +100,7 @@ async fn start_roles(
     gateway::start(config, dependencies.verifier(background).await?, background).await
 }
 
-fn greet(settings: &Settings, base: &str, admin: SocketAddr, embedded: bool) -> anyhow::Result<()> {
+fn greet(settings: &Settings, base: &str, admin: SocketAddr, embedded: bool) {
     let storage = &settings.storage;
     let place = if embedded {
         format!("data in {}", storage.data_dir.display())
@@ -149,5 +124,4 @@ fn greet(settings: &Settings, base: &str, admin: SocketAddr, embedded: bool) -> 
          Ctrl-C stops it. What was accepted is kept.\n",
         version = env!("CARGO_PKG_VERSION"),
     ));
-    Ok(())
 }

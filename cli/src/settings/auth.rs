@@ -141,7 +141,6 @@ impl Auth {
         self.configured_cursor_key().map(drop)
     }
 
-    /// Lifetime of an access token.
     pub(crate) fn access_token_lifetime(&self) -> Duration {
         Duration::from_secs(u64::from(self.access_token_minutes) * 60)
     }

@@ -11,7 +11,7 @@ mod storage;
 mod tls;
 mod upstreams;
 
-use std::{collections::BTreeSet, ffi::OsStr, fmt::Write as _, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, ffi::OsStr, fmt::Write as _, path::PathBuf};
 
 use anyhow::bail;
 use clap::{
@@ -159,11 +159,6 @@ impl Settings {
     /// are created if `may_create` is true.
     pub(crate) fn master_keys(&self, may_create: bool) -> anyhow::Result<MasterKeys> {
         self.auth.master_keys(&self.keys_dir(), may_create)
-    }
-
-    /// Lifetime of an access token.
-    pub(crate) fn access_token_lifetime(&self) -> Duration {
-        self.auth.access_token_lifetime()
     }
 
     /// The key that signs page cursors. It is configured, or kept in the keys directory, where the first start
