@@ -29,85 +29,66 @@ pub(crate) enum Command {
     /// Give an account a role
     ///
     /// Shows whose account it is, and asks for confirmation in a terminal.
-    Grant(Grant),
+    Grant {
+        #[command(flatten)]
+        account: Account,
+        /// user, auditor or admin
+        role: Role,
+    },
     /// Make a token with which somebody who forgot their password sets a new one, within an hour
     ///
     /// Shows whose account it is on the standard error, and asks for confirmation in a terminal. Its output is the
     /// token alone.
-    Reset(Reset),
+    Reset {
+        /// Also remove the second factor, for somebody who has lost it
+        #[arg(long)]
+        remove_second_factor: bool,
+        #[command(flatten)]
+        account: Account,
+    },
     /// Revoke all program tokens of an account, at once and for good
     ///
     /// Shows whose account it is, and asks for confirmation in a terminal.
-    RevokeTokens(RevokeTokens),
+    RevokeTokens(Account),
     /// Erase a person: their sessions, their tasks, and the address, which anybody can register again. Cannot be undone
     ///
     /// Shows whose account it is, and asks. If it is interrupted, run it again to finish. Also works when the key of
     /// the person is damaged or lost.
-    Erase(Erase),
+    Erase {
+        /// The account's address, or its id
+        person: String,
+        #[command(flatten)]
+        confirmation: Confirmation,
+        #[command(flatten)]
+        attribution: Attribution,
+    },
     /// Open accounts for the people of the former system
     ///
     /// Can be interrupted and run again: addresses that have an account are skipped.
-    Import(Import),
+    Import {
+        /// CSV with the columns email, password_hash (bcrypt) and, if wanted, display_name
+        file: PathBuf,
+        /// Only print what would be done
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        attribution: Attribution,
+    },
 }
 
+/// What every command about one account takes.
 #[derive(Debug, Args)]
-pub(crate) struct Grant {
-    /// The account's address
-    email: String,
-    /// user, auditor or admin
-    role: Role,
-    #[command(flatten)]
-    confirmation: Confirmation,
-    #[command(flatten)]
-    attribution: Attribution,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Reset {
-    /// The account's address
-    email: String,
-    /// Also remove the second factor, for somebody who has lost it
-    #[arg(long)]
-    remove_second_factor: bool,
-    #[command(flatten)]
-    confirmation: Confirmation,
-    #[command(flatten)]
-    attribution: Attribution,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RevokeTokens {
+pub(crate) struct Account {
     /// The account's address
     email: String,
     #[command(flatten)]
     confirmation: Confirmation,
-    #[command(flatten)]
-    attribution: Attribution,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Erase {
-    /// The account's address, or its id
-    person: String,
-    #[command(flatten)]
-    confirmation: Confirmation,
-    #[command(flatten)]
-    attribution: Attribution,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Import {
-    /// CSV with the columns email, password_hash (bcrypt) and, if wanted, display_name
-    file: PathBuf,
-    /// Only print what would be done
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
     attribution: Attribution,
 }
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
-    if !matches!(command, Command::Import(_)) {
+    if !matches!(command, Command::Import { .. }) {
         // The command is about an existing account, so it creates no database.
         existing_log::event_store(settings).await?;
     }
@@ -118,11 +99,28 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         store: Arc::clone(&dependencies.store),
     };
     let done = match &command {
-        Command::Grant(command) => users.grant(command).await,
-        Command::Reset(command) => users.reset(command).await,
-        Command::RevokeTokens(command) => users.revoke_tokens(command).await,
-        Command::Erase(command) => users.erase(command).await,
-        Command::Import(command) => users.import(command).await,
+        Command::Grant { account, role } => users.grant(account, *role).await,
+        Command::Reset {
+            account,
+            remove_second_factor,
+        } => users.reset(account, *remove_second_factor).await,
+        Command::RevokeTokens(account) => users.revoke_tokens(account).await,
+        Command::Erase {
+            person,
+            confirmation,
+            attribution,
+        } => users.erase(person, *confirmation, attribution).await,
+        Command::Import {
+            file, dry_run: true, ..
+        } => users.import(file, None).await.map(|done| done.exit_code()),
+        Command::Import {
+            file, attribution, ..
+        } => {
+            let import = async |operation| users.import(file, Some(operation)).await;
+            attribution
+                .record(settings, &*users.store, "users import", import)
+                .await
+        }
     };
     dependencies.bus.close().await;
     done
@@ -135,14 +133,14 @@ struct Users<'a> {
 }
 
 impl Users<'_> {
-    async fn grant(&self, command: &Grant) -> anyhow::Result<ExitCode> {
-        let Grant { email, role, .. } = command;
+    async fn grant(&self, account: &Account, role: Role) -> anyhow::Result<ExitCode> {
+        let email = &account.email;
         let holder = self.operator.find(email).await?;
         output::say(&described(&holder));
         let question = format!("Give this account the role {role}?");
-        command.confirmation.ask(&question).await?;
+        account.confirmation.ask(&question).await?;
         let act = async |operation| {
-            let granted = self.operator.grant(holder.user_id, *role, operation).await?;
+            let granted = self.operator.grant(holder.user_id, role, operation).await?;
             let roles: Vec<_> = granted.roles.iter().map(ToString::to_string).collect();
             let news = if granted.changed {
                 "has from now on"
@@ -154,16 +152,21 @@ impl Users<'_> {
             Ok(Conclusion::succeeded().with_result(result))
         };
         let name = format!("users grant {role}");
-        self.record(&command.attribution, &name, holder.user_id, act)
+        self.record(&account.attribution, &name, holder.user_id, act)
             .await
     }
 
-    async fn erase(&self, command: &Erase) -> anyhow::Result<ExitCode> {
-        let holder = self.operator.find_also_erased(&command.person).await?;
+    async fn erase(
+        &self,
+        person: &str,
+        confirmation: Confirmation,
+        attribution: &Attribution,
+    ) -> anyhow::Result<ExitCode> {
+        let holder = self.operator.find_also_erased(person).await?;
         if !holder.is_erased {
             output::say(&described(&holder));
             let question = "Erase this person and everything of theirs, for good?";
-            command.confirmation.require(question).await?;
+            confirmation.require(question).await?;
         }
         let act = async |operation| {
             let erased = self.operator.erase(holder.user_id, operation).await?;
@@ -178,22 +181,17 @@ impl Users<'_> {
             }
             Ok(Conclusion::succeeded())
         };
-        self.record(&command.attribution, "users erase", holder.user_id, act)
-            .await
+        self.record(attribution, "users erase", holder.user_id, act).await
     }
 
-    async fn reset(&self, command: &Reset) -> anyhow::Result<ExitCode> {
-        let Reset {
-            email,
-            remove_second_factor,
-            ..
-        } = command;
+    async fn reset(&self, account: &Account, remove_second_factor: bool) -> anyhow::Result<ExitCode> {
+        let email = &account.email;
         let holder = self.operator.find(email).await?;
         // A script takes the token alone.
         crate::complain(&described(&holder));
         let question = "Make a token for this account, with which anybody can take it over?";
-        command.confirmation.ask(question).await?;
-        let (name, factor) = if *remove_second_factor {
+        account.confirmation.ask(question).await?;
+        let (name, factor) = if remove_second_factor {
             (
                 "users reset --remove-second-factor",
                 "It gives the second factor up, too.",
@@ -204,7 +202,7 @@ impl Users<'_> {
         let act = async |operation| {
             let reset = self
                 .operator
-                .reset(holder.user_id, *remove_second_factor, operation)
+                .reset(holder.user_id, remove_second_factor, operation)
                 .await?;
             output::say(reset.token.as_str());
             crate::complain(&format!(
@@ -214,15 +212,15 @@ impl Users<'_> {
             ));
             Ok(Conclusion::succeeded())
         };
-        self.record(&command.attribution, name, holder.user_id, act).await
+        self.record(&account.attribution, name, holder.user_id, act).await
     }
 
-    async fn revoke_tokens(&self, command: &RevokeTokens) -> anyhow::Result<ExitCode> {
-        let email = &command.email;
+    async fn revoke_tokens(&self, account: &Account) -> anyhow::Result<ExitCode> {
+        let email = &account.email;
         let holder = self.operator.find(email).await?;
         output::say(&described(&holder));
         let question = "Revoke all program tokens of this account, for good?";
-        command.confirmation.ask(question).await?;
+        account.confirmation.ask(question).await?;
         let act = async |operation| {
             let revoked = self.operator.revoke_tokens(holder.user_id, operation).await?;
             let result = format!("{} taken back", output::counted(revoked as u64, "token"));
@@ -231,23 +229,12 @@ impl Users<'_> {
             ));
             Ok(Conclusion::succeeded().with_result(result))
         };
-        self.record(&command.attribution, "users revoke-tokens", holder.user_id, act)
-            .await
-    }
-
-    async fn import(&self, command: &Import) -> anyhow::Result<ExitCode> {
-        if command.dry_run {
-            return Ok(self.import_file(&command.file, None).await?.exit_code());
-        }
-        let act = async |operation| self.import_file(&command.file, Some(operation)).await;
-        command
-            .attribution
-            .record(self.settings, &*self.store, "users import", act)
+        self.record(&account.attribution, "users revoke-tokens", holder.user_id, act)
             .await
     }
 
     /// Imports the accounts. Without `operation` it only prints what it would do.
-    async fn import_file(&self, path: &Path, operation: Option<CorrelationId>) -> anyhow::Result<Conclusion> {
+    async fn import(&self, path: &Path, operation: Option<CorrelationId>) -> anyhow::Result<Conclusion> {
         let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
         let opened = if operation.is_none() {
             "accounts would be opened"
