@@ -8,27 +8,22 @@ use std::{
 use anyhow::Context;
 use runtime::private_files;
 
-/// Exclusive lock on a data directory, so that only one server uses it. It ends when this value is dropped, also by
-/// `kill -9`.
-#[derive(Debug)]
-pub(crate) struct DataDirLock(#[expect(dead_code, reason = "held, not read")] File);
-
 const LOCK: &str = "taskledger.lock";
 
-/// Creates `directory` if it does not exist, for its owner alone, and locks it. If it is a data directory that others
-/// can enter, which an older release made so, access is taken from them.
-pub(crate) fn lock(directory: &Path) -> anyhow::Result<DataDirLock> {
+/// Creates `directory` if it does not exist, for its owner alone, and locks it, so that only one server uses it. The
+/// lock ends when the file is dropped, also by `kill -9`. If it is a data directory that others can enter, which an
+/// older release made so, access is taken from them.
+pub(crate) fn lock(directory: &Path) -> anyhow::Result<File> {
     private_files::directory(directory, || is_data_directory(directory))
         .with_context(|| unusable(directory))?;
     let file = private_files::open_locked(&directory.join(LOCK))
         .with_context(|| format!("the data directory {} is not writable", directory.display()))?;
-    let file = file.with_context(|| {
+    file.with_context(|| {
         format!(
             "another taskledger is running on the data directory {}: stop it, or set TASKLEDGER_DATA_DIR",
             directory.display()
         )
-    })?;
-    Ok(DataDirLock(file))
+    })
 }
 
 /// Checks that [`lock`] would accept `directory`. Nothing is created or changed.

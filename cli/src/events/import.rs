@@ -10,8 +10,7 @@ use log_transfer::{End, Inspection, import, inspect};
 use sealing::SubjectKeys;
 
 use crate::{
-    data_dir::{self, DataDirLock},
-    lost_log,
+    data_dir, lost_log,
     operation::Attribution,
     output, platform,
     progress::ProgressDisplay,
@@ -44,9 +43,9 @@ impl Import {
             "{} is no file, and the export is read twice: first to check it",
             self.file.display()
         );
-        let _lock = match self.dry_run {
+        let _locks = match self.dry_run {
             true => None,
-            false => Some(ImportLock::take(storage).await?),
+            false => Some(lock(storage).await?),
         };
         let existing = platform::find_event_store(storage).await?;
         lost_log::refuse_to_replace(settings, existing.as_deref()).await?;
@@ -178,12 +177,11 @@ fn report(inspection: &Inspection, dense: bool) -> anyhow::Result<()> {
         ))?;
     }
     if !inspection.erased.is_empty() {
+        let erased = inspection.erased.len();
+        let are = if erased == 1 { "is" } else { "are" };
         output::line(&format!(
-            "{} erased in it: no keys are kept for them",
-            match inspection.erased.len() {
-                1 => "1 person is".to_owned(),
-                many => format!("{many} people are"),
-            }
+            "{} {are} erased in it: no keys are kept for them",
+            people(erased)
         ))?;
     }
     if inspection.stays_in_clear > 0 {
@@ -214,24 +212,16 @@ fn people(number: usize) -> String {
     }
 }
 
-/// Lock against another import, and against a system that runs in one process on the same store, where the store has
-/// such a lock. Systems with RabbitMQ may run: each part of an import is written only if the log still ends where the
-/// part before ended.
-enum ImportLock {
-    DataDir(#[expect(dead_code, reason = "held, not read")] DataDirLock),
-    Processes(#[expect(dead_code, reason = "held, not read")] [ProcessLock; 2]),
-    Servers,
-}
-
-impl ImportLock {
-    async fn take(storage: &Storage) -> anyhow::Result<Self> {
-        if storage.is_embedded()? {
-            return Ok(Self::DataDir(data_dir::lock(&storage.data_dir)?));
-        }
-        let operations = platform::database(storage, Schema::Operations).await?;
-        match operations.postgres() {
-            Some(server) => Ok(Self::Processes(sole_process::lock_import(server).await?)),
-            None => Ok(Self::Servers),
-        }
+/// Locks out another import, and a system that runs in one process on the same store, where the store has such a lock,
+/// until the locks are dropped. Systems with RabbitMQ may run: each part of an import is written only if the log still
+/// ends where the part before ended.
+async fn lock(storage: &Storage) -> anyhow::Result<(Option<File>, Option<[ProcessLock; 2]>)> {
+    if storage.is_embedded()? {
+        return Ok((Some(data_dir::lock(&storage.data_dir)?), None));
     }
+    let operations = platform::database(storage, Schema::Operations).await?;
+    Ok(match operations.postgres() {
+        Some(server) => (None, Some(sole_process::lock_import(server).await?)),
+        None => (None, None),
+    })
 }
