@@ -53,22 +53,14 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
+    let to_show = || existing_log::event_store_to_show(settings);
     match command {
-        Command::Drop(drop) => return drop.run(settings).await,
+        Command::Tail(tail) => tail.run(settings, &*to_show().await?).await?,
+        Command::Show { what, json } => show::show(&*to_show().await?, &what, json).await?,
+        Command::Stats { json } => stats::stats(&*to_show().await?, json).await?,
         Command::Export(export) => return export.run(settings).await,
         Command::Import(import) => return import.run(settings).await,
-        command => look(settings, command).await?,
+        Command::Drop(drop) => return drop.run(settings).await,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn look(settings: &Settings, command: Command) -> anyhow::Result<()> {
-    let store = existing_log::event_store_to_show(settings).await?;
-    let store = store.as_ref();
-    match command {
-        Command::Tail(tail) => tail.run(settings, store).await,
-        Command::Show { what, json } => show::show(store, &what, json).await,
-        Command::Stats { json } => stats::stats(store, json).await,
-        Command::Drop(_) | Command::Export(_) | Command::Import(_) => Ok(()),
-    }
 }
