@@ -21,14 +21,9 @@ impl GrowingTree {
         for tile in Edge::tiles(tree.size) {
             let mut hashes = audit.hashes(tree.id, tile.kind, tile.number).await?;
             hashes.truncate(usize::try_from(tile.width).unwrap_or(usize::MAX));
-            tiles.push((tile, hashes));
+            tiles.push(hashes);
         }
-        let edge = Edge::resume(tree.size, |wanted| {
-            let found = tiles.iter_mut().find(|(tile, _)| *tile == wanted);
-            found
-                .map(|(_, hashes)| std::mem::take(hashes))
-                .unwrap_or_default()
-        })?;
+        let edge = Edge::resume(tree.size, tiles)?;
         let mut entries = audit
             .hashes(tree.id, TileKind::Entries, tree.size / WIDTH)
             .await?;

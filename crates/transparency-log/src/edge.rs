@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     hash::{Hash, empty_root, node_hash},
-    tile::{Tile, TileKind, WIDTH},
-    tiles::partial_tiles,
+    tile::{MAX_LEVEL, Tile, TileKind, WIDTH},
     tree::root_of,
 };
 
@@ -32,23 +31,23 @@ pub struct EdgeError {
 }
 
 impl Edge {
-    /// The tiles that [`Self::resume`] needs.
+    /// The tiles that [`Self::resume`] needs: the partial one of each level.
     pub fn tiles(size: u64) -> impl Iterator<Item = Tile> {
-        partial_tiles(size).map(|(level, number, width)| Tile {
-            kind: TileKind::Hashes(level),
-            number,
-            width,
+        (0..=MAX_LEVEL).filter_map(move |level| {
+            let kind = TileKind::Hashes(level);
+            let (number, width) = (kind.hashes(size) / WIDTH, kind.hashes(size) % WIDTH);
+            (width > 0).then_some(Tile { kind, number, width })
         })
     }
 
-    /// Loads the edge of a tree of `size` leaves from the hashes of its [`Self::tiles`].
+    /// Loads the edge of a tree of `size` leaves from the hashes of its [`Self::tiles`], in their order.
     ///
     /// # Errors
     /// When a tile is missing or has another width.
-    pub fn resume(size: u64, mut of: impl FnMut(Tile) -> Vec<Hash>) -> Result<Self, EdgeError> {
-        let mut levels = Vec::new();
+    pub fn resume(size: u64, hashes: impl IntoIterator<Item = Vec<Hash>>) -> Result<Self, EdgeError> {
+        let (mut levels, mut tiles) = (Vec::new(), hashes.into_iter());
         for tile in Self::tiles(size) {
-            let hashes = of(tile);
+            let hashes = tiles.next().unwrap_or_default();
             let TileKind::Hashes(level) = tile.kind else {
                 continue;
             };
@@ -90,7 +89,7 @@ impl Edge {
     fn push(&mut self, leaf: Hash, full: &mut BTreeMap<(u8, u64), Vec<Hash>>) {
         self.size += 1;
         let mut hash = leaf;
-        for level in 0_u8..=Tile::most_level() {
+        for level in 0..=MAX_LEVEL {
             let index = usize::from(level);
             if self.levels.len() == index {
                 self.levels.push(Vec::new());

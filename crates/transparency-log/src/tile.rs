@@ -8,7 +8,7 @@ use crate::text::number;
 pub const WIDTH: u64 = 256;
 
 /// The highest level with tiles in a tree of fewer than 2^63 leaves.
-const MAX_LEVEL: u8 = 7;
+pub(crate) const MAX_LEVEL: u8 = 7;
 
 /// The content of a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,11 +105,6 @@ impl Tile {
         } else {
             Err(TilePathError)
         }
-    }
-
-    /// The highest level at which a tree may have a tile.
-    pub const fn most_level() -> u8 {
-        MAX_LEVEL
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::{
     hash::{Hash, empty_root, node_hash},
-    tile::{TileKind, WIDTH},
+    tile::WIDTH,
     tree::{Range, root_of},
 };
 
@@ -94,12 +94,4 @@ fn complete_parts(Range { mut start, end }: Range) -> Vec<Complete> {
         start += 1 << height;
     }
     parts
-}
-
-/// The partial tiles of a tree of `size` leaves, at each level: level, number of the tile, and width.
-pub(crate) fn partial_tiles(size: u64) -> impl Iterator<Item = (u8, u64, u64)> {
-    (0..=crate::Tile::most_level()).filter_map(move |level| {
-        let hashes = TileKind::Hashes(level).hashes(size);
-        (!hashes.is_multiple_of(WIDTH)).then_some((level, hashes / WIDTH, hashes % WIDTH))
-    })
 }
