@@ -309,29 +309,18 @@ pub(crate) fn require_own(
 #[cfg(test)]
 mod tests {
     use database::Database;
-    use events::{Actor, EventId, Metadata, NewEvent, OperationEvent, OperationOutcome, StreamName, UserId};
+    use events::{NewEvent, OperationOutcome, StreamName, UserId};
 
     use super::*;
 
     /// The end of a command with this result.
     fn finished(result: &str) -> NewEvent {
-        let event = OperationEvent::from(OperationFinished {
+        let finished = OperationFinished {
             outcome: OperationOutcome::Succeeded,
             result: Some(result.into()),
-        });
-        let metadata = Metadata {
-            subject: UserId::NOBODY,
-            actor: Actor::System,
-            correlation_id: "request".into(),
-            causation_id: runtime::new_id(),
-            traceparent: None,
-            idempotency_key: None,
         };
-        event.encode().into_event(
-            EventId(runtime::new_id()),
-            metadata,
-            events::Timestamp::from_micros(0),
-        )
+        let data = serde_json::to_string(&finished).unwrap();
+        test_support::event(UserId::NOBODY, "operation.finished", &data)
     }
 
     #[tokio::test]

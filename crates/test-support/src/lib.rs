@@ -8,6 +8,7 @@
 
 mod authority;
 mod clock;
+mod event;
 mod eventually;
 mod faulty_bus;
 mod faulty_store;
@@ -20,6 +21,7 @@ mod totp;
 
 pub use authority::{Authority, Issued};
 pub use clock::TestClock;
+pub use event::event;
 pub use eventually::{eventually, once_within, until};
 pub use faulty_bus::FaultyBus;
 pub use faulty_store::{Cost, FaultyStore};

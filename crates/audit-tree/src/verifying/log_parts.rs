@@ -129,28 +129,9 @@ pub(super) fn aligned(is_dense: bool, size: u64, leaves: Vec<Leaf>, report: &mut
 #[cfg(test)]
 mod tests {
     use database::Database;
-    use events::{Actor, Encoding, EventId, Metadata, NewEvent, StreamName, Timestamp, UserId};
+    use events::{StreamName, UserId};
 
     use super::*;
-
-    fn event() -> NewEvent {
-        NewEvent {
-            id: EventId(runtime::new_id()),
-            kind: "task.deleted".to_owned(),
-            schema_version: 1,
-            encoding: Encoding::Json,
-            data: "{}".into(),
-            metadata: Metadata {
-                subject: UserId::NOBODY,
-                actor: Actor::System,
-                correlation_id: String::new().into(),
-                causation_id: runtime::new_id(),
-                traceparent: None,
-                idempotency_key: None,
-            },
-            recorded_at: Timestamp::from_micros(0),
-        }
-    }
 
     /// While a large log is verified, it may grow by more events than fit into memory.
     #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +141,8 @@ mod tests {
         let store = event_store::open(&url, 2).await.unwrap();
         let stream = StreamName::raw("task-1");
         for batch in 0..10 {
-            let events = std::iter::repeat_with(event).take(1_000).collect();
+            let event = |_| test_support::event(UserId::NOBODY, "task.deleted", "{}");
+            let events = (0..1_000).map(event).collect();
             store.append(&stream, batch * 1_000, events).await.unwrap();
         }
         for head in [1, PART, PART + 1] {

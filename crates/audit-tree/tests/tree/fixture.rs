@@ -11,7 +11,7 @@ use audit_tree::{
 };
 use database::{Database, Schema};
 use event_store::{EventStore, SqlStore};
-use events::{Actor, Encoding, EventId, Metadata, NewEvent, StreamName, Timestamp, UserId};
+use events::{NewEvent, StreamName, Timestamp, UserId};
 use runtime::Metrics;
 use test_support::{TestClock, TestDatabase};
 use transparency_log::{Algorithm, Checkpoint, VerifierKey};
@@ -84,22 +84,9 @@ impl Fixture {
         recorded_at: Timestamp,
         events: &[(&str, String)],
     ) {
-        let metadata = Metadata {
-            subject,
-            actor: Actor::System,
-            correlation_id: "request-1".into(),
-            causation_id: runtime::new_id(),
-            traceparent: None,
-            idempotency_key: None,
-        };
         let event = |(kind, data): &(&str, String)| NewEvent {
-            id: EventId(runtime::new_id()),
-            kind: (*kind).to_owned(),
-            schema_version: 1,
-            encoding: Encoding::Json,
-            data: data.clone().into(),
-            metadata: metadata.clone(),
             recorded_at,
+            ..test_support::event(subject, kind, data)
         };
         let events = events.iter().map(event).collect();
         self.store

@@ -7,7 +7,7 @@ use std::{
 };
 
 use event_store::{EventStore, head_point};
-use events::{Actor, Encoding, EventId, Metadata, NewEvent, StoredEvent, StreamName, Timestamp, UserId};
+use events::{NewEvent, StoredEvent, StreamName, UserId};
 use log_transfer::{End, Export, ExportError, ImportError, Inspection, import, inspect};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -103,21 +103,10 @@ impl Fixture {
     }
 }
 
+/// An event with metadata that is personal.
 pub(crate) fn event(subject: UserId, kind: &str, data: &str) -> NewEvent {
-    NewEvent {
-        id: EventId(Uuid::now_v7()),
-        kind: kind.to_owned(),
-        schema_version: 1,
-        encoding: Encoding::Json,
-        data: data.to_owned().into(),
-        metadata: Metadata {
-            subject,
-            actor: Actor::User(subject),
-            correlation_id: "request of ada".into(),
-            causation_id: Uuid::now_v7(),
-            traceparent: None,
-            idempotency_key: Some("key of ada".into()),
-        },
-        recorded_at: Timestamp::from_micros(1_780_000_000_123_456),
-    }
+    let mut event = test_support::event(subject, kind, data);
+    event.metadata.correlation_id = "request of ada".into();
+    event.metadata.idempotency_key = Some("key of ada".into());
+    event
 }
