@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    hash::Hash,
     ops::ControlFlow,
 };
 
@@ -53,8 +52,10 @@ pub(super) struct Ended<'a> {
     opened: &'a dyn EventStore,
     read_models: &'a Database,
     pub(super) before: Timestamp,
-    closings: Remembered<StreamName, Closing>,
-    erased: Remembered<UserId, bool>,
+    /// What is known of streams and people. When more are asked for than are remembered, all of it is forgotten.
+    closings: HashMap<StreamName, Closing>,
+    erased: HashMap<UserId, bool>,
+    most: usize,
 }
 
 impl<'a> Ended<'a> {
@@ -63,8 +64,9 @@ impl<'a> Ended<'a> {
             opened,
             read_models,
             before,
-            closings: Remembered::new(MAX_REMEMBERED),
-            erased: Remembered::new(MAX_REMEMBERED),
+            closings: HashMap::new(),
+            erased: HashMap::new(),
+            most: MAX_REMEMBERED,
         }
     }
 
@@ -74,33 +76,26 @@ impl<'a> Ended<'a> {
             .iter()
             .map(|(stream, _)| StreamName::raw(*stream))
             .collect();
-        let closings = self.closings(&streams).await?;
-        let closed: Vec<&StreamName> = closings
-            .iter()
-            .filter(|(_, closing)| matches!(closing, Closing::Closed(_)))
-            .map(|(stream, _)| stream)
-            .collect();
+        self.look_at(&streams).await?;
+        let closing = |stream: &StreamName| self.closings.get(stream).copied().unwrap_or(Closing::Open);
+        let is_closed = |stream: &&StreamName| matches!(closing(stream), Closing::Closed(_));
+        let closed: Vec<&StreamName> = streams.iter().filter(is_closed).collect();
         // This is never cached, since a stream with parked events is still needed.
         let parked = projector::parked_among(self.read_models, &closed).await?;
         let decision = |(stream, version): &(&str, i64)| {
             let stream = StreamName::raw(*stream);
-            let closing = closings.get(&stream).copied().unwrap_or(Closing::Open);
-            DropDecision::of(*version, closing, parked.contains(&stream))
+            DropDecision::of(*version, closing(&stream), parked.contains(&stream))
         };
         Ok(events.iter().map(decision).collect())
     }
 
-    async fn closings(
-        &mut self,
-        streams: &BTreeSet<StreamName>,
-    ) -> Result<HashMap<StreamName, Closing>, StoreError> {
-        let (mut closings, mut unknown) = (HashMap::new(), Vec::new());
-        for stream in streams {
-            match self.closings.get(stream) {
-                Some(closing) => drop(closings.insert(stream.clone(), *closing)),
-                None => unknown.push(stream),
-            }
+    /// Finds out which of these streams have ended, as far as that is not known yet.
+    async fn look_at(&mut self, streams: &BTreeSet<StreamName>) -> Result<(), StoreError> {
+        if self.closings.len() + streams.len() > self.most {
+            self.closings.clear();
         }
+        let is_unknown = |stream: &&StreamName| !self.closings.contains_key(*stream);
+        let unknown: Vec<&StreamName> = streams.iter().filter(is_unknown).collect();
         // All answers are collected before the next question is asked, since a pending question keeps its connection.
         let (opened, before) = (self.opened, self.before);
         let read: Vec<(&StreamName, Option<ClosedStream>)> = stream::iter(unknown)
@@ -108,30 +103,24 @@ impl<'a> Ended<'a> {
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        let erased = self
-            .erased(read.iter().filter_map(|(_, closed)| person(closed.as_ref())))
-            .await?;
+        let people = read.iter().filter_map(|(_, closed)| person(closed.as_ref()));
+        self.look_for_erasures(people.collect()).await?;
         for (stream, closed) in read {
-            let person_is_erased = person(closed.as_ref()).is_some_and(|person| erased[&person]);
+            let is_erased = |person: UserId| self.erased.get(&person).is_some_and(|is_erased| *is_erased);
+            let person_is_erased = person(closed.as_ref()).is_some_and(is_erased);
             let closing = closed.map_or(Closing::Open, |closed| closed.finish(person_is_erased));
             self.closings.insert(stream.clone(), closing);
-            closings.insert(stream.clone(), closing);
         }
-        Ok(closings)
+        Ok(())
     }
 
-    /// Returns which of these people were erased before that time.
-    async fn erased(
-        &mut self,
-        people: impl Iterator<Item = UserId>,
-    ) -> Result<HashMap<UserId, bool>, StoreError> {
-        let (mut erased, mut unknown) = (HashMap::new(), BTreeSet::new());
-        for person in people {
-            match self.erased.get(&person) {
-                Some(is_erased) => drop(erased.insert(person, *is_erased)),
-                None => drop(unknown.insert(person)),
-            }
+    /// Finds out which of these people were erased before that time, as far as that is not known yet.
+    async fn look_for_erasures(&mut self, people: BTreeSet<UserId>) -> Result<(), StoreError> {
+        if self.erased.len() + people.len() > self.most {
+            self.erased.clear();
         }
+        let is_unknown = |person: &UserId| !self.erased.contains_key(person);
+        let unknown: Vec<UserId> = people.into_iter().filter(is_unknown).collect();
         let (opened, before) = (self.opened, self.before);
         let read: Vec<(UserId, bool)> =
             stream::iter(unknown)
@@ -141,11 +130,8 @@ impl<'a> Ended<'a> {
                 .buffered(AT_ONCE)
                 .try_collect()
                 .await?;
-        for (person, is_erased) in read {
-            self.erased.insert(person, is_erased);
-            erased.insert(person, is_erased);
-        }
-        Ok(erased)
+        self.erased.extend(read);
+        Ok(())
     }
 }
 
@@ -191,62 +177,17 @@ async fn is_erased(opened: &dyn EventStore, before: Timestamp, person: UserId) -
     Ok(last.entries.iter().flatten().any(is_erasure))
 }
 
-/// A bounded cache of answers, which is emptied when it is full.
-#[derive(Debug)]
-struct Remembered<Asked, Answer> {
-    most: usize,
-    answers: HashMap<Asked, Answer>,
-}
-
-impl<Asked: Eq + Hash, Answer> Remembered<Asked, Answer> {
-    fn new(most: usize) -> Self {
-        Self {
-            most,
-            answers: HashMap::new(),
-        }
-    }
-
-    fn get(&self, asked: &Asked) -> Option<&Answer> {
-        self.answers.get(asked)
-    }
-
-    fn insert(&mut self, asked: Asked, answer: Answer) {
-        if self.answers.len() >= self.most {
-            self.answers.clear();
-        }
-        self.answers.insert(asked, answer);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use ::events::{
-        Actor, EndReason, Event, EventId, Metadata, NewEvent, SessionEnded, SessionId, TaskDeleted, TaskId,
-    };
+    use ::events::{EndReason, SessionEnded, SessionId, TaskId};
     use database::Schema;
     use event_store::SqlStore;
     use runtime::new_id;
+    use test_support::event;
 
     use super::*;
-
-    const BEFORE: Timestamp = Timestamp::from_micros(1_000);
-
-    fn event(event: &Event) -> NewEvent {
-        event.encode().into_event(
-            EventId(new_id()),
-            Metadata {
-                subject: UserId(new_id()),
-                actor: Actor::System,
-                correlation_id: "request".into(),
-                causation_id: new_id(),
-                traceparent: None,
-                idempotency_key: None,
-            },
-            Timestamp::from_micros(10),
-        )
-    }
 
     #[tokio::test]
     async fn however_many_streams_are_asked_few_answers_are_kept_and_all_are_right() {
@@ -259,25 +200,24 @@ mod tests {
         let read_models = open("read-models.db", Schema::ReadModels).await;
         let mut names = Vec::new();
         for number in 0..100 {
+            let person = UserId(new_id());
             let (stream, of_stream) = match number % 2 {
                 0 => {
                     let reason = EndReason::Logout;
-                    (
-                        StreamName::session(SessionId(new_id())),
-                        Event::Session(SessionEnded { reason }.into()),
-                    )
+                    let ended = serde_json::to_string(&SessionEnded { reason }).unwrap();
+                    let ended = event(person, "session.ended", &ended);
+                    (StreamName::session(SessionId(new_id())), ended)
                 }
-                _ => (
-                    StreamName::task(TaskId(new_id())),
-                    Event::Task(TaskDeleted {}.into()),
-                ),
+                _ => {
+                    let deleted = event(person, "task.deleted", "{}");
+                    (StreamName::task(TaskId(new_id())), deleted)
+                }
             };
-            store.append(&stream, 0, vec![event(&of_stream)]).await.unwrap();
+            store.append(&stream, 0, vec![of_stream]).await.unwrap();
             names.push(stream);
         }
-        let mut ended = Ended::before(BEFORE, &*store, &read_models);
-        ended.closings.most = 10;
-        ended.erased.most = 10;
+        let mut ended = Ended::before(Timestamp::MAX, &*store, &read_models);
+        ended.most = 40;
         for _ in 0..2 {
             for some in names.chunks(30) {
                 let asked: Vec<(&str, i64)> = some.iter().map(|name| (name.as_str(), 1)).collect();
@@ -293,7 +233,7 @@ mod tests {
                     };
                     assert_eq!(decision, expected, "{stream}");
                 }
-                assert!(ended.closings.answers.len() <= 10 && ended.erased.answers.len() <= 10);
+                assert!(ended.closings.len() <= 40 && ended.erased.len() <= 40);
             }
         }
     }
