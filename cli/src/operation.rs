@@ -33,24 +33,21 @@ pub(crate) struct Attribution {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    without_address(line(text, MAX_NAME).map_err(|error| error.to_string())?)
-        .ok_or_else(|| of_address("say the name that you are known by"))
+    line_without_address(text, MAX_NAME, "say the name that you are known by")
 }
 
 fn reason(text: &str) -> Result<String, String> {
-    without_address(line(text, MAX_REASON).map_err(|error| error.to_string())?)
-        .ok_or_else(|| of_address("name a ticket instead"))
+    line_without_address(text, MAX_REASON, "name a ticket instead")
 }
 
-fn of_address(what: &str) -> String {
-    format!(
-        "must not hold an e-mail address, since it is kept for ever, also when a person is erased: {what}"
-    )
-}
-
-/// Returns the text if it contains no e-mail address.
-fn without_address(text: String) -> Option<String> {
-    (!holds_address(&text)).then_some(text)
+fn line_without_address(text: &str, max: usize, instead: &str) -> Result<String, String> {
+    let text = line(text, max).map_err(|error| error.to_string())?;
+    if holds_address(&text) {
+        return Err(format!(
+            "must not hold an e-mail address, since it is kept for ever, also when a person is erased: {instead}"
+        ));
+    }
+    Ok(text)
 }
 
 /// The operating system's user who gives the command. If that name is an e-mail address, only its local part is
