@@ -19,12 +19,8 @@ const OF_ALL_ROLES: u32 = 12;
 const OF_A_FILE: u32 = 5;
 
 static CONNECTIONS: OnceLock<u32> = OnceLock::new();
-static OPENED: Mutex<Vec<Opened>> = Mutex::const_new(Vec::new());
-
-struct Opened {
-    url: String,
-    database: Database,
-}
+/// The databases with their URLs, as they were given.
+static OPENED: Mutex<Vec<(String, Database)>> = Mutex::const_new(Vec::new());
 
 /// Gives this process the number of connections that all roles together need. Must be called before any connection is
 /// opened.
@@ -51,18 +47,13 @@ pub(crate) fn connections_to(url: &str) -> u32 {
 /// already.
 pub(crate) async fn connect(url: &str, schema: Schema) -> anyhow::Result<Database> {
     let mut opened = OPENED.lock().await;
-    let shared = opened
-        .iter()
-        .filter(|other| other.url == url)
-        .find_map(|other| other.database.with_schema(schema));
+    let mut same = opened.iter().filter(|(other, _)| other == url);
+    let shared = same.find_map(|(_, database)| database.with_schema(schema));
     if let Some(database) = shared {
         return Ok(database);
     }
     let database = Database::connect(url, schema, connections_to(url)).await?;
-    opened.push(Opened {
-        url: url.to_owned(),
-        database: database.clone(),
-    });
+    opened.push((url.to_owned(), database.clone()));
     Ok(database)
 }
 
@@ -70,5 +61,5 @@ pub(crate) async fn connect(url: &str, schema: Schema) -> anyhow::Result<Databas
 /// once: of two closings of one file at the same moment, neither would be the last, which removes the -wal.
 pub(crate) async fn close_all() {
     let opened = std::mem::take(&mut *OPENED.lock().await);
-    join_all(opened.iter().map(|opened| opened.database.close())).await;
+    join_all(opened.iter().map(|(_, database)| database.close())).await;
 }
