@@ -73,11 +73,8 @@ pub(crate) fn write_task(mut out: impl Write, task: &Task) -> io::Result<()> {
         Priority::Low => "PRIORITY:9".to_owned(),
     });
     match task.due {
-        Some(Due::Day(_)) => {
-            let day = task
-                .due
-                .map_or_else(String::new, |due| due.to_string())
-                .replace('-', "");
+        Some(day @ Due::Day(_)) => {
+            let day = day.to_string().replace('-', "");
             lines.push(format!("DUE;VALUE=DATE:{day}"));
         }
         Some(Due::At(at)) => {
