@@ -59,15 +59,19 @@ impl Fixture {
         self.store.stored_page(0, 1_000).await.unwrap().events
     }
 
+    /// A hash, and no bytes, in SQL.
+    fn hash_and_nothing(&self, hash: &str) -> (String, &'static str) {
+        match self.log.is_postgres() {
+            true => (format!("decode('{hash}', 'hex')"), "''"),
+            false => (format!("x'{hash}'"), "x''"),
+        }
+    }
+
     /// Empties the payloads at these positions in the database, and keeps their hashes.
     async fn empty(&self, positions: &[usize]) {
         let events = self.events().await;
         for position in positions {
-            let hash = events[position - 1].data.sha256();
-            let (hash, nothing) = match self.log.is_postgres() {
-                true => (format!("decode('{hash}', 'hex')"), "''"),
-                false => (format!("x'{hash}'"), "x''"),
-            };
+            let (hash, nothing) = self.hash_and_nothing(&events[position - 1].data.sha256());
             self.in_log(&format!(
                 "UPDATE events SET data = {nothing}, data_sha256 = {hash} WHERE position = {position}"
             ))
@@ -143,16 +147,12 @@ async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(fixture: Fixture
     fixture.in_tree("DELETE FROM trees").await;
     std::fs::remove_dir_all(&fixture.keys).unwrap();
     fixture.keep().await.unwrap();
-    let tree = fixture.tree.newest().await.unwrap().unwrap();
+    let tree = fixture.newest().await;
     let root = fixture.tree.root_at(&tree, checkpoint.size).await.unwrap();
     assert_eq!(root, checkpoint.root);
 
     // Neither the hash that was kept nor a payload in its place can be another.
-    let hash = dropped[1].data_sha256.to_uppercase();
-    let (hash, nothing) = match fixture.log.is_postgres() {
-        true => (format!("decode('{hash}', 'hex')"), "''"),
-        false => (format!("x'{hash}'"), "x''"),
-    };
+    let (hash, nothing) = fixture.hash_and_nothing(&dropped[1].data_sha256.to_uppercase());
     let other = fixture.empty_payload().replace("{}", "{ }");
     for change in [
         "data_sha256 = data".to_owned(),

@@ -112,8 +112,22 @@ impl Fixture {
         Ok(())
     }
 
+    /// The tree that grows.
+    pub(crate) async fn newest(&self) -> Tree {
+        self.tree.newest().await.unwrap().unwrap()
+    }
+
+    /// The one record of what was signed last, beside the keys.
+    pub(crate) fn record(&self) -> PathBuf {
+        let files = std::fs::read_dir(&self.keys).unwrap();
+        let mut paths = files.map(|file| file.unwrap().path());
+        paths
+            .find(|path| path.extension().is_some_and(|it| it == "checkpoint"))
+            .unwrap()
+    }
+
     pub(crate) async fn keys(&self) -> Vec<VerifierKey> {
-        let origin = self.tree.newest().await.unwrap().unwrap().origin;
+        let origin = self.newest().await.origin;
         let signers = SigningKeys::read(&self.keys)
             .unwrap()
             .signers(&origin, Algorithm::Ed25519)
@@ -122,7 +136,7 @@ impl Fixture {
     }
 
     pub(crate) async fn checkpoint(&self) -> Checkpoint {
-        let tree = self.tree.newest().await.unwrap().unwrap();
+        let tree = self.newest().await;
         let signed = self.tree.last_checkpoint(&tree).await.unwrap().unwrap();
         Checkpoint::open(&signed.note, &self.keys().await).unwrap()
     }

@@ -83,7 +83,7 @@ async fn a_log_that_lost_its_end_is_signed_under_a_new_name_only(fixture: Fixtur
 async fn what_was_signed_is_remembered_outside_the_databases(fixture: Fixture) {
     fixture.append("task-1", 0, 10).await;
     fixture.keep().await.unwrap();
-    let old_tree = fixture.tree.newest().await.unwrap().unwrap();
+    let old_tree = fixture.newest().await;
     fixture.append("task-1", 10, 10).await;
     fixture.keep().await.unwrap();
     // The log continues with other events.
@@ -108,7 +108,7 @@ async fn a_standby_remembers_what_others_have_signed(fixture: Fixture) {
     fixture.append("task-1", 0, 19).await;
     let mut active = fixture.keeper();
     while active.step().await.unwrap() {}
-    let dumped = fixture.tree.newest().await.unwrap().unwrap();
+    let dumped = fixture.newest().await;
     let standby = fixture.another_host(true);
     let mut waiting = standby.keeper();
     assert!(!waiting.step().await.unwrap());
@@ -213,14 +213,7 @@ async fn a_tree_that_was_changed_is_not_signed(fixture: Fixture) {
 async fn a_damaged_record_is_named_with_the_way_out(fixture: Fixture) {
     fixture.append("task-1", 0, 30).await;
     fixture.keep().await.unwrap();
-    let files = fs::read_dir(&fixture.keys).unwrap();
-    let mut paths = files.map(|file| file.unwrap().path());
-    let record = paths
-        .find(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "checkpoint")
-        })
-        .unwrap();
+    let record = fixture.record();
     let whole = fs::read(&record).unwrap();
     fixture.append("task-1", 30, 1).await;
     for part in [&whole[..0], &whole[..20], &b"\xff"[..]] {
@@ -290,7 +283,7 @@ async fn a_tree_of_another_name_is_signed_once_the_log_announces_it(fixture: Fix
     let gone = fixture.disagreement().await.unwrap();
     assert_eq!(gone.origin, before);
     assert!(matches!(fixture.keep().await, Err(KeepError::Unannounced { .. })));
-    let origin = fixture.tree.newest().await.unwrap().unwrap().origin;
+    let origin = fixture.newest().await.origin;
     refused(&origin).await;
 
     fixture.announce(&origin).await;
@@ -305,14 +298,7 @@ async fn a_file_system_that_does_not_answer_holds_up_nobody_else() {
     let fixture = Fixture::on_sqlite().await;
     fixture.append("task-1", 0, 10).await;
     fixture.keep().await.unwrap();
-    let files = fs::read_dir(&fixture.keys).unwrap();
-    let record = files
-        .map(|file| file.unwrap().path())
-        .find(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "checkpoint")
-        })
-        .unwrap();
+    let record = fixture.record();
     fs::remove_file(&record).unwrap();
     // Whoever opens it waits until somebody writes to it: after the test, or so late that the test fails.
     make_pipe(&record);

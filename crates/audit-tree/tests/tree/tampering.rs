@@ -207,15 +207,7 @@ async fn a_log_that_was_rewritten_with_its_tree_is_found_by_a_checkpoint_that_wa
         matches!(refused, Err(KeepError::Forked { size: 50 })),
         "the directory of keys remembers: {refused:?}"
     );
-    for file in std::fs::read_dir(&fixture.keys).unwrap() {
-        let path = file.unwrap().path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "checkpoint")
-        {
-            std::fs::remove_file(path).unwrap();
-        }
-    }
+    std::fs::remove_file(fixture.record()).unwrap();
     fixture.keep().await.unwrap();
     assert_eq!(
         fixture.verify(&[]).await.differences,
