@@ -16,7 +16,6 @@ use crate::{
     settings::Settings,
 };
 
-/// The dependencies of the roles of one process.
 pub(crate) struct Dependencies<'a> {
     settings: &'a Settings,
     /// The name of the process on the bus.

@@ -9,12 +9,10 @@ use runtime::masked;
 
 use crate::{lost_log, platform, settings::Settings};
 
-/// Opens the read models for reading.
 pub(crate) async fn read_models(settings: &Settings) -> anyhow::Result<Database> {
     existing(settings, Schema::ReadModels).await
 }
 
-/// Opens the audit tree for reading.
 pub(crate) async fn audit_tree(settings: &Settings) -> anyhow::Result<AuditTree> {
     Ok(AuditTree::new(existing(settings, Schema::AuditTree).await?))
 }

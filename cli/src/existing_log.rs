@@ -23,7 +23,6 @@ pub(crate) async fn event_store(settings: &Settings) -> anyhow::Result<Arc<dyn E
     Ok(store)
 }
 
-/// Opens the log in both forms.
 pub(crate) async fn event_log(settings: &Settings) -> anyhow::Result<EventLog> {
     platform::event_log_of(settings, event_store(settings).await?).await
 }

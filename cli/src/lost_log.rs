@@ -23,7 +23,6 @@ pub(crate) async fn event_store(settings: &Settings) -> anyhow::Result<Arc<dyn E
     Ok(store)
 }
 
-/// Fails if the log is lost.
 pub(crate) async fn refuse_if_lost(
     settings: &Settings,
     store: Option<&dyn EventStore>,

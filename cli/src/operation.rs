@@ -59,7 +59,6 @@ fn user_of_system() -> Option<String> {
         .ok()
 }
 
-/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Conclusion {
     outcome: OperationOutcome,

@@ -27,12 +27,10 @@ fn write(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes a text as it is.
 pub(crate) fn text(text: &str) -> anyhow::Result<()> {
     Ok(write(text)?)
 }
 
-/// Writes one line.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     Ok(write(&format!("{text}\n"))?)
 }
@@ -95,12 +93,10 @@ async fn nobody_reads() {
     pending().await
 }
 
-/// Writes one JSON document in one line.
 pub(crate) fn json(value: &Value) -> anyhow::Result<()> {
     line(&value.to_string())
 }
 
-/// Writes rows in aligned columns.
 pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
     text(&aligned(heads, rows))
 }

@@ -23,7 +23,6 @@ pub(crate) fn install_crypto_provider() -> anyhow::Result<()> {
         .map_err(|_| anyhow!("a cryptography provider for TLS was installed twice; this is a bug"))
 }
 
-/// The system clock.
 pub(crate) fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }
@@ -34,7 +33,6 @@ pub(crate) struct EventLog {
     pub(crate) stored: Arc<dyn EventStore>,
     /// The log with opened events, for roles that decide on them or project them.
     pub(crate) opened: Arc<dyn EventStore>,
-    /// The keys of people.
     pub(crate) keys: SubjectKeys,
 }
 
@@ -240,7 +238,6 @@ pub(crate) async fn require_followable(storage: &Storage, schema: Schema) -> any
     Ok(())
 }
 
-/// The URL of the database of `schema`.
 pub(crate) fn database_url(storage: &Storage, schema: Schema) -> anyhow::Result<String> {
     let (url, file) = match schema {
         Schema::EventStore => (storage.event_store_url()?, "events.db"),

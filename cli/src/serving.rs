@@ -67,7 +67,6 @@ impl Process {
         Ok(self)
     }
 
-    /// The URL scheme of the API's address.
     pub(crate) fn scheme(&self) -> &'static str {
         match self.tls {
             Some(_) => "https",
@@ -101,7 +100,6 @@ pub(crate) enum ClientKind {
 }
 
 impl Listener {
-    /// Binds a socket to `address`.
     pub(crate) async fn open(address: SocketAddr, clients: ClientKind) -> anyhow::Result<Self> {
         let socket = bind(address).await?;
         let address = socket

@@ -255,7 +255,6 @@ impl Users<'_> {
         Ok(Conclusion::of(imported.bad.is_empty()).with_result(result))
     }
 
-    /// Records and runs a command about `subject`.
     async fn record(
         &self,
         attribution: &Attribution,

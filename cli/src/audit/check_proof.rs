@@ -11,10 +11,8 @@ use transparency_log::{InclusionProof, VerifierKey, entry_hash, leaf_hash};
 use super::input::read;
 use crate::output;
 
-/// The message about an event whose payload is withheld.
 const WITHHELD: &str =
     "withheld: its payload, which holds a secret; what the line shows of it is covered by no hash";
-/// The message about an event whose payload was dropped.
 const DROPPED: &str = "dropped: its payload, of which the log has kept only the hash";
 
 #[derive(Debug, Args)]

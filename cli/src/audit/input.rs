@@ -27,7 +27,6 @@ fn read_text(input: impl Read) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Opens a file for reading.
 pub(super) fn open(path: &Path) -> anyhow::Result<File> {
     File::open(path).with_context(|| format!("cannot read {}", path.display()))
 }

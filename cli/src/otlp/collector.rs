@@ -18,7 +18,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of bytes of an answer.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// A collector of spans.
 #[derive(Debug, Clone)]
 pub(super) struct Collector {
     client: Client<HttpConnector, Full<Bytes>>,

@@ -25,7 +25,6 @@ pub(super) struct Stores {
 /// The derived data that comes from another history of the log.
 #[derive(Default)]
 pub(super) struct Findings {
-    /// The end of the log.
     pub(super) head: u64,
     /// Whether the read models were projected from any event.
     pub(super) have_projected: bool,
@@ -71,7 +70,6 @@ impl Stores {
         })
     }
 
-    /// Compares all databases with the log.
     pub(super) async fn compare(&self, settings: &Settings) -> anyhow::Result<Findings> {
         let log = WatchedLog::over(Arc::clone(&self.store));
         watch(&log, self.compare_with(&*log, settings)).await

@@ -74,7 +74,6 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     })
 }
 
-/// Repairs what was found, and records the command in the audit trail.
 async fn recorded_repair(
     settings: &Settings,
     attribution: &Attribution,

@@ -114,7 +114,6 @@ async fn renew_origin(
 }
 
 impl Repair {
-    /// The conclusion of the command for the audit trail.
     pub(super) fn conclusion(&self, head: u64) -> Conclusion {
         let origin = self.new_origin.as_ref();
         let origin = origin.map(|new| format!("; {}", audit_tree::announcement(new)));

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{output, settings::Settings};
 
-/// The findings of a check, and the repair if there was one.
 pub(super) struct Report<'a> {
     pub(super) settings: &'a Settings,
     pub(super) findings: &'a Findings,

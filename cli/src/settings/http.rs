@@ -68,7 +68,6 @@ impl Http {
     }
 }
 
-/// Parses an address to listen on.
 pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())

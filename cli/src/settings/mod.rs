@@ -150,7 +150,6 @@ impl Settings {
         self.auth.keys_dir(&self.storage.data_dir)
     }
 
-    /// The directory of the keys that sign the audit tree.
     pub(crate) fn audit_keys_dir(&self) -> PathBuf {
         self.keys_dir().join("audit")
     }

@@ -112,7 +112,6 @@ impl Storage {
         }
     }
 
-    /// The URL of RabbitMQ, if it is set.
     pub(crate) fn amqp_url(&self) -> anyhow::Result<Option<String>> {
         secret("AMQP_URL", &self.amqp_url, &self.amqp_url_file)
     }

@@ -36,7 +36,6 @@ const TRIES: u32 = 10;
 /// fails.
 const MAX_WAIT: u64 = 60;
 
-/// A client for one person.
 pub(super) struct ApiClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     url: String,
@@ -45,7 +44,6 @@ pub(super) struct ApiClient {
     has_answered: AtomicBool,
 }
 
-/// The answer to a request.
 pub(super) struct Answer<T> {
     pub(super) content: T,
     /// Whether the command had been answered before it was sent, so that nothing happened this time.

@@ -8,7 +8,6 @@ use task_files::Format;
 
 use crate::choice::one_of;
 
-/// Parses the name of a format.
 pub(super) fn parser() -> impl TypedValueParser<Value = Format> {
     one_of([
         ("json", "An array of tasks as the API shows them", Format::Json),

@@ -57,7 +57,6 @@ fn zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| "it is not in the IANA time zone database".to_owned())
 }
 
-/// A task of the file and the line on which it begins.
 struct Planned {
     line: u64,
     task: FileTask,
@@ -179,7 +178,6 @@ fn checked(task: FileTask) -> Result<FileTask, String> {
     }
 }
 
-/// Divides the tasks into batches.
 fn batches(planned: &[Planned]) -> Vec<&[Planned]> {
     let mut bytes = 0;
     let mut count = 0;
