@@ -7,7 +7,6 @@ use audit_tree::SigningKeys;
 use clap::Args;
 use transparency_log::{Algorithm, VerifierKey};
 
-use super::newest_tree::newest_tree;
 use crate::{existing_database, output, settings::Settings};
 
 #[derive(Debug, Args)]
@@ -33,7 +32,7 @@ impl Key {
 /// The public keys of the newest tree.
 pub(super) async fn keys(settings: &Settings) -> anyhow::Result<Vec<VerifierKey>> {
     let audit = existing_database::audit_tree(settings).await?;
-    let tree = newest_tree(&audit).await?;
+    let tree = audit.require_newest().await?;
     let directory = settings.audit_keys_dir();
     let signers = SigningKeys::read(&directory)?.signers(&tree.origin, Algorithm::Ed25519)?;
     ensure!(

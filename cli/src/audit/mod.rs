@@ -4,7 +4,6 @@ mod check_proof;
 mod input;
 mod key;
 mod log;
-mod newest_tree;
 mod prove;
 mod rotate_key;
 mod verify;

@@ -6,7 +6,6 @@ use ::events::StoredEvent;
 use anyhow::Context;
 use clap::Args;
 
-use super::newest_tree::newest_tree;
 use crate::{existing_database, existing_log, output, settings::Settings};
 
 #[derive(Debug, Args)]
@@ -22,7 +21,7 @@ impl Prove {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let store = existing_log::event_store(settings).await?;
         let audit = existing_database::audit_tree(settings).await?;
-        let tree = newest_tree(&audit).await?;
+        let tree = audit.require_newest().await?;
         let signed = audit
             .last_checkpoint(&tree)
             .await?

@@ -6,7 +6,6 @@ use audit_tree::SigningKeys;
 use clap::Args;
 use transparency_log::Algorithm;
 
-use super::newest_tree::newest_tree;
 use crate::{
     existing_database, existing_log,
     operation::{Attribution, Conclusion},
@@ -24,7 +23,7 @@ impl RotateKey {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let store = existing_log::event_store(settings).await?;
         let audit = existing_database::audit_tree(settings).await?;
-        let tree = newest_tree(&audit).await?;
+        let tree = audit.require_newest().await?;
         let directory = settings.audit_keys_dir();
         let rotate = async |_| {
             let path = SigningKeys::add(&directory)?;

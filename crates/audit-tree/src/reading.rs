@@ -7,7 +7,7 @@ use transparency_log::{
     consistency_ranges, inclusion_ranges,
 };
 
-use crate::{AuditTree, ReadError, Tree};
+use crate::{AuditTree, ReadError, Tree, VerifyError};
 
 /// A signed checkpoint with its cosignatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,14 @@ pub struct SignedCheckpoint {
 }
 
 impl AuditTree {
+    /// The tree that grows.
+    ///
+    /// # Errors
+    /// When there is none yet, or it cannot be read.
+    pub async fn require_newest(&self) -> Result<Tree, VerifyError> {
+        self.newest().await?.ok_or(VerifyError::NoTree)
+    }
+
     /// The last checkpoint of `tree`; `None` before the first one was signed.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ pub async fn verify(
     kept: &KeptRecords,
     mut progress: impl FnMut(u64, u64) + Send,
 ) -> Result<Verification, VerifyError> {
-    let newest = tree.newest().await?.ok_or(VerifyError::NoTree)?;
+    let newest = tree.require_newest().await?;
     let checkpoints = tree.checkpoints(&newest, MAX_CHECKPOINTS).await?;
     let head = store.head().await?;
     let mut report = Verification {
