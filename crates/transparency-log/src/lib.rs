@@ -30,4 +30,4 @@ pub use tiles::{MissingTile, Tiles};
 pub use tree::{
     InvalidProof, Range, consistency_ranges, inclusion_ranges, root_of, verify_consistency, verify_inclusion,
 };
-pub use witness::{AddCheckpoint, AddCheckpointError, MAX_PROOF_LINES};
+pub use witness::{AddCheckpoint, AddCheckpointError};

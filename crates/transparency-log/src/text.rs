@@ -2,6 +2,9 @@
 
 use crate::hash::Hash;
 
+/// The most hashes in a proof, which no proof needs and no witness exceeds.
+const MAX_HASHES: usize = 63;
+
 /// A decimal number without leading zeroes, signs or anything else.
 pub(crate) fn number(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
@@ -16,6 +19,9 @@ pub(crate) fn hashes(text: &str) -> Option<(Vec<Hash>, &str)> {
         rest = after;
         if line.is_empty() {
             return Some((hashes, rest));
+        }
+        if hashes.len() == MAX_HASHES {
+            return None;
         }
         hashes.push(line.parse().ok()?);
     }

@@ -15,6 +15,11 @@ fn signer(name: &str, algorithm: Algorithm, seed: u8) -> Signer {
     Signer::new(name, algorithm, SigningKey::from_bytes(&[seed; 32])).unwrap()
 }
 
+fn checkpoint(size: u64, root: Hash) -> Checkpoint {
+    let origin = ORIGIN.to_owned();
+    Checkpoint { origin, size, root }
+}
+
 fn same_after_parsing<T>(value: &T)
 where
     T: Display + std::str::FromStr<Err: Debug> + PartialEq + Debug,
@@ -46,11 +51,7 @@ fn the_example_of_signed_note_verifies() {
 
 #[test]
 fn a_checkpoint_is_accepted_from_its_log_only() {
-    let checkpoint = Checkpoint {
-        origin: ORIGIN.to_owned(),
-        size: 7,
-        root: entry_hash(b"root"),
-    };
+    let checkpoint = checkpoint(7, entry_hash(b"root"));
     let (old, new) = (
         signer(ORIGIN, Algorithm::Ed25519, 1),
         signer(ORIGIN, Algorithm::Ed25519, 2),
@@ -83,11 +84,7 @@ fn a_checkpoint_is_accepted_from_its_log_only() {
 fn a_cosignature_says_when_and_of_what() {
     let witness = signer("witness.example", Algorithm::Cosignature, 9);
     let log = signer(ORIGIN, Algorithm::Ed25519, 1);
-    let checkpoint = Checkpoint {
-        origin: ORIGIN.to_owned(),
-        size: 1,
-        root: entry_hash(b"root"),
-    };
+    let checkpoint = checkpoint(1, entry_hash(b"root"));
     let note = checkpoint.sign(&[log]);
     assert_eq!(cosigned_at(&note, witness.verifier()), Ok(None));
     let cosignature = cosign(&witness, &note.text, 1_679_315_147);
@@ -111,11 +108,7 @@ fn a_cosignature_says_when_and_of_what() {
 fn a_proof_shows_one_entry_at_one_place() {
     let log = signer(ORIGIN, Algorithm::Ed25519, 1);
     let leaves: Vec<Hash> = (0..5_u8).map(|n| leaf_hash(&[n])).collect();
-    let checkpoint = Checkpoint {
-        origin: ORIGIN.to_owned(),
-        size: 5,
-        root: root_of(&leaves).unwrap(),
-    };
+    let checkpoint = checkpoint(5, root_of(&leaves).unwrap());
     let proof = InclusionProof {
         index: 4,
         hashes: vec![root_of(&leaves[..4]).unwrap()],
@@ -158,11 +151,7 @@ fn a_proof_shows_one_entry_at_one_place() {
 #[test]
 fn what_a_log_sends_to_a_witness_is_read_back() {
     let log = signer(ORIGIN, Algorithm::Ed25519, 1);
-    let checkpoint = Checkpoint {
-        origin: ORIGIN.to_owned(),
-        size: 9,
-        root: entry_hash(b"root"),
-    };
+    let checkpoint = checkpoint(9, entry_hash(b"root"));
     let request = AddCheckpoint {
         old_size: 3,
         proof: vec![entry_hash(b"a"), entry_hash(b"b")],
