@@ -124,7 +124,7 @@ pub(crate) async fn run(settings: &Settings, role: Role) -> anyhow::Result<()> {
         settings.http.warn_of_unknown_gateways(listener.address());
     }
     let dependencies = Dependencies::new(settings, role.name());
-    process.close_at_the_end(&dependencies.bus().await?);
+    process.bus = Some(dependencies.bus().await?);
     if !is_gateway {
         sole_process::lock(settings, &process.background).await?;
     }

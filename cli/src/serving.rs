@@ -1,11 +1,7 @@
 //! Serves until the process is asked to stop, then finishes the accepted requests, and after them the background
 //! work.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use bus::Bus;
@@ -29,7 +25,6 @@ const GRACE: Duration = Duration::from_secs(15);
 const OPERATORS: usize = 128;
 
 /// The shared parts of this process besides its servers.
-#[derive(Clone)]
 pub(crate) struct Process {
     limits: Connections,
     /// The background work of its roles.
@@ -38,8 +33,8 @@ pub(crate) struct Process {
     tls: Option<ServerTls>,
     /// Separate threads that serve the API's address, if there are any.
     workers: Option<Workers>,
-    /// The bus, which is closed last.
-    bus: Arc<OnceLock<Arc<dyn Bus>>>,
+    /// The bus, which is closed after everything else has ended.
+    pub(crate) bus: Option<Arc<dyn Bus>>,
 }
 
 impl Process {
@@ -57,7 +52,7 @@ impl Process {
             background,
             tls,
             workers: None,
-            bus: Arc::default(),
+            bus: None,
         })
     }
 
@@ -72,12 +67,6 @@ impl Process {
             Some(_) => "https",
             None => "http",
         }
-    }
-
-    /// Closes `bus` after everything else has ended.
-    pub(crate) fn close_at_the_end(&self, bus: &Arc<dyn Bus>) {
-        // A process has one bus.
-        let _ = self.bus.set(Arc::clone(bus));
     }
 }
 
@@ -205,7 +194,7 @@ pub(crate) async fn until_stopped(
             "background work did not finish in time; it will be done again at the next start"
         );
     }
-    if let Some(bus) = bus.get() {
+    if let Some(bus) = bus {
         bus.close().await;
     }
     databases::close_all().await;

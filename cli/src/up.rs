@@ -19,7 +19,7 @@ use crate::{
 
 pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     check(settings).await?;
-    let process = Process::new(settings).await?;
+    let mut process = Process::new(settings).await?;
     databases::serve_all_roles()?;
     let storage = &settings.storage;
     let embedded = storage.is_embedded()?;
@@ -32,7 +32,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let listener = Listener::open(api, ClientKind::Anyone).await?;
     let admin = Listener::open(admin, ClientKind::Operators).await?;
     let dependencies = Dependencies::new(settings, "taskledger");
-    process.close_at_the_end(&dependencies.bus().await?);
+    process.bus = Some(dependencies.bus().await?);
     sole_process::lock(settings, &process.background).await?;
     let service = start_roles(settings, &dependencies, &process.background).await?;
 
