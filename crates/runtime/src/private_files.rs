@@ -317,8 +317,11 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     written.and_then(|()| sync_directory_of(path))
 }
 
-/// Makes the entries of a directory durable.
-fn sync_directory_of(path: &Path) -> io::Result<()> {
+/// Makes durable that the file at `path` is in its directory.
+///
+/// # Errors
+/// When the directory cannot be opened or written.
+pub fn sync_directory_of(path: &Path) -> io::Result<()> {
     File::open(directory_of(path))?.sync_all()
 }
 

@@ -288,9 +288,7 @@ async fn write(
     match written {
         Ok(plan) if plan.new > 0 => {
             fs::rename(&partial, export).with_context(here)?;
-            let parent = export.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let directory = File::open(parent.unwrap_or(Path::new("."))).with_context(here)?;
-            directory.sync_all().with_context(here)?;
+            private_files::sync_directory_of(export).with_context(here)?;
             Ok(plan)
         }
         written => {
