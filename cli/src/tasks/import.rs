@@ -213,18 +213,17 @@ async fn import(api: &ApiClient, place: &str, planned: &[Planned], done: &mut Do
     let mut failed = 0;
     let (mut moves, mut moved) = (Vec::new(), Vec::new());
     for (planned, result) in planned.iter().zip(results) {
-        match (&result.task, operation(planned.task.status)) {
-            (Some(task), operation) => {
-                match is_repeated {
-                    true => done.before += 1,
-                    false => done.created += 1,
-                }
-                if let Some(operation) = operation {
-                    moves.push(BatchCommand::new(operation, Some(task.id)));
-                    moved.push(planned);
-                }
-            }
-            (None, _) => failed += failure(planned, &result),
+        let Some(task) = &result.task else {
+            failed += failure(planned, &result);
+            continue;
+        };
+        match is_repeated {
+            true => done.before += 1,
+            false => done.created += 1,
+        }
+        if let Some(operation) = operation(planned.task.status) {
+            moves.push(BatchCommand::new(operation, Some(task.id)));
+            moved.push(planned);
         }
     }
     if !moves.is_empty() {
