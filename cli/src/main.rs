@@ -43,7 +43,7 @@ use clap::{
     CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use output::{complain, print};
+use output::complain;
 use role::Role;
 use settings::Settings;
 use telemetry::Telemetry;

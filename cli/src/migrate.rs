@@ -8,7 +8,7 @@ use database::{DatabaseError, Schema};
 use crate::{
     data_dir, lost_log,
     operation::{Attribution, Conclusion},
-    platform,
+    output, platform,
     settings::Settings,
 };
 
@@ -53,7 +53,7 @@ pub(crate) async fn run(settings: &Settings, command: &Migrate) -> anyhow::Resul
             let database = platform::database(storage, schema).await?;
             done.insert(format!("{:<12} {}\n", schema.name(), database.url()));
         }
-        crate::print(&format!("Up to date:\n{}", done.into_iter().collect::<String>()));
+        output::print(&format!("Up to date:\n{}", done.into_iter().collect::<String>()));
         Ok(Conclusion::succeeded().with_result(late.join(", ")))
     };
     if late.is_empty() {

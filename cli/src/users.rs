@@ -148,7 +148,7 @@ impl Users<'_> {
                 "had already"
             };
             let result = format!("{news} the roles {}", roles.join(", "));
-            crate::print(&format!("{email} {result}\n"));
+            output::say(&format!("{email} {result}"));
             Ok(Conclusion::succeeded().with_result(result))
         };
         let name = format!("users grant {role}");
@@ -175,9 +175,9 @@ impl Users<'_> {
             } else {
                 "had been erased; what still followed from it is done"
             };
-            crate::print(&format!("account {} {news}\n", erased.user_id));
+            output::say(&format!("account {} {news}", erased.user_id));
             if let Some(receipt) = erased.receipt {
-                crate::print(&format!("Its receipt, for whoever is given this: {receipt}\n"));
+                output::say(&format!("Its receipt, for whoever is given this: {receipt}"));
             }
             Ok(Conclusion::succeeded())
         };
@@ -224,9 +224,7 @@ impl Users<'_> {
         let act = async |operation| {
             let revoked = self.operator.revoke_tokens(holder.user_id, operation).await?;
             let result = format!("{} taken back", output::counted(revoked as u64, "token"));
-            crate::print(&format!(
-                "No program has a token of {email} any more: {result}.\n"
-            ));
+            output::say(&format!("No program has a token of {email} any more: {result}."));
             Ok(Conclusion::succeeded().with_result(result))
         };
         self.record(&account.attribution, "users revoke-tokens", holder.user_id, act)
@@ -251,7 +249,7 @@ impl Users<'_> {
             imported.present,
             imported.bad.len()
         );
-        crate::print(&format!("{result}\n"));
+        output::say(&result);
         Ok(Conclusion::of(imported.bad.is_empty()).with_result(result))
     }
 
