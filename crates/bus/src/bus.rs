@@ -160,8 +160,8 @@ pub struct Refusal {
 
 /// Why a call to the bus failed.
 #[derive(Debug, Clone, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum BusError {
-    /// No reply arrived in time.
     #[error("no reply within {0:?}")]
     Deadline(Duration),
     /// More requests wait than this process or the queue allows.
@@ -170,7 +170,6 @@ pub enum BusError {
     /// The bus will never accept these messages. It has accepted all others of the same publication.
     #[error("{} messages were refused, the first at position {}: {}", .0.len(), first(.0).0, first(.0).1)]
     Refused(Vec<Refusal>),
-    /// There is no connection, or it broke.
     #[error("the message bus is unavailable: {0}")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }

@@ -4,22 +4,15 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
-/// Why an operation of the database failed.
+/// Why an operation of the database failed. URLs have their passwords masked.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant has its message")]
 pub enum DatabaseError {
     #[error("`{url}` is not a database URL: {reason}")]
-    Url {
-        /// The URL with its password masked.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Url { url: String, reason: String },
     #[error("cannot connect to the database at {url}: {source}")]
     Connect {
-        /// The URL with its password masked.
         url: String,
-        /// The error of the driver.
         #[source]
         source: sqlx::Error,
     },
@@ -27,30 +20,20 @@ pub enum DatabaseError {
     #[error(
         "the database at {url} cannot be read where it is, since nothing can be written there, and the -wal or -shm beside it shows that another process uses it or has not ended in order: read it where you may write, or stop that process, copy the whole directory to where you may write, and name the copy"
     )]
-    InUseInReadOnlyDirectory {
-        /// The URL with its password masked.
-        url: String,
-    },
+    InUseInReadOnlyDirectory { url: String },
     #[error(
         "the {schema} database at {url} was migrated by a newer version of Taskledger (it has migration {found}, this build knows up to {known}): run that version"
     )]
     Newer {
-        /// The name of the schema.
         schema: &'static str,
-        /// The URL with its password masked.
         url: String,
-        /// The version in the database.
         found: i64,
-        /// The newest version that this build knows.
         known: i64,
     },
     #[error("cannot migrate the {schema} database at {url}: {source}")]
     Migrate {
-        /// The name of the schema.
         schema: &'static str,
-        /// The URL with its password masked.
         url: String,
-        /// The error of the driver.
         #[source]
         source: Box<sqlx::migrate::MigrateError>,
     },
@@ -58,11 +41,8 @@ pub enum DatabaseError {
         "this user may not migrate the {schema} database at {url}: run `taskledger migrate` as the owner of the database, and after it deploy/postgres/rights.sql if each role has a user of its own: {source}"
     )]
     MayNotMigrate {
-        /// The name of the schema.
         schema: &'static str,
-        /// The URL with its password masked.
         url: String,
-        /// The error of the driver.
         #[source]
         source: sqlx::Error,
     },
@@ -70,10 +50,7 @@ pub enum DatabaseError {
     Unexpected(String),
     /// A statement exceeded its time limit. It may have taken effect.
     #[error("no answer from the database within {limit:?}")]
-    Late {
-        /// The time limit.
-        limit: Duration,
-    },
+    Late { limit: Duration },
     /// The server is a standby, or is configured as read-only.
     #[error("the database is read-only")]
     ReadOnly,
@@ -104,9 +81,7 @@ impl DatabaseError {
             },
         }
     }
-}
 
-impl DatabaseError {
     /// Whether the database refuses the values. It will refuse them again.
     pub fn refuses_data(&self) -> bool {
         match self {

@@ -8,44 +8,34 @@ const MAX_APPEND_BYTES: usize = 4 << 20;
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum OpenError {
-    /// The database cannot be opened.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The URL does not lead to a store.
     #[error("cannot use {url} as event store: {reason}")]
     Url {
         /// The URL with the password masked.
         url: String,
-        /// The reason.
         reason: String,
     },
 }
 
 /// Why a call to a store failed.
 #[derive(Debug, Clone, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum StoreError {
     /// Another append came first, or the expected version was wrong.
     #[error("stream {stream} is at version {actual}, not {expected}")]
     Conflict {
-        /// The stream that was to be appended to.
         stream: StreamName,
-        /// What the caller expected.
         expected: u64,
-        /// The version of the stream.
         actual: u64,
     },
-    /// The append has no events.
     #[error("an append needs at least one event")]
     Empty,
-    /// The append has more bytes than one append may have. It was not tried.
+    /// The bytes are those of payloads and metadata. The append was not tried.
     #[error("an append of {bytes} bytes is too large, at most {most} are possible")]
-    TooLarge {
-        /// The bytes of its payloads and metadata.
-        bytes: usize,
-        /// The most bytes that an append may have.
-        most: usize,
-    },
+    TooLarge { bytes: usize, most: usize },
     /// The store cannot be reached or cannot write. The caller may try again later.
     #[error("the event store is unavailable: {0}")]
     Unavailable(#[source] std::sync::Arc<dyn std::error::Error + Send + Sync>),

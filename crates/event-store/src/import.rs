@@ -20,6 +20,7 @@ pub struct UnfinishedImport {
 
 /// Why events were not imported.
 #[derive(Debug, Clone, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum ImportError {
     /// The log does not end where the import expects its end: nothing was written.
     #[error(
@@ -29,13 +30,9 @@ pub enum ImportError {
     /// The store cannot hold this event at this place: none of the given events was written.
     #[error("the event {id}, version {version} of the stream {stream}, cannot be imported: {reason}")]
     Refused {
-        /// The id of the event, as it is stored.
         id: String,
-        /// The name of its stream.
         stream: String,
-        /// Its version in the stream.
         version: i64,
-        /// The reason, as part of a sentence.
         reason: String,
     },
     /// As for an append, the events may or may not have been written.

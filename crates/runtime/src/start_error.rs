@@ -8,30 +8,17 @@ use std::{io, net::SocketAddr, path::PathBuf};
 pub enum StartError {
     #[error("cannot listen on {address}: {reason}")]
     CannotListen {
-        /// The requested address.
         address: SocketAddr,
-        /// The remedy.
         reason: String,
-        /// The error of the system.
         #[source]
         source: io::Error,
     },
     #[error(
         "`{filter}` is not a log filter: {reason}; expected something like `info` or `info,gateway=debug`"
     )]
-    BadLogFilter {
-        /// The given filter.
-        filter: String,
-        /// The reason.
-        reason: String,
-    },
+    BadLogFilter { filter: String, reason: String },
     #[error("the log {path} cannot be written: {source}", path = .path.display())]
-    CannotLog {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
+    CannotLog { path: PathBuf, source: io::Error },
     #[error("logging was already set up in this process")]
     LoggingTwice,
 }

@@ -6,39 +6,25 @@ use database::DatabaseError;
 
 /// Why a key is not available.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant has its message")]
 pub enum KeyError {
-    /// The database of keys does not answer.
     #[error("the keys of people cannot be reached: {0}")]
     Database(#[from] DatabaseError),
-    /// The log does not answer.
     #[error(transparent)]
     Log(#[from] event_store::StoreError),
-    /// A data key is wrapped by a master key that this process does not have.
     #[error(
         "data keys are wrapped by the master key {id}, which is not in {place}: put it there beside the others"
     )]
-    OtherMasterKey {
-        /// The id of the master key that is missing.
-        id: String,
-        /// Where the master keys of this process come from.
-        place: String,
-    },
+    OtherMasterKey { id: String, place: String },
     /// A data key that is to be copied is wrapped by a master key by which nothing may be wrapped any more. Such a row
     /// comes from a backup.
     #[error(
         "the data key of {subject} is wrapped by the master key {id}, which was retired: run `taskledger keys master \
          rotate` where it comes from, with that master key last, and copy again"
     )]
-    RetiredMasterKey {
-        /// The person.
-        subject: events::UserId,
-        /// The id of the master key.
-        id: String,
-    },
-    /// The data key of a person exists but cannot be decrypted.
+    RetiredMasterKey { subject: events::UserId, id: String },
     #[error("the data key of {0} is damaged: restore it from a backup of the keys")]
     Damaged(events::UserId),
-    /// The data key of a person with encrypted events is missing.
     #[error("the data key of {0} is lost: restore it from a backup of the keys")]
     Lost(events::UserId),
     /// A person has different keys here and in the database from which keys are copied.
@@ -50,25 +36,19 @@ pub enum KeyError {
     /// The library refused to encrypt, which should never happen.
     #[error("a key cannot be used to encrypt")]
     Unusable,
-    /// The file of the master keys cannot be read or written.
     #[error("cannot use the master keys in {}: {source}", path.display())]
     File {
-        /// The path of the file.
         path: PathBuf,
-        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// There is no master key.
     #[error(
         "there is no master key in {0}, and data keys are wrapped by one: restore it from a backup, or set \
          TASKLEDGER_MASTER_KEYS or TASKLEDGER_KEYS_DIR"
     )]
     Missing(String),
-    /// The text is not a list of master keys.
     #[error("expected master keys in {0}, each of 64 hexadecimal digits, one a line or separated by commas")]
     Malformed(String),
-    /// The master keys cannot be changed where they are.
     #[error(
         "the master keys in {0} cannot be changed, since that is a pipe: let TASKLEDGER_MASTER_KEYS_FILE name a regular \
          file, or give the keys in TASKLEDGER_MASTER_KEYS, the new one first"
@@ -77,19 +57,13 @@ pub enum KeyError {
     /// Other processes registered master keys at the same time, again and again.
     #[error("the master key cannot be registered in the database of keys: try again")]
     NotRegistered,
-    /// Another command changes the master keys now.
     #[error("another `keys master` command is at work on {0}: wait until it has ended")]
     InUse(String),
     /// The master key that was to wrap keys was removed from the file meanwhile.
     #[error(
         "the master key {id} is no longer in {place}, so nothing more is wrapped by it: run the command again"
     )]
-    NoLongerThere {
-        /// The id of the master key.
-        id: String,
-        /// Where the master keys of this process come from.
-        place: String,
-    },
+    NoLongerThere { id: String, place: String },
     /// The old master keys cannot be removed yet: the new one may not be known everywhere, or an old one is still
     /// needed.
     #[error("{0}")]
