@@ -57,6 +57,16 @@ async fn connected(bus: &RabbitBus, wanted: bool) {
     .await;
 }
 
+/// Waits until requests are answered.
+async fn is_served(bus: &dyn Bus) {
+    soon("requests to be served", async {
+        while bus.request(QUEUE, "again".into(), TIMEOUT).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_of_events_survives_lost_connections() {
     with_broker(async |broker: &Broker| {
@@ -97,9 +107,7 @@ async fn without_a_connection_everything_fails_fast_and_then_resumes() {
         assert!(bus.is_connected());
 
         let outstanding = ask(&dyn_bus, "held", TIMEOUT);
-        responder
-            .until("the request", |responder| responder.seen("held"))
-            .await;
+        responder.until_seen("held").await;
         proxy.shut();
         let start = Instant::now();
         let failed = soon("the outstanding request", outstanding).await.unwrap();
@@ -118,12 +126,7 @@ async fn without_a_connection_everything_fails_fast_and_then_resumes() {
         connected(&bus, true).await;
         publish(&bus, 1..=5).await;
         assert_eq!(positions(&read(&mut *consumer, 5).await), [1, 2, 3, 4, 5]);
-        soon("requests to be served again", async {
-            while bus.request(QUEUE, "again".into(), TIMEOUT).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
+        is_served(&*bus).await;
         assert_eq!(soon("the listener", listener.next()).await, Heard::Gap);
         bus.broadcast("news", "found".into()).await.unwrap();
         assert_eq!(
@@ -197,12 +200,7 @@ async fn requests_across_lost_connections_are_answered_right_or_not_at_all() {
             .collect();
         for _ in 0..3 {
             // Everything works, and requests are under way.
-            soon("requests to be served", async {
-                while caller.request(QUEUE, "cut soon".into(), TIMEOUT).await.is_err() {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            })
-            .await;
+            is_served(&*caller).await;
             proxy.cut();
         }
         for asker in asking {
@@ -263,29 +261,6 @@ async fn a_deleted_queue_is_declared_again() {
         .await;
         assert!(got[0].event.position >= 3);
         consumer.acknowledge().await;
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_deleted_queue_of_a_responder_is_declared_again() {
-    with_broker(async |broker: &Broker| {
-        let bus: Arc<dyn Bus> = broker.connect(&broker::url()).await;
-        let server = Server::start(&bus, &TestResponder::new(), 10, 2).await;
-        let queue = format!("{}.{QUEUE}", broker.namespace);
-        broker
-            .channel()
-            .await
-            .queue_delete(queue.into(), QueueDeleteOptions::default())
-            .await
-            .unwrap();
-        soon("requests to be served again", async {
-            while bus.request(QUEUE, "again".into(), TIMEOUT).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
-        server.end().await;
     })
     .await;
 }

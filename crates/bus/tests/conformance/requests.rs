@@ -45,10 +45,21 @@ impl TestResponder {
         self.seen.lock().unwrap().iter().any(|seen| seen == request)
     }
 
-    /// Waits until `condition` holds.
-    pub(crate) async fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+    /// Waits until it has seen the request.
+    pub(crate) async fn until_seen(&self, request: &str) {
+        self.until(request, || self.seen(request)).await;
+    }
+
+    /// Waits until it has seen the first `count` requests of [`ask_all`].
+    async fn until_all_seen(&self, what: &str, count: usize) {
+        for n in 0..count {
+            self.until_seen(&format!("{what} {n}")).await;
+        }
+    }
+
+    async fn until(&self, what: &str, condition: impl Fn() -> bool) {
         soon(what, async {
-            while !condition(self) {
+            while !condition() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         })
@@ -120,13 +131,27 @@ impl Server {
     }
 }
 
-pub(crate) fn ask(
-    bus: &Arc<dyn Bus>,
-    request: impl Into<Bytes>,
-    deadline: Duration,
-) -> JoinHandle<Result<Bytes, BusError>> {
+/// A request that waits for its reply.
+type Asked = JoinHandle<Result<Bytes, BusError>>;
+
+pub(crate) fn ask(bus: &Arc<dyn Bus>, request: impl Into<Bytes>, deadline: Duration) -> Asked {
     let (bus, request) = (bus.clone(), request.into());
     tokio::spawn(async move { bus.request(QUEUE, request, deadline).await })
+}
+
+/// Sends `count` requests, which differ in the number after `what`.
+fn ask_all(bus: &Arc<dyn Bus>, what: &str, count: usize, deadline: Duration) -> Vec<Asked> {
+    (0..count)
+        .map(|n| ask(bus, format!("{what} {n}"), deadline))
+        .collect()
+}
+
+/// Waits until each request of [`ask_all`] has got its own reply.
+async fn are_answered(asked: Vec<Asked>, what: &str) {
+    for (n, asked) in asked.into_iter().enumerate() {
+        let reply = soon("a reply", asked).await.unwrap().unwrap();
+        assert_eq!(reply, format!("re: {what} {n}"));
+    }
 }
 
 pub(crate) async fn a_reply_comes_back_byte_for_byte(broker: &dyn TestBroker) {
@@ -170,32 +195,17 @@ pub(crate) async fn a_late_reply_reaches_nobody(broker: &dyn TestBroker) {
     let bus = broker.bus().await;
     let responder = TestResponder::new();
     let server = Server::start(&bus, &responder, 10, 8).await;
-    let late: Vec<_> = (0..4).map(|n| ask(&bus, format!("held {n}"), SEEN)).collect();
-    responder
-        .until("the requests", |responder| {
-            (0..4).all(|n| responder.seen(&format!("held {n}")))
-        })
-        .await;
+    let late = ask_all(&bus, "held", 4, SEEN);
+    responder.until_all_seen("held", 4).await;
     for late in late {
         assert!(matches!(late.await.unwrap(), Err(BusError::Deadline(_))));
     }
     // From here on the requests of other callers are answered.
-    let next: Vec<_> = (0..4)
-        .map(|n| ask(&bus, format!("held again {n}"), TIMEOUT))
-        .collect();
-    responder
-        .until("the requests", |responder| {
-            (0..4).all(|n| responder.seen(&format!("held again {n}")))
-        })
-        .await;
+    let next = ask_all(&bus, "held again", 4, TIMEOUT);
+    responder.until_all_seen("held again", 4).await;
     // Enough for the late ones, too, if they still wait for one.
     responder.gate.add_permits(8);
-    for (n, next) in next.into_iter().enumerate() {
-        assert_eq!(
-            soon("a reply", next).await.unwrap().unwrap(),
-            format!("re: held again {n}")
-        );
-    }
+    are_answered(next, "held again").await;
     assert_eq!(
         bus.request(QUEUE, "one more".into(), TIMEOUT).await.unwrap(),
         "re: one more"
@@ -208,9 +218,7 @@ pub(crate) async fn an_expired_request_is_not_served(broker: &dyn TestBroker) {
     let responder = TestResponder::new();
     let server = Server::start(&bus, &responder, 10, 1).await;
     let first = ask(&bus, "held", TIMEOUT);
-    responder
-        .until("the first", |responder| responder.seen("held"))
-        .await;
+    responder.until_seen("held").await;
     // The broker starts its clock a little later than the caller; the second request gives it that time.
     for (request, deadline) in [("expired", SHORT / 10), ("expired later", SHORT)] {
         let expired = bus.request(QUEUE, request.into(), deadline).await;
@@ -245,9 +253,7 @@ pub(crate) async fn a_full_queue_sheds_load(broker: &dyn TestBroker) {
     let responder = TestResponder::new();
     let server = Server::start(&broker.bus().await, &responder, 2, 1).await;
     let first = ask(&bus, "held 0", TIMEOUT);
-    responder
-        .until("the first", |responder| responder.seen("held 0"))
-        .await;
+    responder.until_seen("held 0").await;
     let mut rest: Vec<_> = (1..=10)
         .map(|n| ask(&bus, format!("held {n}"), TIMEOUT))
         .collect();
@@ -270,15 +276,7 @@ pub(crate) async fn no_more_requests_run_at_once_than_allowed(broker: &dyn TestB
     let bus = broker.bus().await;
     let responder = TestResponder::new();
     let server = Server::start(&bus, &responder, 100, 3).await;
-    let asking: Vec<_> = (0..50)
-        .map(|n| ask(&bus, format!("random {n}"), TIMEOUT))
-        .collect();
-    for (n, asked) in asking.into_iter().enumerate() {
-        assert_eq!(
-            soon("a reply", asked).await.unwrap().unwrap(),
-            format!("re: random {n}")
-        );
-    }
+    are_answered(ask_all(&bus, "random", 50, TIMEOUT), "random").await;
     assert_eq!(responder.most.load(Ordering::SeqCst), 3);
     server.end().await;
 }
@@ -291,11 +289,8 @@ pub(crate) async fn several_responders_share_a_queue(broker: &dyn TestBroker) {
     let asking = [ask(&bus, "held a", TIMEOUT), ask(&bus, "held b", TIMEOUT)];
     // Each takes one request at a time, so both have one now.
     for responder in &responders {
-        responder
-            .until("its request", |responder| {
-                responder.seen("held a") || responder.seen("held b")
-            })
-            .await;
+        let has_one = || responder.seen("held a") || responder.seen("held b");
+        responder.until("its request", has_one).await;
     }
     for responder in &responders {
         responder.gate.add_permits(1);
@@ -311,12 +306,8 @@ pub(crate) async fn stopping_finishes_what_has_begun(broker: &dyn TestBroker) {
     let bus = broker.bus().await;
     let responder = TestResponder::new();
     let server = Server::start(&broker.bus().await, &responder, 10, 4).await;
-    let begun: Vec<_> = (0..4).map(|n| ask(&bus, format!("held {n}"), TIMEOUT)).collect();
-    responder
-        .until("the requests", |responder| {
-            (0..4).all(|n| responder.seen(&format!("held {n}")))
-        })
-        .await;
+    let begun = ask_all(&bus, "held", 4, TIMEOUT);
+    responder.until_all_seen("held", 4).await;
     server.stop.cancel();
     // Serving has stopped when no new request is taken.
     soon("the end of service", async {
@@ -328,12 +319,7 @@ pub(crate) async fn stopping_finishes_what_has_begun(broker: &dyn TestBroker) {
     .await;
     assert!(!server.task.is_finished());
     responder.gate.add_permits(4);
-    for (n, begun) in begun.into_iter().enumerate() {
-        assert_eq!(
-            soon("a reply", begun).await.unwrap().unwrap(),
-            format!("re: held {n}")
-        );
-    }
+    are_answered(begun, "held").await;
     server.end().await;
 }
 
@@ -342,16 +328,9 @@ pub(crate) async fn a_stopped_responder_leaves_the_rest_to_another(broker: &dyn 
     let responders = [TestResponder::new(), TestResponder::new()];
     let stopped = Server::start(&broker.bus().await, &responders[0], 100, 1).await;
     let other = Server::start(&broker.bus().await, &responders[1], 100, 1).await;
-    let asking: Vec<_> = (0..40)
-        .map(|n| ask(&bus, format!("random {n}"), TIMEOUT))
-        .collect();
+    let asking = ask_all(&bus, "random", 40, TIMEOUT);
     stopped.end().await;
-    for (n, asked) in asking.into_iter().enumerate() {
-        assert_eq!(
-            soon("a reply", asked).await.unwrap().unwrap(),
-            format!("re: random {n}")
-        );
-    }
+    are_answered(asking, "random").await;
     other.end().await;
 }
 
@@ -372,9 +351,7 @@ pub(crate) async fn a_hanging_responder_gives_its_slot_back_at_the_deadline(brok
     let server = Server::start(&bus, &responder, 10, 1).await;
     // It waits for a permit that never comes.
     let hanging = ask(&bus, "held", SEEN);
-    responder
-        .until("the request that hangs", |responder| responder.seen("held"))
-        .await;
+    responder.until_seen("held").await;
     assert_eq!(
         bus.request(QUEUE, "next".into(), TIMEOUT).await.unwrap(),
         "re: next"

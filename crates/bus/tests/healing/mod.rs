@@ -19,6 +19,7 @@ use crate::{
         requests::{QUEUE, Server, TestResponder},
         soon,
     },
+    connected, is_served,
 };
 
 /// Waits until what is published arrives again.
@@ -182,12 +183,7 @@ async fn rabbitmq_requests_are_served_again_after_their_queue_was_deleted() {
         let queue: ShortString = format!("{}.{QUEUE}", broker.namespace).into();
         let delete = QueueDeleteOptions::default();
         broker.channel().await.queue_delete(queue, delete).await.unwrap();
-        soon("requests to be served again", async {
-            while bus.request(QUEUE, "again".into(), TIMEOUT).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
+        is_served(&*bus).await;
         server.end().await;
     })
     .await;
@@ -208,12 +204,7 @@ async fn rabbitmq_requests_are_served_again_after_their_exchange_was_deleted() {
             assert!(matches!(error, BusError::Unavailable(_)), "{error:?}");
         }
         assert!(start.elapsed() < TIMEOUT / 4, "{:?}", start.elapsed());
-        soon("requests to be served again", async {
-            while elsewhere.request(QUEUE, "again".into(), TIMEOUT).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
+        is_served(&*elsewhere).await;
         server.end().await;
     })
     .await;
@@ -306,12 +297,7 @@ async fn rabbitmq_a_broker_in_alarm_is_not_connected() {
         let bus = broker.connect(&proxy.url()).await;
         for raised in [true, false, true, false] {
             proxy.alarm(raised);
-            soon("the bus to notice", async {
-                while bus.is_connected() == raised {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            })
-            .await;
+            connected(&bus, !raised).await;
             // Publishing fails at once, instead of waiting until messages are accepted.
             let start = Instant::now();
             assert_eq!(bus.publish(&messages(0, 1..=1)).await.is_err(), raised);
@@ -335,12 +321,8 @@ async fn rabbitmq_requests_before_the_first_responder_cost_the_connection_nothin
             assert!(matches!(failed, Err(BusError::Unavailable(_))), "{failed:?}");
         };
         fails().await;
-        soon("the channel that was lost over it", async {
-            while !bus.is_connected() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await;
+        // A channel was lost over it.
+        connected(&bus, true).await;
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(1) {
             fails().await;
@@ -349,12 +331,7 @@ async fn rabbitmq_requests_before_the_first_responder_cost_the_connection_nothin
         }
         let elsewhere: Arc<dyn Bus> = broker.connect(&broker::url()).await;
         let server = Server::start(&elsewhere, &TestResponder::new(), 10, 2).await;
-        soon("requests to be served", async {
-            while bus.request(QUEUE, "again".into(), TIMEOUT).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
+        is_served(&*bus).await;
         server.end().await;
     })
     .await;

@@ -127,9 +127,7 @@ async fn rabbitmq_an_expired_request_that_is_delivered_does_not_reach_the_respon
                 .with_headers(headers);
             send(&channel, [&ShortString::default(), &queue], request, properties).await;
         }
-        responder
-            .until("the request in time", |responder| responder.seen("in time"))
-            .await;
+        responder.until_seen("in time").await;
         server.end().await;
         assert!(!responder.seen("late"));
         assert_eq!(bus.counts().expired, 1);
@@ -163,9 +161,7 @@ async fn rabbitmq_a_reply_goes_to_no_queue_that_a_request_names() {
                 .with_correlation_id(request.into());
             send(&channel, [&exchange, &queue], request, properties).await;
         }
-        responder
-            .until("a request after it", |responder| responder.seen("after it"))
-            .await;
+        responder.until_seen("after it").await;
         server.end().await;
         assert!(!responder.seen("answer elsewhere"));
         let got = channel
