@@ -84,9 +84,7 @@ impl Session {
             self.connection.configuration().frame_max(),
         ))
     }
-}
 
-impl Session {
     /// Publishes a message without a destination. A broker that is short of memory or disk tells only publishers.
     async fn probe(&self) {
         let Some(channel) = self

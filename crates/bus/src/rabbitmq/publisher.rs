@@ -138,11 +138,7 @@ impl Publisher {
     async fn send(&self, open: &Mutex<Open>, batch: &[&EventMessage]) -> Result<Outcome, BusError> {
         let exchange = self.names.events()?;
         let mut guard = open.lock().await;
-        let channel = match guard.channel.take().filter(BrokerChannel::is_open) {
-            Some(channel) => channel,
-            None => self.open(Some(&exchange)).await?,
-        };
-        guard.channel = Some(channel.clone());
+        let channel = self.channel(&mut guard, Some(&exchange)).await?;
         let (ready, refused) = prepare_all(batch, channel.frame_max());
         let bytes: u64 = ready.iter().map(|it| it.message.event.data.len() as u64).sum();
         let claimed = guard.unclaimed.is_none_or(|since| since.elapsed() > LEFT_ALONE);
@@ -198,11 +194,7 @@ impl Publisher {
         let exchange = self.names.broadcast(topic)?;
         self.connection.expect_usable()?;
         let mut guard = self.broadcasts.lock().await;
-        let channel = match guard.channel.take().filter(BrokerChannel::is_open) {
-            Some(channel) => channel,
-            None => self.open(None).await?,
-        };
-        guard.channel = Some(channel.clone());
+        let channel = self.channel(&mut guard, None).await?;
         drop(guard);
         let sent = channel.wait_for(async {
             let key = ShortString::default();
@@ -222,9 +214,16 @@ impl Publisher {
         }
     }
 
-    /// Opens a channel to publish over, and declares the topic exchange if one is given. Does not wait for a
-    /// connection: the caller decides whether to retry.
-    async fn open(&self, exchange: Option<&ShortString>) -> Result<BrokerChannel, BusError> {
+    /// The channel to publish over. Opens one if there is none, and declares the topic exchange if one is given. Does
+    /// not wait for a connection: the caller decides whether to retry.
+    async fn channel(
+        &self,
+        open: &mut Open,
+        exchange: Option<&ShortString>,
+    ) -> Result<BrokerChannel, BusError> {
+        if let Some(channel) = open.channel.as_ref().filter(|channel| channel.is_open()) {
+            return Ok(channel.clone());
+        }
         let mut channel = self.connection.channel_now().await?;
         if let Some(exchange) = exchange {
             channel = declare_exchange(&self.connection, channel, exchange, &ExchangeKind::Topic).await?;
@@ -232,7 +231,7 @@ impl Publisher {
         channel
             .wait(channel.raw().confirm_select(ConfirmSelectOptions::default()))
             .await?;
-        Ok(channel)
+        Ok(open.channel.insert(channel).clone())
     }
 }
 

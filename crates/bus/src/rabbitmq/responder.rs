@@ -127,35 +127,28 @@ impl Served {
         let connection = Arc::clone(&self.connection);
         self.running.spawn(async move {
             let Ok(_slot) = slots.acquire().await else { return };
-            if respond(&channel, &delivery, responder, until).await == Some(Answer::Late) {
+            if respond(&channel, &delivery, responder, until).await {
                 connection.counters.lock().expired += 1;
             }
         });
     }
 }
 
-#[derive(Debug, PartialEq)]
-enum Answer {
-    InTime,
-    Late,
-    Broken,
-}
-
-/// Answers a request if there is time, and acknowledges it. Returns `None` when the reply could not be sent: then
-/// another server answers the request, if there is still time.
+/// Answers a request if there is time, and acknowledges it, unless the reply could not be sent: then another server
+/// answers the request, if there is still time. Returns whether it was too late for an answer.
 async fn respond(
     channel: &BrokerChannel,
     delivery: &Delivery,
     responder: Arc<dyn Responder>,
     until: Instant,
-) -> Option<Answer> {
+) -> bool {
     let Delivery {
         properties,
         data,
         acker,
         ..
     } = delivery;
-    let mut answer = Answer::Late;
+    let mut is_late = true;
     if let (Some(reply_to), Some(id)) = (properties.reply_to(), properties.correlation_id())
         && is_direct(reply_to)
         && Instant::now() < until
@@ -174,19 +167,19 @@ async fn respond(
                 );
                 if let Err(error) = channel.wait(replying).await {
                     tracing::debug!(%error, "could not send a reply");
-                    return None;
+                    return false;
                 }
-                answer = Answer::InTime;
+                is_late = false;
             }
             Ok(Err(_)) => {
                 tracing::error!("a request was not answered: its responder panicked");
-                answer = Answer::Broken;
+                is_late = false;
             }
             Err(_) => tracing::warn!("a request was not answered by its deadline"),
         }
     }
     channel.acknowledge(acker, false).await;
-    Some(answer)
+    is_late
 }
 
 /// Whether replies go to the channel of the caller. They are sent with more rights than the caller has: to any queue.

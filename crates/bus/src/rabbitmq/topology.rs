@@ -52,7 +52,7 @@ impl Binding {
         if !self.is_foreign {
             return declare_exchange(connection, channel, &self.exchange, &self.kind).await;
         }
-        let missing = match self.look(&channel).await {
+        let missing = match look_for_exchange(&channel, &self.exchange, &self.kind).await {
             Ok(()) => return Ok(channel),
             Err(error) if error.reply_code() == Some(NOT_FOUND) => error,
             Err(error) => return Err(error),
@@ -63,11 +63,6 @@ impl Binding {
             Err(error) if error.reply_code() == Some(ACCESS_REFUSED) => Err(missing),
             declared => declared,
         }
-    }
-
-    /// Checks that the exchange exists, for which no right is needed. The broker closes the channel when it does not.
-    async fn look(&self, channel: &BrokerChannel) -> Result<(), BusError> {
-        look_for_exchange(channel, &self.exchange, &self.kind).await
     }
 }
 
@@ -94,7 +89,7 @@ impl Queue {
 
     /// Checks that exchange and queue exist, and binds them. The broker closes the channel when one is missing.
     pub(super) async fn look(&self, channel: &BrokerChannel) -> Result<(), BusError> {
-        self.binding.look(channel).await?;
+        look_for_exchange(channel, &self.binding.exchange, &self.binding.kind).await?;
         self.expect(channel).await?;
         self.bind(channel).await
     }
