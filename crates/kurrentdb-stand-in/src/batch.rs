@@ -1,6 +1,6 @@
 //! The stand-in's batch appends: many appends over one stream, each answered by itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use kurrentdb_protocol::event_store::client::streams::{BatchAppendReq, BatchAppendResp, batch_append_resp};
 use tokio::{
@@ -79,7 +79,7 @@ async fn receive(
             .as_ref()
             .and_then(|options| options.stream_identifier.clone());
         let done = start(node, request);
-        let is_lost = node.faults.loses_answer();
+        let is_lost = node.faults.lost_answers.take();
         if is_lost {
             let lost = Status::unavailable("the connection was lost");
             let _ = messages.send(Message::Answer(Err(lost)));
@@ -128,16 +128,16 @@ async fn finish(node: &Node, started: Started) -> batch_append_resp::Result {
 }
 
 fn start(node: &Node, request: BatchAppendReq) -> Started {
-    if node.faults.denies_appends() {
+    if node.faults.denied_appends.load(Ordering::SeqCst) {
         return Started::Answer(denied());
     }
-    if node.faults.is_not_ready() || node.refusal().is_some() {
+    if node.faults.not_ready.take() || node.refusal().is_some() {
         return Started::Answer(not_handled(NOT_READY));
     }
     if node.is_cut_off() {
         return Started::Dropped;
     }
-    if node.faults.is_too_large() {
+    if node.faults.too_large.take() {
         return Started::Answer(event_too_large(node.behaviour.max_append_bytes));
     }
     let (name, expected, events) = match append(request) {

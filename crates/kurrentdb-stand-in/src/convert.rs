@@ -218,10 +218,11 @@ pub(crate) fn success(revision: u64, position: u64) -> batch_append_resp::Result
     })
 }
 
-fn refusal(code: Code, message: &str, name: &str, detail: &impl Message) -> batch_append_resp::Result {
+/// The answer to an append that was refused; `name` is that of its detail.
+fn refusal(code: Code, name: &str, detail: &impl Message) -> batch_append_resp::Result {
     batch_append_resp::Result::Error(RpcStatus {
         code: code.into(),
-        message: message.to_owned(),
+        message: name.to_owned(),
         details: Some(Any {
             type_url: format!("type.googleapis.com/event_store.client.{name}"),
             value: detail.encode_to_vec(),
@@ -243,16 +244,14 @@ pub(crate) fn wrong_version(current: i64, expected: Expected) -> batch_append_re
             },
         }),
     };
-    let name = "WrongExpectedVersion";
-    refusal(Code::AlreadyExists, name, name, &detail)
+    refusal(Code::AlreadyExists, "WrongExpectedVersion", &detail)
 }
 
 pub(crate) fn too_large(most: usize) -> batch_append_resp::Result {
     let detail = MaximumAppendSizeExceeded {
         max_append_size: u32::try_from(most).unwrap_or(u32::MAX),
     };
-    let name = "MaximumAppendSizeExceeded";
-    refusal(Code::InvalidArgument, name, name, &detail)
+    refusal(Code::InvalidArgument, "MaximumAppendSizeExceeded", &detail)
 }
 
 /// The detail of newer versions: the event, its size, and the limit.
@@ -273,8 +272,7 @@ pub(crate) fn event_too_large(most: usize) -> batch_append_resp::Result {
         proposed_event_size: most.saturating_add(1),
         max_append_event_size: most,
     };
-    let name = "MaximumAppendEventSizeExceeded";
-    refusal(Code::InvalidArgument, name, name, &detail)
+    refusal(Code::InvalidArgument, "MaximumAppendEventSizeExceeded", &detail)
 }
 
 pub(crate) fn deleted(stream: &str) -> batch_append_resp::Result {
@@ -283,20 +281,15 @@ pub(crate) fn deleted(stream: &str) -> batch_append_resp::Result {
             stream_name: stream.to_owned().into(),
         }),
     };
-    refusal(Code::NotFound, "StreamDeleted", "StreamDeleted", &detail)
+    refusal(Code::NotFound, "StreamDeleted", &detail)
 }
 
 pub(crate) fn denied() -> batch_append_resp::Result {
-    refusal(
-        Code::PermissionDenied,
-        "AccessDenied",
-        "AccessDenied",
-        &AccessDenied {},
-    )
+    refusal(Code::PermissionDenied, "AccessDenied", &AccessDenied {})
 }
 
 pub(crate) fn timed_out() -> batch_append_resp::Result {
-    refusal(Code::DeadlineExceeded, "Timeout", "Timeout", &Timeout {})
+    refusal(Code::DeadlineExceeded, "Timeout", &Timeout {})
 }
 
 /// "Server Is Not Ready" and "Server Is Busy" have no code.
@@ -315,7 +308,7 @@ pub(crate) fn bad_request(reason: &Status) -> batch_append_resp::Result {
     let detail = kurrentdb_protocol::event_store::client::BadRequest {
         message: reason.message().to_owned(),
     };
-    refusal(Code::InvalidArgument, "BadRequest", "BadRequest", &detail)
+    refusal(Code::InvalidArgument, "BadRequest", &detail)
 }
 
 pub(crate) fn answer(content: read_resp::Content) -> ReadResp {

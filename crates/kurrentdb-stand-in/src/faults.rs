@@ -13,80 +13,51 @@ use tokio::sync::watch;
 
 #[derive(Default)]
 pub(crate) struct Faults {
-    pub(crate) lost_answers: AtomicUsize,
-    pub(crate) not_ready: AtomicUsize,
-    pub(crate) too_large: AtomicUsize,
-    pub(crate) failed_reads: AtomicUsize,
+    pub(crate) lost_answers: Countdown,
+    pub(crate) not_ready: Countdown,
+    pub(crate) too_large: Countdown,
+    pub(crate) failed_reads: Countdown,
     /// Nodes without users.
     pub(crate) empty: Mutex<HashSet<usize>>,
     pub(crate) denied_appends: AtomicBool,
     pub(crate) denied_reads: AtomicBool,
     /// Changes when the existing subscriptions have to fail.
     pub(crate) subscriptions: watch::Sender<u64>,
-    examined: AtomicU64,
-    sent: AtomicU64,
-    log_reads: AtomicU64,
+    pub(crate) events_examined: Counter,
+    pub(crate) events_sent: Counter,
+    pub(crate) log_reads: Counter,
     pub(crate) open: Arc<AtomicUsize>,
 }
 
-impl Faults {
-    pub(crate) fn loses_answer(&self) -> bool {
-        take(&self.lost_answers)
+/// How many of the next calls have a fault.
+#[derive(Default)]
+pub(crate) struct Countdown(AtomicUsize);
+
+impl Countdown {
+    pub(crate) fn set(&self, count: usize) {
+        self.0.store(count, Ordering::SeqCst);
     }
 
-    pub(crate) fn is_not_ready(&self) -> bool {
-        take(&self.not_ready)
-    }
-
-    pub(crate) fn is_too_large(&self) -> bool {
-        take(&self.too_large)
-    }
-
-    pub(crate) fn fails_read(&self) -> bool {
-        take(&self.failed_reads)
-    }
-
-    pub(crate) fn is_empty(&self, node: usize) -> bool {
-        self.empty.lock().contains(&node)
-    }
-
-    pub(crate) fn denies_appends(&self) -> bool {
-        self.denied_appends.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn denies_reads(&self) -> bool {
-        self.denied_reads.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn examined(&self, events: usize) {
-        self.examined.fetch_add(events as u64, Ordering::SeqCst);
-    }
-
-    pub(crate) fn sent(&self) {
-        self.sent.fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(crate) fn reads_log(&self) {
-        self.log_reads.fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(crate) fn log_reads(&self) -> u64 {
-        self.log_reads.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn events_sent(&self) -> u64 {
-        self.sent.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn events_examined(&self) -> u64 {
-        self.examined.load(Ordering::SeqCst)
+    /// Whether this call has the fault.
+    pub(crate) fn take(&self) -> bool {
+        let less = |left: usize| left.checked_sub(1);
+        self.0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+            .is_ok()
     }
 }
 
-/// Counts down to zero; returns whether there was something left.
-fn take(left: &AtomicUsize) -> bool {
-    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-        .is_ok()
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, more: usize) {
+        self.0.fetch_add(more as u64, Ordering::SeqCst);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 /// One call that is being served. It ends when the answer is complete or the client resets the stream.

@@ -197,28 +197,27 @@ impl StandIn {
 
     /// Writes the next `count` appends and closes the connection at once, before they are indexed.
     pub fn lose_answers(&self, count: usize) {
-        self.faults.lost_answers.store(count, Ordering::SeqCst);
+        self.faults.lost_answers.set(count);
     }
 
     /// Fails the next `count` reads of the log, as for a file that is being replaced.
     pub fn fail_reads(&self, count: usize) {
-        self.faults.failed_reads.store(count, Ordering::SeqCst);
+        self.faults.failed_reads.set(count);
     }
 
     /// Refuses the next `count` appends because of the size of one event, as newer versions do.
     pub fn refuse_as_too_large(&self, count: usize) {
-        self.faults.too_large.store(count, Ordering::SeqCst);
+        self.faults.too_large.set(count);
     }
 
     /// Answers the next `count` appends with "not ready".
     pub fn refuse_as_not_ready(&self, count: usize) {
-        self.faults.not_ready.store(count, Ordering::SeqCst);
+        self.faults.not_ready.set(count);
     }
 
     /// Removes the users of `node`, as for one that was added during an election: it refuses every client.
     pub fn empty(&self, node: usize) {
-        let mut empty = self.faults.empty.lock();
-        empty.insert(node);
+        self.faults.empty.lock().insert(node);
     }
 
     /// Denies appends, or reads of the log, to the user.
@@ -271,17 +270,17 @@ impl StandIn {
 
     /// The number of events that filtered reads and subscriptions have examined so far.
     pub fn events_examined(&self) -> u64 {
-        self.faults.events_examined()
+        self.faults.events_examined.get()
     }
 
     /// The number of events that reads of the log have sent so far.
     pub fn events_sent(&self) -> u64 {
-        self.faults.events_sent()
+        self.faults.events_sent.get()
     }
 
     /// The number of calls so far that read the log, without subscriptions.
     pub fn log_reads(&self) -> u64 {
-        self.faults.log_reads()
+        self.faults.log_reads.get()
     }
 
     fn members(&self, change: impl FnOnce(&mut Vec<Member>)) {

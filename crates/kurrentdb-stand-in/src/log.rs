@@ -254,7 +254,6 @@ impl Log {
         all[..before].iter().rev().take(count).cloned().collect()
     }
 
-    /// Removes the last `count` records, as a leader does that comes back with records that were not replicated.
     pub(crate) fn lose_tail(&self, count: usize) {
         let mut records = self.records.lock();
         for _ in 0..count {
@@ -266,7 +265,6 @@ impl Log {
         }
     }
 
-    /// Hides the events of `stream` before revision `first`, and removes them from the log as a scavenge does.
     pub(crate) fn truncate_stream(&self, name: &str, first: u64) {
         let mut records = self.records.lock();
         let Some(stream) = records.streams.get_mut(name) else {
@@ -287,13 +285,11 @@ impl Log {
         records.scavenged.extend(gone);
     }
 
-    /// Deletes a stream for good.
     pub(crate) fn tombstone(&self, name: &str) {
         let mut records = self.records.lock();
         records.streams.entry(name.to_owned()).or_default().deleted = true;
     }
 
-    /// Empties the log, as on a server that was set up again.
     pub(crate) fn forget(&self) {
         *self.records.lock() = Records::default();
     }

@@ -87,7 +87,7 @@ impl Node {
         let Some((name, password)) = &self.behaviour.user else {
             return Ok(());
         };
-        if self.faults.is_empty(self.index) {
+        if self.faults.empty.lock().contains(&self.index) {
             return Err(Status::unauthenticated("Unauthenticated"));
         }
         let expected = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));

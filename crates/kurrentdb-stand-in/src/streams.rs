@@ -2,7 +2,10 @@
 
 #![expect(clippy::result_large_err, reason = "a status is what tonic wants")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::{
     StreamExt,
@@ -95,12 +98,16 @@ impl Streams for Service {
                     let _ = of_stream(&node, read, &name, not_found, &ids, &answers).await;
                 }));
             }
-            (Some(StreamOption::All(_)), _) if self.0.faults.denies_reads() => return Err(denied()),
-            (Some(StreamOption::All(_)), Some(CountOption::Count(_))) if self.0.faults.fails_read() => {
+            (Some(StreamOption::All(_)), _) if self.0.faults.denied_reads.load(Ordering::SeqCst) => {
+                return Err(denied());
+            }
+            (Some(StreamOption::All(_)), Some(CountOption::Count(_)))
+                if self.0.faults.failed_reads.take() =>
+            {
                 return Err(Status::unknown("Unexpected ReadAllResult: Error"));
             }
             (Some(StreamOption::All(options)), Some(CountOption::Count(count))) => {
-                self.0.faults.reads_log();
+                self.0.faults.log_reads.add(1);
                 let (from, left) = (start(options)?, bounded(count));
                 Reading {
                     from,
@@ -232,7 +239,7 @@ async fn read_all(node: &Node, reading: Reading, answers: &Answers<ReadResp>) ->
         }
         for record in page.iter().filter(|record| keep.allows(record)) {
             send(answers, event(record, Some(&ids))).await?;
-            node.faults.sent();
+            node.faults.events_sent.add(1);
             left -= 1;
             if left == 0 {
                 return Ok(());
@@ -270,7 +277,7 @@ impl<'a> Cost<'a> {
     }
 
     async fn examined(&mut self, events: usize) {
-        self.node.faults.examined(events);
+        self.node.faults.events_examined.add(events);
         self.owed += self.node.behaviour.examining * u32::try_from(events).unwrap_or(u32::MAX);
         if self.owed >= MIN_SLEEP {
             sleep(std::mem::take(&mut self.owed)).await;
