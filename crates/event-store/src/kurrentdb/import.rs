@@ -6,13 +6,10 @@ use std::ops::Range;
 use bytes::Bytes;
 use events::{EventId, LogPoint, StoredEvent, StreamName};
 use kurrentdb_protocol::event_store::client::streams::batch_append_req::ProposedMessage;
-use tokio::time::sleep;
 
 use super::{
     KurrentDbStore,
-    bounds::UNTIL_INDEXED,
     failure::unavailable,
-    read_call::Read,
     record,
     writer::{Expected, NotWritten},
 };
@@ -88,9 +85,8 @@ impl KurrentDbStore {
     ) -> Result<(), StoreError> {
         let name = self.connection.name(&StreamName::raw(IMPORTS));
         let data = serde_json::to_vec(&unfinished).map_err(StoreError::unavailable)?;
-        let bytes = data.len();
         let event = record::binary(runtime::new_id(), IMPORTS.to_owned(), data.into(), Bytes::new());
-        match self.writer.append(&name, Expected::Any, vec![event], bytes).await {
+        match self.writer.append(&name, Expected::Any, vec![event]).await {
             Ok(written) => {
                 self.conflicts.saw(name, written.revision.saturating_add(1));
                 Ok(())
@@ -105,18 +101,10 @@ impl KurrentDbStore {
     /// The import that has begun and not ended.
     pub(super) async fn last_import_note(&self) -> Result<Option<UnfinishedImport>, StoreError> {
         let name = self.connection.name(&StreamName::raw(IMPORTS));
-        loop {
-            let last = self.of_stream(None, || Read::stream_end(&name)).await?.pop();
-            let version = last.as_ref().map_or(0, |event| event.stream_revision + 1);
-            if self.conflicts.is_behind(&name, version) {
-                sleep(UNTIL_INDEXED).await;
-                continue;
-            }
-            return match last {
-                Some(event) => serde_json::from_slice(&event.data)
-                    .map_err(|error| StoreError::Corrupt(format!("what is noted of an import: {error}"))),
-                None => Ok(None),
-            };
+        match self.last_event(None, &name).await? {
+            Some(event) => serde_json::from_slice(&event.data)
+                .map_err(|error| StoreError::Corrupt(format!("what is noted of an import: {error}"))),
+            None => Ok(None),
         }
     }
 }

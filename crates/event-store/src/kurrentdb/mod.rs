@@ -33,7 +33,7 @@ use self::{
     connection::{Connection, Node},
     failure::{Failure, unavailable},
     log_end::LogEnd,
-    read_call::Read,
+    read_call::{Read, first_event},
     settings::Settings,
     writer::{Expected, NotWritten, Writer},
 };
@@ -88,15 +88,7 @@ impl KurrentDbStore {
                 failure => format!("there is no answer: {failure}"),
             })
         };
-        let read = |node: Node| {
-            let connection = &store.connection;
-            async move {
-                let mut reading = Read::log_backwards(None, 1).start(&node, connection).await?;
-                reading.next_event().await.map(drop)
-            }
-        };
-        let deadline = store.connection.settings.deadline;
-        let readable = store.connection.run(deadline, read).await;
+        let readable = first_event(&store.connection, || Read::log_backwards(None, 1)).await;
         readable.map_err(|failure| wrong("read $all, the log of the server", &failure))?;
         let writable = store.writer.probe().await;
         writable.map_err(|failure| wrong("append to streams", &failure))?;
@@ -134,6 +126,22 @@ impl KurrentDbStore {
         }
     }
 
+    /// The last event of the stream `name` of the server. `all` is as in [`Self::of_stream`].
+    async fn last_event(
+        &self,
+        all: Option<&StreamName>,
+        name: &str,
+    ) -> Result<Option<WireEvent>, StoreError> {
+        loop {
+            let last = self.of_stream(all, || Read::stream_end(name)).await?.pop();
+            let version = last.as_ref().map_or(0, |event| event.stream_revision + 1);
+            if !self.conflicts.is_behind(name, version) {
+                return Ok(last);
+            }
+            sleep(UNTIL_INDEXED).await;
+        }
+    }
+
     /// Decodes `event` of `stream`, a stream that only this software writes.
     fn recorded_in(&self, stream: &StreamName, event: WireEvent) -> Entry {
         let foreign = Unreadable {
@@ -164,7 +172,7 @@ impl KurrentDbStore {
         }
         let name = self.connection.name(stream);
         let expected = Expected::Version(expected_version);
-        match self.writer.append(&name, expected, events, bytes).await {
+        match self.writer.append(&name, expected, events).await {
             Ok(written) => {
                 let version = written.revision.saturating_add(1);
                 if version != expected_version.saturating_add(count) {
@@ -250,24 +258,12 @@ impl EventStore for KurrentDbStore {
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {
         let name = self.connection.name(stream);
-        loop {
-            let last = self
-                .of_stream(Some(stream), || Read::stream_end(&name))
-                .await?
-                .pop();
-            let head = last.map(|event| StreamHead {
-                version: event.stream_revision + 1,
-                position: event.commit_position,
-                id: record::event_id(&event),
-            });
-            if !self
-                .conflicts
-                .is_behind(&name, head.map_or(0, |head| head.version))
-            {
-                return Ok(head);
-            }
-            sleep(UNTIL_INDEXED).await;
-        }
+        let last = self.last_event(Some(stream), &name).await?;
+        Ok(last.map(|event| StreamHead {
+            version: event.stream_revision + 1,
+            position: event.commit_position,
+            id: record::event_id(&event),
+        }))
     }
 
     async fn stream_page(

@@ -132,20 +132,24 @@ impl Read {
     }
 }
 
+/// The first event of the read that `read` returns.
+pub(super) async fn first_event(
+    connection: &Connection,
+    read: impl Fn() -> Read + Send + Sync,
+) -> Result<Option<RecordedEvent>, Failure> {
+    let first = |node: Node| {
+        let read = read();
+        async move { read.start(&node, connection).await?.next_event().await }
+    };
+    connection.run(connection.settings.deadline, first).await
+}
+
 /// The record that begins at `position`, ours or not; `None` where none begins.
 pub(super) async fn record_at(
     connection: &Connection,
     position: u64,
 ) -> Result<Option<RecordedEvent>, Failure> {
-    let deadline = connection.settings.deadline;
-    let found = connection.run(deadline, move |node| async move {
-        Read::log(position, 1)
-            .start(&node, connection)
-            .await?
-            .next_event()
-            .await
-    });
-    match found.await {
+    match first_event(connection, || Read::log(position, 1)).await {
         Ok(event) => Ok(event.filter(|event| event.commit_position == position)),
         Err(Failure::NoSuchPosition) => Ok(None),
         Err(failure) => Err(failure),

@@ -76,15 +76,15 @@ impl Writer {
         }
     }
 
-    /// Appends to the stream `name` of the server, if it is in the expected state. `bytes` is the size of the events.
+    /// Appends to the stream `name` of the server, if it is in the expected state.
     pub(super) async fn append(
         &self,
         name: &str,
         expected: Expected,
         events: Vec<ProposedMessage>,
-        bytes: usize,
     ) -> Result<Written, NotWritten> {
         let deadline = Instant::now() + self.connection.settings.deadline;
+        let bytes: usize = events.iter().map(record::size).sum();
         let kib = u32::try_from((bytes >> 10).max(MIN_KIB)).map_or(ROOM_KIB, |kib| kib.min(ROOM_KIB));
         let late = |_| NotWritten::Failed(Failure::Late);
         let _room = timeout_at(deadline, self.room.acquire_many(kib))
@@ -124,7 +124,7 @@ impl Writer {
     pub(super) async fn probe(&self) -> Result<(), Failure> {
         let name = format!("{}taskledger.probe", self.connection.prefix());
         let event = record::binary(runtime::new_id(), name.clone(), Bytes::new(), Bytes::new());
-        match self.append(&name, Expected::Version(LAST), vec![event], 0).await {
+        match self.append(&name, Expected::Version(LAST), vec![event]).await {
             Ok(_) | Err(NotWritten::Conflict(_) | NotWritten::TooLarge(_)) => Ok(()),
             Err(NotWritten::Failed(failure)) => Err(failure),
         }

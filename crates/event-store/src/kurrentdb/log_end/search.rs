@@ -9,7 +9,7 @@ use super::record_position::{Mark, RecordPosition};
 use crate::kurrentdb::{
     connection::Connection,
     failure::Failure,
-    read_call::{Read, Reading, record_at},
+    read_call::{Read, Reading, first_event, record_at},
     record,
     writer::{Expected, Writer},
 };
@@ -89,15 +89,8 @@ impl OurEvents {
 
     /// The last record of the server.
     pub(super) async fn server_end(&self) -> Result<Option<RecordPosition>, Failure> {
-        let deadline = self.connection.settings.deadline;
-        let event = self.connection.run(deadline, move |node| async move {
-            Read::log_backwards(None, 1)
-                .start(&node, &self.connection)
-                .await?
-                .next_event()
-                .await
-        });
-        Ok(event.await?.map(|event| RecordPosition::of(&event)))
+        let event = first_event(&self.connection, || Read::log_backwards(None, 1)).await?;
+        Ok(event.map(|event| RecordPosition::of(&event)))
     }
 
     pub(super) async fn has(&self, place: RecordPosition) -> Result<bool, Failure> {
@@ -148,12 +141,8 @@ pub(super) async fn leave_mark(
         data.into(),
         Default::default(),
     );
-    let bytes = record::size(&event);
-    if writer
-        .append(&stream, Expected::Any, vec![event], bytes)
-        .await
-        .is_err()
-    {
+    let written = writer.append(&stream, Expected::Any, vec![event]).await;
+    if written.is_err() {
         tracing::debug!("no mark of the log's end was left");
     }
 }
