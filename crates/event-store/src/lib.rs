@@ -21,7 +21,6 @@ mod page;
 mod sql;
 mod store;
 mod stored_events;
-mod subscription;
 mod watch;
 
 pub use dropping::DropError;

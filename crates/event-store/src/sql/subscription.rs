@@ -7,31 +7,19 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use runtime::Backoff;
 use tokio::{sync::watch, time::timeout};
 
-use crate::{Page, StoreError};
+use super::log::Log;
+use crate::Page;
 
 /// The most events per read.
 const PAGE: usize = 1_000;
 /// Between two attempts to read.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
-/// What a subscription reads from.
-pub(crate) trait Source: Send + Sync + 'static {
-    /// How long a subscriber waits before it reads without a notification.
-    fn safety_poll(&self) -> Duration;
-
-    /// As [`crate::EventStore::log_page`].
-    fn log_page(&self, after: u64, limit: usize) -> impl Future<Output = Result<Page, StoreError>> + Send;
-}
-
 /// As [`crate::EventStore::subscribe`].
-pub(crate) fn subscribe<S: Source>(
-    source: Arc<S>,
-    head: watch::Receiver<u64>,
-    after: u64,
-) -> BoxStream<'static, Page> {
+pub(super) fn subscribe(log: Arc<Log>, after: u64) -> BoxStream<'static, Page> {
     let subscription = Subscription {
-        source,
-        head,
+        head: log.head.subscribe(),
+        log,
         after,
         look: true,
     };
@@ -42,15 +30,15 @@ pub(crate) fn subscribe<S: Source>(
     .boxed()
 }
 
-struct Subscription<S> {
-    source: Arc<S>,
+struct Subscription {
+    log: Arc<Log>,
     head: watch::Receiver<u64>,
     after: u64,
     /// Whether to read even if the known head says that there is nothing new.
     look: bool,
 }
 
-impl<S: Source> Subscription<S> {
+impl Subscription {
     async fn next_page(&mut self) -> Page {
         let mut backoff = BACKOFF;
         loop {
@@ -59,7 +47,7 @@ impl<S: Source> Subscription<S> {
                 continue;
             }
             self.look = false;
-            match self.source.log_page(self.after, PAGE).await {
+            match self.log.log_page(self.after, PAGE).await {
                 Ok(page) => match page.position() {
                     Some(last) => {
                         self.after = last;
@@ -81,13 +69,8 @@ impl<S: Source> Subscription<S> {
 
     /// Waits until the head moves, or a regular read is due.
     async fn wait(&mut self) {
-        match timeout(self.source.safety_poll(), self.head.changed()).await {
-            Ok(Ok(())) | Err(_) => self.look = true,
-            Ok(Err(_)) => {
-                // There will be no notification any more.
-                tokio::time::sleep(self.source.safety_poll()).await;
-                self.look = true;
-            }
-        }
+        // The log has the sender, so the channel is never closed.
+        let _ = timeout(self.log.safety_poll(), self.head.changed()).await;
+        self.look = true;
     }
 }
