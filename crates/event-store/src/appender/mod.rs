@@ -42,6 +42,12 @@ pub(crate) enum BatchError {
     Unavailable(StoreError),
 }
 
+impl BatchError {
+    pub(crate) fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(StoreError::unavailable(source))
+    }
+}
+
 /// How a backend commits.
 pub(crate) trait Writer: Send + 'static {
     /// Commits a batch, in order and durably, and returns one outcome for each of its appends.
@@ -178,7 +184,8 @@ fn next_batch(waiting: &mut FairQueue) -> Vec<Append> {
 async fn commit(writer: &mut impl Writer, batch: Vec<Append>, head: &watch::Sender<u64>) {
     let begun = Instant::now();
     let committing = AssertUnwindSafe(writer.commit(&batch)).catch_unwind().await;
-    let committed = committing.unwrap_or_else(|_| Err(BatchError::Unavailable(panicked())));
+    let committed =
+        committing.unwrap_or_else(|_| Err(BatchError::unavailable("the append task has panicked")));
     let events = batch.iter().map(|append| append.events.len()).sum();
     append_metrics::batch(batch.len(), events, begun.elapsed(), committed.is_ok());
     match committed {
@@ -204,10 +211,6 @@ async fn commit(writer: &mut impl Writer, batch: Vec<Append>, head: &watch::Send
 
 fn ended() -> StoreError {
     StoreError::unavailable("the append task has ended")
-}
-
-fn panicked() -> StoreError {
-    StoreError::unavailable("the append task has panicked")
 }
 
 /// Wakes subscribers, unless they know the position. Also for a lower position than the known one: the report may be

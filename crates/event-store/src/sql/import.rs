@@ -35,7 +35,7 @@ pub(super) async fn import(
     };
     let mut transaction = database.begin().await.map_err(unavailable)?;
     let head = lock(&mut transaction).await.map_err(unavailable)?;
-    if !head.agrees_with(after) {
+    if head.position != after.position || !after.agrees_with(head.id) {
         return Err(ImportError::MovedOn);
     }
     let mut position = after.position;
@@ -130,7 +130,7 @@ pub(super) async fn unfinished(database: &Database) -> Result<Option<UnfinishedI
 }
 
 /// Blocks all appends, and returns the end of the log.
-async fn lock(transaction: &mut Transaction) -> Result<Head, DatabaseError> {
+async fn lock(transaction: &mut Transaction) -> Result<LogPoint, DatabaseError> {
     const SQL: &str = "SELECT position, id FROM events ORDER BY position DESC LIMIT 1";
     if transaction.is_postgres() {
         // Reads after the lock must see everything that was committed before it was granted.
@@ -140,21 +140,13 @@ async fn lock(transaction: &mut Transaction) -> Result<Head, DatabaseError> {
         transaction.execute(LOCK, &[]).await?;
     }
     let row = transaction.fetch_optional(SQL, &[]).await?;
-    Ok(Head(match row {
+    Ok(match row {
         Some(row) => LogPoint {
             position: row.unsigned(0)?,
             id: Some(EventId(row.uuid(1)?)),
         },
         None => LogPoint::START,
-    }))
-}
-
-struct Head(LogPoint);
-
-impl Head {
-    fn agrees_with(&self, after: LogPoint) -> bool {
-        self.0.position == after.position && after.agrees_with(self.0.id)
-    }
+    })
 }
 
 fn insert(rows: usize) -> String {

@@ -81,7 +81,7 @@ impl Writer for PostgresWriter {
         let connecting = timeout(CONNECT_TIMEOUT, self.connection()).await;
         let mut connection = connecting
             .unwrap_or_else(|_| Err(late("no connection")))
-            .map_err(unavailable)?;
+            .map_err(BatchError::unavailable)?;
         let appending = timeout(COMMIT_TIMEOUT, append(&mut connection, batch)).await;
         let result = appending.unwrap_or_else(|_| Err(late("no answer")));
         self.last_used = Instant::now();
@@ -99,7 +99,7 @@ impl Writer for PostgresWriter {
                 self.connection = Some(connection);
                 Err(BatchError::Refused(StoreError::unavailable(error)))
             }
-            Err(error) => Err(unavailable(error)),
+            Err(error) => Err(BatchError::unavailable(error)),
         }
     }
 
@@ -123,37 +123,27 @@ async fn append(
         let before = append_one(connection, append, event).await?;
         return Ok(outcome(append, before).map(|outcome| vec![outcome]));
     }
-    let slots = slots(batch);
+    // The number of its append from 1, the append, and the number of the event in it from 1.
+    let mut events: Vec<(i32, &Append, i32, &PreparedEvent)> = Vec::new();
+    for (append, index) in batch.iter().zip(1..) {
+        let of_append = append.events.iter().zip(1..);
+        events.extend(of_append.map(|(event, place)| (index, append, place, event)));
+    }
     let row = sqlx::query(APPEND)
-        .bind(
-            batch
-                .iter()
-                .map(|append| append.stream.as_str())
-                .collect::<Vec<_>>(),
-        )
-        .bind(slots.into_iter().map(|slot| number(slot + 1)).collect::<Vec<_>>())
-        .bind(
-            batch
-                .iter()
-                .map(|append| signed(append.expected_version))
-                .collect::<Vec<_>>(),
-        )
-        .bind(
-            batch
-                .iter()
-                .map(|append| number(append.events.len()))
-                .collect::<Vec<_>>(),
-        )
-        .bind(each_event(batch, |index, _, _, _| number(index + 1)).collect::<Vec<_>>())
-        .bind(each_event(batch, |_, _, place, _| number(place + 1)).collect::<Vec<_>>())
-        .bind(each_event(batch, |_, append, _, _| append.stream.as_str()).collect::<Vec<_>>())
-        .bind(each_event(batch, |_, _, _, event| event.event.id.0).collect::<Vec<_>>())
-        .bind(each_event(batch, |_, _, _, event| event.event.kind.as_str()).collect::<Vec<_>>())
-        .bind(each_event(batch, |_, _, _, event| i32::from(event.event.schema_version)).collect::<Vec<_>>())
-        .bind(each_event(batch, |_, _, _, event| event.event.encoding.as_str()).collect::<Vec<_>>())
-        .bind(each_event(batch, |_, _, _, event| event.event.data.as_ref()).collect::<Vec<_>>())
-        .bind(each_event(batch, |_, _, _, event| event.metadata.as_str()).collect::<Vec<_>>())
-        .bind(each_event(batch, |_, _, _, event| event.event.recorded_at.as_micros()).collect::<Vec<_>>())
+        .bind(each(batch, |append| append.stream.as_str()))
+        .bind(each(&slots(batch), |slot| number(slot + 1)))
+        .bind(each(batch, |append| signed(append.expected_version)))
+        .bind(each(batch, |append| number(append.events.len())))
+        .bind(each(&events, |(index, ..)| *index))
+        .bind(each(&events, |(_, _, place, _)| *place))
+        .bind(each(&events, |(_, append, ..)| append.stream.as_str()))
+        .bind(each(&events, |(.., event)| event.event.id.0))
+        .bind(each(&events, |(.., event)| event.event.kind.as_str()))
+        .bind(each(&events, |(.., event)| i32::from(event.event.schema_version)))
+        .bind(each(&events, |(.., event)| event.event.encoding.as_str()))
+        .bind(each(&events, |(.., event)| event.event.data.as_ref()))
+        .bind(each(&events, |(.., event)| event.metadata.as_str()))
+        .bind(each(&events, |(.., event)| event.event.recorded_at.as_micros()))
         .fetch_one(connection)
         .await?;
     let positions: Vec<i64> = row.try_get(0)?;
@@ -200,19 +190,9 @@ fn with_one<'a>(
         .bind(event.event.recorded_at.as_micros())
 }
 
-/// Collects `value` for each event of the batch. It gets the index of the append, the append, and the index of the
-/// event.
-fn each_event<'a, T>(
-    batch: &'a [Append],
-    value: impl Fn(usize, &'a Append, usize, &'a PreparedEvent) -> T + Copy,
-) -> impl Iterator<Item = T> {
-    batch.iter().enumerate().flat_map(move |(index, append)| {
-        append
-            .events
-            .iter()
-            .enumerate()
-            .map(move |(place, event)| value(index, append, place, event))
-    })
+/// The value of each item, for an array.
+fn each<'a, I, T>(items: &'a [I], value: impl Fn(&'a I) -> T) -> Vec<T> {
+    items.iter().map(value).collect()
 }
 
 fn outcome(append: &Append, (position, version): (i64, i64)) -> Result<Outcome, StoreError> {
@@ -238,8 +218,4 @@ fn late(what: &str) -> sqlx::Error {
         std::io::ErrorKind::TimedOut,
         format!("{what} from PostgreSQL in time"),
     ))
-}
-
-fn unavailable(error: sqlx::Error) -> BatchError {
-    BatchError::Unavailable(StoreError::unavailable(error))
 }

@@ -77,17 +77,14 @@ impl SqliteWriter {
 
 impl Writer for SqliteWriter {
     async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
-        let unavailable = |what: &str| BatchError::Unavailable(StoreError::unavailable(what));
-        let in_place = self.database.is_in_place();
-        in_place.map_err(|error| BatchError::Unavailable(StoreError::unavailable(error)))?;
+        self.database.is_in_place().map_err(BatchError::unavailable)?;
         // Closed unless it is given back: some errors end the transaction and some do not, and a panic leaves it
         // open.
-        let mut loan = self
-            .database
-            .writer()
-            .await
-            .map_err(|error| BatchError::Unavailable(StoreError::unavailable(error)))?;
-        let connection = loan.sqlite().ok_or_else(|| unavailable("this is no SQLite"))?;
+        let loan = self.database.writer().await;
+        let mut loan = loan.map_err(BatchError::unavailable)?;
+        let connection = loan
+            .sqlite()
+            .ok_or_else(|| BatchError::unavailable("this is no SQLite"))?;
         match timeout(COMMIT_TIMEOUT, self.append(connection, batch)).await {
             Ok(Ok(outcomes)) => {
                 loan.give_back();
@@ -97,8 +94,8 @@ impl Writer for SqliteWriter {
             Ok(Err(error)) if refuses_data(&error) => {
                 Err(BatchError::Refused(StoreError::unavailable(error)))
             }
-            Ok(Err(error)) => Err(BatchError::Unavailable(StoreError::unavailable(error))),
-            Err(_) => Err(unavailable("SQLite did not commit in time")),
+            Ok(Err(error)) => Err(BatchError::unavailable(error)),
+            Err(_) => Err(BatchError::unavailable("SQLite did not commit in time")),
         }
     }
 
