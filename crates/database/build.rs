@@ -1,4 +1,4 @@
-//! Embeds the migrations: `OUT_DIR/migrations.rs` has a slice of names and SQL texts for each folder.
+//! Embeds the migrations: `OUT_DIR/migrations.rs` has the names and SQL texts of each schema's two folders.
 //!
 //! This replaces `sqlx::migrate!`, whose macro crate compiles all of sqlx and SQLite a second time.
 
@@ -20,10 +20,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         "audit-tree",
         "read-models",
     ] {
+        let name = schema.replace('-', "_").to_uppercase();
+        writeln!(text, "const {name}: (Files, Files) = (")?;
         for dialect in ["postgres", "sqlite"] {
-            let name = format!("{schema}_{dialect}").replace('-', "_").to_uppercase();
-            write_folder(&mut text, &name, &root.join(schema).join(dialect))?;
+            write_folder(&mut text, &root.join(schema).join(dialect))?;
         }
+        writeln!(text, ");")?;
     }
     // Otherwise a new file is noticed only when this crate changes.
     println!("cargo::rerun-if-changed={}", root.display());
@@ -31,14 +33,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn write_folder(text: &mut String, name: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
+fn write_folder(text: &mut String, folder: &Path) -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={}", folder.display());
     let entries: Result<Vec<_>, _> = fs::read_dir(folder)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect();
     let mut files = entries?;
     files.sort();
-    writeln!(text, "const {name}: &[(&str, &str)] = &[")?;
+    writeln!(text, "&[")?;
     for file in files {
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
         writeln!(
@@ -47,6 +49,6 @@ fn write_folder(text: &mut String, name: &str, folder: &Path) -> Result<(), Box<
             fs::canonicalize(&file)?
         )?;
     }
-    writeln!(text, "];")?;
+    writeln!(text, "],")?;
     Ok(())
 }

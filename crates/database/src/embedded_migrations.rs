@@ -9,33 +9,28 @@ use sqlx::{
 
 use crate::{DatabaseError, Schema};
 
-// The constants `EVENT_STORE_POSTGRES` and so on: name and SQL text of every file.
+/// The name and the SQL text of every file of a folder.
+type Files = &'static [(&'static str, &'static str)];
+
+// The constants `EVENT_STORE` and so on: the files for PostgreSQL, and those for SQLite.
 include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
 /// The migrations of `schema` in this build.
 pub(crate) async fn embedded_migrations(schema: Schema, postgres: bool) -> Result<Migrator, DatabaseError> {
-    let files = match (schema, postgres) {
-        (Schema::EventStore, true) => EVENT_STORE_POSTGRES,
-        (Schema::EventStore, false) => EVENT_STORE_SQLITE,
-        (Schema::SubjectKeys, true) => SUBJECT_KEYS_POSTGRES,
-        (Schema::SubjectKeys, false) => SUBJECT_KEYS_SQLITE,
-        (Schema::Operations, true) => OPERATIONS_POSTGRES,
-        (Schema::Operations, false) => OPERATIONS_SQLITE,
-        (Schema::AuditTree, true) => AUDIT_TREE_POSTGRES,
-        (Schema::AuditTree, false) => AUDIT_TREE_SQLITE,
-        (Schema::ReadModels | Schema::ReadModelsShadow | Schema::ReadModelsPrevious, true) => {
-            READ_MODELS_POSTGRES
-        }
-        (Schema::ReadModels | Schema::ReadModelsShadow | Schema::ReadModelsPrevious, false) => {
-            READ_MODELS_SQLITE
-        }
+    let (of_postgres, of_sqlite) = match schema {
+        Schema::EventStore => EVENT_STORE,
+        Schema::SubjectKeys => SUBJECT_KEYS,
+        Schema::Operations => OPERATIONS,
+        Schema::AuditTree => AUDIT_TREE,
+        Schema::ReadModels | Schema::ReadModelsShadow | Schema::ReadModelsPrevious => READ_MODELS,
     };
+    let files = if postgres { of_postgres } else { of_sqlite };
     Ok(Migrator::new(Embedded(files)).await.map_err(sqlx::Error::from)?)
 }
 
 /// Files whose names are `<version>_<description>`, as sqlx's own reader of folders takes them.
 #[derive(Debug)]
-struct Embedded(&'static [(&'static str, &'static str)]);
+struct Embedded(Files);
 
 impl MigrationSource<'static> for Embedded {
     fn resolve(self) -> Pin<Box<dyn Future<Output = Result<Vec<Migration>, BoxDynError>> + Send>> {

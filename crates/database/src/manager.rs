@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, Object, RecycleError, RecycleResult};
 use parking_lot::Mutex;
-use runtime::Backoff;
+use runtime::{Backoff, LogLimit};
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -28,8 +28,6 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest lifetime of a connection. A session's memory grows with use, and after a failover it may be connected
 /// to the wrong server.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// How often it is logged that a server accepts no more connections.
-const COMPLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The options of new connections.
 #[derive(Debug, Clone)]
@@ -43,7 +41,8 @@ pub(crate) struct Manager {
     pub(crate) options: Options,
     /// Statements that are still being ended after their user has gone.
     pub(crate) ending: TaskTracker,
-    complained: Mutex<Option<Instant>>,
+    /// Of the log lines that the server accepts no more connections.
+    complaints: Mutex<LogLimit>,
     silence: Mutex<Silence>,
 }
 
@@ -129,7 +128,7 @@ impl Manager {
         Self {
             options,
             ending: TaskTracker::new(),
-            complained: Mutex::new(None),
+            complaints: Mutex::default(),
             silence: Mutex::default(),
         }
     }
@@ -143,14 +142,8 @@ impl Manager {
         }
     }
 
-    /// Logs that the server accepts no more connections, at most every [`COMPLAIN_INTERVAL`].
     fn complain(&self, error: &sqlx::Error) {
-        if !is_full(error) {
-            return;
-        }
-        let mut complained = self.complained.lock();
-        if complained.is_none_or(|last| last.elapsed() > COMPLAIN_INTERVAL) {
-            *complained = Some(Instant::now());
+        if is_full(error) && self.complaints.lock().count(1).is_some() {
             tracing::warn!(%error, "PostgreSQL takes no more connections: waiting for one");
         }
     }

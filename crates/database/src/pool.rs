@@ -151,14 +151,19 @@ impl PostgresServer {
     /// # Errors
     /// When the server does not accept it in time.
     pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        timeout(ACQUIRE_TIMEOUT, connect_postgres(&self.0))
-            .await
-            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        in_time(connect_postgres(&self.0)).await
     }
 
     pub(crate) fn options(&self) -> &PgConnectOptions {
         &self.0
     }
+}
+
+/// Waits up to 5 seconds for what is done over a connection outside the pool.
+pub(crate) async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    timeout(ACQUIRE_TIMEOUT, work)
+        .await
+        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Closes idle connections regularly, until the pool is dropped.

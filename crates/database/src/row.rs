@@ -65,18 +65,12 @@ impl Row {
 
     /// A text column that is never null, borrowed from the row.
     pub fn str(&self, column: impl Column) -> Result<&str, DatabaseError> {
-        Ok(match self {
-            Self::Postgres(row) => row.try_get_unchecked(column)?,
-            Self::Sqlite(row) => row.try_get(column)?,
-        })
+        self.get(column)
     }
 
     /// A text column that may be null, borrowed from the row.
     pub fn optional_str(&self, column: impl Column) -> Result<Option<&str>, DatabaseError> {
-        Ok(match self {
-            Self::Postgres(row) => row.try_get_unchecked(column)?,
-            Self::Sqlite(row) => row.try_get(column)?,
-        })
+        self.get(column)
     }
 
     /// A bytes column that is never null.
@@ -150,10 +144,10 @@ impl Row {
         }
     }
 
-    fn get<T>(&self, column: impl Column) -> Result<T, DatabaseError>
+    fn get<'r, T>(&'r self, column: impl Column) -> Result<T, DatabaseError>
     where
-        T: for<'r> Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,
-        T: for<'r> Decode<'r, sqlx::Sqlite> + Type<sqlx::Sqlite>,
+        T: Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,
+        T: Decode<'r, sqlx::Sqlite> + Type<sqlx::Sqlite>,
     {
         Ok(match self {
             Self::Postgres(row) => row.try_get_unchecked(column)?,

@@ -24,7 +24,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::is_lost, manager::ACQUIRE_TIMEOUT, pool::PostgresServer};
+use crate::{
+    error::is_lost,
+    manager::ACQUIRE_TIMEOUT,
+    pool::{PostgresServer, in_time},
+};
 
 /// The most signals that may wait for a slow receiver in this process. It is told when some were lost.
 const WAITING: usize = 1_024;
@@ -302,10 +306,4 @@ impl Connection {
         }
         sent.map(drop)
     }
-}
-
-async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    timeout(ACQUIRE_TIMEOUT, work)
-        .await
-        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }

@@ -12,14 +12,8 @@ use crate::{Database, DatabaseError, Row, Value, pooled_connection::PooledConnec
 pub struct Transaction {
     loan: PooledConnection,
     database: Database,
-    signals: Vec<Signal>,
-}
-
-#[derive(Debug)]
-struct Signal {
-    channel: &'static str,
-    key: String,
-    payload: String,
+    /// The channel, the key and the payload of each signal.
+    signals: Vec<(&'static str, String, String)>,
 }
 
 impl Database {
@@ -122,11 +116,7 @@ impl Transaction {
     /// Sends `payload` on `channel` to all listeners once the transaction has committed, as [`Database::signal`]
     /// does.
     pub fn signal(&mut self, channel: &'static str, key: impl Into<String>, payload: impl Into<String>) {
-        self.signals.push(Signal {
-            channel,
-            key: key.into(),
-            payload: payload.into(),
-        });
+        self.signals.push((channel, key.into(), payload.into()));
     }
 
     /// Commits: makes all its changes durable and visible.
@@ -136,12 +126,7 @@ impl Transaction {
     /// commit.
     pub async fn commit(self) -> Result<(), DatabaseError> {
         self.loan.commit().await?;
-        for Signal {
-            channel,
-            key,
-            payload,
-        } in self.signals
-        {
+        for (channel, key, payload) in self.signals {
             self.database.signal(channel, key, payload);
         }
         Ok(())
