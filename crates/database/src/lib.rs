@@ -3,7 +3,6 @@
 //! A [`Database`] is one schema of one server, or one SQLite file. Parameters are [`Value`]s, rows are read by column
 //! name. This crate knows nothing of the stored data. No operation waits without a deadline.
 
-mod advisory_lock;
 mod database;
 mod database_file;
 mod deletion;
@@ -33,12 +32,11 @@ mod transaction;
 mod value;
 mod wal;
 
-pub use advisory_lock::{LockMode, LockName};
 pub use database::Database;
 pub use dialect::Dialect;
 pub use error::{DatabaseError, is_forbidden, refuses_data};
 pub use forgetting::Forgetting;
-pub use lock_session::{LockSession, WatchedLock};
+pub use lock_session::{LockMode, LockName, LockSession, WatchedLock};
 pub use parameters::{list_parameter, placeholders};
 pub use pool::PostgresServer;
 pub use pooled_connection::PooledConnection;

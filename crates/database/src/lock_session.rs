@@ -7,26 +7,44 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, Postgres};
 use tokio::{
     sync::Mutex,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    DatabaseError, PostgresServer,
-    advisory_lock::{LockMode, LockName, try_lock},
-};
+use crate::{DatabaseError, PostgresServer};
 
 /// How often the holder checks that it still has the lock.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// A holder that gets no answer within this time treats the lock as lost.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The name of a lock among those of one database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockName {
+    /// A number, by which PostgreSQL itself knows locks.
+    Number(i64),
+    /// A text, of which PostgreSQL makes the number.
+    Text(&'static str),
+}
+
+/// Whether several sessions may have a lock at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockMode {
+    /// Only one session has the lock.
+    Exclusive,
+    /// All who have the lock have it in this mode.
+    Shared,
+}
+
 /// A session outside the pool, so that no other statement runs on it. Its lock is released when it is dropped.
 #[derive(Debug)]
-pub struct LockSession(PgConnection);
+pub struct LockSession {
+    connection: PgConnection,
+    answer_timeout: Duration,
+}
 
 /// A lock that a task watches. Released when dropped.
 #[derive(Debug)]
@@ -45,23 +63,49 @@ impl LockSession {
     /// # Errors
     /// When the server does not answer in time.
     pub async fn open(server: &PostgresServer) -> Result<Self, DatabaseError> {
-        let mut connection = server.connect().await?;
-        let limit = format!("SET idle_session_timeout = {}", Self::MAX_SILENCE.as_millis());
-        in_time(sqlx::query(&limit).execute(&mut connection)).await?;
-        Ok(Self(connection))
+        Self::open_with(server, Self::MAX_SILENCE, ANSWER_TIMEOUT).await
     }
 
-    /// Takes a lock. Returns `false` if another session has it.
+    /// Opens a session that the server ends after `max_silence`, or never if that is zero.
+    pub(crate) async fn open_with(
+        server: &PostgresServer,
+        max_silence: Duration,
+        answer_timeout: Duration,
+    ) -> Result<Self, DatabaseError> {
+        let mut connection = server.connect().await?;
+        let limit = format!("SET idle_session_timeout = {}", max_silence.as_millis());
+        in_time(answer_timeout, sqlx::query(&limit).execute(&mut connection)).await?;
+        Ok(Self {
+            connection,
+            answer_timeout,
+        })
+    }
+
+    /// Takes a lock. Returns `false` if other sessions have it.
     ///
     /// # Errors
     /// When the server does not answer in time.
-    pub async fn try_take(&mut self, name: LockName) -> Result<bool, DatabaseError> {
-        in_time(try_lock(&mut self.0, name, LockMode::Exclusive)).await
+    pub async fn try_take(&mut self, name: LockName, mode: LockMode) -> Result<bool, DatabaseError> {
+        let function = match mode {
+            LockMode::Exclusive => "pg_try_advisory_lock",
+            LockMode::Shared => "pg_try_advisory_lock_shared",
+        };
+        let number = match name {
+            LockName::Number(_) => "$1",
+            LockName::Text(_) => "hashtextextended($1, 0)",
+        };
+        let sql = format!("SELECT {function}({number})");
+        let query = sqlx::query_scalar::<Postgres, bool>(&sql);
+        let query = match name {
+            LockName::Number(number) => query.bind(number),
+            LockName::Text(text) => query.bind(text),
+        };
+        in_time(self.answer_timeout, query.fetch_one(&mut self.connection)).await
     }
 
     /// Whether the session, and with it a lock that it has taken, is still there.
     pub async fn answers(&mut self) -> bool {
-        in_time(self.0.ping()).await.is_ok()
+        in_time(self.answer_timeout, self.connection.ping()).await.is_ok()
     }
 
     /// Keeps the session alive. Returns when it is lost.
@@ -84,7 +128,7 @@ impl LockSession {
 
     /// Ends the session now, so that another one can have the lock at once.
     pub async fn close(self) {
-        if let Err(error) = in_time(self.0.close()).await {
+        if let Err(error) = in_time(self.answer_timeout, self.connection.close()).await {
             tracing::debug!(%error, "the session of a lock was lost already");
         }
     }
@@ -115,8 +159,10 @@ async fn watch(session: Weak<Mutex<LockSession>>, lost: CancellationToken) {
     }
 }
 
-async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DatabaseError> {
-    let limit = ANSWER_TIMEOUT;
+async fn in_time<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, DatabaseError> {
     let done = timeout(limit, work).await;
     Ok(done.map_err(|_| DatabaseError::Late { limit })??)
 }

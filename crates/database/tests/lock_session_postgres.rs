@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use database::{Database, LockName, LockSession, PostgresServer, Schema, WatchedLock};
+use database::{Database, LockMode, LockName, LockSession, PostgresServer, Schema, WatchedLock};
 use test_support::{TestDatabase, eventually};
 use tokio::time::timeout;
 
@@ -18,7 +18,11 @@ async fn open(server: &TestDatabase) -> Database {
 
 async fn take(server: &PostgresServer) -> Option<WatchedLock> {
     let mut session = LockSession::open(server).await.unwrap();
-    session.try_take(NAME).await.unwrap().then(|| session.watched())
+    session
+        .try_take(NAME, LockMode::Exclusive)
+        .await
+        .unwrap()
+        .then(|| session.watched())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use database::{Database, DatabaseError, LockName, LockSession, PostgresServer};
+use database::{Database, DatabaseError, LockMode, LockName, LockSession, PostgresServer};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// How often the others try to get the lock.
@@ -83,7 +83,7 @@ async fn campaign(
         Some(session) => session,
         None => LockSession::open(server).await?,
     };
-    let elected = session.try_take(LOCK).await?;
+    let elected = session.try_take(LOCK, LockMode::Exclusive).await?;
     Ok((session, elected))
 }
 

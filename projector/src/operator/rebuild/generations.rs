@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use database::{Database, LockName, LockSession, Schema, StatementTimeout, WatchedLock};
+use database::{Database, LockMode, LockName, LockSession, Schema, StatementTimeout, WatchedLock};
 use runtime::private_files;
 
 use super::RebuildError;
@@ -174,7 +174,7 @@ impl Lock {
     pub(super) async fn take(places: &Generations, live: &Database) -> Result<Self, RebuildError> {
         if let Some(server) = live.postgres() {
             let mut session = LockSession::open(server).await?;
-            return match session.try_take(LOCK).await? {
+            return match session.try_take(LOCK, LockMode::Exclusive).await? {
                 true => Ok(Self::Session(session.watched())),
                 false => Err(RebuildError::AlreadyRunning),
             };
