@@ -9,10 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{FilterExt as _, LevelFilter, Targets, combinator::And},
     layer::{Identity, SubscriberExt},
+    registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
@@ -86,31 +88,29 @@ pub struct Logs {
 
 impl Logs {
     fn start(options: &LogOptions<'_>) -> Result<Self, StartError> {
-        let metrics = process_metrics();
-        let lines = Log {
-            name: "log",
-            gather: Duration::ZERO,
-            dropped: metrics.counter(
-                "taskledger_log_dropped_total",
-                "Lines of the log that could not be written in time, or not at all.",
-            ),
+        let log = |name, gather, metric, help| Log {
+            name,
+            gather,
+            dropped: process_metrics().counter(metric, help),
         };
-        let security = Log {
-            name: "security log",
-            gather: Duration::ZERO,
-            dropped: metrics.counter(
-                "taskledger_security_log_dropped_total",
-                "Lines of the security log that could not be written in time, or not at all.",
-            ),
-        };
-        let access = Log {
-            name: "access log",
-            gather: GATHER_ACCESS,
-            dropped: metrics.counter(
-                "taskledger_access_log_dropped_total",
-                "Lines of the access log that could not be written in time, or not at all.",
-            ),
-        };
+        let lines = log(
+            "log",
+            Duration::ZERO,
+            "taskledger_log_dropped_total",
+            "Lines of the log that could not be written in time, or not at all.",
+        );
+        let security = log(
+            "security log",
+            Duration::ZERO,
+            "taskledger_security_log_dropped_total",
+            "Lines of the security log that could not be written in time, or not at all.",
+        );
+        let access = log(
+            "access log",
+            GATHER_ACCESS,
+            "taskledger_access_log_dropped_total",
+            "Lines of the access log that could not be written in time, or not at all.",
+        );
         Ok(Self {
             lines: writer(None, lines)?,
             security: writer(options.security, security)?,
@@ -186,39 +186,14 @@ pub fn init(options: LogOptions<'_>, extra: Option<ExtraLayer>) -> Result<Logs, 
         None => Identity::new().with_filter(LevelFilter::OFF).boxed(),
     };
     let logs = Logs::start(&options)?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(logs.lines.clone());
-    let lines = match options.format {
-        LogFormat::Text => lines
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_target(false)
-            .boxed(),
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .boxed(),
-    };
-    let security = tracing_subscriber::fmt::layer()
-        .with_writer(logs.security.clone())
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
+    let lines = layer(&logs.lines, options.format, true);
+    let security = layer(&logs.security, LogFormat::Json, false)
         .with_filter(Targets::new().with_target(SECURITY, LevelFilter::INFO));
-    let access = tracing_subscriber::fmt::layer().with_writer(logs.access.clone());
-    let access = match (options.access, options.format) {
-        (None, LogFormat::Text) => access
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_target(false)
-            .boxed(),
-        (Some(_), _) | (None, LogFormat::Json) => access
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .boxed(),
+    let access_format = match options.access {
+        Some(_) => LogFormat::Json,
+        None => options.format,
     };
+    let access = layer(&logs.access, access_format, false);
     let of_access = read_filter(options.filter, "")?
         .and(Targets::new().with_target(ACCESS, LevelFilter::TRACE))
         .and(Sampler::new(options.sampling));
@@ -236,6 +211,26 @@ pub fn init(options: LogOptions<'_>, extra: Option<ExtraLayer>) -> Result<Logs, 
         tracing::error!(panic = message, at, "a thread panicked");
     }));
     Ok(logs)
+}
+
+/// The lines of one log. Lines in JSON have the span around them if `with_span` says so; text always has it.
+fn layer<S>(log: &LineWriter, format: LogFormat, with_span: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let lines = tracing_subscriber::fmt::layer::<S>().with_writer(log.clone());
+    match format {
+        LogFormat::Text => lines
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(with_span)
+            .with_span_list(false)
+            .boxed(),
+    }
 }
 
 /// Opens a file or standard error, and starts the thread that writes to it. It writes complete lines, so several
