@@ -55,13 +55,7 @@ pub struct MasterKeysLock(#[expect(dead_code, reason = "held, not read")] Option
 impl MasterKeys {
     /// No keys, for a database without wrapped keys: only destroyed keys can be looked up.
     pub fn none() -> Self {
-        Self {
-            file: None,
-            is_pipe: false,
-            place: "none".to_owned(),
-            reads: BlockingCalls::new(1, READ_TIMEOUT),
-            known: Mutex::new(Arc::default()),
-        }
+        Self::with(None, "none".to_owned(), Vec::new())
     }
 
     /// The keys in `text`, each of 64 hexadecimal digits, separated by white space or commas, which are the value of
@@ -117,14 +111,20 @@ impl MasterKeys {
     }
 
     fn new(file: Option<PathBuf>, place: String, text: &str) -> Result<Self, KeyError> {
-        let keys = parse(text).ok_or_else(|| KeyError::Malformed(place.clone()))?;
-        Ok(Self {
+        match parse(text) {
+            Some(keys) => Ok(Self::with(file, place, keys)),
+            None => Err(KeyError::Malformed(place)),
+        }
+    }
+
+    fn with(file: Option<PathBuf>, place: String, keys: Vec<MasterKey>) -> Self {
+        Self {
             file,
             is_pipe: false,
             place,
             reads: BlockingCalls::new(1, READ_TIMEOUT),
             known: Mutex::new(Arc::new(keys)),
-        })
+        }
     }
 
     /// The origin of the keys, for messages.

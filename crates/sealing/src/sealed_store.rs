@@ -56,21 +56,20 @@ pub struct SealedStore {
 impl SealedStore {
     /// Encrypts and decrypts in front of `inner`.
     pub fn over(inner: Arc<dyn EventStore>, keys: SubjectKeys) -> Arc<Self> {
-        Arc::new(Self {
-            inner,
-            keys,
-            order: AppendOrder::new(),
-            seals: true,
-        })
+        Self::new(inner, keys, true)
     }
 
     /// Decrypts, but appends plain events: while readers of an earlier release still run.
     pub fn only_opening(inner: Arc<dyn EventStore>, keys: SubjectKeys) -> Arc<Self> {
+        Self::new(inner, keys, false)
+    }
+
+    fn new(inner: Arc<dyn EventStore>, keys: SubjectKeys, seals: bool) -> Arc<Self> {
         Arc::new(Self {
             inner,
             keys,
             order: AppendOrder::new(),
-            seals: false,
+            seals,
         })
     }
 
@@ -209,11 +208,10 @@ fn open_one(
     event: &mut RecordedEvent,
     key: Option<&SubjectKey>,
 ) -> Result<(), (String, Option<Box<RecordedEvent>>)> {
+    let without_placeholders = |reason| (reason, None);
     let reason = match key {
-        Some(SubjectKey::Live(key)) => {
-            return open_with(event, Some(key)).map_err(|reason| (reason, None));
-        }
-        Some(SubjectKey::Destroyed) => return open_with(event, None).map_err(|reason| (reason, None)),
+        Some(SubjectKey::Live(key)) => return open_with(event, Some(key)).map_err(without_placeholders),
+        Some(SubjectKey::Destroyed) => return open_with(event, None).map_err(without_placeholders),
         Some(SubjectKey::Damaged) => {
             "the key of its person is damaged: restore it from a backup of the keys".to_owned()
         }
@@ -302,15 +300,13 @@ impl EventStore for SealedStore {
         limit: usize,
     ) -> Result<Page, StoreError> {
         let mut page = self.inner.stream_page(stream, after_version, limit).await?;
-        let opening = open(&self.keys, &mut page.entries);
-        opening.await?;
+        open(&self.keys, &mut page.entries).await?;
         Ok(page)
     }
 
     async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
         let mut page = self.inner.log_page(after, limit).await?;
-        let opening = open(&self.keys, &mut page.entries);
-        opening.await?;
+        open(&self.keys, &mut page.entries).await?;
         Ok(page)
     }
 
@@ -320,8 +316,7 @@ impl EventStore for SealedStore {
 
     async fn record_at(&self, position: u64) -> Result<Option<Entry>, StoreError> {
         let mut found: Vec<Entry> = self.inner.record_at(position).await?.into_iter().collect();
-        let opening = open(&self.keys, &mut found);
-        opening.await?;
+        open(&self.keys, &mut found).await?;
         Ok(found.pop())
     }
 
@@ -364,8 +359,7 @@ impl EventStore for SealedStore {
 
     async fn opened(&self, events: Vec<RecordedEvent>) -> Result<Vec<Entry>, StoreError> {
         let mut entries: Vec<Entry> = events.into_iter().map(Ok).collect();
-        let opening = open(&self.keys, &mut entries);
-        opening.await?;
+        open(&self.keys, &mut entries).await?;
         Ok(entries)
     }
 }

@@ -21,6 +21,8 @@ use events::UserId;
 use moka::sync::Cache;
 use runtime::Clock;
 use tokio::{sync::Mutex, time::sleep};
+use uuid::Uuid;
+use zeroize::Zeroizing;
 
 pub use comparison::{Comparison, erased_people};
 pub use copying::Copied;
@@ -247,10 +249,10 @@ impl SubjectKeys {
                 let place = self.0.master_keys.place().to_owned();
                 return Ok((subject, SubjectKey::OtherMasterKey { id, place }));
             }
-            (Some(id), Some(wrapped)) => self.unwrap(subject, &id, &wrapped),
+            (Some(id), Some(wrapped)) => self.unwrap(subject.0, &id, &wrapped),
             _ => None,
         };
-        let Some(key) = unwrapped else {
+        let Some(key) = unwrapped.and_then(|bytes| Key::new(&bytes)) else {
             self.0.counters.report_damaged(subject);
             return Ok((subject, SubjectKey::Damaged));
         };
@@ -258,11 +260,10 @@ impl SubjectKeys {
     }
 
     /// Decrypts the key of `subject`, which the master key `master` has wrapped; `None` when that fails.
-    fn unwrap(&self, subject: UserId, master: &str, wrapped: &[u8]) -> Option<Key> {
+    fn unwrap(&self, subject: Uuid, master: &str, wrapped: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let master_keys = self.0.master_keys.known();
         let master_key = master_keys.iter().find(|key| key.id == master)?;
-        let bytes = master_key.key.open(subject.0.as_bytes(), wrapped)?;
-        Key::new(&bytes)
+        master_key.key.open(subject.as_bytes(), wrapped)
     }
 
     /// Creates keys for the `subjects` who have none and never had one.

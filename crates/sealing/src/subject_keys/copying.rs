@@ -168,13 +168,7 @@ impl SubjectKeys {
     }
 
     fn unwrapped(&self, key: &StoredKey) -> Option<Zeroizing<Vec<u8>>> {
-        let master_keys = self.0.master_keys.known();
-        let master_key = master_keys
-            .iter()
-            .find(|known| Some(&known.id) == key.master_key.as_ref())?;
-        master_key
-            .key
-            .open(key.subject.as_bytes(), key.wrapped.as_deref()?)
+        self.unwrap(key.subject, key.master_key.as_ref()?, key.wrapped.as_deref()?)
     }
 }
 

@@ -53,13 +53,7 @@ impl SubjectKeys {
 
     /// Fails if the master key `id` was retired.
     pub(super) async fn require_registered(&self, id: &str) -> Result<(), KeyError> {
-        let registered = self.registered().await?;
-        match registered.last() {
-            Some(last) if !registered.iter().any(|known| known == id) => {
-                Err(self.other_master_key(last.clone()))
-            }
-            _ => Ok(()),
-        }
+        self.require_one(&self.registered().await?, &[id.to_owned()])
     }
 
     /// Takes the master keys `ids` out of the registry. Nothing can be wrapped by them afterwards.
@@ -87,9 +81,13 @@ impl SubjectKeys {
     }
 
     fn check(&self, registered: &[String]) -> Result<(), KeyError> {
-        let ours = self.0.master_keys.ids();
+        self.require_one(registered, &self.0.master_keys.ids())
+    }
+
+    /// Fails if master keys are registered and none of `ids` is among them.
+    fn require_one(&self, registered: &[String], ids: &[String]) -> Result<(), KeyError> {
         match registered.last() {
-            Some(last) if !registered.iter().any(|id| ours.contains(id)) => {
+            Some(last) if !registered.iter().any(|id| ids.contains(id)) => {
                 Err(self.other_master_key(last.clone()))
             }
             _ => Ok(()),
