@@ -132,9 +132,8 @@ async fn a_hash_of_the_former_system_is_renewed_at_login() {
     app.write_password_hash(id, HASH).await;
     app.login(ADA, OLD).await.expect(200, "");
     let stream = events::StreamName::account(id);
-    let recorded = event_store::read_whole_stream(&*app.dependencies.store, &stream)
-        .await
-        .unwrap();
+    let store = &app.dependencies.store;
+    let recorded = store.read_stream(&stream, 0, usize::MAX).await.unwrap();
     let account = recorded.iter().fold(None, |state, recorded| {
         let Event::Account(event) = Event::try_from(recorded).unwrap() else {
             panic!("{recorded:?}")

@@ -34,8 +34,6 @@ pub use missing_positions::{MissingPositions, describe_gap};
 pub use open::{check_url, is_kurrentdb, open};
 pub use page::{Entry, PAGE_BYTES, Page, Unreadable, position, subject_of};
 pub use sql::SqlStore;
-pub use store::{
-    Appended, EventStore, StoredPage, StreamHead, for_each_entry, for_each_event, read_whole_stream,
-};
+pub use store::{Appended, EventStore, StoredPage, StreamHead, for_each_entry};
 pub use stored_events::StoredEvents;
 pub use watch::LogWatch;

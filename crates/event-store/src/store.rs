@@ -120,23 +120,6 @@ pub trait EventStore: Send + Sync + 'static {
         }
     }
 
-    /// Up to `limit` events of the log with a position above `after`, in order. For callers that need all of them.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`] when one of them cannot be read.
-    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        let mut events: Vec<RecordedEvent> = Vec::new();
-        loop {
-            let after = events.last().map_or(after, |event| event.position);
-            let page = self.log_page(after, limit - events.len()).await?;
-            let more = page.more;
-            events.extend(page.readable()?);
-            if !more || events.len() >= limit {
-                return Ok(events);
-            }
-        }
-    }
-
     /// The position of the last event, 0 in an empty log. No event that was acknowledged before the call is after it.
     ///
     /// # Errors
@@ -210,22 +193,8 @@ pub struct StreamHead {
     pub id: EventId,
 }
 
-/// Gives the events of `stream` with a version above `after_version` to `each`, oldest first, until there are no more
+/// Gives the records of `stream` with a version above `after_version` to `each`, oldest first, until there are no more
 /// or `each` stops. At most one page is in memory at once.
-///
-/// # Errors
-/// [`StoreError::Corrupt`] when an event cannot be read; those of `each`.
-pub async fn for_each_event<E: From<StoreError>>(
-    store: &dyn EventStore,
-    stream: &StreamName,
-    after_version: u64,
-    mut each: impl FnMut(RecordedEvent) -> Result<ControlFlow<()>, E> + Send,
-) -> Result<(), E> {
-    let each = |entry: Entry| each(entry.map_err(StoreError::from)?);
-    for_each_entry(store, stream, after_version, each).await
-}
-
-/// Like [`for_each_event`], for callers that can continue after an unreadable record.
 ///
 /// # Errors
 /// When the store does not answer; those of `each`.
@@ -248,21 +217,4 @@ pub async fn for_each_entry<E: From<StoreError>>(
             return Ok(());
         }
     }
-}
-
-/// All events of `stream`. Only for streams that are known to be short.
-///
-/// # Errors
-/// As [`EventStore::read_stream`].
-pub async fn read_whole_stream(
-    store: &dyn EventStore,
-    stream: &StreamName,
-) -> Result<Vec<RecordedEvent>, StoreError> {
-    let mut events = Vec::new();
-    for_each_event(store, stream, 0, |event| {
-        events.push(event);
-        Ok::<_, StoreError>(ControlFlow::Continue(()))
-    })
-    .await?;
-    Ok(events)
 }

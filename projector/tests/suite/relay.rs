@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bus::{Bus, EventMessage};
 use event_store::EventStore;
+use test_support::read_all;
 
 use super::fixture::partitions;
 
@@ -27,7 +28,7 @@ impl Relay {
 
     /// The messages of all new events in the log.
     pub(crate) async fn messages(&mut self) -> Vec<EventMessage> {
-        let events = self.store.read_all(self.published, 100_000).await.unwrap();
+        let events = read_all(&*self.store, self.published, 100_000).await;
         let partitions = partitions(self.count);
         let message = |event: events::RecordedEvent| {
             let partition = partitions.of(event.metadata.subject);

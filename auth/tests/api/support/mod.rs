@@ -18,7 +18,7 @@ use http_api::HttpService;
 use runtime::{Background, Clock};
 use sealing::SealedStore;
 use tempfile::TempDir;
-use test_support::{FaultyStore, TestClock, subject_keys};
+use test_support::{FaultyStore, TestClock, read_all, subject_keys};
 
 pub(crate) use self::{
     call::Answer,
@@ -214,7 +214,7 @@ impl App {
     }
 
     pub(crate) async fn log(&self) -> Vec<RecordedEvent> {
-        self.dependencies.store.read_all(0, 10_000).await.unwrap()
+        read_all(&*self.dependencies.store, 0, 10_000).await
     }
 
     pub(crate) async fn kinds(&self) -> Vec<String> {

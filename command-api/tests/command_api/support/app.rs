@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use auth_client::Verifier;
 use command_api::{Config, Dependencies};
 use database::Database;
-use event_store::{EventStore, read_whole_stream};
+use event_store::EventStore;
 use events::{PartitionCount, RecordedEvent, StreamName, TaskId};
 use http_api::HttpService;
 use runtime::Background;
@@ -90,9 +90,8 @@ impl App {
     /// The events of the task at `path`.
     pub(crate) async fn events(&self, path: &str) -> Vec<RecordedEvent> {
         let id: TaskId = path.strip_prefix("/tasks/").unwrap().parse().unwrap();
-        read_whole_stream(&*self.store, &StreamName::task(id))
-            .await
-            .unwrap()
+        let stream = StreamName::task(id);
+        self.store.read_stream(&stream, 0, usize::MAX).await.unwrap()
     }
 
     /// The value of a metric of this process.

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, task::Poll};
 
-use event_store::{Appended, StoreError, read_whole_stream};
+use event_store::{Appended, StoreError};
 use events::{Actor, NewEvent, Timestamp, UserId};
 use futures::future::join_all;
 use uuid::Uuid;
 
 use super::{
     TestLog, assert_exactly, assert_in_order, assert_same, conflict, event, events, stream, whole_log,
+    whole_stream,
 };
 
 pub(crate) async fn first_append(log: &impl TestLog) {
@@ -20,7 +21,7 @@ pub(crate) async fn first_append(log: &impl TestLog) {
 
     assert_eq!(appended.version, 3);
     assert_eq!(store.head().await.unwrap(), appended.position);
-    let read = store.read_stream(&stream("task-1"), 0, 10).await.unwrap();
+    let read = whole_stream(&*store, "task-1").await;
     assert_eq!(read, whole_log(&*store).await);
     assert_in_order(&read, log.dense());
     assert_eq!(read.last().unwrap().position, appended.position);
@@ -65,14 +66,8 @@ pub(crate) async fn conflict_changes_nothing(log: &impl TestLog) {
     assert_eq!(conflict(store.append(&stream("task-2"), 1, events(2)).await), 0);
 
     assert_exactly(&whole_log(&*store).await, new.iter().map(|event| event.id));
-    assert_eq!(
-        store
-            .append(&stream("task-1"), 3, events(1))
-            .await
-            .unwrap()
-            .version,
-        4
-    );
+    let next = store.append(&stream("task-1"), 3, events(1)).await.unwrap();
+    assert_eq!(next.version, 4);
     assert_in_order(&whole_log(&*store).await, log.dense());
 }
 
@@ -89,18 +84,13 @@ pub(crate) async fn append_that_is_too_large(log: &impl TestLog) {
 pub(crate) async fn expected_versions_out_of_range(log: &impl TestLog) {
     let store = log.store().await;
     let absurd = [u64::MAX, u64::MAX - 1, i64::MAX as u64, i64::MAX as u64 + 1];
+    let refused = async |expected| conflict(store.append(&stream("task-1"), expected, events(1)).await);
     for expected in absurd {
-        assert_eq!(
-            conflict(store.append(&stream("task-1"), expected, events(1)).await),
-            0
-        );
+        assert_eq!(refused(expected).await, 0);
     }
     store.append(&stream("task-1"), 0, events(1)).await.unwrap();
     for expected in absurd {
-        assert_eq!(
-            conflict(store.append(&stream("task-1"), expected, events(1)).await),
-            1
-        );
+        assert_eq!(refused(expected).await, 1);
     }
 }
 
@@ -120,7 +110,7 @@ pub(crate) async fn payload_bytes_are_kept(log: &impl TestLog) {
     let new: Vec<NewEvent> = payloads.into_iter().map(event).collect();
     store.append(&stream("task-1"), 0, new.clone()).await.unwrap();
 
-    let read = store.read_stream(&stream("task-1"), 0, 100).await.unwrap();
+    let read = whole_stream(&*store, "task-1").await;
     assert_eq!(read.len(), new.len());
     read.iter()
         .zip(&new)
@@ -155,16 +145,9 @@ pub(crate) async fn unicode_is_kept(log: &impl TestLog) {
         new.metadata.correlation_id = format!("{name} \"quoted\" \\ \u{202e} \u{7f} \r\n\t").into();
         new.metadata.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
         new.metadata.idempotency_key = Some(name.into());
-        assert_eq!(
-            store
-                .append(&stream(name), 0, vec![new.clone()])
-                .await
-                .unwrap()
-                .version,
-            1,
-            "{name}"
-        );
-        let read = store.read_stream(&stream(name), 0, 10).await.unwrap();
+        let appended = store.append(&stream(name), 0, vec![new.clone()]).await;
+        assert_eq!(appended.unwrap().version, 1, "{name}");
+        let read = whole_stream(&*store, name).await;
         assert_eq!(read.len(), 1, "{name}");
         assert_eq!(read[0].stream, stream(name));
         assert_same(&read[0], &new);
@@ -209,7 +192,7 @@ pub(crate) async fn poison_fails_alone(log: &impl TestLog) {
         match result {
             Ok(Appended { version, .. }) => {
                 assert_eq!(version, 1);
-                let read = store.read_stream(stream, 0, 10).await.unwrap();
+                let read = whole_stream(&*store, stream.as_str()).await;
                 assert_eq!(read.len(), 1);
                 assert_same(&read[0], event);
                 kept.push(event.id);
@@ -312,9 +295,6 @@ pub(crate) async fn appends_to_one_stream_at_once(log: &impl TestLog) {
         .zip(expected_and_count)
         .map(|(good, (_, count))| if *good { count } else { 0 })
         .sum();
-    assert_eq!(
-        read_whole_stream(&*store, &stream("task-1")).await.unwrap().len(),
-        appended
-    );
+    assert_eq!(whole_stream(&*store, "task-1").await.len(), appended);
     assert_in_order(&whole_log(&*store).await, log.dense());
 }

@@ -5,11 +5,12 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use event_store::{EventStore, StoreError, read_whole_stream};
+use event_store::{EventStore, StoreError};
 use events::{EventId, RecordedEvent};
+use test_support::read_all;
 use tokio::task::JoinSet;
 
-use super::{TestLog, assert_exactly, assert_in_order, events, stream, take, whole_log};
+use super::{TestLog, assert_exactly, assert_in_order, events, stream, take, whole_log, whole_stream};
 
 const WRITERS: usize = 16;
 
@@ -85,7 +86,7 @@ pub(crate) async fn many_writers_on_one_stream(log: &impl TestLog) {
     let mut versions = writers.join_all().await.concat();
     versions.sort_unstable();
     assert_eq!(versions, (1..=20 * WRITERS as u64).collect::<Vec<_>>());
-    let read = read_whole_stream(&*store, &stream("task-1")).await.unwrap();
+    let read = whole_stream(&*store, "task-1").await;
     assert_eq!(read.len(), versions.len());
     assert_in_order(&read, log.dense());
 }
@@ -109,10 +110,8 @@ pub(crate) async fn writers_and_a_poller(log: &impl TestLog) {
             let mut seen: Vec<RecordedEvent> = Vec::new();
             loop {
                 let last_time = done.load(Ordering::Acquire);
-                let page = store
-                    .read_all(seen.last().map_or(0, |event| event.position), 100)
-                    .await
-                    .unwrap();
+                let after = seen.last().map_or(0, |event| event.position);
+                let page = read_all(&*store, after, 100).await;
                 if page.is_empty() && last_time {
                     return seen;
                 }

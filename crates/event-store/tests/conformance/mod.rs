@@ -16,6 +16,7 @@ use bytes::Bytes;
 use event_store::{EventStore, Page, StoreError};
 use events::{Actor, Encoding, EventId, Metadata, NewEvent, RecordedEvent, StreamName, Timestamp, UserId};
 use futures::{StreamExt, stream::BoxStream};
+use test_support::read_all;
 use uuid::Uuid;
 
 pub(crate) use appending::*;
@@ -118,17 +119,22 @@ pub(crate) fn conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) -> u64
 
 /// The whole log, read from the start.
 pub(crate) async fn whole_log(store: &dyn EventStore) -> Vec<RecordedEvent> {
-    let mut log: Vec<RecordedEvent> = Vec::new();
-    loop {
-        let page = store
-            .read_all(log.last().map_or(0, |event| event.position), 1_000)
-            .await
-            .expect("readable");
-        if page.is_empty() {
-            return log;
-        }
-        log.extend(page);
-    }
+    read_all(store, 0, usize::MAX).await
+}
+
+/// Up to `limit` events of the stream `name` with a version above `after`.
+pub(crate) async fn read_stream(
+    store: &dyn EventStore,
+    name: &str,
+    after: u64,
+    limit: usize,
+) -> Vec<RecordedEvent> {
+    let read = store.read_stream(&stream(name), after, limit).await;
+    read.expect("readable")
+}
+
+pub(crate) async fn whole_stream(store: &dyn EventStore, name: &str) -> Vec<RecordedEvent> {
+    read_stream(store, name, 0, usize::MAX).await
 }
 
 /// The next `count` events of a subscription.

@@ -2,65 +2,34 @@
 
 use std::ops::ControlFlow;
 
-use event_store::{
-    EventStore, PAGE_BYTES, StoreError, StreamHead, agrees, for_each_event, head_point, read_whole_stream,
-};
+use event_store::{EventStore, PAGE_BYTES, StoreError, StreamHead, agrees, for_each_entry, head_point};
 use events::{LogPoint, RecordedEvent};
+use test_support::read_all;
 
-use super::{TestLog, assert_in_order, assert_same, event, events, stream, take, whole_log};
+use super::{
+    TestLog, assert_in_order, assert_same, event, events, read_stream, stream, take, whole_log, whole_stream,
+};
 
 pub(crate) async fn reading_nothing(log: &impl TestLog) {
     let store = log.store().await;
-    assert!(
-        store
-            .read_stream(&stream("task-1"), 0, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert!(store.read_all(0, 10).await.unwrap().is_empty());
+    assert!(read_stream(&*store, "task-1", 0, 10).await.is_empty());
+    assert!(read_all(&*store, 0, 10).await.is_empty());
     let appended = store.append(&stream("task-1"), 0, events(2)).await.unwrap();
     for absurd in [appended.position, u64::MAX / 4, i64::MAX as u64, u64::MAX] {
-        assert!(store.read_all(absurd, 10).await.unwrap().is_empty());
+        assert!(read_all(&*store, absurd, 10).await.is_empty());
     }
-    assert!(
-        store
-            .read_stream(&stream("task-1"), 2, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert!(
-        store
-            .read_stream(&stream("task-1"), u64::MAX, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert!(
-        store
-            .read_stream(&stream("task"), 0, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert!(store.read_all(0, 0).await.unwrap().is_empty());
-    assert!(
-        store
-            .read_stream(&stream("task-1"), 0, 0)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert_eq!(store.read_all(0, usize::MAX).await.unwrap().len(), 2);
-    assert_eq!(
-        store
-            .read_stream(&stream("task-1"), 0, usize::MAX)
-            .await
-            .unwrap()
-            .len(),
-        2
-    );
+    for (name, after, limit) in [
+        ("task-1", 2, 10),
+        ("task-1", u64::MAX, 10),
+        ("task", 0, 10),
+        ("task-1", 0, 0),
+    ] {
+        let read = read_stream(&*store, name, after, limit).await;
+        assert!(read.is_empty(), "{limit} of {name} after {after}");
+    }
+    assert!(read_all(&*store, 0, 0).await.is_empty());
+    assert_eq!(read_all(&*store, 0, usize::MAX).await.len(), 2);
+    assert_eq!(read_stream(&*store, "task-1", 0, usize::MAX).await.len(), 2);
 }
 
 pub(crate) async fn reading_in_pages(log: &impl TestLog) {
@@ -74,7 +43,7 @@ pub(crate) async fn reading_in_pages(log: &impl TestLog) {
     assert_eq!(whole.len(), 60);
     assert_in_order(&whole, log.dense());
     for (index, event) in whole.iter().enumerate() {
-        let page = store.read_all(event.position, 7).await.unwrap();
+        let page = read_all(&*store, event.position, 7).await;
         assert_eq!(page, whole[index + 1..(index + 8).min(60)]);
     }
     let of_stream: Vec<_> = whole
@@ -83,10 +52,7 @@ pub(crate) async fn reading_in_pages(log: &impl TestLog) {
         .cloned()
         .collect();
     for after in 0..=30 {
-        let page = store
-            .read_stream(&stream("task-2"), after as u64, 7)
-            .await
-            .unwrap();
+        let page = read_stream(&*store, "task-2", after as u64, 7).await;
         assert_eq!(page, of_stream[after..(after + 7).min(30)]);
     }
 }
@@ -109,7 +75,7 @@ pub(crate) async fn stream_heads(log: &impl TestLog) {
         }
         version += count as u64;
         for name in ["task-1", "task-2", "task"] {
-            let last = read_whole_stream(&*store, &stream(name)).await.unwrap().pop();
+            let last = whole_stream(&*store, name).await.pop();
             for store in [&store, &other] {
                 let head = store.stream_head(&stream(name)).await.unwrap();
                 assert_eq!(head, last.as_ref().map(head_of), "{name}");
@@ -122,9 +88,9 @@ pub(crate) async fn stream_heads(log: &impl TestLog) {
 /// The versions of the events of `task-1` above `after`, at most `most`.
 async fn versions(store: &dyn EventStore, after: u64, most: usize) -> Vec<u64> {
     let mut versions = Vec::new();
-    for_each_event(store, &stream("task-1"), after, |event| {
-        versions.push(event.version);
-        Ok::<_, StoreError>(if versions.len() < most {
+    for_each_entry::<StoreError>(store, &stream("task-1"), after, |entry| {
+        versions.push(entry?.version);
+        Ok(if versions.len() < most {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
@@ -148,7 +114,7 @@ pub(crate) async fn long_stream(log: &impl TestLog) {
     }
     assert_eq!(version, 10_000);
 
-    let read = read_whole_stream(&*store, &stream("task-1")).await.unwrap();
+    let read = whole_stream(&*store, "task-1").await;
     assert_eq!(read.len(), new.len());
     read.iter()
         .zip(&new)
@@ -161,18 +127,10 @@ pub(crate) async fn long_stream(log: &impl TestLog) {
     );
     assert_eq!(versions(&*store, 100, 300).await, Vec::from_iter(101..=400));
     assert_eq!(versions(&*store, 10_000, 1).await, [0; 0]);
-    assert_eq!(
-        store.read_stream(&stream("task-1"), 9_990, 1_000).await.unwrap(),
-        read[9_990..]
-    );
-    assert_eq!(
-        store
-            .append(&stream("task-1"), 10_000, events(1))
-            .await
-            .unwrap()
-            .version,
-        10_001
-    );
+    let end = read_stream(&*store, "task-1", 9_990, 1_000).await;
+    assert_eq!(end, read[9_990..]);
+    let next = store.append(&stream("task-1"), 10_000, events(1)).await;
+    assert_eq!(next.unwrap().version, 10_001);
 }
 
 /// A page ends at its limit of bytes, and reports that there is more.
@@ -207,11 +165,8 @@ pub(crate) async fn pages_are_bounded_in_bytes(log: &impl TestLog) {
     }
     assert_eq!(version, 40);
     assert!(pages > 2, "{pages}");
-    assert_eq!(store.read_all(0, 1_000).await.unwrap().len(), 40);
-    assert_eq!(
-        store.read_stream(&stream("task-1"), 0, 39).await.unwrap().len(),
-        39
-    );
+    assert_eq!(read_all(&*store, 0, 1_000).await.len(), 40);
+    assert_eq!(read_stream(&*store, "task-1", 0, 39).await.len(), 39);
 }
 
 /// A stored position can be checked: whether the same event is still there.

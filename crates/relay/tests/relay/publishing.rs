@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 use bus::EventMessage;
 use event_store::EventStore;
 use events::{EventId, RecordedEvent, StreamName};
-use test_support::{Footing, eventually, on_both_footings};
+use test_support::{Footing, eventually, on_both_footings, read_all};
 use uuid::Uuid;
 
 use super::support::{Fixture, an_event_about, partitions, user};
@@ -146,7 +146,7 @@ async fn goes_back_with_a_log_that_was_cut(footing: Footing) {
     // While it runs; as many as were lost and more, so that no position is missing.
     let store = fixture.storage.event_store().await;
     fill(&*store, 10).await;
-    let whole = store.read_all(0, 100).await.unwrap();
+    let whole = read_all(&*store, 0, 100).await;
     let is_published = async || {
         let heard = fixture.bus.published();
         let real = |event: &&RecordedEvent| heard.iter().any(|message| message.event == **event);

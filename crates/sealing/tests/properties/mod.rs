@@ -10,7 +10,7 @@ use proptest::{
 };
 use sealing::SealedStore;
 use serde_json::Value;
-use test_support::subject_keys;
+use test_support::{read_all, subject_keys};
 use uuid::Uuid;
 
 use crate::arbitrary;
@@ -32,8 +32,8 @@ async fn sealing_and_opening_any_event_gives_the_same_event() {
     let new = events.iter().map(|event| new_event(event, subject)).collect();
     store.append(&StreamName::raw("any"), 0, new).await.unwrap();
 
-    let read = store.read_all(0, EVENTS).await.unwrap();
-    let stored = log.read_all(0, EVENTS).await.unwrap();
+    let read = read_all(&*store, 0, EVENTS).await;
+    let stored = read_all(&*log, 0, EVENTS).await;
     assert_eq!(read.len(), EVENTS);
     for ((event, read), stored) in events.iter().zip(&read).zip(&stored) {
         assert_eq!(&Event::try_from(read).unwrap(), event);

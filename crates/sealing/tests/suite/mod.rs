@@ -15,7 +15,7 @@ use events::{
 };
 use runtime::SystemClock;
 use sealing::{KeyError, MasterKeys, SealedStore, SubjectKeys};
-use test_support::{FaultyStore, eventually};
+use test_support::{FaultyStore, eventually, read_all};
 use uuid::Uuid;
 
 pub(crate) use followed_erasures::whoever_was_erased_is_found_when_their_key_is_put_back;
@@ -117,6 +117,11 @@ impl Place {
         SealedStore::over(Arc::clone(&self.log), keys.clone())
     }
 
+    /// The log as a process with these keys reads it.
+    async fn read(&self, keys: &SubjectKeys) -> Vec<RecordedEvent> {
+        read_all(&*self.sealed(keys), 0, 10).await
+    }
+
     /// A new person with one event.
     pub(crate) async fn person(&self, keys: &SubjectKeys) -> UserId {
         self.try_person(keys).await.unwrap()
@@ -158,12 +163,12 @@ pub(crate) async fn the_log_holds_nothing_personal(place: Place) {
         assert!(!text.contains(TITLE) && !text.contains(REQUEST), "{text}");
     }
     assert_eq!(stored.encoding, "sealed");
-    let read = store.read_all(0, 10).await.unwrap().remove(0);
+    let read = place.read(&keys).await.remove(0);
     assert_eq!((read.encoding, title(&read).as_str()), (Encoding::Json, TITLE));
     assert_eq!(&*read.metadata.correlation_id, REQUEST);
     assert_eq!(read.metadata.idempotency_key.as_deref(), Some(REQUEST));
     // A reader that forgets to decrypt it does not take the encrypted part for absent.
-    let raw = place.log.read_all(0, 10).await.unwrap().remove(0);
+    let raw = read_all(&*place.log, 0, 10).await.remove(0);
     assert!(
         Event::try_from(&raw)
             .unwrap_err()
@@ -181,14 +186,14 @@ pub(crate) async fn what_is_erased_gives_placeholders(place: Place) {
     keys.destroy(erased).await.unwrap();
     // In this process at once, and in every one that starts later.
     for keys in [keys, place.keys().await] {
-        let read = place.sealed(&keys).read_all(0, 10).await.unwrap();
+        let read = place.read(&keys).await;
         assert_eq!([title(&read[0]).as_str(), &title(&read[1])], [ERASED, TITLE]);
         assert_eq!(&*read[0].metadata.correlation_id, ERASED);
         assert_eq!(&*read[1].metadata.correlation_id, REQUEST);
     }
     // A late event about an erased person is appended, and says nothing either.
     store.append(&stream(), 2, vec![renamed(erased)]).await.unwrap();
-    let read = store.read_all(2, 10).await.unwrap();
+    let read = read_all(&*store, 2, 10).await;
     assert_eq!(title(&read[0]), ERASED);
     let stored = store.stored_page(2, 10).await.unwrap().events.remove(0);
     assert!(!String::from_utf8_lossy(stored.data.whole().unwrap()).contains(TITLE));
@@ -207,7 +212,7 @@ pub(crate) async fn processes_agree_on_one_key(place: Place) {
     for task in tasks {
         task.await.unwrap();
     }
-    let read = place.sealed(&place.keys().await).read_all(0, 10).await.unwrap();
+    let read = place.read(&place.keys().await).await;
     assert_eq!(read.len(), 8);
     assert!(read.iter().all(|event| title(event) == TITLE));
 }
@@ -223,7 +228,7 @@ pub(crate) async fn a_key_is_never_made_again(place: Place) {
         .await
         .unwrap();
     assert_eq!(place.wrapped(never_seen).await, None);
-    let read = place.sealed(&other).read_all(0, 10).await.unwrap();
+    let read = place.read(&other).await;
     assert_eq!(title(&read[0]), ERASED);
 }
 
@@ -233,7 +238,7 @@ pub(crate) async fn what_was_moved_does_not_open(place: Place) {
     let keys = place.keys().await;
     let store = place.sealed(&keys);
     let (ada, bob) = (place.person(&keys).await, place.person(&keys).await);
-    let raw = place.log.read_all(0, 10).await.unwrap().remove(0);
+    let raw = read_all(&*place.log, 0, 10).await.remove(0);
     assert_eq!(raw.metadata.subject, ada);
     let moves: [fn(&mut RecordedEvent, UserId); 6] = [
         |event, _| event.version += 1,
@@ -297,7 +302,7 @@ pub(crate) async fn rotation_wraps_every_key_again(place: Place) {
     assert_ne!(place.wrapped(people[0]).await, before);
     assert_eq!(place.wrapped(people[1]).await, None, "who was erased stays so");
     let new = place.keys_with(&["cd"]).await.unwrap();
-    let read = place.sealed(&new).read_all(0, 10).await.unwrap();
+    let read = place.read(&new).await;
     let titles: Vec<String> = read.iter().map(title).collect();
     assert_eq!(titles, [TITLE, ERASED, TITLE]);
     // A process with the old one alone does not start, and one that runs cannot read them.
@@ -315,13 +320,13 @@ pub(crate) async fn nobody_wraps_with_a_master_key_before_it_is_rotated(place: P
     place.person(&behind).await;
     let ahead = place.keys_with(&["cd", "ab"]).await.unwrap();
     place.person(&ahead).await;
-    let read = place.sealed(&behind).read_all(0, 10).await.unwrap();
+    let read = place.read(&behind).await;
     assert!(read.len() == 2 && read.iter().all(|event| title(event) == TITLE));
     // The rotation is the sign that every process has it.
     assert_eq!(ahead.rewrap().await.unwrap().keys, 2);
     place.person(&ahead).await;
     let new = place.keys_with(&["cd"]).await.unwrap();
-    assert_eq!(place.sealed(&new).read_all(0, 10).await.unwrap().len(), 3);
+    assert_eq!(place.read(&new).await.len(), 3);
 }
 
 pub(crate) async fn a_key_under_an_absent_master_key_is_one_unreadable_record(place: Place) {
@@ -381,7 +386,7 @@ pub(crate) async fn another_master_key_is_refused(place: Place) {
 pub(crate) async fn what_comes_sealed_over_the_bus_is_opened(place: Place) {
     let keys = place.keys().await;
     place.person(&keys).await;
-    let sent = place.log.read_all(0, 10).await.unwrap();
+    let sent = read_all(&*place.log, 0, 10).await;
     let opened = place.sealed(&keys).opened(sent.clone()).await.unwrap();
     assert_eq!(title(opened[0].as_ref().unwrap()), TITLE);
     let as_it_was = place.log.opened(sent.clone()).await.unwrap();
@@ -393,13 +398,11 @@ pub(crate) async fn clear_events_of_before_are_read(place: Place) {
     old.metadata.correlation_id = "sealed:by-hand".into();
     place.log.append(&stream(), 0, vec![old.clone()]).await.unwrap();
     let keys = place.keys().await;
-    let read = place.sealed(&keys).read_all(0, 10).await.unwrap();
+    let read = place.read(&keys).await;
     assert_eq!((&read[0].data, &read[0].metadata), (&old.data, &old.metadata));
     // While readers of an earlier release run, events are not encrypted.
     let opening = SealedStore::only_opening(Arc::clone(&place.log), keys);
     opening.append(&stream(), 1, vec![old]).await.unwrap();
-    assert_eq!(
-        place.log.read_all(1, 1).await.unwrap()[0].encoding,
-        Encoding::Json
-    );
+    let stored = read_all(&*place.log, 1, 1).await;
+    assert_eq!(stored[0].encoding, Encoding::Json);
 }
