@@ -4,31 +4,12 @@
 
 use std::sync::Mutex;
 
-use bytes::Bytes;
-use events::{Actor, Encoding, EventId, Metadata, Timestamp, UserId};
+use events::UserId;
 use futures::future::join_all;
+use test_support::new_event;
 use uuid::Uuid;
 
 use super::*;
-
-fn event(subject: UserId, data: impl Into<Bytes>) -> NewEvent {
-    NewEvent {
-        id: EventId(Uuid::now_v7()),
-        kind: "task.renamed".to_owned(),
-        schema_version: 1,
-        encoding: Encoding::Json,
-        data: data.into(),
-        metadata: Metadata {
-            subject,
-            actor: Actor::System,
-            correlation_id: "".into(),
-            causation_id: Uuid::now_v7(),
-            traceparent: None,
-            idempotency_key: None,
-        },
-        recorded_at: Timestamp::from_micros(0),
-    }
-}
 
 fn outcomes(batch: &[Append]) -> Vec<Outcome> {
     let appended = Appended {
@@ -75,7 +56,7 @@ fn start(writer: impl Writer) -> Appender {
 #[tokio::test]
 async fn a_panic_fails_its_batch_and_no_other() {
     let appender = start(PanickingWriter(0));
-    let event = event(UserId(Uuid::now_v7()), "{}");
+    let event = new_event(UserId(Uuid::now_v7()), "{}");
     let stream = StreamName::raw("task-1");
     let first = appender.append(&stream, 0, vec![event.clone()]).await;
     assert!(matches!(first, Err(StoreError::Unavailable(_))), "{first:?}");
@@ -93,7 +74,7 @@ async fn who_sends_little_does_not_wait_for_all_of_who_sends_much() {
     });
     let (greedy, modest) = (UserId(Uuid::now_v7()), UserId(Uuid::now_v7()));
     let stream = StreamName::raw("task-1");
-    let append = |who, bytes: usize| appender.append(&stream, 0, vec![event(who, vec![b' '; bytes])]);
+    let append = |who, bytes: usize| appender.append(&stream, 0, vec![new_event(who, vec![b' '; bytes])]);
     // 24 MB of one person, which are several batches, and then a little of another.
     let much = join_all((0..24).map(|_| append(greedy, 1 << 20)));
     let little = async {
@@ -126,7 +107,7 @@ async fn what_waits_is_bounded_in_bytes_and_in_time() {
     appender.patience = Duration::from_millis(300);
     let stream = StreamName::raw("task-1");
     let who = UserId(Uuid::now_v7());
-    let appends = (0..100).map(|_| appender.append(&stream, 0, vec![event(who, vec![b' '; 1 << 20])]));
+    let appends = (0..100).map(|_| appender.append(&stream, 0, vec![new_event(who, vec![b' '; 1 << 20])]));
     let began = tokio::time::Instant::now();
     let least = std::cell::Cell::new(usize::MAX);
     let watching = async {

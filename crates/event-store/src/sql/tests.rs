@@ -1,7 +1,8 @@
 //! A store whose append task has ended.
 
 use database::Schema;
-use events::{Actor, Encoding, Metadata, Timestamp, UserId};
+use events::UserId;
+use test_support::new_event;
 use uuid::Uuid;
 
 use super::*;
@@ -22,25 +23,6 @@ impl Writer for Broken {
     async fn close(self) {}
 }
 
-fn event() -> NewEvent {
-    NewEvent {
-        id: EventId(Uuid::nil()),
-        kind: "task.renamed".to_owned(),
-        schema_version: 1,
-        encoding: Encoding::Json,
-        data: "{}".into(),
-        metadata: Metadata {
-            subject: UserId(Uuid::nil()),
-            actor: Actor::System,
-            correlation_id: "".into(),
-            causation_id: Uuid::nil(),
-            traceparent: None,
-            idempotency_key: None,
-        },
-        recorded_at: Timestamp::from_micros(0),
-    }
-}
-
 #[tokio::test]
 async fn a_store_whose_append_task_has_ended_is_not_ready() {
     let directory = tempfile::tempdir().unwrap();
@@ -49,7 +31,8 @@ async fn a_store_whose_append_task_has_ended_is_not_ready() {
     let mut store = SqlStore::new(database);
     store.can_append().await.unwrap();
     store.appender = Appender::start(Broken, Arc::clone(&store.log.head));
-    let append = store.append(&StreamName::raw("task-1"), 0, vec![event()]).await;
+    let event = new_event(UserId(Uuid::nil()), "{}");
+    let append = store.append(&StreamName::raw("task-1"), 0, vec![event]).await;
     assert!(matches!(append, Err(StoreError::Unavailable(_))), "{append:?}");
     // The append gets its answer before the task has ended.
     while store.appender.check_running().is_ok() {

@@ -14,9 +14,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use event_store::{EventStore, Page, StoreError};
-use events::{Actor, Encoding, EventId, Metadata, NewEvent, RecordedEvent, StreamName, Timestamp, UserId};
+use events::{EventId, NewEvent, RecordedEvent, StreamName, UserId};
 use futures::{StreamExt, stream::BoxStream};
-use test_support::read_all;
+use test_support::{new_event, read_all};
 use uuid::Uuid;
 
 pub(crate) use appending::*;
@@ -84,23 +84,9 @@ pub(crate) fn stream(name: &str) -> StreamName {
     StreamName::raw(name)
 }
 
+/// An event about somebody of its own.
 pub(crate) fn event(data: impl Into<Bytes>) -> NewEvent {
-    NewEvent {
-        id: EventId(Uuid::now_v7()),
-        kind: "task.renamed".to_owned(),
-        schema_version: 1,
-        encoding: Encoding::Json,
-        data: data.into(),
-        metadata: Metadata {
-            subject: UserId(Uuid::now_v7()),
-            actor: Actor::System,
-            correlation_id: "request-1".into(),
-            causation_id: Uuid::now_v7(),
-            traceparent: None,
-            idempotency_key: None,
-        },
-        recorded_at: Timestamp::from_micros(1_780_000_000_123_456),
-    }
+    new_event(UserId(Uuid::now_v7()), data)
 }
 
 pub(crate) fn events(count: usize) -> Vec<NewEvent> {

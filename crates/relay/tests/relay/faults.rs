@@ -7,12 +7,12 @@ use events::{
     AccountRegistered, Event, EventId, NewEvent, PasswordChanged, SecretHash, SessionId, SessionRefreshed,
     SessionStarted, StreamName, TaskId, Timestamp, UserId,
 };
-use test_support::{Footing, eventually, on_both_footings};
+use test_support::{Footing, eventually, metadata_about, on_both_footings};
 use uuid::Uuid;
 
 use super::{
     publishing::is_log,
-    support::{Fixture, an_event_about, metadata_about, partitions, user},
+    support::{Fixture, an_event_about, partitions, user},
 };
 
 fn record(subject: UserId, event: impl Into<Event>) -> NewEvent {

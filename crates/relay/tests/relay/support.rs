@@ -2,15 +2,12 @@
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use database::Database;
 use event_store::EventStore;
-use events::{
-    Actor, Encoding, EventId, Metadata, NewEvent, PartitionCount, StreamName, TaskId, Timestamp, UserId,
-};
+use events::{NewEvent, PartitionCount, StreamName, TaskId, UserId};
 use relay::{Election, Relay, RelayMetrics, RelayProgress};
 use runtime::{Background, Metrics};
-use test_support::{FaultyBus, Footing, TestStorage, eventually};
+use test_support::{FaultyBus, Footing, TestStorage, eventually, new_event};
 use uuid::Uuid;
 
 /// What the replicas of one test share.
@@ -127,24 +124,5 @@ impl Drop for Replica {
 }
 
 pub(crate) fn an_event_about(subject: UserId) -> NewEvent {
-    NewEvent {
-        id: EventId(Uuid::new_v4()),
-        kind: "task.started".to_owned(),
-        schema_version: 1,
-        encoding: Encoding::Json,
-        data: Bytes::from_static(b"{}"),
-        metadata: metadata_about(subject),
-        recorded_at: Timestamp::from_micros(0),
-    }
-}
-
-pub(crate) fn metadata_about(subject: UserId) -> Metadata {
-    Metadata {
-        subject,
-        actor: Actor::System,
-        correlation_id: String::new().into(),
-        causation_id: Uuid::nil(),
-        traceparent: None,
-        idempotency_key: None,
-    }
+    new_event(subject, "{}")
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use event_store::EventStore;
-use events::{Actor, Event, EventId, Metadata, NewEvent, PERSONAL_MEMBERS, StreamName, Timestamp, UserId};
+use events::{Event, EventId, NewEvent, PERSONAL_MEMBERS, StreamName, Timestamp, UserId};
 use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::TestRunner,
 };
 use sealing::SealedStore;
 use serde_json::Value;
-use test_support::{read_all, subject_keys};
+use test_support::{metadata_about, read_all, subject_keys};
 use uuid::Uuid;
 
 use crate::arbitrary;
@@ -51,14 +51,7 @@ async fn sealing_and_opening_any_event_gives_the_same_event() {
 fn new_event(event: &Event, subject: UserId) -> NewEvent {
     event.encode().into_event(
         EventId(Uuid::now_v7()),
-        Metadata {
-            subject,
-            actor: Actor::System,
-            correlation_id: Uuid::now_v7().to_string().into(),
-            causation_id: Uuid::now_v7(),
-            traceparent: None,
-            idempotency_key: None,
-        },
+        metadata_about(subject),
         Timestamp::from_micros(1_780_000_000_123_456),
     )
 }
