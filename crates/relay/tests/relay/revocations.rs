@@ -17,70 +17,39 @@ async fn what_has_ended_is_told_though_auth_could_not() {
     let mut listener = fixture.bus.listen(REVOCATIONS).await.unwrap();
     let replica = fixture.start().await;
     let (account, session) = (user(7), SessionId(Uuid::from_u128(8)));
-    let ended: [(StreamName, &str, Revocation); 10] = [
-        (
-            StreamName::session(session),
-            "session.ended",
-            Revocation::Session(session),
-        ),
-        (
-            StreamName::account(account),
-            "account.password_changed",
-            Revocation::Account(account),
-        ),
-        (
-            StreamName::account(account),
-            "account.roles_changed",
-            Revocation::Account(account),
-        ),
-        (
-            StreamName::account(account),
-            "account.disabled",
-            Revocation::Account(account),
-        ),
-        (
-            StreamName::account(account),
-            "account.enabled",
-            Revocation::Account(account),
-        ),
-        (
-            StreamName::account(account),
-            "account.sessions_ended",
-            Revocation::Account(account),
-        ),
-        (
-            StreamName::account(account),
-            "account.token_revoked",
-            Revocation::Account(account),
-        ),
-        (
-            StreamName::account(account),
-            "account.password_reset",
-            Revocation::Account(account),
-        ),
-        (StreamName::admins(), "admins.added", Revocation::Account(account)),
-        (
-            StreamName::admins(),
-            "admins.removed",
-            Revocation::Account(account),
-        ),
-    ];
-    for (stream, kind, revocation) in ended {
+    let of_session = StreamName::session(session);
+    let (of_account, of_admins) = (StreamName::account(account), StreamName::admins());
+    for (stream, kind) in [
+        (&of_session, "session.ended"),
+        (&of_account, "account.password_changed"),
+        (&of_account, "account.roles_changed"),
+        (&of_account, "account.disabled"),
+        (&of_account, "account.enabled"),
+        (&of_account, "account.sessions_ended"),
+        (&of_account, "account.token_revoked"),
+        (&of_account, "account.password_reset"),
+        (&of_admins, "admins.added"),
+        (&of_admins, "admins.removed"),
+    ] {
         // What ends nothing is not told.
         for kind in ["account.renamed", kind] {
-            let head = replica.store.stream_head(&stream).await.unwrap();
+            let head = replica.store.stream_head(stream).await.unwrap();
             let version = head.map_or(0, |head| head.version);
             let event = NewEvent {
                 kind: kind.to_owned(),
                 ..an_event_about(account)
             };
-            if kind != "account.renamed" || stream == StreamName::account(account) {
-                replica.store.append(&stream, version, vec![event]).await.unwrap();
+            if kind != "account.renamed" || *stream == of_account {
+                replica.store.append(stream, version, vec![event]).await.unwrap();
             }
         }
         let heard = tokio::time::timeout(Duration::from_secs(10), listener.next())
             .await
             .unwrap();
+        let revocation = match kind {
+            "session.ended" => Revocation::Session(session),
+            _ => Revocation::Account(account),
+        };
         assert_eq!(heard, Heard::Message(revocation.encode()), "{kind}");
     }
 }

@@ -11,7 +11,7 @@ use super::{Place, renamed};
 
 impl Place {
     /// Appends the erasure of `person`.
-    async fn erase(&self, person: UserId) {
+    pub(super) async fn erase(&self, person: UserId) {
         let erased = NewEvent {
             kind: "account.erased".to_owned(),
             data: "{}".into(),

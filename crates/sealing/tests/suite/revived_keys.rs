@@ -3,13 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use database::{Database, Schema};
-use event_store::EventStore as _;
-use events::{NewEvent, StreamName, UserId};
+use events::UserId;
 use runtime::SystemClock;
 use sealing::{Comparison, Copied, KeyError, SubjectKeys, erased_people};
 use uuid::Uuid;
 
-use super::{Place, master_keys, renamed, retired_master_keys::retire};
+use super::{Place, master_keys, retired_master_keys::retire};
 
 pub(crate) async fn who_was_erased_and_has_a_key_again_is_found(place: Place) {
     let keys = place.keys().await;
@@ -18,17 +17,7 @@ pub(crate) async fn who_was_erased_and_has_a_key_again_is_found(place: Place) {
         people.push(place.person(&keys).await);
     }
     for person in &people[1..] {
-        let erased = NewEvent {
-            kind: "account.erased".to_owned(),
-            data: "{}".into(),
-            ..renamed(*person)
-        };
-        let stream = StreamName::account(*person);
-        place
-            .sealed(&keys)
-            .append(&stream, 0, vec![erased])
-            .await
-            .unwrap();
+        place.erase(*person).await;
         assert_eq!(
             keys.compare(&*place.log).await.unwrap().revived,
             BTreeSet::from([*person]),
@@ -55,13 +44,7 @@ pub(crate) async fn who_was_erased_and_has_a_key_again_is_found(place: Place) {
 pub(crate) async fn who_was_erased_gets_no_key_by_a_copy(place: Place) {
     let keys = place.keys().await;
     let (erased, stays) = (place.person(&keys).await, place.person(&keys).await);
-    let event = NewEvent {
-        kind: "account.erased".to_owned(),
-        data: "{}".into(),
-        ..renamed(erased)
-    };
-    let stream = StreamName::account(erased);
-    place.sealed(&keys).append(&stream, 0, vec![event]).await.unwrap();
+    place.erase(erased).await;
     let (_kept, other) = empty_keys().await;
     let here = SubjectKeys::open(other, master_keys(&["ab"]), Arc::new(SystemClock))
         .await
