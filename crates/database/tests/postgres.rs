@@ -19,6 +19,12 @@ async fn connect() -> Database {
         .unwrap()
 }
 
+async fn connect_to(server: &TestDatabase) -> Database {
+    Database::connect(server.url().as_str(), Schema::Operations, 1)
+        .await
+        .unwrap()
+}
+
 /// The process of the pool's one connection.
 async fn pid(database: &Database) -> i64 {
     let row = database
@@ -114,9 +120,7 @@ async fn queries_and_transactions_do_not_notice_that_connections_were_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_whose_columns_a_migration_has_changed_fails_once() {
     let server = TestDatabase::create().await;
-    let database = Database::connect(server.url().as_str(), Schema::Operations, 1)
-        .await
-        .unwrap();
+    let database = connect_to(&server).await;
     let execute = async |sql: &str| database.execute(sql, &[]).await.unwrap();
     execute("CREATE TABLE public.widened (id BIGINT)").await;
     let read = async || database.fetch_all("SELECT * FROM public.widened", &[]).await;
@@ -232,9 +236,7 @@ async fn a_server_that_takes_no_more_connections_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_go_out_after_the_commit_and_the_last_word_of_each_key_arrives() {
     let server = TestDatabase::create().await;
-    let here = Database::connect(server.url().as_str(), Schema::Operations, 1)
-        .await
-        .unwrap();
+    let here = connect_to(&server).await;
     let there = Database::connect(server.url().as_str(), Schema::ReadModels, 1)
         .await
         .unwrap();
@@ -273,14 +275,7 @@ async fn signals_go_out_after_the_commit_and_the_last_word_of_each_key_arrives()
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_come_back_after_every_connection_was_cut() {
     let server = TestDatabase::create().await;
-    let (here, there) = (
-        Database::connect(server.url().as_str(), Schema::Operations, 1)
-            .await
-            .unwrap(),
-        Database::connect(server.url().as_str(), Schema::Operations, 1)
-            .await
-            .unwrap(),
-    );
+    let (here, there) = (connect_to(&server).await, connect_to(&server).await);
     let mut signals = there.signals("test");
     assert_eq!(signals.next().await, None, "it listens");
     here.signal("test", "", "before");
@@ -300,38 +295,27 @@ async fn signals_come_back_after_every_connection_was_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_takes_no_writes_is_told_from_one_that_does() {
     let server = TestDatabase::create().await;
-    let connect = async || {
-        Database::connect(server.url().as_str(), Schema::Operations, 1)
-            .await
-            .unwrap()
-    };
-    connect().await.can_write().await.unwrap();
+    let name = server.name();
+    let can_write = async || connect_to(&server).await.can_write().await;
+    can_write().await.unwrap();
+    let read_only = "default_transaction_read_only";
     server
-        .run(&format!(
-            "ALTER DATABASE {} SET default_transaction_read_only = on",
-            server.name()
-        ))
+        .run(&format!("ALTER DATABASE {name} SET {read_only} = on"))
         .await;
-    let error = connect().await.can_write().await.unwrap_err();
+    let error = can_write().await.unwrap_err();
     assert!(
         matches!(error, DatabaseError::ReadOnly) && error.is_unavailable(),
         "{error}"
     );
     server
-        .run_outside(&format!(
-            "ALTER DATABASE {} RESET default_transaction_read_only",
-            server.name()
-        ))
+        .run_outside(&format!("ALTER DATABASE {name} RESET {read_only}"))
         .await;
-    connect().await.can_write().await.unwrap();
+    can_write().await.unwrap();
     server
-        .run_outside(&format!(
-            "ALTER DATABASE {} SET temp_file_limit = '64kB'",
-            server.name()
-        ))
+        .run_outside(&format!("ALTER DATABASE {name} SET temp_file_limit = '64kB'"))
         .await;
     // As on a full disk, there is no space for another file.
-    let error = connect().await.can_write().await.unwrap_err();
+    let error = can_write().await.unwrap_err();
     assert!(
         error.is_unavailable() && error.to_string().contains("temp"),
         "{error}"
