@@ -85,17 +85,20 @@ impl DatabaseError {
     /// Whether the database refuses the values. It will refuse them again.
     pub fn refuses_data(&self) -> bool {
         match self {
-            Self::Sql(error) => refuses_data(error),
+            Self::Sql(sqlx::Error::Encode(_)) => true,
+            Self::Sql(sqlx::Error::Database(error)) => error.code().is_some_and(|code| match code.len() {
+                // PostgreSQL: data exception, integrity violation, program limit exceeded.
+                SQLSTATE_LENGTH => ["22", "23", "54"].iter().any(|class| code.starts_with(class)),
+                // SQLite: too big, constraint, mismatch, range.
+                _ => matches!(primary_code(&code), Some(18..=20 | 25)),
+            }),
             _ => false,
         }
     }
 
     /// Whether the user of the connection has no right to it, in PostgreSQL.
     pub fn is_forbidden(&self) -> bool {
-        match self {
-            Self::Sql(error) => is_forbidden(error),
-            _ => false,
-        }
+        matches!(self, Self::Sql(error) if is_forbidden(error))
     }
 
     /// Whether a statement exceeded its time limit.
@@ -114,22 +117,8 @@ impl DatabaseError {
 
 const SQLSTATE_LENGTH: usize = 5;
 
-/// As [`DatabaseError::refuses_data`].
-pub fn refuses_data(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Encode(_) => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| match code.len() {
-            // PostgreSQL: data exception, integrity violation, program limit exceeded.
-            SQLSTATE_LENGTH => ["22", "23", "54"].iter().any(|class| code.starts_with(class)),
-            // SQLite: too big, constraint, mismatch, range.
-            _ => matches!(primary_code(&code), Some(18..=20 | 25)),
-        }),
-        _ => false,
-    }
-}
-
 /// As [`DatabaseError::is_forbidden`].
-pub fn is_forbidden(error: &sqlx::Error) -> bool {
+pub(crate) fn is_forbidden(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("42501"))
 }
 

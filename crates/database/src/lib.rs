@@ -34,7 +34,7 @@ mod wal;
 
 pub use database::Database;
 pub use dialect::Dialect;
-pub use error::{DatabaseError, is_forbidden, refuses_data};
+pub use error::DatabaseError;
 pub use forgetting::Forgetting;
 pub use lock_session::{LockMode, LockName, LockSession, WatchedLock};
 pub use parameters::{list_parameter, placeholders};

@@ -60,14 +60,11 @@ impl StoreError {
 
     /// Whether the database's user of this process has no right to it, in PostgreSQL.
     pub fn is_forbidden(&self) -> bool {
-        let Self::Unavailable(source) = self else {
-            return false;
-        };
-        match source.downcast_ref::<sqlx::Error>() {
-            Some(error) => database::is_forbidden(error),
-            None => source
+        match self {
+            Self::Unavailable(source) => source
                 .downcast_ref::<DatabaseError>()
                 .is_some_and(DatabaseError::is_forbidden),
+            _ => false,
         }
     }
 }

@@ -14,7 +14,10 @@ use crate::{EventStore, OpenError, SqlStore};
 /// When the database cannot be opened.
 pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn EventStore>, OpenError> {
     if is_kurrentdb(url) {
-        return open_kurrentdb(url).await;
+        #[cfg(feature = "kurrentdb")]
+        return Ok(Arc::new(crate::KurrentDbStore::connect(url).await?));
+        #[cfg(not(feature = "kurrentdb"))]
+        return Err(built_without_kurrentdb());
     }
     let database = Database::open(url, Schema::EventStore, connections).await?;
     Ok(Arc::new(SqlStore::new(database)))
@@ -26,7 +29,10 @@ pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn EventStore>, Op
 /// When it is malformed, or this build cannot use it.
 pub fn check_url(url: &str) -> Result<(), OpenError> {
     if is_kurrentdb(url) {
-        return check_kurrentdb_url(url);
+        #[cfg(feature = "kurrentdb")]
+        return crate::KurrentDbStore::check_url(url);
+        #[cfg(not(feature = "kurrentdb"))]
+        return Err(built_without_kurrentdb());
     }
     Ok(Database::check_url(url)?)
 }
@@ -36,26 +42,6 @@ pub fn is_kurrentdb(url: &str) -> bool {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     let scheme = scheme.strip_suffix("+discover").unwrap_or(scheme);
     ["kurrentdb", "kurrent", "kdb", "esdb"].contains(&scheme)
-}
-
-#[cfg(feature = "kurrentdb")]
-async fn open_kurrentdb(url: &str) -> Result<Arc<dyn EventStore>, OpenError> {
-    Ok(Arc::new(crate::KurrentDbStore::connect(url).await?))
-}
-
-#[cfg(feature = "kurrentdb")]
-fn check_kurrentdb_url(url: &str) -> Result<(), OpenError> {
-    crate::KurrentDbStore::check_url(url)
-}
-
-#[cfg(not(feature = "kurrentdb"))]
-async fn open_kurrentdb(_url: &str) -> Result<Arc<dyn EventStore>, OpenError> {
-    Err(built_without_kurrentdb())
-}
-
-#[cfg(not(feature = "kurrentdb"))]
-fn check_kurrentdb_url(_url: &str) -> Result<(), OpenError> {
-    Err(built_without_kurrentdb())
 }
 
 #[cfg(not(feature = "kurrentdb"))]

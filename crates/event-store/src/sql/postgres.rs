@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use database::{Database, PostgresServer, refuses_data};
+use database::{Database, DatabaseError, PostgresServer};
 use sqlx::{Connection, Executor, PgConnection, Postgres, Row, postgres::PgArguments, query::QueryAs};
 use tokio::time::timeout;
 
@@ -63,7 +63,7 @@ impl PostgresWriter {
     }
 
     /// The connection; a new one if there is none that works.
-    async fn connection(&mut self) -> Result<PgConnection, sqlx::Error> {
+    async fn connection(&mut self) -> Result<PgConnection, DatabaseError> {
         if let Some(mut connection) = self.connection.take()
             && (self.last_used.elapsed() < IDLE || connection.ping().await.is_ok())
         {
@@ -95,7 +95,7 @@ impl Writer for PostgresWriter {
                 Ok(outcomes)
             }
             // The batch was not written.
-            Err(error) if refuses_data(&error) => {
+            Err(error) if error.refuses_data() => {
                 self.connection = Some(connection);
                 Err(BatchError::Refused(StoreError::unavailable(error)))
             }
@@ -114,7 +114,7 @@ impl Writer for PostgresWriter {
 async fn append(
     connection: &mut PgConnection,
     batch: &[Append],
-) -> Result<Result<Vec<Outcome>, StoreError>, sqlx::Error> {
+) -> Result<Result<Vec<Outcome>, StoreError>, DatabaseError> {
     if let [append] = batch
         && let [event] = append.events.as_slice()
         // Another number has no next one.
@@ -213,9 +213,7 @@ fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-fn late(what: &str) -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::new(
-        std::io::ErrorKind::TimedOut,
-        format!("{what} from PostgreSQL in time"),
-    ))
+fn late(what: &str) -> DatabaseError {
+    let reason = format!("{what} from PostgreSQL in time");
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, reason)).into()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use database::{Database, refuses_data};
+use database::{Database, DatabaseError};
 use sqlx::{SqliteConnection, query::Query, sqlite::SqliteArguments};
 use tokio::time::timeout;
 
@@ -45,7 +45,7 @@ impl SqliteWriter {
         &self,
         connection: &mut SqliteConnection,
         batch: &[Append],
-    ) -> Result<Result<Vec<Outcome>, StoreError>, sqlx::Error> {
+    ) -> Result<Result<Vec<Outcome>, StoreError>, DatabaseError> {
         let (head, versions) = begin(connection, batch).await?;
         let decided = decide(batch, head, &versions);
         if let Ok((_, rows)) = &decided {
@@ -91,7 +91,7 @@ impl Writer for SqliteWriter {
                 outcomes.map_err(BatchError::Unavailable)
             }
             // The transaction is not committed.
-            Ok(Err(error)) if refuses_data(&error) => {
+            Ok(Err(error)) if error.refuses_data() => {
                 Err(BatchError::Refused(StoreError::unavailable(error)))
             }
             Ok(Err(error)) => Err(BatchError::unavailable(error)),
