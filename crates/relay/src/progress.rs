@@ -1,6 +1,6 @@
 //! The progress of the relay in SQL: up to where the log is published, and the last position of each partition.
 
-use database::{Database, DatabaseError, readable};
+use database::{Database, DatabaseError, Row, readable};
 use events::{EventId, LogPoint, PartitionCount};
 
 use crate::partition_sequence::PartitionSequence;
@@ -39,11 +39,7 @@ impl RelayProgress {
                 .ok_or_else(|| {
                     DatabaseError::Unexpected(format!("relay_progress has a partition {partition}"))
                 })?;
-            let read_up_to = LogPoint {
-                position: row.unsigned("read_up_to")?,
-                id: row.optional_uuid("event_id")?.map(EventId),
-            };
-            Ok((partition, row.unsigned("position")?, read_up_to))
+            Ok((partition, row.unsigned("position")?, read_up_to(row)?))
         });
         if parts.len() != usize::from(partitions.get()) {
             return Ok(None);
@@ -87,6 +83,14 @@ impl RelayProgress {
         ];
         self.operations.execute(&sql, &values).await.map(drop)
     }
+}
+
+/// The last event that was published, according to a row of the table.
+pub(crate) fn read_up_to(row: &Row) -> Result<LogPoint, DatabaseError> {
+    Ok(LogPoint {
+        position: row.unsigned("read_up_to")?,
+        id: row.optional_uuid("event_id")?.map(EventId),
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use database::{Database, DatabaseError, readable};
 use event_store::{EventStore, agrees};
-use events::{EventId, LogPoint};
+use events::LogPoint;
+
+use crate::progress::read_up_to;
 
 /// The progress that the log does not have, with the number of partitions that it was saved for.
 ///
@@ -19,11 +21,7 @@ pub async fn foreign_relay_progress(
         )
         .await?;
     let progress = readable("relay_progress", "partitions", &rows, |row| {
-        let point = LogPoint {
-            position: row.unsigned("read_up_to")?,
-            id: row.optional_uuid("event_id")?.map(EventId),
-        };
-        Ok((row.unsigned("partitions")?, point))
+        Ok((row.unsigned("partitions")?, read_up_to(row)?))
     });
     let points: Vec<LogPoint> = progress.iter().map(|(_, point)| *point).collect();
     let agree = agrees(store, &points).await?;

@@ -30,7 +30,6 @@ mod connection;
 mod consumer;
 mod listener;
 mod names;
-mod options;
 mod publisher;
 mod requester;
 mod responder;
@@ -55,9 +54,18 @@ use connection::{BrokerConnection, Purpose};
 use consumer::PartitionConsumer;
 use listener::TopicListener;
 use names::Names;
-pub use options::RabbitOptions;
 use publisher::Publisher;
 use requester::Requester;
+
+/// The options of a connection to RabbitMQ.
+#[derive(Debug, Clone)]
+pub struct RabbitOptions {
+    /// The name of the client, for example its role. The broker shows it with each connection.
+    pub name: String,
+    /// The prefix of every name on the broker. Installations that share a virtual host need different ones. Letters,
+    /// digits, `.`, `_` and `-`, at most 64.
+    pub namespace: String,
+}
 
 /// A bus over RabbitMQ.
 #[derive(Debug)]
