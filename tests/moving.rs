@@ -11,7 +11,7 @@ use std::{
 
 use database::{Database, Schema};
 use event_store::UnfinishedImport;
-use kurrentdb_stand_in::{Behaviour, StandIn};
+use kurrentdb_stand_in::StandIn;
 use serde_json::json;
 use tempfile::TempDir;
 use test_support::TestDatabase;
@@ -220,7 +220,7 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     let opened = postgres.run(&["events", "tail", "--from", "1", "--json"]);
     assert!(opened.contains(r#""title":"Stays""#) && !opened.contains("quagga"));
 
-    let server = StandIn::with(Behaviour::default(), 1);
+    let server = StandIn::start();
     let url = format!("kurrentdb://{}?tls=false", server.addresses()[0]);
     let kurrentdb = Place::new(&keys_dir, vec![("EVENT_STORE_URL", url)]);
     let of_kurrentdb = kurrentdb.take_over(database.url().as_str(), &postgres.file(), "OTHER POSITIONS");
@@ -287,7 +287,7 @@ async fn nothing_works_on_half_of_a_log_in_sqlite_kurrentdb_or_postgres_with_rab
         ("DATABASE_URL", database.url().to_string()),
         ("AMQP_URL", amqp_url()),
     ];
-    let server = StandIn::with(Behaviour::default(), 1);
+    let server = StandIn::start();
     let kurrentdb = format!("kurrentdb://{}?tls=false", server.addresses()[0]);
     let places = [
         (vec![], &["up"][..]),

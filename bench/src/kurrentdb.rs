@@ -115,12 +115,11 @@ impl KurrentDb {
 }
 
 fn server(disk: Duration) -> StandIn {
-    let behaviour = Behaviour {
+    StandIn::with(Behaviour {
         disk,
         longest_indexing: Duration::ZERO,
         ..Behaviour::default()
-    };
-    StandIn::with(behaviour, 1)
+    })
 }
 
 /// Answers per second, conflicts included, of `writers` writers with streams of their own.

@@ -16,7 +16,7 @@ use anyhow::ensure;
 use clap::Args;
 use hdrhistogram::Histogram;
 use http::{Method, StatusCode};
-use kurrentdb_stand_in::{Behaviour, StandIn};
+use kurrentdb_stand_in::StandIn;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -52,7 +52,7 @@ struct Outcome {
 impl Replicas {
     pub(crate) async fn run(&self, binary: &Path) -> anyhow::Result<()> {
         self.on(binary, "PostgreSQL", None).await?;
-        let server = StandIn::with(Behaviour::default(), 1);
+        let server = StandIn::start();
         let url = format!("kurrentdb://{}?tls=false&streamPrefix=bench.", server.address());
         self.on(binary, "the stand-in for KurrentDB", Some(&url)).await
     }

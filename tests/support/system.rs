@@ -123,7 +123,8 @@ impl System {
                 ]
             }
         };
-        let kurrentdb = (deployment == Deployment::KurrentDb).then(|| StandIn::with(Behaviour::default(), 3));
+        let kurrentdb = deployment == Deployment::KurrentDb;
+        let kurrentdb = kurrentdb.then(|| StandIn::cluster(Behaviour::default(), 3));
         if let Some(server) = &kurrentdb {
             let hosts: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
             let url = format!("kurrentdb://{}?tls=false&streamPrefix=test.", hosts.join(","));

@@ -226,13 +226,10 @@ async fn vendors_client_understands_the_store_and_the_store_it() {
 /// No call waits for the server's delayed acknowledgement of packets, which takes 40 ms.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_one_after_the_other_are_quick() {
-    let server = StandIn::with(
-        Behaviour {
-            longest_indexing: Duration::ZERO,
-            ..Behaviour::default()
-        },
-        1,
-    );
+    let server = StandIn::with(Behaviour {
+        longest_indexing: Duration::ZERO,
+        ..Behaviour::default()
+    });
     let store = open(&server).await;
     let mut times: [Vec<Duration>; 6] = Default::default();
     for version in 0..21 {

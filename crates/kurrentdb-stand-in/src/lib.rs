@@ -77,12 +77,18 @@ impl StandIn {
     /// Starts one node.
     #[must_use]
     pub fn start() -> Self {
-        Self::with(Behaviour::default(), 1)
+        Self::with(Behaviour::default())
+    }
+
+    /// Starts one node that behaves in this way.
+    #[must_use]
+    pub fn with(behaviour: Behaviour) -> Self {
+        Self::cluster(behaviour, 1)
     }
 
     /// Starts `nodes` nodes, of which the first is the leader.
     #[must_use]
-    pub fn with(behaviour: Behaviour, nodes: usize) -> Self {
+    pub fn cluster(behaviour: Behaviour, nodes: usize) -> Self {
         let mut server = Self {
             log: Arc::new(Log::new(behaviour.clone())),
             behaviour,

@@ -17,7 +17,7 @@ struct Load {
 
 impl Load {
     async fn start(parameters: &str) -> Self {
-        let server = StandIn::with(Behaviour::default(), 3);
+        let server = StandIn::cluster(Behaviour::default(), 3);
         let store = Self::open(&server, parameters).await;
         Self { server, store }
     }
@@ -154,7 +154,7 @@ async fn readers_leave_a_leader_that_is_cut_off() {
 /// A node that is behind names a stopped leader. The answers of the others are not delayed by that one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frozen_node_that_is_named_as_leader_delays_nobody() {
-    let server = StandIn::with(Behaviour::default(), 3);
+    let server = StandIn::cluster(Behaviour::default(), 3);
     server.cut_off(1, Duration::from_secs(3_600));
     server.freeze(0);
     server.elect(Some(2));
@@ -172,7 +172,7 @@ async fn node_without_users_hides_no_election() {
         user: Some(("taskledger".to_owned(), "secret".to_owned())),
         ..Behaviour::default()
     };
-    let server = StandIn::with(behaviour, 3);
+    let server = StandIn::cluster(behaviour, 3);
     server.empty(2);
     server.elect(None);
     let opening = tokio::spawn({

@@ -39,13 +39,10 @@ async fn a_thousand_conflicts_end_nothing() {
 /// A stream that is given up does not stay open on the server, whatever ended it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_are_given_up_are_reset() {
-    let server = StandIn::with(
-        Behaviour {
-            write_timeout: Duration::from_millis(20),
-            ..Behaviour::default()
-        },
-        1,
-    );
+    let server = StandIn::with(Behaviour {
+        write_timeout: Duration::from_millis(20),
+        ..Behaviour::default()
+    });
     let store = open(&server).await;
     for version in 0..150 {
         server.lose_answers(1);
@@ -114,14 +111,11 @@ async fn refusals_fail_no_neighbours() {
 /// later reports a time-out, which does not show whether the append was done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn time_outs_are_no_answers() {
-    let server = StandIn::with(
-        Behaviour {
-            longest_indexing: Duration::from_millis(400),
-            write_timeout: Duration::from_millis(500),
-            ..Behaviour::default()
-        },
-        1,
-    );
+    let server = StandIn::with(Behaviour {
+        longest_indexing: Duration::from_millis(400),
+        write_timeout: Duration::from_millis(500),
+        ..Behaviour::default()
+    });
     let store = open(&server).await;
     let mut ids = Vec::new();
     let mut position = 0;
@@ -147,13 +141,10 @@ async fn time_outs_are_no_answers() {
 /// that caused it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_after_a_conflict_see_what_it_was_about() {
-    let server = StandIn::with(
-        Behaviour {
-            longest_indexing: Duration::from_millis(200),
-            ..Behaviour::default()
-        },
-        1,
-    );
+    let server = StandIn::with(Behaviour {
+        longest_indexing: Duration::from_millis(200),
+        ..Behaviour::default()
+    });
     let (one, other) = (open(&server).await, open(&server).await);
     for version in 0..10 {
         let append = tokio::spawn({
@@ -365,13 +356,10 @@ async fn streams_that_have_lost_all_events_are_damage() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_reads_are_no_lost_events() {
     for names_invalid_positions in [true, false] {
-        let server = StandIn::with(
-            Behaviour {
-                names_invalid_positions,
-                ..Behaviour::default()
-            },
-            1,
-        );
+        let server = StandIn::with(Behaviour {
+            names_invalid_positions,
+            ..Behaviour::default()
+        });
         let store = open(&server).await;
         let head = store
             .append(&stream("task-1"), 0, events(2))

@@ -22,11 +22,10 @@ const SEARCHED: Duration = Duration::from_secs(90);
 
 /// A server that takes more than seven seconds to search [`MANY`] events, much longer than [`SOON`].
 fn slow_server() -> StandIn {
-    let behaviour = Behaviour {
+    StandIn::with(Behaviour {
         examining: Duration::from_micros(24),
         ..Behaviour::default()
-    };
-    StandIn::with(behaviour, 1)
+    })
 }
 
 async fn with_prefix(server: &StandIn, prefix: &str) -> Arc<dyn EventStore> {

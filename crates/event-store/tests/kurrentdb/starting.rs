@@ -50,7 +50,7 @@ async fn missing_server_is_named() {
 
 #[tokio::test]
 async fn wrong_passwords_and_missing_rights_are_said_at_the_start() {
-    let server = StandIn::with(guarded(), 1);
+    let server = StandIn::with(guarded());
     let at = format!("{}?tls=false", server.address());
     let url = format!("esdb://taskledger:p%40ss%3Aw%2Ford@{at}");
     let store = event_store::open(&url, 1).await.unwrap();
@@ -79,7 +79,7 @@ async fn wrong_passwords_and_missing_rights_are_said_at_the_start() {
 /// Found through a cluster's gossip, as every node would be, and by all addresses of a name.
 #[tokio::test]
 async fn cluster_is_discovered() {
-    let server = StandIn::with(Behaviour::default(), 3);
+    let server = StandIn::cluster(Behaviour::default(), 3);
     server.elect(Some(2));
     for (index, host) in server.addresses().iter().enumerate() {
         for host in [host.to_string(), format!("localhost:{}", host.port())] {
@@ -95,11 +95,10 @@ async fn cluster_is_discovered() {
 
 #[tokio::test]
 async fn connections_can_be_secured() {
-    let behaviour = Behaviour {
+    let server = StandIn::with(Behaviour {
         tls: Some((CERTIFICATE.to_owned(), KEY.to_owned())),
         ..guarded()
-    };
-    let server = StandIn::with(behaviour, 1);
+    });
     let port = server.address().port();
     for host in ["localhost", "127.0.0.1"] {
         for scheme in ["esdb", "esdb+discover"] {
@@ -132,13 +131,10 @@ async fn connections_can_be_secured() {
 /// Refused before sending, by the known limit, or by the server if its limit is smaller.
 #[tokio::test]
 async fn appends_beyond_the_servers_bound_are_refused() {
-    let server = StandIn::with(
-        Behaviour {
-            max_append_bytes: 100_000,
-            ..Behaviour::default()
-        },
-        1,
-    );
+    let server = StandIn::with(Behaviour {
+        max_append_bytes: 100_000,
+        ..Behaviour::default()
+    });
     let known = format!("{}&maxAppendSize=100000", url(&server));
     for (url, is_sent) in [(url(&server), true), (known, false)] {
         let store = event_store::open(&url, 1).await.unwrap();
@@ -174,11 +170,10 @@ async fn events_beyond_the_servers_bound_are_refused() {
 /// Without the positions of events the log cannot be read.
 #[tokio::test]
 async fn servers_that_are_too_old_are_named() {
-    let behaviour = Behaviour {
+    let server = StandIn::with(Behaviour {
         says_positions: false,
         ..Behaviour::default()
-    };
-    let server = StandIn::with(behaviour, 1);
+    });
     let store = open(&server).await;
     store.append(&stream("task-1"), 0, events(1)).await.unwrap();
     match store.stream_page(&stream("task-1"), 0, 10).await {
