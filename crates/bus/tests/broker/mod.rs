@@ -11,6 +11,7 @@ use futures::FutureExt;
 use lapin::{
     Channel, Connection, ConnectionProperties,
     options::{ExchangeDeleteOptions, QueueDeleteOptions},
+    types::ShortString,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -59,21 +60,27 @@ impl Broker {
     }
 
     /// The queue of a partition of four.
-    pub(crate) fn queue(&self, partition: u16) -> lapin::types::ShortString {
+    pub(crate) fn queue(&self, partition: u16) -> ShortString {
         format!("{}.projector.{partition}-of-4", self.namespace).into()
     }
 
+    pub(crate) async fn delete_queue(&self, queue: ShortString) {
+        let deleted = self
+            .channel()
+            .await
+            .queue_delete(queue, QueueDeleteOptions::default())
+            .await;
+        deleted.unwrap();
+    }
+
     async fn clean(&self) {
-        let channel = self.channel().await;
         for count in [1, 2, 4] {
             for partition in 0..count {
                 let queue = format!("{}.projector.{partition}-of-{count}", self.namespace);
-                channel
-                    .queue_delete(queue.into(), QueueDeleteOptions::default())
-                    .await
-                    .unwrap();
+                self.delete_queue(queue.into()).await;
             }
         }
+        let channel = self.channel().await;
         for exchange in ["events", "requests", "broadcast.news", "broadcast.weather"] {
             let exchange = format!("{}.{exchange}", self.namespace);
             channel

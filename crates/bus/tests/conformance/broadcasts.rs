@@ -4,11 +4,11 @@ use bus::{Heard, Listener};
 
 use super::{TestBroker, soon};
 
-async fn hear(listener: &mut dyn Listener) -> Heard {
+pub(crate) async fn hear(listener: &mut dyn Listener) -> Heard {
     soon("a broadcast", listener.next()).await
 }
 
-fn said(message: &'static str) -> Heard {
+pub(crate) fn said(message: &'static str) -> Heard {
     Heard::Message(message.into())
 }
 

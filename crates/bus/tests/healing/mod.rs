@@ -8,14 +8,16 @@ use std::{
 use bus::{Bus, BusError, EventConsumer, Heard, Listener};
 use lapin::{
     ExchangeKind,
-    options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions},
+    options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
 
 use crate::{
     broker::{self, Broker, Proxy, with_broker},
     conformance::{
-        TIMEOUT, four, messages, positions, read,
+        TIMEOUT,
+        broadcasts::{hear, said},
+        four, messages, positions, read,
         requests::{QUEUE, Server, TestResponder},
         soon,
     },
@@ -125,13 +127,7 @@ async fn rabbitmq_messages_arrive_after_everything_was_deleted_at_once() {
     with_broker(async |broker: &Broker| {
         let bus = broker.connect(&broker::url()).await;
         let mut consumer = bus.consume(four(), 0).await.unwrap();
-        let delete = QueueDeleteOptions::default();
-        broker
-            .channel()
-            .await
-            .queue_delete(broker.queue(0), delete)
-            .await
-            .unwrap();
+        broker.delete_queue(broker.queue(0)).await;
         delete_exchange(broker, "events").await;
         arrives_again(&*bus, &mut *consumer, 1).await;
     })
@@ -151,10 +147,7 @@ async fn rabbitmq_a_listener_hears_a_gap_and_listens_again_after_its_exchange_wa
         ];
         speaker.broadcast("news", "before".into()).await.unwrap();
         for listener in &mut listeners {
-            assert_eq!(
-                soon("a broadcast", listener.next()).await,
-                Heard::Message("before".into())
-            );
+            assert_eq!(hear(&mut **listener).await, said("before"));
         }
         delete_exchange(broker, "broadcast.news").await;
         // Nobody hears this broadcast. It must not make the exchange look as if it had never been missing.
@@ -166,10 +159,7 @@ async fn rabbitmq_a_listener_hears_a_gap_and_listens_again_after_its_exchange_wa
         );
         speaker.broadcast("news", "after".into()).await.unwrap();
         for listener in &mut listeners {
-            assert_eq!(
-                soon("a broadcast", listener.next()).await,
-                Heard::Message("after".into())
-            );
+            assert_eq!(hear(&mut **listener).await, said("after"));
         }
     })
     .await;
@@ -180,9 +170,8 @@ async fn rabbitmq_requests_are_served_again_after_their_queue_was_deleted() {
     with_broker(async |broker: &Broker| {
         let bus: Arc<dyn Bus> = broker.connect(&broker::url()).await;
         let server = Server::start(&bus, &TestResponder::new(), 10, 2).await;
-        let queue: ShortString = format!("{}.{QUEUE}", broker.namespace).into();
-        let delete = QueueDeleteOptions::default();
-        broker.channel().await.queue_delete(queue, delete).await.unwrap();
+        let queue = format!("{}.{QUEUE}", broker.namespace);
+        broker.delete_queue(queue.into()).await;
         is_served(&*bus).await;
         server.end().await;
     })
@@ -247,19 +236,13 @@ async fn rabbitmq_what_was_declared_otherwise_is_used_as_it_is() {
         assert_eq!(positions(&read(&mut *consumer, 3).await), [1, 2, 3]);
         let mut listener = bus.listen("news").await.unwrap();
         bus.broadcast("news", "heard".into()).await.unwrap();
-        assert_eq!(
-            soon("a broadcast", listener.next()).await,
-            Heard::Message("heard".into())
-        );
+        assert_eq!(hear(&mut *listener).await, said("heard"));
         let bus: Arc<dyn Bus> = bus;
         Server::start(&bus, &TestResponder::new(), 10, 2)
             .await
             .end()
             .await;
-        channel
-            .queue_delete(requests, QueueDeleteOptions::default())
-            .await
-            .unwrap();
+        broker.delete_queue(requests).await;
     })
     .await;
 }
