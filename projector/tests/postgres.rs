@@ -21,12 +21,12 @@ mod standing_still;
 mod suite;
 
 use bus::InProcessBus;
-use events::{AccountDisabled, SessionRefreshed, TaskRenamed};
+use events::{AccountDisabled, SessionRefreshed};
 use suite::{
     faults::metric,
     fixture::{Fixture, eventually},
     relay::Relay,
-    writer::{Writer, created, registered, started, user},
+    writer::{Writer, created, registered, renamed, started, user},
 };
 
 suite!(Fixture::postgres());
@@ -143,14 +143,7 @@ async fn the_columns_of_the_next_release_do_not_disturb_a_projector() {
             },
         )
         .await;
-        log.task(
-            1,
-            person,
-            TaskRenamed {
-                title: format!("Round {round}"),
-            },
-        )
-        .await;
+        log.task(1, person, renamed(format!("Round {round}"))).await;
         fixture.caught_up().await;
     }
     assert_eq!(metric(&running, "taskledger_projector_failures_total").await, 0);

@@ -17,7 +17,7 @@ mod suite;
 use std::sync::Arc;
 
 use bus::{RabbitBus, RabbitOptions};
-use events::{TaskCompleted, TaskRenamed};
+use events::TaskCompleted;
 use lapin::{
     Connection, ConnectionProperties,
     options::{ExchangeDeleteOptions, QueueDeleteOptions, QueuePurgeOptions},
@@ -25,7 +25,7 @@ use lapin::{
 use suite::{
     fixture::{Fixture, eventually},
     relay::Relay,
-    writer::{Writer, created, user},
+    writer::{Writer, created, renamed, user},
 };
 use uuid::Uuid;
 
@@ -105,14 +105,7 @@ async fn two_replicas_share_the_partitions_and_survive_purged_queues_and_each_ot
             let owner = user(task % 7);
             let id = number * 100 + task;
             log.task(id, owner, created(owner, "Task")).await;
-            log.task(
-                id,
-                owner,
-                TaskRenamed {
-                    title: format!("Round {number}"),
-                },
-            )
-            .await;
+            log.task(id, owner, renamed(format!("Round {number}"))).await;
             log.task(id, owner, TaskCompleted {}).await;
         }
         relay.publish(publisher.as_ref()).await;

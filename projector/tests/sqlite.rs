@@ -22,11 +22,10 @@ use database::{Database, Schema};
 use events::TaskCompleted;
 use suite::{
     fixture::{Fixture, partitions},
-    rebuilding::{history, open},
+    rebuilding::history,
     writer::{Writer, created, user},
 };
 use tokio::{runtime::Handle, task::block_in_place};
-use tokio_util::sync::CancellationToken;
 
 suite!(Fixture::sqlite());
 
@@ -37,8 +36,7 @@ async fn the_wal_of_the_live_tables_can_be_emptied_while_they_are_compared() {
     let mut log = Writer::new(&fixture.store);
     history(&mut log, 10).await;
     fixture.catch_up(2).await;
-    let rebuild = open(&fixture).await;
-    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    let rebuild = fixture.built(2).await;
     let shadow = fixture.url().replace("read-models.db", "read-models.shadow.db");
     let shadow = Database::connect(&shadow, Schema::ReadModelsShadow, 1)
         .await

@@ -119,9 +119,7 @@ pub(crate) async fn an_orderly_end_leaves_every_partition_at_the_end_of_the_log(
         })
         .await;
         running.stop().await;
-        let report = projector::verify(fixture.store.as_ref(), &fixture.read_models)
-            .await
-            .unwrap();
+        let report = fixture.report().await;
         assert_eq!((report.behind, report.differences), (0, vec![]));
     }
 }

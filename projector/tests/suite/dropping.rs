@@ -2,14 +2,14 @@
 
 use events::{
     AccountErased, EndReason, EventDigest, SessionEnded, SessionRefreshed, StoredEvent, TaskCompleted,
-    TaskDeleted, TaskPurged, TaskRenamed,
+    TaskDeleted, TaskPurged,
 };
-use projector::{DroppedRows, Rebuild, RebuildError};
+use projector::{DroppedRows, RebuildError};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    fixture::{Fixture, pace, partitions},
-    writer::{Writer, created, registered, session, started, task, user},
+    fixture::Fixture,
+    writer::{Writer, created, registered, renamed, session, started, task, user},
 };
 
 /// An ended session, a purged task, and the streams of an erased person, each among others that continue.
@@ -29,8 +29,7 @@ async fn lives(log: &mut Writer) {
         used: None,
     };
     log.session(1, user(1), refreshed).await;
-    let title = "Renamed".to_owned();
-    log.task(1, user(1), TaskRenamed { title }).await;
+    log.task(1, user(1), renamed("Renamed")).await;
     log.task(1, user(1), TaskCompleted {}).await;
     log.task(1, user(1), TaskDeleted {}).await;
     log.task(1, user(1), TaskPurged {}).await;
@@ -79,9 +78,7 @@ pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(fixture: 
             event.stream == format!("session-{}", session(1)) && fixture.count("sessions").await == 2,
         );
         assert_eq!(fixture.caught_up().await.left_by_drop, left, "{event:?}");
-        let sample = projector::verify_sample(fixture.store.as_ref(), &fixture.read_models, 100)
-            .await
-            .unwrap();
+        let sample = fixture.sample(100).await;
         assert_eq!(
             (sample.left_by_drop, sample.differences),
             (left, Vec::new()),
@@ -99,9 +96,7 @@ pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(fixture: 
 
         // The same here.
         assert_eq!(fixture.caught_up().await.left_by_drop, 0);
-        let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
-            .await
-            .unwrap();
+        let rebuild = fixture.rebuild(2).await;
         rebuild.restart().await.unwrap();
         assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
         let comparison = rebuild.compare(|_| {}).await.unwrap();
@@ -134,13 +129,7 @@ pub(crate) async fn rows_that_are_kept_aside_go_with_the_others(fixture: Fixture
     let mut log = Writer::new(&fixture.store);
     lives(&mut log).await;
     fixture.catch_up(2).await;
-    let open = async || {
-        Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
-            .await
-            .unwrap()
-    };
-    let rebuild = open().await;
-    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    let rebuild = fixture.built(2).await;
     rebuild.swap(&CancellationToken::new()).await.unwrap();
     assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
     rebuild.close().await;
@@ -159,7 +148,7 @@ pub(crate) async fn rows_that_are_kept_aside_go_with_the_others(fixture: Fixture
         .collect();
     fixture.store.drop_payloads(&gone).await.unwrap();
     fixture.caught_up().await;
-    let rebuild = open().await;
+    let rebuild = fixture.rebuild(2).await;
     assert_eq!(
         rebuild.compare(|_| {}).await.unwrap().differences,
         Vec::<String>::new()

@@ -6,14 +6,14 @@ use bus::InProcessBus;
 use bytes::Bytes;
 use event_store::EventStore;
 use events::{AccountErased, EndReason, SessionEnded, StreamName, TaskCompleted, TaskDeleted, UserId};
-use projector::{Rebuild, RebuildError, Retried, retry};
+use projector::RebuildError;
 use sealing::{SealedStore, SubjectKeys};
 use tempfile::TempDir;
 use test_support::subject_keys;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    fixture::{Fixture, eventually, pace, partitions},
+    fixture::{Fixture, eventually},
     writer::{Writer, created, registered, started, task, user},
 };
 
@@ -120,14 +120,7 @@ pub(crate) async fn the_trail_of_a_person_without_a_key_is_whole(fixture: Fixtur
         StreamName::account(first),
         StreamName::task(task(first.0.as_u128())),
     ] {
-        let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream).await;
-        assert_eq!(
-            retried.unwrap(),
-            Retried {
-                projected: 1,
-                parked: 0
-            }
-        );
+        assert_eq!(fixture.retry(&stream).await, (1, 0));
     }
     let report = fixture.caught_up().await;
     assert_eq!((report.audit, report.parked), (5, 0), "the other's key is back");
@@ -266,13 +259,7 @@ pub(crate) async fn nothing_of_an_erased_person_is_left_aside(fixture: Fixture) 
     }
     log.task(200, user(2), created(user(2), "Stays")).await;
     fixture.catch_up(2).await;
-    let rebuild = async || {
-        Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
-            .await
-            .unwrap()
-    };
-    let first = rebuild().await;
-    assert!(first.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    let first = fixture.built(2).await;
     first.swap(&CancellationToken::new()).await.unwrap();
     first.close().await;
     drop(first);
@@ -302,7 +289,7 @@ pub(crate) async fn nothing_of_an_erased_person_is_left_aside(fixture: Fixture) 
     })
     .await;
     running.stop().await;
-    let again = rebuild().await;
+    let again = fixture.rebuild(2).await;
     match again.rollback().await {
         Ok(_) => assert!(fixture.is_postgres()),
         Err(RebuildError::NoPrevious) => assert!(!fixture.is_postgres()),

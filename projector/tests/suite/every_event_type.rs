@@ -11,13 +11,12 @@ use events::{
     SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused, SecondFactorRemoved,
     SecondFactorRolesChanged, SessionEnded, SessionId, SessionRefreshRepeated, SessionRefreshed, StreamName,
     TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskPrioritized, TaskPurged,
-    TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId,
-    UsedCode, UserId,
+    TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId, UsedCode, UserId,
 };
 
 use super::{
     fixture::Fixture,
-    writer::{START, Writer, created, registered, started, user},
+    writer::{START, Writer, created, registered, renamed, started, user},
 };
 
 pub(crate) async fn every_event_type_is_projected(fixture: Fixture) {
@@ -92,14 +91,7 @@ pub(crate) async fn every_event_type_is_projected(fixture: Fixture) {
     log.task(1, ada, TaskStarted {}).await;
     log.task(1, ada, TaskCompleted {}).await;
     log.task(2, ada, created(ada, "Two")).await;
-    log.task(
-        2,
-        ada,
-        TaskRenamed {
-            title: "Zwei".to_owned(),
-        },
-    )
-    .await;
+    log.task(2, ada, renamed("Zwei")).await;
     log.task(
         2,
         ada,

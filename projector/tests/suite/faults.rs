@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bus::InProcessBus;
-use events::{TaskCompleted, TaskRenamed};
+use events::TaskCompleted;
 
 use super::{
     fixture::{Fixture, Running, eventually},
     relay::Relay,
-    writer::{Writer, created, user},
+    writer::{Writer, created, renamed, user},
 };
 
 pub(crate) async fn lost_messages_are_read_from_the_log(fixture: Fixture) {
@@ -36,14 +36,7 @@ pub(crate) async fn a_failing_database_delays_and_loses_nothing(fixture: Fixture
     relay.publish(bus.as_ref()).await;
     fixture.caught_up().await;
     fixture.run("ALTER TABLE tasks RENAME TO tasks_away").await;
-    log.task(
-        1,
-        owner,
-        TaskRenamed {
-            title: "During".to_owned(),
-        },
-    )
-    .await;
+    log.task(1, owner, renamed("During")).await;
     log.task(2, owner, created(owner, "During, too")).await;
     relay.publish(bus.as_ref()).await;
     failed_some_times(&running).await;
@@ -117,14 +110,7 @@ pub(crate) async fn a_row_never_goes_back_while_the_log_is_read_again(fixture: F
             if round == 0 {
                 log.task(number, owner, created(owner, "Task")).await;
             } else {
-                log.task(
-                    number,
-                    owner,
-                    TaskRenamed {
-                        title: format!("Round {round}"),
-                    },
-                )
-                .await;
+                log.task(number, owner, renamed(format!("Round {round}"))).await;
             }
         }
     }
@@ -170,9 +156,7 @@ pub(crate) async fn projectors_of_different_partition_counts_do_not_disturb_each
         log.task(
             number / 2,
             user(number / 2 % 5),
-            TaskRenamed {
-                title: format!("Title {number}"),
-            },
+            renamed(format!("Title {number}")),
         )
         .await;
         for relay in &mut relays {

@@ -8,12 +8,13 @@ use std::{
 use bus::{Bus, InProcessBus};
 use database::{Database, Row, Schema};
 use event_store::EventStore;
-use events::PartitionCount;
+use events::{PartitionCount, StreamName};
 use http_api::HttpService;
-use projector::{Config, Dependencies, Report, Tuning};
+use projector::{Config, Dependencies, Rebuild, Report, Tuning};
 use runtime::Background;
 use tempfile::TempDir;
 use test_support::TestDatabase;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use test_support::eventually;
 
@@ -141,9 +142,7 @@ impl Fixture {
     pub(crate) async fn caught_up(&self) -> Report {
         let deadline = Instant::now() + TIMEOUT;
         loop {
-            let report = projector::verify(self.store.as_ref(), &self.read_models)
-                .await
-                .unwrap();
+            let report = self.report().await;
             let lags = report
                 .differences
                 .iter()
@@ -153,6 +152,35 @@ impl Fixture {
                 return report;
             }
         }
+    }
+
+    pub(crate) async fn report(&self) -> Report {
+        let report = projector::verify(self.store.as_ref(), &self.read_models).await;
+        report.unwrap()
+    }
+
+    pub(crate) async fn sample(&self, size: usize) -> Report {
+        let report = projector::verify_sample(self.store.as_ref(), &self.read_models, size).await;
+        report.unwrap()
+    }
+
+    /// Retries what is parked of `stream`. Returns how many events were projected, and how many are still parked.
+    pub(crate) async fn retry(&self, stream: &StreamName) -> (u64, u64) {
+        let retried = projector::retry(self.store.as_ref(), &self.read_models, stream).await;
+        let retried = retried.unwrap();
+        (retried.projected, retried.parked)
+    }
+
+    pub(crate) async fn rebuild(&self, count: u16) -> Rebuild {
+        let rebuild = Rebuild::open(&self.url(), self.store.clone(), partitions(count), pace()).await;
+        rebuild.unwrap()
+    }
+
+    /// A rebuild whose tables are at the end of the log.
+    pub(crate) async fn built(&self, count: u16) -> Rebuild {
+        let rebuild = self.rebuild(count).await;
+        assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+        rebuild
     }
 
     pub(crate) async fn rows(&self, sql: &str) -> Vec<Row> {

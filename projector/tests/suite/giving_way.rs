@@ -3,15 +3,14 @@
 use std::{mem::replace, sync::atomic::Ordering};
 
 use bus::InProcessBus;
-use events::{AccountErased, TaskRenamed};
-use projector::Rebuild;
+use events::AccountErased;
 use sqlx::{Connection, Executor, PgConnection};
 use test_support::FaultyStore;
 use tokio_util::sync::CancellationToken;
 
 use crate::suite::{
-    fixture::{Fixture, eventually, pace, partitions},
-    writer::{Writer, created, registered, started, user},
+    fixture::{Fixture, eventually},
+    writer::{Writer, created, registered, renamed, started, user},
 };
 
 const PARTITIONS: u16 = 4;
@@ -40,8 +39,7 @@ pub(crate) async fn whoever_cannot_read_the_log_leaves_its_partitions_to_others(
     .await;
     faulty.down.store(false, Ordering::SeqCst);
     eventually("both own partitions again", async || replicas().await == 2).await;
-    let title = "Again".to_owned();
-    log.task(0, user(0), TaskRenamed { title }).await;
+    log.task(0, user(0), renamed("Again")).await;
     assert_eq!(fixture.caught_up().await.tasks, 20);
     cut_off.stop().await;
     healthy.stop().await;
@@ -54,10 +52,7 @@ pub(crate) async fn a_person_is_erased_from_what_a_rebuild_is_writing(fixture: F
     log.account(person, registered("person@example.org")).await;
     log.task(1, person, created(person, "Personal")).await;
     fixture.catch_up(2).await;
-    let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
-        .await
-        .unwrap();
-    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    let rebuild = fixture.built(2).await;
     let mut writing = PgConnection::connect(&fixture.url()).await.unwrap();
     writing
         .execute(
@@ -104,10 +99,7 @@ pub(crate) async fn a_swap_does_not_take_longer_the_more_is_parked(fixture: Fixt
              FROM generate_series(1000, 200999) AS number",
         )
         .await;
-    let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
-        .await
-        .unwrap();
-    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    let rebuild = fixture.built(2).await;
     rebuild.swap(&CancellationToken::new()).await.unwrap();
     assert_eq!(fixture.count("parked_events").await, 0);
     rebuild.close().await;
@@ -120,10 +112,7 @@ pub(crate) async fn nobody_is_forgotten_whose_rows_are_deleted_while_tables_chan
     log.account(person, registered("person@example.org")).await;
     log.session(1, person, started(person)).await;
     fixture.catch_up(2).await;
-    let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
-        .await
-        .unwrap();
-    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    let rebuild = fixture.built(2).await;
     for schema in ["read_models", "read_models_shadow"] {
         let mark = format!("INSERT INTO {schema}.unfinished_erasures (subject) VALUES ('{person}')");
         fixture.run(&mark).await;

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::suite::{
     fixture::Fixture,
-    rebuilding::{dump, history, open},
+    rebuilding::{dump, history},
     writer::Writer,
 };
 
@@ -23,7 +23,7 @@ async fn a_swap_that_takes_too_long_changes_nothing_and_lets_go() {
         SELECT count(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n);
     END";
     fixture.read_models.execute(endless, &[]).await.unwrap();
-    let rebuild = open(&fixture).await.with_longest_hold(Duration::from_secs(1));
+    let rebuild = fixture.rebuild(2).await.with_longest_hold(Duration::from_secs(1));
     assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
     let swapped = rebuild.swap(&CancellationToken::new()).await;
     assert!(matches!(swapped, Err(RebuildError::TooLarge(_))), "{swapped:?}");
@@ -39,7 +39,8 @@ async fn a_swap_that_takes_too_long_changes_nothing_and_lets_go() {
         .unwrap();
     rebuild.close().await;
     drop(rebuild);
-    open(&fixture)
+    fixture
+        .rebuild(2)
         .await
         .swap(&CancellationToken::new())
         .await

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::suite::{
     fixture::{Fixture, eventually, pace, partitions},
-    rebuilding::{history, open},
+    rebuilding::history,
     writer::Writer,
 };
 
@@ -29,7 +29,7 @@ async fn a_rebuild_without_its_lock_leaves_everything_to_the_next_one() {
     let fixture = Fixture::postgres().await;
     history(&mut Writer::new(&fixture.store), 20).await;
     fixture.catch_up(2).await;
-    let first = open(&fixture).await;
+    let first = fixture.rebuild(2).await;
     let run = CancellationToken::new();
     assert!(first.build(&run, |_| {}).await.unwrap());
     end_the_session_with_the_lock(&fixture).await;

@@ -196,9 +196,7 @@ pub(crate) async fn a_rebuild_starts_over_when_the_log_is_another(fixture: Fixtu
     let mut log = Writer::new(&fixture.store);
     tasks(&mut log, 0, 30, "Old").await;
     fixture.catch_up(2).await;
-    let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
-        .await
-        .unwrap();
+    let rebuild = fixture.rebuild(2).await;
     let run = CancellationToken::new();
     assert!(
         rebuild.build(&run, |_| {}).await.unwrap(),
@@ -272,9 +270,7 @@ pub(crate) async fn a_hole_in_the_log_is_named(fixture: Fixture) {
     })
     .await;
     running.stop().await;
-    let report = projector::verify(fixture.store.as_ref(), &fixture.read_models)
-        .await
-        .unwrap();
+    let report = fixture.report().await;
     assert_eq!(
         report.differences,
         [

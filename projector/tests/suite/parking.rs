@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bus::InProcessBus;
 use bytes::Bytes;
-use events::{StreamName, TaskCompleted, TaskRenamed};
-use projector::{ParkingError, Retried, discard, parked, parked_at, retry};
+use events::{StreamName, TaskCompleted};
+use projector::{ParkingError, discard, parked, parked_at, retry};
 
 use test_support::FaultyStore;
 
@@ -13,7 +13,7 @@ use super::{
     faults::metric,
     fixture::{Fixture, eventually, partitions},
     relay::Relay,
-    writer::{Writer, created, registered, task, user},
+    writer::{Writer, created, registered, renamed, task, user},
 };
 
 async fn title(fixture: &Fixture, id: u128) -> String {
@@ -33,23 +33,8 @@ pub(crate) async fn an_unreadable_event_parks_its_stream_only(fixture: Fixture) 
         .await;
     log.task(2, owner, TaskCompleted {}).await;
     relay.publish(bus.as_ref()).await;
-    let later = log
-        .task(
-            1,
-            owner,
-            TaskRenamed {
-                title: "Later".to_owned(),
-            },
-        )
-        .await;
-    log.task(
-        2,
-        owner,
-        TaskRenamed {
-            title: "Flows on".to_owned(),
-        },
-    )
-    .await;
+    let later = log.task(1, owner, renamed("Later")).await;
+    log.task(2, owner, renamed("Flows on")).await;
     relay.publish(bus.as_ref()).await;
     let report = fixture.caught_up().await;
     assert_eq!(
@@ -74,16 +59,7 @@ pub(crate) async fn an_unreadable_event_parks_its_stream_only(fixture: Fixture) 
     );
 
     // A retry changes nothing while the build is the same.
-    let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream)
-        .await
-        .unwrap();
-    assert_eq!(
-        retried,
-        Retried {
-            projected: 0,
-            parked: 2
-        }
-    );
+    assert_eq!(fixture.retry(&stream).await, (0, 2));
     assert_eq!(parked(&fixture.read_models, 0).await.unwrap()[0].attempts, 2);
     let refused = discard(&fixture.read_models, later).await;
     assert!(
@@ -93,16 +69,7 @@ pub(crate) async fn an_unreadable_event_parks_its_stream_only(fixture: Fixture) 
 
     // Without the bad event the rest of the stream continues.
     discard(&fixture.read_models, poison).await.unwrap();
-    let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream)
-        .await
-        .unwrap();
-    assert_eq!(
-        retried,
-        Retried {
-            projected: 1,
-            parked: 0
-        }
-    );
+    assert_eq!(fixture.retry(&stream).await, (1, 0));
     log.task(1, owner, TaskCompleted {}).await;
     relay.publish(bus.as_ref()).await;
     assert_eq!(fixture.caught_up().await.parked, 0);
@@ -142,54 +109,21 @@ pub(crate) async fn a_refused_row_parks_its_stream_until_retried(fixture: Fixtur
     for number in 0..10 {
         log.task(number, owner, created(owner, "Task")).await;
     }
-    let poison = log
-        .task(
-            5,
-            owner,
-            TaskRenamed {
-                title: "poison".to_owned(),
-            },
-        )
-        .await;
+    let poison = log.task(5, owner, renamed("poison")).await;
     for number in 0..10 {
         log.task(number, owner, TaskCompleted {}).await;
     }
-    log.task(
-        5,
-        owner,
-        TaskRenamed {
-            title: "Cured".to_owned(),
-        },
-    )
-    .await;
+    log.task(5, owner, renamed("Cured")).await;
     let running = fixture.project(2, InProcessBus::new()).await;
     assert_refused(&fixture, poison).await;
-    let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream)
-        .await
-        .unwrap();
-    assert_eq!(
-        retried,
-        Retried {
-            projected: 0,
-            parked: 3
-        }
-    );
+    assert_eq!(fixture.retry(&stream).await, (0, 3));
     if fixture.is_postgres() {
         fixture.run("ALTER TABLE tasks DROP CONSTRAINT no_poison").await;
     } else {
         fixture.run("DROP TRIGGER no_INSERT").await;
         fixture.run("DROP TRIGGER no_UPDATE").await;
     }
-    let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream)
-        .await
-        .unwrap();
-    assert_eq!(
-        retried,
-        Retried {
-            projected: 3,
-            parked: 0
-        }
-    );
+    assert_eq!(fixture.retry(&stream).await, (3, 0));
     let report = fixture.caught_up().await;
     assert_eq!((report.tasks, report.audit, report.parked), (10, 22, 0));
     assert_eq!(title(&fixture, 5).await, "Cured");
@@ -223,14 +157,7 @@ pub(crate) async fn text_with_nul_is_parked(fixture: Fixture) {
     let owner = user(1);
     log.task(1, owner, created(owner, "a\0b")).await;
     log.task(2, owner, created(owner, "Two")).await;
-    log.task(
-        2,
-        owner,
-        TaskRenamed {
-            title: "\0".to_owned(),
-        },
-    )
-    .await;
+    log.task(2, owner, renamed("\0")).await;
     log.account(owner, registered("nul\0@example.org")).await;
     log.append_raw(
         &StreamName::raw("odd\u{7f}"),

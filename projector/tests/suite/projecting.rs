@@ -2,13 +2,13 @@
 
 use axum::{body::Body, http::Request};
 use bus::InProcessBus;
-use events::{TaskCompleted, TaskRenamed};
+use events::TaskCompleted;
 use tower::ServiceExt;
 
 use super::{
     fixture::{Fixture, eventually, partitions},
     relay::Relay,
-    writer::{Writer, created, user},
+    writer::{Writer, created, renamed, user},
 };
 
 pub(crate) async fn checkpoints_are_signalled(fixture: Fixture) {
@@ -94,14 +94,7 @@ pub(crate) async fn the_number_of_partitions_may_change(fixture: Fixture) {
             if round == 0 {
                 log.task(number, owner, created(owner, "Task")).await;
             } else {
-                log.task(
-                    number,
-                    owner,
-                    TaskRenamed {
-                        title: format!("Round {round}"),
-                    },
-                )
-                .await;
+                log.task(number, owner, renamed(format!("Round {round}"))).await;
             }
         }
         let report = fixture.catch_up(count).await;

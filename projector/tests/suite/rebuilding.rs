@@ -7,15 +7,15 @@ use std::sync::{
 
 use bus::InProcessBus;
 use bytes::Bytes;
-use events::{AccountErased, StreamName, TaskCompleted, TaskRenamed};
-use projector::{Rebuild, RebuildError, discard, parked, retry};
+use events::{AccountErased, StreamName, TaskCompleted};
+use projector::{Rebuild, RebuildError, discard, parked};
 use tokio::{runtime::Handle, task::block_in_place};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     fixture::{Fixture, eventually, pace, partitions},
     relay::Relay,
-    writer::{Writer, created, registered, started, task, user},
+    writer::{Writer, created, registered, renamed, started, task, user},
 };
 
 const TABLES: [(&str, &str); 11] = [
@@ -31,12 +31,6 @@ const TABLES: [(&str, &str); 11] = [
     ("unfinished_purges", "task"),
     ("checkpoints", "partition"),
 ];
-
-pub(crate) async fn open(fixture: &Fixture) -> Rebuild {
-    Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
-        .await
-        .unwrap()
-}
 
 /// Every row of every table, as text.
 pub(crate) async fn dump(fixture: &Fixture) -> Vec<String> {
@@ -94,19 +88,11 @@ pub(crate) async fn a_rebuild_gives_the_same_rows_and_can_be_undone(fixture: Fix
     fixture.catch_up(2).await;
     // One is discarded, the other was retried.
     discard(&fixture.read_models, poison).await.unwrap();
-    retry(fixture.store.as_ref(), &fixture.read_models, &poisoned)
-        .await
-        .unwrap();
-    retry(
-        fixture.store.as_ref(),
-        &fixture.read_models,
-        &StreamName::task(task(2)),
-    )
-    .await
-    .unwrap();
+    fixture.retry(&poisoned).await;
+    fixture.retry(&StreamName::task(task(2))).await;
     let before = dump(&fixture).await;
 
-    let rebuild = open(&fixture).await;
+    let rebuild = fixture.rebuild(2).await;
     assert!(matches!(rebuild.rollback().await, Err(RebuildError::NoPrevious)));
     let second = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace()).await;
     assert!(matches!(second, Err(RebuildError::AlreadyRunning)));
@@ -148,8 +134,7 @@ pub(crate) async fn tables_that_grow_all_the_time_are_compared_to_their_end(fixt
     let mut log = Writer::new(&fixture.store);
     history(&mut log, 10).await;
     fixture.catch_up(2).await;
-    let rebuild = open(&fixture).await;
-    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    let rebuild = fixture.built(2).await;
     let grow = "INSERT INTO audit_log (position, stream, version, event_id, type, subject, actor, correlation_id,
             causation_id, recorded_at)
          SELECT position + 1, stream, version, event_id, type, subject, actor, correlation_id, causation_id, recorded_at
@@ -182,8 +167,7 @@ pub(crate) async fn tables_in_which_more_is_parked_take_over_only_by_force(fixtu
     fixture.catch_up(2).await;
     fixture.run("DELETE FROM parked_events").await;
     let before = dump(&fixture).await;
-    let rebuild = open(&fixture).await;
-    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    let rebuild = fixture.built(2).await;
     let refused = rebuild.swap(&CancellationToken::new()).await;
     assert!(
         matches!(refused, Err(RebuildError::MoreParked { live: 0, next: 1 })),
@@ -204,14 +188,15 @@ pub(crate) async fn an_interrupted_rebuild_goes_on_where_it_was(fixture: Fixture
     let stop = CancellationToken::new();
     stop.cancel();
     let mut reached = 0;
-    let complete = open(&fixture)
+    let complete = fixture
+        .rebuild(2)
         .await
         .build(&stop, |progress| reached = progress.position)
         .await;
     assert!(!complete.unwrap());
     assert!(reached > 0, "a page is finished");
     let mut first = None;
-    let rebuild = open(&fixture).await;
+    let rebuild = fixture.rebuild(2).await;
     let complete = rebuild
         .build(&CancellationToken::new(), |progress| {
             first.get_or_insert(progress.start);
@@ -281,22 +266,14 @@ pub(crate) async fn projectors_work_and_readers_read_through_swaps(fixture: Fixt
             while !ended.load(Ordering::Relaxed) {
                 let owner = user(number % 7);
                 log.task(number, owner, created(owner, "Task")).await;
-                log.task(
-                    number,
-                    owner,
-                    TaskRenamed {
-                        title: format!("Number {number}"),
-                    },
-                )
-                .await;
+                log.task(number, owner, renamed(format!("Number {number}"))).await;
                 relay.publish(bus.as_ref()).await;
                 number += 1;
             }
         }
     });
     for _ in 0..4 {
-        let rebuild = open(&fixture).await;
-        assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+        let rebuild = fixture.built(2).await;
         let comparison = rebuild.compare(|_| {}).await.unwrap();
         assert_eq!(comparison.differences, Vec::<String>::new());
         swapped(async || rebuild.swap(&CancellationToken::new()).await).await;
@@ -341,8 +318,7 @@ pub(crate) async fn what_is_discarded_during_a_rebuild_stays_discarded(fixture: 
     if fixture.is_postgres() {
         assert_eq!(signals.next().await, None, "it listens");
     }
-    let rebuild = open(&fixture).await;
-    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    let rebuild = fixture.built(2).await;
     let mut tx = fixture.read_models.begin().await.unwrap();
     tx.signal("taskledger_checkpoints", "mine", "mine");
     tx.commit().await.unwrap();
@@ -353,9 +329,7 @@ pub(crate) async fn what_is_discarded_during_a_rebuild_stays_discarded(fixture: 
         "what is being built is announced to nobody"
     );
     discard(&fixture.read_models, poison).await.unwrap();
-    retry(fixture.store.as_ref(), &fixture.read_models, &stream)
-        .await
-        .unwrap();
+    fixture.retry(&stream).await;
     let before = dump(&fixture).await;
     rebuild.swap(&CancellationToken::new()).await.unwrap();
     assert_eq!(dump(&fixture).await, before);

@@ -7,7 +7,7 @@ use bus::{Bus, EventMessage, InProcessBus};
 use events::{
     AccountDisabled, AccountEnabled, AccountErased, AccountRenamed, EndReason, Priority, SessionEnded,
     SessionRefreshed, StreamName, TaskCancelled, TaskCompleted, TaskDeleted, TaskDescribed, TaskPrioritized,
-    TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged,
+    TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged,
 };
 use proptest::{
     prelude::*,
@@ -18,7 +18,7 @@ use proptest::{
 use super::{
     fixture::Fixture,
     relay::Relay,
-    writer::{Writer, created, registered, started, task, user},
+    writer::{Writer, created, registered, renamed, started, task, user},
 };
 
 const PEOPLE: u128 = 4;
@@ -183,7 +183,7 @@ async fn happen(
                 .await
         }
         _ if begun.insert(StreamName::task(task(id))) => log.task(id, owner, created(owner, &title())).await,
-        27..35 => log.task(id, owner, TaskRenamed { title: title() }).await,
+        27..35 => log.task(id, owner, renamed(title())).await,
         35..42 => {
             log.task(
                 id,

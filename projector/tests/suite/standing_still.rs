@@ -5,14 +5,13 @@ use std::time::{Duration, Instant};
 use bus::InProcessBus;
 use bytes::Bytes;
 use events::StreamName;
-use projector::Rebuild;
 use sqlx::{Connection, Executor, PgConnection};
 use test_support::FaultyStore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::suite::{
-    fixture::{Fixture, eventually, pace, partitions, readiness},
+    fixture::{Fixture, eventually, partitions, readiness},
     relay::Relay,
     writer::{Writer, created, task, user},
 };
@@ -254,10 +253,7 @@ pub(crate) async fn readers_do_not_hold_up_a_swap(fixture: Fixture) {
         log.task(round, user(round), created(user(round), "Task")).await;
         relay.publish(bus.as_ref()).await;
         fixture.caught_up().await;
-        let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
-            .await
-            .unwrap();
-        assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+        let rebuild = fixture.built(2).await;
         for schema in ["read_models", "read_models_previous"] {
             let mut reader = connect(&fixture).await;
             let sql = format!("BEGIN; SELECT COUNT(*) FROM {schema}.tasks");
@@ -274,10 +270,7 @@ pub(crate) async fn readers_do_not_hold_up_a_swap(fixture: Fixture) {
     let old = "SELECT nspname::text AS name FROM pg_namespace WHERE nspname LIKE 'read_models_old_%'";
     assert!(!fixture.rows(old).await.is_empty(), "somebody still reads them");
     drop(readers);
-    let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
-        .await
-        .unwrap();
-    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    let rebuild = fixture.built(2).await;
     rebuild.swap(&CancellationToken::new()).await.unwrap();
     assert!(fixture.rows(old).await.is_empty(), "nobody does any more");
     running.stop().await;

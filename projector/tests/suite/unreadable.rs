@@ -1,13 +1,13 @@
 //! Unreadable records of the log and rows of the read models, among readable ones.
 
 use bus::InProcessBus;
-use events::{StreamName, TaskCompleted, TaskRenamed};
-use projector::{Rebuild, Retried, discard, parked, retry, verify_sample};
+use events::{StreamName, TaskCompleted};
+use projector::{discard, parked};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    fixture::{Fixture, eventually, pace, partitions},
-    writer::{Writer, created, registered, started, task, user},
+    fixture::{Fixture, eventually},
+    writer::{Writer, created, registered, renamed, started, task, user},
 };
 
 /// Damages of a record, each with the reason for which it is parked.
@@ -86,22 +86,8 @@ pub(crate) async fn an_unreadable_record_parks_its_stream_only(fixture: Fixture)
         assert_eq!(done(&fixture).await, 2, "{damage}");
 
         // Live: later events of its stream are parked, and other streams continue.
-        log.task(
-            2,
-            user(1),
-            TaskRenamed {
-                title: "Two".to_owned(),
-            },
-        )
-        .await;
-        log.task(
-            1,
-            user(1),
-            TaskRenamed {
-                title: "One".to_owned(),
-            },
-        )
-        .await;
+        log.task(2, user(1), renamed("Two")).await;
+        log.task(1, user(1), renamed("One")).await;
         let report = fixture.caught_up().await;
         assert_eq!(
             (report.parked, fixture.count("tasks WHERE title = 'One'").await),
@@ -114,9 +100,7 @@ pub(crate) async fn an_unreadable_record_parks_its_stream_only(fixture: Fixture)
             "{damage}: {}",
             list[0].reason
         );
-        let sampled = verify_sample(fixture.store.as_ref(), &fixture.read_models, 10)
-            .await
-            .unwrap();
+        let sampled = fixture.sample(10).await;
         assert_eq!((sampled.tasks, sampled.differences), (3, vec![]), "{damage}");
 
         rebuild(&fixture).await;
@@ -124,29 +108,9 @@ pub(crate) async fn an_unreadable_record_parks_its_stream_only(fixture: Fixture)
 
         // A retry has the same result, and without the event the stream continues.
         let stream = StreamName::task(task(2));
-        let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream)
-            .await
-            .unwrap();
-        assert_eq!(
-            retried,
-            Retried {
-                projected: 0,
-                parked: 2
-            },
-            "{damage}"
-        );
+        assert_eq!(fixture.retry(&stream).await, (0, 2), "{damage}");
         discard(&fixture.read_models, 5).await.unwrap();
-        let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream)
-            .await
-            .unwrap();
-        assert_eq!(
-            retried,
-            Retried {
-                projected: 1,
-                parked: 0
-            },
-            "{damage}"
-        );
+        assert_eq!(fixture.retry(&stream).await, (1, 0), "{damage}");
         let report = fixture.caught_up().await;
         assert_eq!(
             (report.parked, fixture.count("tasks WHERE title = 'Two'").await),
@@ -157,10 +121,7 @@ pub(crate) async fn an_unreadable_record_parks_its_stream_only(fixture: Fixture)
 }
 
 async fn rebuild(fixture: &Fixture) {
-    let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(3), pace())
-        .await
-        .unwrap();
-    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    let rebuild = fixture.built(3).await;
     assert_eq!(
         rebuild.compare(|_| {}).await.unwrap().differences,
         Vec::<String>::new()
@@ -221,9 +182,7 @@ pub(crate) async fn an_unreadable_row_parks_its_stream_only(fixture: Fixture) {
             "{damage}: {}",
             list[0].reason
         );
-        let report = projector::verify(fixture.store.as_ref(), &fixture.read_models)
-            .await
-            .unwrap();
+        let report = fixture.report().await;
         assert!(
             report
                 .differences
@@ -235,10 +194,7 @@ pub(crate) async fn an_unreadable_row_parks_its_stream_only(fixture: Fixture) {
         running.stop().await;
 
         // The rows of a rebuild come from the log.
-        let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(1), pace())
-            .await
-            .unwrap();
-        assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+        let rebuild = fixture.built(1).await;
         rebuild.swap(&CancellationToken::new()).await.unwrap();
         assert_eq!(fixture.caught_up().await.parked, 0, "{damage}");
     }
@@ -278,9 +234,7 @@ pub(crate) async fn a_row_of_the_projector_itself_stops_nobody_else(fixture: Fix
             fixture.run(damage).await;
         }
         let running = fixture.project(1, bus).await;
-        let renamed = TaskRenamed {
-            title: "Three".to_owned(),
-        };
+        let renamed = renamed("Three");
         log.task(2, user(2), renamed).await;
         eventually(damage, async || {
             fixture.count("tasks WHERE title = 'Three'").await == 1
@@ -288,10 +242,7 @@ pub(crate) async fn a_row_of_the_projector_itself_stops_nobody_else(fixture: Fix
         .await;
         running.stop().await;
 
-        let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(1), pace())
-            .await
-            .unwrap();
-        assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+        let rebuild = fixture.built(1).await;
         rebuild.swap(&CancellationToken::new()).await.unwrap();
         assert_eq!(fixture.catch_up(1).await.parked, 0, "{damage}");
     }

@@ -1,12 +1,11 @@
 //! The comparison of the tables with the log finds changed rows.
 
-use events::{AccountErased, Encoded, StreamName, TaskCompleted, TaskEvent, TaskRenamed};
-use projector::{verify, verify_sample};
+use events::{AccountErased, Encoded, StreamName, TaskCompleted};
 
 use super::{
     faults::metric,
     fixture::{Fixture, eventually},
-    writer::{Writer, created, registered, started, task, user},
+    writer::{Writer, created, registered, renamed, started, task, user},
 };
 
 pub(crate) async fn differences_are_found(fixture: Fixture) {
@@ -41,10 +40,7 @@ pub(crate) async fn differences_are_found(fixture: Fixture) {
     ] {
         fixture.run(&sql).await;
     }
-    let mut differences = verify(fixture.store.as_ref(), &fixture.read_models)
-        .await
-        .unwrap()
-        .differences;
+    let mut differences = fixture.report().await.differences;
     differences.sort();
     let mut expected = vec![
         format!("accounts differs in row {owner}: roles"),
@@ -77,11 +73,7 @@ pub(crate) async fn a_sample_finds_differences(fixture: Fixture) {
     log.account(user(2), registered("gone@example.org")).await;
     log.account(user(2), AccountErased {}).await;
     fixture.catch_up(2).await;
-    let sample = async |size| {
-        verify_sample(fixture.store.as_ref(), &fixture.read_models, size)
-            .await
-            .unwrap()
-    };
+    let sample = async |size| fixture.sample(size).await;
     let report = sample(10).await;
     assert_eq!(report.differences, Vec::<String>::new());
     assert_eq!((report.tasks, report.accounts, report.sessions), (5, 2, 1));
@@ -122,10 +114,7 @@ pub(crate) async fn a_sample_is_chosen_from_the_log_alone(fixture: Fixture) {
     for number in 0..5 {
         log.task(number, owner, created(owner, "Task")).await;
         let renamed: Vec<Encoded> = (1..EVENTS_OF_A_TASK)
-            .map(|number| {
-                let title = format!("Title {number}");
-                TaskEvent::from(TaskRenamed { title }).encode()
-            })
+            .map(|number| renamed(format!("Title {number}")).encode())
             .collect();
         log.append_all(&StreamName::task(task(number)), owner, renamed)
             .await;
@@ -134,8 +123,7 @@ pub(crate) async fn a_sample_is_chosen_from_the_log_alone(fixture: Fixture) {
     for table in ["tasks", "audit_log"] {
         fixture.run(&format!("DELETE FROM {table}")).await;
     }
-    let sample = verify_sample(fixture.store.as_ref(), &fixture.read_models, 10).await;
-    let differences = sample.unwrap().differences;
+    let differences = fixture.sample(10).await.differences;
     assert!(differences.len() > 1, "only one task is chosen: {differences:?}");
 }
 
@@ -168,9 +156,7 @@ pub(crate) async fn a_sample_finds_rows_of_which_the_log_knows_nothing(fixture: 
     fixture.catch_up(1).await;
     let ghost = task(2);
     fixture.run(&format!("UPDATE tasks SET id = '{ghost}'")).await;
-    let report = verify_sample(fixture.store.as_ref(), &fixture.read_models, 4)
-        .await
-        .unwrap();
+    let report = fixture.sample(4).await;
     let mut differences = report.differences;
     differences.sort();
     assert_eq!(

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use event_store::EventStore;
 use events::{
     AccountEvent, AccountRegistered, Actor, Encoded, Encoding, EventId, Metadata, NewEvent, Priority,
-    SessionEvent, SessionId, SessionStarted, StreamName, TaskCreated, TaskEvent, TaskId, Timestamp, UserId,
+    SessionEvent, SessionId, SessionStarted, StreamName, TaskCreated, TaskEvent, TaskId, TaskRenamed,
+    Timestamp, UserId,
 };
 use uuid::Uuid;
 
@@ -40,6 +41,11 @@ pub(crate) fn created(owner: UserId, title: &str) -> TaskEvent {
         tags: Vec::new(),
     }
     .into()
+}
+
+pub(crate) fn renamed(title: impl Into<String>) -> TaskEvent {
+    let title = title.into();
+    TaskRenamed { title }.into()
 }
 
 pub(crate) fn registered(email: &str) -> AccountEvent {
