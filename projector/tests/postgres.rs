@@ -31,6 +31,22 @@ use suite::{
 
 suite!(Fixture::postgres());
 
+suite! { Fixture::postgres();
+    standing_still: a_locked_checkpoint_stops_no_other_partition,
+        replicas_share_the_partitions_evenly,
+        who_cannot_claim_partitions_is_not_ready,
+        a_replica_that_stands_still_loses_its_partitions,
+        what_is_claimed_while_others_are_caught_up_does_not_wait,
+        operators_wait_for_nobody_with_locks_in_their_hands,
+        readers_do_not_hold_up_a_swap,
+        a_frozen_transaction_holds_a_partition_for_seconds_only,
+        a_batch_does_not_read_what_was_discarded_of_other_streams;
+    giving_way: whoever_cannot_read_the_log_leaves_its_partitions_to_others,
+        a_person_is_erased_from_what_a_rebuild_is_writing,
+        a_swap_does_not_take_longer_the_more_is_parked,
+        nobody_is_forgotten_whose_rows_are_deleted_while_tables_change_places;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_commit_is_tried_again() {
     let fixture = Fixture::postgres().await;
@@ -148,71 +164,4 @@ async fn the_columns_of_the_next_release_do_not_disturb_a_projector() {
     }
     assert_eq!(metric(&running, "taskledger_projector_failures_total").await, 0);
     running.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_locked_checkpoint_stops_no_other_partition() {
-    standing_still::a_locked_checkpoint_stops_no_other_partition(Fixture::postgres().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_share_the_partitions_evenly() {
-    standing_still::replicas_share_the_partitions_evenly(Fixture::postgres().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_cannot_claim_partitions_is_not_ready() {
-    standing_still::who_cannot_claim_partitions_is_not_ready(Fixture::postgres().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_stands_still_loses_its_partitions() {
-    standing_still::a_replica_that_stands_still_loses_its_partitions(Fixture::postgres().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_claimed_while_others_are_caught_up_does_not_wait() {
-    standing_still::what_is_claimed_while_others_are_caught_up_does_not_wait(Fixture::postgres().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn operators_wait_for_nobody_with_locks_in_their_hands() {
-    standing_still::operators_wait_for_nobody_with_locks_in_their_hands(Fixture::postgres().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_do_not_hold_up_a_swap() {
-    standing_still::readers_do_not_hold_up_a_swap(Fixture::postgres().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frozen_transaction_holds_a_partition_for_seconds_only() {
-    standing_still::a_frozen_transaction_holds_a_partition_for_seconds_only(Fixture::postgres().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_does_not_read_what_was_discarded_of_other_streams() {
-    standing_still::a_batch_does_not_read_what_was_discarded_of_other_streams(Fixture::postgres().await)
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_cannot_read_the_log_leaves_its_partitions_to_others() {
-    giving_way::whoever_cannot_read_the_log_leaves_its_partitions_to_others(Fixture::postgres().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_person_is_erased_from_what_a_rebuild_is_writing() {
-    giving_way::a_person_is_erased_from_what_a_rebuild_is_writing(Fixture::postgres().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_swap_does_not_take_longer_the_more_is_parked() {
-    giving_way::a_swap_does_not_take_longer_the_more_is_parked(Fixture::postgres().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_forgotten_whose_rows_are_deleted_while_tables_change_places() {
-    let fixture = Fixture::postgres().await;
-    giving_way::nobody_is_forgotten_whose_rows_are_deleted_while_tables_change_places(fixture).await;
 }

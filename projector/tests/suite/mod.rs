@@ -18,10 +18,11 @@ pub(crate) mod unreadable;
 pub(crate) mod verifying;
 pub(crate) mod writer;
 
-/// Makes every scenario a test, with the fixture of the expression.
+/// Makes every scenario a test, with the fixture of the expression, or those of other modules that are listed after it.
 #[macro_export]
 macro_rules! suite {
     ($fixture:expr) => {
+        use suite::*;
         $crate::suite! { $fixture;
             every_event_type: every_event_type_is_projected;
             projecting: checkpoints_are_signalled, metrics_and_probes_answer,
@@ -64,7 +65,7 @@ macro_rules! suite {
         $($(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                suite::$module::$test($fixture.await).await;
+                $module::$test($fixture.await).await;
             }
         )+)+
     };
