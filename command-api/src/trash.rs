@@ -118,14 +118,7 @@ mod tests {
     const DAY: i64 = 24 * 60 * 60;
 
     fn record(event: impl Into<TaskEvent>, owner: UserId, at: Timestamp) -> NewEvent {
-        let metadata = Metadata {
-            subject: owner,
-            actor: Actor::User(owner),
-            correlation_id: "request".into(),
-            causation_id: new_id(),
-            traceparent: None,
-            idempotency_key: None,
-        };
+        let metadata = Metadata::new(owner, Actor::User(owner), "request", new_id());
         event.into().encode().into_event(EventId(new_id()), metadata, at)
     }
 

@@ -137,6 +137,25 @@ pub struct Metadata {
     pub idempotency_key: Option<KeyText>,
 }
 
+impl Metadata {
+    /// Without a trace context and an idempotency key.
+    pub fn new(
+        subject: UserId,
+        actor: Actor,
+        correlation_id: impl Into<CorrelationId>,
+        causation_id: Uuid,
+    ) -> Self {
+        Self {
+            subject,
+            actor,
+            correlation_id: correlation_id.into(),
+            causation_id,
+            traceparent: None,
+            idempotency_key: None,
+        }
+    }
+}
+
 /// An event on its way into the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {

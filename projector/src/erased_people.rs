@@ -179,16 +179,15 @@ async fn erase_one_aside(
 mod tests {
     use std::fs;
 
-    use database::Schema;
     use tempfile::TempDir;
 
     use super::*;
+    use crate::testing::read_models;
 
     #[tokio::test]
     async fn what_a_rebuild_puts_aside_while_the_file_waits_to_be_written_again_stays() {
         let directory = TempDir::new().unwrap();
-        let url = Database::file_url(&directory.path().join("read-models.db"));
-        let live = Database::open(&url, Schema::ReadModels, 2).await.unwrap();
+        let live = read_models(directory.path()).await;
         let mut forgetting = Forgetting::of(live.clone());
         let mut cleared = None;
         let files =

@@ -14,6 +14,8 @@ mod operator;
 mod parked_without_keys;
 mod projecting;
 mod start;
+#[cfg(test)]
+mod testing;
 mod tuning;
 
 pub use config::{AuditKeeping, Config, Dependencies};

@@ -104,14 +104,14 @@ fn statement() -> String {
 mod tests {
     use database::{Database, Schema};
     use events::{
-        Actor, Event, EventId, LogPoint, Metadata, NewEvent, PartitionCount, Priority, TaskCreated, TaskId,
-        Timestamp, UserId,
+        Actor, EventId, LogPoint, Metadata, NewEvent, PartitionCount, Priority, TaskCreated, TaskEvent,
+        TaskId, Timestamp, UserId,
     };
     use runtime::Metrics;
     use test_support::TestDatabase;
 
     use super::*;
-    use crate::metrics::ProjectorMetrics;
+    use crate::{metrics::ProjectorMetrics, testing::read_models};
 
     fn created(owner: UserId) -> NewEvent {
         let created = TaskCreated {
@@ -122,29 +122,18 @@ mod tests {
             due: None,
             tags: Vec::new(),
         };
-        let metadata = Metadata {
-            subject: owner,
-            actor: Actor::System,
-            correlation_id: String::new().into(),
-            causation_id: runtime::new_id(),
-            traceparent: None,
-            idempotency_key: None,
-        };
-        let id = EventId(runtime::new_id());
-        Event::Task(created.into())
-            .encode()
-            .into_event(id, metadata, Timestamp::from_micros(0))
+        let metadata = Metadata::new(owner, Actor::System, "", runtime::new_id());
+        let event = TaskEvent::from(created).encode();
+        event.into_event(EventId(runtime::new_id()), metadata, Timestamp::from_micros(0))
     }
 
     /// Another event of the same version of the same stream is at the position of the parked one.
     #[tokio::test(flavor = "multi_thread")]
     async fn nothing_is_retried_while_the_read_models_are_of_another_log() {
         let directory = tempfile::tempdir().unwrap();
-        let url = |file| Database::file_url(&directory.path().join(file));
-        let store = event_store::open(&url("events.db"), 2).await.unwrap();
-        let read_models = Database::open(&url("read-models.db"), Schema::ReadModels, 2)
-            .await
-            .unwrap();
+        let url = Database::file_url(&directory.path().join("events.db"));
+        let store = event_store::open(&url, 2).await.unwrap();
+        let read_models = read_models(directory.path()).await;
         let metrics = ProjectorMetrics::new(&Metrics::new("projector"));
         let partitions = PartitionCount::new(1).unwrap();
         let applier = Applier::new(read_models.clone(), partitions, metrics.clone());
@@ -186,8 +175,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_parked_for_other_reasons_is_not_read() {
         let directory = tempfile::tempdir().unwrap();
-        let url = Database::file_url(&directory.path().join("read-models.db"));
-        let database = Database::open(&url, Schema::ReadModels, 1).await.unwrap();
+        let database = read_models(directory.path()).await;
         let explain = format!("EXPLAIN QUERY PLAN {}", statement());
         let rows = database.fetch_all(&explain, &["".into()]).await.unwrap();
         let plan: Vec<_> = rows.iter().map(|row| row.text("detail").unwrap()).collect();

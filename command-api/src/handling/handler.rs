@@ -134,14 +134,7 @@ impl CommandHandler {
             return Ok(false);
         }
         let causation_id = new_id();
-        let metadata = Metadata {
-            subject: now.owner,
-            actor: Actor::System,
-            correlation_id: causation_id.to_string().into(),
-            causation_id,
-            traceparent: None,
-            idempotency_key: None,
-        };
+        let metadata = Metadata::new(now.owner, Actor::System, causation_id.to_string(), causation_id);
         let attempt = self.append(task, &metadata, &known, &events).await?;
         Ok(matches!(attempt, Attempt::Accepted(_)))
     }

@@ -17,18 +17,9 @@ const FEW: usize = 600;
 /// A change of the title, as the command side leaves it.
 fn renamed(title: String) -> NewEvent {
     let event = TaskEvent::Renamed(TaskRenamed { title }).encode();
-    event.into_event(
-        EventId(Uuid::now_v7()),
-        Metadata {
-            subject: user(1),
-            actor: Actor::User(user(1)),
-            correlation_id: "request".into(),
-            causation_id: Uuid::now_v7(),
-            traceparent: None,
-            idempotency_key: None,
-        },
-        Timestamp::from_micros(1_780_000_000_000_000),
-    )
+    let metadata = Metadata::new(user(1), Actor::User(user(1)), "request", Uuid::now_v7());
+    let at = Timestamp::from_micros(1_780_000_000_000_000);
+    event.into_event(EventId(Uuid::now_v7()), metadata, at)
 }
 
 pub(super) fn stream(path: &str) -> StreamName {

@@ -81,14 +81,7 @@ fn record(stream: &StreamName, version: u64, event: &Event, at: i64) -> Recorded
         schema_version: encoded.schema_version,
         encoding: encoded.encoding,
         data: encoded.data,
-        metadata: Metadata {
-            subject: person(),
-            actor: Actor::System,
-            correlation_id: "".into(),
-            causation_id: Uuid::nil(),
-            traceparent: None,
-            idempotency_key: None,
-        },
+        metadata: Metadata::new(person(), Actor::System, "", Uuid::nil()),
         recorded_at: Timestamp::from_micros(at),
     }
 }

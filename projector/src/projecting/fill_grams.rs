@@ -66,15 +66,13 @@ async fn fill_batch(read_models: &Database, after: Uuid) -> Result<Option<Uuid>,
 
 #[cfg(test)]
 mod tests {
-    use database::Schema;
-
     use super::*;
+    use crate::testing::read_models;
 
     #[tokio::test]
     async fn a_whole_batch_of_no_known_form_hides_no_task_behind_it() {
         let directory = tempfile::tempdir().unwrap();
-        let url = Database::file_url(&directory.path().join("read-models.db"));
-        let database = Database::open(&url, Schema::ReadModels, 1).await.unwrap();
+        let database = read_models(directory.path()).await;
         let task = Uuid::from_u128(1 << 120);
         let sql = format!(
             "INSERT INTO tasks (id, owner, title, title_sort, status, priority, tags, tag_list, search_text, created_at,

@@ -65,14 +65,7 @@ mod tests {
             schema_version: 1,
             encoding: Encoding::Json,
             data: Bytes::new(),
-            metadata: Metadata {
-                subject: UserId(Uuid::nil()),
-                actor: Actor::System,
-                correlation_id: events::CorrelationId::default(),
-                causation_id: Uuid::nil(),
-                traceparent: None,
-                idempotency_key: None,
-            },
+            metadata: Metadata::new(UserId::NOBODY, Actor::System, "", Uuid::nil()),
             recorded_at: Timestamp::from_micros(0),
         };
         EventMessage {

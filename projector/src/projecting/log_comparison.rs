@@ -134,34 +134,16 @@ impl LogComparison {
 
 #[cfg(test)]
 mod tests {
+    use std::iter::repeat_with;
+
     use database::{Database, Schema};
     use event_store::SqlStore;
-    use events::StreamName;
+    use events::{NewEvent, StreamName, TaskId};
     use runtime::Metrics;
     use uuid::Uuid;
 
     use super::*;
-
-    fn events(count: usize) -> Vec<events::NewEvent> {
-        let metadata = events::Metadata {
-            subject: events::UserId(Uuid::nil()),
-            actor: events::Actor::System,
-            correlation_id: String::new().into(),
-            causation_id: Uuid::nil(),
-            traceparent: None,
-            idempotency_key: None,
-        };
-        let event = || events::NewEvent {
-            id: events::EventId(runtime::new_id()),
-            kind: "task.deleted".to_owned(),
-            schema_version: 1,
-            encoding: events::Encoding::Json,
-            data: "{}".into(),
-            metadata: metadata.clone(),
-            recorded_at: events::Timestamp::from_micros(0),
-        };
-        std::iter::repeat_with(event).take(count).collect()
-    }
+    use crate::testing::deleted;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_read_before_the_log_lost_it_is_not_confirmed() {
@@ -170,7 +152,8 @@ mod tests {
         let database = Database::connect(&url, Schema::EventStore, 2).await.unwrap();
         database.migrate().await.unwrap();
         let store: Arc<dyn EventStore> = Arc::new(SqlStore::new(database.clone()));
-        let (stream, written) = (StreamName::task(events::TaskId(Uuid::nil())), events(10));
+        let events = || -> Vec<NewEvent> { repeat_with(deleted).take(10).collect() };
+        let (stream, written) = (StreamName::task(TaskId(Uuid::nil())), events());
         let point = |position: u64| LogPoint {
             position,
             id: Some(written[usize::try_from(position - 1).unwrap()].id),
@@ -183,7 +166,7 @@ mod tests {
         // It loses its tail and grows again, after the events up to the tenth were read.
         let cut = "DELETE FROM events WHERE position > 5";
         assert_eq!(database.execute(cut, &[]).await.unwrap(), 5);
-        store.append(&stream, 5, events(10)).await.unwrap();
+        store.append(&stream, 5, events()).await.unwrap();
         let lost = identity.confirm(&[point(5)], point(10)).await;
         assert!(matches!(lost, Err(ProjectError::LostTail)), "{lost:?}");
         assert_eq!(identity.complaint(), None, "the checkpoint is in the log");

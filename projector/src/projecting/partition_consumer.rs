@@ -279,51 +279,29 @@ mod tests {
     use std::sync::Arc;
 
     use bus::InProcessBus;
-    use database::{Database, Schema};
-    use event_store::{EventStore, SqlStore};
-    use events::{
-        Actor, Encoding, EventId, Metadata, NewEvent, PartitionCount, StreamName, TaskId, Timestamp, UserId,
-    };
+    use database::Database;
+    use events::{PartitionCount, StreamName, TaskId};
     use runtime::Metrics;
     use uuid::Uuid;
 
     use super::*;
-    use crate::{metrics::ProjectorMetrics, projecting::log_comparison::LogComparison, tuning::Tuning};
-
-    fn deleted() -> NewEvent {
-        NewEvent {
-            id: EventId(runtime::new_id()),
-            kind: "task.deleted".to_owned(),
-            schema_version: 1,
-            encoding: Encoding::Json,
-            data: "{}".into(),
-            metadata: Metadata {
-                subject: UserId(Uuid::nil()),
-                actor: Actor::System,
-                correlation_id: String::new().into(),
-                causation_id: Uuid::nil(),
-                traceparent: None,
-                idempotency_key: None,
-            },
-            recorded_at: Timestamp::from_micros(0),
-        }
-    }
+    use crate::{
+        metrics::ProjectorMetrics,
+        projecting::log_comparison::LogComparison,
+        testing::{deleted, read_models},
+        tuning::Tuning,
+    };
 
     /// The read models are emptied between two attempts, so that the checkpoint falls behind what was left out.
     #[tokio::test]
     async fn a_segment_that_was_cut_is_not_applied_from_an_earlier_checkpoint() {
         let directory = tempfile::tempdir().unwrap();
-        let url = |file| Database::file_url(&directory.path().join(file));
-        let log = Database::open(&url("events.db"), Schema::EventStore, 2)
-            .await
-            .unwrap();
-        let store: Arc<dyn EventStore> = Arc::new(SqlStore::new(log));
+        let url = Database::file_url(&directory.path().join("events.db"));
+        let store = event_store::open(&url, 2).await.unwrap();
         let stream = StreamName::task(TaskId(Uuid::nil()));
         let written = std::iter::repeat_with(deleted).take(10).collect();
         store.append(&stream, 0, written).await.unwrap();
-        let read_models = Database::open(&url("read-models.db"), Schema::ReadModels, 2)
-            .await
-            .unwrap();
+        let read_models = read_models(directory.path()).await;
         let partitions = PartitionCount::new(1).unwrap();
         checkpoint::load_all(&read_models, partitions).await.unwrap();
         let metrics = ProjectorMetrics::new(&Metrics::new("projector"));

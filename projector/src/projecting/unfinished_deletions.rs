@@ -125,15 +125,13 @@ async fn take(tx: &mut Transaction, sql: &str, id: Uuid) -> Result<Option<databa
 
 #[cfg(test)]
 mod tests {
-    use database::Schema;
-
     use super::*;
+    use crate::testing::read_models;
 
     #[tokio::test]
     async fn a_row_of_no_known_form_hides_none_behind_it() {
         let directory = tempfile::tempdir().unwrap();
-        let url = Database::file_url(&directory.path().join("read-models.db"));
-        let database = Database::open(&url, Schema::ReadModels, 1).await.unwrap();
+        let database = read_models(directory.path()).await;
         let sql = "INSERT INTO unfinished_erasures (subject) VALUES ($1)";
         for subject in (10..20).map(|number| format!("00none{number}")) {
             database.execute(sql, &[subject.into()]).await.unwrap();

@@ -134,14 +134,12 @@ impl Writer {
             schema_version: 1,
             encoding: Encoding::Json,
             data,
-            metadata: Metadata {
+            metadata: Metadata::new(
                 subject,
-                actor: Actor::User(subject),
-                correlation_id: format!("request-{}", self.appended).into(),
-                causation_id: Uuid::now_v7(),
-                traceparent: None,
-                idempotency_key: None,
-            },
+                Actor::User(subject),
+                format!("request-{}", self.appended),
+                Uuid::now_v7(),
+            ),
             recorded_at: Timestamp::from_micros(START + self.appended),
         }
     }

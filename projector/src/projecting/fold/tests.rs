@@ -23,14 +23,7 @@ fn event(version: u64, kind: &str, data: Bytes) -> Decoded {
         schema_version: 1,
         encoding: Encoding::Json,
         data,
-        metadata: Metadata {
-            subject: OWNER,
-            actor: Actor::System,
-            correlation_id: events::CorrelationId::default(),
-            causation_id: Uuid::nil(),
-            traceparent: None,
-            idempotency_key: None,
-        },
+        metadata: Metadata::new(OWNER, Actor::System, "", Uuid::nil()),
         recorded_at: Timestamp::from_micros(i64::try_from(version).unwrap()),
     })
 }
