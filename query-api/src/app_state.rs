@@ -13,7 +13,7 @@ use runtime::Clock;
 
 use crate::{
     admission::{Admission, Cost},
-    metrics::{UnreadableRows, Waiting},
+    metrics::QueryMetrics,
     stream_limits::StreamLimits,
     stream_wakeups::StreamWakeups,
 };
@@ -35,8 +35,7 @@ pub(crate) struct AppState {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cursor_key: CursorKey,
-    pub(crate) waiting: Waiting,
-    pub(crate) unreadable_rows: UnreadableRows,
+    pub(crate) metrics: QueryMetrics,
     pub(crate) event_streams: StreamLimits,
     pub(crate) stream_wakeups: StreamWakeups,
 }

@@ -1,8 +1,7 @@
 //! The metrics of the role, besides those of every HTTP role.
 
 use database::DatabaseError;
-use prometheus::{IntCounter, IntGauge};
-use runtime::{Metrics, metrics};
+use runtime::metrics;
 
 /// The buckets in seconds. A projection is usually a few milliseconds behind; the longest wait is ten seconds.
 const BUCKETS: &[f64] = &[
@@ -10,41 +9,25 @@ const BUCKETS: &[f64] = &[
 ];
 
 metrics! {
-    /// The waits of queries for the state that their caller has seen.
     #[derive(Debug, Clone)]
-    pub(crate) struct Waiting {
+    pub(crate) struct QueryMetrics {
         /// How long queries with a Consistency-Token waited for the projection.
-        pub(crate) seconds: histogram("taskledger_query_api_projection_wait_seconds", BUCKETS);
+        pub(crate) wait_seconds: histogram("taskledger_query_api_projection_wait_seconds", BUCKETS);
         /// Queries answered 503 because the projection did not come in time.
         pub(crate) behind: counter("taskledger_query_api_projection_behind_total");
         /// Queries that asked for a state which the log does not have, as after a restore.
         pub(crate) lost: counter("taskledger_query_api_lost_states_total");
+        /// Rows left out of a page because this release cannot read them.
+        pub(crate) unreadable_rows: counter("taskledger_query_api_unreadable_rows_total");
+        /// Streams of task events that are open.
+        pub(crate) event_streams: gauge("taskledger_query_api_event_streams");
     }
 }
 
-/// Counts rows that this release cannot read.
-#[derive(Debug, Clone)]
-pub(crate) struct UnreadableRows(pub(crate) IntCounter);
-
-impl UnreadableRows {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
-        Self(metrics.counter(
-            "taskledger_query_api_unreadable_rows_total",
-            "Rows left out of a page because this release cannot read them.",
-        ))
-    }
-
+impl QueryMetrics {
     /// Counts a row of `table` that is left out, so that the others are shown.
     pub(crate) fn leave_out(&self, table: &str, error: &DatabaseError) {
-        self.0.inc();
+        self.unreadable_rows.inc();
         tracing::warn!(table, %error, "a row cannot be read and is left out");
     }
-}
-
-/// How many streams of events are open.
-pub(crate) fn event_streams(metrics: &Metrics) -> IntGauge {
-    metrics.gauge(
-        "taskledger_query_api_event_streams",
-        "Streams of task events that are open.",
-    )
 }

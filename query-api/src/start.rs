@@ -11,7 +11,7 @@ use crate::{
     admission::Admission,
     app_state::{AppState, Audit},
     config::{Config, Dependencies},
-    metrics::{UnreadableRows, Waiting, event_streams},
+    metrics::QueryMetrics,
     routes::router,
     stream_limits::StreamLimits,
     stream_wakeups::StreamWakeups,
@@ -65,7 +65,7 @@ pub async fn start(
         .bus(move || tokens.is_connected());
     let cursor_key = CursorKey::new(config.cursor_key);
     let metrics = Metrics::new(ROLE);
-    let waiting = Waiting::new(&metrics);
+    let query_metrics = QueryMetrics::new(&metrics);
     let router = router(AppState {
         read_models,
         audit,
@@ -74,9 +74,8 @@ pub async fn start(
         verifier,
         clock,
         cursor_key,
-        waiting,
-        unreadable_rows: UnreadableRows::new(&metrics),
-        event_streams: StreamLimits::new(event_streams(&metrics)),
+        event_streams: StreamLimits::new(query_metrics.event_streams.clone()),
+        metrics: query_metrics,
         stream_wakeups,
     });
     Ok(http_api::with_middleware(router, ROLE, &metrics, health))

@@ -6,7 +6,7 @@ use events::{EventId, Timestamp, UserId};
 use read_models::cut_page;
 
 use super::{AuditCursor, AuditFilter};
-use crate::metrics::UnreadableRows;
+use crate::metrics::QueryMetrics;
 
 /// The most entries that one statement examines for a follower of the trail.
 const STRETCH: u64 = 10_000;
@@ -18,7 +18,7 @@ pub(crate) async fn page(
     filter: &AuditFilter,
     after: Option<AuditCursor>,
     limit: u16,
-    unreadable: &UnreadableRows,
+    metrics: &QueryMetrics,
 ) -> Result<(Vec<AuditEvent>, Option<AuditCursor>), DatabaseError> {
     let (sql, values) = filter.page(after, u32::from(limit) + 1);
     let mut rows = database.fetch_all(&sql, &values).await?;
@@ -29,7 +29,7 @@ pub(crate) async fn page(
         }),
         None => None,
     };
-    let entries = readable(&rows, |error| unreadable.leave_out("audit_log", error));
+    let entries = readable(&rows, |error| metrics.leave_out("audit_log", error));
     Ok((entries, end))
 }
 

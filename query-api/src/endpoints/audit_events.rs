@@ -60,7 +60,7 @@ pub(crate) async fn audit_events(
         };
         let _admitted = state.admission.admit(viewer, cost).await?;
         let read_models = state.read_models_at(cost);
-        let reading = audit::page(&read_models, &filter, after, limit, &state.unreadable_rows);
+        let reading = audit::page(&read_models, &filter, after, limit, &state.metrics);
         tokio::time::timeout(TIMEOUT, reading)
             .await
             .map_err(|_| QueryError::TooSlow)??

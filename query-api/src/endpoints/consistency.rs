@@ -22,7 +22,7 @@ pub(crate) struct Shown {
 /// When it is not there in time, or too many wait already, or while the read models are filled for the first time.
 pub(crate) async fn reached(state: &AppState, caller: UserId, at_least: &AtLeast) -> Result<Shown, ApiError> {
     if !at_least.tokens.is_empty() {
-        let timer = state.waiting.seconds.start_timer();
+        let timer = state.metrics.wait_seconds.start_timer();
         let reached = wait(state, caller, at_least).await;
         timer.observe_duration();
         reached?;
@@ -49,11 +49,11 @@ async fn wait(state: &AppState, caller: UserId, at_least: &AtLeast) -> Result<()
         .projection
         .reach_all(&at_least.tokens, at_least.wait(), at_least.is_lenient)
         .await?;
-    state.waiting.lost.inc_by(waited.lost);
+    state.metrics.lost.inc_by(waited.lost);
     if waited.reached == Reached::There {
         return Ok(());
     }
-    state.waiting.behind.inc();
+    state.metrics.behind.inc();
     let is_lost = waited.reached == Reached::Lost;
     Err(at_least.behind(is_lost).into())
 }

@@ -63,6 +63,6 @@ async fn show(
 /// The event of a row; `None` when a newer release or damage made it unreadable. Then the others are shown.
 fn readable<'r>(state: &AppState, row: &'r Row) -> Option<BorrowedHistoryItem<'r>> {
     tasks::history_item_of(row)
-        .inspect_err(|error| state.unreadable_rows.leave_out("task_history", error))
+        .inspect_err(|error| state.metrics.leave_out("task_history", error))
         .ok()
 }

@@ -78,7 +78,7 @@ fn cost(listing: &Listing) -> Cost {
 pub(super) fn view<'r>(state: &AppState, row: &'r Row) -> Option<BorrowedTask<'r>> {
     tasks::task_of(row)
         .inspect_err(|error| {
-            state.unreadable_rows.0.inc();
+            state.metrics.unreadable_rows.inc();
             let id = row.uuid("id").map(|id| id.to_string()).unwrap_or_default();
             tracing::warn!(task.id = id, %error, "the row of a task cannot be read and is left out");
         })

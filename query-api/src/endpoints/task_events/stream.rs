@@ -180,7 +180,7 @@ impl EventStream {
         for row in &rows {
             // Unreadable rows, from a newer release or damage, are left out.
             if let Err(error) = self.write(&mut page, row) {
-                self.state.unreadable_rows.leave_out("task_history", &error);
+                self.state.metrics.leave_out("task_history", &error);
             }
         }
         if page.is_empty() && !rows.is_empty() {
