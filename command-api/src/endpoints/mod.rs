@@ -14,6 +14,5 @@ pub(crate) mod create_task;
 mod fields;
 mod idempotent_request;
 pub(crate) mod revert_task;
-mod run_command;
 mod single_command;
 pub(crate) mod undo_request;
