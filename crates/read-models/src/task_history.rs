@@ -54,59 +54,41 @@ pub enum TaskChange {
 impl TaskChange {
     /// The changes between two states; `before` is `None` for the creation of the task.
     pub fn between(before: Option<&Task>, after: &Task) -> Vec<Self> {
+        let is_new = before.is_none();
+        let blank = Task::blank(after.id, after.created_at);
+        let old = before.unwrap_or(&blank);
         let mut changes = Vec::new();
-        if before.is_none_or(|before| before.title != after.title) {
-            changes.push(Self::Title {
-                from: before.map(|before| before.title.clone()),
-                to: after.title.clone(),
-            });
+        if is_new || old.title != after.title {
+            let (from, to) = (before.map(|old| old.title.clone()), after.title.clone());
+            changes.push(Self::Title { from, to });
         }
-        let description = before.and_then(|before| before.description.as_ref());
-        if description != after.description.as_ref() {
-            changes.push(Self::Description {
-                from: description.cloned(),
-                to: after.description.clone(),
-            });
+        if old.description != after.description {
+            let (from, to) = (old.description.clone(), after.description.clone());
+            changes.push(Self::Description { from, to });
         }
-        if before.is_none_or(|before| before.status != after.status) {
-            changes.push(Self::Status {
-                from: before.map(|before| before.status),
-                to: after.status,
-            });
+        if is_new || old.status != after.status {
+            let (from, to) = (before.map(|old| old.status), after.status);
+            changes.push(Self::Status { from, to });
         }
-        if before.is_none_or(|before| before.priority != after.priority) {
-            changes.push(Self::Priority {
-                from: before.map(|before| before.priority),
-                to: after.priority,
-            });
+        if is_new || old.priority != after.priority {
+            let (from, to) = (before.map(|old| old.priority), after.priority);
+            changes.push(Self::Priority { from, to });
         }
-        let due = before.and_then(|before| before.due);
-        if due != after.due {
-            changes.push(Self::Due {
-                from: due,
-                to: after.due,
-            });
+        if old.due != after.due {
+            let (from, to) = (old.due, after.due);
+            changes.push(Self::Due { from, to });
         }
-        let tags = before.map_or(&[] as &[String], |before| &before.tags);
-        if tags != after.tags {
-            changes.push(Self::Tags {
-                from: before.map(|before| before.tags.clone()),
-                to: after.tags.clone(),
-            });
+        if old.tags != after.tags {
+            let (from, to) = (before.map(|old| old.tags.clone()), after.tags.clone());
+            changes.push(Self::Tags { from, to });
         }
-        let completed_at = before.and_then(|before| before.completed_at);
-        if completed_at != after.completed_at {
-            changes.push(Self::CompletedAt {
-                from: completed_at,
-                to: after.completed_at,
-            });
+        if old.completed_at != after.completed_at {
+            let (from, to) = (old.completed_at, after.completed_at);
+            changes.push(Self::CompletedAt { from, to });
         }
-        let deleted_at = before.and_then(|before| before.deleted_at);
-        if deleted_at != after.deleted_at {
-            changes.push(Self::DeletedAt {
-                from: deleted_at,
-                to: after.deleted_at,
-            });
+        if old.deleted_at != after.deleted_at {
+            let (from, to) = (old.deleted_at, after.deleted_at);
+            changes.push(Self::DeletedAt { from, to });
         }
         changes
     }
