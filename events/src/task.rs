@@ -37,24 +37,23 @@ named! {
     }
 }
 
-/// How urgent a task is, from least to most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Priority {
-    /// It can wait.
-    Low,
-    /// The default.
-    #[default]
-    Normal,
-    /// It comes before normal ones.
-    High,
-    /// It comes before all others.
-    Urgent,
+named! {
+    /// How urgent a task is, from least to most.
+    #[derive(Default)]
+    Priority {
+        /// It can wait.
+        Low = "low";
+        /// The default.
+        #[default]
+        Normal = "normal";
+        /// It comes before normal ones.
+        High = "high";
+        /// It comes before all others.
+        Urgent = "urgent";
+    }
 }
 
 impl Priority {
-    const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Urgent];
-
     /// Its rank from least to most urgent, from 0. Read models store it because they sort by it.
     pub const fn rank(self) -> i64 {
         match self {
@@ -67,7 +66,7 @@ impl Priority {
 
     /// The priority of this rank, if there is one.
     pub fn ranked(rank: i64) -> Option<Self> {
-        Self::ALL.into_iter().find(|priority| priority.rank() == rank)
+        Self::ALL.iter().copied().find(|priority| priority.rank() == rank)
     }
 }
 
@@ -291,7 +290,7 @@ mod tests {
     #[test]
     fn ranks_lead_back_and_agree_with_the_order() {
         for priority in Priority::ALL {
-            assert_eq!(Priority::ranked(priority.rank()), Some(priority));
+            assert_eq!(Priority::ranked(priority.rank()), Some(*priority));
         }
         assert!(Priority::ALL.is_sorted_by(|one, next| one < next && one.rank() < next.rank()));
         assert_eq!(Priority::ranked(4), None);

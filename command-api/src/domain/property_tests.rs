@@ -14,21 +14,11 @@ use super::{
 };
 
 fn status() -> impl Strategy<Value = Status> {
-    select(vec![
-        Status::Open,
-        Status::InProgress,
-        Status::Done,
-        Status::Cancelled,
-    ])
+    select(Status::ALL)
 }
 
 fn priority() -> impl Strategy<Value = Priority> {
-    select(vec![
-        Priority::Low,
-        Priority::Normal,
-        Priority::High,
-        Priority::Urgent,
-    ])
+    select(Priority::ALL)
 }
 
 fn due() -> impl Strategy<Value = Due> {

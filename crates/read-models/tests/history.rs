@@ -21,12 +21,7 @@ fn tags() -> impl Strategy<Value = Vec<String>> {
 }
 
 fn priority() -> impl Strategy<Value = Priority> {
-    select(vec![
-        Priority::Low,
-        Priority::Normal,
-        Priority::High,
-        Priority::Urgent,
-    ])
+    select(Priority::ALL)
 }
 
 fn due() -> impl Strategy<Value = Option<Due>> {

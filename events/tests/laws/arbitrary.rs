@@ -150,10 +150,7 @@ fn second_factor_event() -> impl Strategy<Value = AccountEvent> {
 }
 
 fn program_token_created() -> impl Strategy<Value = ProgramTokenCreated> {
-    let scopes = collection::btree_set(
-        select(vec![Scope::TasksRead, Scope::TasksWrite, Scope::AuditRead]),
-        0..=3,
-    );
+    let scopes = collection::btree_set(select(Scope::ALL), 0..=3);
     (
         token_id(),
         text(),
@@ -175,14 +172,7 @@ fn program_token_created() -> impl Strategy<Value = ProgramTokenCreated> {
 }
 
 pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {
-    let methods = collection::btree_set(
-        select(vec![
-            AuthenticationMethod::Pwd,
-            AuthenticationMethod::Otp,
-            AuthenticationMethod::Mfa,
-        ]),
-        0..=3,
-    );
+    let methods = collection::btree_set(select(AuthenticationMethod::ALL), 0..=3);
     let started = (
         user_id(),
         hash(),
@@ -206,15 +196,7 @@ pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {
                 .into()
             },
         );
-    let reason = select(vec![
-        EndReason::Logout,
-        EndReason::LogoutAll,
-        EndReason::ReuseDetected,
-        EndReason::PasswordChanged,
-        EndReason::Disabled,
-        EndReason::Expired,
-        EndReason::Erased,
-    ]);
+    let reason = select(EndReason::ALL);
     prop_oneof![
         started,
         (hash(), option::of(text()), option::of(0u8..40)).prop_map(|(refresh_hash, client, used)| {
@@ -239,7 +221,7 @@ fn email_event() -> impl Strategy<Value = EmailEvent> {
 }
 
 fn roles() -> impl Strategy<Value = BTreeSet<Role>> {
-    collection::btree_set(select(vec![Role::User, Role::Auditor, Role::Admin]), 0..=3)
+    collection::btree_set(select(Role::ALL), 0..=3)
 }
 
 fn admins_event() -> impl Strategy<Value = AdminsEvent> {
@@ -281,12 +263,7 @@ fn hash() -> impl Strategy<Value = SecretHash> {
 }
 
 fn priority() -> impl Strategy<Value = Priority> {
-    select(vec![
-        Priority::Low,
-        Priority::Normal,
-        Priority::High,
-        Priority::Urgent,
-    ])
+    select(Priority::ALL)
 }
 
 fn tags() -> impl Strategy<Value = Vec<String>> {

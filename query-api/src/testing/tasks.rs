@@ -88,12 +88,6 @@ fn row(task: &Task, position: u64) -> [Value; 20] {
     let search_text =
         read_models::search_text(&fold_text(&task.title), task.description.as_deref(), &task.tags);
     let grams = read_models::signature(&search_text);
-    let status = match task.status {
-        Status::Open => "open",
-        Status::InProgress => "in_progress",
-        Status::Done => "done",
-        Status::Cancelled => "cancelled",
-    };
     let micros = |instant: Option<Timestamp>| instant.map(Timestamp::as_micros).into();
     [
         task.id.0.into(),
@@ -101,7 +95,7 @@ fn row(task: &Task, position: u64) -> [Value; 20] {
         task.title.clone().into(),
         fold_text(&task.title).into(),
         task.description.clone().into(),
-        status.into(),
+        task.status.name().into(),
         (task.priority as i64).into(),
         task.due.map(|due| due.to_string()).into(),
         micros(task.due.map(Due::starts_at)),
