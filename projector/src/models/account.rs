@@ -1,11 +1,13 @@
 //! `accounts`: one row for each account. No secret of it is projected.
 
+use std::iter;
+
 use database::{DatabaseError, Row, Value};
-use events::{Account, AccountEvent, EmailAddress, UserId, fold_text};
+use events::{Account, AccountEvent, EmailAddress, Timestamp, UserId, fold_text};
 use read_models::AccountRow;
 use uuid::Uuid;
 
-use super::model::{Model, has_nul, timestamp};
+use super::model::Model;
 use super::table::{Column, Table};
 
 impl Model for Account {
@@ -37,14 +39,9 @@ impl Model for Account {
         self.id
     }
 
-    fn unstorable(&self) -> Option<&'static str> {
-        if has_nul(&self.email) {
-            Some("email")
-        } else if self.display_name.as_deref().is_some_and(has_nul) {
-            Some("display_name")
-        } else {
-            None
-        }
+    fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let display_name = self.display_name.as_deref().map(|name| ("display_name", name));
+        iter::once(("email", &*self.email)).chain(display_name)
     }
 
     fn values(&self, position: u64, row: &mut Vec<Value>) {
@@ -79,7 +76,7 @@ impl Model for Account {
             times_disabled: 0,
             erased: false,
             created_at: account.created_at,
-            updated_at: timestamp(row.integer("updated_at")?),
+            updated_at: Timestamp::from_micros(row.integer("updated_at")?),
             version: row.unsigned("version")?,
         })
     }

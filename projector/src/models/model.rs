@@ -45,23 +45,14 @@ pub(crate) trait Model: Aggregate<Id: From<Uuid>> + Versioned {
     /// The subject.
     fn subject(&self) -> UserId;
 
-    /// The first text in the row that PostgreSQL cannot store, if any.
-    fn unstorable(&self) -> Option<&'static str>;
+    /// The texts of people in the row, each with the name of its field.
+    fn texts(&self) -> impl Iterator<Item = (&'static str, &str)>;
 
     /// Appends the row's columns in the order of the table; `position` is of the last event applied.
     fn values(&self, position: u64, row: &mut Vec<Value>);
 
     /// Reads a row from its columns; fields without a column stay empty.
     fn from_row(row: &Row) -> Result<Self, DatabaseError>;
-}
-
-/// Whether `text` contains the one character that PostgreSQL cannot store.
-pub(crate) fn has_nul(text: &str) -> bool {
-    text.contains('\0')
-}
-
-pub(crate) fn timestamp(micros: i64) -> Timestamp {
-    Timestamp::from_micros(micros)
 }
 
 pub(crate) fn micros(instant: Option<Timestamp>) -> Value {

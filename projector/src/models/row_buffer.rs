@@ -77,7 +77,7 @@ impl<M: Model> RowBuffer<M> {
                 "its stream does not begin with this type".to_owned(),
             ));
         };
-        if let Some(field) = state.unstorable() {
+        if let Some((field, _)) = state.texts().find(|(_, text)| text.contains('\0')) {
             return Err(ApplyFailure::Senseless(format!(
                 "its {field} contains U+0000, which PostgreSQL cannot store"
             )));

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use database::{DatabaseError, Row, Value};
-use events::{EndReason, Session, SessionEvent, SessionId, UserId};
+use events::{EndReason, Session, SessionEvent, SessionId, Timestamp, UserId};
 use uuid::Uuid;
 
-use super::model::{Model, has_nul, micros, timestamp};
+use super::model::{Model, micros};
 use super::table::{Column, Table};
 
 impl Model for Session {
@@ -43,14 +43,12 @@ impl Model for Session {
         self.account
     }
 
-    fn unstorable(&self) -> Option<&'static str> {
-        if self.ip.as_deref().is_some_and(has_nul) {
-            Some("ip")
-        } else if self.user_agent.as_deref().is_some_and(has_nul) {
-            Some("user_agent")
-        } else {
-            None
-        }
+    fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let texts = [
+            ("ip", self.ip.as_deref()),
+            ("user_agent", self.user_agent.as_deref()),
+        ];
+        texts.into_iter().filter_map(|(name, text)| Some((name, text?)))
     }
 
     fn values(&self, position: u64, row: &mut Vec<Value>) {
@@ -74,7 +72,7 @@ impl Model for Session {
             row.optional_integer("ended_at")?,
             row.optional_text("end_reason")?,
         ) {
-            (Some(at), Some(name)) => Some((timestamp(at), reason(&name)?)),
+            (Some(at), Some(name)) => Some((Timestamp::from_micros(at), reason(&name)?)),
             _ => None,
         };
         Ok(Self {
@@ -83,9 +81,9 @@ impl Model for Session {
             refresh_tokens: Vec::new(),
             idle_seconds: None,
             generation: 0,
-            started_at: timestamp(row.integer("started_at")?),
-            last_refreshed_at: timestamp(row.integer("last_refreshed_at")?),
-            expires_at: timestamp(row.integer("expires_at")?),
+            started_at: Timestamp::from_micros(row.integer("started_at")?),
+            last_refreshed_at: Timestamp::from_micros(row.integer("last_refreshed_at")?),
+            expires_at: Timestamp::from_micros(row.integer("expires_at")?),
             ip: row.optional_text("ip")?,
             user_agent: row.optional_text("user_agent")?,
             methods: BTreeSet::new(),

@@ -1,12 +1,14 @@
 //! `tasks`: one row for each task, also of those in the trash.
 
+use std::iter;
+
 use database::{DatabaseError, Row, Value};
-use events::{Due, RecordedEvent, Task, TaskEvent, TaskId, UserId, fold_text};
+use events::{Due, RecordedEvent, Task, TaskEvent, TaskId, Timestamp, UserId, fold_text};
 use read_models::task_columns;
 use uuid::Uuid;
 
 use super::history::TaskVersion;
-use super::model::{Model, has_nul, micros, timestamp};
+use super::model::{Model, micros};
 use super::table::{Column, Table};
 
 impl Model for Task {
@@ -68,16 +70,10 @@ impl Model for Task {
         self.owner
     }
 
-    fn unstorable(&self) -> Option<&'static str> {
-        if has_nul(&self.title) {
-            Some("title")
-        } else if self.description.as_deref().is_some_and(has_nul) {
-            Some("description")
-        } else if self.tags.iter().any(|tag| has_nul(tag)) {
-            Some("tags")
-        } else {
-            None
-        }
+    fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let description = self.description.as_deref().map(|text| ("description", text));
+        let tags = self.tags.iter().map(|tag| ("tags", tag.as_str()));
+        iter::once(("title", &*self.title)).chain(description).chain(tags)
     }
 
     fn values(&self, position: u64, row: &mut Vec<Value>) {
@@ -118,10 +114,10 @@ impl Model for Task {
             priority: task_columns::priority(row.integer("priority")?)?,
             due: due.as_deref().map(task_columns::due).transpose()?,
             tags: task_columns::tags(&row.text("tags")?)?,
-            created_at: timestamp(row.integer("created_at")?),
-            updated_at: timestamp(row.integer("updated_at")?),
-            completed_at: row.optional_integer("completed_at")?.map(timestamp),
-            deleted_at: row.optional_integer("deleted_at")?.map(timestamp),
+            created_at: Timestamp::from_micros(row.integer("created_at")?),
+            updated_at: Timestamp::from_micros(row.integer("updated_at")?),
+            completed_at: row.optional_integer("completed_at")?.map(Timestamp::from_micros),
+            deleted_at: row.optional_integer("deleted_at")?.map(Timestamp::from_micros),
             version: row.unsigned("version")?,
         })
     }
