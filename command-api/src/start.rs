@@ -27,9 +27,6 @@ use crate::{
 const ROLE: &str = "command-api";
 
 /// Starts the relay and the cleaning up in the `background`, and returns the role's router.
-///
-/// # Errors
-/// When the operations database does not answer.
 pub async fn start(
     config: Config,
     dependencies: Dependencies,

@@ -33,9 +33,6 @@ const ROLE: &str = "projector";
 const SAMPLE: usize = 5;
 
 /// Starts projecting in the `background`. The router answers probes and metrics.
-///
-/// # Errors
-/// When the read models cannot be reached.
 pub async fn start(
     config: Config,
     dependencies: Dependencies,
@@ -45,9 +42,6 @@ pub async fn start(
 }
 
 /// Like [`start`], with another tuning.
-///
-/// # Errors
-/// As [`start`].
 pub async fn start_with_tuning(
     config: Config,
     tuning: Tuning,

@@ -21,9 +21,6 @@ use crate::{
 const ROLE: &str = "query-api";
 
 /// Starts following the checkpoints of the read models in the `background`, and returns the routes.
-///
-/// # Errors
-/// When the read models cannot be read.
 pub async fn start(
     config: Config,
     dependencies: Dependencies,

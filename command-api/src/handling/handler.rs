@@ -55,9 +55,6 @@ impl CommandHandler {
     }
 
     /// The current state of `task`, before a new command; `None` if there is no task.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn before(&self, task: TaskId) -> Result<Option<KeptTask>, CommandError> {
         let now = self.states.tasks.load(&task).await?;
         Ok(TaskState::of(&now).as_ref().map(KeptTask::of))
@@ -83,9 +80,6 @@ impl CommandHandler {
     }
 
     /// The position of the end of the log.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn head(&self) -> Result<u64, CommandError> {
         Ok(self.states.store.head().await?)
     }
@@ -106,9 +100,6 @@ impl CommandHandler {
     }
 
     /// As [`Self::handle`]. The first append of the request begins in its `turn`, if it has one.
-    ///
-    /// # Errors
-    /// As [`Self::handle`].
     pub(super) async fn handle_in_turn(
         &self,
         request: &CommandRequest,
@@ -121,9 +112,6 @@ impl CommandHandler {
 
     /// Purges `task` if it has been in the trash since `deleted_before` or longer, and returns whether that happened.
     /// If it is restored or purged elsewhere at the same moment, one of the two appends wins.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn purge(&self, task: TaskId, deleted_before: Timestamp) -> Result<bool, CommandError> {
         let known = self.states.tasks.load(&task).await?;
         let Some(FoldedTask { task: now, .. }) = &known.state else {

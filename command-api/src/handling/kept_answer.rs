@@ -87,9 +87,6 @@ impl KeptAnswer {
 impl CommandHandler {
     /// The results of the commands, by their indexes. `None` if the log does not have the states of the tasks,
     /// because it was restored to an earlier time and lost the effects.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn recall(
         &self,
         kept: &KeptAnswer,

@@ -10,9 +10,6 @@ use super::statements::micros;
 const KEEP: Duration = Duration::from_secs(36 * 3_600);
 
 /// Deletes the keys that are older than 36 hours and returns how many were deleted.
-///
-/// # Errors
-/// When the database fails.
 pub async fn clean_up(operations: &Database) -> Result<u64, DatabaseError> {
     let sql = format!(
         "DELETE FROM idempotency_keys WHERE (owner, key) IN \

@@ -207,9 +207,6 @@ impl IdempotencyKeys {
     ///
     /// An answer to a command that had an effect is stored in any case, because a process that took over finds the
     /// same effect in the log.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn complete(
         &self,
         lease: &Lease,
@@ -247,9 +244,6 @@ impl IdempotencyKeys {
 
     /// Releases the lease without an answer, so that the next try need not wait. `progress` records the work that is
     /// done. Does nothing when the lease has expired.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn release(&self, lease: &Lease, progress: Option<&str>) -> Result<(), IdempotencyError> {
         let values = [
             progress.map(str::to_owned).into(),
@@ -268,9 +262,6 @@ impl IdempotencyKeys {
     }
 
     /// Deletes the key of `request`, if its answer is `answer`.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn forget(
         &self,
         owner: UserId,
@@ -283,9 +274,6 @@ impl IdempotencyKeys {
     }
 
     /// Releases all leases. Only to be called where no other process can hold one.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn release_all(&self) -> Result<(), IdempotencyError> {
         self.operations.execute(&self.statements.release_all, &[]).await?;
         Ok(())

@@ -85,9 +85,6 @@ const COLUMNS: &str = "position, stream, version, type, reason, attempts, NOT EX
     ) AS is_first";
 
 /// A page of the parked events after the position `after`, the oldest first; empty at the end.
-///
-/// # Errors
-/// When the read models cannot be read.
 pub async fn parked(read_models: &Database, after: u64) -> Result<Vec<ParkedEvent>, DatabaseError> {
     let sql =
         format!("SELECT {COLUMNS} FROM parked_events WHERE position > $1 ORDER BY position LIMIT {PAGE}");
@@ -96,9 +93,6 @@ pub async fn parked(read_models: &Database, after: u64) -> Result<Vec<ParkedEven
 }
 
 /// The parked event at `position`, if there is one.
-///
-/// # Errors
-/// When the read models cannot be read.
 pub async fn parked_at(read_models: &Database, position: u64) -> Result<Option<ParkedEvent>, DatabaseError> {
     let sql = format!("SELECT {COLUMNS} FROM parked_events WHERE position = $1");
     let row = read_models.fetch_optional(&sql, &[position.into()]).await?;
@@ -106,9 +100,6 @@ pub async fn parked_at(read_models: &Database, position: u64) -> Result<Option<P
 }
 
 /// The `streams` with parked events.
-///
-/// # Errors
-/// When the read models cannot be read.
 pub async fn parked_among(
     read_models: &Database,
     streams: &[&StreamName],

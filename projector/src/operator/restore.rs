@@ -26,9 +26,6 @@ pub struct ForeignCheckpoint {
 }
 
 /// The checkpoints, of any number of partitions, that do not come from the log.
-///
-/// # Errors
-/// When the log or the read models cannot be read.
 pub async fn foreign_checkpoints(
     store: &dyn EventStore,
     read_models: &Database,
@@ -56,18 +53,12 @@ pub async fn foreign_checkpoints(
 }
 
 /// Whether any partition, of any number of them, was projected from a log with events.
-///
-/// # Errors
-/// When the read models cannot be read.
 pub async fn has_projected(read_models: &Database) -> Result<bool, DatabaseError> {
     let sql = "SELECT position FROM checkpoints WHERE position > 0 LIMIT 1";
     Ok(read_models.fetch_optional(sql, &[]).await?.is_some())
 }
 
 /// The positions of discarded events that the log does not have.
-///
-/// # Errors
-/// When the log or the read models cannot be read.
 pub async fn foreign_discards(
     store: &dyn EventStore,
     read_models: &Database,

@@ -62,9 +62,6 @@ impl Status {
 }
 
 /// The tables and the number of their rows.
-///
-/// # Errors
-/// When the read models cannot be read.
 pub async fn tables(read_models: &Database) -> Result<Vec<TableStatus>, DatabaseError> {
     // Counting many rows takes minutes.
     let read_models = read_models.with_statement_timeout(StatementTimeout::Maintenance);
@@ -81,9 +78,6 @@ pub async fn tables(read_models: &Database) -> Result<Vec<TableStatus>, Database
 }
 
 /// The checkpoints of a projection with this number of partitions.
-///
-/// # Errors
-/// When the log or the read models cannot be read.
 pub async fn status(
     store: &dyn EventStore,
     read_models: &Database,

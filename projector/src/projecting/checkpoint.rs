@@ -86,9 +86,6 @@ pub(crate) async fn load(
 }
 
 /// The position up to which the whole log is projected, with any number of partitions.
-///
-/// # Errors
-/// When the read models cannot be read.
 pub async fn completed(read_models: &Database) -> Result<u64, DatabaseError> {
     Ok(completed_point(read_models).await?.position)
 }

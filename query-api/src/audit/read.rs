@@ -34,9 +34,6 @@ pub(crate) async fn page(
 }
 
 /// The newest entries, at most `limit`, the newest first, without those that cannot be read.
-///
-/// # Errors
-/// When the database fails.
 pub async fn newest(
     database: &Database,
     filter: &AuditFilter,
@@ -49,9 +46,6 @@ pub async fn newest(
 
 /// The entries above the position `after`, in the order of the log, and the position up to which they are complete:
 /// `to` at the end, an earlier one when there are more. Unreadable entries are left out.
-///
-/// # Errors
-/// When the database fails.
 pub async fn read_on(
     database: &Database,
     filter: &AuditFilter,

@@ -32,9 +32,6 @@ impl DroppedRows {
     }
 
     /// Deletes the rows of `streams`. All of their events must be projected.
-    ///
-    /// # Errors
-    /// When that is not possible.
     pub async fn delete(
         &self,
         streams: impl Iterator<Item = &StreamName> + Clone,

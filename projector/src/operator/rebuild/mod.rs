@@ -104,9 +104,6 @@ impl Rebuild {
     }
 
     /// Removes the tables of an interrupted rebuild.
-    ///
-    /// # Errors
-    /// When that is not possible.
     pub async fn restart(&self) -> Result<(), RebuildError> {
         self.lock.check().await?;
         self.places.remove(&self.live, Generation::Shadow).await

@@ -39,9 +39,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Folds the log up to its present head in memory and compares every row of the read models with it. Projectors may
 /// run meanwhile: rows that have changed since are compared with a fold of their own stream.
-///
-/// # Errors
-/// When the log or the read models cannot be read.
 pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Report, VerifyError> {
     let head = store.head().await?;
     let reached = wait_for(read_models, head).await?;

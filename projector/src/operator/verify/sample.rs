@@ -33,9 +33,6 @@ const LONG: u64 = 1_000;
 
 /// Chooses up to `size` tasks, as many accounts and as many sessions at random, with a preference for those with many
 /// events, and compares their rows with folds of their streams. Projectors may run meanwhile.
-///
-/// # Errors
-/// When the log or the read models cannot be read.
 pub async fn verify_sample(
     store: &dyn EventStore,
     read_models: &Database,
