@@ -10,7 +10,6 @@ use crate::{
     idempotency::IdempotencyKeys,
 };
 
-/// The state of all endpoints.
 #[derive(Clone)]
 pub(crate) struct AppState {
     pub(crate) handler: Arc<CommandHandler>,

@@ -21,7 +21,6 @@ const MAX_EVENTS: usize = 2_000;
 /// The most tasks that one request can change.
 const MAX_TASKS: usize = 100;
 
-/// Finds the tasks that requests have changed.
 #[derive(Clone)]
 pub(crate) struct ChangedTasks {
     read_models: Database,

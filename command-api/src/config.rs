@@ -9,7 +9,6 @@ use event_store::EventStore;
 use events::PartitionCount;
 use runtime::Clock;
 
-/// The configuration of the role.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
     /// The number of partitions of the log. The same for every role.
@@ -18,7 +17,6 @@ pub struct Config {
     pub trash_kept_for: Option<Duration>,
 }
 
-/// The dependencies of the role.
 #[derive(Clone)]
 pub struct Dependencies {
     /// The log, with decrypted events.
@@ -31,7 +29,6 @@ pub struct Dependencies {
     pub operations: Database,
     /// The read models, in which an undo finds the tasks of a request. Nothing else needs them.
     pub read_models: Database,
-    /// Checks the tokens of callers.
     pub verifier: Arc<Verifier>,
     pub clock: Arc<dyn Clock>,
 }

@@ -26,7 +26,6 @@ const KEYS: Allowance = Allowance {
     retry_after: 600,
 };
 
-/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum ApiError {
     /// The request is malformed, or beyond a limit of its caller.

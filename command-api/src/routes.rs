@@ -12,7 +12,6 @@ use crate::{
     endpoints::{bare_command::bare_command, batch, change_task, create_task, revert_task, undo_request},
 };
 
-/// Every command endpoint, bare.
 pub(crate) fn router(state: AppState) -> Router {
     let routes = Router::new()
         .route("/tasks", post(create_task::create_task))

@@ -14,12 +14,10 @@ use crate::handling::CommandHandler;
 const INTERVAL: Duration = Duration::from_secs(60);
 /// The number of tasks that are purged before a pause, so that the commands of people are not delayed.
 const PAGE: usize = 100;
-/// The pause after each page.
 const PAUSE: Duration = Duration::from_secs(1);
 /// A larger difference between two clocks is logged.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
-/// The dependencies of emptying the trash.
 pub(crate) struct Trash {
     pub(crate) handler: Arc<CommandHandler>,
     /// The read models, in which candidates are found. The stream of the task decides.

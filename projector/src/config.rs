@@ -9,14 +9,12 @@ use event_store::EventStore;
 use events::PartitionCount;
 use runtime::Clock;
 
-/// The configuration of the role.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
     /// The number of partitions. It may change from one start to the next.
     pub partitions: PartitionCount,
 }
 
-/// The dependencies of the role.
 #[derive(Clone)]
 pub struct Dependencies {
     /// The log, with decrypted events. It also decrypts events from the bus.
@@ -38,8 +36,6 @@ pub struct AuditKeeping {
     pub keys: PathBuf,
     /// The prefix of the name of a new tree.
     pub origin: String,
-    /// The witnesses that get its checkpoints.
     pub witnesses: Vec<WitnessAddress>,
-    /// The clock, for checkpoints.
     pub clock: Arc<dyn Clock>,
 }

@@ -5,7 +5,6 @@ use event_store::StoreError;
 
 use crate::projecting::apply::ApplyError;
 
-/// Why a step of a projection failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProjectError {
     #[error(transparent)]

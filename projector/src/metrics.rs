@@ -18,7 +18,6 @@ const BATCH_BUCKETS: [f64; 12] = [
 ];
 
 metrics! {
-    /// The metrics that the projector shows.
     #[derive(Debug, Clone)]
     pub(crate) struct ShownMetrics {
         /// Position up to which a partition has been projected.
@@ -92,7 +91,6 @@ impl ProjectorMetrics {
         self.head.store(position, Ordering::Relaxed);
     }
 
-    /// Counts a parked event.
     pub(crate) fn parked(&self, cause: ParkCause) {
         self.newly_parked.with_label_values(&[cause.name()]).inc();
     }
@@ -103,7 +101,6 @@ impl ProjectorMetrics {
         self.lag_seconds.with_label_values(&labels).set(signed(seconds));
     }
 
-    /// Records the checkpoint of `partition`.
     pub(crate) fn reached(&self, partition: u16, position: u64) {
         let head = self.head.load(Ordering::Relaxed).max(position);
         let labels = [&*partition.to_string()];

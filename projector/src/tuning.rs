@@ -35,7 +35,6 @@ impl Default for Tuning {
 }
 
 impl Tuning {
-    /// The pauses between attempts.
     pub(crate) const fn backoff(&self) -> Backoff {
         Backoff::new(self.shortest_pause, self.longest_pause)
     }

@@ -25,7 +25,6 @@ pub(crate) struct Audit {
     pub(crate) store: Arc<dyn EventStore>,
 }
 
-/// The state of all endpoints.
 #[derive(Clone)]
 pub(crate) struct AppState {
     pub(crate) read_models: Database,

@@ -8,18 +8,14 @@ use http_api::{BadCursor, BadParameter, Problem, ProblemCode, from_variants};
 
 use crate::{admission::Overloaded, tasks::QueryError};
 
-/// Why a query failed.
 #[derive(Debug)]
 pub(crate) enum ApiError {
     /// The request is refused, for a reason that only concerns its client.
     Request(Problem),
     /// The read models or the log do not have the answer, or do not give it.
     Query(QueryError),
-    /// The audit tree does not have it.
     NotInTheTree,
-    /// The audit tree is damaged.
     AuditTree(String),
-    /// The answer cannot be written as JSON.
     Json(serde_json::Error),
 }
 

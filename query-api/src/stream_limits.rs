@@ -8,7 +8,6 @@ use runtime::{Counted, KeyedPermit};
 /// The most streams of one person. More devices than most people have; each costs a connection.
 const MAX_OF_ONE: usize = 8;
 
-/// The open streams.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamLimits {
     streams: ConcurrencyLimit,

@@ -8,17 +8,14 @@ use super::{Refusal, differences::differences, transition::transition};
 /// allowed, nothing changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChangeTask {
-    /// The wanted title.
     pub title: Option<Title>,
     /// The wanted description; `Some(None)` clears it.
     pub description: Option<Option<Description>>,
-    /// The wanted priority.
     pub priority: Option<Priority>,
     /// The wanted due date; `Some(None)` clears it.
     pub due: Option<Option<Due>>,
     /// All wanted tags; an empty list clears them.
     pub tags: Option<Tags>,
-    /// The wanted status.
     pub status: Option<Status>,
 }
 

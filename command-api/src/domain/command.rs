@@ -5,7 +5,6 @@ use super::{
     StartTask, UndoTask,
 };
 
-/// A command about a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Create(CreateTask),

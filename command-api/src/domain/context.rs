@@ -5,12 +5,9 @@ use events::{TaskId, UserId};
 /// The versions of the task that the caller accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ExpectedVersion {
-    /// Any version.
     #[default]
     Any,
-    /// One of these.
     OneOf(Vec<u64>),
-    /// None of these.
     NoneOf(Vec<u64>),
 }
 
@@ -25,7 +22,6 @@ impl ExpectedVersion {
     }
 }
 
-/// The facts for a decision besides the task's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Context {
     /// The task that the command is about.

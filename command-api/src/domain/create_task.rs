@@ -7,12 +7,9 @@ use super::{Context, Refusal};
 /// Create a task that belongs to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateTask {
-    /// The title.
     pub title: Title,
-    /// The description.
     pub description: Option<Description>,
     pub priority: Priority,
-    /// When it is due.
     pub due: Option<Due>,
     /// In the order given.
     pub tags: Tags,

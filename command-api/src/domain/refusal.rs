@@ -20,23 +20,12 @@ pub enum Refusal {
     #[error("task {id} exists already")]
     TaskExists { id: TaskId },
     #[error("the task is at version {actual}")]
-    VersionMismatch {
-        /// The version of the task.
-        actual: u64,
-    },
+    VersionMismatch { actual: u64 },
     #[error("the task was never at version {version}")]
-    NoSuchVersion {
-        /// The wanted version.
-        version: u64,
-    },
+    NoSuchVersion { version: u64 },
     /// A field that is to be undone was changed again since.
     #[error("the task was changed since")]
     ChangedSince,
     #[error("a task cannot go from {from:?} to {to:?}")]
-    IllegalTransition {
-        /// The status of the task.
-        from: Status,
-        /// The wanted status.
-        to: Status,
-    },
+    IllegalTransition { from: Status, to: Status },
 }

@@ -8,7 +8,6 @@ use super::{Refusal, differences::differences, transition::transition};
 /// time of this command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevertTask {
-    /// The wanted version.
     pub to_version: u64,
     /// The task at that version; `None` if it never had it.
     pub was: Option<Box<Task>>,

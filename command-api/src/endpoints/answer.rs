@@ -13,7 +13,6 @@ use http_api::{CONSISTENCY_TOKEN, PRIVATE, consistency_token, etag};
 
 use crate::{domain::Command, handling::TaskState};
 
-/// The kind of response to a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResponseKind {
     /// `201` with the task and its `Location`.
@@ -24,7 +23,6 @@ pub(crate) enum ResponseKind {
     Nothing,
 }
 
-/// The kind of response to `command`.
 pub(crate) const fn response_kind(command: &Command) -> ResponseKind {
     match command {
         Command::Create(_) => ResponseKind::Created,

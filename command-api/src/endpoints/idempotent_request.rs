@@ -30,7 +30,6 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A request with a key.
 pub(crate) trait Work: Sync {
-    /// The caller and the request.
     fn origin(&self) -> &CommandMetadata;
 
     /// The task that it is about, or the seed for the ids of new tasks.
@@ -60,7 +59,6 @@ pub(crate) struct Attempt {
     alone_until: Option<Instant>,
 }
 
-/// The result of a try.
 pub(crate) enum Attempted {
     /// All work is done: another try would change nothing.
     Complete {

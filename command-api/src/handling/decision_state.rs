@@ -9,7 +9,6 @@ use super::{
 };
 use crate::domain::Command;
 
-/// The state for the next decision.
 pub(super) struct DecisionState {
     pub(super) task: LoadedTask,
     /// Whether it is the current state, not only one from memory.

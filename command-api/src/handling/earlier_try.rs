@@ -10,7 +10,6 @@ use super::{
 };
 use crate::domain::{Refusal, decide};
 
-/// The result of the search.
 pub(super) enum Found {
     /// An earlier try has decided the command.
     Decided(Result<Executed, CommandError>),
@@ -18,7 +17,6 @@ pub(super) enum Found {
     Nothing(LoadedTask),
 }
 
-/// The state of the search.
 struct Search<'a> {
     request: &'a CommandRequest,
     key: &'a IdempotencyKey,

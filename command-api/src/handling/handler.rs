@@ -27,7 +27,6 @@ pub struct CommandHandler {
     contenders: ConflictQueue,
 }
 
-/// The result of one attempt.
 enum Attempt {
     Accepted(Executed),
     /// The result needs no append, so it must not rest on memory.

@@ -4,7 +4,6 @@
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 
-/// The text is not a valid key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 255 visible ASCII characters")]
 pub struct InvalidKey;
@@ -41,7 +40,6 @@ impl IdempotencyKey {
         }
     }
 
-    /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -28,7 +28,6 @@ pub enum CommandResult {
     Invalid,
 }
 
-/// The stored form of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptAnswer {
     /// The id of the answered request, for the problems in it.
@@ -78,7 +77,6 @@ impl KeptAnswer {
         }
     }
 
-    /// The id of the answered request.
     pub fn request_id(&self) -> &str {
         &self.request_id
     }

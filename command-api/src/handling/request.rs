@@ -7,14 +7,11 @@ use uuid::Uuid;
 use super::{IdempotencyKey, KeptTask, TaskState};
 use crate::domain::{Command, Context, ExpectedVersion};
 
-/// A command with its context.
 #[derive(Debug, Clone)]
 pub struct CommandRequest {
     /// The task that it is about.
     pub task: TaskId,
-    /// The command.
     pub command: Command,
-    /// The versions that the caller accepts.
     pub expected: ExpectedVersion,
     /// The caller and the request.
     pub origin: CommandMetadata,
@@ -26,13 +23,11 @@ pub struct CommandRequest {
 #[derive(Debug, Clone)]
 pub struct CommandMetadata {
     pub caller: UserId,
-    /// The actor, for the metadata of events.
     pub actor: Actor,
     /// The request id.
     pub correlation_id: CorrelationId,
     /// W3C Trace Context of the request, if it carried one.
     pub traceparent: Option<Traceparent>,
-    /// The client's key, if it sent one.
     pub idempotency_key: Option<IdempotencyKey>,
 }
 

@@ -62,7 +62,6 @@ impl KeptTask {
         }
     }
 
-    /// The end of the stream.
     fn end(&self) -> StreamHead {
         StreamHead {
             version: self.task.version,

@@ -39,7 +39,6 @@ pub(super) struct TextVersions {
 }
 
 impl TaskState {
-    /// The token of this state.
     pub fn token(&self) -> ConsistencyToken {
         let point = LogPoint {
             position: self.end.position,

@@ -33,7 +33,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a read of the past may take, with all waits for its turns.
 const PAST_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The states of all tasks.
 pub(crate) struct TaskStates {
     pub(super) store: Arc<dyn EventStore>,
     pub(super) tasks: Repository<FoldedTask>,

@@ -26,7 +26,6 @@ const DUPLICATES: usize = 512;
 /// The longest pause between two checks of a duplicate in another process.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 
-/// The keys of all people.
 pub struct IdempotencyKeys {
     operations: Database,
     statements: Statements,
@@ -69,7 +68,6 @@ pub enum Claim {
 /// What became of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// It was stored.
     Ours,
     /// Another answer was stored first.
     Theirs(String),

@@ -9,7 +9,6 @@ use super::{
     table::{Column, Table},
 };
 
-/// Where the rows are.
 pub(crate) const TASK_HISTORY: Table = Table {
     name: "task_history",
     columns: &[

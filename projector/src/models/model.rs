@@ -8,10 +8,8 @@ use super::{history::TaskVersion, table::Table};
 
 /// The fields that the state of every stream has.
 pub(crate) trait Versioned {
-    /// The key of the row.
     fn id(&self) -> Uuid;
 
-    /// The version of its stream.
     fn version(&self) -> u64;
 
     /// Skips a discarded event.
@@ -20,7 +18,6 @@ pub(crate) trait Versioned {
 
 /// The state of one stream as one row.
 pub(crate) trait Model: Aggregate<Id: From<Uuid>> + Versioned {
-    /// The table of the rows.
     const TABLE: Table;
 
     /// The column with the subject of a row.
@@ -42,7 +39,6 @@ pub(crate) trait Model: Aggregate<Id: From<Uuid>> + Versioned {
         None
     }
 
-    /// The subject.
     fn subject(&self) -> UserId;
 
     /// The texts of people in the row, each with the name of its field.

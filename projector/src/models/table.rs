@@ -28,7 +28,6 @@ pub(crate) enum Column {
 /// What to do with an existing row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Conflict {
-    /// Keep it.
     Keep,
     /// Replace it by a row with a higher version.
     Replace,

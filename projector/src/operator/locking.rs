@@ -8,7 +8,6 @@ use futures::future::BoxFuture;
 
 use crate::projecting::apply::{LOCK_TIMEOUT, is_lock_timeout};
 
-/// The number of attempts.
 const TRIES: u32 = 20;
 /// The pause between two attempts, in which the projectors continue.
 const PAUSE: Duration = Duration::from_secs(1);

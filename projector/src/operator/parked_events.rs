@@ -22,15 +22,12 @@ use crate::{
 /// An event that could not be projected, or a later one of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParkedEvent {
-    /// Its position in the log.
     pub position: u64,
     pub stream: StreamName,
     /// Its version in the stream.
     pub version: u64,
     pub kind: String,
-    /// Why it is parked.
     pub reason: String,
-    /// The number of attempts.
     pub attempts: u64,
     /// Whether it is the first parked event of its stream.
     pub is_first: bool,
@@ -44,7 +41,6 @@ pub struct Discarded {
     pub later: Option<u64>,
 }
 
-/// The result of a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retried {
     /// The events that were projected.
@@ -53,7 +49,6 @@ pub struct Retried {
     pub parked: u64,
 }
 
-/// Why a command about a parked event failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ParkingError {
     #[error("no parked event at position {0}")]
@@ -61,10 +56,7 @@ pub enum ParkingError {
     #[error("no parked event of stream {0}")]
     StreamNotParked(StreamName),
     #[error("the event at position {first} of the same stream is parked before it: begin with that one")]
-    NotFirst {
-        /// The first parked event of the stream.
-        first: u64,
-    },
+    NotFirst { first: u64 },
     #[error("the log has no version {version} of stream {stream}")]
     NotInLog { stream: StreamName, version: u64 },
     /// The positions of parked events name other events in the log, or none.

@@ -17,9 +17,7 @@ const KEPT: &str = "discarded_events";
 /// A checkpoint that names an event which the log does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ForeignCheckpoint {
-    /// The number of partitions.
     pub partitions: u64,
-    /// The partition.
     pub partition: u64,
     /// The point up to which the partition was projected, in the other history of the log.
     pub point: LogPoint,

@@ -9,17 +9,13 @@ use crate::{
     operator::verify::VerifyError,
 };
 
-/// A table of the read models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableStatus {
     pub name: &'static str,
-    /// A short description.
     pub about: &'static str,
-    /// How many rows it has.
     pub rows: u64,
 }
 
-/// The state of the projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// The last position of the log.

@@ -26,7 +26,6 @@ pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time limit of a transaction, which is tried again afterwards.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Applies batches of events to the read models.
 #[derive(Debug, Clone)]
 pub(crate) struct Applier {
     pub(crate) read_models: Database,

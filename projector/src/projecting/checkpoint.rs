@@ -4,7 +4,6 @@ use database::{Database, DatabaseError, Transaction, Value, left_out};
 use events::{LogPoint, PartitionCount, UserId};
 use read_models::{CHECKPOINT_CHANNEL, CHECKPOINTS, Step, checkpoints_of, log_point};
 
-/// A move of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CheckpointMove {
     pub(crate) partition: u16,
@@ -62,7 +61,6 @@ pub(crate) async fn raise(
     tx.execute(sql, &values).await.map(drop)
 }
 
-/// The checkpoint of one partition.
 pub(crate) async fn load(
     read_models: &Database,
     partitions: PartitionCount,

@@ -7,7 +7,6 @@ use database::{Database, DatabaseError, readable};
 use events::PartitionCount;
 use uuid::Uuid;
 
-/// How often a replica renews its leases.
 pub(crate) const RENEWAL: Duration = Duration::from_secs(1);
 
 /// A replica that has not renewed its leases for this time, by the database's clock, loses its partitions.

@@ -23,7 +23,6 @@ use crate::{
     },
 };
 
-/// The loop of one partition.
 pub(crate) struct PartitionConsumer {
     pub(super) context: WorkerContext,
     pub(super) partition: u16,
@@ -33,7 +32,6 @@ pub(crate) struct PartitionConsumer {
     pub(super) checkpoint: LogPoint,
 }
 
-/// The events to apply.
 enum Work {
     Messages(Vec<EventMessage>),
     LogSegment(LogSegment),

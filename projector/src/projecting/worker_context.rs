@@ -13,7 +13,6 @@ use crate::{
 /// A partition that is more events behind than this is read from the store, whatever the bus delivers.
 pub(crate) const FAR: u64 = 2_000;
 
-/// The shared state of all partitions of a process.
 #[derive(Clone)]
 pub(crate) struct WorkerContext {
     pub(crate) applier: Applier,

@@ -21,7 +21,6 @@ use crate::projecting::{
 /// The segments that wait for one partition, besides the current one.
 const WAITING: usize = 1;
 
-/// Starts and stops workers.
 #[derive(Clone)]
 pub(crate) struct Workers {
     context: WorkerContext,
@@ -88,7 +87,6 @@ impl Workers {
             .collect()
     }
 
-    /// All partitions that have workers.
     pub(crate) fn all(&self) -> BTreeSet<u16> {
         self.running.lock().keys().copied().collect()
     }

@@ -19,7 +19,6 @@ use crate::{
     },
 };
 
-/// Writes all changes of `fold`.
 pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), DatabaseError> {
     let Fold {
         mut rows,

@@ -23,7 +23,6 @@ const DEFAULT_LIMIT: u16 = 50;
 /// The longest name in a filter, in characters. None in the audit trail is longer.
 const MAX_NAME: usize = 256;
 
-/// Answers with a page.
 pub(crate) async fn audit_events(
     State(state): State<AppState>,
     AuditReader(caller): AuditReader,

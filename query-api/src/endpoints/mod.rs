@@ -21,10 +21,8 @@ const TASK_BYTES: usize = 512;
 /// The most items on a page.
 const MAX_LIMIT: u16 = 100;
 
-/// The content type of a page.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The body of a page.
 fn json(page: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut json = Vec::with_capacity(32 * TASK_BYTES);
     serde_json::to_writer(&mut json, page)?;

@@ -17,7 +17,6 @@ use crate::{
     tasks::{self, QueryError},
 };
 
-/// Answers with the counts.
 pub(crate) async fn task_summary(
     State(state): State<AppState>,
     TaskOwner(caller): TaskOwner,

@@ -14,16 +14,13 @@ use super::{
     row,
 };
 
-/// A part of what has changed.
 #[derive(Debug)]
 pub(crate) struct Changes {
     /// The changed tasks as they are now, including those in the trash. [`task_of`](super::task_of) reads each.
     pub(crate) rows: Vec<Row>,
-    /// The purged tasks.
     pub(crate) purged: Vec<TaskId>,
     /// The token for the next request.
     pub(crate) next: ChangeToken,
-    /// Whether there are more changes already.
     pub(crate) more: bool,
 }
 

@@ -4,7 +4,6 @@ use database::DatabaseError;
 use event_store::StoreError;
 use http_api::BadCursor;
 
-/// Why a query of tasks has no result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum QueryError {
     #[error(transparent)]

@@ -19,11 +19,9 @@ pub(crate) struct Filter {
     pub(crate) tags: BTreeSet<String>,
     /// The due date; a day counts as its first instant in UTC.
     pub(crate) due: Range,
-    /// The time of creation.
     pub(crate) created: Range,
     /// The time of the last change.
     pub(crate) updated: Range,
-    /// The time of completion.
     pub(crate) completed: Range,
     /// Only tasks that were due in the past and are neither done nor cancelled.
     pub(crate) overdue: bool,

@@ -48,13 +48,10 @@ impl HistoryCursor {
 /// The wanted state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// The state at this version.
     Version(u64),
-    /// The state at this instant.
     AsOf(Timestamp),
 }
 
-/// A page of a history.
 #[derive(Debug)]
 pub(crate) struct History {
     /// Oldest first, with the columns that [`COLUMNS`] names.

@@ -22,12 +22,10 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 /// The time limit for counting all tasks that pass a filter, beside the page.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The parameters of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listing {
     pub(crate) filter: Filter,
     pub(crate) sort: Sort,
-    /// The most tasks on a page.
     pub(crate) limit: u16,
     /// The cursor of an earlier page.
     pub(crate) cursor: Option<String>,
@@ -35,7 +33,6 @@ pub(crate) struct Listing {
     pub(crate) count: bool,
 }
 
-/// A page of a list.
 #[derive(Debug)]
 pub(crate) struct Listed {
     /// The rows, each read by [`task_of`](super::task_of).
@@ -50,7 +47,6 @@ pub(crate) struct Listed {
 enum Candidates {
     /// All tasks: the filter has no words.
     Any,
-    /// These tasks.
     Few(Vec<Uuid>),
     /// More than [`MAX_CANDIDATES`].
     Many,

@@ -7,7 +7,6 @@ use serde::Serialize;
 /// An order: by one value, and by id among equals, both in the same direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Sort {
-    /// The sorted value.
     pub(crate) by: SortBy,
     pub(crate) descending: bool,
 }
@@ -46,7 +45,6 @@ impl Sort {
         }
     }
 
-    /// `ASC` or `DESC`.
     pub(crate) const fn direction(self) -> &'static str {
         if self.descending { "DESC" } else { "ASC" }
     }

@@ -34,7 +34,6 @@ const MAX_GRAMS: usize = 16;
 /// The columns for filters, besides those that are shown.
 const COMPARED: &str = "due_at, overdue_at, tag_list, search_text";
 
-/// A query and its parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Statement {
     dialect: Dialect,
@@ -42,7 +41,6 @@ pub(crate) struct Statement {
     pub(crate) values: Vec<Value>,
 }
 
-/// A page of a list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Page<'a> {
     pub(crate) owner: UserId,
@@ -50,7 +48,6 @@ pub(crate) struct Page<'a> {
     pub(crate) sort: Sort,
     /// The end of the previous page.
     pub(crate) after: Option<&'a TaskCursor>,
-    /// The most rows.
     pub(crate) rows: u16,
     /// Tasks that were due before this time are overdue.
     pub(crate) now: Timestamp,

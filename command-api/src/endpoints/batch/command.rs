@@ -13,7 +13,6 @@ use crate::{
     endpoints::{change_task, create_task, fields},
 };
 
-/// A command in a batch.
 pub(in crate::endpoints) struct BatchCommand {
     /// The task that it is about; `None` for a creation.
     pub(in crate::endpoints) task: Option<TaskId>,

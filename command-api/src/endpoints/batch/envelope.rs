@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use super::command::BatchCommand;
 
-/// The most commands in one batch.
 const MAX_COMMANDS: usize = 100;
 /// The most bytes of all errors in the answer to one batch, besides the rest of each problem.
 const MAX_ERROR_BYTES: usize = 24 * 1024;

@@ -86,7 +86,6 @@ pub(super) async fn carry_out(
     }
 }
 
-/// The commands of a request.
 struct Batch {
     commands: Vec<Result<BatchCommand, Problem>>,
     origin: CommandMetadata,

@@ -7,7 +7,6 @@ use event_store::StoreError;
 
 use crate::{operator::parked_events::ParkingError, projecting::catch_up::OtherLog};
 
-/// Why a rebuild failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     #[error("another rebuild is at work")]
@@ -21,10 +20,7 @@ pub enum RebuildError {
     #[error(
         "the tables are at position {position} and did not reach the live ones in time: nothing was changed, try again"
     )]
-    Behind {
-        /// The position of the tables.
-        position: u64,
-    },
+    Behind { position: u64 },
     #[error("interrupted: nothing was changed")]
     Interrupted,
     #[error(
@@ -54,10 +50,8 @@ pub enum RebuildError {
     TooLarge(Duration),
     #[error("cannot {what} {path}: {source}")]
     File {
-        /// The operation.
         what: &'static str,
         path: String,
-        /// The error of the system.
         #[source]
         source: std::io::Error,
     },

@@ -52,14 +52,12 @@ pub struct Rebuild {
     lock: Lock,
 }
 
-/// The progress of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The first position of this run; not 0 when it continues an earlier one.
     pub start: u64,
     /// The position up to which events are projected.
     pub position: u64,
-    /// The end of the log.
     pub head: u64,
 }
 

@@ -124,7 +124,6 @@ pub(super) async fn checkpoints(
     Ok(tx.commit().await?)
 }
 
-/// The furthest checkpoint.
 pub(super) async fn furthest(read_models: &Database) -> Result<u64, RebuildError> {
     let sql = "SELECT COALESCE(MAX(position), 0) AS position FROM checkpoints";
     Ok(read_models.number(sql, &[]).await?)

@@ -3,7 +3,6 @@
 use database::DatabaseError;
 use event_store::StoreError;
 
-/// Why a comparison has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     #[error(transparent)]

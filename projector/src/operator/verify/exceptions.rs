@@ -92,7 +92,6 @@ impl Exceptions {
         Ok(exceptions)
     }
 
-    /// The exceptions of one stream.
     pub(super) async fn of_stream(
         read_models: &Database,
         stream: &StreamName,
@@ -127,7 +126,6 @@ impl Exceptions {
         self.erased.get(&subject).copied()
     }
 
-    /// How many streams are parked.
     pub(super) fn parked_streams(&self) -> u64 {
         self.parked.len() as u64
     }

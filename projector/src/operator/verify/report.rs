@@ -11,7 +11,6 @@ pub(super) trait Counted {
 
 macro_rules! report {
     ({} $($model:ident => $table:ident, $about:literal;)+) => {
-        /// The result of a comparison.
         #[derive(Debug, Clone, PartialEq, Eq, Default)]
         pub struct Report {
             /// The position up to which the log was folded.

@@ -42,7 +42,6 @@ pub struct Comparison {
     pub differences: Vec<String>,
 }
 
-/// The result for one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComparedTable {
     pub name: &'static str,

@@ -9,7 +9,6 @@ use http::header;
 use super::{FOR_A_MOMENT, TEXT, admit_anyone, newest};
 use crate::{app_state::AppState, error::ApiError};
 
-/// Answers with the note.
 pub(crate) async fn checkpoint(State(state): State<AppState>) -> Result<Response, ApiError> {
     let _admitted = admit_anyone(&state).await?;
     let tree = newest(&state).await?;

@@ -30,12 +30,10 @@ async fn admit_anyone(state: &AppState) -> Result<Admitted, ApiError> {
     Ok(state.admission.admit(ANYONE, Cost::Ordinary).await?)
 }
 
-/// The newest tree.
 async fn newest(state: &AppState) -> Result<Tree, ApiError> {
     state.audit.tree.newest().await?.ok_or(ApiError::NotInTheTree)
 }
 
-/// Parses a number of a query string.
 fn number(text: &str) -> Result<u64, String> {
     whole_number(0..=i64::MAX.unsigned_abs())(text)
 }

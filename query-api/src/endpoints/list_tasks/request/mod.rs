@@ -17,7 +17,6 @@ const MAX_SEARCH: usize = 256;
 /// The most words, not counting parts of other words.
 const MAX_WORDS: usize = 16;
 
-/// Parses a query string.
 pub(super) fn parse(mut parameters: Parameters) -> Result<Listing, BadParameter> {
     let given = &mut parameters;
     let filter = Filter {
