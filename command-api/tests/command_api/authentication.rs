@@ -26,7 +26,7 @@ async fn every_endpoint_asks_for_a_token_before_anything_else() {
                 .key("a b")
                 .raw("nonsense")
         };
-        let reply = request().anonymous().send().await;
+        let reply = request().anonymous().await;
         reply.is_problem(401, "token-missing");
         assert_eq!(reply.header("www-authenticate"), "Bearer");
         for (token, code) in [
@@ -34,7 +34,7 @@ async fn every_endpoint_asks_for_a_token_before_anything_else() {
             ("expired.a.b", "token-expired"),
             ("ended.a.b", "session-ended"),
         ] {
-            let reply = request().token(token).send().await;
+            let reply = request().token(token).await;
             reply.is_problem(401, code);
             assert!(reply.header("www-authenticate").starts_with("Bearer error="));
         }
@@ -47,7 +47,7 @@ async fn without_the_role_user_there_are_no_tasks() {
     let app = App::start(&stage).await;
     for (method, path) in ENDPOINTS.into_iter().chain([("POST", "/tasks/batch")]) {
         let request = app.request(method, path).json(json!({"title": "a"}));
-        let reply = request.token(&bearer_without_tasks(user(1))).send().await;
+        let reply = request.token(&bearer_without_tasks(user(1))).await;
         reply.is_problem(403, "forbidden");
     }
 }
@@ -60,7 +60,6 @@ async fn when_tokens_cannot_be_checked_nobody_is_turned_away_for_good() {
         .post("/tasks")
         .token("down.a.b")
         .json(json!({"title": "a"}))
-        .send()
         .await;
     reply.is_problem(503, "unavailable");
     assert!(reply.headers.contains_key("retry-after"));
@@ -70,8 +69,8 @@ async fn when_tokens_cannot_be_checked_nobody_is_turned_away_for_good() {
 async fn unknown_paths_and_methods_are_problems_too() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
-    app.post("/nowhere").send().await.is_problem(404, "not-found");
-    let reply = app.request("PUT", "/tasks").send().await;
+    app.post("/nowhere").await.is_problem(404, "not-found");
+    let reply = app.request("PUT", "/tasks").await;
     reply.is_problem(405, "method-not-allowed");
     assert_eq!(reply.header("allow"), "POST");
 }

@@ -42,7 +42,7 @@ async fn the_first_commands_on_different_tasks_take_effect_in_their_order() {
         {"op": "complete", "id": id(&first)},
         {"op": "complete", "id": id(&second)},
     ]);
-    send(&app, commands).send().await.results(&[200, 200]);
+    send(&app, commands).await.results(&[200, 200]);
     let position = async |path: &str| app.events(path).await.last().unwrap().position;
     assert!(position(first.as_str()).await < position(second.as_str()).await);
 }
@@ -60,7 +60,7 @@ async fn they_do_so_also_where_the_first_one_waits_for_the_key_of_its_person() {
         {"op": "update", "id": id(&first), "title": "Buy eggs"},
         {"op": "complete", "id": id(&second)},
     ]);
-    send(&app, commands).send().await.results(&[200, 200]);
+    send(&app, commands).await.results(&[200, 200]);
     let position = async |path: &str| app.events(path).await.last().unwrap().position;
     assert!(position(first.as_str()).await < position(second.as_str()).await);
 }
@@ -87,7 +87,6 @@ async fn every_command_is_answered_as_it_would_be_alone() {
             {"op": "delete", "id": id(&two), "if_match": 1},
         ]),
     )
-    .send()
     .await;
     let results = reply.results(&[201, 200, 200, 200, 200, 409, 200, 200, 204, 404, 200, 412]);
     let versions: Vec<_> = results
@@ -126,7 +125,6 @@ async fn every_command_is_answered_as_it_would_be_alone() {
     let created = &results[0]["task"];
     app.patch(&format!("/tasks/{}", created["id"].as_str().unwrap()))
         .json(json!({}))
-        .send()
         .await
         .is_task(200, 1);
 }
@@ -156,7 +154,6 @@ async fn an_invalid_command_does_not_block_the_others() {
             {"op": "start", "id": id(&path)},
         ]),
     )
-    .send()
     .await;
     let mut statuses = [422; 15];
     statuses[14] = 200;
@@ -206,7 +203,7 @@ async fn the_mistakes_in_a_batch_are_listed_within_a_bound() {
     let mut wrong: serde_json::Map<String, Value> = (0..50).map(fields).collect();
     wrong.insert("x".repeat(2_000), json!(0));
     wrong.insert("op".to_owned(), json!("create"));
-    let reply = send(&app, json!(vec![wrong; 100])).send().await;
+    let reply = send(&app, json!(vec![wrong; 100])).await;
     assert!(reply.text.len() <= 64 * 1024, "{}", reply.text.len());
     let results = reply.results(&[422; 100]);
     assert_eq!(errors(&results[0])[0].0, "/commands/0/title");
@@ -232,21 +229,13 @@ async fn an_envelope_that_is_wrong_is_wrong_as_a_whole() {
             vec![("/atomic", "unknown-field")],
         ),
     ] {
-        app.post("/tasks/batch")
-            .json(body)
-            .send()
-            .await
-            .is_invalid(&expected);
+        app.post("/tasks/batch").json(body).await.is_invalid(&expected);
     }
-    app.post("/tasks/batch")
-        .send()
-        .await
-        .is_problem(400, "malformed-json");
+    app.post("/tasks/batch").await.is_problem(400, "malformed-json");
     app.request("GET", "/tasks/batch")
-        .send()
         .await
         .is_problem(405, "method-not-allowed");
-    let anonymous = send(&app, json!([good])).anonymous().send().await;
+    let anonymous = send(&app, json!([good])).anonymous().await;
     anonymous.is_problem(401, "token-missing");
     assert_eq!(app.store.head().await.unwrap(), 0);
 }
@@ -257,15 +246,14 @@ async fn a_body_may_have_a_mebibyte() {
     let app = App::start(&stage).await;
     let description = "x".repeat(10_000);
     let commands = vec![json!({"op": "create", "title": "a", "description": description}); 100];
-    let reply = send(&app, json!(commands)).key("large").send().await;
+    let reply = send(&app, json!(commands)).key("large").await;
     reply.results(&[201; 100]);
-    let again = send(&app, json!(commands)).key("large").send().await;
+    let again = send(&app, json!(commands)).key("large").await;
     assert_eq!(again.text, reply.text);
     let padding = " ".repeat(1 << 20);
     app.post("/tasks/batch")
         .header("content-type", "application/json")
         .raw(format!("{{{padding}}}"))
-        .send()
         .await
         .is_problem(413, "body-too-large");
 }
@@ -277,7 +265,6 @@ async fn others_tasks_are_not_there() {
     let path = app.task().await;
     let reply = send(&app, json!([{"op": "delete", "id": id(&path)}]))
         .by(user(2))
-        .send()
         .await;
     let results = reply.results(&[404]);
     assert_eq!(results[0]["problem"]["code"], "not-found");
@@ -291,7 +278,7 @@ async fn a_hundred_creations_share_transactions(footing: Footing) {
     let commands: Vec<_> = (0..100)
         .map(|n| json!({"op": "create", "title": format!("{n}")}))
         .collect();
-    let reply = send(&app, json!(commands)).send().await;
+    let reply = send(&app, json!(commands)).await;
     let results = reply.results(&[201; 100]);
     assert_eq!(app.store.head().await.unwrap(), 100);
     assert_eq!(reply.token().position, 100);

@@ -36,11 +36,11 @@ async fn a_batch_is_answered_again_without_a_second_effect(footing: Footing) {
         {"op": "start", "id": id(&path)},
     ]);
     let key = "k".repeat(255);
-    let first = send(&app, &key, &commands).send().await;
+    let first = send(&app, &key, &commands).await;
     first.results(&[201, 200, 200, 422, 204, 404]);
-    same_answer(&first, &send(&app, &key, &commands).send().await);
-    app.post(&format!("{path}/restore")).send().await.is_task(200, 4);
-    same_answer(&first, &send(&app, &key, &commands).send().await);
+    same_answer(&first, &send(&app, &key, &commands).await);
+    app.post(&format!("{path}/restore")).await.is_task(200, 4);
+    same_answer(&first, &send(&app, &key, &commands).await);
     assert_eq!(app.store.head().await.unwrap(), 5);
 
     let others = [
@@ -48,15 +48,13 @@ async fn a_batch_is_answered_again_without_a_second_effect(footing: Footing) {
         app.post("/tasks").key(&key).json(json!({"title": "a"})),
     ];
     for other in others {
-        other.send().await.is_problem(422, "idempotency-key-reused");
+        other.await.is_problem(422, "idempotency-key-reused");
     }
     // An invalid request has not used its key up.
     send(&app, "fresh", &json!([]))
-        .send()
         .await
         .is_problem(422, "validation-failed");
     send(&app, "fresh", &json!([{"op": "create", "title": "c"}]))
-        .send()
         .await
         .results(&[201]);
 }
@@ -101,19 +99,19 @@ async fn a_crash_in_the_middle_repeats_nothing_and_forgets_nothing(footing: Foot
     let app = App::start(&stage).await;
     // Its lease expires.
     age_keys(&app, 10).await;
-    let reply = send(&app, "k", &commands).send().await;
+    let reply = send(&app, "k", &commands).await;
     let results = reply.results(&[201, 201, 200, 200]);
     assert_eq!(results[2]["task"]["version"], 2);
     assert_eq!(results[3]["task"]["version"], 3);
     assert_eq!(app.store.head().await.unwrap(), 5);
-    same_answer(&reply, &send(&app, "k", &commands).send().await);
+    same_answer(&reply, &send(&app, "k", &commands).await);
 }
 
 async fn what_had_no_effect_gets_none_from_a_later_try(footing: Footing) {
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
     let (one, two) = (app.task().await, app.task().await);
-    app.post(&format!("{two}/complete")).send().await.is_task(200, 2);
+    app.post(&format!("{two}/complete")).await.is_task(200, 2);
     let commands = json!([
         {"op": "update", "id": id(&one), "title": "Buy milk"},
         {"op": "reopen", "id": id(&one), "if_match": 7},
@@ -126,7 +124,7 @@ async fn what_had_no_effect_gets_none_from_a_later_try(footing: Footing) {
         {"op": "update", "id": id(&two), "title": "c"},
         {"op": "restore", "id": id(&two)},
     ]);
-    let first = send(&app, "k", &commands).send().await;
+    let first = send(&app, "k", &commands).await;
     let results = first.results(&[200, 412, 200, 200, 200, 409, 200, 204, 404, 200]);
     assert_eq!(results[0]["task"]["version"], 1);
     assert_eq!(results[3]["task"]["version"], 2);
@@ -134,7 +132,7 @@ async fn what_had_no_effect_gets_none_from_a_later_try(footing: Footing) {
     app.stop().await;
 
     let app = App::start(&stage).await;
-    same_answer(&first, &send(&app, "k", &commands).send().await);
+    same_answer(&first, &send(&app, "k", &commands).await);
     assert_eq!(app.events(&one).await.len(), 3);
     assert_eq!(app.events(&two).await.len(), 5);
 }
@@ -144,7 +142,7 @@ async fn an_outage_in_the_middle_leaves_the_rest_to_a_later_try(footing: Footing
     let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let (one, two) = (app.task().await, app.task().await);
-    app.post(&format!("{two}/complete")).send().await.is_task(200, 2);
+    app.post(&format!("{two}/complete")).await.is_task(200, 2);
     let commands = json!([
         {"op": "create", "title": "a"},
         {"op": "start", "id": id(&two)},
@@ -154,27 +152,23 @@ async fn an_outage_in_the_middle_leaves_the_rest_to_a_later_try(footing: Footing
         {"op": "create", "title": "c"},
     ]);
     store.appends_left.store(1, Ordering::SeqCst);
-    let first = send(&app, "k", &commands).send().await;
+    let first = send(&app, "k", &commands).await;
     let done = first.results(&[201, 409, 200, 422, 503, 503]);
     assert_eq!(done[4]["problem"]["code"], "unavailable");
     assert_eq!(first.token().position, app.store.head().await.unwrap());
-    let still = send(&app, "k", &commands).send().await;
+    let still = send(&app, "k", &commands).await;
     assert_eq!(still.results(&[201, 409, 200, 422, 503, 503])[..4], done[..4]);
 
     // A result that was returned stays, whatever happens later.
     store.appends_left.store(usize::MAX, Ordering::SeqCst);
-    app.post(&format!("{two}/reopen")).send().await.is_task(200, 3);
-    app.patch(&one)
-        .json(json!({"title": "d"}))
-        .send()
-        .await
-        .is_task(200, 2);
-    let second = send(&app, "k", &commands).send().await;
+    app.post(&format!("{two}/reopen")).await.is_task(200, 3);
+    app.patch(&one).json(json!({"title": "d"})).await.is_task(200, 2);
+    let second = send(&app, "k", &commands).await;
     let results = second.results(&[201, 409, 200, 422, 201, 201]);
     assert_eq!(results[..4], done[..4]);
     assert_eq!(app.store.head().await.unwrap(), 8);
     assert_eq!(second.token().position, 8);
-    same_answer(&second, &send(&app, "k", &commands).send().await);
+    same_answer(&second, &send(&app, "k", &commands).await);
     assert_eq!(app.events(&one).await.len(), 2);
     assert_eq!(app.events(&two).await.len(), 3);
 }
@@ -199,10 +193,10 @@ async fn a_command_whose_fate_is_unknown_holds_up_the_later_ones_on_its_task() {
         {"op": "reopen", "id": id(&path)},
     ]);
     store.lose_next_answer.store(true, Ordering::SeqCst);
-    let reply = send(&app, "k", &commands).send().await;
+    let reply = send(&app, "k", &commands).await;
     reply.results(&[503, 503, 503]);
     assert_eq!(app.events(&path).await.len(), 2);
-    let reply = send(&app, "k", &commands).send().await;
+    let reply = send(&app, "k", &commands).await;
     let results = reply.results(&[200, 200, 200]);
     let versions: Vec<_> = results
         .iter()
@@ -232,7 +226,7 @@ async fn a_batch_that_was_overtaken_by_its_duplicate_changes_nothing_more() {
     })
     .await;
     // The duplicate waits until the lease has run out.
-    let duplicate = send(&other, "k", &commands).send().await;
+    let duplicate = send(&other, "k", &commands).await;
     duplicate.results(&[200, 200, 200]);
     assert_eq!(duplicate.body["results"][2]["task"]["version"], 4);
     release.send(()).unwrap();

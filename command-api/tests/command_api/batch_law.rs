@@ -103,7 +103,6 @@ async fn tasks(app: &App) -> Vec<String> {
         .post("/tasks")
         .by(user(2))
         .json(json!({"title": "Not yours"}))
-        .send()
         .await;
     paths.push(others.header("location").to_owned());
     paths.push(format!("/tasks/{}", uuid::Uuid::now_v7()));
@@ -125,7 +124,6 @@ async fn at_once(app: &App, steps: &[Step]) -> Vec<Value> {
     let reply = app
         .post("/tasks/batch")
         .json(json!({ "commands": commands }))
-        .send()
         .await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     let results = reply.body["results"].as_array().unwrap();
@@ -167,7 +165,6 @@ async fn alone(app: &App, step: &Step, paths: &[String]) -> Reply {
         Some(version) => request.if_match(&format!("\"{version}\"")),
         None => request,
     }
-    .send()
     .await
 }
 

@@ -12,39 +12,31 @@ async fn replicas_agree(footing: Footing) {
     let (one, two) = (App::start(&stage).await, App::start(&stage).await);
     let path = one.task().await;
     // Each remembers the task, so the changes of the other cause conflicts.
-    one.post(&format!("{path}/start")).send().await.is_task(200, 2);
-    two.post(&format!("{path}/complete")).send().await.is_task(200, 3);
+    one.post(&format!("{path}/start")).await.is_task(200, 2);
+    two.post(&format!("{path}/complete")).await.is_task(200, 3);
     one.post(&format!("{path}/start"))
-        .send()
         .await
         .is_problem(409, "illegal-transition");
-    two.post(&format!("{path}/reopen")).send().await.is_task(200, 4);
-    one.post(&format!("{path}/start")).send().await.is_task(200, 5);
-    two.post(&format!("{path}/reopen")).send().await.is_task(200, 6);
-    let same = one.post(&format!("{path}/reopen")).send().await;
+    two.post(&format!("{path}/reopen")).await.is_task(200, 4);
+    one.post(&format!("{path}/start")).await.is_task(200, 5);
+    two.post(&format!("{path}/reopen")).await.is_task(200, 6);
+    let same = one.post(&format!("{path}/reopen")).await;
     same.is_task(200, 6);
-    assert_eq!(two.delete(&path).send().await.status, 204);
+    assert_eq!(two.delete(&path).await.status, 204);
     one.patch(&path)
         .json(json!({"title": "a"}))
-        .send()
         .await
         .is_problem(404, "not-found");
-    two.post(&format!("{path}/restore")).send().await.is_task(200, 8);
-    one.patch(&path)
-        .json(json!({"title": "a"}))
-        .send()
-        .await
-        .is_task(200, 9);
+    two.post(&format!("{path}/restore")).await.is_task(200, 8);
+    one.patch(&path).json(json!({"title": "a"})).await.is_task(200, 9);
     two.patch(&path)
         .if_match("\"8\"")
         .json(json!({"title": "b"}))
-        .send()
         .await
         .is_problem(412, "version-mismatch");
     two.patch(&path)
         .if_match("\"9\"")
         .json(json!({"title": "b"}))
-        .send()
         .await
         .is_task(200, 10);
 }
@@ -63,13 +55,13 @@ async fn a_conflict_costs_one_read(footing: Footing) {
         App::start_on(&stage, two.clone()).await,
     ];
     let path = apps[0].task().await;
-    apps[1].patch(&path).json(json!({})).send().await.is_task(200, 1);
+    apps[1].patch(&path).json(json!({})).await.is_task(200, 1);
     let mut costs = Vec::new();
     for version in 2..42 {
         let turn = usize::from(version % 2 == 1);
         stores[turn].take_cost();
         let title = json!({"title": format!("title {version}")});
-        let reply = apps[turn].patch(&path).json(title).send().await;
+        let reply = apps[turn].patch(&path).json(title).await;
         reply.is_task(200, version);
         costs.push(stores[turn].take_cost());
     }
@@ -128,20 +120,18 @@ async fn no_command_is_decided_on_a_state_that_the_log_has_lost(footing: Footing
     let path = one.task().await;
     one.patch(&path)
         .json(json!({"title": "lost"}))
-        .send()
         .await
         .is_task(200, 2);
     stage.storage.cut_log(1).await;
     two.patch(&path)
         .json(json!({"title": "real"}))
-        .send()
         .await
         .is_task(200, 2);
     eventually("it is noticed", async || {
         one.metric("taskledger_command_api_log_replaced_total").await >= 1.0
     })
     .await;
-    let completed = one.post(&format!("{path}/complete")).send().await;
+    let completed = one.post(&format!("{path}/complete")).await;
     completed.is_task(200, 3);
     assert_eq!(completed.body["title"], "real");
 }
@@ -159,16 +149,16 @@ async fn what_becomes_of_commands_is_counted() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
     let path = app.task().await;
-    app.post(&format!("{path}/complete")).send().await;
-    app.post(&format!("{path}/complete")).send().await;
-    app.post(&format!("{path}/start")).send().await;
+    app.post(&format!("{path}/complete")).await;
+    app.post(&format!("{path}/complete")).await;
+    app.post(&format!("{path}/start")).await;
     for (command, outcome) in [
         ("create", "accepted"),
         ("complete", "accepted"),
         ("complete", "unchanged"),
         ("start", "refused"),
     ] {
-        let text = app.request("GET", "/metrics").send().await.text;
+        let text = app.request("GET", "/metrics").await.text;
         let line = text
             .lines()
             .find(|line| {

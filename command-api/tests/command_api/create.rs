@@ -19,7 +19,6 @@ async fn makes_a_task() {
             "title": "  Buy milk ", "description": "two\nlitres", "priority": "high", "due": "2026-12-01",
             "tags": ["shop", " home "],
         }))
-        .send()
         .await;
     reply.is_task(201, 1);
     assert_eq!(reply.header("x-request-id"), "request-7");
@@ -68,7 +67,7 @@ async fn a_title_is_enough() {
         json!({"title": "a", "description": null, "due": null, "tags": null}),
         json!({"title": "a", "tags": []}),
     ] {
-        let reply = app.post("/tasks").json(body).send().await;
+        let reply = app.post("/tasks").json(body).await;
         reply.is_task(201, 1);
         assert_eq!(reply.body["description"], Value::Null);
         assert_eq!(reply.body["priority"], "normal");
@@ -87,7 +86,6 @@ async fn everything_that_is_wrong_is_told_at_once() {
             "title": " ", "description": 1, "priority": "asap", "due": "tomorrow",
             "tags": ["a", "a", "", 1], "status": "done", "owner": "me",
         }))
-        .send()
         .await;
     reply.is_invalid(&[
         ("/title", "empty"),
@@ -122,7 +120,7 @@ async fn every_bound_holds() {
     ] {
         let mut body = json!({"title": "a"});
         body[field] = good;
-        app.post("/tasks").json(body).send().await.is_task(201, 1);
+        app.post("/tasks").json(body).await.is_task(201, 1);
     }
     for (field, bad, pointer, code) in [
         ("title", json!("é".repeat(201)), "/title", "too-long"),
@@ -163,11 +161,7 @@ async fn every_bound_holds() {
     ] {
         let mut body = json!({"title": "a"});
         body[field] = bad;
-        app.post("/tasks")
-            .json(body)
-            .send()
-            .await
-            .is_invalid(&[(pointer, code)]);
+        app.post("/tasks").json(body).await.is_invalid(&[(pointer, code)]);
     }
     assert_eq!(app.store.head().await.unwrap(), 11);
 }

@@ -21,22 +21,21 @@ async fn a_store_that_is_down_is_unavailable_never_internal() {
         app.post(&format!("{path}/start")),
         app.delete(&path),
     ] {
-        let reply = request.send().await;
+        let reply = request.await;
         reply.is_problem(503, "unavailable");
         assert_eq!(reply.header("retry-after"), "1");
     }
-    assert_eq!(app.request("GET", "/health/ready").send().await.status, 503);
+    assert_eq!(app.request("GET", "/health/ready").await.status, 503);
     store.down.store(false, Ordering::SeqCst);
-    app.post(&format!("{path}/start")).send().await.is_task(200, 2);
+    app.post(&format!("{path}/start")).await.is_task(200, 2);
     // A failure is not stored as the answer.
     app.post("/tasks")
         .key("k")
         .json(json!({"title": "a"}))
-        .send()
         .await
         .is_task(201, 1);
     eventually("it is ready again", || async {
-        app.request("GET", "/health/ready").send().await.status == 200
+        app.request("GET", "/health/ready").await.status == 200
     })
     .await;
 }
@@ -50,10 +49,9 @@ async fn an_append_whose_answer_got_lost_still_counts() {
     let path = app.task().await;
     app.patch(&path)
         .json(json!({"title": "b", "priority": "low"}))
-        .send()
         .await
         .is_task(200, 3);
-    app.post(&format!("{path}/start")).send().await.is_task(200, 4);
+    app.post(&format!("{path}/start")).await.is_task(200, 4);
     assert_eq!(app.events(&path).await.len(), 4);
 }
 
@@ -64,8 +62,8 @@ async fn after_a_lost_answer_the_same_key_finds_the_effect() {
     let app = App::start_on(&stage, store.clone()).await;
     let create = || app.post("/tasks").key("create").json(json!({"title": "a"}));
     store.lose_next_answer.store(true, Ordering::SeqCst);
-    create().send().await.is_problem(503, "unavailable");
-    let reply = create().send().await;
+    create().await.is_problem(503, "unavailable");
+    let reply = create().await;
     reply.is_task(201, 1);
     let path = reply.header("location").to_owned();
     assert_eq!(app.store.head().await.unwrap(), 1);
@@ -76,19 +74,11 @@ async fn after_a_lost_answer_the_same_key_finds_the_effect() {
             .json(json!({"title": "b", "priority": "low"}))
     };
     store.lose_next_answer.store(true, Ordering::SeqCst);
-    rename().send().await.is_problem(503, "unavailable");
+    rename().await.is_problem(503, "unavailable");
     // The state in memory is not that of the log; even without a key the client sees the latter.
-    app.patch(&path)
-        .json(json!({"title": "b"}))
-        .send()
-        .await
-        .is_task(200, 3);
-    app.patch(&path)
-        .json(json!({"title": "c"}))
-        .send()
-        .await
-        .is_task(200, 4);
-    let reply = rename().send().await;
+    app.patch(&path).json(json!({"title": "b"})).await.is_task(200, 3);
+    app.patch(&path).json(json!({"title": "c"})).await.is_task(200, 4);
+    let reply = rename().await;
     reply.is_task(200, 3);
     assert_eq!(reply.body["title"], "b");
     assert_eq!(app.events(&path).await.len(), 4);
@@ -105,7 +95,7 @@ async fn a_client_that_hangs_up_and_asks_again_finds_the_effect() {
         reply = create().send() => panic!("answered {reply:?}"),
         () = eventually("the task is in the log", async || app.store.head().await.unwrap() == 1) => {}
     }
-    let reply = create().send().await;
+    let reply = create().await;
     reply.is_task(201, 1);
     assert_eq!(app.events(reply.header("location")).await.len(), 1);
     assert_eq!(app.store.head().await.unwrap(), 1);

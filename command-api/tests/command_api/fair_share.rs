@@ -28,12 +28,7 @@ async fn a_few_batches_of_one_person_run_and_wait_and_the_rest_is_refused() {
     let stage = Stage::sqlite().await;
     let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
-    let others = app
-        .post("/tasks")
-        .by(user(2))
-        .json(json!({"title": "a"}))
-        .send()
-        .await;
+    let others = app.post("/tasks").by(user(2)).json(json!({"title": "a"})).await;
     let others = others
         .header("location")
         .strip_prefix("/tasks/")
@@ -51,7 +46,7 @@ async fn a_few_batches_of_one_person_run_and_wait_and_the_rest_is_refused() {
         is_rate_limited(&refused.unwrap());
     }
     // No body is read before its turn, so this one is not found to be none.
-    is_rate_limited(&app.post("/tasks/batch").json(json!([])).send().await);
+    is_rate_limited(&app.post("/tasks/batch").json(json!([])).await);
     // Meanwhile commands of others end.
     let beside = app
         .post("/tasks/batch")
@@ -67,7 +62,7 @@ async fn a_few_batches_of_one_person_run_and_wait_and_the_rest_is_refused() {
     for reply in replies {
         reply.results(&[201, 201]);
     }
-    batch().send().await.results(&[201, 201]);
+    batch().await.results(&[201, 201]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +84,6 @@ async fn a_batch_has_its_turn_until_its_answer_has_been_taken() {
     app.post("/tasks/batch")
         .by(user(2))
         .json(json!({"commands": [{"op": "create", "title": "another's"}]}))
-        .send()
         .await
         .results(&[201]);
     drop(unread);
@@ -157,16 +151,16 @@ async fn long_reads_of_the_past_leave_room_for_short_ones() {
     let mut paths = Vec::new();
     for n in 1..=4 {
         let create = app.post("/tasks").by(user(n)).json(json!({"title": "a"}));
-        let path = create.send().await.header("location").to_owned();
+        let path = create.await.header("location").to_owned();
         lengthen(&*app.store, &path, LONG).await;
         let change = app.patch(&path).by(user(n)).json(json!({}));
-        change.send().await.is_task(200, LONG);
+        change.await.is_task(200, LONG);
         store.silent.lock().unwrap().push(stream(&path));
         paths.push(path);
     }
     let create = app.post("/tasks").by(user(5)).json(json!({"title": "a"}));
-    let short = create.send().await.header("location").to_owned();
-    app.post(&format!("{short}/start")).by(user(5)).send().await;
+    let short = create.await.header("location").to_owned();
+    app.post(&format!("{short}/start")).by(user(5)).await;
     let mut long: FuturesUnordered<_> = (1..).zip(&paths).map(|(n, path)| revert(path, n, LONG)).collect();
     let others = async {
         // Until the long ones have begun.
@@ -188,10 +182,10 @@ async fn very_long_reads_of_the_past_take_turns_with_shorter_ones() {
     let mut reverts = Vec::new();
     for (n, length) in (1..).zip([10_000, 10_000, 10_000, 10_000, 600]) {
         let create = app.post("/tasks").by(user(n)).json(json!({"title": "a"}));
-        let path = create.send().await.header("location").to_owned();
+        let path = create.await.header("location").to_owned();
         lengthen(&*app.store, &path, length).await;
         let change = app.patch(&path).by(user(n)).json(json!({}));
-        change.send().await.is_task(200, length);
+        change.await.is_task(200, length);
         let revert = app.post(&format!("{path}/revert")).by(user(n));
         reverts.push((length, revert.json(json!({"to_version": length - 1}))));
     }
@@ -206,7 +200,7 @@ async fn very_long_reads_of_the_past_take_turns_with_shorter_ones() {
         store.events_read.load(Ordering::SeqCst) > 0
     })
     .await;
-    short.send().await.is_task(200, length + 1);
+    short.await.is_task(200, length + 1);
     assert!(long.iter().all(|(_, revert)| !revert.is_finished()));
     for (length, revert) in long {
         revert.await.unwrap().is_task(200, length + 1);

@@ -51,9 +51,9 @@ async fn every_command_is_answered_again_without_a_second_effect(footing: Footin
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
     let create = || app.post("/tasks").key("create").json(json!({"title": "a"}));
-    let created = create().send().await;
+    let created = create().await;
     created.is_task(201, 1);
-    same_answer(&created, &create().send().await);
+    same_answer(&created, &create().await);
     let path = created.header("location").to_owned();
 
     let mut version = 1;
@@ -64,44 +64,41 @@ async fn every_command_is_answered_again_without_a_second_effect(footing: Footin
         ("cancel", "k4"),
     ] {
         let request = || app.post(&format!("{path}/{verb}")).key(key);
-        let first = request().send().await;
+        let first = request().await;
         version += 1;
         first.is_task(200, version);
-        same_answer(&first, &request().send().await);
+        same_answer(&first, &request().await);
         // White space and an empty body do not matter.
-        same_answer(&first, &request().json(json!({})).send().await);
+        same_answer(&first, &request().json(json!({})).await);
     }
     let rename = || {
         app.patch(&path)
             .key("k5")
             .json(json!({"title": "b", "tags": ["x"]}))
     };
-    let first = rename().send().await;
+    let first = rename().await;
     first.is_task(200, 7);
-    same_answer(&first, &rename().send().await);
+    same_answer(&first, &rename().await);
     let reordered = app
         .patch(&path)
         .key("k5")
         .header("content-type", "application/json");
     same_answer(
         &first,
-        &reordered
-            .raw("{ \"tags\": [\"x\"],\n\"title\": \"b\" }")
-            .send()
-            .await,
+        &reordered.raw("{ \"tags\": [\"x\"],\n\"title\": \"b\" }").await,
     );
 
     let delete = || app.delete(&path).key("k6");
-    let first = delete().send().await;
+    let first = delete().await;
     assert_eq!(first.status, 204);
-    same_answer(&first, &delete().send().await);
+    same_answer(&first, &delete().await);
     let restore = || app.post(&format!("{path}/restore")).key("k7");
-    let first = restore().send().await;
+    let first = restore().await;
     first.is_task(200, 9);
-    same_answer(&first, &restore().send().await);
+    same_answer(&first, &restore().await);
     // Later changes do not change the stored answer.
-    same_answer(&created, &create().send().await);
-    assert_eq!(delete().send().await.status, 204);
+    same_answer(&created, &create().await);
+    assert_eq!(delete().await.status, 204);
     assert_eq!(app.events(&path).await.len(), 9);
 }
 
@@ -109,29 +106,27 @@ async fn refusals_are_answered_again_too(footing: Footing) {
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
     let path = app.task().await;
-    app.post(&format!("{path}/complete")).send().await.is_task(200, 2);
+    app.post(&format!("{path}/complete")).await.is_task(200, 2);
     let start = || app.post(&format!("{path}/start")).key("start");
-    let first = start().send().await;
+    let first = start().await;
     first.is_problem(409, "illegal-transition");
-    app.post(&format!("{path}/reopen")).send().await.is_task(200, 3);
-    same_answer(&first, &start().send().await);
+    app.post(&format!("{path}/reopen")).await.is_task(200, 3);
+    same_answer(&first, &start().await);
 
     let stale = || app.delete(&path).if_match("\"1\"").key("delete");
-    let first = stale().send().await;
+    let first = stale().await;
     first.is_problem(412, "version-mismatch");
-    same_answer(&first, &stale().send().await);
+    same_answer(&first, &stale().await);
 
     // An invalid request has not used its key up.
     app.post("/tasks")
         .key("create")
         .json(json!({"title": ""}))
-        .send()
         .await
         .is_problem(422, "validation-failed");
     app.post("/tasks")
         .key("create")
         .json(json!({"title": "a"}))
-        .send()
         .await
         .is_task(201, 1);
 }
@@ -139,12 +134,7 @@ async fn refusals_are_answered_again_too(footing: Footing) {
 async fn another_request_may_not_use_the_key(footing: Footing) {
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
-    let created = app
-        .post("/tasks")
-        .key("k")
-        .json(json!({"title": "a"}))
-        .send()
-        .await;
+    let created = app.post("/tasks").key("k").json(json!({"title": "a"})).await;
     let path = created.header("location").to_owned();
     for request in [
         app.post("/tasks").json(json!({"title": "b"})),
@@ -153,11 +143,7 @@ async fn another_request_may_not_use_the_key(footing: Footing) {
         app.post(&format!("{path}/start")),
         app.delete(&path),
     ] {
-        request
-            .key("k")
-            .send()
-            .await
-            .is_problem(422, "idempotency-key-reused");
+        request.key("k").await.is_problem(422, "idempotency-key-reused");
     }
     assert_eq!(app.store.head().await.unwrap(), 1);
     // The same key of another person is another key.
@@ -166,7 +152,6 @@ async fn another_request_may_not_use_the_key(footing: Footing) {
         .by(user(2))
         .key("k")
         .json(json!({"title": "b"}))
-        .send()
         .await;
     other.is_task(201, 1);
     assert_ne!(other.body["id"], created.body["id"]);
@@ -222,27 +207,27 @@ async fn a_crash_before_the_answer_was_stored_is_no_second_effect(footing: Footi
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
     let create = |app: &App| app.post("/tasks").key("create").json(json!({"title": "a"}));
-    let created = create(&app).send().await;
+    let created = create(&app).await;
     let path = created.header("location").to_owned();
     let rename = |app: &App| {
         app.patch(&path)
             .key("rename")
             .json(json!({"title": "b", "priority": "low"}))
     };
-    let renamed = rename(&app).send().await;
+    let renamed = rename(&app).await;
     renamed.is_task(200, 3);
     let delete = |app: &App| app.delete(&path).key("delete");
-    let deleted = delete(&app).send().await;
-    app.post(&format!("{path}/restore")).send().await.is_task(200, 5);
+    let deleted = delete(&app).await;
+    app.post(&format!("{path}/restore")).await.is_task(200, 5);
     for key in ["create", "rename", "delete"] {
         forget_answer(&app, key).await;
     }
     app.stop().await;
 
     let app = App::start(&stage).await;
-    same_answer(&created, &create(&app).send().await);
-    same_answer(&renamed, &rename(&app).send().await);
-    same_answer(&deleted, &delete(&app).send().await);
+    same_answer(&created, &create(&app).await);
+    same_answer(&renamed, &rename(&app).await);
+    same_answer(&deleted, &delete(&app).await);
     assert_eq!(app.events(&path).await.len(), 5);
 }
 
@@ -250,7 +235,7 @@ async fn a_duplicate_takes_over_from_a_process_that_is_gone(footing: Footing) {
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
     let create = || app.post("/tasks").key("k").json(json!({"title": "a"}));
-    let created = create().send().await;
+    let created = create().await;
     forget_answer(&app, "k").await;
     let began = tokio::time::Instant::now();
     // Its lease has a second left.
@@ -276,22 +261,13 @@ async fn a_duplicate_takes_over_from_a_process_that_is_gone(footing: Footing) {
 async fn answers_outlive_the_process_and_not_two_days(footing: Footing) {
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
-    let created = app
-        .post("/tasks")
-        .key("k")
-        .json(json!({"title": "a"}))
-        .send()
-        .await;
+    let created = app.post("/tasks").key("k").json(json!({"title": "a"})).await;
     age_keys(&app, 24 * 3_600).await;
     app.stop().await;
     let app = App::start(&stage).await;
     same_answer(
         &created,
-        &app.post("/tasks")
-            .key("k")
-            .json(json!({"title": "a"}))
-            .send()
-            .await,
+        &app.post("/tasks").key("k").json(json!({"title": "a"})).await,
     );
     age_keys(&app, 24 * 3_600).await;
     app.stop().await;
@@ -308,11 +284,7 @@ async fn answers_outlive_the_process_and_not_two_days(footing: Footing) {
     .await;
     let path = created.header("location").to_owned();
     // A deleted key may be used again, also on a task with events of it.
-    app.post(&format!("{path}/start"))
-        .key("k")
-        .send()
-        .await
-        .is_task(200, 2);
+    app.post(&format!("{path}/start")).key("k").await.is_task(200, 2);
 }
 
 on_both_footings!(
@@ -331,12 +303,7 @@ async fn a_malformed_key_is_a_bad_parameter() {
     let app = App::start(&stage).await;
     let long = "k".repeat(256);
     for bad in ["", "a b", "ä", long.as_str()] {
-        let reply = app
-            .post("/tasks")
-            .key(bad)
-            .json(json!({"title": "a"}))
-            .send()
-            .await;
+        let reply = app.post("/tasks").key(bad).json(json!({"title": "a"})).await;
         reply.is_problem(400, "bad-parameter");
     }
     let twice = app
@@ -344,14 +311,12 @@ async fn a_malformed_key_is_a_bad_parameter() {
         .key("a")
         .key("b")
         .json(json!({"title": "a"}))
-        .send()
         .await;
     twice.is_problem(400, "bad-parameter");
     let longest = "k".repeat(255);
     app.post("/tasks")
         .key(&longest)
         .json(json!({"title": "a"}))
-        .send()
         .await
         .is_task(201, 1);
 }

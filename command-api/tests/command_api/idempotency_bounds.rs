@@ -35,7 +35,6 @@ async fn large_answers_are_kept_in_a_few_bytes(footing: Footing) {
         .post("/tasks")
         .key("create")
         .json(fat.clone())
-        .send()
         .await
         .header("location")
         .to_owned();
@@ -46,30 +45,29 @@ async fn large_answers_are_kept_in_a_few_bytes(footing: Footing) {
             .key(key)
             .json(json!({"commands": commands}))
     };
-    let first = batch("a").send().await;
+    let first = batch("a").await;
     assert!(first.text.len() > 4_000_000, "{}", first.text.len());
     for key in ["b", "c", "d"] {
-        batch(key).send().await.results(&[200; 100]);
+        batch(key).await.results(&[200; 100]);
     }
     let bytes = stored_bytes(&app.operations).await;
     assert!(bytes < 5 * 4_096, "{bytes} bytes");
 
     // The whole answer is repeated, even after the task has changed.
-    same_answer(&first, &batch("a").send().await);
+    same_answer(&first, &batch("a").await);
     app.patch(&path)
         .json(json!({"description": null, "tags": ["x"]}))
-        .send()
         .await
         .is_task(200, 3);
-    same_answer(&first, &batch("a").send().await);
+    same_answer(&first, &batch("a").await);
     app.stop().await;
     let app = App::start(&stage).await;
     let again = app
         .post("/tasks/batch")
         .key("a")
         .json(json!({"commands": commands}));
-    same_answer(&first, &again.send().await);
-    let created = app.post("/tasks").key("create").json(fat.clone()).send().await;
+    same_answer(&first, &again.await);
+    let created = app.post("/tasks").key("create").json(fat.clone()).await;
     created.is_task(201, 1);
     assert_eq!(created.body["description"], fat["description"]);
     assert_eq!(created.body["tags"], fat["tags"]);
@@ -90,13 +88,13 @@ async fn problems_are_kept_in_a_few_bytes(footing: Footing) {
             .header("x-request-id", "request")
             .json(json!({"commands": commands}))
     };
-    let first = batch().send().await;
+    let first = batch().await;
     let statuses: Vec<u16> = (0..50).flat_map(|_| [422, 412]).collect();
     first.results(&statuses);
     let bytes = stored_bytes(&app.operations).await;
     assert!(bytes < 8_192, "{bytes} bytes");
-    app.post(&format!("{path}/start")).send().await.is_task(200, 2);
-    same_answer(&first, &batch().send().await);
+    app.post(&format!("{path}/start")).await.is_task(200, 2);
+    same_answer(&first, &batch().await);
 }
 
 /// A request of `owner` with the key `key`.
@@ -216,11 +214,11 @@ async fn too_many_keys_are_too_many_requests(footing: Footing) {
         .await
         .unwrap();
     let create = |n: u128| app.post("/tasks").by(user(n)).json(json!({"title": "a"}));
-    let reply = create(1).key("k").send().await;
+    let reply = create(1).key("k").await;
     reply.is_problem(429, "rate-limited");
     assert!(reply.header("retry-after").parse::<u32>().unwrap() > 0);
-    create(1).send().await.is_task(201, 1);
-    create(2).key("k").send().await.is_task(201, 1);
+    create(1).await.is_task(201, 1);
+    create(2).key("k").await.is_task(201, 1);
 }
 
 on_both_footings!(

@@ -46,7 +46,6 @@ async fn task(app: &App, length: u64) -> String {
     let created = app
         .post("/tasks")
         .json(json!({"title": "a", "description": "b", "tags": ["c", "d"]}))
-        .send()
         .await;
     let path = created.header("location").to_owned();
     lengthen(&*app.store, &path, length).await;
@@ -60,11 +59,11 @@ async fn a_command_costs_the_same_on_a_long_stream_as_on_a_short_one(footing: Fo
     let mut costs = Vec::new();
     for length in [10, LONG] {
         let path = task(&app, length).await;
-        app.patch(&path).json(json!({})).send().await.is_task(200, length);
+        app.patch(&path).json(json!({})).await.is_task(200, length);
         store.take_cost();
         let mut here = Vec::new();
         let send = async |request: Request, status: u16| {
-            let reply = request.send().await;
+            let reply = request.await;
             assert_eq!(reply.status, status, "{}", reply.text);
             store.take_cost()
         };
@@ -98,12 +97,9 @@ async fn a_retry_looks_no_further_back_than_the_first_try(footing: Footing) {
             .key("k")
             .json(json!({"title": "x", "priority": "low"}))
     };
-    let first = rename().send().await;
+    let first = rename().await;
     first.is_task(200, LONG + 2);
-    app.post(&format!("{path}/start"))
-        .send()
-        .await
-        .is_task(200, LONG + 3);
+    app.post(&format!("{path}/start")).await.is_task(200, LONG + 3);
     // Simulates a crash before the answer was stored: the states from the beginning are still there.
     let row = "UPDATE idempotency_keys SET response = NULL, tasks_before = $1";
     let before = "SELECT state FROM task_snapshots";
@@ -111,7 +107,7 @@ async fn a_retry_looks_no_further_back_than_the_first_try(footing: Footing) {
     let kept = app.operations.fetch_optional(before, &[]).await.unwrap().unwrap();
     let kept = format!("[{}]", kept.text("state").unwrap());
     app.operations.execute(row, &[kept.into()]).await.unwrap();
-    same_answer(&first, &rename().send().await);
+    same_answer(&first, &rename().await);
     let cost = store.take_cost();
     assert!(cost.events <= FEW, "{cost:?}");
     assert_eq!(app.events(&path).await.len() as u64, LONG + 3);
@@ -121,13 +117,13 @@ async fn a_cold_replica_does_not_fold_a_long_stream_from_its_beginning(footing: 
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
     let path = task(&app, LONG).await;
-    let expected = app.patch(&path).json(json!({})).send().await;
+    let expected = app.patch(&path).json(json!({})).await;
     expected.is_task(200, LONG);
     app.stop().await;
 
     let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
-    let reply = app.patch(&path).json(json!({})).send().await;
+    let reply = app.patch(&path).json(json!({})).await;
     assert_eq!(reply.body, expected.body);
     let cost = store.take_cost();
     assert!(cost.events <= FEW, "{cost:?}");
@@ -136,12 +132,12 @@ async fn a_cold_replica_does_not_fold_a_long_stream_from_its_beginning(footing: 
     let short = task(&app, 1).await;
     for n in 1..=520_u64 {
         let commands = json!({"title": format!("{n}")});
-        app.patch(&short).json(commands).send().await.is_task(200, n + 1);
+        app.patch(&short).json(commands).await.is_task(200, n + 1);
     }
     app.stop().await;
     let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
-    app.patch(&short).json(json!({})).send().await.is_task(200, 521);
+    app.patch(&short).json(json!({})).await.is_task(200, 521);
     let cost = store.take_cost();
     assert!(cost.events < 100, "{cost:?}");
 }
@@ -166,9 +162,9 @@ async fn a_snapshot_that_is_not_from_this_log_counts_for_nothing(footing: Footin
     let app = App::start(&stage).await;
     let (path, other) = (task(&app, LONG).await, task(&app, LONG).await);
     for path in [&path, &other] {
-        app.patch(path).json(json!({})).send().await.is_task(200, LONG);
+        app.patch(path).json(json!({})).await.is_task(200, LONG);
     }
-    let expected = app.patch(&path).json(json!({})).send().await;
+    let expected = app.patch(&path).json(json!({})).await;
     // Simulates a restored log with other events: another event has this version.
     let rows = app
         .operations
@@ -190,14 +186,14 @@ async fn a_snapshot_that_is_not_from_this_log_counts_for_nothing(footing: Footin
     }
     app.stop().await;
     let app = App::start(&stage).await;
-    let reply = app.patch(&path).json(json!({})).send().await;
+    let reply = app.patch(&path).json(json!({})).await;
     assert_eq!(reply.body, expected.body);
     // A missing or invalid snapshot does no harm.
     app.operations
         .execute("UPDATE task_snapshots SET state = 'nonsense'", &[])
         .await
         .unwrap();
-    app.patch(&other).json(json!({})).send().await.is_task(200, LONG);
+    app.patch(&other).json(json!({})).await.is_task(200, LONG);
 }
 
 async fn an_answer_whose_effect_was_lost_is_not_given_again(footing: Footing) {
@@ -205,7 +201,7 @@ async fn an_answer_whose_effect_was_lost_is_not_given_again(footing: Footing) {
     let app = App::start(&stage).await;
     let path = task(&app, 3).await;
     let start = || app.post(&format!("{path}/start")).key("k");
-    let first = start().send().await;
+    let first = start().await;
     first.is_task(200, 4);
     // The stored answer names an event that does not exist, as after the restore of an older log.
     let row = app
@@ -222,9 +218,9 @@ async fn an_answer_whose_effect_was_lost_is_not_given_again(footing: Footing) {
         )
         .await
         .unwrap();
-    app.post(&format!("{path}/reopen")).send().await.is_task(200, 5);
-    start().send().await.is_task(200, 6);
-    same_answer(&start().send().await, &start().send().await);
+    app.post(&format!("{path}/reopen")).await.is_task(200, 5);
+    start().await.is_task(200, 6);
+    same_answer(&start().await, &start().await);
 }
 
 on_both_footings!(

@@ -16,15 +16,15 @@ const SOON: Duration = Duration::from_secs(4);
 
 async fn revert(app: &App, person: u128, path: &str) -> Reply {
     let request = app.post(&format!("{path}/revert")).by(user(person));
-    request.json(json!({"to_version": 1})).send().await
+    request.json(json!({"to_version": 1})).await
 }
 
 /// A task of the n-th person with two versions.
 async fn changed_task(app: &App, person: u128) -> String {
     let made = app.post("/tasks").by(user(person)).json(json!({"title": "a"}));
-    let path = made.send().await.header("location").to_owned();
+    let path = made.await.header("location").to_owned();
     let change = app.patch(&path).by(user(person)).json(json!({"title": "b"}));
-    change.send().await.is_task(200, 2);
+    change.await.is_task(200, 2);
     path
 }
 
@@ -60,7 +60,7 @@ async fn what_was_answered_under_a_key_is_answered_again_without_a_look_back() {
     let app = App::start_on(&stage, store.clone()).await;
     let path = changed_task(&app, 1).await;
     let made = app.post("/tasks").header("x-request-id", "made");
-    made.json(json!({"title": "a"})).send().await.is_task(201, 1);
+    made.json(json!({"title": "a"})).await.is_task(201, 1);
     project(&app).await;
     let revert = || {
         let request = app.post(&format!("{path}/revert")).key("revert");
@@ -94,5 +94,5 @@ async fn what_was_answered_under_a_key_is_answered_again_without_a_look_back() {
         .post("/tasks/undo")
         .key("undo")
         .json(json!({"request_id": "other"}));
-    other.send().await.is_problem(422, "idempotency-key-reused");
+    other.await.is_problem(422, "idempotency-key-reused");
 }

@@ -11,14 +11,12 @@ async fn changes_what_is_given_and_keeps_the_rest() {
     let path = app
         .post("/tasks")
         .json(json!({"title": "a", "description": "b", "due": "2026-12-01", "tags": ["c"]}))
-        .send()
         .await
         .header("location")
         .to_owned();
     let reply = app
         .patch(&path)
         .json(json!({"title": " A ", "priority": "low"}))
-        .send()
         .await;
     reply.is_task(200, 3);
     assert_eq!(reply.body["title"], "A");
@@ -30,7 +28,6 @@ async fn changes_what_is_given_and_keeps_the_rest() {
     let reply = app
         .patch(&path)
         .json(json!({"description": null, "due": null, "tags": null}))
-        .send()
         .await;
     reply.is_task(200, 6);
     assert_eq!(reply.body["description"], Value::Null);
@@ -48,7 +45,6 @@ async fn several_fields_are_several_events_of_one_command() {
         .patch(&path)
         .header("content-type", "application/merge-patch+json")
         .raw(json!({"title": "A", "description": "", "tags": ["x"], "status": "done"}).to_string())
-        .send()
         .await;
     reply.is_task(200, 5);
     assert_eq!(reply.body["status"], "done");
@@ -74,14 +70,13 @@ async fn a_change_that_changes_nothing_appends_nothing() {
     let created = app
         .post("/tasks")
         .json(json!({"title": "a", "tags": ["x"]}))
-        .send()
         .await;
     let path = created.header("location").to_owned();
     for body in [
         json!({}),
         json!({"title": "a", "tags": ["x"], "status": "open", "due": null}),
     ] {
-        let reply = app.patch(&path).json(body).send().await;
+        let reply = app.patch(&path).json(body).await;
         reply.is_task(200, 1);
         assert_eq!(reply.body, created.body);
         assert_eq!(reply.token(), created.token());
@@ -97,7 +92,6 @@ async fn null_is_no_value_for_what_cannot_be_cleared() {
     let reply = app
         .patch(&path)
         .json(json!({"title": null, "priority": null, "status": null, "version": 7}))
-        .send()
         .await;
     reply.is_invalid(&[
         ("/title", "not-nullable"),
@@ -114,24 +108,20 @@ async fn a_status_follows_the_table_and_takes_the_rest_down_with_it() {
     let path = app.task().await;
     app.patch(&path)
         .json(json!({"status": "cancelled"}))
-        .send()
         .await
         .is_task(200, 2);
     let reply = app
         .patch(&path)
         .json(json!({"title": "A", "status": "done"}))
-        .send()
         .await;
     reply.is_problem(409, "illegal-transition");
     assert_eq!(app.events(&path).await.len(), 2);
     app.patch(&path)
         .json(json!({"status": "archived"}))
-        .send()
         .await
         .is_invalid(&[("/status", "unknown-value")]);
     app.patch(&path)
         .json(json!({"status": "open"}))
-        .send()
         .await
         .is_task(200, 3);
 }
@@ -144,19 +134,16 @@ async fn the_body_is_checked_before_the_task_is_looked_for() {
     for path in [missing.as_str(), "/tasks/not-a-uuid"] {
         app.patch(path)
             .json(json!({"title": ""}))
-            .send()
             .await
             .is_invalid(&[("/title", "empty")]);
         app.patch(path)
             .json(json!({"title": "a"}))
-            .send()
             .await
             .is_problem(404, "not-found");
         let reply = app
             .patch(path)
             .header("content-type", "text/plain")
             .raw("a")
-            .send()
             .await;
         reply.is_problem(415, "unsupported-media-type");
         assert_eq!(

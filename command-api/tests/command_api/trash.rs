@@ -35,7 +35,7 @@ async fn what_was_purged_is_gone_for_everybody() {
         !handler.purge(id(&path), Timestamp::MAX).await.unwrap(),
         "not in the trash"
     );
-    assert_eq!(app.delete(&path).send().await.status, 204);
+    assert_eq!(app.delete(&path).await.status, 204);
     assert!(
         !handler.purge(id(&path), long_ago).await.unwrap(),
         "not long enough"
@@ -49,10 +49,10 @@ async fn what_was_purged_is_gone_for_everybody() {
     );
 
     for command in ["restore", "start", "complete"] {
-        let reply = app.post(&format!("{path}/{command}")).send().await;
+        let reply = app.post(&format!("{path}/{command}")).await;
         assert_eq!(reply.status, 404, "{command}: {}", reply.text);
     }
-    assert_eq!(app.delete(&path).send().await.status, 404);
+    assert_eq!(app.delete(&path).await.status, 404);
     let events = app.events(&path).await;
     let purged = events.last().unwrap();
     assert_eq!((events.len(), &*purged.kind), (3, "task.purged"));
@@ -69,7 +69,7 @@ async fn a_restore_that_was_accepted_holds_whoever_empties_the_trash_meanwhile()
     let replicas = [replica(&stage, &app), replica(&stage, &app)];
     for _ in 0..20 {
         let path = app.task().await;
-        assert_eq!(app.delete(&path).send().await.status, 204);
+        assert_eq!(app.delete(&path).await.status, 204);
         let restore = app.post(&format!("{path}/restore")).send();
         let purges = replicas.each_ref().map(|it| it.purge(id(&path), Timestamp::MAX));
         let [one, other] = purges;

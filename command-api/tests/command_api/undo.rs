@@ -42,7 +42,7 @@ pub(super) async fn project(app: &App) {
 
 pub(super) async fn undo(app: &App, request: &str) -> Reply {
     let body = json!({"request_id": request});
-    app.post("/tasks/undo").json(body).send().await
+    app.post("/tasks/undo").json(body).await
 }
 
 fn statuses(reply: &Reply) -> Vec<u64> {
@@ -78,21 +78,16 @@ async fn each_task_of_a_request_is_undone_on_its_own() {
         .post("/tasks/batch")
         .header("x-request-id", "mistake")
         .json(batch);
-    let done = done.send().await;
+    let done = done.await;
     let made = done.body["results"][4]["task"]["id"].clone();
     // Another person has a request with the same id.
     let others = app.post("/tasks").by(user(2)).header("x-request-id", "mistake");
-    others
-        .json(json!({"title": "Theirs"}))
-        .send()
-        .await
-        .is_task(201, 1);
+    others.json(json!({"title": "Theirs"})).await.is_task(201, 1);
     app.patch(&changed)
         .json(json!({"title": "Buy cheese"}))
-        .send()
         .await
         .is_task(200, 3);
-    app.patch(&kept).json(json!({"priority": "high"})).send().await;
+    app.patch(&kept).json(json!({"priority": "high"})).await;
 
     undo(&app, "mistake").await.is_problem(503, "projection-behind");
     project(&app).await;
@@ -130,11 +125,7 @@ async fn nothing_is_undone_by_read_models_that_come_from_another_log() {
     let app = App::start(&stage).await;
     let path = app.task().await;
     let change = app.patch(&path).header("x-request-id", "mistake");
-    change
-        .json(json!({"title": "Buy bread"}))
-        .send()
-        .await
-        .is_task(200, 2);
+    change.json(json!({"title": "Buy bread"})).await.is_task(200, 2);
     project(&app).await;
     let other = "UPDATE checkpoints SET event_id = $1";
     let of_another_log = [uuid::Uuid::from_u128(7).into()];
@@ -150,7 +141,7 @@ async fn what_a_request_did_to_others_or_not_at_all_is_not_found() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
     let theirs = app.post("/tasks").by(user(2)).header("x-request-id", "theirs");
-    let theirs = theirs.json(json!({"title": "Theirs"})).send().await;
+    let theirs = theirs.json(json!({"title": "Theirs"})).await;
     theirs.is_task(201, 1);
     project(&app).await;
     for request in ["theirs", "nobody"] {
@@ -163,7 +154,7 @@ async fn what_a_request_did_to_others_or_not_at_all_is_not_found() {
         (json!({"request_id": "a b"}), "malformed"),
         (json!({"request_id": "a".repeat(129)}), "malformed"),
     ] {
-        let reply = app.post("/tasks/undo").json(body).send().await;
+        let reply = app.post("/tasks/undo").json(body).await;
         reply.is_invalid(&[("/request_id", code)]);
     }
 }
@@ -173,16 +164,16 @@ async fn with_a_key_an_undo_has_one_answer() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
     let made = app.post("/tasks").header("x-request-id", "made");
-    let made = made.json(json!({"title": "a"})).send().await;
+    let made = made.json(json!({"title": "a"})).await;
     let path = made.header("location").to_owned();
     project(&app).await;
     let undo = async || {
         let request = app.post("/tasks/undo").header("idempotency-key", "k");
-        request.json(json!({"request_id": "made"})).send().await
+        request.json(json!({"request_id": "made"})).await
     };
     let first = undo().await;
     assert_eq!(statuses(&first), [200]);
-    app.post(&format!("{path}/restore")).send().await.is_task(200, 3);
+    app.post(&format!("{path}/restore")).await.is_task(200, 3);
     project(&app).await;
     let again = undo().await;
     assert_eq!(again.body, first.body);

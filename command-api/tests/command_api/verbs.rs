@@ -20,9 +20,9 @@ async fn every_status_meets_every_verb() {
     for (setup, from) in verbs {
         for (verb, to) in verbs {
             let path = app.task().await;
-            let before = app.post(&format!("{path}/{setup}")).send().await;
+            let before = app.post(&format!("{path}/{setup}")).await;
             let version = before.body["version"].as_u64().unwrap();
-            let reply = app.post(&format!("{path}/{verb}")).send().await;
+            let reply = app.post(&format!("{path}/{verb}")).await;
             if from == to {
                 reply.is_task(200, version);
                 assert_eq!(reply.body, before.body);
@@ -45,7 +45,7 @@ async fn a_body_is_not_needed_and_an_empty_object_is_fine() {
     let path = app.task().await;
     for verb in VERBS {
         let request = || app.post(&format!("{path}/{verb}"));
-        let version = app.patch(&path).json(json!({"status": "open"})).send().await.body["version"]
+        let version = app.patch(&path).json(json!({"status": "open"})).await.body["version"]
             .as_u64()
             .unwrap();
         let expected = if matches!(verb, "reopen" | "restore") {
@@ -58,41 +58,35 @@ async fn a_body_is_not_needed_and_an_empty_object_is_fine() {
                 bytes::Bytes::new(),
             )]))
         };
-        request().send().await.is_task(200, expected);
+        request().await.is_task(200, expected);
         request()
             .header("content-type", "application/json")
-            .send()
             .await
             .is_task(200, expected);
         request()
             .header("content-type", "text/plain")
-            .send()
             .await
             .is_task(200, expected);
-        request().raw(chunked()).send().await.is_task(200, expected);
-        request().json(json!({})).send().await.is_task(200, expected);
+        request().raw(chunked()).await.is_task(200, expected);
+        request().json(json!({})).await.is_task(200, expected);
         request()
             .json(json!({"why": 1}))
-            .send()
             .await
             .is_invalid(&[("/why", "unknown-field")]);
         request()
             .header("content-type", "application/json")
             .raw("{")
-            .send()
             .await
             .is_problem(400, "malformed-json");
         request()
             .header("content-type", "text/plain")
             .raw("{}")
-            .send()
             .await
             .is_problem(415, "unsupported-media-type");
         let large = format!("{{\"a\":\"{}\"}}", "x".repeat(70_000));
         request()
             .header("content-type", "application/json")
             .raw(large)
-            .send()
             .await
             .is_problem(413, "body-too-large");
     }
@@ -103,32 +97,30 @@ async fn a_deleted_task_is_gone_until_it_is_restored() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
     let path = app.task().await;
-    app.post(&format!("{path}/complete")).send().await.is_task(200, 2);
-    let deleted = app.delete(&path).send().await;
+    app.post(&format!("{path}/complete")).await.is_task(200, 2);
+    let deleted = app.delete(&path).await;
     assert_eq!(deleted.status, 204);
     assert_eq!(deleted.text, "");
-    let again = app.delete(&path).send().await;
+    let again = app.delete(&path).await;
     assert_eq!(again.status, 204);
     assert_eq!(again.token(), deleted.token());
     assert_eq!(app.events(&path).await.len(), 3);
 
     for verb in ["start", "complete", "cancel", "reopen"] {
         app.post(&format!("{path}/{verb}"))
-            .send()
             .await
             .is_problem(404, "not-found");
     }
     app.patch(&path)
         .json(json!({"title": "a"}))
-        .send()
         .await
         .is_problem(404, "not-found");
 
-    let restored = app.post(&format!("{path}/restore")).send().await;
+    let restored = app.post(&format!("{path}/restore")).await;
     restored.is_task(200, 4);
     assert_eq!(restored.body["status"], "done");
     assert_eq!(restored.body["deleted_at"], Value::Null);
-    let again = app.post(&format!("{path}/restore")).send().await;
+    let again = app.post(&format!("{path}/restore")).await;
     again.is_task(200, 4);
     assert_eq!(again.body, restored.body);
 }
@@ -154,12 +146,11 @@ async fn someone_elses_task_and_no_task_look_the_same() {
                 .by(user(2))
                 .if_match("\"9\"")
                 .json(json!({"title": "a"}))
-                .send()
                 .await,
-            app.delete(path).by(user(2)).send().await,
+            app.delete(path).by(user(2)).await,
         ];
         for verb in VERBS {
-            replies.push(app.post(&format!("{path}/{verb}")).by(user(2)).send().await);
+            replies.push(app.post(&format!("{path}/{verb}")).by(user(2)).await);
         }
         for mut reply in replies {
             reply.is_problem(404, "not-found");
@@ -187,5 +178,5 @@ async fn ids_are_the_same_in_upper_case() {
     let app = App::start(&stage).await;
     let path = app.task().await;
     let upper = format!("/tasks/{}", path.strip_prefix("/tasks/").unwrap().to_uppercase());
-    app.post(&format!("{upper}/start")).send().await.is_task(200, 2);
+    app.post(&format!("{upper}/start")).await.is_task(200, 2);
 }

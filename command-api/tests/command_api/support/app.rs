@@ -81,7 +81,6 @@ impl App {
         let reply = self
             .post("/tasks")
             .json(serde_json::json!({"title": "Buy milk"}))
-            .send()
             .await;
         assert_eq!(reply.status, 201, "{}", reply.text);
         reply.header("location").to_owned()
@@ -96,7 +95,7 @@ impl App {
 
     /// The value of a metric of this process.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let text = self.request("GET", "/metrics").send().await.text;
+        let text = self.request("GET", "/metrics").await.text;
         let line = text
             .lines()
             .find(|line| line.starts_with(name))

@@ -2,6 +2,7 @@
 
 use axum::{body::Body, response::Response};
 use events::UserId;
+use futures::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, StatusCode};
 use http_api::HttpService;
 use http_body_util::BodyExt;
@@ -106,6 +107,15 @@ impl Request {
             .oneshot(builder.body(self.body).unwrap())
             .await
             .unwrap()
+    }
+}
+
+impl IntoFuture for Request {
+    type Output = Reply;
+    type IntoFuture = BoxFuture<'static, Reply>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.send().boxed()
     }
 }
 
