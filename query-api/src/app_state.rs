@@ -18,17 +18,11 @@ use crate::{
     stream_wakeups::StreamWakeups,
 };
 
-/// What the endpoints of the audit tree share.
-#[derive(Clone)]
-pub(crate) struct Audit {
-    pub(crate) tree: AuditTree,
-    pub(crate) store: Arc<dyn EventStore>,
-}
-
 #[derive(Clone)]
 pub(crate) struct AppState {
     pub(crate) read_models: Database,
-    pub(crate) audit: Audit,
+    pub(crate) audit_tree: AuditTree,
+    pub(crate) store: Arc<dyn EventStore>,
     pub(crate) admission: Admission,
     pub(crate) projection: Arc<Projection>,
     pub(crate) verifier: Arc<Verifier>,

@@ -9,7 +9,7 @@ use runtime::{Background, Metrics};
 
 use crate::{
     admission::Admission,
-    app_state::{AppState, Audit},
+    app_state::AppState,
     config::{Config, Dependencies},
     metrics::QueryMetrics,
     routes::router,
@@ -33,11 +33,7 @@ pub async fn start(
         verifier,
         clock,
     } = dependencies;
-    let audit = Audit {
-        tree: audit_tree,
-        store: store.clone(),
-    };
-    let projection = Projection::new(read_models.clone(), store, config.partitions);
+    let projection = Projection::new(read_models.clone(), store.clone(), config.partitions);
     // Subscribes first, so that no change between reading and listening is missed.
     projection.follow(background);
     projection
@@ -60,17 +56,17 @@ pub async fn start(
         .without_complaint(LOG, move || compared.complaint())
         // Without the bus no token can be checked that is not cached.
         .bus(move || tokens.is_connected());
-    let cursor_key = CursorKey::new(config.cursor_key);
     let metrics = Metrics::new(ROLE);
     let query_metrics = QueryMetrics::new(&metrics);
     let router = router(AppState {
         read_models,
-        audit,
+        audit_tree,
+        store,
         admission: Admission::new(config.connections),
         projection,
         verifier,
         clock,
-        cursor_key,
+        cursor_key: CursorKey::new(config.cursor_key),
         event_streams: StreamLimits::new(query_metrics.event_streams.clone()),
         metrics: query_metrics,
         stream_wakeups,

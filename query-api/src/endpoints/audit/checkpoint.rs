@@ -12,12 +12,8 @@ use crate::{app_state::AppState, error::ApiError};
 pub(crate) async fn checkpoint(State(state): State<AppState>) -> Result<Response, ApiError> {
     let _admitted = admit_anyone(&state).await?;
     let tree = newest(&state).await?;
-    let signed = state
-        .audit
-        .tree
-        .last_checkpoint(&tree)
-        .await?
-        .ok_or(ApiError::NotInTheTree)?;
+    let signed = state.audit_tree.last_checkpoint(&tree).await?;
+    let signed = signed.ok_or(ApiError::NotInTheTree)?;
     let headers = [
         (header::CONTENT_TYPE, TEXT),
         (header::CACHE_CONTROL, FOR_A_MOMENT),

@@ -23,14 +23,14 @@ pub(crate) async fn consistency(
     let from = from.ok_or_else(|| BadParameter::new("from", "which size? It is needed"))?;
     let _admitted = admit_anyone(&state).await?;
     let tree = newest(&state).await?;
-    let signed = state.audit.tree.last_checkpoint(&tree).await?;
+    let signed = state.audit_tree.last_checkpoint(&tree).await?;
     let size = signed.map_or(0, |signed| signed.checkpoint.size);
     let to = to.unwrap_or(size);
     if to > size {
         let detail = format!("the last checkpoint has {size} events");
         return Err(BadParameter::new("to", detail).into());
     }
-    let hashes = state.audit.tree.consistency(&tree, from, to).await?;
+    let hashes = state.audit_tree.consistency(&tree, from, to).await?;
     let hashes = hashes.ok_or_else(|| BadParameter::new("from", format!("it is larger than {to}")))?;
     let proof = ConsistencyProof {
         from,

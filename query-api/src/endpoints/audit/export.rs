@@ -40,7 +40,7 @@ pub(crate) async fn export(
     let from = parameters.single("from", number)?.unwrap_or(0).max(1);
     let to = parameters.single("to", number)?;
     parameters.finish()?;
-    let head = state.audit.store.head().await?;
+    let head = state.store.head().await?;
     let export = Export {
         caller: caller.user_id(),
         state,
@@ -67,7 +67,7 @@ async fn page(mut export: Export) -> Result<(Bytes, Option<Export>), ApiError> {
     }
     let page = {
         let _admitted = export.state.admission.admit(export.caller, Cost::High).await?;
-        export.state.audit.store.stored_page(export.after, PAGE).await?
+        export.state.store.stored_page(export.after, PAGE).await?
     };
     let mut lines = Vec::new();
     for event in page.events.iter().filter(|event| event.position <= export.to) {

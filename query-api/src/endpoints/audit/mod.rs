@@ -31,7 +31,7 @@ async fn admit_anyone(state: &AppState) -> Result<Admitted, ApiError> {
 }
 
 async fn newest(state: &AppState) -> Result<Tree, ApiError> {
-    state.audit.tree.newest().await?.ok_or(ApiError::NotInTheTree)
+    state.audit_tree.newest().await?.ok_or(ApiError::NotInTheTree)
 }
 
 fn number(text: &str) -> Result<u64, String> {

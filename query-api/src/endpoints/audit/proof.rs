@@ -38,7 +38,7 @@ pub(crate) async fn proof(
         checkpoint,
     } = covered(&state, position).await?;
     let _admitted = admit_anyone(&state).await?;
-    let proof = state.audit.tree.inclusion(&tree, index, &checkpoint).await?;
+    let proof = state.audit_tree.inclusion(&tree, index, &checkpoint).await?;
     let mut proof = proof.ok_or(ApiError::NotInTheTree)?;
     if let Some(id) = id {
         proof.extra = Some(event(&state, position, id).await?.canonical());
@@ -52,7 +52,7 @@ pub(crate) async fn proof(
 
 /// The entry of the event at `position`, if it has this id.
 async fn event(state: &AppState, position: u64, id: EventId) -> Result<EventDigest, ApiError> {
-    let found = state.audit.store.stored_at(position).await?;
+    let found = state.store.stored_at(position).await?;
     let is_asked_for = |event: &EventDigest| event.id.parse() == Ok(id);
     let found = found.as_ref().map(StoredEvent::digest).filter(is_asked_for);
     found.ok_or(ApiError::NotInTheTree)
@@ -83,17 +83,17 @@ async fn covered(state: &AppState, position: u64) -> Result<Covered, ApiError> {
 /// The event at `position`, or nothing as long as the checkpoint that covers it is to come.
 async fn look(state: &AppState, position: u64) -> Result<Option<Covered>, ApiError> {
     let _admitted = admit_anyone(state).await?;
-    let audit = &state.audit;
     let tree = newest(state).await?;
     if position > tree.last.position {
-        return match position <= audit.store.head().await? {
+        return match position <= state.store.head().await? {
             true => Ok(None),
             false => Err(ApiError::NotInTheTree),
         };
     }
-    let index = audit.tree.index_of(&tree, &*audit.store, position).await?;
+    let audit = &state.audit_tree;
+    let index = audit.index_of(&tree, &*state.store, position).await?;
     let index = index.ok_or(ApiError::NotInTheTree)?;
-    let last = audit.tree.last_checkpoint(&tree).await?;
+    let last = audit.last_checkpoint(&tree).await?;
     let covering = last.filter(|last| index < last.checkpoint.size);
     Ok(covering.map(|checkpoint| Covered {
         tree,

@@ -24,7 +24,7 @@ pub(crate) async fn tile(
     let tile = Tile::parse(&path).map_err(|_| ApiError::NotInTheTree)?;
     let _admitted = admit_anyone(&state).await?;
     let tree = newest(&state).await?;
-    let audit = &state.audit.tree;
+    let audit = &state.audit_tree;
     let last = audit.last_checkpoint(&tree).await?;
     if !last.is_some_and(|last| tile.is_within(last.checkpoint.size)) {
         return Err(ApiError::NotInTheTree);

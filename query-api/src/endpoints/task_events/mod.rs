@@ -84,7 +84,7 @@ async fn present(
     at_least: &AtLeast,
     position: u64,
 ) -> Result<u64, ApiError> {
-    let store = &state.audit.store;
+    let store = &state.store;
     let head = store.head().await?;
     if store.events_between(position, head) <= FAR {
         return Ok(position);
