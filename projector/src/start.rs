@@ -83,13 +83,13 @@ pub async fn start_with_tuning(
         delivered: Arc::default(),
     };
     let workers = Workers::new(context.clone(), background.clone());
-    let ownership = Ownership::new(
-        context.clone(),
-        workers.clone(),
-        readiness.clone(),
-        runtime::new_id(),
-        background.stop(),
-    );
+    let ownership = Ownership {
+        context: context.clone(),
+        workers: workers.clone(),
+        readiness: readiness.clone(),
+        replica: runtime::new_id(),
+        stop: background.stop(),
+    };
     let writing = WriteProbe::start(read_models, background);
     let reader = LogReader::new(context, workers, readiness.clone(), background.stop());
     background.spawn("ownership of partitions", ownership.run());

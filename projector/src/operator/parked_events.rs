@@ -192,11 +192,7 @@ async fn discard_first(read_models: &Database, position: u64) -> Result<ParkedEv
         });
     }
     give_up_on(&mut tx, &row).await?;
-    tx.execute(
-        "DELETE FROM parked_events WHERE position = $1",
-        &[position.into()],
-    )
-    .await?;
+    unpark(&mut tx, position).await?;
     if let Some((table, id)) = table_of(&event.stream) {
         let sql = format!(
             "UPDATE {} SET version = $1, position = $4 WHERE id = $2 AND version = $3",
@@ -229,6 +225,11 @@ pub(super) async fn give_up_on(tx: &mut Transaction, row: &Row) -> Result<(), Da
     tx.execute(sql, &values).await.map(drop)
 }
 
+async fn unpark(tx: &mut Transaction, position: u64) -> Result<(), DatabaseError> {
+    let sql = "DELETE FROM parked_events WHERE position = $1";
+    tx.execute(sql, &[position.into()]).await.map(drop)
+}
+
 /// Tries the first parked event of `stream`: `Some(true)` when it was projected, `Some(false)` when it is still
 /// parked, `None` when there is none.
 async fn retry_first(
@@ -258,15 +259,9 @@ async fn retry_first(
     };
     let reason = match project(&mut tx, read_models, event).await {
         Ok(None) => {
-            tx.execute(
-                "DELETE FROM parked_events WHERE position = $1",
-                &[parked.position.into()],
-            )
-            .await?;
-            match tx.commit().await {
-                Ok(()) => return Ok(Some(true)),
-                Err(error) => return Err(error.into()),
-            }
+            unpark(&mut tx, parked.position).await?;
+            tx.commit().await?;
+            return Ok(Some(true));
         }
         Ok(Some(reason)) => reason,
         Err(error) if error.refuses_data() => format!("the database refuses it: {}", with_causes(&error)),

@@ -30,12 +30,7 @@ impl LogComparison {
     /// models were rebuilt.
     pub(crate) async fn compare(&self, checkpoints: &[LogPoint]) -> Result<(), ProjectError> {
         let agree = self.identity.agrees(checkpoints).await?;
-        let mismatches = agree.iter().filter(|agrees| !**agrees).count();
-        self.found(mismatches, checkpoints, &agree);
-        match mismatches {
-            0 => Ok(()),
-            _ => Err(ProjectError::OtherLog),
-        }
+        self.note(checkpoints, &agree)
     }
 
     /// The same for the checkpoints of a batch, and for its last event `read_to`. A log that has both has all events
@@ -106,16 +101,16 @@ impl LogComparison {
         stop.run_until_cancelled(self.identity.agreed()).await.is_some()
     }
 
+    /// Fails unless all of some `points` agree, from which it cannot be told that those of all partitions do again.
     fn refuse(&self, points: &[LogPoint], agree: &[bool]) -> Result<(), ProjectError> {
-        let mismatches = agree.iter().filter(|agrees| !**agrees).count();
-        if mismatches == 0 {
-            return Ok(());
+        match agree.contains(&false) {
+            true => self.note(points, agree),
+            false => Ok(()),
         }
-        self.found(mismatches, points, agree);
-        Err(ProjectError::OtherLog)
     }
 
-    fn found(&self, mismatches: usize, points: &[LogPoint], agree: &[bool]) {
+    fn note(&self, points: &[LogPoint], agree: &[bool]) -> Result<(), ProjectError> {
+        let mismatches = agree.iter().filter(|agrees| !**agrees).count();
         let before = self.identity.note(mismatches);
         self.metrics.log_mismatch.set(runtime::signed(mismatches));
         if mismatches > 0 && before == 0 {
@@ -128,6 +123,10 @@ impl LogComparison {
             );
         } else if mismatches == 0 && before > 0 {
             tracing::info!("the read models agree with the log again: projecting goes on");
+        }
+        match mismatches {
+            0 => Ok(()),
+            _ => Err(ProjectError::OtherLog),
         }
     }
 }

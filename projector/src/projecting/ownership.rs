@@ -16,30 +16,14 @@ use crate::{
 };
 
 pub(crate) struct Ownership {
-    context: WorkerContext,
-    workers: Workers,
-    readiness: Arc<Readiness>,
-    replica: Uuid,
-    stop: CancellationToken,
+    pub(crate) context: WorkerContext,
+    pub(crate) workers: Workers,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) replica: Uuid,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Ownership {
-    pub(crate) fn new(
-        context: WorkerContext,
-        workers: Workers,
-        readiness: Arc<Readiness>,
-        replica: Uuid,
-        stop: CancellationToken,
-    ) -> Self {
-        Self {
-            context,
-            workers,
-            readiness,
-            replica,
-            stop,
-        }
-    }
-
     /// Claims partitions until it is time to stop, then releases them. The first partitions are caught up together
     /// before they get workers, which may take hours. Partitions that are claimed meanwhile get workers at once.
     pub(crate) async fn run(self) {

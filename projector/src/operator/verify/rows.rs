@@ -60,7 +60,9 @@ impl RowVerifier<'_> {
             }
         }
         for (id, slot) in expected {
-            self.check_missing(table, id, slot.state.subject()).await?;
+            if !self.is_erased_meanwhile(slot.state.subject()).await? {
+                self.differences.add(format!("{table} lacks row {id}"));
+            }
         }
         Ok(count)
     }
@@ -123,13 +125,6 @@ impl RowVerifier<'_> {
         })
         .await?;
         Ok(M::slots(&mut fold.rows).0.remove(&id))
-    }
-
-    async fn check_missing(&mut self, table: &str, id: Uuid, subject: UserId) -> Result<(), VerifyError> {
-        if !self.is_erased_meanwhile(subject).await? {
-            self.differences.add(format!("{table} lacks row {id}"));
-        }
-        Ok(())
     }
 
     /// Whether `subject` was erased, before the head or later.
