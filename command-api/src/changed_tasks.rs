@@ -1,7 +1,7 @@
 //! Finds the tasks that an earlier request changed. Only the read models can be searched by request; the changes
 //! themselves are read from the log.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use database::{Database, DatabaseError, Row};
 use event_store::StoreError;
@@ -97,24 +97,21 @@ impl ChangedTasks {
         if rows.len() > MAX_EVENTS {
             return Err(ChangedTasksError::TooMany);
         }
-        let (mut changed, mut indexes) = (Vec::new(), BTreeMap::new());
+        let mut changed: Vec<ChangedTask> = Vec::new();
         for row in &rows {
             let Ok(StreamKind::Task(task)) = StreamName::raw(row.str("stream")?).kind() else {
                 continue;
             };
             let last = row.unsigned("version")?;
-            let index = *indexes.entry(task).or_insert_with(|| {
-                changed.push(ChangedTask { task, last });
-                changed.len() - 1
-            });
-            if let Some(known) = changed.get_mut(index) {
-                known.last = known.last.max(last);
+            match changed.iter_mut().find(|known| known.task == task) {
+                Some(known) => known.last = known.last.max(last),
+                None => changed.push(ChangedTask { task, last }),
+            }
+            if changed.len() > MAX_TASKS {
+                return Err(ChangedTasksError::TooMany);
             }
         }
-        match changed.len() {
-            0..=MAX_TASKS => Ok(changed),
-            _ => Err(ChangedTasksError::TooMany),
-        }
+        Ok(changed)
     }
 
     async fn read(&self, caller: UserId, request: &CorrelationId) -> Result<Vec<Row>, ChangedTasksError> {

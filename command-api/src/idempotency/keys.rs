@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use database::Database;
+use database::{Database, Value};
 use events::{TaskId, UserId};
 use runtime::{Backoff, KeyedPermit, KeyedSemaphore, NoKeyedPermit, new_id};
 use tokio::time::Instant;
@@ -218,12 +218,7 @@ impl IdempotencyKeys {
             lease.id.into(),
             effect.into(),
         ];
-        if self
-            .operations
-            .execute(&self.statements.complete, &values)
-            .await?
-            == 1
-        {
+        if self.changes(&self.statements.complete, &values).await? {
             self.quota
                 .replace(lease.owner, lease.stored_bytes(), answer.len() as u64);
             return Ok(Stored::Ours);
@@ -249,9 +244,9 @@ impl IdempotencyKeys {
             lease.key.as_str().into(),
             lease.id.into(),
         ];
-        let released = self.operations.execute(&self.statements.release, &values).await?;
+        let is_released = self.changes(&self.statements.release, &values).await?;
         if let Some(progress) = progress
-            && released == 1
+            && is_released
         {
             let old = lease.progress.as_ref().map_or(0, String::len);
             self.quota.replace(lease.owner, old as u64, progress.len() as u64);
@@ -287,7 +282,7 @@ impl IdempotencyKeys {
             lease.id.into(),
             micros(LEASE).into(),
         ];
-        Ok(self.operations.execute(&self.statements.insert, &values).await? == 1)
+        self.changes(&self.statements.insert, &values).await
     }
 
     async fn find(
@@ -326,11 +321,12 @@ impl IdempotencyKeys {
             lease.id.into(),
             micros(LEASE).into(),
         ];
-        Ok(self
-            .operations
-            .execute(&self.statements.take_over, &values)
-            .await?
-            == 1)
+        self.changes(&self.statements.take_over, &values).await
+    }
+
+    /// Whether the statement has found its row and changed it.
+    async fn changes(&self, sql: &str, values: &[Value]) -> Result<bool, IdempotencyError> {
+        Ok(self.operations.execute(sql, values).await? == 1)
     }
 }
 
