@@ -113,7 +113,10 @@ mod tests {
         );
         for empty in [
             "",
+            " ",
             " \t",
+            "\t\n",
+            "\u{2003}",
             "\u{200b}",
             "\u{200e}",
             "\u{feff}",
@@ -132,7 +135,10 @@ mod tests {
                 Err(InvalidText::DirectionControl(turned))
             );
         }
-        assert_eq!(line("a\u{1f}b", 9), Err(InvalidText::ControlCharacter('\u{1f}')));
+        for control in ['\0', '\t', '\n', '\r', '\u{1b}', '\u{1f}', '\u{7f}', '\u{9f}'] {
+            let refused = Err(InvalidText::ControlCharacter(control));
+            assert_eq!(line(&format!("a{control}b"), 9), refused);
+        }
     }
 
     #[test]
@@ -148,8 +154,13 @@ mod tests {
             paragraphs("  e\u{301}\r\n\t \u{202e}x", 20).unwrap(),
             "  é\r\n\t \u{202e}x"
         );
-        assert_eq!(paragraphs("", 0).unwrap(), "");
-        assert_eq!(paragraphs("a\0", 9), Err(InvalidText::ControlCharacter('\0')));
+        for text in ["", "日本語"] {
+            assert_eq!(paragraphs(text, text.chars().count()).unwrap(), text);
+        }
+        for control in ['\0', '\u{1b}'] {
+            let refused = Err(InvalidText::ControlCharacter(control));
+            assert_eq!(paragraphs(&format!("a{control}b"), 9), refused);
+        }
     }
 
     #[test]
