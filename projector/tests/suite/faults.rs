@@ -61,15 +61,7 @@ async fn failures(running: &Running) -> u64 {
 }
 
 pub(crate) async fn metric(running: &Running, name: &str) -> u64 {
-    use axum::{body::Body, http::Request};
-    use tower::ServiceExt;
-
-    let request = Request::get("/metrics").body(Body::empty()).unwrap();
-    let response = running.router.clone().oneshot(request).await.unwrap();
-    let body = axum::body::to_bytes(response.into_body(), usize::MAX)
-        .await
-        .unwrap();
-    let text = String::from_utf8(body.to_vec()).unwrap();
+    let (_, text) = running.get("/metrics").await;
     let sample = text.lines().find(|line| line.starts_with(name));
     sample
         .and_then(|line| line.rsplit(' ').next()?.parse().ok())

@@ -5,6 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use axum::{
+    body::{Body, to_bytes},
+    http::{Request, StatusCode},
+};
 use bus::{Bus, InProcessBus};
 use database::{Database, Row, Schema};
 use event_store::EventStore;
@@ -15,6 +19,7 @@ use runtime::Background;
 use tempfile::TempDir;
 use test_support::TestDatabase;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 pub(crate) use test_support::eventually;
 
@@ -32,7 +37,7 @@ enum Place {
 }
 
 pub(crate) struct Running {
-    pub(crate) router: HttpService,
+    router: HttpService,
     background: Background,
 }
 
@@ -54,15 +59,7 @@ pub(crate) fn pace() -> Tuning {
 
 /// What the role says of its readiness.
 pub(crate) async fn readiness(running: &Running) -> String {
-    use axum::{body::Body, http::Request};
-    use tower::ServiceExt;
-
-    let request = Request::get("/health/ready").body(Body::empty()).unwrap();
-    let response = running.router.clone().oneshot(request).await.unwrap();
-    let body = axum::body::to_bytes(response.into_body(), usize::MAX)
-        .await
-        .unwrap();
-    String::from_utf8(body.to_vec()).unwrap()
+    running.get("/health/ready").await.1
 }
 
 impl Fixture {
@@ -228,6 +225,14 @@ impl Fixture {
 }
 
 impl Running {
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
     pub(crate) async fn stop(self) {
         assert!(self.background.shut_down(TIMEOUT).await, "the projector stops");
     }

@@ -1,12 +1,10 @@
 //! Signals, metrics, restarts, and other numbers of partitions.
 
-use axum::{body::Body, http::Request};
 use bus::InProcessBus;
 use events::TaskCompleted;
-use tower::ServiceExt;
 
 use super::{
-    fixture::{Fixture, eventually, partitions},
+    fixture::{Fixture, eventually, partitions, readiness},
     relay::Relay,
     writer::{Writer, created, renamed, user},
 };
@@ -38,20 +36,12 @@ pub(crate) async fn metrics_and_probes_answer(fixture: Fixture) {
     }
     let running = fixture.project(2, InProcessBus::new()).await;
     fixture.caught_up().await;
-    let get = async |path: &str| {
-        let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = running.router.clone().oneshot(request).await.unwrap();
-        let body = axum::body::to_bytes(response.into_body(), usize::MAX)
-            .await
-            .unwrap();
-        String::from_utf8(body.to_vec()).unwrap()
-    };
     eventually("it is ready", async || {
-        get("/health/ready").await.contains(r#""status":"ready""#)
+        readiness(&running).await.contains(r#""status":"ready""#)
     })
     .await;
     eventually("the metrics say so", async || {
-        let metrics = get("/metrics").await;
+        let (_, metrics) = running.get("/metrics").await;
         let has = |line: &str| metrics.lines().any(|found| found == line);
         has(r#"taskledger_projector_checkpoint{partition="0",role="projector"} 40"#)
             && has(r#"taskledger_projector_lag_events{partition="1",role="projector"} 0"#)
