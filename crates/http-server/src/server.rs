@@ -24,7 +24,8 @@ const REFUSED_AT_ONCE: usize = 128;
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause between two log lines about connections that cannot be accepted.
 const COMPLAIN_INTERVAL: Duration = Duration::from_secs(10);
-
+/// How long a connection that has given up its place may find a request that has arrived before.
+const LAST_LOOK: Duration = Duration::from_millis(1);
 /// The pause between two looks whether a connection without a place has answered its last request.
 const ANSWERED_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -148,8 +149,9 @@ pub async fn serve(
 async fn displaced(place: &Place, activity: &Activity) {
     place.close.cancelled().await;
     activity.end_with_answer();
-    // Lets the connection read what is there already.
-    tokio::task::yield_now().await;
+    // A timer ends only after the runtime has asked the system what is there already, and the connection is polled
+    // first.
+    tokio::time::sleep(LAST_LOOK).await;
     while activity.waiting_since().is_none() {
         tokio::time::sleep(ANSWERED_INTERVAL).await;
     }

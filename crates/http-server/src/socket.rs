@@ -13,7 +13,7 @@ use std::{
 use bytes::BufMut as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
-    net::{TcpStream, tcp::OwnedReadHalf},
+    net::{TcpStream, tcp::OwnedWriteHalf},
     time::{Instant, Sleep},
 };
 
@@ -21,7 +21,7 @@ use crate::{
     activity::{Activity, Timeouts},
     head::{HeadLimits, Refusal},
     head_gate::HeadGate,
-    transport::{Transport, poll_read_raw},
+    transport::Transport,
 };
 
 /// How long the server reads on after its last byte, so that a client that still sends gets the answer.
@@ -60,7 +60,7 @@ pub(crate) struct Socket {
 
 /// The connection of a request, for its service.
 #[derive(Clone)]
-pub(crate) struct Peer(Arc<OwnedReadHalf>);
+pub(crate) struct Peer(Arc<OwnedWriteHalf>);
 
 impl Peer {
     /// Ends when the client has gone: at once after a reset, a while after it has closed its side.
@@ -119,7 +119,7 @@ impl Socket {
     }
 
     pub(crate) fn peer(&self) -> Peer {
-        Peer(Arc::clone(self.transport.raw_reader()))
+        Peer(self.transport.watched())
     }
 
     /// Waits for the head of the first request, which is then read from this socket like every other, or for the end of
@@ -142,11 +142,7 @@ impl Socket {
         }
         for _ in 0..LINGER_READS {
             let mut space = [0; 16 * 1024];
-            match ready!(poll_read_raw(
-                self.transport.raw_reader(),
-                context,
-                &mut &mut space[..]
-            )) {
+            match ready!(self.transport.poll_read_raw(context, &mut &mut space[..])) {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return Poll::Ready(()),
             }

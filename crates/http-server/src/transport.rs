@@ -2,12 +2,14 @@
 
 use std::{
     io,
+    net::Shutdown,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::BufMut;
+use socket2::SockRef;
 use tls::ServerTls;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -22,10 +24,11 @@ use tokio_util::io::poll_read_buf;
 /// The first byte of every TLS connection (RFC 8446, section 5.1), and of no HTTP request.
 const HANDSHAKE: u8 = 22;
 
-/// TCP, whose reading half others may watch.
+/// TCP, whose end others may watch. Tokio reads it, since its reading half knows from a read that did not fill the
+/// buffer that there is nothing more: that saves a second read, and who watches is woken by the next byte only.
 pub(crate) struct Tcp {
-    reader: Arc<OwnedReadHalf>,
-    writer: OwnedWriteHalf,
+    reader: OwnedReadHalf,
+    writer: Arc<OwnedWriteHalf>,
 }
 
 /// TCP, or TLS over it.
@@ -54,11 +57,11 @@ impl Transport {
         matches!(self, Self::Tls(_))
     }
 
-    /// The reading half of the TCP connection.
-    pub(crate) fn raw_reader(&self) -> &Arc<OwnedReadHalf> {
+    /// The TCP connection, to watch its state.
+    pub(crate) fn watched(&self) -> Arc<OwnedWriteHalf> {
         match self {
-            Self::Plain(tcp) => &tcp.reader,
-            Self::Tls(tls) => &tls.get_ref().0.reader,
+            Self::Plain(tcp) => Arc::clone(&tcp.writer),
+            Self::Tls(tls) => Arc::clone(&tls.get_ref().0.writer),
         }
     }
 
@@ -69,32 +72,29 @@ impl Transport {
         buffer: &mut impl BufMut,
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Plain(tcp) => poll_read_raw(&tcp.reader, context, buffer),
+            Self::Plain(tcp) => poll_read_buf(Pin::new(&mut tcp.reader), context, buffer),
             Self::Tls(tls) => poll_read_buf(Pin::new(tls.as_mut()), context, buffer),
         }
+    }
+
+    /// Reads the bytes of the TCP connection.
+    pub(crate) fn poll_read_raw(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut impl BufMut,
+    ) -> Poll<io::Result<usize>> {
+        let tcp = match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_mut().0,
+        };
+        poll_read_buf(Pin::new(&mut tcp.reader), context, buffer)
     }
 
     /// The writer of the connection.
     pub(crate) fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
         match self {
-            Self::Plain(tcp) => Pin::new(&mut tcp.writer),
+            Self::Plain(tcp) => Pin::new(tcp),
             Self::Tls(tls) => Pin::new(tls.as_mut()),
-        }
-    }
-}
-
-/// Reads the bytes of the TCP connection.
-pub(crate) fn poll_read_raw(
-    reader: &OwnedReadHalf,
-    context: &mut Context<'_>,
-    buffer: &mut impl BufMut,
-) -> Poll<io::Result<usize>> {
-    let stream: &TcpStream = reader.as_ref();
-    loop {
-        ready!(stream.poll_read_ready(context))?;
-        match stream.try_read_buf(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            read => return Poll::Ready(read),
         }
     }
 }
@@ -103,48 +103,68 @@ impl Tcp {
     fn new(stream: TcpStream) -> Self {
         let (reader, writer) = stream.into_split();
         Self {
-            reader: Arc::new(reader),
-            writer,
+            reader,
+            writer: Arc::new(writer),
+        }
+    }
+
+    fn stream(&self) -> &TcpStream {
+        (*self.writer).as_ref()
+    }
+
+    fn poll_write_with(
+        &self,
+        context: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let stream = self.stream();
+        loop {
+            ready!(stream.poll_write_ready(context))?;
+            match write(stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
         }
     }
 }
 
 impl AsyncRead for Tcp {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        poll_read_raw(&self.reader, context, buffer).map_ok(|_| ())
+        Pin::new(&mut self.reader).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Tcp {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.writer).poll_write(context, bytes)
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_with(context, |stream| stream.try_write(bytes))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.writer).poll_write_vectored(context, slices)
+        self.poll_write_with(context, |stream| stream.try_write_vectored(slices))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.writer.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_flush(context)
+    /// The system has all that was written.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(match SockRef::from(self.stream()).shutdown(Shutdown::Write) {
+            // The client has ended it already.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            ended => ended,
+        })
     }
 }
