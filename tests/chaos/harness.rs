@@ -36,7 +36,6 @@ pub(crate) struct Harness {
     /// Locked while a fault affects the leader of KurrentDB.
     pub(crate) kurrentdb_fault: Mutex<()>,
     gateways: Vec<String>,
-    turns: AtomicUsize,
     stores: OnceCell<Stores>,
     servers: OnceCell<Servers>,
 }
@@ -63,7 +62,6 @@ impl Harness {
             is_embedded: system.broker.is_none(),
             is_on_kurrentdb: system.kurrentdb.is_some(),
             gateways: system.bases.clone(),
-            turns: AtomicUsize::new(0),
             system: Mutex::new(system),
             people: OnceCell::new(),
             poisoned: Mutex::default(),
@@ -130,10 +128,12 @@ impl Harness {
         assert!(self.servers.set(servers).is_ok(), "prepared once");
     }
 
-    /// The gateways in turn, since one may be frozen or gone.
-    pub(crate) fn next_gateway(&self) -> &str {
-        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
-        &self.gateways[turn % self.gateways.len()]
+    /// The gateways in turn, for one client.
+    pub(crate) fn turns(&self) -> Turns<'_> {
+        Turns {
+            gateways: &self.gateways,
+            next: AtomicUsize::new(0),
+        }
     }
 
     /// Where commands are taken without a gateway in between: at the command APIs, or at the only process.
@@ -166,5 +166,19 @@ impl Harness {
 
     pub(crate) fn servers(&self) -> &Servers {
         self.servers.get().unwrap()
+    }
+}
+
+/// The gateways in turn, since one may be frozen or gone. Clients that shared their turns could meet the same one again
+/// and again.
+pub(crate) struct Turns<'a> {
+    gateways: &'a [String],
+    next: AtomicUsize,
+}
+
+impl<'a> Turns<'a> {
+    pub(crate) fn gateway(&self) -> &'a str {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        &self.gateways[turn % self.gateways.len()]
     }
 }

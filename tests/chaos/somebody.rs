@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
-    harness::Harness,
+    harness::{Harness, Turns},
     support::{Answer, Person},
 };
 
@@ -17,22 +17,28 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Somebody<'a> {
     harness: &'a Harness,
+    turns: Turns<'a>,
     pub(crate) person: Person,
 }
 
 impl<'a> Somebody<'a> {
     /// Registers and signs in.
     pub(crate) async fn join(harness: &'a Harness) -> Self {
+        let turns = harness.turns();
         let person = harness
             .recovery
             .persist("somebody registers", async || {
-                let gateway = harness.next_gateway().to_owned();
+                let gateway = turns.gateway().to_owned();
                 let joining = tokio::spawn(async move { Person::join(&gateway, "somebody").await });
                 let joined = timeout(TIMEOUT, joining).await.map_err(|late| late.to_string())?;
                 joined.map_err(|failure| failure.to_string())
             })
             .await;
-        Self { harness, person }
+        Self {
+            harness,
+            turns,
+            person,
+        }
     }
 
     /// The id of the account.
@@ -50,7 +56,7 @@ impl<'a> Somebody<'a> {
         body: Option<Value>,
     ) -> Result<Answer, String> {
         let person = Person {
-            base: self.harness.next_gateway().to_owned(),
+            base: self.turns.gateway().to_owned(),
             ..self.person.clone()
         };
         let answer = timeout(TIMEOUT, person.try_send(method, path, body, &[])).await;

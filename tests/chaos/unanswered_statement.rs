@@ -91,11 +91,12 @@ pub(crate) async fn postgres_vanishes(harness: &Harness) {
         }
     }
     wait.ends(|| "a command whose statement is never answered".to_owned());
+    let turns = harness.turns();
     for key in keys {
         harness
             .recovery
             .persist("the command is repeated", async || {
-                let gateway = harness.next_gateway();
+                let gateway = turns.gateway();
                 let repeated = timeout(TIMEOUT, complete(&somebody.person, gateway, &path, &key)).await;
                 match repeated {
                     Ok(Ok(answer)) if answer.status == 404 => Ok(()),
