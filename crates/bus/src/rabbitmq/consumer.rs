@@ -1,6 +1,6 @@
 //! Consumes one partition's queue.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use events::PartitionCount;
@@ -57,7 +57,6 @@ impl PartitionConsumer {
             queue: Box::new(move || queue.clone()),
             prefetch: Some(MAX_UNACKNOWLEDGED),
             options: BasicConsumeOptions::default(),
-            pause: Duration::ZERO,
         };
         Ok(Self {
             partitions,
@@ -163,7 +162,7 @@ pub(super) fn partition_queue(
             exchange: names.events()?,
             kind: ExchangeKind::Topic,
             key: format!("{partition}.#").into(),
-            is_foreign: false,
+            left_missing: None,
         },
     })
 }

@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{BusError, Heard, Listener};
 
-/// How long a listener waits before it declares a missing exchange again, if it may. Within this time every listener
-/// notices that messages may have been missed; one that checked only afterwards would not.
-const LEFT_MISSING: Duration = Duration::from_millis(2_500);
+/// How long a listener waits before it declares a missing exchange, if it may, also when it has just started. Within
+/// this time every other listener notices that messages may have been missed, or knows that it looked too late.
+const LEFT_MISSING: Duration = Duration::from_millis(1_500);
 
 /// A listener. Its queue is deleted with its connection. A new queue starts with a gap, which is reported once the
 /// queue is bound, so that no later message is missed.
@@ -34,7 +34,6 @@ impl TopicListener {
             connection,
             queue: Box::new(move || own_queue(&exchange)),
             prefetch: None,
-            pause: LEFT_MISSING,
             options: BasicConsumeOptions {
                 no_ack: true,
                 exclusive: true,
@@ -65,7 +64,7 @@ fn own_queue(exchange: &ShortString) -> Queue {
             exchange: exchange.clone(),
             kind: ExchangeKind::Fanout,
             key: ShortString::default(),
-            is_foreign: true,
+            left_missing: Some(LEFT_MISSING),
         },
     }
 }

@@ -171,7 +171,7 @@ impl Publisher {
         let outcome = bound.await;
         let mut guard = open.lock().await;
         match outcome {
-            Ok(()) => {
+            Ok(_) => {
                 guard.unclaimed = None;
                 self.connection.counters.lock().restored += 1;
                 tracing::warn!(

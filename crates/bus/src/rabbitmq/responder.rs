@@ -51,7 +51,6 @@ pub(super) async fn serve(
         queue: Box::new(move || request_queue(&queue, &exchange, options)),
         prefetch: Some(options.concurrency.max(1)),
         options: BasicConsumeOptions::default(),
-        pause: Duration::ZERO,
     })
     .await?;
     let mut served = Served {
@@ -107,7 +106,7 @@ fn request_queue(name: &ShortString, exchange: &ShortString, options: ResponderO
             exchange: exchange.clone(),
             kind: ExchangeKind::Direct,
             key: name.clone(),
-            is_foreign: false,
+            left_missing: None,
         },
     }
 }

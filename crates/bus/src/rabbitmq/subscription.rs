@@ -1,7 +1,7 @@
 //! A consumer on the broker that is set up again when its connection, its channel, its queue, or the exchange of its
 //! queue is lost.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Instant};
 
 use futures::future::BoxFuture;
 use lapin::{
@@ -27,8 +27,6 @@ pub(super) struct Source {
     /// The most messages that may be delivered and not acknowledged; `None` for no limit.
     pub(super) prefetch: Option<u16>,
     pub(super) options: BasicConsumeOptions,
-    /// How long to wait before a missing object is declared again.
-    pub(super) pause: Duration,
 }
 
 /// A consumer that is set up again when it ends.
@@ -52,14 +50,14 @@ struct Open {
 impl Source {
     async fn open(&self) -> Result<Open, BusError> {
         let queue = (self.queue)();
-        let channel = queue.declare(&self.connection).await?;
+        let (channel, bound) = queue.declare(&self.connection).await?;
         if let Some(prefetch) = self.prefetch {
             let qos = channel.raw().basic_qos(prefetch, BasicQosOptions::default());
             channel.wait(qos).await?;
         }
         Ok(Open {
             deliveries: channel.consume(queue.name.clone(), self.options).await?,
-            missing: Box::pin(missing(queue, channel)),
+            missing: Box::pin(missing(queue, channel, bound)),
         })
     }
 }
@@ -91,19 +89,17 @@ impl Subscription {
                     };
                     let queue = deliveries.consumer().queue();
                     tracing::warn!(%queue, %reason, "a consumer was ended: setting it up again");
-                    if deliveries.channel().is_lost() {
-                        self.reopen(Duration::ZERO);
-                    } else {
+                    if !deliveries.channel().is_lost() {
                         self.source.connection.counters.lock().restored += 1;
-                        self.reopen(self.source.pause);
                     }
+                    self.reopen();
                 }
                 State::Opening(task) => {
                     if let Ok(fresh) = task.await {
                         self.state = State::Open(Box::new(fresh));
                         return None;
                     }
-                    self.reopen(Duration::ZERO);
+                    self.reopen();
                 }
             }
         }
@@ -140,11 +136,10 @@ impl Subscription {
         open.deliveries.end().await
     }
 
-    fn reopen(&mut self, first_pause: Duration) {
+    fn reopen(&mut self) {
         let source = Arc::clone(&self.source);
         self.state = State::Opening(runtime::spawn("opening of a consumer", async move {
             let mut backoff = BACKOFF;
-            tokio::time::sleep(first_pause).await;
             loop {
                 backoff.wait().await;
                 match source.open().await {
@@ -156,12 +151,20 @@ impl Subscription {
     }
 }
 
-/// Checks regularly whether `queue` exists and is bound, and returns when it does not or is not.
-async fn missing(queue: Queue, channel: BrokerChannel) -> BusError {
+/// Checks regularly whether `queue` exists and is bound, and returns when it does not or is not. It was bound at
+/// `bound`. Where a missing exchange is left missing for a while, a check after a longer pause cannot tell whether it
+/// is the same exchange, for instance when this process stood still.
+async fn missing(queue: Queue, channel: BrokerChannel, mut bound: Instant) -> BusError {
+    let left_missing = queue.binding.left_missing;
+    let interval = left_missing.map_or(POLL_INTERVAL, |left_missing| left_missing / 2);
     loop {
-        tokio::time::sleep(runtime::jittered(POLL_INTERVAL)).await;
-        if let Err(error) = queue.look(&channel).await {
-            return error;
+        tokio::time::sleep(runtime::jittered(interval)).await;
+        let before = match queue.look(&channel).await {
+            Ok(bound_again) => std::mem::replace(&mut bound, bound_again),
+            Err(error) => return error,
+        };
+        if left_missing.is_some_and(|left_missing| before.elapsed() > left_missing) {
+            return BusError::unavailable("the exchange may have been missing for a while");
         }
     }
 }

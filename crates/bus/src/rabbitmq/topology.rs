@@ -1,7 +1,7 @@
 //! Declares exchanges and queues. If they exist with other properties, they are used as they are. They are checked
 //! regularly while in use, because an operator may delete them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lapin::{
     ExchangeKind,
@@ -38,25 +38,28 @@ pub(super) struct Binding {
     pub(super) exchange: ShortString,
     pub(super) kind: ExchangeKind,
     pub(super) key: ShortString,
-    /// Whether the exchange belongs to others, and the user of this process may lack the right to declare it.
-    pub(super) is_foreign: bool,
+    /// For an exchange whose listeners must notice when it was deleted: how long it is left missing before it is
+    /// declared. It belongs to others, and the user of this process may lack the right to declare it.
+    pub(super) left_missing: Option<Duration>,
 }
 
 impl Binding {
-    /// Declares the exchange; one that is foreign only if it does not exist. Returns the channel to use from now on.
+    /// Declares the exchange; one that may be left missing only if it does not exist. Returns the channel to use from
+    /// now on.
     async fn declare_exchange(
         &self,
         connection: &BrokerConnection,
         channel: BrokerChannel,
     ) -> Result<BrokerChannel, BusError> {
-        if !self.is_foreign {
+        let Some(left_missing) = self.left_missing else {
             return declare_exchange(connection, channel, &self.exchange, &self.kind).await;
-        }
+        };
         let missing = match look_for_exchange(&channel, &self.exchange, &self.kind).await {
             Ok(()) => return Ok(channel),
             Err(error) if error.reply_code() == Some(NOT_FOUND) => error,
             Err(error) => return Err(error),
         };
+        tokio::time::sleep(left_missing).await;
         let channel = connection.channel().await?;
         match declare_exchange(connection, channel, &self.exchange, &self.kind).await {
             // Those who may declare it have not come yet.
@@ -67,8 +70,12 @@ impl Binding {
 }
 
 impl Queue {
-    /// A channel over which the queue, its exchange and its binding have been declared.
-    pub(super) async fn declare(&self, connection: &BrokerConnection) -> Result<BrokerChannel, BusError> {
+    /// A channel over which the queue, its exchange and its binding have been declared, and the time at which the queue
+    /// was bound, or just before.
+    pub(super) async fn declare(
+        &self,
+        connection: &BrokerConnection,
+    ) -> Result<(BrokerChannel, Instant), BusError> {
         let mut channel = connection.channel().await?;
         channel = self.binding.declare_exchange(connection, channel).await?;
         let declaring = channel
@@ -83,12 +90,13 @@ impl Queue {
             }
             Err(error) => return Err(error),
         }
-        self.bind(&channel).await?;
-        Ok(channel)
+        let bound = self.bind(&channel).await?;
+        Ok((channel, bound))
     }
 
-    /// Checks that exchange and queue exist, and binds them. The broker closes the channel when one is missing.
-    pub(super) async fn look(&self, channel: &BrokerChannel) -> Result<(), BusError> {
+    /// Checks that exchange and queue exist, and binds them. The broker closes the channel when one is missing. Returns
+    /// the time as [`declare`](Self::declare) does.
+    pub(super) async fn look(&self, channel: &BrokerChannel) -> Result<Instant, BusError> {
         look_for_exchange(channel, &self.binding.exchange, &self.binding.kind).await?;
         self.expect(channel).await?;
         self.bind(channel).await
@@ -107,8 +115,10 @@ impl Queue {
             .map(drop)
     }
 
-    async fn bind(&self, channel: &BrokerChannel) -> Result<(), BusError> {
+    /// Returns the time just before.
+    async fn bind(&self, channel: &BrokerChannel) -> Result<Instant, BusError> {
         let Binding { exchange, key, .. } = &self.binding;
+        let before = Instant::now();
         channel
             .wait(channel.raw().queue_bind(
                 self.name.clone(),
@@ -117,7 +127,8 @@ impl Queue {
                 QueueBindOptions::default(),
                 FieldTable::default(),
             ))
-            .await
+            .await?;
+        Ok(before)
     }
 }
 

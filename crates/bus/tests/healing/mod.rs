@@ -166,6 +166,24 @@ async fn rabbitmq_a_listener_hears_a_gap_and_listens_again_after_its_exchange_wa
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_a_listener_hears_a_gap_although_another_one_that_starts_finds_no_exchange() {
+    with_broker(async |broker: &Broker| {
+        let (old, new) = (
+            broker.connect(&broker::url()).await,
+            broker.connect(&broker::url()).await,
+        );
+        let mut listening = old.listen("news").await.unwrap();
+        delete_exchange(broker, "broadcast.news").await;
+        let mut starting = new.listen("news").await.unwrap();
+        // The first listener may not be bound yet: if it misses this, it must know.
+        new.broadcast("news", "missed".into()).await.unwrap();
+        assert_eq!(hear(&mut *starting).await, said("missed"));
+        assert_eq!(soon("the gap", listening.next()).await, Heard::Gap);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_requests_are_served_again_after_their_queue_was_deleted() {
     with_broker(async |broker: &Broker| {
         let bus: Arc<dyn Bus> = broker.connect(&broker::url()).await;
