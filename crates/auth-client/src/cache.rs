@@ -42,7 +42,8 @@ pub(crate) struct Cache {
     accounts: DashMap<UserId, Revoked>,
     /// The last number given to a revocation.
     epoch: AtomicU64,
-    /// Answers to checks that were sent before this number are invalid, whatever token they are about.
+    /// Answers to checks that were sent before this number are invalid, whatever token they are about. 0 until the
+    /// first time.
     cleared: AtomicU64,
     capacity: usize,
     ttl_seconds: i64,
@@ -98,10 +99,12 @@ impl Cache {
                 .is_none_or(|revoked| revoked.epoch <= asked)
     }
 
-    /// Caches the answer to a check that was sent in the epoch `asked`, at the instant `sent`.
+    /// Caches the answer to a check that was sent in the epoch `asked`, at the instant `sent`; not before this process
+    /// listens to revocations, which begins with [`clear`](Self::clear).
     pub(crate) fn put(&self, token: TokenHash, identity: Arc<Identity>, asked: Epoch, sent: Timestamp) {
         let until = identity.expires_at.min(sent.plus_seconds(self.ttl_seconds));
-        if until <= sent || !self.is_current(&identity, asked) {
+        let listening = self.cleared.load(Ordering::SeqCst) > 0;
+        if !listening || until <= sent || !self.is_current(&identity, asked) {
             return;
         }
         if self.entries.len() >= self.capacity && !self.entries.contains_key(&token) {

@@ -280,16 +280,15 @@ impl Remote {
             Ok(listener) => listener,
             Err(error) => {
                 tracing::warn!(%error, "cannot listen to revocations yet");
-                let listener = loop {
+                loop {
                     tokio::time::sleep(LISTEN_INTERVAL).await;
                     if let Ok(listener) = self.bus.listen(REVOCATIONS).await {
                         break listener;
                     }
-                };
-                self.cache.clear();
-                listener
+                }
             }
         };
+        self.cache.clear();
         loop {
             match listener.next().await {
                 Heard::Gap => self.cache.clear(),

@@ -11,8 +11,11 @@ use crate::messages::Credential;
 
 const START: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
+/// The cache of a process that listens to revocations.
 fn cache(capacity: usize) -> Cache {
-    Cache::new(capacity, Duration::from_secs(30), Duration::from_secs(2))
+    let cache = Cache::new(capacity, Duration::from_secs(30), Duration::from_secs(2));
+    cache.clear();
+    cache
 }
 
 fn identity(user: u128, session: u128) -> Arc<Identity> {
@@ -45,6 +48,18 @@ fn an_answer_is_never_kept_longer_than_its_token_lives() {
     cache.put(token(1), identity(1, 1), cache.epoch(), START.plus_seconds(890));
     assert!(cache.get(token(1), START.plus_seconds(899)).is_some());
     assert!(cache.get(token(1), START.plus_seconds(900)).is_none());
+}
+
+#[test]
+fn nothing_is_kept_before_revocations_are_heard() {
+    let cache = Cache::new(10, Duration::from_secs(30), Duration::from_secs(2));
+    let deaf = cache.epoch();
+    cache.put(token(1), identity(1, 1), deaf, START);
+    cache.clear();
+    cache.put(token(2), identity(2, 2), deaf, START);
+    assert_eq!(cache.len(), 0, "a revocation may have been missed");
+    cache.put(token(1), identity(1, 1), cache.epoch(), START);
+    assert!(cache.get(token(1), START).is_some());
 }
 
 #[test]
