@@ -36,6 +36,8 @@ pub(crate) struct Harness {
     /// Locked while a fault affects the leader of KurrentDB.
     pub(crate) kurrentdb_fault: Mutex<()>,
     gateways: Vec<String>,
+    /// The number of clients so far: each begins at another gateway than the last one.
+    clients: AtomicUsize,
     stores: OnceCell<Stores>,
     servers: OnceCell<Servers>,
 }
@@ -62,6 +64,7 @@ impl Harness {
             is_embedded: system.broker.is_none(),
             is_on_kurrentdb: system.kurrentdb.is_some(),
             gateways: system.bases.clone(),
+            clients: AtomicUsize::new(0),
             system: Mutex::new(system),
             people: OnceCell::new(),
             poisoned: Mutex::default(),
@@ -132,7 +135,7 @@ impl Harness {
     pub(crate) fn turns(&self) -> Turns<'_> {
         Turns {
             gateways: &self.gateways,
-            next: AtomicUsize::new(0),
+            next: AtomicUsize::new(self.clients.fetch_add(1, Ordering::Relaxed)),
         }
     }
 

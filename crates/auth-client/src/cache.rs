@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -42,9 +42,10 @@ pub(crate) struct Cache {
     accounts: DashMap<UserId, Revoked>,
     /// The last number given to a revocation.
     epoch: AtomicU64,
-    /// Answers to checks that were sent before this number are invalid, whatever token they are about. 0 until the
-    /// first time.
+    /// Answers to checks that were sent before this number are invalid, whatever token they are about.
     cleared: AtomicU64,
+    /// Whether this process hears of revocations. Nothing is cached before that.
+    listening: AtomicBool,
     capacity: usize,
     ttl_seconds: i64,
     /// How long a revocation is remembered. After that no answer to an older check can arrive or be cached.
@@ -61,6 +62,7 @@ impl Cache {
             accounts: DashMap::new(),
             epoch: AtomicU64::new(0),
             cleared: AtomicU64::new(0),
+            listening: AtomicBool::new(false),
             capacity: capacity.max(1),
             ttl_seconds,
             memory_seconds: ttl_seconds.saturating_add(seconds(deadline)).saturating_add(2),
@@ -99,11 +101,16 @@ impl Cache {
                 .is_none_or(|revoked| revoked.epoch <= asked)
     }
 
-    /// Caches the answer to a check that was sent in the epoch `asked`, at the instant `sent`; not before this process
-    /// listens to revocations, which begins with [`clear`](Self::clear).
+    /// Begins to cache answers: from now on this process hears of revocations.
+    pub(crate) fn listens(&self) {
+        self.clear();
+        self.listening.store(true, Ordering::SeqCst);
+    }
+
+    /// Caches the answer to a check that was sent in the epoch `asked`, at the instant `sent`.
     pub(crate) fn put(&self, token: TokenHash, identity: Arc<Identity>, asked: Epoch, sent: Timestamp) {
         let until = identity.expires_at.min(sent.plus_seconds(self.ttl_seconds));
-        let listening = self.cleared.load(Ordering::SeqCst) > 0;
+        let listening = self.listening.load(Ordering::SeqCst);
         if !listening || until <= sent || !self.is_current(&identity, asked) {
             return;
         }

@@ -288,7 +288,7 @@ impl Remote {
                 }
             }
         };
-        self.cache.clear();
+        self.cache.listens();
         loop {
             match listener.next().await {
                 Heard::Gap => self.cache.clear(),

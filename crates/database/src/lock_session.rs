@@ -1,6 +1,6 @@
 //! A session for a lock that its holder has only as long as it is alive: the holder asks the server every second, and
 //! the server ends a session that is silent for some seconds. So a stopped process keeps no lock, and a holder notices
-//! when the server was restarted.
+//! when the server was restarted. [`crate::ProcessLock`] alone lets its session be silent for any time.
 
 use std::{
     sync::{Arc, Weak},

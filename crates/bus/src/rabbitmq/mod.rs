@@ -17,8 +17,8 @@
 //! Replies are the only messages that go through the default exchange, to channels and never to queues. Whoever may
 //! write there may write to any queue; only responders need that right.
 //!
-//! Consumers check every two seconds that queue, exchange and binding exist (`topology.rs`), and create again what is
-//! missing. Publishers learn from returned messages that a binding is missing.
+//! Consumers check every two seconds, listeners more often, that queue, exchange and binding exist (`topology.rs`), and
+//! create again what is missing. Publishers learn from returned messages that a binding is missing.
 //!
 //! When the number of partitions changes, the queues of the old number keep receiving what is published until they
 //! expire or are deleted. That only costs space: consumers skip messages of another count.

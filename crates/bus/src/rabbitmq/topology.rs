@@ -97,8 +97,11 @@ impl Queue {
     /// Checks that exchange and queue exist, and binds them. The broker closes the channel when one is missing. Returns
     /// the time as [`declare`](Self::declare) does.
     pub(super) async fn look(&self, channel: &BrokerChannel) -> Result<Instant, BusError> {
-        look_for_exchange(channel, &self.binding.exchange, &self.binding.kind).await?;
-        self.expect(channel).await?;
+        if self.binding.left_missing.is_none() {
+            look_for_exchange(channel, &self.binding.exchange, &self.binding.kind).await?;
+            self.expect(channel).await?;
+        }
+        // Where the time counts, this alone: the broker refuses to bind what is missing.
         self.bind(channel).await
     }
 

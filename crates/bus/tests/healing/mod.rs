@@ -184,6 +184,20 @@ async fn rabbitmq_a_listener_hears_a_gap_although_another_one_that_starts_finds_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_a_listener_that_stood_still_hears_a_gap() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        let mut listening = bus.listen("news").await.unwrap();
+        // Within this time the exchange may have been deleted, left missing for a while, and declared again.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(soon("the gap", listening.next()).await, Heard::Gap);
+        bus.broadcast("news", "heard".into()).await.unwrap();
+        assert_eq!(hear(&mut *listening).await, said("heard"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_requests_are_served_again_after_their_queue_was_deleted() {
     with_broker(async |broker: &Broker| {
         let bus: Arc<dyn Bus> = broker.connect(&broker::url()).await;

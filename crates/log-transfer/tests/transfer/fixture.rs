@@ -106,6 +106,7 @@ impl Fixture {
 /// An event with metadata that is personal.
 pub(crate) fn event(subject: UserId, kind: &str, data: &str) -> NewEvent {
     let mut event = test_support::event(subject, kind, data);
+    event.metadata.actor = events::Actor::User(subject);
     event.metadata.correlation_id = "request of ada".into();
     event.metadata.idempotency_key = Some("key of ada".into());
     event
