@@ -51,10 +51,7 @@ async fn raw(base: &str, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
-    tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut answer))
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -69,30 +66,17 @@ async fn each_request_is_one_line_that_tells_what_became_of_it() {
         person.try_send(method, path, body, &headers).await.unwrap()
     };
     let task = Some(json!({"title": "A title that nobody reads in a log"}));
-    send(&ada, Method::POST, "/tasks", task, "id-create")
-        .await
-        .expect(201);
+    send(&ada, Method::POST, "/tasks", task, "id-create").await.expect(201);
     // No later read has to wait for the projection.
     ada.get("/tasks").await.expect(200);
-    send(&ada, Method::GET, "/tasks?q=secret", None, "id-first")
-        .await
-        .expect(200);
-    let second = send(&ada, Method::GET, "/tasks?q=secret", None, "id-second")
-        .await
-        .expect(200);
+    send(&ada, Method::GET, "/tasks?q=secret", None, "id-first").await.expect(200);
+    let second = send(&ada, Method::GET, "/tasks?q=secret", None, "id-second").await.expect(200);
     let mut forger = ada.clone();
     forger.token = format!("{}x", ada.token);
-    send(&forger, Method::GET, "/tasks", None, "id-forged")
-        .await
-        .expect(401);
-    send(&ada, Method::GET, "/nothing/here", None, "id-nowhere")
-        .await
-        .expect(404);
+    send(&forger, Method::GET, "/tasks", None, "id-forged").await.expect(401);
+    send(&ada, Method::GET, "/nothing/here", None, "id-nowhere").await.expect(404);
 
-    until("the lines are there", TIMEOUT, async || {
-        lines(&file, "id-").len() == 5
-    })
-    .await;
+    until("the lines are there", TIMEOUT, async || lines(&file, "id-").len() == 5).await;
     let found = lines(&file, "id-");
     let create = &found["create"];
     for (field, value) in [
@@ -107,29 +91,16 @@ async fn each_request_is_one_line_that_tells_what_became_of_it() {
     ] {
         assert_eq!(create[field], value, "{field}: {create}");
     }
-    for number in [
-        "answer.bytes",
-        "duration_ms",
-        "answer.head_after_ms",
-        "upstream.duration_ms",
-    ] {
+    for number in ["answer.bytes", "duration_ms", "answer.head_after_ms", "upstream.duration_ms"] {
         assert!(create[number].as_f64().unwrap() > 0.0, "{number}: {create}");
     }
     assert_eq!(create["trace.id"].as_str().unwrap().len(), 32);
     assert_eq!(found["first"]["cache.status"], "stored");
     let hit = &found["second"];
     assert_eq!(hit["cache.status"], "hit");
-    assert_eq!(
-        hit["upstream.duration_ms"],
-        Value::Null,
-        "nobody was asked: {hit}"
-    );
+    assert_eq!(hit["upstream.duration_ms"], Value::Null, "nobody was asked: {hit}");
     assert_eq!(hit["answer.bytes"].to_string(), second.header("content-length"));
-    assert_eq!(
-        found["forged"]["user.id"],
-        Value::Null,
-        "anyone could have written it"
-    );
+    assert_eq!(found["forged"]["user.id"], Value::Null, "anyone could have written it");
     assert_eq!(found["forged"]["http.status"], 401);
     assert_eq!(found["nowhere"]["http.route"], "unmatched");
     let text = fs::read_to_string(&file).unwrap();
@@ -157,22 +128,13 @@ async fn nobody_writes_a_line_of_their_own_and_what_the_parser_refuses_has_one()
     raw(&system.base, plain.as_bytes()).await;
     let statuses = [
         ("GET / HTTP/1.1\r\nBad Header: 1\r\n\r\n".to_owned(), 400),
-        (
-            format!("GET /{} HTTP/1.1\r\nHost: t\r\n\r\n", "a".repeat(10_000)),
-            414,
-        ),
-        (
-            format!("GET / HTTP/1.1\r\nHost: t\r\nA: {}\r\n\r\n", "a".repeat(70_000)),
-            431,
-        ),
+        (format!("GET /{} HTTP/1.1\r\nHost: t\r\n\r\n", "a".repeat(10_000)), 414),
+        (format!("GET / HTTP/1.1\r\nHost: t\r\nA: {}\r\n\r\n", "a".repeat(70_000)), 431),
         ("GET / HTTP/1.1\r\nHost: never to be co".to_owned(), 408),
     ];
     for (bytes, status) in &statuses {
         let answer = raw(&system.base, bytes.as_bytes()).await;
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status}")),
-            "{status}: {answer}"
-        );
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {answer}");
     }
     until("the lines are there", TIMEOUT, async || {
         let all = lines(&file, "");
@@ -183,43 +145,21 @@ async fn nobody_writes_a_line_of_their_own_and_what_the_parser_refuses_has_one()
     let found = lines(&file, "hostile-\"}\\");
     let line = &found[""];
     assert_eq!(line["client.ip"], "127.0.0.1");
-    assert!(
-        line["user_agent"]
-            .as_str()
-            .unwrap()
-            .contains("\"target\":\"forged\"}\\"),
-        "{line}"
-    );
+    assert!(line["user_agent"].as_str().unwrap().contains("\"target\":\"forged\"}\\"), "{line}");
     assert_eq!(line["url.path"], "/tasks/%0a%22%7d");
     system.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_in_so_many_successes_is_written_and_every_error() {
-    let system = logging(&[
-        ("TASKLEDGER_ACCESS_LOG_SAMPLE", "1000"),
-        ("TASKLEDGER_ACCESS_LOG_SLOW_MS", "60000"),
-    ])
-    .await;
+    let system =
+        logging(&[("TASKLEDGER_ACCESS_LOG_SAMPLE", "1000"), ("TASKLEDGER_ACCESS_LOG_SLOW_MS", "60000")])
+            .await;
     let file = system.directory().join("access.log");
     let http = reqwest::Client::new();
     for _ in 0..30 {
-        assert_eq!(
-            http.get(format!("{}/openapi.json", system.base))
-                .send()
-                .await
-                .unwrap()
-                .status(),
-            200
-        );
-        assert_eq!(
-            http.get(format!("{}/tasks", system.base))
-                .send()
-                .await
-                .unwrap()
-                .status(),
-            401
-        );
+        assert_eq!(http.get(format!("{}/openapi.json", system.base)).send().await.unwrap().status(), 200);
+        assert_eq!(http.get(format!("{}/tasks", system.base)).send().await.unwrap().status(), 401);
     }
     let of = |status: u16| {
         let all = lines(&file, "");

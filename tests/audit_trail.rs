@@ -26,15 +26,9 @@ fn log(system: &System, arguments: &[&str]) -> Vec<Value> {
     let mut all = vec!["audit", "log", "--format", "json"];
     all.extend(arguments);
     let output = system.tool(&all).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 async fn audit_trail(deployment: Deployment) {
@@ -51,19 +45,9 @@ async fn audit_trail(deployment: Deployment) {
     let mine = ada.get("/audit/events?type=task.created").await.expect(200).body;
     let items = mine["items"].as_array().unwrap();
     assert_eq!(items.len(), 2);
-    assert!(
-        items
-            .iter()
-            .all(|item| item["correlation_id"] == request.as_str())
-    );
+    assert!(items.iter().all(|item| item["correlation_id"] == request.as_str()));
     let all = ada.get("/audit/events").await.expect(200).body;
-    assert!(
-        all["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|item| item["type"] == "account.registered")
-    );
+    assert!(all["items"].as_array().unwrap().iter().any(|item| item["type"] == "account.registered"));
 
     // The command shows everything, and the same with the same filters.
     system.read_models_equal_the_log().await;
@@ -74,48 +58,19 @@ async fn audit_trail(deployment: Deployment) {
     let position = created[1]["position"].to_string();
     assert_eq!(log(&system, &["--same-request", &position]), newest_first);
     assert_eq!(log(&system, &["-n", "1", "--type", "task.created"]), created[2..]);
-    let csv = system
-        .tool(&["audit", "log", "--format", "csv", "-n", "2"])
-        .output()
-        .unwrap();
+    let csv = system.tool(&["audit", "log", "--format", "csv", "-n", "2"]).output().unwrap();
     let csv = String::from_utf8(csv.stdout).unwrap();
-    assert!(
-        csv.starts_with("position,recorded_at,type,") && csv.lines().count() == 3,
-        "{csv}"
-    );
+    assert!(csv.starts_with("position,recorded_at,type,") && csv.lines().count() == 3, "{csv}");
     let table = system.tool(&["audit", "log"]).output().unwrap();
     assert!(String::from_utf8(table.stdout).unwrap().contains("task.created"));
+    assert_eq!(system.tool(&["audit", "log", "--from", "soon"]).output().unwrap().status.code(), Some(2));
     assert_eq!(
-        system
-            .tool(&["audit", "log", "--from", "soon"])
-            .output()
-            .unwrap()
-            .status
-            .code(),
-        Some(2)
-    );
-    assert_eq!(
-        system
-            .tool(&["audit", "log", "--same-request", "999999"])
-            .output()
-            .unwrap()
-            .status
-            .code(),
+        system.tool(&["audit", "log", "--same-request", "999999"]).output().unwrap().status.code(),
         Some(1)
     );
 
     let mut following = system
-        .tool(&[
-            "audit",
-            "log",
-            "--follow",
-            "--format",
-            "json",
-            "-n",
-            "1",
-            "--type",
-            "task.created",
-        ])
+        .tool(&["audit", "log", "--follow", "--format", "json", "-n", "1", "--type", "task.created"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -127,11 +82,7 @@ async fn audit_trail(deployment: Deployment) {
             let _ = tell.send(entry["stream"].clone());
         }
     });
-    let mut next = async || {
-        tokio::time::timeout(Duration::from_secs(30), told.recv())
-            .await
-            .unwrap()
-    };
+    let mut next = async || tokio::time::timeout(Duration::from_secs(30), told.recv()).await.unwrap();
     // `--follow` has begun once earlier events are printed.
     assert_eq!(next().await, Some(created[2]["stream"].clone()));
     for title in ["Four", "Five"] {

@@ -30,10 +30,7 @@ async fn batches_of_tiny_values_take_little_memory(deployment: Deployment) {
     let mut people = Vec::new();
     for number in 0..PEOPLE {
         let address = [127, 0, 0, 2 + u8::try_from(number).unwrap()];
-        let http = Client::builder()
-            .local_address(IpAddr::from(address))
-            .build()
-            .unwrap();
+        let http = Client::builder().local_address(IpAddr::from(address)).build().unwrap();
         people.push((Person::join(&system.base, &format!("person{number}")).await, http));
     }
     let body = format!("{{\"commands\":[{}0]}}", "0,".repeat((BODY - 16) / 2));
@@ -52,9 +49,6 @@ async fn batches_of_tiny_values_take_little_memory(deployment: Deployment) {
     let growth = system.memory("VmHWM").saturating_sub(before);
     eprintln!("{AT_ONCE} bodies took {} KiB at most", growth / 1024);
     assert!(growth < MAX_GROWTH, "{growth} bytes");
-    until("it serves", Duration::from_secs(20), async || {
-        people[0].0.get("/tasks").await.status == 200
-    })
-    .await;
+    until("it serves", Duration::from_secs(20), async || people[0].0.get("/tasks").await.status == 200).await;
     system.stop().await;
 }

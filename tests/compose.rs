@@ -27,14 +27,7 @@ fn started(address: &str, secrets: &BTreeMap<String, String>) -> (bool, String) 
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("taskledger");
     fs::write(&program, "#!/bin/sh\necho \"started $*\"\n").unwrap();
-    assert!(
-        Command::new("chmod")
-            .arg("+x")
-            .arg(&program)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("chmod").arg("+x").arg(&program).status().unwrap().success());
     let output = Command::new("/bin/sh")
         .args(["../deploy/start-migrate.sh", "migrate"])
         .env_clear()
@@ -55,10 +48,8 @@ fn nothing_that_others_reach_starts_with_a_secret_of_the_trial() {
     for here in ["127.0.0.1", "localhost", "[::1]"] {
         assert!(started(here, &defaults).0, "{here}");
     }
-    let own: BTreeMap<String, String> = defaults
-        .keys()
-        .map(|name| (name.clone(), format!("secret{}", free_port())))
-        .collect();
+    let own: BTreeMap<String, String> =
+        defaults.keys().map(|name| (name.clone(), format!("secret{}", free_port()))).collect();
     for elsewhere in ["0.0.0.0", "[::]", "192.0.2.1"] {
         assert_eq!(started(elsewhere, &own), (true, String::new()), "{elsewhere}");
         for (name, default) in &defaults {
@@ -81,17 +72,11 @@ fn value(part: &str, name: &str) -> String {
 #[test]
 fn the_roles_believe_the_address_that_the_gateway_has() {
     let gateway = value("services:", "ipv4_address:");
-    assert_eq!(
-        value("x-settings: &settings", "TASKLEDGER_GATEWAY_PEERS:"),
-        gateway
-    );
+    assert_eq!(value("x-settings: &settings", "TASKLEDGER_GATEWAY_PEERS:"), gateway);
     let gateway: IpAddr = gateway.parse().unwrap();
     let (network, range) = (value("  roles:", "- subnet:"), value("  roles:", "ip_range:"));
     let of_others: IpAddr = range.split('/').next().unwrap().parse().unwrap();
-    let (network, range) = (
-        Peers::parse([&*network]).unwrap(),
-        Peers::parse([&*range]).unwrap(),
-    );
+    let (network, range) = (Peers::parse([&*network]).unwrap(), Peers::parse([&*range]).unwrap());
     assert!(network.include(gateway) && network.include(of_others));
     assert!(!range.include(gateway), "it could be given to somebody else");
 }
@@ -137,21 +122,10 @@ fn lines_of(part: &str) -> Vec<String> {
 #[test]
 fn no_container_writes_but_to_its_volumes_and_to_memory() {
     for shared in ["x-confined: &confined", "x-server: &server"] {
-        assert!(
-            lines_of(shared).contains(&"  read_only: true".to_owned()),
-            "{shared}"
-        );
+        assert!(lines_of(shared).contains(&"  read_only: true".to_owned()), "{shared}");
     }
     assert!(lines_of("x-role: &role").contains(&"  <<: *confined".to_owned()));
-    let kinds = [
-        "confined",
-        "server",
-        "role",
-        "auth",
-        "command-api",
-        "query-api",
-        "projector",
-    ];
+    let kinds = ["confined", "server", "role", "auth", "command-api", "query-api", "projector"];
     let kinds = kinds.map(|kind| format!("    <<: *{kind}"));
     let mut services = lines_of("services:");
     services.retain(|line| {
@@ -176,10 +150,7 @@ fn the_broker_reads_its_definitions_where_they_are_written_in_memory() {
     let broker = lines_of("  rabbitmq:").join("\n");
     let in_memory = broker.split_once("tmpfs: [").unwrap().1;
     let in_memory = in_memory.split_once(']').unwrap().0;
-    assert!(
-        in_memory.split(", ").any(|mount| mount == directory),
-        "{in_memory}"
-    );
+    assert!(in_memory.split(", ").any(|mount| mount == directory), "{in_memory}");
     assert!(broker.contains("- ./deploy/rabbitmq/taskledger.conf:/etc/rabbitmq/conf.d/"));
 }
 
@@ -189,9 +160,7 @@ fn roles_start_once_their_rights_are_limited() {
         let rest = lines_of(part).join("\n");
         let condition = format!(" {needed}:\n");
         let (_, condition) = rest.rsplit_once(&condition).unwrap();
-        condition
-            .trim_start()
-            .starts_with("condition: service_completed_successfully")
+        condition.trim_start().starts_with("condition: service_completed_successfully")
     };
     assert!(waits("x-role: &role", "rights") && waits("  rights:", "migrate"));
     let rights = lines_of("  rights:").join("\n");

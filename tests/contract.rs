@@ -44,27 +44,15 @@ async fn embedded_system_keeps_the_contract_says_schemathesis() {
     system.ready().await;
     let root = system.join_admin().await;
     let other = Person::join(&system.base, "other").await;
-    let other_id = other.get("/auth/me").await.expect(200).body["user"]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let other_id = other.get("/auth/me").await.expect(200).body["user"]["id"].as_str().unwrap().to_owned();
 
     let report = system.data_dir().join("schemathesis.txt");
     let file = File::create(&report).unwrap();
     let child = Command::new(schemathesis)
-        .args([
-            "--config-file",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/contract/schemathesis.toml"),
-        ])
-        .args([
-            "run",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json"),
-        ])
+        .args(["--config-file", concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/contract/schemathesis.toml")])
+        .args(["run", concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json")])
         .args(["--url", &system.base, "--no-color"])
-        .env(
-            "CONTRACT_HOOKS",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/contract/hooks.py"),
-        )
+        .env("CONTRACT_HOOKS", concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/contract/hooks.py"))
         .env("CONTRACT_EMAIL", &root.email)
         .env("CONTRACT_PASSWORD", PASSWORD)
         .env("CONTRACT_OTHER_ID", &other_id)
@@ -80,11 +68,7 @@ async fn embedded_system_keeps_the_contract_says_schemathesis() {
         exit.is_some()
     })
     .await;
-    assert!(
-        exit.unwrap().success(),
-        "{}",
-        std::fs::read_to_string(&report).unwrap()
-    );
+    assert!(exit.unwrap().success(), "{}", std::fs::read_to_string(&report).unwrap());
     every_operation_worked(&system).await;
     system.stop().await;
 }
@@ -102,12 +86,7 @@ impl Drop for Running {
 /// Checks that every operation succeeded at least once.
 async fn every_operation_worked(system: &System) {
     let document: Value = serde_json::from_str(include_str!("../docs/openapi.json")).unwrap();
-    let metrics = reqwest::get(format!("{}/metrics", system.admin()))
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let metrics = reqwest::get(format!("{}/metrics", system.admin())).await.unwrap().text().await.unwrap();
     let worked = |method: &Method, path: &str| {
         let route = format!("route=\"{path}\"");
         let method = format!("method=\"{method}\"");

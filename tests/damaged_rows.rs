@@ -67,38 +67,19 @@ const BEFORE_A_START: [((Schema, &str), &str); 2] = [
 
 /// Columns of SQLite hold values of any type.
 const OF_SQLITE: [((Schema, &str), &str); 5] = [
-    (
-        OPERATIONS,
-        "INSERT INTO pending_erasures (subject, begun_at) VALUES ('nobody', 'once')",
-    ),
-    (
-        READ_MODELS,
-        "INSERT INTO unfinished_erasures (subject) VALUES ('nobody')",
-    ),
-    (
-        READ_MODELS,
-        "UPDATE checkpoints SET position = 'far' WHERE partition = 3",
-    ),
-    (
-        READ_MODELS,
-        "UPDATE tasks SET deleted_at = 1, id = 'none', grams = NULL WHERE owner = $1",
-    ),
-    (
-        KEYS,
-        "UPDATE data_keys SET master_key = x'00', created_at = 'once' WHERE subject = $1",
-    ),
+    (OPERATIONS, "INSERT INTO pending_erasures (subject, begun_at) VALUES ('nobody', 'once')"),
+    (READ_MODELS, "INSERT INTO unfinished_erasures (subject) VALUES ('nobody')"),
+    (READ_MODELS, "UPDATE checkpoints SET position = 'far' WHERE partition = 3"),
+    (READ_MODELS, "UPDATE tasks SET deleted_at = 1, id = 'none', grams = NULL WHERE owner = $1"),
+    (KEYS, "UPDATE data_keys SET master_key = x'00', created_at = 'once' WHERE subject = $1"),
 ];
 
 /// Only several replicas share partitions.
-const OF_POSTGRES: [((Schema, &str), &str); 1] = [(
-    READ_MODELS,
-    "UPDATE partition_leases SET partition = -1 WHERE partition = 3",
-)];
+const OF_POSTGRES: [((Schema, &str), &str); 1] =
+    [(READ_MODELS, "UPDATE partition_leases SET partition = -1 WHERE partition = 3")];
 
 async fn damage(system: &System, ((schema, file), sql): &((Schema, &str), &str), person: Uuid) {
-    let database = Database::connect(&system.database_url(file), *schema, 1)
-        .await
-        .unwrap();
+    let database = Database::connect(&system.database_url(file), *schema, 1).await.unwrap();
     let values: Vec<Value> = sql.contains("$1").then(|| person.into()).into_iter().collect();
     let changed = database.execute(sql, &values).await;
     assert!(changed.unwrap() > 0, "{sql}");
@@ -131,10 +112,7 @@ async fn others_go_on(system: &System, other: &mut Person) {
     let title = Uuid::new_v4().to_string();
     let created = other.post("/tasks", json!({"title": title})).await.expect(201);
     let path = format!("/tasks/{}", created.body["id"].as_str().unwrap());
-    until("their task is projected", RECOVERY_TIMEOUT, async || {
-        other.get(&path).await.status == 200
-    })
-    .await;
+    until("their task is projected", RECOVERY_TIMEOUT, async || other.get(&path).await.status == 200).await;
     until("what they had is there", RECOVERY_TIMEOUT, async || {
         let listed = other.get("/tasks?limit=100").await;
         let items = listed.body["items"].as_array().cloned().unwrap_or_default();
@@ -150,22 +128,13 @@ async fn others_go_on(system: &System, other: &mut Person) {
 
     let newcomer = somebody(system).await;
     let password = json!({"password": PASSWORD});
-    newcomer
-        .send(Method::DELETE, "/auth/me", Some(password))
-        .await
-        .expect(204);
-    until(
-        "nothing is left of whoever is erased",
-        RECOVERY_TIMEOUT,
-        async || {
-            let database = system.read_models().await;
-            let left = "SELECT id FROM accounts WHERE email = $1";
-            let left = database
-                .fetch_optional(left, &[newcomer.email.as_str().into()])
-                .await;
-            left.unwrap().is_none()
-        },
-    )
+    newcomer.send(Method::DELETE, "/auth/me", Some(password)).await.expect(204);
+    until("nothing is left of whoever is erased", RECOVERY_TIMEOUT, async || {
+        let database = system.read_models().await;
+        let left = "SELECT id FROM accounts WHERE email = $1";
+        let left = database.fetch_optional(left, &[newcomer.email.as_str().into()]).await;
+        left.unwrap().is_none()
+    })
     .await;
 }
 
@@ -202,21 +171,10 @@ async fn stay_with_whom_they_are_about(deployment: Deployment) {
     }
     system.ready().await;
     others_go_on(&system, &mut other).await;
-    let logs: String = system
-        .replicas()
-        .into_iter()
-        .map(|replica| system.log_text(replica))
-        .collect();
-    for table in [
-        "relay_progress",
-        "checkpoints",
-        "password_hash_costs",
-        "followed_erasures",
-    ] {
+    let logs: String = system.replicas().into_iter().map(|replica| system.log_text(replica)).collect();
+    for table in ["relay_progress", "checkpoints", "password_hash_costs", "followed_erasures"] {
         let line = format!("table=\"{table}\"");
-        let named = logs
-            .lines()
-            .any(|log| log.contains("a row cannot be read") && log.contains(&line));
+        let named = logs.lines().any(|log| log.contains("a row cannot be read") && log.contains(&line));
         assert!(named, "{table}");
     }
 
@@ -229,10 +187,7 @@ async fn stay_with_whom_they_are_about(deployment: Deployment) {
     let said = String::from_utf8_lossy(&verified.stdout);
     let code = if is_parked { 3 } else { 0 };
     assert_eq!(verified.status.code(), Some(code), "{verified:?}");
-    assert!(
-        said.starts_with("equal") && said.contains("parked") == is_parked,
-        "{verified:?}"
-    );
+    assert!(said.starts_with("equal") && said.contains("parked") == is_parked, "{verified:?}");
     system.stop().await;
 }
 

@@ -15,11 +15,9 @@ async fn embedded_log_that_was_deleted_is_rescued_from_the_process_that_has_it_o
     audit_tree_is_signed(&system).await;
     let log = system.data_dir().join("events.db");
     fs::remove_file(&log).unwrap();
-    for command in [
-        &["restore", "check"][..],
-        &["events", "export"],
-        &["users", "grant", "ada@example.org", "admin"],
-    ] {
+    for command in
+        [&["restore", "check"][..], &["events", "export"], &["users", "grant", "ada@example.org", "admin"]]
+    {
         let (code, said) = system.outcome(command);
         assert!(
             code == 1 && said.contains("do not stop that before the file is copied"),
@@ -42,10 +40,7 @@ async fn embedded_log_that_was_deleted_is_rescued_from_the_process_that_has_it_o
         let _ = fs::remove_file(system.data_dir().join(name));
     }
     let (code, said) = system.outcome(&["restore", "check"]);
-    assert!(
-        code == 1 && said.contains("is missing, and") && !said.contains("/proc/"),
-        "{code} {said}"
-    );
+    assert!(code == 1 && said.contains("is missing, and") && !said.contains("/proc/"), "{code} {said}");
     fs::rename(&copies[0], log).unwrap();
     fs::rename(&copies[1], wal).unwrap();
     let (code, said) = system.outcome(&["restore", "check"]);
@@ -66,10 +61,7 @@ async fn embedded_rebuild_of_deleted_read_models_says_that_a_restart_is_needed()
     }
     let rebuild = ["projection", "rebuild", "--yes"];
     let (code, said) = system.outcome(&rebuild);
-    assert!(
-        code == 3 && said.contains("restart it") && !said.contains("are in use"),
-        "{code} {said}"
-    );
+    assert!(code == 3 && said.contains("restart it") && !said.contains("are in use"), "{code} {said}");
     system.kill(Role::Up);
     system.launch(Role::Up);
     system.ready().await;

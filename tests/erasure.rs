@@ -41,21 +41,14 @@ async fn people_are_forgotten_on_postgres_and_rabbitmq() {
 /// Registers a person who leaves traces wherever that is possible.
 pub(crate) async fn leave_traces(system: &System) -> Person {
     let mut person = Person::join(&system.base, "quagga").await;
-    person.http = Client::builder()
-        .local_address(ADDRESS)
-        .user_agent("quagga-browser/7")
-        .build()
-        .unwrap();
+    person.http = Client::builder().local_address(ADDRESS).user_agent("quagga-browser/7").build().unwrap();
     let wrong = json!({"email": person.email, "password": "this passphrase is wrong"});
     person.post("/auth/login", wrong.clone()).await.expect(401);
     person.log_in().await;
     person.post("/auth/login", wrong).await.expect(401);
     let program = json!({"name": "quagga-program", "scopes": ["tasks:read"]});
     person.post("/auth/tokens", program).await.expect(201);
-    person
-        .patch("/auth/me", json!({"display_name": "quagga-nickname the second"}))
-        .await
-        .expect(200);
+    person.patch("/auth/me", json!({"display_name": "quagga-nickname the second"})).await.expect(200);
     let mut made = Vec::new();
     for number in 0..30 {
         let task = json!({
@@ -108,10 +101,8 @@ async fn traces(system: &System, deployment: Deployment, words: &[&str]) -> BTre
     );
     for table in tables.fetch_all(&mut connection).await.unwrap() {
         let table: String = table.get(0);
-        let rows = sqlx::query(&format!("SELECT t::text FROM {table} t"))
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
+        let rows =
+            sqlx::query(&format!("SELECT t::text FROM {table} t")).fetch_all(&mut connection).await.unwrap();
         let text: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         look(table, text.join("\n").as_bytes());
     }
@@ -140,10 +131,7 @@ async fn people_are_forgotten(deployment: Deployment) {
     let mut ada = leave_traces(&system).await;
     let bob = leave_traces(&system).await;
     let emails = [ada.email.clone(), bob.email.clone()];
-    let words: Vec<&str> = WORDS
-        .into_iter()
-        .chain(emails.iter().map(String::as_str))
-        .collect();
+    let words: Vec<&str> = WORDS.into_iter().chain(emails.iter().map(String::as_str)).collect();
     system.read_models_equal_the_log().await;
     // Tables from before a rebuild contain everything too.
     system.run(&["projection", "rebuild", "--yes"]);
@@ -160,10 +148,7 @@ async fn people_are_forgotten(deployment: Deployment) {
     the_receipt_proves_it(&system, &ada, &receipt).await;
     let said = system.run(&["users", "erase", &bob.email, "--yes"]);
     assert!(said.contains(&bob.email) && said.contains("was erased"), "{said}");
-    let receipt = said
-        .split_whitespace()
-        .find(|word| word.starts_with("/audit/proof"))
-        .unwrap();
+    let receipt = said.split_whitespace().find(|word| word.starts_with("/audit/proof")).unwrap();
     the_receipt_proves_it(&system, &bob, receipt).await;
     // Without a terminal to confirm on, nobody is erased.
     let asked = system.tool(&["users", "erase", &stays.email]).output().unwrap();
@@ -173,11 +158,9 @@ async fn people_are_forgotten(deployment: Deployment) {
         let mut refused = true;
         for person in [&ada, &bob] {
             let task = json!({"title": "quagga-title, too late"});
-            for answer in [
-                person.get("/auth/me").await,
-                person.get("/tasks").await,
-                person.post("/tasks", task).await,
-            ] {
+            for answer in
+                [person.get("/auth/me").await, person.get("/tasks").await, person.post("/tasks", task).await]
+            {
                 refused &= answer.status == 401 && answer.code() == "session-ended";
             }
         }
@@ -230,9 +213,7 @@ async fn people_are_forgotten(deployment: Deployment) {
 
 async fn whose_key_is_damaged_is_named_and_can_be_erased(system: &System, person: &Person) {
     let check = |arguments: &[&str]| {
-        let output = system
-            .tool(&[&["restore", "check", "--json"], arguments].concat())
-            .output();
+        let output = system.tool(&[&["restore", "check", "--json"], arguments].concat()).output();
         let output = output.unwrap();
         let said: Value = serde_json::from_slice(&output.stdout).unwrap();
         (output.status.code(), said["damaged_keys"].clone())
@@ -242,11 +223,7 @@ async fn whose_key_is_damaged_is_named_and_can_be_erased(system: &System, person
     let id = me.body["user"]["id"].as_str().unwrap();
     let mut connection = PgConnection::connect(&system.database_url("")).await.unwrap();
     let damage = "UPDATE subject_keys.data_keys SET wrapped = decode(repeat('00', 60), 'hex') WHERE subject = $1::uuid";
-    let damaged = sqlx::query(damage)
-        .bind(id)
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    let damaged = sqlx::query(damage).bind(id).execute(&mut connection).await.unwrap();
     assert_eq!(damaged.rows_affected(), 1);
     connection.close().await.unwrap();
     // Only a backup could restore the key.
@@ -297,23 +274,15 @@ async fn the_receipt_proves_it(system: &System, person: &Person, place: &str) {
     let check = |receipt: &str| {
         std::fs::write(&file, receipt).unwrap();
         let file = file.to_str().unwrap();
-        system
-            .tool(&["audit", "check-proof", file, "--key", key.trim()])
-            .output()
-            .unwrap()
+        system.tool(&["audit", "check-proof", file, "--key", key.trim()]).output().unwrap()
     };
     let checked = check(&receipt);
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
-    assert!(
-        checked.status.success() && said.contains("account.erased of account-"),
-        "{said}"
-    );
+    assert!(checked.status.success() && said.contains("account.erased of account-"), "{said}");
     // A receipt with another event is refused.
     let line = receipt.lines().find(|line| line.starts_with("extra ")).unwrap();
     let event = STANDARD.decode(line.trim_start_matches("extra ")).unwrap();
-    let forged = String::from_utf8(event)
-        .unwrap()
-        .replace("account.erased", "account.renamed");
+    let forged = String::from_utf8(event).unwrap().replace("account.erased", "account.renamed");
     let forged = receipt.replace(line, &format!("extra {}", STANDARD.encode(forged)));
     assert_eq!(check(&forged).status.code(), Some(1));
     std::fs::remove_file(&file).unwrap();

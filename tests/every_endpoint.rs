@@ -24,9 +24,7 @@ impl Operation {
             item.as_object().unwrap().iter().map(|(method, operation)| Self {
                 method: method.to_uppercase().parse().unwrap(),
                 path: path.clone(),
-                body: operation["requestBody"]["content"]["application/json"]
-                    .get("example")
-                    .cloned(),
+                body: operation["requestBody"]["content"]["application/json"].get("example").cloned(),
             })
         });
         operations.collect()
@@ -44,12 +42,7 @@ impl Operation {
 
 #[track_caller]
 fn problem(answer: &Answer, status: u16, code: &str, about: &str) {
-    assert_eq!(
-        (answer.status.as_u16(), answer.code()),
-        (status, code),
-        "{about} {}",
-        answer.body
-    );
+    assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{about} {}", answer.body);
     let detail = answer.body["detail"].as_str().unwrap_or_default();
     assert!(!detail.is_empty(), "{about} {}", answer.body);
 }
@@ -88,11 +81,7 @@ async fn embedded_endpoints_know_ids_in_their_hyphenated_form_only() {
         if !operation.path.contains("{id}") {
             continue;
         }
-        let there = if operation.path.starts_with("/tasks") {
-            task
-        } else {
-            me
-        };
+        let there = if operation.path.starts_with("/tasks") { task } else { me };
         for id in [
             there.simple().to_string(),
             there.urn().to_string(),
@@ -134,16 +123,10 @@ async fn embedded_methods_that_a_path_does_not_have_are_refused_before_its_param
     let system = System::start(Deployment::Embedded).await;
     let ada = Person::join(&system.base, "ada").await;
     let operations = Operation::all();
-    let paths: BTreeSet<&str> = operations
-        .iter()
-        .map(|operation| operation.path.as_str())
-        .collect();
+    let paths: BTreeSet<&str> = operations.iter().map(|operation| operation.path.as_str()).collect();
     let id = Uuid::now_v7().to_string();
     for path in paths {
-        let its: Vec<&Operation> = operations
-            .iter()
-            .filter(|operation| operation.path == path)
-            .collect();
+        let its: Vec<&Operation> = operations.iter().filter(|operation| operation.path == path).collect();
         for method in [
             Method::GET,
             Method::POST,

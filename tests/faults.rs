@@ -19,9 +19,7 @@ async fn kill_9_of_roles_under_load_on_postgres_and_rabbitmq() {
         if role == Role::Projector {
             // Reads of one's own writes wait for the projector, and everything else goes on without it.
             let ada = Person::join(&system.base, "ada").await;
-            ada.post("/tasks", json!({"title": "Meanwhile"}))
-                .await
-                .expect(201);
+            ada.post("/tasks", json!({"title": "Meanwhile"})).await.expect(201);
         }
         system.launch(role);
         system.ready().await;

@@ -35,10 +35,7 @@ fn check(audited: &Audited, what: &str, witness: &str, rest: &[&str]) -> (bool, 
         .args(rest)
         .output()
         .unwrap();
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
-    )
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,11 +45,7 @@ async fn embedded_witness_is_driven_by_a_foreign_client() {
     let (key, url) = witness.address.split_once('@').unwrap();
     let state = audited.files.path().join("client.json");
     for _ in 0..2 {
-        audited
-            .ada
-            .post("/tasks", json!({"title": "One more"}))
-            .await
-            .expect(201);
+        audited.ada.post("/tasks", json!({"title": "One more"})).await.expect(201);
         let (_, checkpoint) = audited.checkpoint().await;
         let (accepted, said) = check(&audited, "drive", key, &[url, state.to_str().unwrap()]);
         assert!(accepted, "{said}");
@@ -73,18 +66,12 @@ async fn embedded_log_is_cosigned_by_a_foreign_witness() {
     let (_, checkpoint) = audited.checkpoint().await;
     let witness = Foreign::start(audited.files.path(), &checkpoint.origin, &audited.keys[0]).await;
     audited.system.terminate(Role::Up);
-    audited
-        .system
-        .set("TASKLEDGER_AUDIT_WITNESSES", witness.address.clone());
+    audited.system.set("TASKLEDGER_AUDIT_WITNESSES", witness.address.clone());
     audited.system.launch(Role::Up);
     audited.system.ready().await;
     let (key, _) = witness.address.split_once('@').unwrap();
     for _ in 0..2 {
-        audited
-            .ada
-            .post("/tasks", json!({"title": "One more"}))
-            .await
-            .expect(201);
+        audited.ada.post("/tasks", json!({"title": "One more"})).await.expect(201);
         let (_, checkpoint) = audited.checkpoint().await;
         let known: VerifierKey = key.parse().unwrap();
         until("the foreign witness has cosigned", TIMEOUT, async || {
@@ -96,9 +83,7 @@ async fn embedded_log_is_cosigned_by_a_foreign_witness() {
         let (accepted, said) = check(&audited, "cosigned", key, &[]);
         assert!(accepted, "{said}");
     }
-    let (code, said) = audited
-        .system
-        .outcome(&["audit", "verify", "--json", "--witness", key]);
+    let (code, said) = audited.system.outcome(&["audit", "verify", "--json", "--witness", key]);
     let report: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     assert_eq!((code, &report["holds"]), (0, &json!(true)), "{said}");
     assert!(report["cosignatures"].as_u64().unwrap() >= 2, "{said}");
@@ -136,14 +121,8 @@ impl Foreign {
             .env("AICS_WITNESS_CONFIG", &config)
             .spawn()
             .unwrap();
-        let started = Self {
-            child,
-            address: format!("{key}@http://{listen}/"),
-        };
-        until("the witness listens", TIMEOUT, async || {
-            TcpStream::connect(&listen).await.is_ok()
-        })
-        .await;
+        let started = Self { child, address: format!("{key}@http://{listen}/") };
+        until("the witness listens", TIMEOUT, async || TcpStream::connect(&listen).await.is_ok()).await;
         started
     }
 }

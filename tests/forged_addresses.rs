@@ -31,9 +31,7 @@ async fn a_role_believes_nobody_but_the_gateway_on_postgres_and_rabbitmq() {
     system.terminate_all();
     let log = system.log_text(Role::Auth.into());
     let client = |asked: &str| {
-        let lines = log
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let mut of_it = lines.filter(|line| line["target"] == "security" && line["request.id"] == asked);
         of_it.next().unwrap()["client.ip"].clone()
     };
@@ -65,10 +63,6 @@ fn a_role_that_other_machines_reach_warns_if_nobody_said_whom_it_believes() {
             .unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && said.contains("RabbitMQ"), "{said}");
-        assert_eq!(
-            said.contains("TASKLEDGER_GATEWAY_PEERS"),
-            is_warned,
-            "{listen} {peers:?}: {said}"
-        );
+        assert_eq!(said.contains("TASKLEDGER_GATEWAY_PEERS"), is_warned, "{listen} {peers:?}: {said}");
     }
 }

@@ -18,10 +18,7 @@ async fn an_embedded_server_outlives_a_really_full_disk() {
     for _ in 0..3 {
         workload.progress(60).await;
         disk.fill();
-        until("readiness says that the disk is full", TIMEOUT, async || {
-            !system.is_ready().await
-        })
-        .await;
+        until("readiness says that the disk is full", TIMEOUT, async || !system.is_ready().await).await;
         disk.make_room();
         system.ready().await;
     }

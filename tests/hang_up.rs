@@ -79,20 +79,14 @@ async fn tasks(ada: &Person, moments: &Moments) {
     let path = format!("/tasks/{}", items[0]["id"].as_str().unwrap());
     give_up(Method::PATCH, &path, Some(json!({"title": "renamed"}))).await;
     becomes(ada, &path, "/title", json!("renamed")).await;
-    for (verb, status) in [
-        ("start", "in_progress"),
-        ("complete", "done"),
-        ("reopen", "open"),
-        ("cancel", "cancelled"),
-    ] {
+    for (verb, status) in
+        [("start", "in_progress"), ("complete", "done"), ("reopen", "open"), ("cancel", "cancelled")]
+    {
         give_up(Method::POST, &format!("{path}/{verb}"), None).await;
         becomes(ada, &path, "/status", json!(status)).await;
     }
     give_up(Method::DELETE, &path, None).await;
-    until("it is in the trash", TIMEOUT, async || {
-        ada.get(&path).await.status == 404
-    })
-    .await;
+    until("it is in the trash", TIMEOUT, async || ada.get(&path).await.status == 404).await;
     give_up(Method::POST, &format!("{path}/restore"), None).await;
     becomes(ada, &path, "/status", json!("cancelled")).await;
     let first = items[0]["title"].clone();
@@ -128,10 +122,7 @@ async fn account(ada: &Person, moments: &Moments) {
     let before = sessions(ada).await.len();
     let body = json!({"email": ada.email, "password": PASSWORD});
     hang_up(ada, moments, Method::POST, "/auth/login", Some(body)).await;
-    until("a session has begun", TIMEOUT, async || {
-        sessions(ada).await.len() == before + 1
-    })
-    .await;
+    until("a session has begun", TIMEOUT, async || sessions(ada).await.len() == before + 1).await;
 
     other.log_in().await;
     let id = session(&other).await["id"].as_str().unwrap().to_owned();
@@ -144,10 +135,7 @@ async fn account(ada: &Person, moments: &Moments) {
     let body = json!({"refresh_token": other.refresh_token});
     hang_up(&other, moments, Method::POST, "/auth/refresh", Some(body)).await;
     until("the session is refreshed", TIMEOUT, async || {
-        let now = sessions(ada)
-            .await
-            .into_iter()
-            .find(|now| now["id"] == begun["id"]);
+        let now = sessions(ada).await.into_iter().find(|now| now["id"] == begun["id"]);
         now.unwrap()["last_refreshed_at"] != begun["last_refreshed_at"]
     })
     .await;
@@ -160,10 +148,7 @@ async fn account(ada: &Person, moments: &Moments) {
     assert_eq!(ada.post("/auth/login", old).await.status, 401, "the old password");
     let body = json!({"email": ada.email, "password": NEW_PASSWORD});
     let login = other.post("/auth/login", body).await.expect(200);
-    login.body["access_token"]
-        .as_str()
-        .unwrap()
-        .clone_into(&mut other.token);
+    login.body["access_token"].as_str().unwrap().clone_into(&mut other.token);
 
     hang_up(ada, moments, Method::POST, "/auth/logout-all", None).await;
     for session in [ada, &other] {
@@ -174,18 +159,13 @@ async fn account(ada: &Person, moments: &Moments) {
 /// Every command of an admin on somebody else's account.
 async fn administration(root: &Person, moments: &Moments) {
     let bob = Person::join(&root.base, "bob").await;
-    let id = bob.get("/auth/me").await.expect(200).body["user"]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = bob.get("/auth/me").await.expect(200).body["user"]["id"].as_str().unwrap().to_owned();
     let path = format!("/auth/users/{id}");
     let body = json!({"roles": ["user", "auditor"]});
     hang_up(root, moments, Method::PUT, &format!("{path}/roles"), Some(body)).await;
     until("the roles are changed", TIMEOUT, async || {
         let roles = bob.get("/auth/me").await.body["user"]["roles"].clone();
-        roles
-            .as_array()
-            .is_some_and(|roles| roles.contains(&json!("auditor")))
+        roles.as_array().is_some_and(|roles| roles.contains(&json!("auditor")))
     })
     .await;
     hang_up(root, moments, Method::POST, &format!("{path}/disable"), None).await;
@@ -208,10 +188,7 @@ async fn sessions(person: &Person) -> Vec<Value> {
 async fn session(person: &Person) -> Value {
     let mut current = None;
     until("the session is listed", TIMEOUT, async || {
-        current = sessions(person)
-            .await
-            .into_iter()
-            .find(|session| session["current"] == true);
+        current = sessions(person).await.into_iter().find(|session| session["current"] == true);
         current.is_some()
     })
     .await;
@@ -219,10 +196,7 @@ async fn session(person: &Person) -> Value {
 }
 
 async fn ends(person: &Person) {
-    until("the session has ended", TIMEOUT, async || {
-        person.get("/auth/me").await.status == 401
-    })
-    .await;
+    until("the session has ended", TIMEOUT, async || person.get("/auth/me").await.status == 401).await;
 }
 
 async fn becomes(ada: &Person, path: &str, pointer: &str, value: Value) {
@@ -248,21 +222,13 @@ async fn half_closed(system: &System) {
         // It comes before any command, so that it does not have to wait for the projection.
         (Method::GET, "/tasks", None, "200"),
         (Method::POST, "/tasks", Some(json!({"title": "a"})), "201"),
-        (
-            Method::PATCH,
-            "/auth/me",
-            Some(json!({"display_name": "b"})),
-            "200",
-        ),
+        (Method::PATCH, "/auth/me", Some(json!({"display_name": "b"})), "200"),
         (Method::POST, "/auth/logout", None, "204"),
     ] {
         let mut stream = ada.send_unread(&method, path, body).await;
         stream.shutdown().await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status}")),
-            "{method} {path}: {answer}"
-        );
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{method} {path}: {answer}");
     }
 }

@@ -18,20 +18,12 @@ async fn past(deployment: Deployment) {
     let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let bob = Person::join(&system.base, "bob").await;
-    let created = ada
-        .post(
-            "/tasks",
-            json!({"title": "Draft", "tags": ["a"], "due": "2030-12-01"}),
-        )
-        .await
-        .expect(201);
+    let created =
+        ada.post("/tasks", json!({"title": "Draft", "tags": ["a"], "due": "2030-12-01"})).await.expect(201);
     let path = format!("/tasks/{}", created.body["id"].as_str().unwrap());
     let first = ada.get("/tasks/changes").await.expect(200);
     assert_eq!(first.body["changed"], json!([created.body]));
-    assert_eq!(
-        (&first.body["deleted"], &first.body["more"]),
-        (&json!([]), &json!(false))
-    );
+    assert_eq!((&first.body["deleted"], &first.body["more"]), (&json!([]), &json!(false)));
 
     let mut states = vec![created.body.clone()];
     for change in [
@@ -45,11 +37,7 @@ async fn past(deployment: Deployment) {
     let now = &states[4];
     let summary = ada.get("/tasks/summary").await.expect(200).body;
     assert_eq!(
-        (
-            &summary["total"],
-            &summary["by_status"]["done"],
-            &summary["by_priority"]["high"]
-        ),
+        (&summary["total"], &summary["by_status"]["done"], &summary["by_priority"]["high"]),
         (&json!(1), &json!(1), &json!(1))
     );
     assert_eq!(summary["completed_last_7_days"], json!(1));
@@ -67,59 +55,30 @@ async fn past(deployment: Deployment) {
             shown[field] = change["to"].clone();
         }
         if let Some(state) = states.iter().find(|state| state["version"] == version) {
-            for field in [
-                "title",
-                "status",
-                "priority",
-                "description",
-                "due",
-                "completed_at",
-            ] {
+            for field in ["title", "status", "priority", "description", "due", "completed_at"] {
                 assert_eq!(shown[field], state[field], "{field} at version {version}");
             }
         }
     }
     let trashed = items.last().unwrap();
-    assert_eq!(
-        (&trashed["type"], &trashed["version"]),
-        (&json!("task.deleted"), &json!(8))
-    );
+    assert_eq!((&trashed["type"], &trashed["version"]), (&json!("task.deleted"), &json!(8)));
     for state in &states {
         let version = &state["version"];
         let was = ada.get(&format!("{path}?version={version}")).await.expect(200);
         assert_eq!(&was.body, state);
         assert_eq!(was.header("etag"), format!("\"{version}\""));
         let at = state["updated_at"].as_str().unwrap();
-        assert_eq!(
-            &ada.get(&format!("{path}?as_of={at}")).await.expect(200).body,
-            state
-        );
+        assert_eq!(&ada.get(&format!("{path}?as_of={at}")).await.expect(200).body, state);
     }
     ada.get(&format!("{path}?version=9")).await.expect(404);
     for rest in ["/history", "?version=1"] {
-        assert_eq!(
-            bob.get(&format!("{path}{rest}")).await.expect(404).code(),
-            "not-found"
-        );
+        assert_eq!(bob.get(&format!("{path}{rest}")).await.expect(404).code(), "not-found");
     }
 
     let since = first.body["next"].as_str().unwrap();
-    let changed = ada
-        .get(&format!("/tasks/changes?since={since}"))
-        .await
-        .expect(200)
-        .body;
-    assert_eq!(
-        (&changed["changed"], &changed["deleted"]),
-        (&json!([]), &json!([now["id"]]))
-    );
-    assert_eq!(
-        bob.get(&format!("/tasks/changes?since={since}"))
-            .await
-            .expect(400)
-            .code(),
-        "bad-cursor"
-    );
+    let changed = ada.get(&format!("/tasks/changes?since={since}")).await.expect(200).body;
+    assert_eq!((&changed["changed"], &changed["deleted"]), (&json!([]), &json!([now["id"]])));
+    assert_eq!(bob.get(&format!("/tasks/changes?since={since}")).await.expect(400).code(), "bad-cursor");
     for path in ["/tasks/summary", "/tasks/changes"] {
         assert_eq!(ada.delete(path).await.expect(405).header("allow"), "GET, HEAD");
     }
@@ -163,8 +122,6 @@ async fn changes_are_complete(deployment: Deployment) {
     };
     let writers = futures::future::join_all((0..WRITERS).map(write));
     let work = futures::future::join(writers, follow);
-    tokio::time::timeout(std::time::Duration::from_secs(180), work)
-        .await
-        .unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(180), work).await.unwrap();
     system.stop().await;
 }

@@ -19,10 +19,7 @@ async fn stopped(deployment: Deployment) -> System {
 }
 
 async fn end_of(command: &mut Child) -> ExitStatus {
-    until("the command ends", Duration::from_secs(60), async || {
-        command.try_wait().unwrap().is_some()
-    })
-    .await;
+    until("the command ends", Duration::from_secs(60), async || command.try_wait().unwrap().is_some()).await;
     command.wait().unwrap()
 }
 
@@ -30,10 +27,7 @@ async fn end_of(command: &mut Child) -> ExitStatus {
 fn assert_interrupted(mut output: impl Read) {
     let mut said = String::new();
     output.read_to_string(&mut said).unwrap();
-    assert!(
-        said.contains("interrupted: the live tables are as they were"),
-        "{said}"
-    );
+    assert!(said.contains("interrupted: the live tables are as they were"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,9 +43,7 @@ async fn a_rebuild_that_is_interrupted_while_it_compares_changes_nothing_on_post
             .execute(&mut *lock)
             .await
             .unwrap();
-        let rebuild = system
-            .tool(&["projection", "rebuild", "--verify", "--yes"])
-            .spawn();
+        let rebuild = system.tool(&["projection", "rebuild", "--verify", "--yes"]).spawn();
         let mut rebuild = rebuild.unwrap();
         until("it compares", Duration::from_secs(60), async || {
             let waits = "SELECT EXISTS (SELECT FROM pg_locks
@@ -59,9 +51,7 @@ async fn a_rebuild_that_is_interrupted_while_it_compares_changes_nothing_on_post
             sqlx::query_scalar(waits).fetch_one(&mut observer).await.unwrap()
         })
         .await;
-        let kill = Command::new("kill")
-            .args(["-s", signal, &rebuild.id().to_string()])
-            .status();
+        let kill = Command::new("kill").args(["-s", signal, &rebuild.id().to_string()]).status();
         assert!(kill.unwrap().success());
         assert_eq!(end_of(&mut rebuild).await.code(), Some(1), "{signal}");
         assert_interrupted(rebuild.stderr.unwrap());

@@ -36,11 +36,7 @@ async fn rotation(deployment: Deployment, replicas: usize) {
     let new = kid_in(&published);
     until("the key is published", Duration::from_secs(10), async || {
         let jwks = ada.get("/.well-known/jwks.json").await.expect(200).body;
-        jwks["keys"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|key| key["kid"] == new.as_str())
+        jwks["keys"].as_array().unwrap().iter().any(|key| key["kid"] == new.as_str())
     })
     .await;
     assert_eq!(kid_in(&system.run(&["keys", "rotate"])), new);
@@ -55,10 +51,7 @@ async fn rotation(deployment: Deployment, replicas: usize) {
         ada.refresh_token = refreshed["refresh_token"].as_str().unwrap().to_owned();
         tokens.push(ada.token.clone());
         for base in &system.bases {
-            let other = Person {
-                base: base.clone(),
-                ..ada.clone()
-            };
+            let other = Person { base: base.clone(), ..ada.clone() };
             other.get("/tasks").await.expect(200);
             other.post("/tasks", json!({"title": "Rotate"})).await.expect(201);
         }
@@ -66,37 +59,22 @@ async fn rotation(deployment: Deployment, replicas: usize) {
     }
     let newest = header(&ada.token);
     assert_eq!((&newest["kid"], &newest["alg"]), (&json!(new), &json!("ES256")));
-    let oldest = Person {
-        token: tokens[0].clone(),
-        ..ada.clone()
-    };
+    let oldest = Person { token: tokens[0].clone(), ..ada.clone() };
     oldest.get("/tasks").await.expect(200);
 
     let old = old["kid"].as_str().unwrap();
-    let remembered = Person {
-        token: tokens[1].clone(),
-        ..ada.clone()
-    };
+    let remembered = Person { token: tokens[1].clone(), ..ada.clone() };
     let refused = system.tool(&["keys", "retire", old]).output().unwrap();
     assert!(!refused.status.success(), "its tokens are good yet: {refused:?}");
     for base in &system.bases {
         // Every role has cached this token.
-        let caller = Person {
-            base: base.clone(),
-            ..remembered.clone()
-        };
+        let caller = Person { base: base.clone(), ..remembered.clone() };
         caller.get("/tasks").await.expect(200);
-        caller
-            .post("/tasks", json!({"title": "Retire"}))
-            .await
-            .expect(201);
+        caller.post("/tasks", json!({"title": "Retire"})).await.expect(201);
     }
     system.run(&["keys", "retire", old, "--force"]);
     for base in &system.bases {
-        let caller = Person {
-            base: base.clone(),
-            ..remembered.clone()
-        };
+        let caller = Person { base: base.clone(), ..remembered.clone() };
         until("its tokens are refused", Duration::from_secs(8), async || {
             caller.get("/auth/me").await.status == 401
                 && caller.get("/tasks").await.status == 401

@@ -30,10 +30,8 @@ impl Users {
     /// Runs `roles.sql` and `rights.sql` in the database of the test, and creates users of RabbitMQ with the same
     /// names.
     async fn create(database: &TestDatabase, namespace: &str) -> Self {
-        let users = Self {
-            prefix: database.name().replace("taskledger_test_", "rights_"),
-            server: database.url(),
-        };
+        let users =
+            Self { prefix: database.name().replace("taskledger_test_", "rights_"), server: database.url() };
         let sql = users.named(include_str!("../deploy/postgres/roles.sql"));
         let mut connection = database.connect().await;
         // Another database of the server may have the roles already.
@@ -42,9 +40,7 @@ impl Users {
         }
         users.give_passwords(&mut connection, &["owner"]).await;
         let mut migrating = binary();
-        migrating
-            .arg("migrate")
-            .env("DATABASE_URL", users.database_url("owner"));
+        migrating.arg("migrate").env("DATABASE_URL", users.database_url("owner"));
         assert!(migrating.status().unwrap().success());
         users.limit_rights();
         let sql = users.named(include_str!("../deploy/postgres/reporting.sql"));
@@ -58,15 +54,7 @@ impl Users {
             let regex = |what: &str| given[what].as_str().unwrap().replace("taskledger", namespace);
             rabbitmqctl(&["add_user", &name, &name]);
             let (configure, write, read) = (regex("configure"), regex("write"), regex("read"));
-            rabbitmqctl(&[
-                "set_permissions",
-                "--vhost",
-                "/",
-                &name,
-                &configure,
-                &write,
-                &read,
-            ]);
+            rabbitmqctl(&["set_permissions", "--vhost", "/", &name, &configure, &write, &read]);
         }
         users
     }
@@ -116,19 +104,10 @@ impl Drop for Users {
         // Their objects and rights were removed with the database.
         let mut server = self.server.clone();
         server.set_path("postgres");
-        let roles = [
-            "auth",
-            "command_api",
-            "query_api",
-            "projector",
-            "reporting",
-            "owner",
-        ]
-        .map(|role| self.name(role));
+        let roles = ["auth", "command_api", "query_api", "projector", "reporting", "owner"]
+            .map(|role| self.name(role));
         let sql = format!("DROP ROLE IF EXISTS {}", roles.join(", "));
-        let status = Command::new("psql")
-            .args(["-qd", server.as_str(), "-c", &sql])
-            .status();
+        let status = Command::new("psql").args(["-qd", server.as_str(), "-c", &sql]).status();
         if !status.is_ok_and(|status| status.success()) {
             eprintln!("the roles {} are left on the server", roles.join(", "));
         }
@@ -143,25 +122,15 @@ fn asked(url: &str, sql: &str) -> String {
 
 /// The errors that `psql` prints.
 fn psql(url: &str, sql: &str) -> String {
-    let asked = Command::new("psql")
-        .args(["-qd", url, "-c", sql])
-        .output()
-        .unwrap();
+    let asked = Command::new("psql").args(["-qd", url, "-c", sql]).output().unwrap();
     String::from_utf8_lossy(&asked.stderr).into_owned()
 }
 
 fn rabbitmqctl(arguments: &[&str]) {
-    let output = Command::new("rabbitmqctl")
-        .arg("--quiet")
-        .args(arguments)
-        .output();
+    let output = Command::new("rabbitmqctl").arg("--quiet").args(arguments).output();
     // Users cannot be created without rabbitmqctl: `./test` skips this test then, and says so.
     let output = output.unwrap();
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,10 +156,7 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
     system.ready().await;
 
     let ada = Person::join(&system.base, "ada").await;
-    let created = ada
-        .post("/tasks", json!({"title": "Sweep the yard"}))
-        .await
-        .expect(201);
+    let created = ada.post("/tasks", json!({"title": "Sweep the yard"})).await.expect(201);
     let path = format!("/tasks/{}", created.body["id"].as_str().unwrap());
     ada.get(&path).await.expect(200);
     ada.post(&format!("{path}/complete"), json!({})).await.expect(200);
@@ -207,17 +173,10 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
         let sent = cal.try_send(Method::POST, "/tasks", Some(body.clone()), &headers);
         sent.await.unwrap().expect(201);
     }
-    let remembered = || {
-        asked(
-            users.server.as_str(),
-            "SELECT count(*) FROM operations.idempotency_keys",
-        )
-    };
+    let remembered = || asked(users.server.as_str(), "SELECT count(*) FROM operations.idempotency_keys");
     assert_eq!(remembered(), "1\n");
     let password = json!({ "password": PASSWORD });
-    cal.send(Method::DELETE, "/auth/me", Some(password))
-        .await
-        .expect(204);
+    cal.send(Method::DELETE, "/auth/me", Some(password)).await.expect(204);
     let limit = Duration::from_secs(30);
     until("the erasure", limit, async || remembered() == "0\n").await;
     for replica in system.replicas() {
@@ -228,86 +187,39 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
 
     // A rebuild replaces the tables, and the rights must apply to the new ones.
     let mut rebuild = system.tool(&["projection", "rebuild", "--yes"]);
-    let rebuilt = rebuild
-        .env("DATABASE_URL", users.database_url("owner"))
-        .output()
-        .unwrap();
-    assert!(
-        rebuilt.status.success(),
-        "{}",
-        String::from_utf8_lossy(&rebuilt.stderr)
-    );
+    let rebuilt = rebuild.env("DATABASE_URL", users.database_url("owner")).output().unwrap();
+    assert!(rebuilt.status.success(), "{}", String::from_utf8_lossy(&rebuilt.stderr));
     // Whoever may not record a command is told who may.
     let mut rotation = system.tool(&["keys", "rotate"]);
-    let refused = rotation
-        .env("DATABASE_URL", users.database_url("projector"))
-        .output();
+    let refused = rotation.env("DATABASE_URL", users.database_url("projector")).output();
     let refused = refused.unwrap();
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(
-        !refused.status.success() && said.contains("or as the user of auth: "),
-        "{said}"
-    );
+    assert!(!refused.status.success() && said.contains("or as the user of auth: "), "{said}");
     let bea = Person::join(&system.base, "bea").await;
-    bea.post("/tasks", json!({"title": "Water the plants"}))
-        .await
-        .expect(201);
-    assert_eq!(
-        bea.get("/tasks").await.expect(200).body["items"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    bea.post("/tasks", json!({"title": "Water the plants"})).await.expect(201);
+    assert_eq!(bea.get("/tasks").await.expect(200).body["items"].as_array().unwrap().len(), 1);
 
-    let created = psql(
-        &users.database_url("owner"),
-        "CREATE TABLE read_models.later (id BIGINT)",
-    );
+    let created = psql(&users.database_url("owner"), "CREATE TABLE read_models.later (id BIGINT)");
     assert_eq!(created, "", "a later migration");
     users.limit_rights();
-    assert_eq!(
-        psql(&users.database_url("projector"), "DELETE FROM read_models.later"),
-        ""
-    );
-    assert_eq!(
-        psql(&users.database_url("query_api"), "SELECT FROM read_models.later"),
-        ""
-    );
+    assert_eq!(psql(&users.database_url("projector"), "DELETE FROM read_models.later"), "");
+    assert_eq!(psql(&users.database_url("query_api"), "SELECT FROM read_models.later"), "");
 
     for (role, forbidden) in [
         ("auth", "UPDATE event_store.events SET data = data"),
         ("command_api", "DELETE FROM event_store.events"),
         ("command_api", "DELETE FROM read_models.accounts"),
-        (
-            "command_api",
-            "INSERT INTO event_store.imports VALUES (1, 1, 'root')",
-        ),
-        (
-            "command_api",
-            "INSERT INTO event_store._sqlx_migrations DEFAULT VALUES",
-        ),
-        (
-            "command_api",
-            "INSERT INTO subject_keys.followed_erasures DEFAULT VALUES",
-        ),
+        ("command_api", "INSERT INTO event_store.imports VALUES (1, 1, 'root')"),
+        ("command_api", "INSERT INTO event_store._sqlx_migrations DEFAULT VALUES"),
+        ("command_api", "INSERT INTO subject_keys.followed_erasures DEFAULT VALUES"),
         ("command_api", "UPDATE subject_keys.data_keys SET wrapped = NULL"),
-        (
-            "command_api",
-            "INSERT INTO operations._sqlx_migrations DEFAULT VALUES",
-        ),
+        ("command_api", "INSERT INTO operations._sqlx_migrations DEFAULT VALUES"),
         ("command_api", "SELECT FROM operations.account_snapshots"),
         ("command_api", "DELETE FROM operations.address_allowances"),
         ("command_api", "DELETE FROM operations.authentication_failures"),
-        (
-            "command_api",
-            "INSERT INTO operations.familiar_addresses DEFAULT VALUES",
-        ),
+        ("command_api", "INSERT INTO operations.familiar_addresses DEFAULT VALUES"),
         ("command_api", "DELETE FROM operations.password_hash_costs"),
-        (
-            "command_api",
-            "INSERT INTO operations.pending_erasures DEFAULT VALUES",
-        ),
+        ("command_api", "INSERT INTO operations.pending_erasures DEFAULT VALUES"),
         ("command_api", "DELETE FROM operations.relay_progress"),
         ("auth", "INSERT INTO event_store.imports VALUES (1, 1, 'root')"),
         ("auth", "UPDATE operations.idempotency_keys SET response = NULL"),
@@ -322,23 +234,15 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
         ("owner", "CREATE ROLE another"),
     ] {
         let said = psql(&users.database_url(role), forbidden);
-        assert!(
-            said.contains("permission denied"),
-            "{role} may {forbidden}: {said}"
-        );
+        assert!(said.contains("permission denied"), "{role} may {forbidden}: {said}");
     }
 
     only_events_of_tasks(users);
     let mut migrating = binary();
-    migrating
-        .arg("migrate")
-        .env("DATABASE_URL", users.database_url("auth"));
+    migrating.arg("migrate").env("DATABASE_URL", users.database_url("auth"));
     let said = migrating.output().unwrap().stderr;
     let said = String::from_utf8_lossy(&said);
-    assert!(
-        said.contains("as its owner") && said.contains("rights.sql"),
-        "{said}"
-    );
+    assert!(said.contains("as its owner") && said.contains("rights.sql"), "{said}");
 
     // The reporting user may read the views and nothing else, also after the tables were replaced. Values that a
     // view leaves out cannot be seen by replacing `jsonb` with another type, and this user cannot create one.
@@ -369,10 +273,7 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
     assert_eq!(listed.lines().collect::<Vec<_>>(), views);
     let questions = views.map(|view| format!("SELECT * FROM {view} LIMIT 1;"));
     assert_eq!(psql(&reporting, &questions.concat()), "");
-    assert_eq!(
-        psql(&reporting, "SELECT FROM event JOIN task_change USING (position)"),
-        ""
-    );
+    assert_eq!(psql(&reporting, "SELECT FROM event JOIN task_change USING (position)"), "");
     let said = psql(&reporting, "SET transaction_read_only = off; DELETE FROM task");
     assert!(said.contains("permission denied"), "{said}");
 
@@ -410,10 +311,7 @@ fn only_events_of_tasks(users: &Users) {
         assert_eq!(psql(&command_api, &append), "", "{append}");
     }
     // Everybody still sees the whole log.
-    let head = asked(
-        users.server.as_str(),
-        "SELECT max(position) FROM event_store.events",
-    );
+    let head = asked(users.server.as_str(), "SELECT max(position) FROM event_store.events");
     let seen = format!("SELECT count(*) FROM event_store.events WHERE position <= {head}");
     for role in ["auth", "command_api", "query_api", "projector", "owner"] {
         assert_eq!(asked(&users.database_url(role), &seen), head, "{role}");

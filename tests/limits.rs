@@ -59,20 +59,15 @@ async fn limits_are_read_again_without_dropping_a_connection_and_a_broken_file_c
 
     fs::write(&file, "[[limit]]\nname = 1").unwrap();
     system.signal(up, "HUP");
-    until(
-        "the broken file is refused",
-        Duration::from_secs(20),
-        async || system.log_text(up).contains("the limits stay as they were"),
-    )
+    until("the broken file is refused", Duration::from_secs(20), async || {
+        system.log_text(up).contains("the limits stay as they were")
+    })
     .await;
     assert_eq!(connection.get(KEYS).await, 429);
 
     fs::write(&file, policy(100)).unwrap();
     system.signal(up, "HUP");
-    until("the new limit holds", Duration::from_secs(20), async || {
-        connection.get(KEYS).await == 200
-    })
-    .await;
+    until("the new limit holds", Duration::from_secs(20), async || connection.get(KEYS).await == 200).await;
     assert!(system.is_running(up));
     system.stop().await;
 }
@@ -81,10 +76,7 @@ async fn limits_are_read_again_without_dropping_a_connection_and_a_broken_file_c
 async fn by_default_one_account_is_tried_sixty_times_a_minute_and_others_are_not_disturbed() {
     let system = System::start(Deployment::Embedded).await;
     let known = Person::join(&system.base, "known").await;
-    let stranger = Person {
-        token: String::new(),
-        ..known.clone()
-    };
+    let stranger = Person { token: String::new(), ..known.clone() };
     let guess = json!({"email": known.email.to_uppercase(), "password": "short"});
     let mut limited = None;
     for _ in 0..100 {

@@ -40,10 +40,7 @@ async fn who_asks_for_one_event_of_a_long_log_in_kurrentdb_does_not_read_the_log
 
     let path = format!("{}/audit/proof?position={position}&id={id}", system.base);
     let is_proved = async || reqwest::get(&path).await.unwrap().status() == 200;
-    until("the event is in a checkpoint", TIMEOUT, async || {
-        is_proved().await
-    })
-    .await;
+    until("the event is in a checkpoint", TIMEOUT, async || is_proved().await).await;
     let before = server.log_reads();
     assert!(is_proved().await);
     let reads = server.log_reads() - before;
@@ -94,19 +91,14 @@ async fn a_log_in_kurrentdb_that_was_sealed_late_is_not_used_without_its_keys() 
     let in_clear = (Encoding::Json, 500);
     let parts = [in_clear, in_clear, in_clear, (Encoding::Sealed, 1), in_clear];
     for (encoding, count) in parts {
-        let events = (0..count).map(|number| NewEvent {
-            encoding,
-            ..recorded(UserId(Uuid::nil()), renamed(number))
-        });
+        let events =
+            (0..count).map(|number| NewEvent { encoding, ..recorded(UserId(Uuid::nil()), renamed(number)) });
         let stream = StreamName::task(TaskId(Uuid::now_v7()));
         store.append(&stream, 0, events.collect()).await.unwrap();
     }
     let (code, said) = system.outcome(&["projection", "verify"]);
     assert_eq!(code, 1, "{said}");
-    assert!(
-        said.contains("the log holds sealed events, and no keys of people are at"),
-        "{said}"
-    );
+    assert!(said.contains("the log holds sealed events, and no keys of people are at"), "{said}");
     system.clean().await;
 }
 
@@ -136,9 +128,7 @@ async fn fill(system: &System, owner: UserId) -> (u64, EventId) {
 }
 
 fn renamed(number: usize) -> TaskEvent {
-    TaskEvent::from(TaskRenamed {
-        title: format!("Title {number}"),
-    })
+    TaskEvent::from(TaskRenamed { title: format!("Title {number}") })
 }
 
 fn recorded(owner: UserId, event: TaskEvent) -> NewEvent {
@@ -151,7 +141,5 @@ fn recorded(owner: UserId, event: TaskEvent) -> NewEvent {
         idempotency_key: None,
     };
     let recorded_at = Timestamp::from_micros(1_800_000_000_000_000);
-    event
-        .encode()
-        .into_event(EventId(Uuid::now_v7()), metadata, recorded_at)
+    event.encode().into_event(EventId(Uuid::now_v7()), metadata, recorded_at)
 }

@@ -51,10 +51,7 @@ async fn embedded_looking_creates_nothing() {
     let mut system = System::start(Deployment::Embedded).await;
     Person::join(&system.base, "ada").await;
     system.terminate_all();
-    let (log_alone, mistyped) = (
-        system.directory().join("log-alone"),
-        system.directory().join("mistyped"),
-    );
+    let (log_alone, mistyped) = (system.directory().join("log-alone"), system.directory().join("mistyped"));
     fs::create_dir(&log_alone).unwrap();
     fs::copy(system.data_dir().join("events.db"), log_alone.join("events.db")).unwrap();
     for place in [&system.data_dir(), &log_alone, &mistyped] {
@@ -113,18 +110,13 @@ async fn embedded_log_can_be_looked_into_without_the_master_key() {
     let master_keys = system.data_dir().join("keys/master-keys");
     let away = system.directory().join("master-keys");
     fs::rename(&master_keys, &away).unwrap();
-    for (arguments, works) in [
-        (&["events", "stats"][..], true),
-        (&["events", "tail"], true),
-        (&["projection", "verify"], false),
-    ] {
+    for (arguments, works) in
+        [(&["events", "stats"][..], true), (&["events", "tail"], true), (&["projection", "verify"], false)]
+    {
         let output = system.tool(arguments).output().unwrap();
         assert_eq!(output.status.success(), works, "{arguments:?}: {output:?}");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            said.contains("TASKLEDGER_MASTER_KEYS or TASKLEDGER_KEYS_DIR"),
-            "{arguments:?}: {said}"
-        );
+        assert!(said.contains("TASKLEDGER_MASTER_KEYS or TASKLEDGER_KEYS_DIR"), "{arguments:?}: {said}");
     }
     fs::rename(away, master_keys).unwrap();
     system.stop().await;
@@ -142,10 +134,7 @@ async fn embedded_looking_works_on_a_really_read_only_disk() {
         .expect("mounting is not allowed here: leave this test out with `--skip really_read_only_disk`");
     let (whole, with_wal) = (mounted.join("whole"), mounted.join("with-wal"));
     for backup in [&whole, &with_wal] {
-        let copied = Command::new("cp")
-            .arg("-a")
-            .args([&system.data_dir(), backup])
-            .status();
+        let copied = Command::new("cp").arg("-a").args([&system.data_dir(), backup]).status();
         assert!(copied.unwrap().success());
     }
     // As it is after changes were taken over into the file, while Taskledger runs.
@@ -167,10 +156,7 @@ async fn embedded_looking_works_on_a_really_read_only_disk() {
     };
     // It may change while it is read, or what is only in the -wal would be missing.
     let said = refused(&with_wal, &["events", "stats"]);
-    assert!(
-        said.contains("events.db") && said.contains("copy the whole directory"),
-        "{said}"
-    );
+    assert!(said.contains("events.db") && said.contains("copy the whole directory"), "{said}");
     for following in [["events", "tail", "--follow"], ["audit", "log", "--follow"]] {
         let said = refused(&whole, &following);
         assert!(said.contains("cannot be followed"), "{following:?}: {said}");
@@ -185,9 +171,7 @@ async fn embedded_looking_works_on_a_really_read_only_disk() {
 fn stopped_by_modes(program: impl AsRef<OsStr>) -> Command {
     const WITHOUT: &str = "-dac_override,-dac_read_search";
     let mut command = Command::new("setpriv");
-    command
-        .args(["--inh-caps", WITHOUT, "--bounding-set", WITHOUT])
-        .arg(program);
+    command.args(["--inh-caps", WITHOUT, "--bounding-set", WITHOUT]).arg(program);
     command
 }
 
@@ -217,9 +201,7 @@ async fn embedded_looking_leaves_nothing_beside_files_that_are_read_only() {
     for arguments in LOOKING {
         let mut command = system.tool(arguments);
         if overrides {
-            let settings = command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?)));
+            let settings = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
             let mut other = stopped_by_modes(command.get_program());
             other.args(arguments).env_clear().envs(settings);
             command = other;
@@ -236,10 +218,7 @@ async fn migrations(connection: &mut PgConnection) -> Vec<String> {
     let mut applied = Vec::new();
     for schema in schemas(connection).await {
         let sql = format!("SELECT version::text FROM {schema}._sqlx_migrations ORDER BY version");
-        let versions: Vec<String> = sqlx::query_scalar(&sql)
-            .fetch_all(&mut *connection)
-            .await
-            .unwrap();
+        let versions: Vec<String> = sqlx::query_scalar(&sql).fetch_all(&mut *connection).await.unwrap();
         applied.extend(versions.iter().map(|version| format!("{schema} {version}")));
     }
     applied

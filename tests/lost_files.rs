@@ -44,21 +44,12 @@ async fn embedded_check_names_each_part_that_is_missing() {
         let place = system.data_dir().join(part);
         fs::rename(&place, &aside).unwrap();
         let (code, said) = check(&[]);
-        assert!(
-            code == 1 && said.contains(named) && said.contains(way_out),
-            "{part}: {code} {said}"
-        );
+        assert!(code == 1 && said.contains(named) && said.contains(way_out), "{part}: {code} {said}");
         let (code, json) = check(&["--json"]);
-        assert!(
-            code == 1 && json.contains("\"agrees\":false"),
-            "{part}: {code} {json}"
-        );
+        assert!(code == 1 && json.contains("\"agrees\":false"), "{part}: {code} {json}");
         if part.starts_with("keys") {
             let (code, said) = check(&["--repair"]);
-            assert!(
-                code == 1 && said.contains(named) && said.contains("NOT all"),
-                "{part}: {code} {said}"
-            );
+            assert!(code == 1 && said.contains(named) && said.contains("NOT all"), "{part}: {code} {said}");
         }
         fs::rename(&aside, &place).unwrap();
         let (code, said) = check(&[]);
@@ -99,14 +90,8 @@ async fn embedded_check_names_each_part_that_is_missing() {
         fs::write(&place, right).unwrap();
     }
     // Each of several is named, and the tree goes on once its keys are whole.
-    let parts = [
-        "email-pepper",
-        "0-first.pem",
-        "1.pem",
-        "audit/0-first.pem",
-        "audit/1.pem",
-    ]
-    .map(|name| system.data_dir().join("keys").join(name));
+    let parts = ["email-pepper", "0-first.pem", "1.pem", "audit/0-first.pem", "audit/1.pem"]
+        .map(|name| system.data_dir().join("keys").join(name));
     let right = parts.each_ref().map(|part| fs::read(part).ok());
     for part in &parts {
         fs::write(part, "bla").unwrap();
@@ -115,10 +100,7 @@ async fn embedded_check_names_each_part_that_is_missing() {
         let (code, said) = check(arguments);
         for part in &parts {
             let part = part.display().to_string();
-            assert!(
-                code == 1 && said.contains(&part),
-                "{part} {arguments:?}: {code} {said}"
-            );
+            assert!(code == 1 && said.contains(&part), "{part} {arguments:?}: {code} {said}");
         }
         assert!(!said.contains("a tree of the new origin"), "{said}");
     }
@@ -229,9 +211,7 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
                 "{command:?}: {code} {told}"
             );
             // Another log that takes its place needs the keys.
-            let brings_another = ["migrate", "import", "copy"]
-                .iter()
-                .any(|name| command.contains(name));
+            let brings_another = ["migrate", "import", "copy"].iter().any(|name| command.contains(name));
             assert!(
                 told.contains("and nothing else") == brings_another
                     && told.contains("`taskledger events import`") == brings_another
@@ -256,10 +236,7 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
         &["keys", "copy", "--from", keys],
     ] {
         let (code, said) = system.outcome(command);
-        assert!(
-            code == 1 && said.contains("is empty, and"),
-            "{command:?}: {code} {said}"
-        );
+        assert!(code == 1 && said.contains("is empty, and"), "{command:?}: {code} {said}");
     }
     let (code, said) = system.outcome(&["restore", "check"]);
     assert!(
@@ -286,21 +263,12 @@ async fn embedded_log_that_is_lost_is_not_replaced_by_an_empty_one() {
 
     // The keys of people, of auth and of the audit tree are no sign of a log.
     system.terminate_all();
-    for name in [
-        "events",
-        "read-models",
-        "operations",
-        "audit-tree",
-        "subject-keys",
-    ] {
+    for name in ["events", "read-models", "operations", "audit-tree", "subject-keys"] {
         fs::remove_file(data.join(format!("{name}.db"))).unwrap();
     }
     for file in fs::read_dir(data.join("keys/audit")).unwrap() {
         let path = file.unwrap().path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "checkpoint")
-        {
+        if path.extension().is_some_and(|extension| extension == "checkpoint") {
             fs::remove_file(path).unwrap();
         }
     }
@@ -316,9 +284,7 @@ async fn log_that_is_lost_is_not_replaced_while_one_trace_is_left_on_postgres_an
     Person::join(&system.base, "ada").await;
     system.read_models_equal_the_log().await;
     audit_tree_is_signed(&system).await;
-    let operations = Database::connect(&system.store_url(), Schema::Operations, 1)
-        .await
-        .unwrap();
+    let operations = Database::connect(&system.store_url(), Schema::Operations, 1).await.unwrap();
     until("the relay has published", TIMEOUT, async || {
         let sql = "SELECT read_up_to FROM relay_progress WHERE read_up_to > 0";
         operations.fetch_optional(sql, &[]).await.unwrap().is_some()
@@ -333,16 +299,8 @@ async fn log_that_is_lost_is_not_replaced_while_one_trace_is_left_on_postgres_an
     let settings =
         ["DATABASE_URL", "AMQP_URL", "TASKLEDGER_BUS_NAMESPACE"].map(|it| (it, system.setting(it)));
     for (role, made_from_it, table) in [
-        (
-            "projector",
-            "the read models were projected from",
-            "read_models.checkpoints",
-        ),
-        (
-            "command-api",
-            "the relay has published",
-            "operations.relay_progress",
-        ),
+        ("projector", "the read models were projected from", "read_models.checkpoints"),
+        ("command-api", "the relay has published", "operations.relay_progress"),
         ("query-api", "the audit tree was made of", "audit_tree.trees"),
     ] {
         let elsewhere = private_directory();
@@ -369,9 +327,7 @@ async fn embedded_log_that_never_had_an_event_is_not_lost() {
     let audit = system.data_dir().join("keys/audit");
     let is_signed = || {
         let files = fs::read_dir(&audit).into_iter().flatten();
-        files
-            .filter_map(Result::ok)
-            .any(|file| file.path().extension().is_some_and(|it| it == "checkpoint"))
+        files.filter_map(Result::ok).any(|file| file.path().extension().is_some_and(|it| it == "checkpoint"))
     };
     until("the empty tree is signed", TIMEOUT, async || is_signed()).await;
     system.terminate_all();

@@ -24,10 +24,7 @@ async fn embedded_master_key_stays_while_the_backup_of_a_lost_key_may_need_it() 
 
     let (code, said) = system.outcome(&["keys", "master", "rotate"]);
     let lost = format!("the key of {ada} is lost");
-    assert!(
-        code == 1 && said.contains(&lost) && !said.contains(&bob),
-        "{said}"
-    );
+    assert!(code == 1 && said.contains(&lost) && !said.contains(&bob), "{said}");
     assert!(said.contains("wrapped again"), "{said}");
     let file = system.data_dir().join("keys/master-keys");
     // Every process has had the time to read the new key.
@@ -35,10 +32,7 @@ async fn embedded_master_key_stays_while_the_backup_of_a_lost_key_may_need_it() 
     let long_ago = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
     opened.set_modified(long_ago).unwrap();
     let (code, said) = system.outcome(&["keys", "master", "retire"]);
-    assert!(
-        code == 1 && said.contains(&lost) && said.contains("no master key is removed"),
-        "{said}"
-    );
+    assert!(code == 1 && said.contains(&lost) && said.contains("no master key is removed"), "{said}");
     assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 2);
 
     let database = keys(&system).await;

@@ -30,24 +30,11 @@ fn code(command: &mut Command) -> i32 {
 
 /// The outcomes of the last two commands.
 fn outcomes(system: &System) -> Vec<Value> {
-    let log = [
-        "audit",
-        "log",
-        "--format",
-        "json",
-        "--type",
-        "operation.finished",
-        "-n",
-        "2",
-    ];
+    let log = ["audit", "log", "--format", "json", "--type", "operation.finished", "-n", "2"];
     let output = system.tool(&log).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let entries = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    entries
-        .map(|entry| entry["operation"]["outcome"].clone())
-        .collect()
+    let entries = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    entries.map(|entry| entry["operation"]["outcome"].clone()).collect()
 }
 
 #[tokio::test]
@@ -92,10 +79,7 @@ async fn embedded_lost_output_makes_no_success_of_a_failure_and_no_failure_of_wh
         let (reader, writer) = pipe().unwrap();
         let mut following = system.tool(arguments).stdout(writer).spawn().unwrap();
         drop(reader);
-        until("it ends", Duration::from_secs(30), async || {
-            following.try_wait().unwrap().is_some()
-        })
-        .await;
+        until("it ends", Duration::from_secs(30), async || following.try_wait().unwrap().is_some()).await;
         assert_eq!(following.wait().unwrap().code(), Some(141), "{arguments:?}");
     }
     read_models.close().await;

@@ -1,9 +1,6 @@
 //! Tests of the running system from outside, with the real binary and real HTTP, in one process and on servers.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests fail by panicking")]
 
 mod access_log;

@@ -49,10 +49,7 @@ fn names(text: &str) -> BTreeSet<String> {
 
 /// Sends requests of every kind as one person.
 async fn work(person: &Person) {
-    let task = person
-        .post("/tasks", json!({"title": "Watch it"}))
-        .await
-        .expect(201);
+    let task = person.post("/tasks", json!({"title": "Watch it"})).await.expect(201);
     let path = format!("/tasks/{}", task.body["id"].as_str().unwrap());
     person.patch(&path, json!({"priority": "high"})).await.expect(200);
     for _ in 0..2 {
@@ -116,10 +113,7 @@ async fn rules_and_panels_ask_for_metrics_that_there_are() {
     let asked = asked_for();
     // Metrics about certificates exist only with TLS, and tls.rs checks them.
     let is_elsewhere = |name: &&String| is_about_replicas(name) || name.starts_with("taskledger_tls_");
-    let missing: Vec<_> = asked
-        .difference(&there)
-        .filter(|name| !is_elsewhere(name))
-        .collect();
+    let missing: Vec<_> = asked.difference(&there).filter(|name| !is_elsewhere(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
     assert!(asked.len() > 30, "{asked:?}");
     system.stop().await;
@@ -155,21 +149,14 @@ impl Prometheus {
         let port = free_port();
         let process = Command::new(program)
             .arg(format!("--config.file={}", file.display()))
-            .arg(format!(
-                "--storage.tsdb.path={}",
-                directory.path().join("data").display()
-            ))
+            .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(directory.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        Self {
-            process,
-            base: format!("http://127.0.0.1:{port}"),
-            directory,
-        }
+        Self { process, base: format!("http://127.0.0.1:{port}"), directory }
     }
 
     fn log(&self) -> String {
@@ -210,10 +197,7 @@ async fn prometheus_scrapes_the_system_on_postgres_and_answers_every_panel_and_r
     let program = std::env::var("PROMETHEUS").unwrap();
     let mut system = System::launched(Deployment::Servers, 2).await;
     system.ready().await;
-    let people = [
-        Person::join(&system.base, "ada").await,
-        Person::join(&system.base, "bob").await,
-    ];
+    let people = [Person::join(&system.base, "ada").await, Person::join(&system.base, "bob").await];
     let target = system.admin().replace("http://", "");
     let prometheus = Prometheus::start(&program, &target);
     // A rate needs two scrapes with requests between them.
@@ -250,9 +234,7 @@ async fn prometheus_scrapes_the_system_on_postgres_and_answers_every_panel_and_r
     until("every rule has been tried", TIMEOUT, async || {
         let data = prometheus.ask("rules", &[]).await.unwrap();
         let groups = data["groups"].as_array().unwrap().iter();
-        let rules: Vec<&Value> = groups
-            .flat_map(|group| group["rules"].as_array().unwrap())
-            .collect();
+        let rules: Vec<&Value> = groups.flat_map(|group| group["rules"].as_array().unwrap()).collect();
         assert!(rules.len() >= 15, "{data}");
         for rule in &rules {
             assert_ne!(rule["health"], "err", "{rule}");

@@ -33,21 +33,14 @@ impl Place {
         place.settings = settings;
         for entry in fs::read_dir(keys).unwrap().map(Result::unwrap) {
             if entry.path().is_file() {
-                fs::copy(
-                    entry.path(),
-                    place.data_dir().join("keys").join(entry.file_name()),
-                )
-                .unwrap();
+                fs::copy(entry.path(), place.data_dir().join("keys").join(entry.file_name())).unwrap();
             }
         }
         place
     }
 
     fn without_keys() -> Self {
-        let place = Self {
-            directory: TempDir::new().unwrap(),
-            settings: Vec::new(),
-        };
+        let place = Self { directory: TempDir::new().unwrap(), settings: Vec::new() };
         fs::create_dir_all(place.data_dir().join("keys")).unwrap();
         place
     }
@@ -70,9 +63,7 @@ impl Place {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = binary();
-        command
-            .args(arguments)
-            .env("TASKLEDGER_DATA_DIR", self.data_dir());
+        command.args(arguments).env("TASKLEDGER_DATA_DIR", self.data_dir());
         command.envs(self.settings.iter().cloned());
         command
     }
@@ -103,10 +94,7 @@ impl Place {
         // This has no effect on a process that has ended.
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
-        assert!(
-            ended_by_itself && !output.status.success(),
-            "{arguments:?} {output:?}"
-        );
+        assert!(ended_by_itself && !output.status.success(), "{arguments:?} {output:?}");
         String::from_utf8(output.stderr).unwrap()
     }
 
@@ -148,11 +136,7 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     let quagga = leave_traces(&system).await;
     let quagga_id = quagga.get("/auth/me").await.expect(200).body["user"]["id"].clone();
     let mut stays = Person::join(&system.base, "stays").await;
-    let task = stays
-        .post("/tasks", json!({"title": "Stays"}))
-        .await
-        .expect(201)
-        .body;
+    let task = stays.post("/tasks", json!({"title": "Stays"})).await.expect(201).body;
 
     // The export begins beside the running system, is broken off, and continues after the system has stopped.
     let file = system.directory().join("export");
@@ -165,10 +149,7 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     stays.post(&done, json!({})).await.expect(200);
     system.terminate_all();
     system.run(&["events", "export", "--output", export]);
-    assert_eq!(
-        fs::read_to_string(&file).unwrap().lines().count(),
-        whole.lines().count() + 1
-    );
+    assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), whole.lines().count() + 1);
 
     // The log goes to an empty directory, with only the keys of the system.
     let former = system.directory().join("former");
@@ -178,10 +159,7 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     fs::remove_dir_all(former).unwrap();
     system.set("TASKLEDGER_SEAL_EVENTS", "true");
     let said = system.run(&["events", "import", "--dry-run", export]);
-    assert!(
-        said.contains("SEALED on the way") && said.contains("nothing was written"),
-        "{said}"
-    );
+    assert!(said.contains("SEALED on the way") && said.contains("nothing was written"), "{said}");
     assert!(!system.data_dir().join("events.db").exists());
     let said = system.run(&["events", "import", export]);
     assert!(said.contains("SEALED on the way"), "{said}");
@@ -226,14 +204,8 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     let of_kurrentdb = kurrentdb.take_over(database.url().as_str(), &postgres.file(), "OTHER POSITIONS");
     assert!(!of_kurrentdb.starts_with(beginning(&sealed)));
     let target = kurrentdb.file() + ".dropped";
-    let refused = kurrentdb.refused(&[
-        "events",
-        "drop",
-        "--ended-before",
-        "2025-01-01T00:00:00Z",
-        "--export",
-        &target,
-    ]);
+    let refused =
+        kurrentdb.refused(&["events", "drop", "--ended-before", "2025-01-01T00:00:00Z", "--export", &target]);
     assert!(refused.contains("nothing can be dropped there"), "{refused}");
     assert!(!Path::new(&target).exists());
     let sqlite = Place::new(&keys_dir, Vec::new());
@@ -258,10 +230,7 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
         for dry_run in [&["--dry-run"][..], &[]] {
             let arguments = [&["events", "import", first.to_str().unwrap()], dry_run].concat();
             let refused = place.refused(&arguments);
-            assert!(
-                refused.contains("were erased after the export was made"),
-                "{refused}"
-            );
+            assert!(refused.contains("were erased after the export was made"), "{refused}");
         }
     }
     sqlite.run(&["events", "export", "--output", &sqlite.file()]);
@@ -278,23 +247,14 @@ async fn nothing_works_on_half_of_a_log_in_sqlite_kurrentdb_or_postgres_with_rab
     let file = system.directory().join("export");
     let export = file.to_str().unwrap();
     system.run(&["events", "export", "--output", export]);
-    let (keys, keys_dir) = (
-        system.database_url("subject-keys.db"),
-        system.data_dir().join("keys"),
-    );
+    let (keys, keys_dir) = (system.database_url("subject-keys.db"), system.data_dir().join("keys"));
     let database = TestDatabase::create().await;
-    let servers = vec![
-        ("DATABASE_URL", database.url().to_string()),
-        ("AMQP_URL", amqp_url()),
-    ];
+    let servers = vec![("DATABASE_URL", database.url().to_string()), ("AMQP_URL", amqp_url())];
     let server = StandIn::start();
     let kurrentdb = format!("kurrentdb://{}?tls=false", server.addresses()[0]);
     let places = [
         (vec![], &["up"][..]),
-        (
-            servers,
-            &["up", "auth", "command-api", "query-api", "projector"][..],
-        ),
+        (servers, &["up", "auth", "command-api", "query-api", "projector"][..]),
         (vec![("EVENT_STORE_URL", kurrentdb)], &["up"][..]),
     ];
     for (mut settings, roles) in places {
@@ -304,10 +264,7 @@ async fn nothing_works_on_half_of_a_log_in_sqlite_kurrentdb_or_postgres_with_rab
         place.run(&["keys", "copy", "--from", &keys]);
         place.run(&["events", "import", export]);
         // A kill before the last event leaves this state.
-        let unfinished = UnfinishedImport {
-            events: 1_000,
-            root: "AA==".to_owned(),
-        };
+        let unfinished = UnfinishedImport { events: 1_000, root: "AA==".to_owned() };
         let store = event_store::open(&place.store_url(), 2).await.unwrap();
         store.note_import(Some(&unfinished)).await.unwrap();
         let commands = [
@@ -326,10 +283,7 @@ async fn nothing_works_on_half_of_a_log_in_sqlite_kurrentdb_or_postgres_with_rab
             );
         }
         let refused = place.refused(&["events", "import", "--dry-run", export]);
-        assert!(
-            refused.contains("this export has fewer than are there"),
-            "{refused}"
-        );
+        assert!(refused.contains("this export has fewer than are there"), "{refused}");
         // The schemas can be created and keys be copied before the import continues.
         place.run(&["migrate"]);
         place.run(&["keys", "copy", "--from", &keys]);
@@ -361,10 +315,7 @@ async fn whoever_was_erased_gets_no_key_back_by_a_copy_of_older_keys() {
     fs::remove_file(data.join("subject-keys.db")).unwrap();
     let copied = system.run(&[&copy[..], &["--by", "grace"]].concat());
     assert!(copied.contains("1 key copied, 1 key destroyed"), "{copied}");
-    assert_eq!(
-        kept_and_destroyed(&system.database_url("subject-keys.db")).await,
-        (1, 1)
-    );
+    assert_eq!(kept_and_destroyed(&system.database_url("subject-keys.db")).await, (1, 1));
     let recorded = system.run(&["events", "tail", "-n", "2", "--json"]);
     assert!(
         recorded.contains(r#""by":"grace","command":"keys copy""#) && recorded.contains("1 key copied"),
@@ -418,9 +369,7 @@ async fn embedded_export_of_a_log_that_lacks_an_event_does_not_succeed() {
     let mut system = System::start(Deployment::Embedded).await;
     Person::join(&system.base, "ada").await;
     system.terminate_all();
-    let log = Database::connect(&system.database_url("events.db"), Schema::EventStore, 1)
-        .await
-        .unwrap();
+    let log = Database::connect(&system.database_url("events.db"), Schema::EventStore, 1).await.unwrap();
     let remove = "DELETE FROM events WHERE position = 2";
     assert_eq!(log.execute(remove, &[]).await.unwrap(), 1);
     log.close().await;

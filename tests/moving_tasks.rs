@@ -64,24 +64,11 @@ async fn make_tasks(person: &Person) {
         json!({"op": "create", "title": "In the trash"}),
     ];
     commands.extend((4..100).map(|number| json!({"op": "create", "title": format!("Task {number}")})));
-    let made = person
-        .post("/tasks/batch", json!({"commands": commands}))
-        .await
-        .expect(200)
-        .body;
+    let made = person.post("/tasks/batch", json!({"commands": commands})).await.expect(200).body;
     let id = |place: usize| made["results"][place]["task"]["id"].clone();
-    let moves = [
-        (1, "start"),
-        (2, "complete"),
-        (3, "delete"),
-        (4, "cancel"),
-        (5, "complete"),
-    ];
+    let moves = [(1, "start"), (2, "complete"), (3, "delete"), (4, "cancel"), (5, "complete")];
     let moves = moves.map(|(place, op)| json!({"op": op, "id": id(place)}));
-    person
-        .post("/tasks/batch", json!({"commands": moves}))
-        .await
-        .expect(200);
+    person.post("/tasks/batch", json!({"commands": moves})).await.expect(200);
     for title in ["Second page", "Last"] {
         person.post("/tasks", json!({"title": title})).await.expect(201);
     }
@@ -118,10 +105,7 @@ async fn embedded_tasks_move_into_another_account_in_every_format() {
         assert_eq!(tasks(&eve).await.len(), 101 * number);
     }
     let text = fs::read_to_string(file("tasks.csv")).unwrap();
-    assert!(
-        text.starts_with("\u{feff}\"title\",") && text.contains("\r\n\"'=cmd|"),
-        "{text}"
-    );
+    assert!(text.starts_with("\u{feff}\"title\",") && text.contains("\r\n\"'=cmd|"), "{text}");
     let all = run(&system, &ada, &["export"]);
     assert_eq!(all, fs::read_to_string(file("tasks.json")).unwrap());
 
@@ -157,28 +141,17 @@ async fn embedded_tasks_move_into_another_account_in_every_format() {
     // The command works with the rights of the token, however it is given.
     let made = json!({"name": "Reader", "scopes": ["tasks:read"]});
     let made = cyd.post("/auth/tokens", made).await.expect(201).body;
-    let reader = Person {
-        token: made["token"].as_str().unwrap().to_owned(),
-        ..cyd.clone()
-    };
+    let reader = Person { token: made["token"].as_str().unwrap().to_owned(), ..cyd.clone() };
     assert!(run(&system, &reader, &["export", "--format", "ical"]).contains("SUMMARY:Call back"));
     assert!(refused(&system, &reader, &["import", &calendar]).contains("403"));
-    let nobody = Person {
-        token: String::new(),
-        ..cyd.clone()
-    };
+    let nobody = Person { token: String::new(), ..cyd.clone() };
     assert!(refused(&system, &nobody, &["export"]).contains("Set TASKLEDGER_TOKEN"));
     fs::write(file("token"), format!("{}\n", cyd.token)).unwrap();
     assert_eq!(
-        run(&system, &nobody, &["export", "--token-file", &file("token")])
-            .matches("Call back")
-            .count(),
+        run(&system, &nobody, &["export", "--token-file", &file("token")]).matches("Call back").count(),
         1
     );
-    let stranger = Person {
-        token: "no-token".to_owned(),
-        ..cyd.clone()
-    };
+    let stranger = Person { token: "no-token".to_owned(), ..cyd.clone() };
     let output = file("nothing.json");
     assert!(refused(&system, &stranger, &["export", "--output", &output]).contains("401"));
     assert!(!fs::exists(&output).unwrap());
@@ -194,9 +167,7 @@ fn embedded_export_that_is_interrupted_leaves_no_file_that_looks_complete() {
     let url = format!("http://{}", api.local_addr().unwrap());
     let export = || {
         let mut command = binary();
-        command
-            .args(["tasks", "export", "--url", &url, "--output"])
-            .arg(&output);
+        command.args(["tasks", "export", "--url", &url, "--output"]).arg(&output);
         command.env("TASKLEDGER_TOKEN", "a").stderr(Stdio::piped());
         command
     };
@@ -217,10 +188,7 @@ fn embedded_export_that_is_interrupted_leaves_no_file_that_looks_complete() {
     assert!(!fs::exists(&output).unwrap());
     let again = export().output().unwrap();
     let said = String::from_utf8(again.stderr).unwrap();
-    assert!(
-        said.contains("tasks.csv.partial") && said.contains("delete it"),
-        "{said}"
-    );
+    assert!(said.contains("tasks.csv.partial") && said.contains("delete it"), "{said}");
 }
 
 #[test]

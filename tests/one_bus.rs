@@ -58,10 +58,7 @@ async fn roles_with_rabbitmq_and_one_process_without_it_exclude_each_other_on_po
     let mut system = System::start(Deployment::Servers).await;
     let reason = "without RabbitMQ the two would not hear of each other: set AMQP_URL for both";
     is_refused(without_rabbitmq(&system), reason).await;
-    until("those that were there are ready", TIMEOUT, async || {
-        system.is_ready().await
-    })
-    .await;
+    until("those that were there are ready", TIMEOUT, async || system.is_ready().await).await;
     system.terminate_all();
 
     let port = free_port();
@@ -104,10 +101,7 @@ async fn an_import_is_refused_while_another_one_writes_to_the_same_postgres() {
     let mut without_rabbitmq = import(&system);
     without_rabbitmq.env_remove("AMQP_URL");
     let reason = "another `taskledger events import` runs on this database: wait until it has ended";
-    tokio::join!(
-        is_refused(import(&system), reason),
-        is_refused(without_rabbitmq, reason),
-    );
+    tokio::join!(is_refused(import(&system), reason), is_refused(without_rabbitmq, reason),);
     // Then the file is read, and refused for what it is.
     drop(other);
     is_refused(import(&system), "the export").await;

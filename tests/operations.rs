@@ -33,15 +33,7 @@ const BY_A_PERSON: [&str; 2] = ["tasks export", "tasks import"];
 /// The command that is recorded at the end of the log that it creates, which `moving.rs` tests.
 const MAKE_THE_LOG: &str = "events import";
 /// Commands that run the system or a witness. What these processes do by themselves is not an operator's act.
-const RUN: [&str; 7] = [
-    "audit witness",
-    "auth",
-    "command-api",
-    "gateway",
-    "projector",
-    "query-api",
-    "up",
-];
+const RUN: [&str; 7] = ["audit witness", "auth", "command-api", "gateway", "projector", "query-api", "up"];
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -58,9 +50,7 @@ fn commands(path: &[String]) -> BTreeMap<String, bool> {
         let name = line.strip_prefix("  ")?.split(' ').next()?;
         (!name.is_empty() && name != "help").then(|| name.to_owned())
     });
-    names
-        .flat_map(|name| commands(&[path, &[name]].concat()))
-        .collect()
+    names.flat_map(|name| commands(&[path, &[name]].concat())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,13 +78,7 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
     acts.run(&system, 0, &["users", "erase", &bob.email, "--yes"]);
 
     let export = system.data_dir().join("dropped.ndjson");
-    let drop = [
-        "events",
-        "drop",
-        "--ended-before",
-        "2025-01-01T00:00:00Z",
-        "--export",
-    ];
+    let drop = ["events", "drop", "--ended-before", "2025-01-01T00:00:00Z", "--export"];
     acts.run(&system, 0, &[&drop[..], &[export.to_str().unwrap()]].concat());
     acts.run(&system, 0, &["keys", "generate"]);
     acts.run(&system, 0, &["keys", "rotate"]);
@@ -140,17 +124,10 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
         assert!(command.starts_with(done), "{done}: {started}");
         assert_eq!(started["actor"], "operator");
         assert_eq!(started["operation"]["by"], "grace", "{done}");
-        assert_eq!(
-            started["operation"]["reason"],
-            format!("Ticket {number}"),
-            "{done}"
-        );
+        assert_eq!(started["operation"]["reason"], format!("Ticket {number}"), "{done}");
         // Events about somebody who was erased have no request id.
         let of_bob = ["users reset", "users revoke-tokens", "users erase"].contains(&done.as_str());
-        let ended = finished
-            .iter()
-            .find(|end| end["stream"] == started["stream"])
-            .unwrap();
+        let ended = finished.iter().find(|end| end["stream"] == started["stream"]).unwrap();
         assert_eq!(ended["correlation_id"] == "erased", of_bob, "{done}");
         let outcome = if *code == 0 { "succeeded" } else { "failed" };
         assert_eq!(ended["operation"]["outcome"], outcome, "{done}");
@@ -169,25 +146,11 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
     let grant = &started.last().unwrap()["correlation_id"];
     let caused = format!("/audit/events?correlation_id={}", grant.as_str().unwrap());
     let caused = ada.get(&caused).await.expect(200).body;
-    let kinds: Vec<_> = caused["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| it["type"].clone())
-        .collect();
-    assert_eq!(
-        kinds,
-        ["operation.finished", "account.roles_changed", "operation.started"]
-    );
-    let log = system
-        .tool(&["audit", "log", "--actor", "operator"])
-        .output()
-        .unwrap();
+    let kinds: Vec<_> = caused["items"].as_array().unwrap().iter().map(|it| it["type"].clone()).collect();
+    assert_eq!(kinds, ["operation.finished", "account.roles_changed", "operation.started"]);
+    let log = system.tool(&["audit", "log", "--actor", "operator"]).output().unwrap();
     let log = String::from_utf8(log.stdout).unwrap();
-    assert!(
-        log.contains("restore check --repair") && log.contains("Ticket 3"),
-        "{log}"
-    );
+    assert!(log.contains("restore check --repair") && log.contains("Ticket 3"), "{log}");
 
     // A command in neither list is new, and has to be added to one of them.
     let every = commands(&[]);
@@ -197,17 +160,9 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
     };
     let done = acts.0.iter().map(|(command, _)| command.clone());
     let done: BTreeSet<String> = done.chain([MAKE_THE_LOG.to_owned()]).collect();
-    assert_eq!(
-        asks(true),
-        done,
-        "every command that asks who gives it is recorded"
-    );
+    assert_eq!(asks(true), done, "every command that asks who gives it is recorded");
     let known = LOOK.iter().chain(&LOOK_MORE).chain(&RUN).chain(&BY_A_PERSON);
-    assert_eq!(
-        asks(false),
-        known.map(ToString::to_string).collect(),
-        "no other changes anything"
-    );
+    assert_eq!(asks(false), known.map(ToString::to_string).collect(), "no other changes anything");
 
     system.terminate(Role::Up);
     let before = contents(&system.data_dir());
@@ -219,10 +174,7 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
             _ => {}
         }
         system.tool(&arguments).output().unwrap();
-        assert!(
-            contents(&system.data_dir()) == before,
-            "{command} changes something"
-        );
+        assert!(contents(&system.data_dir()) == before, "{command} changes something");
     }
     system.clean().await;
 }
@@ -237,10 +189,7 @@ impl Acts {
     fn run(&mut self, system: &System, code: i32, arguments: &[&str]) {
         let reason = format!("Ticket {}", self.0.len());
         let mut command = system.tool(arguments);
-        let output = command
-            .args(["--by", "grace", "--reason", &reason])
-            .output()
-            .unwrap();
+        let output = command.args(["--by", "grace", "--reason", &reason]).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
         let words = match arguments {
             [_, "master", ..] => 3,
@@ -252,10 +201,7 @@ impl Acts {
 }
 
 async fn operations(person: &Person, kind: &str) -> Vec<Value> {
-    let page = person
-        .get(&format!("/audit/events?type={kind}&limit=100"))
-        .await
-        .expect(200);
+    let page = person.get(&format!("/audit/events?type={kind}&limit=100")).await.expect(200);
     page.body["items"].as_array().unwrap().clone()
 }
 

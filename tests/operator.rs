@@ -19,19 +19,13 @@ fn run(system: &System, code: i32, arguments: &[&str]) -> String {
 fn said(output: &Output, code: i32, arguments: &[&str]) -> String {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "{arguments:?}\n{text}\n{errors}"
-    );
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{text}\n{errors}");
     text
 }
 
 #[track_caller]
 fn lines_of_json(text: &str) -> Vec<Value> {
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[tokio::test]
@@ -61,26 +55,8 @@ async fn tools(deployment: Deployment) {
 fn events(system: &System, tasks: &[String]) {
     let tail = run(system, 0, &["events", "tail", "-n", "3"]);
     assert_eq!(tail.lines().count(), 3, "{tail}");
-    assert!(
-        tail.lines()
-            .last()
-            .unwrap()
-            .contains(&format!("task-{} v1", tasks[4])),
-        "{tail}"
-    );
-    let created = run(
-        system,
-        0,
-        &[
-            "events",
-            "tail",
-            "--from",
-            "1",
-            "--type",
-            "task.created",
-            "--json",
-        ],
-    );
+    assert!(tail.lines().last().unwrap().contains(&format!("task-{} v1", tasks[4])), "{tail}");
+    let created = run(system, 0, &["events", "tail", "--from", "1", "--type", "task.created", "--json"]);
     let created = lines_of_json(&created);
     assert_eq!(created.len(), 5);
     assert_eq!(created[0]["data"]["title"], "Task 0");
@@ -89,10 +65,7 @@ fn events(system: &System, tasks: &[String]) {
     let one = run(system, 0, &["events", "tail", "--stream", &stream]);
     assert_eq!(one.lines().count(), 1, "{one}");
     let shown = run(system, 0, &["events", "show", &stream]);
-    assert!(
-        shown.contains("\"title\": \"Task 2\"") && shown.contains("correlation id"),
-        "{shown}"
-    );
+    assert!(shown.contains("\"title\": \"Task 2\"") && shown.contains("correlation id"), "{shown}");
     let position = created[2]["position"].to_string();
     let shown = lines_of_json(&run(system, 0, &["events", "show", &position, "--json"]));
     assert_eq!(shown, [created[2].clone()]);
@@ -101,10 +74,7 @@ fn events(system: &System, tasks: &[String]) {
     run(system, 2, &["events", "show"]);
 
     let whole = run(system, 0, &["events", "tail", "--from", "1", "--json"]);
-    assert!(
-        whole.contains("account.registered") && !whole.contains("argon2"),
-        "a password hash is shown"
-    );
+    assert!(whole.contains("account.registered") && !whole.contains("argon2"), "a password hash is shown");
     let stats = lines_of_json(&run(system, 0, &["events", "stats", "--json"]));
     assert_eq!(stats[0]["types"]["task.created"], 5);
     assert_eq!(stats[0]["streams"]["task"], 5);
@@ -122,10 +92,7 @@ async fn parked(system: &System, ada: &Person, task: &str) {
     let position = list[0]["position"].to_string();
     assert!(run(system, 0, &["parked", "list"]).contains("task.teleported"));
     let shown = run(system, 0, &["parked", "show", &position]);
-    assert!(
-        shown.contains("unknown event type") && shown.contains(&stream),
-        "{shown}"
-    );
+    assert!(shown.contains("unknown event type") && shown.contains(&stream), "{shown}");
     run(system, 1, &["parked", "show", "1"]);
     run(system, 1, &["parked", "retry", "--all"]);
     run(system, 2, &["parked", "retry"]);
@@ -134,28 +101,16 @@ async fn parked(system: &System, ada: &Person, task: &str) {
     let status = lines_of_json(&run(system, 0, &["projection", "status", "--json"]));
     let counts = status[0]["partitions"].as_array().unwrap().iter();
     assert_eq!(counts.map(|it| it["parked"].as_u64().unwrap()).sum::<u64>(), 1);
-    for verify in [
-        &["projection", "verify"][..],
-        &["projection", "verify", "--sample", "20"],
-    ] {
+    for verify in [&["projection", "verify"][..], &["projection", "verify", "--sample", "20"]] {
         let compared = run(system, 3, verify);
-        assert!(
-            compared.contains("parked of 1 stream (`taskledger parked list`"),
-            "{compared}"
-        );
+        assert!(compared.contains("parked of 1 stream (`taskledger parked list`"), "{compared}");
     }
     let report = lines_of_json(&run(system, 3, &["projection", "verify", "--json"]));
-    assert_eq!(
-        (&report[0]["differences"], &report[0]["parked_streams"]),
-        (&json!([]), &json!(1))
-    );
+    assert_eq!((&report[0]["differences"], &report[0]["parked_streams"]), (&json!([]), &json!(1)));
 
     run(system, 0, &["parked", "discard", &position]);
     run(system, 1, &["parked", "discard", &position]);
-    assert_eq!(
-        run(system, 0, &["parked", "retry", "--all"]),
-        "nothing is parked\n"
-    );
+    assert_eq!(run(system, 0, &["parked", "retry", "--all"]), "nothing is parked\n");
     ada.get(&format!("/tasks/{task}")).await.expect(200);
     system.read_models_equal_the_log().await;
 }
@@ -204,15 +159,10 @@ async fn rebuild_under_load_on_postgres_and_rabbitmq() {
 async fn rebuild_under_load(deployment: Deployment) {
     let mut system = System::start(deployment).await;
     let workload = Workload::start(&system.base, 8).await;
-    for arguments in [
-        ["projection", "rebuild", "--yes"],
-        ["projection", "rollback", "--yes"],
-    ] {
+    for arguments in [["projection", "rebuild", "--yes"], ["projection", "rollback", "--yes"]] {
         workload.progress(60).await;
         let mut command = system.tool(&arguments);
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
-            .await
-            .unwrap();
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         said(&output, 0, &arguments);
     }
     workload.progress(60).await;
@@ -277,11 +227,7 @@ async fn embedded_commands_that_ask_change_nothing_without_a_yes() {
 fn tools_without_a_system_say_what_is_missing() {
     let directory = tempfile::tempdir().unwrap();
     for arguments in [["events", "stats"], ["parked", "list"], ["projection", "list"]] {
-        let output = binary()
-            .args(arguments)
-            .env("TASKLEDGER_DATA_DIR", directory.path())
-            .output()
-            .unwrap();
+        let output = binary().args(arguments).env("TASKLEDGER_DATA_DIR", directory.path()).output().unwrap();
         said(&output, 1, &arguments);
         let sentence = String::from_utf8(output.stderr).unwrap();
         assert!(sentence.contains("taskledger migrate"), "{sentence}");

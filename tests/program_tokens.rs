@@ -25,10 +25,7 @@ async fn program(person: &Person, scopes: Value) -> (Person, String) {
     let body = json!({"name": "Robot", "scopes": scopes});
     let made = person.post("/auth/tokens", body).await.expect(201);
     let text = |name: &str| made.body[name].as_str().unwrap().to_owned();
-    let program = Person {
-        token: text("token"),
-        ..person.clone()
-    };
+    let program = Person { token: text("token"), ..person.clone() };
     (program, text("id"))
 }
 
@@ -70,49 +67,28 @@ async fn programs(deployment: Deployment) {
     // The events name the program token.
     let user = ada.get("/auth/me").await.expect(200).body["user"]["id"].clone();
     let stream = format!("task-{}", task.body["id"].as_str().unwrap());
-    let shown = system
-        .tool(&["events", "show", &stream, "--json"])
-        .output()
-        .unwrap();
+    let shown = system.tool(&["events", "show", &stream, "--json"]).output().unwrap();
     let created: Value = serde_json::from_slice(&shown.stdout).unwrap();
-    assert_eq!(
-        created["metadata"]["actor"],
-        format!("{}/token/{writing}", user.as_str().unwrap())
-    );
+    assert_eq!(created["metadata"]["actor"], format!("{}/token/{writing}", user.as_str().unwrap()));
 
     once_within(REFUSED, async || {
         let (reader, reading) = program(&ada, json!(["tasks:read"])).await;
         reader.get(&path).await.expect(200);
         ada.delete(&format!("/auth/tokens/{reading}")).await.expect(204);
         let taken_back = Instant::now();
-        at_once("the token is refused", async || {
-            reader.get(&path).await.status == 401
-        })
-        .await;
+        at_once("the token is refused", async || reader.get(&path).await.status == 401).await;
         taken_back.elapsed()
     })
     .await;
     writer.get(&path).await.expect(200);
     ada.delete("/auth/tokens").await.expect(204);
-    at_once("every token is refused", async || {
-        writer.get(&path).await.status == 401
-    })
-    .await;
+    at_once("every token is refused", async || writer.get(&path).await.status == 401).await;
     let (later, _) = program(&ada, json!(["tasks:read"])).await;
     later.get(&path).await.expect(200);
-    let done = system
-        .tool(&["users", "revoke-tokens", &ada.email])
-        .output()
-        .unwrap();
+    let done = system.tool(&["users", "revoke-tokens", &ada.email]).output().unwrap();
     assert!(done.status.success(), "{done:?}");
     // Also where nobody is asked.
-    assert!(
-        String::from_utf8_lossy(&done.stdout).starts_with(&ada.email),
-        "{done:?}"
-    );
-    at_once("every token is refused", async || {
-        later.get(&path).await.status == 401
-    })
-    .await;
+    assert!(String::from_utf8_lossy(&done.stdout).starts_with(&ada.email), "{done:?}");
+    at_once("every token is refused", async || later.get(&path).await.status == 401).await;
     system.stop().await;
 }

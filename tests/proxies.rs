@@ -36,10 +36,7 @@ fn installed(program: &str) -> Command {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    assert!(
-        found.is_ok(),
-        "{program} is not installed: run ./test, or install it"
-    );
+    assert!(found.is_ok(), "{program} is not installed: run ./test, or install it");
     Command::new(program)
 }
 
@@ -64,10 +61,8 @@ async fn behind_nginx() {
         fs::write(&file, replaced(&recipe, "127.0.0.1:8080", gateway)).unwrap();
         let mut command = installed("nginx");
         command.arg("-p").arg(directory).arg("-c").arg(file);
-        let globals = format!(
-            "daemon off; master_process off; pid {}/pid; error_log stderr;",
-            directory.display()
-        );
+        let globals =
+            format!("daemon off; master_process off; pid {}/pid; error_log stderr;", directory.display());
         command.args(["-g", &globals]);
         command
     };
@@ -79,12 +74,7 @@ async fn behind_nginx() {
             ready.starts_with("HTTP/1.1 200")
         })
         .await;
-        assert!(
-            ready
-                .to_lowercase()
-                .contains("strict-transport-security: max-age"),
-            "{ready}"
-        );
+        assert!(ready.to_lowercase().contains("strict-transport-security: max-age"), "{ready}");
     };
     behind(setting, and_then).await;
 }
@@ -98,9 +88,7 @@ async fn behind_caddy() {
         let file = directory.join("Caddyfile");
         fs::write(&file, format!("{{\n\tadmin off\n}}\n{recipe}")).unwrap();
         let mut command = installed("caddy");
-        command
-            .args(["run", "--adapter", "caddyfile", "--config"])
-            .arg(file);
+        command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
         command.env("HOME", directory);
         command
     };
@@ -125,25 +113,17 @@ async fn behind(proxy: impl Fn(&Path, u16, &str) -> Command, and_then: impl Asyn
     let gateway = system.base.strip_prefix("http://").unwrap();
     let mut command = proxy(system.directory(), port, gateway);
     let log = fs::File::create(system.directory().join("proxy.log")).unwrap();
-    command
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log);
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     let _proxy = Proxy(command.spawn().unwrap());
     let base = format!("http://127.0.0.1:{port}");
     until("the proxy serves", Duration::from_secs(20), async || {
-        reqwest::get(format!("{base}/health/ready"))
-            .await
-            .is_ok_and(|answer| answer.status() == 200)
+        reqwest::get(format!("{base}/health/ready")).await.is_ok_and(|answer| answer.status() == 200)
     })
     .await;
 
     // Each client claims another address with each request.
     let ask = async |from: [u8; 4], claimed: &str| {
-        let client = reqwest::Client::builder()
-            .local_address(std::net::IpAddr::from(from))
-            .build()
-            .unwrap();
+        let client = reqwest::Client::builder().local_address(std::net::IpAddr::from(from)).build().unwrap();
         let request = client.get(format!("{base}/.well-known/jwks.json"));
         let answer = request.header("X-Forwarded-For", claimed).send().await.unwrap();
         answer.status().as_u16()
@@ -157,10 +137,7 @@ async fn behind(proxy: impl Fn(&Path, u16, &str) -> Command, and_then: impl Asyn
 
     // Everything else works as it does without a proxy.
     let ada = Person::join(&base, "ada").await;
-    let created = ada
-        .post("/tasks", json!({"title": "through a proxy"}))
-        .await
-        .expect(201);
+    let created = ada.post("/tasks", json!({"title": "through a proxy"})).await.expect(201);
     assert!(created.header("strict-transport-security").contains("max-age"));
     let tasks = ada.get("/tasks").await.expect(200);
     assert_eq!(tasks.body["items"][0]["title"], "through a proxy");

@@ -57,12 +57,7 @@ impl<'a> Past<'a> {
         task["title"] = json!("The first title");
         task.as_object_mut().unwrap().retain(|_, value| !value.is_null());
         let created = owner.post("/tasks", task).await.expect(201).body;
-        Self {
-            owner,
-            log,
-            random,
-            path: format!("/tasks/{}", created["id"].as_str().unwrap()),
-        }
+        Self { owner, log, random, path: format!("/tasks/{}", created["id"].as_str().unwrap()) }
     }
 
     async fn keeps_the_laws(&mut self, system: &System) {
@@ -125,11 +120,7 @@ impl<'a> Past<'a> {
     async fn every_moment_is_the_fold_of_what_was_before(&self, states: &[(Timestamp, Task)]) {
         for (number, (at, state)) in states.iter().enumerate() {
             let by_version = format!("{}?version={}", self.path, number + 1);
-            assert_eq!(
-                self.owner.get(&by_version).await.expect(200).body,
-                shown(state),
-                "{by_version}"
-            );
+            assert_eq!(self.owner.get(&by_version).await.expect(200).body, shown(state), "{by_version}");
             // The state is read at this time and a microsecond before. Several events may have the same time.
             for moment in [*at, Timestamp::from_micros(at.as_micros() - 1)] {
                 let path = format!("{}?as_of={moment}", self.path);
@@ -215,20 +206,10 @@ fn what(task: &Value) -> Vec<&Value> {
 /// Random values for some fields.
 fn fields(random: &mut StdRng) -> Value {
     let values: [(&str, &[Value]); 5] = [
-        (
-            "title",
-            &[json!("One"), json!("Zwei – mit Strich"), json!("\u{1f99a}")],
-        ),
+        ("title", &[json!("One"), json!("Zwei – mit Strich"), json!("\u{1f99a}")]),
         ("description", &[json!("Two\nlines"), json!("One"), Value::Null]),
         ("priority", &[json!("low"), json!("normal"), json!("urgent")]),
-        (
-            "due",
-            &[
-                json!("2030-12-01"),
-                json!("2030-12-01T09:00:00.000001Z"),
-                Value::Null,
-            ],
-        ),
+        ("due", &[json!("2030-12-01"), json!("2030-12-01T09:00:00.000001Z"), Value::Null]),
         ("tags", &[json!(["a"]), json!(["b", "a"]), Value::Null]),
     ];
     let mut chosen = json!({});

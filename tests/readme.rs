@@ -37,10 +37,7 @@ fn parts(text: &str) -> Vec<Part> {
         match (parts.last_mut(), line.strip_prefix("$ ")) {
             (_, Some(begun)) if in_console => {
                 goes_on = begun.ends_with('\\');
-                parts.push(Part::Command {
-                    command: begun.to_owned(),
-                    says: String::new(),
-                });
+                parts.push(Part::Command { command: begun.to_owned(), says: String::new() });
             }
             (Some(Part::Command { command, .. }), _) if goes_on => {
                 write!(command, "\n{line}").unwrap();
@@ -58,9 +55,7 @@ fn run(system: &System, commands: &[&str]) -> Vec<String> {
     let directory = system.directory();
     let mut script = String::new();
     for (number, command) in commands.iter().enumerate() {
-        let command = command
-            .replace(BASE, &system.base)
-            .replace(BINARY, env!("CARGO_BIN_EXE_taskledger"));
+        let command = command.replace(BASE, &system.base).replace(BINARY, env!("CARGO_BIN_EXE_taskledger"));
         writeln!(script, "{{\n{command}\n}} > said.{number}").unwrap();
     }
     let shell = Command::new("bash")
@@ -155,16 +150,7 @@ async fn every_command_of_the_readme_says_what_is_written_below_it() {
 #[test]
 fn only_what_differs_each_time_is_masked() {
     let line = r#"{"id":"01a204f4-51d1-74f1-ba83-57b2e65ebd4d","at":"2026-11-22T20:30:50.325969Z","due":"2026-12-01","version":3}"#;
-    assert_eq!(
-        masked(line),
-        "{\"id\":\"…\",\"at\":\"…\",\"due\":\"2026-12-01\",\"version\":3}\n"
-    );
-    assert_eq!(
-        masked("consistency-token: d30d58070c2a51e3-5"),
-        "consistency-token: …\n"
-    );
-    assert_eq!(
-        masked("ratelimit: \"tasks\";r=59;t=1"),
-        "ratelimit: \"tasks\";r=…;t=…\n"
-    );
+    assert_eq!(masked(line), "{\"id\":\"…\",\"at\":\"…\",\"due\":\"2026-12-01\",\"version\":3}\n");
+    assert_eq!(masked("consistency-token: d30d58070c2a51e3-5"), "consistency-token: …\n");
+    assert_eq!(masked("ratelimit: \"tasks\";r=59;t=1"), "ratelimit: \"tasks\";r=…;t=…\n");
 }

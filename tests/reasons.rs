@@ -61,11 +61,7 @@ async fn admins_say_why(deployment: Deployment) {
     for reason in ["", "two\nlines", "asked by ada@example.com", &"x".repeat(501)] {
         let path = format!("/auth/users/{id}/disable");
         let refused = admin.post(&path, json!({"reason": reason})).await.expect(422);
-        assert_eq!(
-            refused.body["errors"][0]["pointer"], "/reason",
-            "{}",
-            refused.body
-        );
+        assert_eq!(refused.body["errors"][0]["pointer"], "/reason", "{}", refused.body);
     }
     for (_, path, reason) in ACTS {
         act(&admin, &id, path, Some(reason)).await;
@@ -87,10 +83,7 @@ async fn admins_say_why(deployment: Deployment) {
         assert_eq!(told(viewer, &id).await, expected);
     }
     let table = system.run(&["audit", "log", "--format", "csv"]);
-    assert!(
-        ACTS.iter().all(|(_, _, reason)| table.contains(reason)),
-        "{table}"
-    );
+    assert!(ACTS.iter().all(|(_, _, reason)| table.contains(reason)), "{table}");
     let store = event_store::open(&system.store_url(), 1).await.unwrap();
     for event in store.stored_page(0, 1_000).await.unwrap().events {
         let text = String::from_utf8_lossy(event.data.whole().unwrap()).into_owned();
@@ -99,17 +92,11 @@ async fn admins_say_why(deployment: Deployment) {
 
     system.run(&["users", "erase", &id, "--yes", "--reason", "As bob asked"]);
     system.read_models_equal_the_log().await;
-    let nothing: Vec<_> = expected
-        .into_iter()
-        .map(|(kind, _)| (kind, Value::Null))
-        .collect();
+    let nothing: Vec<_> = expected.into_iter().map(|(kind, _)| (kind, Value::Null)).collect();
     for _ in 0..2 {
         assert_eq!(told(&admin, &id).await, nothing);
         let table = system.run(&["audit", "log", "--format", "csv"]);
-        assert!(
-            !table.contains("Quarrel") && table.contains("As bob asked"),
-            "{table}"
-        );
+        assert!(!table.contains("Quarrel") && table.contains("As bob asked"), "{table}");
         system.run(&["projection", "rebuild", "--yes"]);
         system.read_models_equal_the_log().await;
     }

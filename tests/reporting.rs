@@ -11,15 +11,7 @@ use sqlx::{
 use crate::support::{Deployment, Person, System};
 
 const PAGE: &str = include_str!("../docs/audit.md");
-const VIEWS: [&str; 7] = [
-    "account",
-    "audit_event",
-    "event",
-    "operation",
-    "session",
-    "task",
-    "task_change",
-];
+const VIEWS: [&str; 7] = ["account", "audit_event", "event", "operation", "session", "task", "task_change"];
 
 /// The questions of the page with their SQL.
 fn questions() -> BTreeMap<&'static str, &'static str> {
@@ -56,24 +48,16 @@ async fn ask(deployment: Deployment) {
     }
     let changed = json!({"priority": "low", "title": "Water the tulips"});
     ada.patch(&made[0], changed).await.expect(200);
-    ada.post(&format!("{}/complete", made[0]), json!({}))
-        .await
-        .expect(200);
-    ada.post(&format!("{}/reopen", made[0]), json!({}))
-        .await
-        .expect(200);
+    ada.post(&format!("{}/complete", made[0]), json!({})).await.expect(200);
+    ada.post(&format!("{}/reopen", made[0]), json!({})).await.expect(200);
     ada.delete(&made[1]).await.expect(204);
     bob.post("/auth/logout", json!({})).await.expect(204);
     bob.log_in().await;
-    for (code, arguments) in [
-        (0, ["users", "grant", &bob.email, "auditor"]),
-        (1, ["keys", "retire", "unknown", "--force"]),
-    ] {
+    for (code, arguments) in
+        [(0, ["users", "grant", &bob.email, "auditor"]), (1, ["keys", "retire", "unknown", "--force"])]
+    {
         let mut tool = system.tool(&arguments);
-        let output = tool
-            .args(["--by", "grace", "--reason", "Ticket 1"])
-            .output()
-            .unwrap();
+        let output = tool.args(["--by", "grace", "--reason", "Ticket 1"]).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{output:?}");
     }
     system.read_models_equal_the_log().await;
@@ -99,34 +83,20 @@ async fn ask(deployment: Deployment) {
     let done = |command: &str, outcome: &str| json!({"operator": "grace", "command": command, "reason": "Ticket 1", "outcome": outcome});
     assert_eq!(
         asker.rows(why).await,
-        [
-            done("users grant auditor", "succeeded"),
-            done("keys retire --force", "failed")
-        ]
+        [done("users grant auditor", "succeeded"), done("keys retire --force", "failed")]
     );
     let reopened =
         "SELECT old_value, new_value FROM task_change WHERE type = 'task.reopened' AND field = 'status'";
-    assert_eq!(
-        asker.rows(reopened).await,
-        [json!({"old_value": "done", "new_value": "open"})]
-    );
+    assert_eq!(asker.rows(reopened).await, [json!({"old_value": "done", "new_value": "open"})]);
 
     // The views contain nothing personal or secret, and events that they do not show exist all the same.
     for view in VIEWS {
         let rows = asker.rows(&format!("SELECT * FROM {view}")).await;
         assert!(!rows.is_empty(), "{view}");
         let all = Value::from(rows).to_string();
-        for word in [
-            "Water",
-            "yard",
-            "garden",
-            "@example.org",
-            "waldemar",
-            "127.0.0.1",
-            "argon2",
-            "sealed",
-            "_hash",
-        ] {
+        for word in
+            ["Water", "yard", "garden", "@example.org", "waldemar", "127.0.0.1", "argon2", "sealed", "_hash"]
+        {
             assert!(!all.contains(word), "{view} shows {word}: {all}");
         }
     }
@@ -151,10 +121,7 @@ impl Asker {
             return Self::Sqlite(connection);
         }
         let mut connection = PgConnection::connect(&system.database_url("")).await.unwrap();
-        connection
-            .execute("SET search_path = read_models, event_store")
-            .await
-            .unwrap();
+        connection.execute("SET search_path = read_models, event_store").await.unwrap();
         Self::Postgres(connection)
     }
 

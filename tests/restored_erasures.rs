@@ -48,19 +48,12 @@ async fn keys_that_are_put_back_open_nothing(deployment: Deployment) {
     erase(&ada).await;
     system.terminate_all();
     put_key_back(&system, &id, key).await;
-    let operations = Database::connect(&system.database_url("operations.db"), Schema::Operations, 1)
-        .await
-        .unwrap();
-    operations
-        .execute("DELETE FROM pending_erasures", &[])
-        .await
-        .unwrap();
+    let operations =
+        Database::connect(&system.database_url("operations.db"), Schema::Operations, 1).await.unwrap();
+    operations.execute("DELETE FROM pending_erasures", &[]).await.unwrap();
     operations.close().await;
     let log = ["events", "tail", "--from", "0", "--json"];
-    assert!(
-        system.run(&log).contains("quagga-title"),
-        "the key is there again"
-    );
+    assert!(system.run(&log).contains("quagga-title"), "the key is there again");
 
     launch(&mut system).await;
     let said = system.run(&log);
@@ -161,13 +154,7 @@ async fn embedded_restore_into_an_empty_directory_reminds_of_erasures() {
     fs::rename(&data, &lost).unwrap();
     fs::create_dir(&data).unwrap();
     // What a backup has.
-    for name in [
-        "events.db",
-        "operations.db",
-        "audit-tree.db",
-        "subject-keys.db",
-        "keys",
-    ] {
+    for name in ["events.db", "operations.db", "audit-tree.db", "subject-keys.db", "keys"] {
         fs::rename(lost.join(name), data.join(name)).unwrap();
     }
     let check = ["restore", "check"];
@@ -215,10 +202,7 @@ async fn embedded_keys_are_destroyed_again_where_the_read_models_cannot_be_empti
     assert_eq!(said["revived_keys"], json!([id]), "{said}");
     let failed = said["not_repaired"].as_array().unwrap();
     assert!(failed.len() == 1 && failed[0]["what"] == "read_models", "{said}");
-    assert_eq!(
-        key_of(&system, &id).await,
-        [Value::from(None::<String>), Value::from(None::<Vec<u8>>)]
-    );
+    assert_eq!(key_of(&system, &id).await, [Value::from(None::<String>), Value::from(None::<Vec<u8>>)]);
 
     read_models.execute("DROP TRIGGER refuse", &[]).await.unwrap();
     read_models.close().await;
@@ -229,9 +213,7 @@ async fn embedded_keys_are_destroyed_again_where_the_read_models_cannot_be_empti
 }
 
 pub(crate) async fn keys(system: &System) -> Database {
-    Database::connect(&system.database_url("subject-keys.db"), Schema::SubjectKeys, 1)
-        .await
-        .unwrap()
+    Database::connect(&system.database_url("subject-keys.db"), Schema::SubjectKeys, 1).await.unwrap()
 }
 
 pub(crate) fn subject(id: &str) -> Value {
@@ -244,10 +226,7 @@ pub(crate) async fn key_of(system: &System, id: &str) -> [Value; 2] {
     let sql = "SELECT master_key, wrapped FROM data_keys WHERE subject = $1";
     let row = keys.fetch_optional(sql, &[subject(id)]).await.unwrap().unwrap();
     keys.close().await;
-    [
-        row.optional_text(0).unwrap().into(),
-        row.optional_bytes(1).unwrap().into(),
-    ]
+    [row.optional_text(0).unwrap().into(), row.optional_bytes(1).unwrap().into()]
 }
 
 async fn put_key_back(system: &System, id: &str, [master_key, wrapped]: [Value; 2]) {
@@ -284,10 +263,7 @@ pub(crate) async fn id_of(person: &Person) -> String {
 
 pub(crate) async fn erase(person: &Person) {
     let password = Some(json!({ "password": PASSWORD }));
-    person
-        .send(Method::DELETE, "/auth/me", password)
-        .await
-        .expect(204);
+    person.send(Method::DELETE, "/auth/me", password).await.expect(204);
 }
 
 pub(crate) async fn launch(system: &mut System) {

@@ -60,17 +60,9 @@ async fn restore(deployment: Deployment) {
     .await;
     create(&ada, "New", 8).await;
     // Readiness uses a result of a moment ago.
-    until(
-        "the projector does not say that it does its job",
-        TIMEOUT,
-        async || !system.is_ready().await,
-    )
-    .await;
-    assert_eq!(
-        projected(&system, "New").await,
-        0,
-        "projected over another history"
-    );
+    until("the projector does not say that it does its job", TIMEOUT, async || !system.is_ready().await)
+        .await;
+    assert_eq!(projected(&system, "New").await, 0, "projected over another history");
 
     assert_eq!(run(&system, &["restore", "check"]), 1);
     assert_eq!(run(&system, &["restore", "check", "--repair"]), 0);
@@ -109,15 +101,9 @@ async fn loss_of_the_tail(deployment: Deployment) {
     };
     let goes_back = async || says(&system, publisher.into(), "the log is not the one");
     until("the relay notices", TIMEOUT, goes_back).await;
-    assert_eq!(
-        projected(&system, "New").await,
-        0,
-        "projected over another history"
-    );
+    assert_eq!(projected(&system, "New").await, 0, "projected over another history");
     for task in &lost {
-        ada.post(&format!("/tasks/{task}/complete"), json!({}))
-            .await
-            .expect(404);
+        ada.post(&format!("/tasks/{task}/complete"), json!({})).await.expect(404);
     }
 
     assert_eq!(run(&system, &["restore", "check", "--repair"]), 0);
@@ -154,23 +140,12 @@ async fn is_whole(system: &mut System, ada: &Person, kept: usize, new: usize) {
     system.ready().await;
     system.read_models_equal_the_log().await;
     // The first reads may carry a token of a lost state, which is not refused for ever.
-    until("reads are answered", TIMEOUT, async || {
-        ada.get("/tasks").await.status == 200
-    })
-    .await;
+    until("reads are answered", TIMEOUT, async || ada.get("/tasks").await.status == 200).await;
     let page = ada.get("/tasks?limit=100").await.expect(200);
-    let titles: Vec<&str> = page.body["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|task| task["title"].as_str().unwrap())
-        .collect();
+    let titles: Vec<&str> =
+        page.body["items"].as_array().unwrap().iter().map(|task| task["title"].as_str().unwrap()).collect();
     let count = |wanted: &str| titles.iter().filter(|title| **title == wanted).count();
-    assert_eq!(
-        (count("Kept"), count("New"), count("Lost")),
-        (kept, new, 0),
-        "{titles:?}"
-    );
+    assert_eq!((count("Kept"), count("New"), count("Lost")), (kept, new, 0), "{titles:?}");
 }
 
 async fn create(person: &Person, title: &str, count: usize) -> Vec<String> {
@@ -199,10 +174,8 @@ async fn embedded_restore_by_the_documented_steps_gives_exactly_the_backup() {
         database.execute("VACUUM INTO $1", &[copy]).await.unwrap();
         database.close().await;
     }
-    let copied = Command::new("cp")
-        .args(["-R", "data/keys", "backup/keys/"])
-        .current_dir(system.directory())
-        .status();
+    let copied =
+        Command::new("cp").args(["-R", "data/keys", "backup/keys/"]).current_dir(system.directory()).status();
     assert!(copied.unwrap().success());
     let backup = head(&system).await;
     create(&ada, "Lost", 30).await;
@@ -221,15 +194,10 @@ async fn embedded_restore_by_the_documented_steps_gives_exactly_the_backup() {
     }
 
     let page = include_str!("../docs/operations.md");
-    let blocks = page
-        .split("```\n")
-        .filter(|block| block.contains("\"$file-wal\""));
+    let blocks = page.split("```\n").filter(|block| block.contains("\"$file-wal\""));
     let steps: String = blocks.collect();
     assert!(steps.contains("backup/log/") && steps.contains("backup/keys/"));
-    let status = Command::new("sh")
-        .args(["-euc", &steps])
-        .current_dir(system.directory())
-        .status();
+    let status = Command::new("sh").args(["-euc", &steps]).current_dir(system.directory()).status();
     assert!(status.unwrap().success());
     for (name, schema) in DATABASES {
         let url = system.database_url(&format!("{name}.db"));
@@ -241,10 +209,8 @@ async fn embedded_restore_by_the_documented_steps_gives_exactly_the_backup() {
     assert_eq!(head(&system).await, backup);
 
     // Neither the log nor the keys know what happened after the backup.
-    for (arguments, expected) in [
-        (&["restore", "check"][..], 1),
-        (&["restore", "check", "--repair"][..], 0),
-    ] {
+    for (arguments, expected) in [(&["restore", "check"][..], 1), (&["restore", "check", "--repair"][..], 0)]
+    {
         let (code, said) = system.outcome(arguments);
         assert_eq!(code, expected, "{said}");
         assert!(said.contains("taskledger users erase"), "{said}");
@@ -258,24 +224,14 @@ async fn embedded_restore_by_the_documented_steps_gives_exactly_the_backup() {
     let (code, said) = system.outcome(&["restore", "check"]);
     assert_eq!(code, 0, "{said}");
     assert!(!said.contains("users erase"), "{said}");
-    until("the audit tree goes on", TIMEOUT, async || {
-        audit_tree(&system).await.1 > backup
-    })
-    .await;
-    assert_ne!(
-        audit_tree(&system).await.0,
-        origin,
-        "other events are signed under the same origin"
-    );
+    until("the audit tree goes on", TIMEOUT, async || audit_tree(&system).await.1 > backup).await;
+    assert_ne!(audit_tree(&system).await.0, origin, "other events are signed under the same origin");
     system.stop().await;
 }
 
 /// Waits until the audit tree has a checkpoint of events.
 pub(crate) async fn audit_tree_is_signed(system: &System) {
-    until("the audit tree is signed", TIMEOUT, async || {
-        audit_tree(system).await.1 > 0
-    })
-    .await;
+    until("the audit tree is signed", TIMEOUT, async || audit_tree(system).await.1 > 0).await;
 }
 
 /// The origin of the audit tree and its size, by its checkpoint.
@@ -320,17 +276,12 @@ async fn stop(system: &mut System) {
 }
 
 async fn log(system: &System) -> Database {
-    Database::connect(&system.database_url("events.db"), Schema::EventStore, 1)
-        .await
-        .unwrap()
+    Database::connect(&system.database_url("events.db"), Schema::EventStore, 1).await.unwrap()
 }
 
 async fn head(system: &System) -> u64 {
     let log = log(system).await;
-    let rows = log
-        .fetch_all("SELECT max(position) AS head FROM events", &[])
-        .await
-        .unwrap();
+    let rows = log.fetch_all("SELECT max(position) AS head FROM events", &[]).await.unwrap();
     log.close().await;
     rows[0].unsigned("head").unwrap()
 }
@@ -338,9 +289,7 @@ async fn head(system: &System) -> u64 {
 /// Removes the events that a backup at `position` does not have.
 async fn cut_log(system: &System, position: u64) {
     let log = log(system).await;
-    let cut = log
-        .execute("DELETE FROM events WHERE position > $1", &[position.into()])
-        .await;
+    let cut = log.execute("DELETE FROM events WHERE position > $1", &[position.into()]).await;
     assert!(cut.unwrap() > 0);
     log.close().await;
 }
@@ -359,9 +308,7 @@ async fn replace_tail(system: &System, position: u64, count: u64) {
     let data = data.replace("Lost", "New").into_bytes();
     let log = log(system).await;
     let mut tx = log.begin().await.unwrap();
-    tx.execute("DELETE FROM events WHERE position > $1", &[position.into()])
-        .await
-        .unwrap();
+    tx.execute("DELETE FROM events WHERE position > $1", &[position.into()]).await.unwrap();
     for place in 1..=count {
         tx.execute(
             "INSERT INTO events
@@ -385,14 +332,10 @@ async fn replace_tail(system: &System, position: u64, count: u64) {
 
 /// The number of tasks with this title in the read models.
 async fn projected(system: &System, title: &str) -> u64 {
-    let read_models = Database::connect(&system.database_url("read-models.db"), Schema::ReadModels, 1)
-        .await
-        .unwrap();
+    let read_models =
+        Database::connect(&system.database_url("read-models.db"), Schema::ReadModels, 1).await.unwrap();
     let rows = read_models
-        .fetch_all(
-            "SELECT count(*) AS tasks FROM tasks WHERE title = $1",
-            &[title.into()],
-        )
+        .fetch_all("SELECT count(*) AS tasks FROM tasks WHERE title = $1", &[title.into()])
         .await
         .unwrap();
     read_models.close().await;

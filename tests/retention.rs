@@ -39,12 +39,7 @@ async fn delete(system: &System, task: &str, days: i64) {
 
 async fn titles(person: &Person, query: &str) -> Vec<Value> {
     let page = person.get(query).await.expect(200).body;
-    page["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| item["title"].clone())
-        .collect()
+    page["items"].as_array().unwrap().iter().map(|item| item["title"].clone()).collect()
 }
 
 /// One of three tasks in the trash is old. Two replicas empty the trash at once.
@@ -76,25 +71,14 @@ async fn emptied(deployment: Deployment, replicas: usize) {
         ada.get(&format!("/tasks/{old}{path}")).await.expect(404);
     }
     for command in ["restore", "complete"] {
-        ada.post(&format!("/tasks/{old}/{command}"), json!({}))
-            .await
-            .expect(404);
+        ada.post(&format!("/tasks/{old}/{command}"), json!({})).await.expect(404);
     }
-    ada.post(&format!("/tasks/{recent}/restore"), json!({}))
-        .await
-        .expect(200);
-    assert_eq!(
-        titles(&ada, "/tasks?sort=title").await,
-        ["Not in the trash", "Twenty-nine days"]
-    );
+    ada.post(&format!("/tasks/{recent}/restore"), json!({})).await.expect(200);
+    assert_eq!(titles(&ada, "/tasks?sort=title").await, ["Not in the trash", "Twenty-nine days"]);
 
     // A client that polls for changes is told of it, and the audit trail has it once.
     let since = since.as_str().unwrap();
-    let changes = ada
-        .get(&format!("/tasks/changes?since={since}"))
-        .await
-        .expect(200)
-        .body;
+    let changes = ada.get(&format!("/tasks/changes?since={since}")).await.expect(200).body;
     assert_eq!(changes["deleted"], json!([old]));
     assert_eq!(changes["changed"].as_array().unwrap().len(), 1, "{changes}");
     let trail = ada.get("/audit/events?type=task.purged").await.expect(200).body;
@@ -105,10 +89,7 @@ async fn emptied(deployment: Deployment, replicas: usize) {
     // The log alone gives the same result.
     let report = system.read_models_equal_the_log().await;
     assert!(report.differences.is_empty());
-    let rebuild = system
-        .tool(&["projection", "rebuild", "--yes", "--verify"])
-        .output()
-        .unwrap();
+    let rebuild = system.tool(&["projection", "rebuild", "--yes", "--verify"]).output().unwrap();
     assert!(rebuild.status.success(), "{rebuild:?}");
     ada.get(&format!("/tasks/{old}")).await.expect(404);
     system.read_models_equal_the_log().await;

@@ -30,10 +30,7 @@ async fn way_back(deployment: Deployment) {
     let ada = Person::join(&system.base, "ada").await;
     let bob = Person::join(&system.base, "bob").await;
     let first = ada
-        .post(
-            "/tasks",
-            json!({"title": "Draft", "tags": ["a"], "due": "2030-12-01"}),
-        )
+        .post("/tasks", json!({"title": "Draft", "tags": ["a"], "due": "2030-12-01"}))
         .await
         .expect(201)
         .body;
@@ -48,39 +45,21 @@ async fn way_back(deployment: Deployment) {
     assert!(back.body["version"].as_u64() > second["version"].as_u64());
     assert_eq!(ada.get(&path).await.expect(200).body, back.body);
     // The task is reverted forth again, and the second request finds it so already.
-    let forth = ada
-        .post(&revert, json!({"to_version": second["version"]}))
-        .await
-        .expect(200);
+    let forth = ada.post(&revert, json!({"to_version": second["version"]})).await.expect(200);
     assert_eq!(what(&forth.body), what(&second));
-    let again = ada
-        .post(&revert, json!({"to_version": second["version"]}))
-        .await
-        .expect(200);
+    let again = ada.post(&revert, json!({"to_version": second["version"]})).await.expect(200);
     assert_eq!(again.body, forth.body);
 
     // A revert takes effect once for each key, and only from the expected version.
     let body = Some(json!({"to_version": 1}));
     let key = [("idempotency-key", "back")];
-    let once = ada
-        .try_send(Method::POST, &revert, body.clone(), &key)
-        .await
-        .unwrap()
-        .expect(200);
+    let once = ada.try_send(Method::POST, &revert, body.clone(), &key).await.unwrap().expect(200);
     ada.patch(&path, json!({"title": "Later"})).await.expect(200);
-    let twice = ada
-        .try_send(Method::POST, &revert, body.clone(), &key)
-        .await
-        .unwrap()
-        .expect(200);
+    let twice = ada.try_send(Method::POST, &revert, body.clone(), &key).await.unwrap().expect(200);
     assert_eq!(once.body, twice.body);
     assert_eq!(ada.get(&path).await.expect(200).body["title"], "Later");
     let stale = [("if-match", "\"1\"")];
-    let refused = ada
-        .try_send(Method::POST, &revert, body, &stale)
-        .await
-        .unwrap()
-        .expect(412);
+    let refused = ada.try_send(Method::POST, &revert, body, &stale).await.unwrap().expect(412);
     assert_eq!(refused.code(), "version-mismatch");
 
     for wrong in [

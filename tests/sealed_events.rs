@@ -32,21 +32,13 @@ async fn neither_the_log_nor_the_bus_holds_anything_personal_on_postgres_and_rab
 /// Sends personal words wherever the API accepts text.
 async fn leave_traces(system: &System) -> (Person, String) {
     let mut ada = Person::join(&system.base, "ada").await;
-    ada.patch("/auth/me", json!({"display_name": NAME}))
-        .await
-        .expect(200);
-    let headers = [
-        ("User-Agent", USER_AGENT),
-        ("X-Request-Id", REQUEST),
-        ("Idempotency-Key", KEY),
-    ];
+    ada.patch("/auth/me", json!({"display_name": NAME})).await.expect(200);
+    let headers = [("User-Agent", USER_AGENT), ("X-Request-Id", REQUEST), ("Idempotency-Key", KEY)];
     let body = json!({"email": ada.email, "password": crate::support::PASSWORD});
     let login = ada.try_send(Method::POST, "/auth/login", Some(body), &headers[..2]);
     let login = login.await.unwrap().expect(200);
     ada.token = login.body["access_token"].as_str().unwrap().to_owned();
-    ada.post("/auth/tokens", json!({"name": TOKEN, "scopes": ["tasks:read"]}))
-        .await
-        .expect(201);
+    ada.post("/auth/tokens", json!({"name": TOKEN, "scopes": ["tasks:read"]})).await.expect(201);
     let task = json!({"title": TITLE, "description": DESCRIPTION, "tags": [TAG], "priority": "urgent"});
     let created = ada.try_send(Method::POST, "/tasks", Some(task.clone()), &headers);
     let created = created.await.unwrap().expect(201);
@@ -54,9 +46,7 @@ async fn leave_traces(system: &System) -> (Person, String) {
     // A repeated request is found by its idempotency key, which is sealed in the log.
     let again = ada.try_send(Method::POST, "/tasks", Some(task), &headers);
     assert_eq!(again.await.unwrap().expect(201).body["id"], created.body["id"]);
-    ada.patch(&path, json!({"title": format!("{TITLE}!")}))
-        .await
-        .expect(200);
+    ada.patch(&path, json!({"title": format!("{TITLE}!")})).await.expect(200);
     ada.post(&format!("{path}/complete"), json!({})).await.expect(200);
     (ada, path)
 }
@@ -73,18 +63,7 @@ async fn nothing_personal_in_clear(deployment: Deployment) {
     }
     let (ada, path) = leave_traces(&system).await;
     system.read_models_equal_the_log().await;
-    let personal = [
-        NAME,
-        TITLE,
-        DESCRIPTION,
-        TAG,
-        TOKEN,
-        USER_AGENT,
-        REQUEST,
-        KEY,
-        ADDRESS,
-        &ada.email,
-    ];
+    let personal = [NAME, TITLE, DESCRIPTION, TAG, TOKEN, USER_AGENT, REQUEST, KEY, ADDRESS, &ada.email];
 
     let store = event_store::open(&system.store_url(), 1).await.unwrap();
     let stored = store.stored_page(0, 1_000).await.unwrap().events;
@@ -133,10 +112,7 @@ async fn nothing_personal_in_clear(deployment: Deployment) {
     system.run(&["projection", "verify"]);
     system.run(&["audit", "verify"]);
     let task = ada.get(&path).await.expect(200).body;
-    assert_eq!(
-        (&task["title"], &task["status"]),
-        (&json!(format!("{TITLE}!")), &json!("done"))
-    );
+    assert_eq!((&task["title"], &task["status"]), (&json!(format!("{TITLE}!")), &json!("done")));
     rotate(&mut system, &ada, &path).await;
     system.stop().await;
 }
@@ -163,10 +139,7 @@ async fn embedded_nothing_is_projected_again_without_the_keys_of_people() {
             let refused = tool.env("KEYS_DATABASE_URL", &elsewhere).output().unwrap();
             let sentence = String::from_utf8_lossy(&refused.stderr).into_owned();
             assert_eq!(refused.status.code(), Some(1), "{place}: {command:?}: {sentence}");
-            assert!(
-                sentence.contains("no keys of people are at"),
-                "{place}: {command:?}: {sentence}"
-            );
+            assert!(sentence.contains("no keys of people are at"), "{place}: {command:?}: {sentence}");
         }
         system.run(&["projection", "verify"]);
         let keys = Database::open(&elsewhere, Schema::SubjectKeys, 1).await.unwrap();
@@ -183,10 +156,7 @@ fn one_command_at_a_time_changes_the_master_keys(system: &System) {
     for command in ["rotate", "retire"] {
         let refused = system.tool(&["keys", "master", command]).output().unwrap();
         let sentence = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(
-            !refused.status.success() && sentence.contains("at work on"),
-            "{command}: {sentence}"
-        );
+        assert!(!refused.status.success() && sentence.contains("at work on"), "{command}: {sentence}");
     }
 }
 
@@ -200,9 +170,7 @@ async fn rotate(system: &mut System, ada: &Person, path: &str) {
     let after = std::fs::read_to_string(&file).unwrap();
     assert_eq!(after.lines().count(), 2, "the second call makes no third key");
     assert!(after.ends_with(&before));
-    ada.patch(path, json!({"title": "After the rotation"}))
-        .await
-        .expect(200);
+    ada.patch(path, json!({"title": "After the rotation"})).await.expect(200);
     let bob = Person::join(&system.base, "bob").await;
     bob.post("/tasks", json!({"title": "Of bob"})).await.expect(201);
 
@@ -215,36 +183,23 @@ async fn rotate(system: &mut System, ada: &Person, path: &str) {
         }
     }
     system.ready().await;
-    until("the task is served again", Duration::from_secs(30), async || {
-        ada.get(path).await.status == 200
-    })
-    .await;
+    until("the task is served again", Duration::from_secs(30), async || ada.get(path).await.status == 200)
+        .await;
     let renamed = json!({"title": "With the new key alone"});
     ada.patch(path, renamed).await.expect(200);
     system.read_models_equal_the_log().await;
 
     // With the keys of another system nothing starts, since it would seal under the wrong keys.
     let mut wrong = system.tool(&["projection", "verify"]);
-    let refused = wrong
-        .env("TASKLEDGER_MASTER_KEYS", "ef".repeat(32))
-        .output()
-        .unwrap();
+    let refused = wrong.env("TASKLEDGER_MASTER_KEYS", "ef".repeat(32)).output().unwrap();
     let sentence = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(
-        !refused.status.success() && sentence.contains("TASKLEDGER_MASTER_KEYS"),
-        "{sentence}"
-    );
+    assert!(!refused.status.success() && sentence.contains("TASKLEDGER_MASTER_KEYS"), "{sentence}");
 
     // Nothing starts without any keys either, since it would create others.
     let elsewhere = system.directory().join("other-keys.db");
     let mut lost = system.tool(&["keys", "master", "rotate"]);
-    let refused = lost
-        .env("KEYS_DATABASE_URL", format!("sqlite://{}", elsewhere.display()))
-        .output()
-        .unwrap();
+    let refused =
+        lost.env("KEYS_DATABASE_URL", format!("sqlite://{}", elsewhere.display())).output().unwrap();
     let sentence = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(
-        !refused.status.success() && sentence.contains("restore them from their backup"),
-        "{sentence}"
-    );
+    assert!(!refused.status.success() && sentence.contains("restore them from their backup"), "{sentence}");
 }

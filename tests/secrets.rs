@@ -39,8 +39,7 @@ impl Secrets {
     /// Adds the secret and what the event log contains of it.
     fn long(&mut self, secret: String) {
         let hash = digest::digest(&digest::SHA256, secret.as_bytes());
-        self.long
-            .push(hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect());
+        self.long.push(hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect());
         self.long.push(secret);
     }
 }
@@ -61,10 +60,7 @@ async fn secrets_stay_secret(deployment: Deployment) {
     let replicas = system.replicas();
     let broker: Vec<String> = system.proxy.as_ref().map_or_else(Vec::new, |broker| {
         let recorded = broker.recorded();
-        recorded
-            .iter()
-            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-            .collect()
+        recorded.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
     });
     // Processes write the rest of their logs when they end.
     system.terminate_all();
@@ -91,9 +87,7 @@ async fn secrets_stay_secret(deployment: Deployment) {
 /// Uses every kind of secret, and returns all of them.
 async fn use_every_secret(system: &System) -> Secrets {
     let mut secrets = Secrets {
-        long: [PASSWORD, WRONG, NEXT, LAST, "$argon2id$"]
-            .map(str::to_owned)
-            .into(),
+        long: [PASSWORD, WRONG, NEXT, LAST, "$argon2id$"].map(str::to_owned).into(),
         ..Secrets::default()
     };
     let mut ada = Person::join(&system.base, "ada").await;
@@ -107,27 +101,15 @@ async fn use_every_secret(system: &System) -> Secrets {
 
     let wish = json!({"name": "Robot", "scopes": ["tasks:read", "tasks:write"]});
     let made = ada.post("/auth/tokens", wish).await.expect(201).body;
-    let robot = Person {
-        token: text(&made, "token"),
-        ..ada.clone()
-    };
+    let robot = Person { token: text(&made, "token"), ..ada.clone() };
     // Auth is asked about its hash.
     secrets.long.push(robot.token.clone());
-    robot
-        .post("/tasks", json!({"title": "Keep a secret"}))
-        .await
-        .expect(201);
+    robot.post("/tasks", json!({"title": "Keep a secret"})).await.expect(201);
     // Logging everything makes requests and projecting slow.
-    until("the tasks are shown", Duration::from_secs(30), async || {
-        robot.get("/tasks").await.status == 200
-    })
-    .await;
+    until("the tasks are shown", Duration::from_secs(30), async || robot.get("/tasks").await.status == 200)
+        .await;
 
-    let enrolled = ada
-        .post("/auth/me/totp", json!({"password": PASSWORD}))
-        .await
-        .expect(200)
-        .body;
+    let enrolled = ada.post("/auth/me/totp", json!({"password": PASSWORD})).await.expect(200).body;
     let secret = text(&enrolled, "secret");
     let confirm = json!({"code": totp_code(&secret)});
     ada.post("/auth/me/totp/confirm", confirm).await.expect(204);
@@ -139,18 +121,11 @@ async fn use_every_secret(system: &System) -> Secrets {
     }
     secrets.long(secret.clone());
     let login = json!({"email": ada.email, "password": PASSWORD});
-    let mfa_token = text(
-        &ada.post("/auth/login", login).await.expect(401).body,
-        "mfa_token",
-    );
+    let mfa_token = text(&ada.post("/auth/login", login).await.expect(401).body, "mfa_token");
     secrets.long(mfa_token.clone());
     for (code, status) in [("000000", 401), (recovery[0].as_str(), 200)] {
         let body = json!({"mfa_token": mfa_token, "code": code});
-        let answer = ada
-            .post("/auth/login/second-factor", body)
-            .await
-            .expect(status)
-            .body;
+        let answer = ada.post("/auth/login/second-factor", body).await.expect(status).body;
         if status == 200 {
             secrets.tokens_of(&answer);
         }

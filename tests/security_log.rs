@@ -29,10 +29,8 @@ async fn embedded_security_log_goes_to_the_file_that_is_set() {
     // Processes write the rest of their logs when they end.
     system.terminate_all();
     let text = std::fs::read_to_string(&file).unwrap();
-    let events: Vec<String> = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].to_string())
-        .collect();
+    let events: Vec<String> =
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].to_string()).collect();
     assert_eq!(events, ["\"register\"", "\"login\""]);
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).unwrap());
     assert_eq!(mode & 0o777, 0o600);
@@ -47,10 +45,7 @@ async fn guess_codes(person: &Person) -> usize {
     // A recovery code does not prove that the app works.
     let recovery = json!({"code": enrolled["recovery_codes"][0]});
     person.post("/auth/me/totp/confirm", recovery).await.expect(401);
-    person
-        .post("/auth/me/totp/confirm", json!({"code": code}))
-        .await
-        .expect(204);
+    person.post("/auth/me/totp/confirm", json!({"code": code})).await.expect(204);
     let mut judged = 0;
     loop {
         let login = json!({"email": person.email, "password": PASSWORD});
@@ -74,10 +69,8 @@ async fn refresh_and_log_out(system: &System) -> Value {
     let refresh = json!({"refresh_token": eve.refresh_token});
     eve.post("/auth/refresh", refresh).await.expect(200);
     eve.send(Method::POST, "/auth/logout", None).await.expect(204);
-    until("the session has ended", Duration::from_secs(30), async || {
-        eve.get("/tasks").await.status == 401
-    })
-    .await;
+    until("the session has ended", Duration::from_secs(30), async || eve.get("/tasks").await.status == 401)
+        .await;
     id
 }
 
@@ -105,21 +98,13 @@ async fn the_security_log_tells_who_tried_what(deployment: Deployment) {
     stranger.token = "not.a.token".to_owned();
     stranger.get("/tasks").await.expect(401);
     let headers = [("x-request-id", "the-one-that-is-looked-for")];
-    stranger
-        .try_send(Method::GET, "/auth/me", None, &headers)
-        .await
-        .unwrap()
-        .expect(401);
+    stranger.try_send(Method::GET, "/auth/me", None, &headers).await.unwrap().expect(401);
 
     let eve = refresh_and_log_out(&system).await;
 
     // Processes write the rest of their logs when they end.
     system.terminate_all();
-    let text: String = system
-        .replicas()
-        .into_iter()
-        .map(|replica| system.log_text(replica))
-        .collect();
+    let text: String = system.replicas().into_iter().map(|replica| system.log_text(replica)).collect();
     let lines: Vec<Value> = text
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
@@ -157,42 +142,24 @@ async fn the_security_log_tells_who_tried_what(deployment: Deployment) {
         }
     }
     let logged_in = find("login", "success", Value::Null)[0];
-    assert_eq!(
-        (&logged_in["actor.id"], &logged_in["login.methods"]),
-        (&id, &json!("pwd"))
-    );
+    assert_eq!((&logged_in["actor.id"], &logged_in["login.methods"]), (&id, &json!("pwd")));
     let refreshed = find("refresh", "success", Value::Null)[0];
     assert_eq!((&refreshed["actor.id"], &refreshed["subject.id"]), (&eve, &eve));
     // Another role than auth has refused it, and knows the owner of the token.
     let ended = find("token", "failure", json!("session_ended"));
-    assert!(
-        !ended.is_empty() && ended.iter().all(|line| line["subject.id"] == eve),
-        "{lines:#?}"
-    );
+    assert!(!ended.is_empty() && ended.iter().all(|line| line["subject.id"] == eve), "{lines:#?}");
     assert_eq!(find("role", "denied", json!("admin"))[0]["actor.id"], id);
     let failures = find("login", "failure", json!("bad_credentials"));
     for (line, number) in failures.iter().zip(1..) {
-        assert_eq!(
-            (&line["subject.id"], &line["attempt.failures"]),
-            (&id, &json!(number))
-        );
+        assert_eq!((&line["subject.id"], &line["attempt.failures"]), (&id, &json!(number)));
     }
     assert!(
         find("token", "failure", json!("malformed"))
             .iter()
             .any(|line| line["request.id"] == "the-one-that-is-looked-for")
     );
-    for secret in [
-        PASSWORD,
-        "a secret that is wrong",
-        &ada.email,
-        &ada.token,
-        "not.a.token",
-    ] {
-        assert!(
-            lines.iter().all(|line| !line.to_string().contains(secret)),
-            "{secret}: {lines:#?}"
-        );
+    for secret in [PASSWORD, "a secret that is wrong", &ada.email, &ada.token, "not.a.token"] {
+        assert!(lines.iter().all(|line| !line.to_string().contains(secret)), "{secret}: {lines:#?}");
     }
     system.stop().await;
 }

@@ -139,9 +139,7 @@ fn what_it_names_exists() {
 fn every_row_of_a_table_of_requirements_names_a_proof() {
     for row in about_asvs().lines().filter(|line| line.starts_with("| ")) {
         let cells: Vec<_> = row.trim_matches('|').split('|').collect();
-        let [number, how, proof] = &cells[..] else {
-            panic!("three cells: {row}")
-        };
+        let [number, how, proof] = &cells[..] else { panic!("three cells: {row}") };
         let is_head = number.trim().is_empty();
         assert!(is_head || proof.contains('`') || proof.contains("]("), "{row}");
         assert!(!how.trim().is_empty(), "{row}");

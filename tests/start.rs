@@ -23,15 +23,8 @@ pub(crate) fn refused(arguments: &[&str], settings: &[(&str, &str)]) -> String {
         .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success(), "it should have failed: {said}");
-    assert_eq!(
-        said.trim_end().lines().count(),
-        1,
-        "more than one sentence: {said}"
-    );
-    assert!(
-        said.starts_with("taskledger: ") && !said.contains("panicked"),
-        "{said}"
-    );
+    assert_eq!(said.trim_end().lines().count(), 1, "more than one sentence: {said}");
+    assert!(said.starts_with("taskledger: ") && !said.contains("panicked"), "{said}");
     said
 }
 
@@ -44,15 +37,9 @@ fn a_misspelt_variable_is_refused() {
 #[test]
 fn a_wrong_value_names_its_variable() {
     let said = refused(&[], &[("TASKLEDGER_LISTEN", "nonsense")]);
-    assert!(
-        said.contains("TASKLEDGER_LISTEN") && said.contains("nonsense"),
-        "{said}"
-    );
+    assert!(said.contains("TASKLEDGER_LISTEN") && said.contains("nonsense"), "{said}");
     let said = refused(&[], &[("TASKLEDGER_PARTITIONS", "0")]);
-    assert!(
-        said.contains("TASKLEDGER_PARTITIONS") && said.contains("1 to 256"),
-        "{said}"
-    );
+    assert!(said.contains("TASKLEDGER_PARTITIONS") && said.contains("1 to 256"), "{said}");
     let said = refused(&[], &[("TASKLEDGER_LOG", "info,=,")]);
     assert!(said.contains("TASKLEDGER_LOG"), "{said}");
 }
@@ -70,10 +57,7 @@ fn what_cannot_be_used_names_its_variable_before_anything_starts() {
         ("DATABASE_URL", "postgres://localhost/db?sslpassword=hush"),
         ("EVENT_STORE_URL", "nonsense"),
         ("EVENT_STORE_URL", "kurrentdb://localhost:70000?tls=false"),
-        (
-            "DATABASE_URL",
-            "postgres://localhost/db?sslmode=verify-full&sslrootcert=/absent",
-        ),
+        ("DATABASE_URL", "postgres://localhost/db?sslmode=verify-full&sslrootcert=/absent"),
         ("EVENT_STORE_URL", "sqlite:/"),
         ("KEYS_DATABASE_URL", "nonsense"),
         ("AMQP_URL", "nonsense"),
@@ -169,22 +153,13 @@ fn an_empty_variable_counts_as_unset_but_for_the_one_that_may_be_empty() {
     let lines = unset.lines().filter_map(|line| line.split_once('='));
     let names = lines.map(|(name, _)| name);
     let names: Vec<&str> = names.filter(|name| *name != MAY_BE_EMPTY).collect();
-    assert!(
-        names.contains(&"TASKLEDGER_LOG") && names.contains(&"DATABASE_URL"),
-        "{unset}"
-    );
+    assert!(names.contains(&"TASKLEDGER_LOG") && names.contains(&"DATABASE_URL"), "{unset}");
     assert_eq!(shown(&names), unset);
-    assert_eq!(
-        shown(&["DATABASE_URL_FILE", "TASKLEDGER_MASTER_KEYS_FILE"]),
-        unset
-    );
+    assert_eq!(shown(&["DATABASE_URL_FILE", "TASKLEDGER_MASTER_KEYS_FILE"]), unset);
     // Nobody is believed about clients then. By default, this machine is.
     let nobody = format!("{MAY_BE_EMPTY}=");
     let is_nobody = |text: &str| text.lines().any(|line| line == nobody);
-    assert!(
-        is_nobody(&shown(&[MAY_BE_EMPTY])) && !is_nobody(&unset),
-        "{unset}"
-    );
+    assert!(is_nobody(&shown(&[MAY_BE_EMPTY])) && !is_nobody(&unset), "{unset}");
 }
 
 #[tokio::test]
@@ -210,15 +185,9 @@ async fn empty_variables_that_are_ignored_are_named_at_the_start() {
 #[test]
 fn a_wrong_choice_is_answered_with_those_that_there_are() {
     let said = refused(&["keys", "generate", "--algorithm", "rsa"], &[]);
-    assert!(
-        said.contains("'rsa'") && said.contains("eddsa or es256"),
-        "{said}"
-    );
+    assert!(said.contains("'rsa'") && said.contains("eddsa or es256"), "{said}");
     let said = refused(&[], &[("TASKLEDGER_LOG_FORMAT", "xml")]);
-    assert!(
-        said.contains("text or json") && said.contains("TASKLEDGER_LOG_FORMAT"),
-        "{said}"
-    );
+    assert!(said.contains("text or json") && said.contains("TASKLEDGER_LOG_FORMAT"), "{said}");
 }
 
 #[test]
@@ -234,10 +203,7 @@ fn a_command_about_what_is_in_the_log_names_the_log_that_is_missing_and_creates_
     ] {
         let said = refused(command, &[("TASKLEDGER_DATA_DIR", &data)]);
         assert!(said.contains("there is no event_store database at"), "{said}");
-        assert!(
-            said.contains(&data) && said.contains("start the system"),
-            "{said}"
-        );
+        assert!(said.contains(&data) && said.contains("start the system"), "{said}");
     }
     assert!(!directory.path().join("data").exists());
 }
@@ -263,10 +229,7 @@ fn a_cause_is_named_once() {
 fn an_unreachable_database_is_named_without_its_password() {
     let url = format!("postgres://someone:hush@127.0.0.1:{}/db", free_port());
     let said = refused(&[], &[("DATABASE_URL", &url)]);
-    assert!(
-        said.contains("cannot connect") && said.contains("someone:***@"),
-        "{said}"
-    );
+    assert!(said.contains("cannot connect") && said.contains("someone:***@"), "{said}");
     assert!(!said.contains("hush"), "{said}");
 }
 
@@ -283,10 +246,7 @@ fn missing_read_models_are_named_also_if_the_log_is_unreachable() {
 fn an_unreachable_broker_is_named_without_its_password() {
     let url = format!("amqp://someone:hush@127.0.0.1:{}/%2f", free_port());
     let said = refused(&[], &[("AMQP_URL", &url)]);
-    assert!(
-        said.contains("RabbitMQ") && said.contains("someone:***@"),
-        "{said}"
-    );
+    assert!(said.contains("RabbitMQ") && said.contains("someone:***@"), "{said}");
     assert!(!said.contains("hush"), "{said}");
 }
 
@@ -332,10 +292,7 @@ fn a_role_of_its_own_asks_for_servers() {
 #[test]
 fn the_front_door_needs_a_broker_and_no_database() {
     let said = refused(&["gateway"], &[]);
-    assert!(
-        said.contains("AMQP_URL") && !said.contains("DATABASE_URL"),
-        "{said}"
-    );
+    assert!(said.contains("AMQP_URL") && !said.contains("DATABASE_URL"), "{said}");
 }
 
 #[tokio::test]
@@ -380,19 +337,9 @@ fn the_effective_configuration_hides_secrets() {
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
-    assert!(
-        said.contains("DATABASE_URL=postgres://someone:***@db/taskledger"),
-        "{said}"
-    );
-    assert!(
-        said.contains("TASKLEDGER_CURSOR_KEY=***") && !said.contains("abab"),
-        "{said}"
-    );
-    let output = binary()
-        .arg("config")
-        .env("TASKLEDGER_KEYS_DIR", "/etc/taskledger/keys")
-        .output()
-        .unwrap();
+    assert!(said.contains("DATABASE_URL=postgres://someone:***@db/taskledger"), "{said}");
+    assert!(said.contains("TASKLEDGER_CURSOR_KEY=***") && !said.contains("abab"), "{said}");
+    let output = binary().arg("config").env("TASKLEDGER_KEYS_DIR", "/etc/taskledger/keys").output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let place = "TASKLEDGER_CURSOR_KEY=(kept in /etc/taskledger/keys/cursor-key)";
     assert!(said.contains(place), "{said}");

@@ -15,13 +15,7 @@ use crate::support::{Deployment, Person, Role, System, until};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-const FILES: [&str; 5] = [
-    "events.db",
-    "subject-keys.db",
-    "operations.db",
-    "audit-tree.db",
-    "read-models.db",
-];
+const FILES: [&str; 5] = ["events.db", "subject-keys.db", "operations.db", "audit-tree.db", "read-models.db"];
 
 /// The number of rows that the query counts in a copy of the file without its WAL.
 async fn count_in_copy(file: &Path, sql: &str) -> i64 {
@@ -40,19 +34,11 @@ fn assert_whole_and_private(data: &Path, after: &str) {
         let wal = data.join(format!("{file}-wal"));
         assert!(!wal.exists(), "after {after} there is {}", wal.display());
     }
-    let mut entries: Vec<_> = fs::read_dir(data)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut entries: Vec<_> = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.push(data.to_owned());
     for path in entries {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(
-            mode & 0o077,
-            0,
-            "after {after} others have rights to {}",
-            path.display()
-        );
+        assert_eq!(mode & 0o077, 0, "after {after} others have rights to {}", path.display());
     }
 }
 
@@ -71,10 +57,7 @@ async fn an_orderly_stop_leaves_whole_private_files_and_so_do_operators_commands
     assert_whole_and_private(&data, "the stop");
     let created = "SELECT count(*) FROM events WHERE type = 'task.created'";
     assert_eq!(count_in_copy(&data.join("events.db"), created).await, 120);
-    assert_eq!(
-        count_in_copy(&data.join("read-models.db"), "SELECT count(*) FROM accounts").await,
-        1
-    );
+    assert_eq!(count_in_copy(&data.join("read-models.db"), "SELECT count(*) FROM accounts").await, 1);
     let operations = "SELECT count(*) FROM _sqlx_migrations";
     assert!(count_in_copy(&data.join("operations.db"), operations).await > 0);
 
@@ -93,11 +76,7 @@ async fn an_orderly_stop_leaves_whole_private_files_and_so_do_operators_commands
         let output = system.tool(arguments).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
-        assert_eq!(
-            output.status.success(),
-            arguments[1..] != ["show", "999999"],
-            "{arguments:?}: {said}"
-        );
+        assert_eq!(output.status.success(), arguments[1..] != ["show", "999999"], "{arguments:?}: {said}");
         assert_whole_and_private(&data, &arguments.join(" "));
     }
     system.stop().await;
@@ -150,9 +129,6 @@ async fn a_disk_that_does_not_answer_keeps_no_process_from_its_end() {
     })
     .await;
     system.signal(Role::Up.into(), "TERM");
-    until("the process has ended", TIMEOUT, async || {
-        system.has_ended(Role::Up.into())
-    })
-    .await;
+    until("the process has ended", TIMEOUT, async || system.has_ended(Role::Up.into())).await;
     system.clean().await;
 }

@@ -92,47 +92,31 @@ async fn text_comes_out_as_it_went_in(deployment: Deployment) {
 
     let agent = format!("{}é", "x".repeat(5_000));
     let login = json!({"email": ada.email, "password": PASSWORD});
-    ada.try_send(
-        Method::POST,
-        "/auth/login",
-        Some(login),
-        &[("User-Agent", &agent)],
-    )
-    .await
-    .unwrap()
-    .expect(200);
+    ada.try_send(Method::POST, "/auth/login", Some(login), &[("User-Agent", &agent)])
+        .await
+        .unwrap()
+        .expect(200);
     until("the session is listed", Duration::from_secs(20), async || {
         let sessions = ada.get("/auth/sessions").await.expect(200);
         let agents = sessions.body["items"].as_array().unwrap().iter();
-        agents
-            .clone()
-            .any(|session| session["user_agent"] == "x".repeat(512))
+        agents.clone().any(|session| session["user_agent"] == "x".repeat(512))
     })
     .await;
 
     let log = in_log(&system).await;
-    let of_request: Vec<_> = log
-        .iter()
-        .filter(|event| event.metadata.correlation_id == *id)
-        .collect();
+    let of_request: Vec<_> = log.iter().filter(|event| event.metadata.correlation_id == *id).collect();
     let kinds: Vec<_> = of_request.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["account.renamed", "task.created"]);
     for event in &of_request {
         assert_eq!(event.metadata.traceparent.as_deref(), Some(TRACE));
     }
-    assert_eq!(
-        of_request[1].metadata.idempotency_key.as_deref(),
-        Some(key.as_str())
-    );
+    assert_eq!(of_request[1].metadata.idempotency_key.as_deref(), Some(key.as_str()));
     for event in &log {
         assert!(serde_json::to_vec(&event.metadata).unwrap().len() < 2_048);
     }
 
     system.read_models_equal_the_log().await;
-    let operator = Person {
-        base: system.admin(),
-        ..ada.clone()
-    };
+    let operator = Person { base: system.admin(), ..ada.clone() };
     let total = |page: &Value, name: &str| -> f64 {
         let samples = page.as_str().unwrap().lines();
         samples
@@ -142,14 +126,10 @@ async fn text_comes_out_as_it_went_in(deployment: Deployment) {
     };
     // A message is counted after it was published, and a page is reused for a second.
     let mut page = Value::Null;
-    until(
-        "every message was published",
-        Duration::from_secs(30),
-        async || {
-            page = operator.get("/metrics").await.expect(200).body;
-            total(&page, "taskledger_relay_published_total") >= log.len() as f64
-        },
-    )
+    until("every message was published", Duration::from_secs(30), async || {
+        page = operator.get("/metrics").await.expect(200).body;
+        total(&page, "taskledger_relay_published_total") >= log.len() as f64
+    })
     .await;
     // The broker refused none.
     assert_eq!(total(&page, "taskledger_relay_publish_failures_total"), 0.0);
@@ -169,18 +149,11 @@ async fn refused(ada: &Person, path: &str) {
         for (answer, pointer) in [
             (ada.patch(path, json!({"title": text})).await, "/title"),
             (ada.patch(path, json!({"tags": [text]})).await, "/tags/0"),
-            (
-                ada.patch("/auth/me", json!({"display_name": text})).await,
-                "/display_name",
-            ),
+            (ada.patch("/auth/me", json!({"display_name": text})).await, "/display_name"),
         ] {
             let answer = answer.expect(422);
             let error = &answer.body["errors"][0];
-            assert_eq!(
-                (&error["pointer"], &error["code"]),
-                (&json!(pointer), &json!(code)),
-                "{text:?}"
-            );
+            assert_eq!((&error["pointer"], &error["code"]), (&json!(pointer), &json!(code)), "{text:?}");
         }
     }
     for query in ["q=%00", "q=%FF", "tag=a%00", "q=%80%80"] {

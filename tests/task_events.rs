@@ -46,10 +46,7 @@ impl Stream {
         }
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self {
-            response,
-            text: String::new(),
-        }
+        Self { response, text: String::new() }
     }
 
     /// The id and the data of the next event, or `None` at the end of the stream.
@@ -79,16 +76,9 @@ async fn stream_of_events(deployment: Deployment) {
     let bob = Person::join(&system.base, "bob").await;
     let mut stream = Stream::open(&ada, None).await;
     bob.post("/tasks", json!({"title": "Not hers"})).await.expect(201);
-    let task = ada
-        .post("/tasks", json!({"title": "Hers"}))
-        .await
-        .expect(201)
-        .body;
+    let task = ada.post("/tasks", json!({"title": "Hers"})).await.expect(201).body;
     let (seen, event) = stream.event().await.unwrap();
-    assert_eq!(
-        (&event["type"], &event["task"]),
-        (&json!("task.created"), &task["id"])
-    );
+    assert_eq!((&event["type"], &event["task"]), (&json!("task.created"), &task["id"]));
     drop(stream);
 
     let path = format!("/tasks/{}", task["id"].as_str().unwrap());

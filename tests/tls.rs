@@ -30,10 +30,7 @@ struct Files {
 
 impl Files {
     fn put(directory: &Path, issued: &Issued) -> Self {
-        let files = Self {
-            certificate: directory.join("certificate.pem"),
-            key: directory.join("key.pem"),
-        };
+        let files = Self { certificate: directory.join("certificate.pem"), key: directory.join("key.pem") };
         fs::write(&files.certificate, &issued.certificate).unwrap();
         fs::write(&files.key, &issued.key).unwrap();
         files.set_mode(0o600);
@@ -46,10 +43,7 @@ impl Files {
 
     fn settings(&self) -> [(&'static str, String); 2] {
         [
-            (
-                "TASKLEDGER_TLS_CERTIFICATE",
-                self.certificate.display().to_string(),
-            ),
+            ("TASKLEDGER_TLS_CERTIFICATE", self.certificate.display().to_string()),
             ("TASKLEDGER_TLS_KEY", self.key.display().to_string()),
         ]
     }
@@ -99,16 +93,11 @@ async fn clients_are_served_over_tls_with_whatever_certificate_is_there_now() {
         answer.contains("strict-transport-security: max-age=31536000; includeSubDomains\r\n"),
         "{answer}"
     );
-    let admin = reqwest::get(format!("{}/health/ready", system.admin()))
-        .await
-        .unwrap();
+    let admin = reqwest::get(format!("{}/health/ready", system.admin())).await.unwrap();
     assert!(!admin.headers().contains_key("strict-transport-security"));
     let plain = reqwest::get(format!("{base}/health/ready")).await.unwrap();
     assert_eq!(plain.status(), 400);
-    assert!(
-        !plain.headers().contains_key("strict-transport-security"),
-        "nobody on the way may say that"
-    );
+    assert!(!plain.headers().contains_key("strict-transport-security"), "nobody on the way may say that");
     assert!(plain.text().await.unwrap().contains("https"));
     let metrics = system.admin_text(Role::Up.into(), "/metrics").await;
     let ends = metrics
@@ -128,9 +117,7 @@ async fn clients_are_served_over_tls_with_whatever_certificate_is_there_now() {
     fs::write(&files.certificate, "half of it").unwrap();
     system.signal(Role::Up.into(), "HUP");
     until("the broken file is refused", TIMEOUT, async || {
-        system
-            .log_text(Role::Up.into())
-            .contains("the certificate stays as it was")
+        system.log_text(Role::Up.into()).contains("the certificate stays as it was")
     })
     .await;
     assert!(get(&base, "/health/live", &first_file).await.is_ok());
@@ -154,12 +141,8 @@ async fn files_that_cannot_be_used_stop_the_start_in_a_sentence() {
     let files = Files::put(directory.path(), &issued);
     let refused = |settings: &[(&'static str, String)]| {
         let mut command = binary();
-        command
-            .arg("up")
-            .env("TASKLEDGER_DATA_DIR", directory.path().join("data"));
-        command
-            .env("TASKLEDGER_LISTEN", "127.0.0.1:0")
-            .env("TASKLEDGER_ADMIN_LISTEN", "127.0.0.1:0");
+        command.arg("up").env("TASKLEDGER_DATA_DIR", directory.path().join("data"));
+        command.env("TASKLEDGER_LISTEN", "127.0.0.1:0").env("TASKLEDGER_ADMIN_LISTEN", "127.0.0.1:0");
         let output = command.envs(settings.iter().cloned()).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
@@ -188,11 +171,7 @@ async fn secured_inside(issued: &Issued, believed: &Authority, directory: &Path)
         BTreeMap::from([Role::Auth, Role::CommandApi, Role::QueryApi].map(of_role))
     })
     .await;
-    for name in [
-        "TASKLEDGER_AUTH_URL",
-        "TASKLEDGER_COMMAND_API_URL",
-        "TASKLEDGER_QUERY_API_URL",
-    ] {
+    for name in ["TASKLEDGER_AUTH_URL", "TASKLEDGER_COMMAND_API_URL", "TASKLEDGER_QUERY_API_URL"] {
         let url = system.setting(name).replace("http:", "https:");
         system.set(name, url);
     }
@@ -212,15 +191,9 @@ async fn roles_serve_the_gateway_over_tls_on_postgres_and_rabbitmq() {
     let task = ada.post("/tasks", json!({"title": "Over TLS"})).await.expect(201);
     let path = format!("/tasks/{}", task.body["id"].as_str().unwrap());
     ada.get(&path).await.expect(200);
-    assert_eq!(
-        task.header("strict-transport-security"),
-        "",
-        "the gateway is not served over TLS"
-    );
+    assert_eq!(task.header("strict-transport-security"), "", "the gateway is not served over TLS");
     // The roles refuse clients without TLS.
-    let role = system
-        .setting("TASKLEDGER_QUERY_API_URL")
-        .replace("https:", "http:");
+    let role = system.setting("TASKLEDGER_QUERY_API_URL").replace("https:", "http:");
     assert_eq!(reqwest::get(format!("{role}/tasks")).await.unwrap().status(), 400);
     system.stop().await;
 }
@@ -229,28 +202,15 @@ async fn roles_serve_the_gateway_over_tls_on_postgres_and_rabbitmq() {
 async fn a_role_with_a_wrong_name_or_authority_is_not_believed_on_postgres_and_rabbitmq() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     for (issued, believed, reason) in [
-        (
-            authority.issue(&["elsewhere.example"]),
-            &authority,
-            "not valid for",
-        ),
-        (
-            authority.issue(&["127.0.0.1"]),
-            &Authority::new(),
-            "UnknownIssuer",
-        ),
+        (authority.issue(&["elsewhere.example"]), &authority, "not valid for"),
+        (authority.issue(&["127.0.0.1"]), &Authority::new(), "UnknownIssuer"),
     ] {
         let mut system = secured_inside(&issued, believed, directory.path()).await;
         until("the gateway says why it is not ready", TIMEOUT, async || {
-            system
-                .admin_text(Role::Gateway.into(), "/health/ready")
-                .await
-                .contains(reason)
+            system.admin_text(Role::Gateway.into(), "/health/ready").await.contains(reason)
         })
         .await;
-        let answer = reqwest::get(format!("{}/.well-known/jwks.json", system.base))
-            .await
-            .unwrap();
+        let answer = reqwest::get(format!("{}/.well-known/jwks.json", system.base)).await.unwrap();
         assert_eq!(answer.status(), 503);
         system.clean().await;
     }

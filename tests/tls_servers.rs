@@ -24,10 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn put(directory: &Path, issued: &Issued, authority: &Authority) -> TlsFiles {
     fs::write(directory.join("authority.pem"), authority.certificate()).unwrap();
-    let files = TlsFiles {
-        certificate: directory.join("certificate.pem"),
-        key: directory.join("key.pem"),
-    };
+    let files = TlsFiles { certificate: directory.join("certificate.pem"), key: directory.join("key.pem") };
     fs::write(&files.certificate, &issued.certificate).unwrap();
     fs::write(&files.key, &issued.key).unwrap();
     fs::set_permissions(&files.key, fs::Permissions::from_mode(0o600)).unwrap();
@@ -69,10 +66,7 @@ impl Postgres {
             if my_user() != 0 {
                 command = Command::new(programs.join(program));
             }
-            command
-                .current_dir(directory.path())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
+            command.current_dir(directory.path()).stdout(Stdio::null()).stderr(Stdio::null());
             command
         };
         let made = run("initdb")
@@ -85,10 +79,7 @@ impl Postgres {
         fs::write(data.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 trust\n").unwrap();
         let port = free_port();
         let mut server = run("postgres");
-        server
-            .arg("-D")
-            .arg(&data)
-            .args(["-p", &port.to_string(), "-k", ""]);
+        server.arg("-D").arg(&data).args(["-p", &port.to_string(), "-k", ""]);
         for setting in [
             "listen_addresses=127.0.0.1".to_owned(),
             "ssl=on".to_owned(),
@@ -97,11 +88,7 @@ impl Postgres {
         ] {
             server.arg("-c").arg(setting);
         }
-        Self {
-            server: server.spawn().unwrap(),
-            directory,
-            port,
-        }
+        Self { server: server.spawn().unwrap(), directory, port }
     }
 
     fn url(&self, host: &str, parameters: &str) -> String {
@@ -110,10 +97,7 @@ impl Postgres {
 
     /// A URL with which clients check the certificate and the name against this authority.
     fn verified(&self, host: &str, authority: &Path) -> String {
-        self.url(
-            host,
-            &format!("sslmode=verify-full&sslrootcert={}", authority.display()),
-        )
+        self.url(host, &format!("sslmode=verify-full&sslrootcert={}", authority.display()))
     }
 }
 
@@ -152,10 +136,7 @@ fn owner() -> (u32, u32) {
     };
     match my_user() {
         0 => (id("-u", "postgres"), id("-g", "postgres")),
-        user => (
-            user,
-            std::os::unix::fs::MetadataExt::gid(&fs::metadata("/proc/self").unwrap()),
-        ),
+        user => (user, std::os::unix::fs::MetadataExt::gid(&fs::metadata("/proc/self").unwrap())),
     }
 }
 
@@ -169,25 +150,17 @@ async fn postgres_is_spoken_to_over_tls_and_believed_only_if_its_certificate_is_
     let postgres = Postgres::start(&authority.issue(&["127.0.0.1"]), &authority);
     let believed = postgres.directory.path().join("authority.pem");
     let url = postgres.verified("127.0.0.1", &believed);
-    until("the server takes connections", TIMEOUT, async || {
-        migrate(&url).status.success()
-    })
-    .await;
+    until("the server takes connections", TIMEOUT, async || migrate(&url).status.success()).await;
 
     let said = refusal(&migrate(&postgres.url("127.0.0.1", "sslmode=disable")));
-    assert!(
-        said.contains("no encryption"),
-        "the server insists on TLS: {said}"
-    );
+    assert!(said.contains("no encryption"), "the server insists on TLS: {said}");
     let said = refusal(&migrate(&postgres.verified("localhost", &believed)));
     assert!(said.contains("not valid for name"), "{said}");
     let stranger = postgres.directory.path().join("stranger.pem");
     fs::write(&stranger, Authority::new().certificate()).unwrap();
     let said = refusal(&migrate(&postgres.verified("127.0.0.1", &stranger)));
     assert!(said.contains("UnknownIssuer"), "{said}");
-    let said = refusal(&migrate(
-        &postgres.verified("127.0.0.1", Path::new("/nowhere/at-all.pem")),
-    ));
+    let said = refusal(&migrate(&postgres.verified("127.0.0.1", Path::new("/nowhere/at-all.pem"))));
     assert!(said.contains("No such file"), "{said}");
 
     let mut system = System::start(Deployment::Embedded).await;
@@ -232,8 +205,7 @@ fn secured(port: u16, host: &str, authority: &Path) -> String {
     let mut url: url::Url = amqp_url().replacen("amqp:", "amqps:", 1).parse().unwrap();
     url.set_port(Some(port)).unwrap();
     url.set_host(Some(host)).unwrap();
-    url.query_pairs_mut()
-        .append_pair("cacertfile", authority.to_str().unwrap());
+    url.query_pairs_mut().append_pair("cacertfile", authority.to_str().unwrap());
     url.into()
 }
 
@@ -247,27 +219,15 @@ async fn rabbitmq_is_spoken_to_over_tls_and_believed_only_if_its_certificate_is_
     fs::write(&stranger, Authority::new().certificate()).unwrap();
     let gateway = |url: String| {
         let mut command = binary();
-        command
-            .arg("gateway")
-            .env("AMQP_URL", url)
-            .env("TASKLEDGER_BUS_NAMESPACE", "test-tls");
-        command
-            .env("TASKLEDGER_LISTEN", "127.0.0.1:0")
-            .env("TASKLEDGER_ADMIN_LISTEN", "127.0.0.1:0");
+        command.arg("gateway").env("AMQP_URL", url).env("TASKLEDGER_BUS_NAMESPACE", "test-tls");
+        command.env("TASKLEDGER_LISTEN", "127.0.0.1:0").env("TASKLEDGER_ADMIN_LISTEN", "127.0.0.1:0");
         tokio::task::block_in_place(|| command.output().unwrap())
     };
     let said = refusal(&gateway(secured(port, "127.0.0.1", &stranger)));
-    assert!(
-        said.contains("UnknownIssuer") && said.contains("guest:***@"),
-        "{said}"
-    );
+    assert!(said.contains("UnknownIssuer") && said.contains("guest:***@"), "{said}");
     let said = refusal(&gateway(secured(port, "localhost", &believed)));
     assert!(said.contains("not valid for name"), "{said}");
-    let said = refusal(&gateway(secured(
-        port,
-        "127.0.0.1",
-        Path::new("/nowhere/at-all.pem"),
-    )));
+    let said = refusal(&gateway(secured(port, "127.0.0.1", Path::new("/nowhere/at-all.pem"))));
     assert!(said.contains("cannot read /nowhere/at-all.pem"), "{said}");
 
     let mut system = System::prepared(Deployment::Servers).await;
@@ -275,15 +235,8 @@ async fn rabbitmq_is_spoken_to_over_tls_and_believed_only_if_its_certificate_is_
     system.launch_all();
     system.ready().await;
     let ada = Person::join(&system.base, "ada").await;
-    ada.post("/tasks", json!({"title": "Announced over TLS"}))
-        .await
-        .expect(201);
+    ada.post("/tasks", json!({"title": "Announced over TLS"})).await.expect(201);
     let tasks = ada.get("/tasks").await.expect(200);
-    assert_eq!(
-        tasks.body["items"].as_array().map(Vec::len),
-        Some(1),
-        "{}",
-        tasks.body
-    );
+    assert_eq!(tasks.body["items"].as_array().map(Vec::len), Some(1), "{}", tasks.body);
     system.stop().await;
 }

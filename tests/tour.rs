@@ -31,24 +31,15 @@ async fn tour(deployment: Deployment) {
     assert_eq!(created.body["status"], "open");
 
     let shown = ada.get(&path).await.expect(200);
-    assert_eq!(
-        shown.body, created.body,
-        "the projection shows what the command answered"
-    );
+    assert_eq!(shown.body, created.body, "the projection shows what the command answered");
     assert_eq!(shown.header("etag"), "\"1\"");
 
     ada.post(&format!("{path}/start"), json!({})).await.expect(200);
-    let done = ada
-        .patch(&path, json!({"status": "done", "description": "Two pages."}))
-        .await
-        .expect(200);
+    let done = ada.patch(&path, json!({"status": "done", "description": "Two pages."})).await.expect(200);
     assert_eq!(done.body["status"], "done");
     assert!(done.body["completed_at"].is_string());
 
-    let second = ada
-        .post("/tasks", json!({"title": "Plan the party"}))
-        .await
-        .expect(201);
+    let second = ada.post("/tasks", json!({"title": "Plan the party"})).await.expect(201);
     let page = ada.get("/tasks?status=open").await.expect(200);
     assert_eq!(page.body["items"].as_array().unwrap().len(), 1);
     assert_eq!(page.body["items"][0]["id"], second.body["id"]);
@@ -58,10 +49,7 @@ async fn tour(deployment: Deployment) {
 
     ada.delete(&path).await.expect(204);
     ada.get(&path).await.expect(404);
-    assert_eq!(
-        ada.get("/tasks?deleted=true").await.expect(200).body["items"][0]["id"],
-        id.as_str()
-    );
+    assert_eq!(ada.get("/tasks?deleted=true").await.expect(200).body["items"][0]["id"], id.as_str());
     ada.post(&format!("{path}/restore"), json!({})).await.expect(200);
     ada.get(&path).await.expect(200);
 
@@ -69,25 +57,11 @@ async fn tour(deployment: Deployment) {
     assert_eq!(bob.get(&path).await.expect(404).code(), "not-found");
     assert_eq!(bob.get("/tasks").await.expect(200).body["items"], json!([]));
 
-    let refreshed = ada
-        .post("/auth/refresh", json!({"refresh_token": ada.refresh_token}))
-        .await
-        .expect(200);
+    let refreshed = ada.post("/auth/refresh", json!({"refresh_token": ada.refresh_token})).await.expect(200);
     ada.token = refreshed.body["access_token"].as_str().unwrap().to_owned();
-    assert_eq!(
-        ada.get("/auth/me").await.expect(200).body["user"]["email"],
-        ada.email.as_str()
-    );
-    assert_eq!(
-        ada.get("/auth/sessions").await.expect(200).body["items"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
-    ada.send(reqwest::Method::POST, "/auth/logout", None)
-        .await
-        .expect(204);
+    assert_eq!(ada.get("/auth/me").await.expect(200).body["user"]["email"], ada.email.as_str());
+    assert_eq!(ada.get("/auth/sessions").await.expect(200).body["items"].as_array().unwrap().len(), 1);
+    ada.send(reqwest::Method::POST, "/auth/logout", None).await.expect(204);
     assert_eq!(ada.get("/auth/me").await.expect(401).code(), "session-ended");
 
     let report = system.read_models_equal_the_log().await;
@@ -110,12 +84,8 @@ async fn embedded_data_survives_kill_9() {
     system.ready().await;
     ada.log_in().await;
     let page = ada.get("/tasks?sort=title").await.expect(200);
-    let shown: Vec<_> = page.body["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| item["title"].clone())
-        .collect();
+    let shown: Vec<_> =
+        page.body["items"].as_array().unwrap().iter().map(|item| item["title"].clone()).collect();
     assert_eq!(shown, titles);
 
     // The read models can be deleted at any time.

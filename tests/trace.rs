@@ -30,10 +30,8 @@ async fn one_trace_shows_it_all(deployment: Deployment, role: fn(Role) -> Role) 
     ada.get(&format!("/tasks/{id}")).await.expect(200);
 
     // Lines are written a moment after the answer.
-    until("the request", TIMEOUT, async || {
-        lines(&system, role(Role::Gateway), &["gateway", "/tasks"]) > 0
-    })
-    .await;
+    until("the request", TIMEOUT, async || lines(&system, role(Role::Gateway), &["gateway", "/tasks"]) > 0)
+        .await;
     until("the command", TIMEOUT, async || {
         lines(&system, role(Role::CommandApi), &["command-api", "/tasks"]) > 0
     })
@@ -42,14 +40,9 @@ async fn one_trace_shows_it_all(deployment: Deployment, role: fn(Role) -> Role) 
         lines(&system, role(Role::Projector), &["task.created", "projected"]) > 0
     })
     .await;
-    until("the token check", TIMEOUT, async || {
-        lines(&system, role(Role::Auth), &["token was checked"]) > 0
-    })
-    .await;
-    let output = system
-        .tool(&["events", "show", &format!("task-{id}")])
-        .output()
-        .unwrap();
+    until("the token check", TIMEOUT, async || lines(&system, role(Role::Auth), &["token was checked"]) > 0)
+        .await;
+    let output = system.tool(&["events", "show", &format!("task-{id}")]).output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(shown.contains(TRACEPARENT), "the event: {shown}");
     system.stop().await;

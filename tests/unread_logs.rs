@@ -43,18 +43,13 @@ async fn no_request_waits_for_an_access_log_that_nobody_reads() {
     system.set("TASKLEDGER_ACCESS_LOG", pipe.display().to_string());
     system.launch(Role::Up);
     system.ready().await;
-    let http = reqwest::Client::builder()
-        .user_agent("u".repeat(512))
-        .build()
-        .unwrap();
+    let http = reqwest::Client::builder().user_agent("u".repeat(512)).build().unwrap();
     // The pipe takes 64 KiB and the queue before it 4 MiB, and each line has more than 1.5 KiB.
     let url = format!("{}/{}", system.base, "p".repeat(1_500));
     let metrics = async || system.admin_text(Role::Up.into(), "/metrics").await;
     let dropped = async || {
         let text = metrics().await;
-        let line = text
-            .lines()
-            .find(|line| line.starts_with("taskledger_access_log_dropped_total{"));
+        let line = text.lines().find(|line| line.starts_with("taskledger_access_log_dropped_total{"));
         line.unwrap().rsplit(' ').next().unwrap().parse::<u64>().unwrap()
     };
     assert_eq!(dropped().await, 0);
@@ -67,11 +62,7 @@ async fn no_request_waits_for_an_access_log_that_nobody_reads() {
         }
         assert!(sent < 10_000, "the log takes more than it may");
     }
-    Person::join(&system.base, "ada")
-        .await
-        .get("/tasks")
-        .await
-        .expect(200);
+    Person::join(&system.base, "ada").await.get("/tasks").await.expect(200);
     // The end of the process does not wait for the log either.
     assert_eq!(system.terminate(Role::Up), Some(0));
 }
@@ -91,11 +82,7 @@ async fn no_request_waits_for_a_security_log_that_nobody_reads() {
         let answer = tokio::time::timeout(TIMEOUT, junk.get("/tasks")).await;
         answer.expect("a request waits for the log").expect(401);
     }
-    Person::join(&system.base, "bob")
-        .await
-        .get("/tasks")
-        .await
-        .expect(200);
+    Person::join(&system.base, "bob").await.get("/tasks").await.expect(200);
     assert_eq!(system.terminate(Role::Up), Some(0));
 }
 
@@ -121,10 +108,7 @@ async fn nothing_waits_for_whoever_reads_standard_error() {
     })
     .await;
     Person::join(&base, "ada").await.get("/tasks").await.expect(200);
-    let ended = Command::new("kill")
-        .arg(process.id().to_string())
-        .status()
-        .unwrap();
+    let ended = Command::new("kill").arg(process.id().to_string()).status().unwrap();
     assert!(ended.success());
     until("it ends", TIMEOUT, async || process.try_wait().unwrap().is_some()).await;
     assert!(process.wait().unwrap().success());

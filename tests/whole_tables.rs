@@ -20,10 +20,7 @@ async fn nothing_reads_a_whole_table_on_postgres_and_rabbitmq() {
     let tasks: Vec<_> = (0..100)
         .map(|number| json!({"op": "create", "title": format!("Number {number}"), "tags": ["odd"]}))
         .collect();
-    person
-        .post("/tasks/batch", json!({"commands": tasks}))
-        .await
-        .expect(200);
+    person.post("/tasks/batch", json!({"commands": tasks})).await.expect(200);
     for query in [
         "",
         "?q=umber+7",
@@ -34,12 +31,7 @@ async fn nothing_reads_a_whole_table_on_postgres_and_rabbitmq() {
     ] {
         person.get(&format!("/tasks{query}")).await.expect(200);
     }
-    until(
-        "what was done is projected",
-        Duration::from_secs(60),
-        async || system.is_ready().await,
-    )
-    .await;
+    until("what was done is projected", Duration::from_secs(60), async || system.is_ready().await).await;
     // A session reports its statistics when it ends.
     system.terminate_all();
     let mut connection = PgConnection::connect(&system.database_url("")).await.unwrap();
@@ -51,10 +43,8 @@ async fn nothing_reads_a_whole_table_on_postgres_and_rabbitmq() {
     .fetch_all(&mut connection)
     .await
     .unwrap();
-    let tables: Vec<(String, i64, i64)> = rows
-        .iter()
-        .map(|row| (row.get(0), row.get(1), row.get(2)))
-        .collect();
+    let tables: Vec<(String, i64, i64)> =
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
     connection.close().await.unwrap();
     let names = [
         "event_store.events",
@@ -64,15 +54,9 @@ async fn nothing_reads_a_whole_table_on_postgres_and_rabbitmq() {
         "operations.idempotency_keys",
     ];
     for name in names {
-        assert!(
-            tables.iter().any(|table| table.0 == name),
-            "{name} is not among {tables:?}"
-        );
+        assert!(tables.iter().any(|table| table.0 == name), "{name} is not among {tables:?}");
     }
     let read: Vec<_> = tables.iter().filter(|table| table.1 > 0).collect();
-    assert!(
-        read.is_empty(),
-        "read from end to end, with rows read and inserted: {read:?}"
-    );
+    assert!(read.is_empty(), "read from end to end, with rows read and inserted: {read:?}");
     system.stop().await;
 }

@@ -29,11 +29,7 @@ fn an_empty_file_of_a_secret_is_called_empty() {
         ("DATABASE_URL_FILE", "/dev/null", expected),
         ("EVENT_STORE_URL_FILE", "/dev/null", expected),
         ("AMQP_URL_FILE", "/dev/null", expected),
-        (
-            "TASKLEDGER_CURSOR_KEY_FILE",
-            "/dev/null",
-            "TASKLEDGER_CURSOR_KEY_FILE names is empty",
-        ),
+        ("TASKLEDGER_CURSOR_KEY_FILE", "/dev/null", "TASKLEDGER_CURSOR_KEY_FILE names is empty"),
     ]);
 }
 

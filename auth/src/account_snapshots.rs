@@ -43,10 +43,7 @@ struct StoredAccount {
 
 impl AccountSnapshots {
     pub(crate) const fn new(operations: Database, cipher: AccountCipher) -> Self {
-        Self {
-            table: SnapshotTable::new(operations, SQL),
-            cipher,
-        }
+        Self { table: SnapshotTable::new(operations, SQL), cipher }
     }
 }
 
@@ -58,11 +55,7 @@ impl Snapshots<Account> for AccountSnapshots {
         let decrypted = self.cipher.decrypt_snapshot(*id, &encrypted.into())?;
         let stored: StoredAccount = serde_json::from_slice(&decrypted).ok()?;
         Some(Loaded {
-            end: Some(StreamHead {
-                version: stored.version,
-                position: stored.position,
-                id: stored.event,
-            }),
+            end: Some(StreamHead { version: stored.version, position: stored.position, id: stored.event }),
             state: Some(stored.account),
             recorded_at: stored.recorded_at,
         })
@@ -70,10 +63,9 @@ impl Snapshots<Account> for AccountSnapshots {
 
     async fn put(&self, id: &UserId, loaded: &Loaded<Account>) {
         // An erased person gets no snapshot.
-        let (Some(account), Some(end)) = (
-            loaded.state.as_ref().filter(|account| !account.erased),
-            loaded.end,
-        ) else {
+        let (Some(account), Some(end)) =
+            (loaded.state.as_ref().filter(|account| !account.erased), loaded.end)
+        else {
             return;
         };
         let stored = StoredAccount {

@@ -210,10 +210,5 @@ async fn change_in(
         .await?;
     let account = effective(done.state.ok_or(Refusal::AccountIsUnknown)?);
     open.retain(|session| !account.open_sessions.contains(session));
-    Ok(Changed {
-        closed: open,
-        account,
-        position: done.position,
-        happened: done.changed,
-    })
+    Ok(Changed { closed: open, account, position: done.position, happened: done.changed })
 }

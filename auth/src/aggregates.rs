@@ -34,9 +34,7 @@ impl Aggregate for Claim {
     }
 
     fn evolve(_: Option<Self>, _: &EmailKey, event: &EmailEvent, _: u64, _: Timestamp) -> Option<Self> {
-        Some(Self {
-            holder: event.holder(),
-        })
+        Some(Self { holder: event.holder() })
     }
 }
 

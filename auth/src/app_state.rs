@@ -77,15 +77,8 @@ impl App {
         password_policy: Policy,
         counters: Counters,
     ) -> anyhow::Result<Self> {
-        let Dependencies {
-            store,
-            keys: subject_keys,
-            bus,
-            read_models,
-            operations,
-            clock,
-            partitions,
-        } = dependencies.clone();
+        let Dependencies { store, keys: subject_keys, bus, read_models, operations, clock, partitions } =
+            dependencies.clone();
         let hasher = Hasher::new(
             config.argon2,
             config.hashing_threads,
@@ -106,18 +99,8 @@ impl App {
         let directory = config.keys_directory.clone();
         let key_reload = KeyReload::new(directory, Arc::clone(&tokens), revocations.clone());
         Ok(Self {
-            accounts: Accounts::new(
-                Arc::clone(&store),
-                &clock,
-                snapshots,
-                counters.admins_to_name.clone(),
-            ),
-            sessions: Sessions::new(
-                &store,
-                &clock,
-                revocations.clone(),
-                counters.ended_sessions.clone(),
-            ),
+            accounts: Accounts::new(Arc::clone(&store), &clock, snapshots, counters.admins_to_name.clone()),
+            sessions: Sessions::new(&store, &clock, revocations.clone(), counters.ended_sessions.clone()),
             roles: EffectiveRoles::new(config.second_factor_roles.clone()),
             revocations,
             hasher,

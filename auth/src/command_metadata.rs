@@ -40,12 +40,7 @@ impl CommandMetadata {
     }
 
     fn without_request(actor: Actor, correlation_id: CorrelationId) -> Self {
-        Self {
-            actor,
-            correlation_id,
-            causation_id: new_id(),
-            traceparent: None,
-        }
+        Self { actor, correlation_id, causation_id: new_id(), traceparent: None }
     }
 
     /// The operation of an operator, if it belongs to one.
@@ -58,10 +53,7 @@ impl CommandMetadata {
     }
 
     pub(crate) fn by(&self, actor: Actor) -> Self {
-        Self {
-            actor,
-            ..self.clone()
-        }
+        Self { actor, ..self.clone() }
     }
 
     /// The same cause, with Taskledger itself as the actor.

@@ -85,9 +85,7 @@ impl Config {
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         if !(minutes(7)..=minutes(15)).contains(&self.access_token_ttl) {
             let seconds = self.access_token_ttl.as_secs();
-            return Err(format!(
-                "access tokens must live 7 to 15 minutes, not {seconds} seconds"
-            ));
+            return Err(format!("access tokens must live 7 to 15 minutes, not {seconds} seconds"));
         }
         if self.session_idle < self.access_token_ttl {
             return Err("sessions must be allowed to idle at least as long as access tokens live".to_owned());
@@ -101,7 +99,7 @@ impl Config {
         }
         if self.hashing_threads == 0 || self.check_concurrency == 0 || self.check_queue == 0 {
             return Err(
-                "hashing threads, concurrent token checks and their queue must be at least 1".to_owned(),
+                "hashing threads, concurrent token checks and their queue must be at least 1".to_owned()
             );
         }
         Ok(())
@@ -114,10 +112,7 @@ mod tests {
 
     #[test]
     fn access_tokens_live_7_to_15_minutes() {
-        let with = |seconds| Config {
-            access_token_ttl: Duration::from_secs(seconds),
-            ..Config::new("keys")
-        };
+        let with = |seconds| Config { access_token_ttl: Duration::from_secs(seconds), ..Config::new("keys") };
         assert!(Config::new("keys").validate().is_ok());
         assert!(with(7 * 60).validate().is_ok());
         assert!(with(7 * 60 - 1).validate().is_err());

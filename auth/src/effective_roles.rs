@@ -34,9 +34,7 @@ impl EffectiveRoles {
     fn valid(&self, account: &Account, has_second_factor: bool, admins: &Admins) -> BTreeSet<Role> {
         let needing = self.needing_second_factor(admins);
         let roles = account.roles.iter().copied();
-        roles
-            .filter(|role| has_second_factor || !needing.contains(role))
-            .collect()
+        roles.filter(|role| has_second_factor || !needing.contains(role)).collect()
     }
 
     /// The roles that need a second factor: those of the setting, and those that the admins have added.

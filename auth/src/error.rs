@@ -235,17 +235,8 @@ fn too_many_attempts(seconds: u64) -> Problem {
 /// `429` of a limit that auth counts itself, in the same form as the gateway's. There is no window, because the waits
 /// grow.
 fn none_left(limit: &'static str, free: u64, seconds: u64, detail: &str) -> Problem {
-    let policy = RateLimitPolicy {
-        name: limit,
-        quota: free,
-        unit: None,
-        window: None,
-    };
-    Problem::used_up(Allowance {
-        policy,
-        retry_after: seconds,
-    })
-    .detail(detail)
+    let policy = RateLimitPolicy { name: limit, quota: free, unit: None, window: None };
+    Problem::used_up(Allowance { policy, retry_after: seconds }).detail(detail)
 }
 
 fn failed(failure: &Failure) -> Problem {

@@ -41,10 +41,7 @@ impl KeyReload {
             tokens,
             revocations,
             reads: BlockingCalls::new(1, READ_TIMEOUT),
-            last: Mutex::new(LastRead {
-                at: Instant::now(),
-                problem: None,
-            }),
+            last: Mutex::new(LastRead { at: Instant::now(), problem: None }),
         }
     }
 

@@ -34,9 +34,7 @@ pub(crate) async fn set_roles(
     };
     let changed = app
         .accounts
-        .change_own_stream(id, metadata, |account| {
-            domain::account::set_roles(account, roles, reason)
-        })
+        .change_own_stream(id, metadata, |account| domain::account::set_roles(account, roles, reason))
         .await?;
     conclude(app, metadata, changed, removed, roles.contains(&Role::Admin)).await
 }
@@ -51,9 +49,7 @@ pub(crate) async fn grant(
     let admins = app.accounts.admins().await?;
     let changed = app
         .accounts
-        .change_own_stream(id, metadata, |account| {
-            domain::account::grant(account, Some(&admins), role)
-        })
+        .change_own_stream(id, metadata, |account| domain::account::grant(account, Some(&admins), role))
         .await?;
     conclude(app, metadata, changed, None, role == Role::Admin).await
 }
@@ -108,10 +104,7 @@ pub(crate) async fn erase(
             if removed.is_some() {
                 // The account and its role stay. Its person, who is no admin at this moment, cannot give it back.
                 let metadata = metadata.by_system();
-                let unchanged = app
-                    .accounts
-                    .change_own_stream(id, &metadata, |_| Ok(Vec::new()))
-                    .await?;
+                let unchanged = app.accounts.change_own_stream(id, &metadata, |_| Ok(Vec::new())).await?;
                 conclude(app, &metadata, unchanged, removed, true).await?;
             }
             Err(refusal.into())
@@ -208,8 +201,6 @@ fn record_denial(error: &CommandError, metadata: &CommandMetadata) {
     if let CommandError::Refused(Refusal::ActorIsNoAdmin) = error
         && let Some(actor) = metadata.actor().person()
     {
-        SecurityEvent::denied("role", Role::Admin.name())
-            .actor(actor)
-            .record();
+        SecurityEvent::denied("role", Role::Admin.name()).actor(actor).record();
     }
 }

@@ -34,9 +34,7 @@ pub(crate) struct VerifiedPassword {
 pub(crate) fn refused_after_proof(id: UserId, error: impl Into<ApiError>) -> ApiError {
     let error = error.into();
     if let ApiError::Refused(Refusal::PasswordHasChanged) = &error {
-        SecurityEvent::failure(PASSWORD_CHECK, "bad_credentials")
-            .subject(id)
-            .record();
+        SecurityEvent::failure(PASSWORD_CHECK, "bad_credentials").subject(id).record();
     }
     error
 }
@@ -110,9 +108,7 @@ impl App {
         password: &Arc<Password>,
         context: &RequestContext,
     ) -> Result<Account, ApiError> {
-        let proven = self
-            .prove_own_passwords(id, session, &[password], context)
-            .await?;
+        let proven = self.prove_own_passwords(id, session, &[password], context).await?;
         Ok(proven.account)
     }
 
@@ -155,10 +151,7 @@ impl App {
         whose: Option<UserId>,
     ) -> Result<FailureCounters, CommandError> {
         let checked = self.throttle.check(attempt).await;
-        if matches!(
-            checked,
-            Err(CommandError::Refused(Refusal::AttemptsAreTooMany { .. }))
-        ) {
+        if matches!(checked, Err(CommandError::Refused(Refusal::AttemptsAreTooMany { .. }))) {
             SecurityEvent::failure(attempt.event, "too_many_attempts")
                 .subject_if_known(whose)
                 .counted_as(attempt.key())

@@ -37,10 +37,7 @@ pub(crate) async fn judge(app: &App, name: &str, hash: &str) -> Result<Verdict, 
     }
     Ok(Verdict::Accepted(Identity {
         user_id: account.id,
-        credential: Credential::ProgramToken {
-            id: known.id,
-            scopes: known.scopes.clone(),
-        },
+        credential: Credential::ProgramToken { id: known.id, scopes: known.scopes.clone() },
         email: account.email.clone(),
         roles: app.roles.of_program(&account, known, &admins),
         expires_at: known.expires_at.unwrap_or(Timestamp::MAX),
@@ -49,10 +46,7 @@ pub(crate) async fn judge(app: &App, name: &str, hash: &str) -> Result<Verdict, 
 
 /// Records a use. If that fails, the program still works.
 async fn note_use(app: &App, account: &Account, token: &ProgramToken, now: Timestamp) {
-    let metadata = CommandMetadata::system().by(Actor::Program {
-        user: account.id,
-        token: token.id,
-    });
+    let metadata = CommandMetadata::system().by(Actor::Program { user: account.id, token: token.id });
     let noted = app.accounts.change_impersonal(account.id, &metadata, |account| {
         domain::program_token::note_use(account, token.id, now)
     });

@@ -33,14 +33,10 @@ pub(crate) async fn offer(
         removes_second_factor,
         admin_reason,
     };
-    let changed = app
-        .accounts
-        .change(id, metadata, |account| domain::reset::offer(account, &offered))
-        .await?;
+    let changed =
+        app.accounts.change(id, metadata, |account| domain::reset::offer(account, &offered)).await?;
     tracing::info!(account.id = %id, "a reset of the password was offered");
-    let reset = Reset {
-        token: Zeroizing::new(token.text.as_str().to_owned()),
-        expires_at: offered.expires_at,
-    };
+    let reset =
+        Reset { token: Zeroizing::new(token.text.as_str().to_owned()), expires_at: offered.expires_at };
     Ok((reset, changed))
 }

@@ -26,22 +26,13 @@ pub(crate) fn routes(state: AppState) -> Router {
     let without_parameters = Router::new()
         .route("/auth/register", post(register::register))
         .route("/auth/login", post(login::login))
-        .route(
-            "/auth/login/second-factor",
-            post(login_second_factor::login_second_factor),
-        )
+        .route("/auth/login/second-factor", post(login_second_factor::login_second_factor))
         .route("/auth/refresh", post(refresh::refresh))
         .route("/auth/logout", post(logout::logout))
         .route("/auth/logout-all", post(logout_all::logout_all))
-        .route(
-            "/auth/me",
-            get(me::me).patch(rename::rename).delete(erase_me::erase_me),
-        )
+        .route("/auth/me", get(me::me).patch(rename::rename).delete(erase_me::erase_me))
         .route("/auth/me/password", post(change_password::change_password))
-        .route(
-            "/auth/me/totp",
-            post(enroll_totp::enroll_totp).delete(remove_totp::remove_totp),
-        )
+        .route("/auth/me/totp", post(enroll_totp::enroll_totp).delete(remove_totp::remove_totp))
         .route("/auth/me/totp/confirm", post(confirm_totp::confirm_totp))
         .route("/auth/reset", post(reset_password::reset_password))
         .route("/auth/users/{id}/reset", post(offer_reset::offer_reset))
@@ -53,21 +44,12 @@ pub(crate) fn routes(state: AppState) -> Router {
                 .post(create_program_token::create_program_token)
                 .delete(revoke_program_tokens::of_the_caller),
         )
-        .route(
-            "/auth/tokens/{id}",
-            delete(revoke_program_token::revoke_program_token),
-        )
-        .route(
-            "/auth/second-factor-roles",
-            get(second_factor_roles::show).put(second_factor_roles::set),
-        )
+        .route("/auth/tokens/{id}", delete(revoke_program_token::revoke_program_token))
+        .route("/auth/second-factor-roles", get(second_factor_roles::show).put(second_factor_roles::set))
         .route("/auth/users/{id}/roles", put(set_roles::set_roles))
         .route("/auth/users/{id}/disable", post(set_disabled::disable))
         .route("/auth/users/{id}/enable", post(set_disabled::enable))
-        .route(
-            "/auth/users/{id}/tokens",
-            delete(revoke_program_tokens::of_somebody),
-        )
+        .route("/auth/users/{id}/tokens", delete(revoke_program_tokens::of_somebody))
         .route("/.well-known/jwks.json", get(jwks::jwks));
     refuse_parameters(without_parameters)
         // The others read their parameters themselves.
@@ -80,9 +62,7 @@ pub(crate) fn routes(state: AppState) -> Router {
 
 /// No answer of auth may be cached, including errors.
 async fn forbid_storing(mut response: Response) -> Response {
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

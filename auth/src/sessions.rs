@@ -162,10 +162,7 @@ impl Sessions {
         metadata: &CommandMetadata,
     ) -> Result<Executed<Session>, CommandError> {
         let decide = |session: Option<&Session>, now| domain::session::end(session, account, reason, now);
-        let done = self
-            .streams
-            .execute(&session, &metadata.about(account), decide)
-            .await?;
+        let done = self.streams.execute(&session, &metadata.about(account), decide).await?;
         if done.changed {
             self.ended.with_label_values(&[reason.name()]).inc();
         }

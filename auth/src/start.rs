@@ -28,10 +28,7 @@ use crate::{
 /// The role's name in metrics and logs.
 pub(crate) const ROLE: &str = "auth";
 /// The limits of requests for the keys, which every role sends at the start and seldom later.
-const KEYS_OPTIONS: ResponderOptions = ResponderOptions {
-    queue_limit: 1_000,
-    concurrency: 4,
-};
+const KEYS_OPTIONS: ResponderOptions = ResponderOptions { queue_limit: 1_000, concurrency: 4 };
 /// The pause between two attempts to answer requests.
 const SERVE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -56,11 +53,7 @@ pub async fn start(
     background: &Background,
 ) -> anyhow::Result<HttpService> {
     config.validate().map_err(anyhow::Error::msg)?;
-    let head = dependencies
-        .store
-        .head()
-        .await
-        .context("auth cannot read the event store")?;
+    let head = dependencies.store.head().await.context("auth cannot read the event store")?;
     let files = config.clone();
     let read = read_at_start(move || {
         let keys = keys::open(&files.keys_directory, head == 0)?;
@@ -79,18 +72,12 @@ pub async fn start(
     replay_erasures(&app).await?;
     app.recall_hash_costs().await;
     let check = Arc::new(TokenCheck(Arc::clone(&app)));
-    let options = ResponderOptions {
-        queue_limit: config.check_queue,
-        concurrency: config.check_concurrency,
-    };
+    let options = ResponderOptions { queue_limit: config.check_queue, concurrency: config.check_concurrency };
     answer_requests(&app, &dependencies.bus, Arc::clone(&check), options, background);
     spawn_cleanup(&app, background);
     spawn_refreshing(&app, background);
 
-    let state = AppState {
-        app,
-        verifier: Verifier::direct(check),
-    };
+    let state = AppState { app, verifier: Verifier::direct(check) };
     let health = health(dependencies);
     Ok(http_api::with_middleware(routes(state), ROLE, &metrics, health))
 }
@@ -138,18 +125,10 @@ fn spawn_refreshing(app: &Arc<App>, background: &Background) {
 fn health(dependencies: Dependencies) -> Health {
     let bus = dependencies.bus;
     Health::new()
-        .server(Server::EventStore, dependencies.store, async |store| {
-            store.can_append().await
-        })
+        .server(Server::EventStore, dependencies.store, async |store| store.can_append().await)
         .bus(move || bus.is_connected())
-        .server(Server::Operations, dependencies.operations, async |operations| {
-            operations.can_write().await
-        })
-        .server(
-            Server::ReadModels,
-            dependencies.read_models,
-            async |read_models| read_models.ping().await,
-        )
+        .server(Server::Operations, dependencies.operations, async |operations| operations.can_write().await)
+        .server(Server::ReadModels, dependencies.read_models, async |read_models| read_models.ping().await)
 }
 
 /// Serves the queue until `stop` is cancelled. The bus reconnects by itself; only a first connection can fail.

@@ -43,9 +43,7 @@ impl TokenCheck {
             Ok(loaded) => loaded,
             Err(failure) => return app.unless_erased(claims.sub, failure).await,
         };
-        let session = session
-            .state
-            .filter(|session| session.account == claims.sub && session.is_live(now));
+        let session = session.state.filter(|session| session.account == claims.sub && session.is_live(now));
         let account = account.state.filter(|account| account.has_open(claims.sid));
         let (Some(session), Some(account)) = (session, account) else {
             return Ok(Verdict::Rejected(Rejection::SessionEnded));
@@ -94,9 +92,9 @@ impl Check for TokenCheck {
         match self.verdict(self.judge(token)).await {
             Verdict::Accepted(identity) => Ok(identity),
             Verdict::Rejected(rejection) => Err(rejection.into()),
-            Verdict::Unavailable => Err(VerifyError::Unavailable(
-                "the event store is unavailable".to_owned(),
-            )),
+            Verdict::Unavailable => {
+                Err(VerifyError::Unavailable("the event store is unavailable".to_owned()))
+            }
             Verdict::Failed => Err(VerifyError::Failed),
         }
     }
@@ -132,8 +130,7 @@ impl Responder for TokenCheck {
                     let verdict = match &message {
                         CheckRequest::Token(token) => self.verdict(self.judge(token)).await,
                         CheckRequest::ProgramToken { name, token_sha256 } => {
-                            self.verdict(program_token_check::judge(&self.0, name, token_sha256))
-                                .await
+                            self.verdict(program_token_check::judge(&self.0, name, token_sha256)).await
                         }
                     };
                     tracing::debug!(
@@ -151,10 +148,6 @@ impl Responder for TokenCheck {
             }
             Err(_) => (String::new(), Verdict::Rejected(Rejection::Malformed)),
         };
-        CheckReply {
-            token_sha256,
-            verdict,
-        }
-        .encode()
+        CheckReply { token_sha256, verdict }.encode()
     }
 }

@@ -41,11 +41,7 @@ impl Audit {
             let keys = directory.path().join(round.to_string());
             projecting.add(self.project(&store, Some(keys)).await?, without);
         }
-        projecting.report(
-            "catch-up with the audit tree | without",
-            "/s",
-            Wanted::AtLeast(0.85),
-        );
+        projecting.report("catch-up with the audit tree | without", "/s", Wanted::AtLeast(0.85));
         self.verify(&store, &directory.path().join("verified")).await?;
         drop(store);
         database.drop().await
@@ -66,29 +62,14 @@ impl Audit {
 
     async fn verify(&self, store: &Arc<dyn EventStore>, keys: &std::path::Path) -> anyhow::Result<()> {
         let rows = servers::Database::create().await?;
-        let AuditKeeping {
-            tree,
-            keys,
-            origin,
-            clock,
-            ..
-        } = keeping(&rows.url, keys.to_owned()).await?;
+        let AuditKeeping { tree, keys, origin, clock, .. } = keeping(&rows.url, keys.to_owned()).await?;
         let begun = Instant::now();
         let metrics = CheckpointSignerMetrics::new(&Metrics::new("bench"));
-        let mut keeper = CheckpointSigner::new(
-            tree.clone(),
-            Arc::clone(store),
-            keys.clone(),
-            origin,
-            clock,
-            metrics,
-        );
+        let mut keeper =
+            CheckpointSigner::new(tree.clone(), Arc::clone(store), keys.clone(), origin, clock, metrics);
         while keeper.step().await? {}
         let head = store.head().await?;
-        print(&format!(
-            "the tree alone: {:.0} events/s",
-            head as f64 / begun.elapsed().as_secs_f64()
-        ));
+        print(&format!("the tree alone: {:.0} events/s", head as f64 / begun.elapsed().as_secs_f64()));
         let origin = tree.newest().await?.context("no tree")?.origin;
         let signers = SigningKeys::read(&keys)?.signers(&origin, Algorithm::Ed25519)?;
         let verifiers: Vec<_> = signers.iter().map(|signer| signer.verifier().clone()).collect();
@@ -108,11 +89,7 @@ impl Audit {
             )
             .await?;
             ensure!(report.differences.is_empty(), "{:?}", report.differences);
-            ensure!(
-                report.events == read,
-                "{read} events were read, {} verified",
-                report.events
-            );
+            ensure!(report.events == read, "{read} events were read, {} verified", report.events);
             ratio.add(report.events as f64 / begun.elapsed().as_secs_f64(), limit);
         }
         ratio.report("audit verification | reading the log", "/s", Wanted::AtLeast(0.5));

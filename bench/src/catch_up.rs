@@ -55,12 +55,8 @@ pub(crate) async fn project_and_keep(
     let background = Background::new();
     let head = store.head().await?;
     let started = Instant::now();
-    let dependencies = projector::Dependencies {
-        store,
-        bus: InProcessBus::new(),
-        read_models: read_models.clone(),
-        audit,
-    };
+    let dependencies =
+        projector::Dependencies { store, bus: InProcessBus::new(), read_models: read_models.clone(), audit };
     let _probes = projector::start(projector::Config { partitions }, dependencies, &background).await?;
     let reached = "SELECT coalesce(min(position), 0) AS position FROM checkpoints WHERE partitions = 4";
     loop {

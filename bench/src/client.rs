@@ -23,9 +23,7 @@ impl Answer {
     pub(crate) fn member(&self, pointer: &str) -> anyhow::Result<String> {
         let body: Value = serde_json::from_slice(&self.body)?;
         let text = body.pointer(pointer).and_then(Value::as_str);
-        Ok(text
-            .with_context(|| format!("no {pointer} in {body}"))?
-            .to_owned())
+        Ok(text.with_context(|| format!("no {pointer} in {body}"))?.to_owned())
     }
 }
 
@@ -56,9 +54,7 @@ impl Person {
             connection: Mutex::new(connect(address).await?),
         };
         let body = person.credentials();
-        let answer = person
-            .send(Method::POST, "/auth/register", Some(&body), &[])
-            .await?;
+        let answer = person.send(Method::POST, "/auth/register", Some(&body), &[]).await?;
         person.id = answer.member("/user/id")?.parse()?;
         person.begin_session().await?;
         Ok(person)
@@ -72,8 +68,7 @@ impl Person {
 
     /// Opens another session, and keeps the current one.
     pub(crate) async fn log_in(&self) -> anyhow::Result<Answer> {
-        self.send(Method::POST, "/auth/login", Some(&self.credentials()), &[])
-            .await
+        self.send(Method::POST, "/auth/login", Some(&self.credentials()), &[]).await
     }
 
     fn credentials(&self) -> Value {
@@ -110,10 +105,8 @@ impl Person {
     }
 
     async fn take_tokens(&self, answer: &Answer) -> anyhow::Result<()> {
-        *self.tokens.lock().await = Tokens {
-            access: answer.member("/access_token")?,
-            refresh: answer.member("/refresh_token")?,
-        };
+        *self.tokens.lock().await =
+            Tokens { access: answer.member("/access_token")?, refresh: answer.member("/refresh_token")? };
         Ok(())
     }
 
@@ -154,10 +147,7 @@ impl Person {
         body: Option<&Value>,
         headers: &[(&str, &str)],
     ) -> anyhow::Result<Answer> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("Host", &self.host);
+        let mut request = Request::builder().method(method).uri(path).header("Host", &self.host);
         let token = self.tokens.lock().await.access.clone();
         if !token.is_empty() {
             request = request.header("Authorization", format!("Bearer {token}"));
@@ -180,18 +170,12 @@ impl Person {
         let response = connection.send_request(request.body(Full::new(bytes))?).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok(Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        })
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 }
 
 async fn connect(address: &str) -> anyhow::Result<SendRequest<Full<Bytes>>> {
-    let stream = TcpStream::connect(address)
-        .await
-        .with_context(|| format!("cannot connect to {address}"))?;
+    let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);

@@ -48,9 +48,7 @@ impl Growth {
         let mut postgres = PgConnection::connect(system.database_url().context("no database")?).await?;
         let people = load::join(&system.front(), PEOPLE).await?;
         load::give_tasks(&people, TASKS).await?;
-        let short = self
-            .measure(&mut system, &mut postgres, &people, self.from)
-            .await?;
+        let short = self.measure(&mut system, &mut postgres, &people, self.from).await?;
         let long = self.measure(&mut system, &mut postgres, &people, self.to).await?;
         print(&format!(
             "{:<40} {:>12} {:>12} {:>8}  at most {FLAT}",
@@ -62,9 +60,7 @@ impl Growth {
         for ((name, short), (_, long)) in short.iter().zip(&long) {
             let growth = long / short;
             let verdict = verdict(growth <= FLAT);
-            print(&format!(
-                "{name:<40} {short:>12.2} {long:>12.2} {growth:>8.2}{verdict}"
-            ));
+            print(&format!("{name:<40} {short:>12.2} {long:>12.2} {growth:>8.2}{verdict}"));
         }
         postgres.close().await?;
         drop(people);

@@ -66,11 +66,7 @@ impl KurrentDb {
                     let server = server(Duration::from_millis(disk));
                     let ours = rate(&Ours::open(&server).await?, writers, every_third, span).await?;
                     let bare = rate(&Bare::open(&server).await?, writers, every_third, span).await?;
-                    let conflicts = if every_third {
-                        ", each third a conflict"
-                    } else {
-                        ""
-                    };
+                    let conflicts = if every_third { ", each third a conflict" } else { "" };
                     print(&format!(
                         "{:<42} {ours:>8.0} {bare:>10.0} {:>6.2} {WANTED:>7}",
                         format!("{disk} ms, {writers} writers{conflicts}"),
@@ -90,10 +86,7 @@ impl KurrentDb {
         let (start, mut slowest) = (Instant::now(), Duration::ZERO);
         for _ in 0..self.conflicts {
             let asked = Instant::now();
-            ensure!(
-                store.append("hot", 0).await?,
-                "an append at a version that is past"
-            );
+            ensure!(store.append("hot", 0).await?, "an append at a version that is past");
             slowest = slowest.max(asked.elapsed());
         }
         let took = start.elapsed();
@@ -115,11 +108,7 @@ impl KurrentDb {
 }
 
 fn server(disk: Duration) -> StandIn {
-    StandIn::with(Behaviour {
-        disk,
-        longest_indexing: Duration::ZERO,
-        ..Behaviour::default()
-    })
+    StandIn::with(Behaviour { disk, longest_indexing: Duration::ZERO, ..Behaviour::default() })
 }
 
 /// Answers per second, conflicts included, of `writers` writers with streams of their own.
@@ -133,10 +122,7 @@ async fn rate(store: &impl Append, writers: usize, every_third: bool, span: Dura
             while start.elapsed() < span {
                 let is_wrong = every_third && answers % 3 == 2;
                 let at = if is_wrong { version + 1 } else { version };
-                ensure!(
-                    store.append(&name, at).await? == is_wrong,
-                    "another answer than expected"
-                );
+                ensure!(store.append(&name, at).await? == is_wrong, "another answer than expected");
                 version += u64::from(!is_wrong);
                 answers += 1;
             }
@@ -178,11 +164,7 @@ impl Append for Ours {
             },
             recorded_at: Timestamp::from_micros(1_780_000_000_123_456),
         };
-        match self
-            .0
-            .append(&StreamName::raw(stream), version, vec![event])
-            .await
-        {
+        match self.0.append(&StreamName::raw(stream), version, vec![event]).await {
             Ok(_) => Ok(false),
             Err(StoreError::Conflict { .. }) => Ok(true),
             Err(error) => Err(error.into()),
@@ -209,19 +191,14 @@ impl Bare {
         let answered = Arc::clone(&waiting);
         tokio::spawn(async move {
             let mut grpc = Grpc::new(channel);
-            grpc.ready()
-                .await
-                .map_err(|error| Status::unavailable(error.to_string()))?;
+            grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
             let queue = Request::new(stream::poll_fn(move |context| queue.poll_recv(context)));
             let path = PathAndQuery::from_static(BATCH_APPEND);
             let answers = grpc.streaming(queue, path, ProstCodec::default()).await?;
             let mut answers = answers.into_inner();
             while let Some(answer) = answers.message().await? {
                 let BatchAppendResp {
-                    correlation_id:
-                        Some(WireUuid {
-                            value: Some(Value::String(id)),
-                        }),
+                    correlation_id: Some(WireUuid { value: Some(Value::String(id)) }),
                     result: Some(result),
                     ..
                 } = answer
@@ -252,9 +229,7 @@ impl Append for Bare {
         let request = BatchAppendReq {
             correlation_id,
             options: Some(Options {
-                stream_identifier: Some(StreamIdentifier {
-                    stream_name: stream.to_owned().into(),
-                }),
+                stream_identifier: Some(StreamIdentifier { stream_name: stream.to_owned().into() }),
                 expected_stream_position: Some(match version.checked_sub(1) {
                     Some(revision) => ExpectedStreamPosition::StreamPosition(revision),
                     None => ExpectedStreamPosition::NoStream(()),
@@ -272,10 +247,7 @@ impl Append for Bare {
             }],
             is_final: true,
         };
-        self.requests
-            .send(request)
-            .await
-            .context("the stream has ended")?;
+        self.requests.send(request).await.context("the stream has ended")?;
         Ok(matches!(answer.await?, Answer::Error(_)))
     }
 }

@@ -125,9 +125,7 @@ impl Kind {
                 latencies.record(micros(started))?;
                 let path = format!("/tasks/{}", answer.member("/id")?);
                 let started = Instant::now();
-                person
-                    .send(Method::PATCH, &path, Some(&json!({"status": "in_progress"})), &[])
-                    .await?;
+                person.send(Method::PATCH, &path, Some(&json!({"status": "in_progress"})), &[]).await?;
                 latencies.record(micros(started))?;
             }
             Self::Lists | Self::CachedLists => {
@@ -161,11 +159,7 @@ pub(crate) async fn create_and_see(writer: &Person, reader: &Person) -> anyhow::
     let task = json!({"title": "Be seen"});
     let answer = writer.send(Method::POST, "/tasks", Some(&task), &[]).await?;
     let acknowledged = Instant::now();
-    let token = answer
-        .headers
-        .get("consistency-token")
-        .context("no token")?
-        .to_str()?;
+    let token = answer.headers.get("consistency-token").context("no token")?.to_str()?;
     let headers = [("Consistency-Token", token), ("Prefer", "wait=10")];
     reader.send(Method::GET, "/tasks?limit=1", None, &headers).await?;
     Ok(acknowledged)
@@ -189,10 +183,7 @@ pub(crate) async fn run(people: &[Arc<Person>], duration: Duration, kind: Kind) 
     while let Some(worker) = workers.join_next().await {
         latencies.add(worker??)?;
     }
-    Ok(Figure {
-        latencies,
-        elapsed: started.elapsed(),
-    })
+    Ok(Figure { latencies, elapsed: started.elapsed() })
 }
 
 fn micros(since: Instant) -> u64 {

@@ -70,9 +70,7 @@ pub(crate) async fn append(
 async fn live(store: &dyn EventStore, owner: UserId) -> anyhow::Result<()> {
     let stream = StreamName::task(TaskId(Uuid::now_v7()));
     for (version, event) in (0..).zip(life(owner)) {
-        store
-            .append(&stream, version, vec![new_event(owner, &event)])
-            .await?;
+        store.append(&stream, version, vec![new_event(owner, &event)]).await?;
     }
     Ok(())
 }
@@ -87,9 +85,7 @@ pub(crate) fn life(owner: UserId) -> [TaskEvent; LIFE] {
         due: "2030-01-01".parse().ok(),
         tags: vec!["bench".to_owned()],
     };
-    let renamed = TaskRenamed {
-        title: "Write the yearly report".to_owned(),
-    };
+    let renamed = TaskRenamed { title: "Write the yearly report".to_owned() };
     [created.into(), renamed.into(), TaskCompleted {}.into()]
 }
 

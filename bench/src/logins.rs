@@ -36,10 +36,7 @@ impl Logins {
     pub(crate) async fn run(&self, binary: &Path) -> anyhow::Result<()> {
         let seconds = Duration::from_secs(self.seconds);
         // This is auth's default number of threads.
-        let threads = thread::available_parallelism()
-            .map_or(1, usize::from)
-            .saturating_sub(1)
-            .max(1);
+        let threads = thread::available_parallelism().map_or(1, usize::from).saturating_sub(1).max(1);
         let system = System::start(Deployment::Servers, binary).await?;
         let crowd = load::join(&system.front(), CROWD).await?;
         let crowd = load::at(&crowd, &system.address("auth")).await?;
@@ -63,11 +60,7 @@ impl Logins {
             "/s",
             Wanted::AtLeast(0.9),
         );
-        slower.report(
-            "p99 of commands beside a storm of logins | without",
-            "ms",
-            Wanted::AtMost(2.0),
-        );
+        slower.report("p99 of commands beside a storm of logins | without", "ms", Wanted::AtMost(2.0));
         Ok(())
     }
 }

@@ -4,10 +4,7 @@
 //! the same database and broker achieve, in the same run, for a program that does only the unavoidable work. `growth`
 //! measures whether anything costs more when the log is long, and `search` the cost of searching for words. Absolute
 //! numbers depend on the machine, so compare only runs on the same machine.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a benchmark makes ids and tasks as it likes"
-)]
+#![expect(clippy::disallowed_methods, reason = "a benchmark makes ids and tasks as it likes")]
 
 mod audit;
 mod bounds;
@@ -98,10 +95,7 @@ fn main() -> anyhow::Result<()> {
     let Arguments { what, binary, strict } = Arguments::parse();
     run(what, &binary)?;
     let misses = output::misses();
-    anyhow::ensure!(
-        misses == 0 || !strict,
-        "{misses} figures miss what is wanted of them"
-    );
+    anyhow::ensure!(misses == 0 || !strict, "{misses} figures miss what is wanted of them");
     Ok(())
 }
 
@@ -126,10 +120,7 @@ fn run(what: Benchmark, binary: &Path) -> anyhow::Result<()> {
 async fn outside(deployment: Deployment, options: &Outside, binary: &Path) -> anyhow::Result<()> {
     let seconds = Duration::from_secs(options.seconds);
     let system = system::System::start(deployment, binary).await?;
-    print(&format!(
-        "{deployment:?}: start to ready in {} ms",
-        system.started_in.as_millis()
-    ));
+    print(&format!("{deployment:?}: start to ready in {} ms", system.started_in.as_millis()));
     let at_start = (deployment == Deployment::Embedded).then_some(40.0);
     remember(&system, "after the start", at_start)?;
     let people = load::join(&system.front(), 64).await?;
@@ -140,10 +131,7 @@ async fn outside(deployment: Deployment, options: &Outside, binary: &Path) -> an
         print(&figure.row(&format!("commands, {connections} connections")));
     }
     load::give_tasks(&people, 50).await?;
-    for (name, kind) in [
-        ("lists of 50", Kind::Lists),
-        ("cached lists of 50", Kind::CachedLists),
-    ] {
+    for (name, kind) in [("lists of 50", Kind::Lists), ("cached lists of 50", Kind::CachedLists)] {
         for connections in [1, 16, 64] {
             let figure = load::run(&people[..connections], seconds, kind).await?;
             print(&figure.row(&format!("{name}, {connections} connections")));
@@ -160,10 +148,7 @@ async fn outside(deployment: Deployment, options: &Outside, binary: &Path) -> an
 
     let rate = catch_up::alone(deployment, options.events).await?;
     print("");
-    print(&format!(
-        "projector catch-up over {} events: {rate:.0} events/s",
-        options.events
-    ));
+    print(&format!("projector catch-up over {} events: {rate:.0} events/s", options.events));
     Ok(())
 }
 
@@ -171,10 +156,7 @@ async fn outside(deployment: Deployment, options: &Outside, binary: &Path) -> an
 fn remember(system: &system::System, when: &str, at_most: Option<f64>) -> anyhow::Result<()> {
     let memory = system.memory()?;
     let all: f64 = memory.iter().map(|(_, mib)| mib).sum();
-    let each: Vec<String> = memory
-        .iter()
-        .map(|(role, mib)| format!("{role} {mib:.1}"))
-        .collect();
+    let each: Vec<String> = memory.iter().map(|(role, mib)| format!("{role} {mib:.1}")).collect();
     let verdict = match at_most {
         Some(bound) => format!(", at most {bound}{}", verdict(all <= bound)),
         None => String::new(),

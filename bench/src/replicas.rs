@@ -58,11 +58,7 @@ impl Replicas {
     }
 
     async fn on(&self, binary: &Path, log: &str, event_store: Option<&str>) -> anyhow::Result<()> {
-        let plan = Plan {
-            command_apis: 2,
-            event_store,
-            ..Plan::of(Deployment::Servers)
-        };
+        let plan = Plan { command_apis: 2, event_store, ..Plan::of(Deployment::Servers) };
         let system = System::start_as(plan, binary).await?;
         let people = load::join(&system.front(), self.callers).await?;
         let command_apis = system.addresses("command-api");
@@ -71,16 +67,12 @@ impl Replicas {
             there.push(load::at(&people, address).await?);
         }
         let gateway: Vec<Vec<Arc<Person>>> = people.iter().map(|person| vec![person.clone()]).collect();
-        let at_one = (0..self.callers)
-            .map(|caller| vec![there[caller % there.len()][caller].clone()])
-            .collect();
+        let at_one =
+            (0..self.callers).map(|caller| vec![there[caller % there.len()][caller].clone()]).collect();
         let in_turn = (0..self.callers)
             .map(|caller| there.iter().map(|people| people[caller].clone()).collect())
             .collect();
-        print(&format!(
-            "{} commands of {} callers, the log on {log}",
-            self.commands, self.callers
-        ));
+        print(&format!("{} commands of {} callers, the log on {log}", self.commands, self.callers));
         print(
             "                                   per second        p50        p99  (ms)  conflicts   not done",
         );
@@ -93,11 +85,7 @@ impl Replicas {
             let outcome = self.load(&system, callers).await?;
             rates.push(outcome.rate());
             print(&outcome.row(name));
-            ensure!(
-                outcome.refused().is_empty(),
-                "commands were not done: {:?}",
-                outcome.refused()
-            );
+            ensure!(outcome.refused().is_empty(), "commands were not done: {:?}", outcome.refused());
         }
         print(&format!("at one to both in turn: {:.2}", rates[1] / rates[2]));
         print("");
@@ -164,10 +152,7 @@ async fn work(connections: &[Arc<Person>], left: &AtomicUsize) -> anyhow::Result
     let mut tasks: Vec<String> = Vec::new();
     let is_left = |left: usize| left.checked_sub(1);
     for (number, person) in connections.iter().cycle().enumerate() {
-        if left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_left)
-            .is_err()
-        {
+        if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_left).is_err() {
             break;
         }
         let is_creation = tasks.len() < TASKS || number % (CHANGES + 1) == CHANGES;

@@ -15,13 +15,7 @@ pub(crate) struct Role {
 
 impl Role {
     pub(crate) fn new(name: &'static str, address: String, admin: String, command: Command) -> Self {
-        Self {
-            name,
-            address,
-            admin,
-            command,
-            process: None,
-        }
+        Self { name, address, admin, command, process: None }
     }
 
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {

@@ -68,11 +68,7 @@ const WORDS: [&str; 16] = [
 
 impl Search {
     pub(crate) async fn run(&self, binary: &Path) -> Result<()> {
-        let deployment = if self.servers {
-            Deployment::Servers
-        } else {
-            Deployment::Embedded
-        };
+        let deployment = if self.servers { Deployment::Servers } else { Deployment::Embedded };
         let system = System::start(deployment, binary).await?;
         let people = load::join(&system.front(), 2).await?;
         let started = Instant::now();
@@ -94,9 +90,7 @@ impl Search {
         let page = self.median(searcher, "/tasks", true).await?;
         print(&format!("{:<40} {page:>10.2} ms", "a page without a search"));
         for (name, word, is_found) in SEARCHES {
-            let search = self
-                .median(searcher, &format!("/tasks?q={word}"), is_found)
-                .await?;
+            let search = self.median(searcher, &format!("/tasks?q={word}"), is_found).await?;
             print(&format!(
                 "{name:<40} {search:>10.2} ms {:>6.2}  at most {COST}{}",
                 search / page,
@@ -116,9 +110,7 @@ impl Search {
                 .collect();
             number += commands.len();
             let body = json!({ "commands": commands });
-            person
-                .send(Method::POST, "/tasks/batch", Some(&body), &[])
-                .await?;
+            person.send(Method::POST, "/tasks/batch", Some(&body), &[]).await?;
         }
         let headers = [("Prefer", "wait=10")];
         person.send(Method::GET, "/tasks?limit=1", None, &headers).await?;
@@ -130,9 +122,7 @@ impl Search {
         let mut text = String::new();
         let mut state = n as u64;
         while text.len() < self.characters - 20 {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             text.push_str(WORDS[(state >> 60) as usize]);
             text.push(' ');
         }

@@ -16,10 +16,7 @@ impl Database {
         execute(&format!("CREATE DATABASE {name}")).await?;
         let mut url = Url::parse(&postgres_url())?;
         url.set_path(&name);
-        Ok(Self {
-            url: url.to_string(),
-            name,
-        })
+        Ok(Self { url: url.to_string(), name })
     }
 
     pub(crate) async fn drop(self) -> anyhow::Result<()> {
@@ -36,9 +33,8 @@ pub(crate) fn amqp_url() -> String {
 }
 
 async fn execute(sql: &str) -> anyhow::Result<()> {
-    let mut connection = PgConnection::connect(&postgres_url())
-        .await
-        .context("cannot connect to PostgreSQL")?;
+    let mut connection =
+        PgConnection::connect(&postgres_url()).await.context("cannot connect to PostgreSQL")?;
     sqlx::query(sql).execute(&mut connection).await?;
     Ok(())
 }

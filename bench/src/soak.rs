@@ -126,15 +126,8 @@ impl Minutes {
 
 impl Soak {
     pub(crate) async fn run(&self, binary: &Path) -> Result<()> {
-        ensure!(
-            self.minutes >= 3,
-            "the second minute is compared with the last: at least 3"
-        );
-        let deployment = if self.servers {
-            Deployment::Servers
-        } else {
-            Deployment::Embedded
-        };
+        ensure!(self.minutes >= 3, "the second minute is compared with the last: at least 3");
+        let deployment = if self.servers { Deployment::Servers } else { Deployment::Embedded };
         let system = System::start(deployment, binary).await?;
         let at_start = memory(&system)?;
         let people = load::join(&system.front(), PEOPLE).await?;
@@ -173,9 +166,9 @@ impl Soak {
             print(&format!("{head}   last : second"));
             for act in Act::ALL {
                 let at = |minute| {
-                    known.get(&(act, minute)).map_or(f64::NAN, |histogram| {
-                        histogram.value_at_quantile(quantile) as f64 / 1_000.0
-                    })
+                    known
+                        .get(&(act, minute))
+                        .map_or(f64::NAN, |histogram| histogram.value_at_quantile(quantile) as f64 / 1_000.0)
                 };
                 let mut row = format!("{:<16}", act.name());
                 for minute in 0..self.minutes {
@@ -189,32 +182,20 @@ impl Soak {
         }
         let mut row = format!("{:<16}", "requests");
         let all = |minute| -> u64 {
-            Act::ALL
-                .iter()
-                .filter_map(|act| known.get(&(*act, minute)))
-                .map(Histogram::len)
-                .sum()
+            Act::ALL.iter().filter_map(|act| known.get(&(*act, minute))).map(Histogram::len).sum()
         };
         for minute in 0..self.minutes {
             row += &format!("{:>8}", all(minute));
         }
-        print(&format!(
-            "{row}   {:.2}",
-            all(self.minutes - 1) as f64 / all(1) as f64
-        ));
+        print(&format!("{row}   {:.2}", all(self.minutes - 1) as f64 / all(1) as f64));
         let after = then.map_or_else(
             || format!("{} requests were not reached", self.requests),
             |mib| {
                 let verdict = verdict(mib <= MEMORY);
-                format!(
-                    "{mib:.1} MiB after {} requests (at most {MEMORY}){verdict}",
-                    self.requests
-                )
+                format!("{mib:.1} MiB after {} requests (at most {MEMORY}){verdict}", self.requests)
             },
         );
-        print(&format!(
-            "memory: {at_start:.1} MiB after the start, {after}, {at_end:.1} MiB at the end"
-        ));
+        print(&format!("memory: {at_start:.1} MiB after the start, {after}, {at_end:.1} MiB at the end"));
     }
 }
 
@@ -262,16 +243,12 @@ async fn work(
             Act::Change => {
                 if let Some(task) = tasks.back() {
                     let change = json!({"title": format!("Buy {count} pears"), "priority": "high"});
-                    person
-                        .send(Method::PATCH, &format!("/tasks/{task}"), Some(&change), &[])
-                        .await?;
+                    person.send(Method::PATCH, &format!("/tasks/{task}"), Some(&change), &[]).await?;
                 }
             }
             Act::Delete => {
                 if let Some(task) = tasks.pop_front() {
-                    person
-                        .send(Method::DELETE, &format!("/tasks/{task}"), None, &[])
-                        .await?;
+                    person.send(Method::DELETE, &format!("/tasks/{task}"), None, &[]).await?;
                 }
             }
             Act::List => {
@@ -307,9 +284,7 @@ async fn sign_up(address: String, minutes: Arc<Minutes>, begin: Instant, end: In
     while Instant::now() < end {
         ticks.tick().await;
         let (minute, started) = (minute(begin), Instant::now());
-        Person::join(&address)
-            .await
-            .context("a stranger cannot sign up")?;
+        Person::join(&address).await.context("a stranger cannot sign up")?;
         minutes.record(Act::SignUp, minute, started.elapsed())?;
     }
     Ok(())

@@ -46,12 +46,7 @@ pub(crate) struct Plan<'p> {
 impl Plan<'_> {
     /// One process of each role with default settings.
     pub(crate) const fn of(deployment: Deployment) -> Self {
-        Self {
-            deployment,
-            command_apis: 1,
-            event_store: None,
-            seal_events: true,
-        }
+        Self { deployment, command_apis: 1, event_store: None, seal_events: true }
     }
 }
 
@@ -77,10 +72,7 @@ impl System {
     /// Starts what `plan` says and waits until it is ready.
     pub(crate) async fn start_as(plan: Plan<'_>, binary: &Path) -> anyhow::Result<Self> {
         if !binary.exists() {
-            bail!(
-                "{} is not there: run `cargo build --release` first",
-                binary.display()
-            );
+            bail!("{} is not there: run `cargo build --release` first", binary.display());
         }
         let directory = TempDir::new()?;
         let (database, names) = match plan.deployment {
@@ -141,10 +133,7 @@ impl System {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .env("TASKLEDGER_LOG", "warn")
-            .env(
-                "TASKLEDGER_SECURITY_LOG",
-                self.directory.path().join("security.log"),
-            )
+            .env("TASKLEDGER_SECURITY_LOG", self.directory.path().join("security.log"))
             .env("TASKLEDGER_DATA_DIR", self.directory().join("data"))
             .env("TASKLEDGER_BUS_NAMESPACE", &self.namespace);
         let Some(database) = &self.database else {
@@ -153,9 +142,7 @@ impl System {
             }
             return;
         };
-        command
-            .env("DATABASE_URL", &database.url)
-            .env("AMQP_URL", amqp_url());
+        command.env("DATABASE_URL", &database.url).env("AMQP_URL", amqp_url());
         if let Some(event_store) = event_store {
             command.env("EVENT_STORE_URL", event_store);
         }
@@ -177,26 +164,17 @@ impl System {
 
     /// The address of the gateway.
     pub(crate) fn front(&self) -> String {
-        self.roles
-            .last()
-            .map(|role| role.address.clone())
-            .unwrap_or_default()
+        self.roles.last().map(|role| role.address.clone()).unwrap_or_default()
     }
 
     /// The address of a role.
     pub(crate) fn address(&self, name: &str) -> String {
-        self.role(name)
-            .map(|role| role.address.clone())
-            .unwrap_or_default()
+        self.role(name).map(|role| role.address.clone()).unwrap_or_default()
     }
 
     /// The address of every replica of a role.
     pub(crate) fn addresses(&self, name: &str) -> Vec<String> {
-        self.roles
-            .iter()
-            .filter(|role| role.name == name)
-            .map(|role| role.address.clone())
-            .collect()
+        self.roles.iter().filter(|role| role.name == name).map(|role| role.address.clone()).collect()
     }
 
     pub(crate) fn database_url(&self) -> Option<&str> {
@@ -205,10 +183,7 @@ impl System {
 
     /// Every role's name and resident memory in MiB.
     pub(crate) fn memory(&self) -> anyhow::Result<Vec<(&'static str, f64)>> {
-        self.roles
-            .iter()
-            .map(|role| Ok((role.name, role.memory()?)))
-            .collect()
+        self.roles.iter().map(|role| Ok((role.name, role.memory()?))).collect()
     }
 
     /// The memory in MiB of all processes together, with each page that several of them share counted once.
@@ -221,9 +196,7 @@ impl System {
         let mut samples: Vec<f64> = Vec::new();
         for replica in self.roles.iter().filter(|replica| replica.name == role) {
             let text = get(&replica.admin, "/metrics").await?;
-            let lines = text
-                .lines()
-                .filter(|line| line.split(['{', ' ']).next() == Some(metric));
+            let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(metric));
             samples.extend(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()));
         }
         if samples.is_empty() {
@@ -253,13 +226,8 @@ impl System {
                 None => command.env_remove(variable),
             };
         }
-        let (address, admin) = (
-            format!("127.0.0.1:{}", free_port()?),
-            format!("127.0.0.1:{}", free_port()?),
-        );
-        command
-            .env("TASKLEDGER_LISTEN", &address)
-            .env("TASKLEDGER_ADMIN_LISTEN", &admin);
+        let (address, admin) = (format!("127.0.0.1:{}", free_port()?), format!("127.0.0.1:{}", free_port()?));
+        command.env("TASKLEDGER_LISTEN", &address).env("TASKLEDGER_ADMIN_LISTEN", &admin);
         for (variable, value) in settings {
             command.env(variable, value);
         }
@@ -278,10 +246,7 @@ impl System {
     /// The part of it that is mapped from files, above all from the program. The operating system can discard it, and
     /// processes share it.
     pub(crate) fn memory_of_files_beside(&self) -> anyhow::Result<f64> {
-        self.beside
-            .as_ref()
-            .context("nothing runs beside")?
-            .memory_in("RssFile:")
+        self.beside.as_ref().context("nothing runs beside")?.memory_in("RssFile:")
     }
 
     /// Stops the additional process.
@@ -314,17 +279,11 @@ impl System {
     }
 
     fn role(&self, name: &str) -> anyhow::Result<&Role> {
-        self.roles
-            .iter()
-            .find(|role| role.name == name)
-            .with_context(|| format!("no {name}"))
+        self.roles.iter().find(|role| role.name == name).with_context(|| format!("no {name}"))
     }
 
     fn role_mut(&mut self, name: &str) -> anyhow::Result<&mut Role> {
-        self.roles
-            .iter_mut()
-            .find(|role| role.name == name)
-            .with_context(|| format!("no {name}"))
+        self.roles.iter_mut().find(|role| role.name == name).with_context(|| format!("no {name}"))
     }
 }
 
@@ -345,9 +304,7 @@ async fn ready(address: &str) -> anyhow::Result<()> {
 }
 
 async fn is_ready(address: &str) -> bool {
-    get(address, "/health/ready")
-        .await
-        .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    get(address, "/health/ready").await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
 /// Sends a `GET` request and returns the head and the body of the answer.

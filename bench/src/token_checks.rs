@@ -60,16 +60,10 @@ impl Responder for Echo {
 impl TokenChecks {
     pub(crate) async fn run(&self, binary: &Path) -> Result<()> {
         let system = System::start(Deployment::Servers, binary).await?;
-        let options = RabbitOptions {
-            name: "bench".to_owned(),
-            namespace: system.namespace.clone(),
-        };
+        let options = RabbitOptions { name: "bench".to_owned(), namespace: system.namespace.clone() };
         let bus: Arc<dyn Bus> = RabbitBus::connect(&servers::amqp_url(), options).await?;
         let background = Background::new();
-        let serving = ResponderOptions {
-            queue_limit: 1_000,
-            concurrency: 64,
-        };
+        let serving = ResponderOptions { queue_limit: 1_000, concurrency: 64 };
         let (answering, stop) = (Arc::clone(&bus), background.stop());
         background.spawn("echo", async move {
             if let Err(error) = answering.serve(ECHO_QUEUE, serving, Arc::new(Echo), stop).await {
@@ -123,13 +117,7 @@ impl TokenChecks {
         }
         let rate = nanoseconds.len() as f64 / started.elapsed().as_secs_f64();
         let at = |quantile| nanoseconds.value_at_quantile(quantile) as f64 / 1e6;
-        Ok(format!(
-            "{rate:>10.0} {:>10.4} {:>10.4} {:>10.4} {:>10.4}",
-            at(0.5),
-            at(0.95),
-            at(0.99),
-            at(1.0)
-        ))
+        Ok(format!("{rate:>10.0} {:>10.4} {:>10.4} {:>10.4} {:>10.4}", at(0.5), at(0.95), at(0.99), at(1.0)))
     }
 }
 

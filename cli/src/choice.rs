@@ -9,8 +9,6 @@ pub(crate) fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
     let names = choices.map(|(name, help, _)| PossibleValue::new(name).help(help));
     PossibleValuesParser::new(names).try_map(move |given| {
         let chosen = choices.into_iter().find(|(name, ..)| *name == given);
-        chosen
-            .map(|(.., value)| value)
-            .ok_or("it is not among the choices")
+        chosen.map(|(.., value)| value).ok_or("it is not among the choices")
     })
 }

@@ -40,10 +40,7 @@ impl Confirmation {
 
     /// As [`Self::ask`], about what cannot be undone: a script has to say `--yes`.
     pub(crate) async fn require(self, question: &str) -> anyhow::Result<()> {
-        ensure!(
-            !self.is_out_of_reach(),
-            "nothing was changed: there is nobody to ask, so say --yes"
-        );
+        ensure!(!self.is_out_of_reach(), "nothing was changed: there is nobody to ask, so say --yes");
         self.ask(question).await
     }
 }
@@ -67,10 +64,7 @@ async fn agreed(question: &str) -> anyhow::Result<bool> {
 
 async fn is_yes(answer: oneshot::Receiver<io::Result<String>>) -> anyhow::Result<bool> {
     let Ok(answer) = timeout(ANSWER_TIMEOUT, answer).await else {
-        crate::complain(&format!(
-            "no answer within {} s is a no",
-            ANSWER_TIMEOUT.as_secs()
-        ));
+        crate::complain(&format!("no answer within {} s is a no", ANSWER_TIMEOUT.as_secs()));
         return Ok(false);
     };
     let answer = answer?.context("cannot read the answer")?;

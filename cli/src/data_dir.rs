@@ -38,9 +38,7 @@ fn unusable(directory: &Path) -> String {
 
 /// Returns whether a server has used the directory before, or the directory is empty.
 fn is_data_directory(directory: &Path) -> bool {
-    [LOCK, "keys", "events.db"]
-        .iter()
-        .any(|name| directory.join(name).exists())
+    [LOCK, "keys", "events.db"].iter().any(|name| directory.join(name).exists())
         || fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
 

@@ -29,18 +29,12 @@ static OPENED: Mutex<Vec<(String, Database)>> = Mutex::const_new(Vec::new());
 ///
 /// When a connection was opened before.
 pub(crate) fn serve_all_roles() -> anyhow::Result<()> {
-    CONNECTIONS
-        .set(OF_ALL_ROLES)
-        .map_err(|_| anyhow!("databases were opened too early; this is a bug"))
+    CONNECTIONS.set(OF_ALL_ROLES).map_err(|_| anyhow!("databases were opened too early; this is a bug"))
 }
 
 /// Number of shared connections to the server or file at `url`.
 pub(crate) fn connections_to(url: &str) -> u32 {
-    if url.starts_with("sqlite:") {
-        OF_A_FILE
-    } else {
-        *CONNECTIONS.get_or_init(|| OF_A_ROLE)
-    }
+    if url.starts_with("sqlite:") { OF_A_FILE } else { *CONNECTIONS.get_or_init(|| OF_A_ROLE) }
 }
 
 /// Opens the database of `schema` at `url` without migrating it, over the connections to its server that are open

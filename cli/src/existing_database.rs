@@ -58,10 +58,7 @@ async fn loss(settings: &Settings) -> anyhow::Result<Option<String>> {
 fn backup_beside(url: &str) -> Option<(String, PathBuf)> {
     let file = Path::new(url.strip_prefix("sqlite:")?);
     let name = file.file_name()?.to_str()?.to_owned();
-    let backups = [
-        file.with_extension("bak"),
-        file.with_file_name(format!("{name}.bak")),
-    ];
+    let backups = [file.with_extension("bak"), file.with_file_name(format!("{name}.bak"))];
     let backup = backups.into_iter().find(|backup| backup.exists())?;
     Some((name, backup))
 }

@@ -115,25 +115,15 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Generate {
-            algorithm,
-            attribution,
-        } => {
+        Command::Generate { algorithm, attribution } => {
             let generate = async |_| made(&keys::generate(directory, algorithm)?);
             record(settings, &attribution, "keys generate", generate).await
         }
-        Command::Rotate {
-            algorithm,
-            attribution,
-        } => {
+        Command::Rotate { algorithm, attribution } => {
             let rotate = async |_| made(&keys::rotate(directory, algorithm, now)?);
             record(settings, &attribution, "keys rotate", rotate).await
         }
-        Command::Retire {
-            kid,
-            force,
-            attribution,
-        } => {
+        Command::Retire { kid, force, attribution } => {
             let seconds = i64::try_from(settings.auth.access_token_lifetime().as_secs())?;
             let retire = async |_| {
                 let retired = keys::retire(directory, &kid, force, seconds, now)?;
@@ -151,11 +141,9 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             }
             record(settings, &attribution, &command, retire).await
         }
-        Command::Copy {
-            from,
-            from_log,
-            attribution,
-        } => copy(settings, &from, from_log.as_deref(), &attribution).await,
+        Command::Copy { from, from_log, attribution } => {
+            copy(settings, &from, from_log.as_deref(), &attribution).await
+        }
         Command::Master(command) => master(settings, command).await,
     }
 }
@@ -199,9 +187,7 @@ async fn copy(
     let keys = SubjectKeys::open(database, settings.master_keys(false)?, platform::clock()).await?;
     let act = async |_| {
         let mut display = ProgressDisplay::of_a_number();
-        let copied = keys
-            .copy_from(&source, &erased, |keys| display.count(keys, "keys"))
-            .await;
+        let copied = keys.copy_from(&source, &erased, |keys| display.count(keys, "keys")).await;
         display.end();
         let copied = copied?;
         let result = format!(
@@ -213,11 +199,7 @@ async fn copy(
         Ok(Conclusion::succeeded().with_result(result))
     };
     match here {
-        Some(here) => {
-            attribution
-                .record_if_there_is_a_log(settings, &*here, "keys copy", act)
-                .await
-        }
+        Some(here) => attribution.record_if_there_is_a_log(settings, &*here, "keys copy", act).await,
         None => Ok(act(CorrelationId::default()).await?.exit_code()),
     }
 }
@@ -249,16 +231,12 @@ async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<E
         MasterCommand::Rotate { attribution } => {
             let EventLog { stored, keys, .. } = existing_log::event_log(settings).await?;
             let rotate = async |_| rotate_master(&stored, &keys).await;
-            attribution
-                .record(settings, &*stored, "keys master rotate", rotate)
-                .await
+            attribution.record(settings, &*stored, "keys master rotate", rotate).await
         }
         MasterCommand::Retire { attribution } => {
             let EventLog { stored, keys, .. } = existing_log::event_log(settings).await?;
             let retire = async |_| retire_master(&stored, &keys).await;
-            attribution
-                .record(settings, &*stored, "keys master retire", retire)
-                .await
+            attribution.record(settings, &*stored, "keys master retire", retire).await
         }
     }
 }
@@ -297,10 +275,7 @@ async fn rotate_master(stored: &Arc<dyn EventStore>, keys: &SubjectKeys) -> anyh
     }
     let conclusion = Conclusion::of(rewrapped.damaged.is_empty() && lost.is_empty());
     let first = master_keys.ids().into_iter().next().unwrap_or_default();
-    Ok(conclusion.with_result(format!(
-        "{first} wraps, {} keys of people wrapped again",
-        rewrapped.keys
-    )))
+    Ok(conclusion.with_result(format!("{first} wraps, {} keys of people wrapped again", rewrapped.keys)))
 }
 
 /// Removes the old master keys, unless a person's key has to come from a backup, where an old one may wrap it.

@@ -169,12 +169,8 @@ fn parse() -> Result<Cli, ExitCode> {
         Err(mut error) if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) => {
             settings::mask_refused_value(&mut error);
             let text = error.to_string();
-            let mut sentence = text
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned();
+            let mut sentence =
+                text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
             if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue)
                 && !values.is_empty()
             {
@@ -183,9 +179,7 @@ fn parse() -> Result<Cli, ExitCode> {
             let variable = command
                 .get_arguments()
                 .find(|argument| {
-                    argument
-                        .get_long()
-                        .is_some_and(|long| text.contains(&format!("'--{long} ")))
+                    argument.get_long().is_some_and(|long| text.contains(&format!("'--{long} ")))
                 })
                 .and_then(|argument| argument.get_env())
                 .filter(|variable| std::env::var_os(variable).is_some());
@@ -197,11 +191,7 @@ fn parse() -> Result<Cli, ExitCode> {
         }
         Err(error) => {
             // Help and version are printed to the standard output and are not failures.
-            let code = if error.use_stderr() {
-                ExitCode::from(2)
-            } else {
-                ExitCode::SUCCESS
-            };
+            let code = if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
             let _ = error.print();
             Err(code)
         }

@@ -12,13 +12,8 @@ use crate::{
     settings::Settings,
 };
 
-const SCHEMAS: [Schema; 5] = [
-    Schema::EventStore,
-    Schema::SubjectKeys,
-    Schema::Operations,
-    Schema::AuditTree,
-    Schema::ReadModels,
-];
+const SCHEMAS: [Schema; 5] =
+    [Schema::EventStore, Schema::SubjectKeys, Schema::Operations, Schema::AuditTree, Schema::ReadModels];
 
 #[derive(Debug, Args)]
 pub(crate) struct Migrate {
@@ -61,10 +56,7 @@ pub(crate) async fn run(settings: &Settings, command: &Migrate) -> anyhow::Resul
     }
     // The log itself is migrated first, since the operation is recorded in it.
     let log = platform::event_store_to_import_into(storage).await?;
-    command
-        .attribution
-        .record_if_there_is_a_log(settings, &*log, "migrate", act)
-        .await
+    command.attribution.record_if_there_is_a_log(settings, &*log, "migrate", act).await
 }
 
 /// Adds the way out to an error of a user who may not look into a schema.

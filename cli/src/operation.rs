@@ -54,9 +54,7 @@ fn line_without_address(text: &str, max: usize, instead: &str) -> Result<String,
 /// returned.
 fn user_of_system() -> Option<String> {
     let user = system_user();
-    name(&user)
-        .or_else(|_| name(user.split('@').next().unwrap_or_default()))
-        .ok()
+    name(&user).or_else(|_| name(user.split('@').next().unwrap_or_default())).ok()
 }
 
 #[derive(Debug)]
@@ -69,20 +67,12 @@ pub(crate) struct Conclusion {
 impl Conclusion {
     /// The command did all that was asked.
     pub(crate) const fn succeeded() -> Self {
-        Self {
-            outcome: OperationOutcome::Succeeded,
-            result: None,
-            exit_code: ExitCode::SUCCESS,
-        }
+        Self { outcome: OperationOutcome::Succeeded, result: None, exit_code: ExitCode::SUCCESS }
     }
 
     /// Something was not done, and the operator has been told why.
     pub(crate) const fn failed() -> Self {
-        Self {
-            outcome: OperationOutcome::Failed,
-            result: None,
-            exit_code: ExitCode::FAILURE,
-        }
+        Self { outcome: OperationOutcome::Failed, result: None, exit_code: ExitCode::FAILURE }
     }
 
     /// The command did all that was asked if `is_done` is true, and failed otherwise.
@@ -121,8 +111,7 @@ impl Attribution {
         command: &str,
         act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
     ) -> anyhow::Result<ExitCode> {
-        self.record_about(settings, store, command, UserId::NOBODY, act)
-            .await
+        self.record_about(settings, store, command, UserId::NOBODY, act).await
     }
 
     /// Does what [`Self::record`] does, for a command about a person.
@@ -145,10 +134,7 @@ impl Attribution {
                 result: conclusion.result.as_deref().map(Into::into),
             },
             // The text of an error is not recorded, since it may name a person.
-            Err(_) => OperationFinished {
-                outcome: OperationOutcome::Failed,
-                result: None,
-            },
+            Err(_) => OperationFinished { outcome: OperationOutcome::Failed, result: None },
         };
         if let Err(error) = stream.finish(store, &finished.into()).await {
             crate::complain(&format!("it is not recorded how this ended: {error}"));
@@ -178,10 +164,8 @@ impl Attribution {
         command: &str,
         result: &str,
     ) -> anyhow::Result<()> {
-        let finished = OperationFinished {
-            outcome: OperationOutcome::Succeeded,
-            result: Some(result.into()),
-        };
+        let finished =
+            OperationFinished { outcome: OperationOutcome::Succeeded, result: Some(result.into()) };
         let events = [self.started(command).into(), finished.into()];
         let recorded = Stream::new(UserId::NOBODY).append(store, 0, &events).await;
         recorded.context("it was done, and cannot be recorded: give the command again")
@@ -217,10 +201,7 @@ struct Stream {
 
 impl Stream {
     fn new(subject: UserId) -> Self {
-        Self {
-            id: OperationId(new_id()),
-            subject,
-        }
+        Self { id: OperationId(new_id()), subject }
     }
 
     fn correlation_id(&self) -> CorrelationId {

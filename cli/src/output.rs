@@ -113,10 +113,7 @@ pub(crate) fn aligned(heads: &[&str], rows: &[Vec<String>]) -> String {
     };
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
     let numeric: Vec<bool> = (0..heads.len())
-        .map(|column| {
-            rows.iter()
-                .all(|row| row[column].bytes().all(|byte| byte.is_ascii_digit()))
-        })
+        .map(|column| rows.iter().all(|row| row[column].bytes().all(|byte| byte.is_ascii_digit())))
         .collect();
     let mut lines = String::new();
     let mut add = |cells: &[&str]| {
@@ -125,11 +122,7 @@ pub(crate) fn aligned(heads: &[&str], rows: &[Vec<String>]) -> String {
             if !text.is_empty() {
                 text.push_str("  ");
             }
-            let cell = if *numeric {
-                format!("{cell:>width$}")
-            } else {
-                format!("{cell:<width$}")
-            };
+            let cell = if *numeric { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
             text.push_str(&cell);
         }
         lines.push_str(text.trim_end());
@@ -151,20 +144,12 @@ pub(crate) fn csv<'a>(cells: impl IntoIterator<Item = &'a str>) -> anyhow::Resul
 
 fn csv_cell(text: &str) -> String {
     let text = text_for_spreadsheets(text);
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
-    }
+    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 /// A number with its noun in the right form, such as `1 event` or `2 events`.
 pub(crate) fn counted(number: u64, what: &str) -> String {
-    if number == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{number} {what}s")
-    }
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// Says something beside the answer of a command, above all why it failed.

@@ -79,26 +79,14 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             if json {
                 output::json(&to_json(&event))?;
             } else {
-                output::line(&format!(
-                    "reason    {}\nattempts  {}\n",
-                    event.reason, event.attempts
-                ))?;
-                let show = crate::events::Command::Show {
-                    what: position.to_string(),
-                    json: false,
-                };
+                output::line(&format!("reason    {}\nattempts  {}\n", event.reason, event.attempts))?;
+                let show = crate::events::Command::Show { what: position.to_string(), json: false };
                 return crate::events::run(settings, show).await;
             }
         }
         Command::Retry(command) => return retry(settings, &read_models, command).await,
-        Command::Discard {
-            position,
-            confirmation,
-            attribution,
-        } => {
-            confirmation
-                .ask(&format!("Give up on the event at position {position}, for good?"))
-                .await?;
+        Command::Discard { position, confirmation, attribution } => {
+            confirmation.ask(&format!("Give up on the event at position {position}, for good?")).await?;
             let store = existing_log::event_store(settings).await?;
             let command = format!("parked discard {position}");
             let discard = async |_| discard(&read_models, position).await;
@@ -211,16 +199,13 @@ impl Results {
 
 async fn discard(read_models: &Database, position: u64) -> anyhow::Result<Conclusion> {
     let Discarded { event, later } = projector::discard(read_models, position).await?;
-    output::say(&format!(
-        "the event at position {position} is passed over from now on"
-    ));
+    output::say(&format!("the event at position {position} is passed over from now on"));
     let rest = format!("`taskledger parked retry {}` projects the rest", event.stream);
     match later {
         Some(0) => {}
-        Some(later) => output::say(&format!(
-            "{} of its stream: {rest}",
-            output::counted(later, "later parked event")
-        )),
+        Some(later) => {
+            output::say(&format!("{} of its stream: {rest}", output::counted(later, "later parked event")))
+        }
         None => output::say(&format!("more of its stream may be parked: {rest}")),
     }
     let result = format!("version {} of {}", event.version, event.stream);
@@ -240,9 +225,7 @@ async fn list(read_models: &Database, json: bool) -> anyhow::Result<()> {
         };
         after = last.position;
         if json {
-            parked
-                .iter()
-                .try_for_each(|event| output::json(&to_json(event)))?;
+            parked.iter().try_for_each(|event| output::json(&to_json(event)))?;
         } else {
             table(&parked)?;
         }
@@ -263,10 +246,7 @@ fn table(parked: &[ParkedEvent]) -> anyhow::Result<()> {
             ]
         })
         .collect();
-    output::table(
-        &["position", "stream", "version", "type", "attempts", "reason"],
-        &rows,
-    )
+    output::table(&["position", "stream", "version", "type", "attempts", "reason"], &rows)
 }
 
 fn to_json(event: &ParkedEvent) -> Value {
@@ -300,44 +280,25 @@ mod tests {
     async fn a_stream_that_cannot_be_retried_keeps_no_other_from_it() {
         let retry = async |stream: &StreamName| match stream.as_str() {
             "gone" => Err(ParkingError::StreamNotParked(stream.clone())),
-            "absent" => Err(ParkingError::NotInLog {
-                stream: stream.clone(),
-                version: 1,
-            }),
-            _ => Ok(Retried {
-                projected: 1,
-                parked: 0,
-            }),
+            "absent" => Err(ParkingError::NotInLog { stream: stream.clone(), version: 1 }),
+            _ => Ok(Retried { projected: 1, parked: 0 }),
         };
         let told = async |streams: &[&str]| {
             let page = async |after: u64| {
-                let streams = (1..)
-                    .zip(streams)
-                    .map(|(position, stream)| parked(position, stream, true));
+                let streams = (1..).zip(streams).map(|(position, stream)| parked(position, stream, true));
                 Ok(streams.filter(|event| event.position > after).take(2).collect())
             };
             format!("{:?}", retry_all(page, &retry).await.unwrap())
         };
         let all = told(&["a", "gone", "absent", "b"]).await;
-        assert!(
-            all.contains("Failed") && all.contains("2 projected, 0 still parked"),
-            "{all}"
-        );
+        assert!(all.contains("Failed") && all.contains("2 projected, 0 still parked"), "{all}");
         let some = told(&["a", "gone"]).await;
-        assert!(
-            some.contains("Succeeded") && some.contains("1 projected"),
-            "{some}"
-        );
+        assert!(some.contains("Succeeded") && some.contains("1 projected"), "{some}");
     }
 
     #[tokio::test]
     async fn a_stream_of_which_a_part_was_projected_is_not_retried_again_on_a_later_page() {
-        let retry = async |_: &StreamName| {
-            Ok(Retried {
-                projected: 1,
-                parked: 1,
-            })
-        };
+        let retry = async |_: &StreamName| Ok(Retried { projected: 1, parked: 1 });
         let page = async |after: u64| {
             Ok(match after {
                 0 => vec![parked(1, "a", true), parked(2, "a", false)],

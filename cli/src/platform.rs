@@ -139,9 +139,7 @@ pub(crate) async fn event_store(storage: &Storage) -> anyhow::Result<Arc<dyn Eve
 pub(crate) async fn event_store_to_import_into(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
     let url = database_url(storage, Schema::EventStore)?;
     if is_database(&url) {
-        return Ok(Arc::new(SqlStore::new(
-            database(storage, Schema::EventStore).await?,
-        )));
+        return Ok(Arc::new(SqlStore::new(database(storage, Schema::EventStore).await?)));
     }
     Ok(event_store::open(&url, 1).await?)
 }
@@ -200,9 +198,7 @@ pub(crate) async fn audit_keeping(settings: &Settings) -> anyhow::Result<AuditKe
 
 /// Returns whether the log at `url` is in PostgreSQL or SQLite.
 fn is_database(url: &str) -> bool {
-    ["postgres:", "postgresql:", "sqlite:"]
-        .iter()
-        .any(|scheme| url.starts_with(scheme))
+    ["postgres:", "postgresql:", "sqlite:"].iter().any(|scheme| url.starts_with(scheme))
 }
 
 /// Opens the database of `schema` if it exists. Nothing is created or migrated.
@@ -213,10 +209,7 @@ pub(crate) async fn find(storage: &Storage, schema: Schema) -> anyhow::Result<Op
 /// Opens the database of `schema` at `url` if it exists. Nothing is created or migrated.
 pub(crate) async fn find_at(url: &str, schema: Schema) -> anyhow::Result<Option<Database>> {
     // SQLite creates a file that does not exist, so that is checked first.
-    if url
-        .strip_prefix("sqlite:")
-        .is_some_and(|file| !Path::new(file).exists())
-    {
+    if url.strip_prefix("sqlite:").is_some_and(|file| !Path::new(file).exists()) {
         return Ok(None);
     }
     let database = databases::connect(url, schema).await?;
@@ -255,10 +248,7 @@ pub(crate) fn database_url(storage: &Storage, schema: Schema) -> anyhow::Result<
 pub(crate) async fn bus(storage: &Storage, role: &str) -> anyhow::Result<Arc<dyn Bus>> {
     match storage.amqp_url()? {
         Some(url) => {
-            let options = RabbitOptions {
-                name: role.to_owned(),
-                namespace: storage.bus_namespace.clone(),
-            };
+            let options = RabbitOptions { name: role.to_owned(), namespace: storage.bus_namespace.clone() };
             let bus = RabbitBus::connect(&url, options)
                 .await
                 .with_context(|| format!("cannot connect to RabbitMQ at {}", masked(&url)))?;

@@ -54,11 +54,7 @@ pub(crate) enum Progress {
 /// Progress on the standard error, as a bar on a terminal and as lines elsewhere.
 pub(crate) enum ProgressDisplay {
     Bar(ProgressBar),
-    Lines {
-        began: Instant,
-        told: Option<Instant>,
-        last: Option<Progress>,
-    },
+    Lines { began: Instant, told: Option<Instant>, last: Option<Progress> },
 }
 
 impl ProgressDisplay {
@@ -73,11 +69,7 @@ impl ProgressDisplay {
 
     fn with_bar(template: &str) -> Self {
         if !io::stderr().is_terminal() {
-            return Self::Lines {
-                began: Instant::now(),
-                told: None,
-                last: None,
-            };
+            return Self::Lines { began: Instant::now(), told: None, last: None };
         }
         let bar = ProgressBar::new(0);
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -92,11 +84,7 @@ impl ProgressDisplay {
 
     /// Shows the current `position` between `start` and the `head` of the log.
     pub(crate) fn show(&mut self, start: u64, position: u64, head: u64) {
-        self.update(Progress::Position {
-            start,
-            position,
-            head,
-        });
+        self.update(Progress::Position { start, position, head });
     }
 
     /// Shows that there are so many of something by now.
@@ -107,11 +95,7 @@ impl ProgressDisplay {
     fn update(&mut self, progress: Progress) {
         match self {
             Self::Bar(bar) => match progress {
-                Progress::Position {
-                    start,
-                    position,
-                    head,
-                } => {
+                Progress::Position { start, position, head } => {
                     if bar.position() == 0 && start > 0 {
                         // The rate leaves out what an earlier run has done.
                         bar.set_position(start);
@@ -154,11 +138,7 @@ fn tell(progress: Progress, elapsed: Duration) {
     let per_second =
         |number: u64| number * 1_000 / u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
     let (position, start, head) = match progress {
-        Progress::Position {
-            start,
-            position,
-            head,
-        } => (position, start, head),
+        Progress::Position { start, position, head } => (position, start, head),
         Progress::Number(number, what) => {
             return crate::complain(&format!("{number} {what}, {} a second", per_second(number)));
         }

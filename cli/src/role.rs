@@ -65,10 +65,7 @@ impl Role {
                 gateway::start(gateway_config(settings), verifier, background).await
             }
             Self::CommandApi => {
-                let config = command_api::Config {
-                    partitions,
-                    trash_kept_for: settings.retention.trash(),
-                };
+                let config = command_api::Config { partitions, trash_kept_for: settings.retention.trash() };
                 let dependencies = dependencies.command_api(background).await?;
                 command_api::start(config, dependencies, background).await
             }

@@ -47,13 +47,7 @@ impl Process {
             let watching = tls.watch().context("cannot listen for SIGHUP")?;
             background.spawn_until_stopped("certificate", watching);
         }
-        Ok(Self {
-            limits: settings.connections.clone(),
-            background,
-            tls,
-            workers: None,
-            bus: None,
-        })
+        Ok(Self { limits: settings.connections.clone(), background, tls, workers: None, bus: None })
     }
 
     /// Serves the connections of the API's address on threads of their own.
@@ -91,14 +85,8 @@ pub(crate) enum ClientKind {
 impl Listener {
     pub(crate) async fn open(address: SocketAddr, clients: ClientKind) -> anyhow::Result<Self> {
         let socket = bind(address).await?;
-        let address = socket
-            .local_addr()
-            .context("cannot tell the address listened on")?;
-        Ok(Self {
-            socket,
-            address,
-            clients,
-        })
+        let address = socket.local_addr().context("cannot tell the address listened on")?;
+        Ok(Self { socket, address, clients })
     }
 
     /// The limits of the server, when `descriptors` file descriptors are available for clients.
@@ -130,11 +118,9 @@ impl Listener {
                 pressure: Some(pressure.clone()),
                 ..usual
             },
-            ClientKind::Operators => ServerOptions {
-                max_connections: OPERATORS,
-                max_requests: OPERATORS,
-                ..usual
-            },
+            ClientKind::Operators => {
+                ServerOptions { max_connections: OPERATORS, max_requests: OPERATORS, ..usual }
+            }
         }
     }
 
@@ -151,21 +137,12 @@ pub(crate) async fn until_stopped(
     process: Process,
     leaving: Option<CancellationToken>,
 ) -> anyhow::Result<()> {
-    let Process {
-        limits,
-        background,
-        tls,
-        workers,
-        bus,
-    } = process;
+    let Process { limits, background, tls, workers, bus } = process;
     let descriptors = runtime::descriptors::raise();
     let pressure = Pressure::default();
     let told = pressure.clone();
-    let watching = runtime::memory::watch(
-        limits.memory_limit(),
-        move |short| told.set(short),
-        background.stop(),
-    );
+    let watching =
+        runtime::memory::watch(limits.memory_limit(), move |short| told.set(short), background.stop());
     background.spawn("memory", watching);
     let closing = CancellationToken::new();
     let servers = TaskTracker::new();

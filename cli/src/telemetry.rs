@@ -39,10 +39,7 @@ impl Telemetry {
             }
             None => (None, None),
         };
-        Ok(Self {
-            _logs: logs(settings, layer)?,
-            exporting,
-        })
+        Ok(Self { _logs: logs(settings, layer)?, exporting })
     }
 
     /// Starts logging.
@@ -52,9 +49,7 @@ impl Telemetry {
             settings.log.otlp_endpoint.is_none(),
             "TASKLEDGER_OTLP_ENDPOINT is set, but this program was built without the feature otlp"
         );
-        Ok(Self {
-            _logs: logs(settings, None)?,
-        })
+        Ok(Self { _logs: logs(settings, None)? })
     }
 
     /// Writes the remaining log lines and sends the remaining spans. Must not be called on a thread of the runtime.

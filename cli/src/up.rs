@@ -23,11 +23,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     databases::serve_all_roles()?;
     let storage = &settings.storage;
     let embedded = storage.is_embedded()?;
-    let _lock = if embedded {
-        Some(data_dir::lock(&storage.data_dir)?)
-    } else {
-        None
-    };
+    let _lock = if embedded { Some(data_dir::lock(&storage.data_dir)?) } else { None };
     let (api, admin) = addresses(settings)?;
     let listener = Listener::open(api, ClientKind::Anyone).await?;
     let admin = Listener::open(admin, ClientKind::Operators).await?;
@@ -39,12 +35,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let base = format!("{}://{}", process.scheme(), listener.address());
     greet(settings, &base, admin.address(), embedded);
     let probes = http_api::admin_of(service.clone());
-    until_stopped(
-        vec![(listener, http_api::public_of(service)), (admin, probes)],
-        process,
-        None,
-    )
-    .await
+    until_stopped(vec![(listener, http_api::public_of(service)), (admin, probes)], process, None).await
 }
 
 /// Checks the settings of all roles before anything is started or created, but for the files of TLS, which the start

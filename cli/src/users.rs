@@ -100,26 +100,17 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     };
     let done = match &command {
         Command::Grant { account, role } => users.grant(account, *role).await,
-        Command::Reset {
-            account,
-            remove_second_factor,
-        } => users.reset(account, *remove_second_factor).await,
+        Command::Reset { account, remove_second_factor } => users.reset(account, *remove_second_factor).await,
         Command::RevokeTokens(account) => users.revoke_tokens(account).await,
-        Command::Erase {
-            person,
-            confirmation,
-            attribution,
-        } => users.erase(person, *confirmation, attribution).await,
-        Command::Import {
-            file, dry_run: true, ..
-        } => users.import(file, None).await.map(|done| done.exit_code()),
-        Command::Import {
-            file, attribution, ..
-        } => {
+        Command::Erase { person, confirmation, attribution } => {
+            users.erase(person, *confirmation, attribution).await
+        }
+        Command::Import { file, dry_run: true, .. } => {
+            users.import(file, None).await.map(|done| done.exit_code())
+        }
+        Command::Import { file, attribution, .. } => {
             let import = async |operation| users.import(file, Some(operation)).await;
-            attribution
-                .record(settings, &*users.store, "users import", import)
-                .await
+            attribution.record(settings, &*users.store, "users import", import).await
         }
     };
     dependencies.bus.close().await;
@@ -142,18 +133,13 @@ impl Users<'_> {
         let act = async |operation| {
             let granted = self.operator.grant(holder.user_id, role, operation).await?;
             let roles: Vec<_> = granted.roles.iter().map(ToString::to_string).collect();
-            let news = if granted.changed {
-                "has from now on"
-            } else {
-                "had already"
-            };
+            let news = if granted.changed { "has from now on" } else { "had already" };
             let result = format!("{news} the roles {}", roles.join(", "));
             output::say(&format!("{email} {result}"));
             Ok(Conclusion::succeeded().with_result(result))
         };
         let name = format!("users grant {role}");
-        self.record(&account.attribution, &name, holder.user_id, act)
-            .await
+        self.record(&account.attribution, &name, holder.user_id, act).await
     }
 
     async fn erase(
@@ -192,18 +178,12 @@ impl Users<'_> {
         let question = "Make a token for this account, with which anybody can take it over?";
         account.confirmation.ask(question).await?;
         let (name, factor) = if remove_second_factor {
-            (
-                "users reset --remove-second-factor",
-                "It gives the second factor up, too.",
-            )
+            ("users reset --remove-second-factor", "It gives the second factor up, too.")
         } else {
             ("users reset", "The second factor, if there is one, stays.")
         };
         let act = async |operation| {
-            let reset = self
-                .operator
-                .reset(holder.user_id, remove_second_factor, operation)
-                .await?;
+            let reset = self.operator.reset(holder.user_id, remove_second_factor, operation).await?;
             output::say(reset.token.as_str());
             crate::complain(&format!(
                 "whoever sends this as `reset_token` with a `new_password` to /auth/reset until {} sets the password of \
@@ -227,18 +207,13 @@ impl Users<'_> {
             output::say(&format!("No program has a token of {email} any more: {result}."));
             Ok(Conclusion::succeeded().with_result(result))
         };
-        self.record(&account.attribution, "users revoke-tokens", holder.user_id, act)
-            .await
+        self.record(&account.attribution, "users revoke-tokens", holder.user_id, act).await
     }
 
     /// Imports the accounts. Without `operation` it only prints what it would do.
     async fn import(&self, path: &Path, operation: Option<CorrelationId>) -> anyhow::Result<Conclusion> {
         let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let opened = if operation.is_none() {
-            "accounts would be opened"
-        } else {
-            "accounts opened"
-        };
+        let opened = if operation.is_none() { "accounts would be opened" } else { "accounts opened" };
         let imported = self.operator.import(BufReader::new(file), operation).await?;
         for bad in &imported.bad {
             crate::complain(&format!("line {} {}", bad.line, bad.reason));
@@ -260,26 +235,19 @@ impl Users<'_> {
         subject: UserId,
         act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
     ) -> anyhow::Result<ExitCode> {
-        attribution
-            .record_about(self.settings, &*self.store, command, subject, act)
-            .await
+        attribution.record_about(self.settings, &*self.store, command, subject, act).await
     }
 }
 
 /// A line about who the account belongs to.
 fn described(holder: &AccountHolder) -> String {
-    let last_login = holder
-        .last_login_at
-        .map_or_else(|| "never".to_owned(), |at| at.to_string());
+    let last_login = holder.last_login_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
     let (known, without_address) = match holder.registered_at {
         Some(at) => (
             format!("registered {at}, last login {last_login}"),
             "the key is damaged or lost, so the address cannot be read",
         ),
-        None => (
-            "of which not every record can be read".to_owned(),
-            "the address cannot be read",
-        ),
+        None => ("of which not every record can be read".to_owned(), "the address cannot be read"),
     };
     format!(
         "{email}: account {id}, {known}",

@@ -83,10 +83,7 @@ impl ChangedTasks {
         request: &CorrelationId,
         head: u64,
     ) -> Result<Vec<ChangedTask>, ChangedTasksError> {
-        let _permit = self
-            .waiting
-            .try_acquire()
-            .map_err(|_| ChangedTasksError::Crowded)?;
+        let _permit = self.waiting.try_acquire().map_err(|_| ChangedTasksError::Crowded)?;
         let token = ConsistencyToken::new(caller, head);
         // This is used so rarely that there is no regular comparison.
         self.projection.compare().await?;

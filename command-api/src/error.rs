@@ -153,17 +153,13 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::internal()
         }
         Refusal::NoSuchVersion { version } => Problem::validation(vec![
-            FieldError::new(
-                "unknown-version",
-                format!("the task was never at version {version}"),
-            )
-            .at("/to_version"),
+            FieldError::new("unknown-version", format!("the task was never at version {version}"))
+                .at("/to_version"),
         ]),
         Refusal::ChangedSince => Problem::new(ProblemCode::ChangedSince),
         Refusal::VersionMismatch { actual } => Problem::version_mismatch(actual),
-        Refusal::IllegalTransition { from, to } => Problem::new(ProblemCode::IllegalTransition).detail(
-            format!("A task that is {} cannot become {}.", from.name(), to.name()),
-        ),
+        Refusal::IllegalTransition { from, to } => Problem::new(ProblemCode::IllegalTransition)
+            .detail(format!("A task that is {} cannot become {}.", from.name(), to.name())),
     }
 }
 

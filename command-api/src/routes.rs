@@ -15,15 +15,9 @@ use crate::{
 pub(crate) fn router(state: AppState) -> Router {
     let routes = Router::new()
         .route("/tasks", post(create_task::create_task))
-        .route(
-            "/tasks/batch",
-            post(batch::run_batch).layer(Extension(BodyLimit(batch::MAX_BYTES))),
-        )
+        .route("/tasks/batch", post(batch::run_batch).layer(Extension(BodyLimit(batch::MAX_BYTES))))
         .route("/tasks/undo", post(undo_request::undo_request))
-        .route(
-            "/tasks/{id}",
-            patch(change_task::change_task).delete(bare_command::<DeleteTask>),
-        )
+        .route("/tasks/{id}", patch(change_task::change_task).delete(bare_command::<DeleteTask>))
         .route("/tasks/{id}/start", post(bare_command::<StartTask>))
         .route("/tasks/{id}/complete", post(bare_command::<CompleteTask>))
         .route("/tasks/{id}/cancel", post(bare_command::<CancelTask>))

@@ -32,23 +32,13 @@ pub async fn start(
     dependencies: Dependencies,
     background: &Background,
 ) -> anyhow::Result<HttpService> {
-    let Dependencies {
-        store,
-        log: stored,
-        bus,
-        operations,
-        read_models,
-        verifier,
-        clock,
-    } = dependencies;
+    let Dependencies { store, log: stored, bus, operations, read_models, verifier, clock } = dependencies;
     let metrics = Metrics::new(ROLE);
     BusCollector::register(Arc::clone(&bus), metrics.registry())?;
     let keys = IdempotencyKeys::new(operations.clone(), KEYS_PER_PERSON);
     if !operations.is_postgres() {
         // A SQLite file belongs to one process, so nobody holds the leases any more.
-        keys.release_all()
-            .await
-            .context("cannot write to the operations database")?;
+        keys.release_all().await.context("cannot write to the operations database")?;
     }
     let relay = Relay {
         store: stored,
@@ -73,12 +63,8 @@ pub async fn start(
         metrics_of_commands,
     ));
     if let Some(kept_for) = config.trash_kept_for {
-        let trash = Trash {
-            handler: Arc::clone(&handler),
-            read_models: read_models.clone(),
-            clock,
-            kept_for,
-        };
+        let trash =
+            Trash { handler: Arc::clone(&handler), read_models: read_models.clone(), clock, kept_for };
         background.spawn_until_stopped("trash", trash.empty(background.stop()));
     }
     let forgetting = Arc::clone(&handler);
@@ -101,11 +87,7 @@ pub async fn start(
 
 fn health(store: &Arc<dyn EventStore>, bus: Arc<dyn Bus>, operations: &Database) -> Health {
     Health::new()
-        .server(Server::EventStore, Arc::clone(store), async |store| {
-            store.can_append().await
-        })
+        .server(Server::EventStore, Arc::clone(store), async |store| store.can_append().await)
         .bus(move || bus.is_connected())
-        .server(Server::Operations, operations.clone(), async |operations| {
-            operations.can_write().await
-        })
+        .server(Server::Operations, operations.clone(), async |operations| operations.can_write().await)
 }

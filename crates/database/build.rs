@@ -13,13 +13,7 @@ use std::{
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../migrations");
     let mut text = String::new();
-    for schema in [
-        "event-store",
-        "subject-keys",
-        "operations",
-        "audit-tree",
-        "read-models",
-    ] {
+    for schema in ["event-store", "subject-keys", "operations", "audit-tree", "read-models"] {
         let name = schema.replace('-', "_").to_uppercase();
         writeln!(text, "const {name}: (Files, Files) = (")?;
         for dialect in ["postgres", "sqlite"] {
@@ -35,19 +29,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn write_folder(text: &mut String, folder: &Path) -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={}", folder.display());
-    let entries: Result<Vec<_>, _> = fs::read_dir(folder)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect();
+    let entries: Result<Vec<_>, _> =
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect();
     let mut files = entries?;
     files.sort();
     writeln!(text, "&[")?;
     for file in files {
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-        writeln!(
-            text,
-            "    ({stem:?}, include_str!({:?})),",
-            fs::canonicalize(&file)?
-        )?;
+        writeln!(text, "    ({stem:?}, include_str!({:?})),", fs::canonicalize(&file)?)?;
     }
     writeln!(text, "],")?;
     Ok(())

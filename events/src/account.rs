@@ -223,9 +223,7 @@ impl Aggregate for Account {
             AccountEvent::Renamed(renamed) => account.display_name.clone_from(&renamed.display_name),
             AccountEvent::PasswordChanged(changed) => {
                 account.password_hash.clone_from(&changed.password_hash);
-                account
-                    .open_sessions
-                    .retain(|session| Some(*session) == changed.surviving_session);
+                account.open_sessions.retain(|session| Some(*session) == changed.surviving_session);
                 account.reset = None;
             }
             AccountEvent::PasswordRehashed(rehashed) => {
@@ -320,8 +318,7 @@ impl Account {
     }
 
     fn open(&mut self, opened: &AccountSessionOpened) {
-        self.open_sessions
-            .retain(|session| *session != opened.session && !opened.closed.contains(session));
+        self.open_sessions.retain(|session| *session != opened.session && !opened.closed.contains(session));
         let surplus = (self.open_sessions.len() + 1).saturating_sub(MAX_OPEN_SESSIONS);
         self.open_sessions.drain(..surplus);
         self.open_sessions.push(opened.session);

@@ -79,12 +79,7 @@ pub(crate) use catalog;
 pub(crate) fn encode_payload<T: Serialize>(kind: &'static str, schema_version: u16, payload: &T) -> Encoded {
     // Payloads are plain structs of strings, numbers and lists: writing them as JSON cannot fail.
     let data = serde_json::to_vec(payload).unwrap_or_default();
-    Encoded {
-        kind,
-        schema_version,
-        encoding: Encoding::Json,
-        data: data.into(),
-    }
+    Encoded { kind, schema_version, encoding: Encoding::Json, data: data.into() }
 }
 
 pub(crate) fn decode_payload<T: DeserializeOwned>(
@@ -93,11 +88,7 @@ pub(crate) fn decode_payload<T: DeserializeOwned>(
     schema_version: u16,
     data: &[u8],
 ) -> Result<T, CodecError> {
-    let malformed = |source| CodecError::Malformed {
-        kind: kind.to_owned(),
-        schema_version,
-        source,
-    };
+    let malformed = |source| CodecError::Malformed { kind: kind.to_owned(), schema_version, source };
     if schema_version == current {
         return serde_json::from_slice(data).map_err(malformed);
     }

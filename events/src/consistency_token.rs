@@ -24,19 +24,12 @@ pub struct ParseConsistencyTokenError;
 impl ConsistencyToken {
     /// Everything about `subject` up to `position`.
     pub fn new(subject: UserId, position: u64) -> Self {
-        Self {
-            subject_hash: subject_hash(subject),
-            position,
-            event: None,
-        }
+        Self { subject_hash: subject_hash(subject), position, event: None }
     }
 
     /// Everything about `subject` up to `point`, whose event it names as well.
     pub fn at(subject: UserId, point: LogPoint) -> Self {
-        Self {
-            event: point.id.map(id_end),
-            ..Self::new(subject, point.position)
-        }
+        Self { event: point.id.map(id_end), ..Self::new(subject, point.position) }
     }
 
     /// Whether the event that it names can be that of this id.

@@ -36,10 +36,7 @@ mod tests {
         assert!(Description::parse(&"é".repeat(10_000)).is_ok());
         assert_eq!(
             Description::parse(&"é".repeat(10_001)),
-            Err(InvalidText::TooLong {
-                max: 10_000,
-                found: 10_001
-            })
+            Err(InvalidText::TooLong { max: 10_000, found: 10_001 })
         );
     }
 }

@@ -30,19 +30,13 @@ impl DropCommand {
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.strip_prefix(COMMAND)?;
         let Some((ended_before, exported)) = text.split_once(": ") else {
-            return Some(Self {
-                ended_before: text.parse().ok()?,
-                exported: None,
-            });
+            return Some(Self { ended_before: text.parse().ok()?, exported: None });
         };
         let (payloads, root) = exported.split_once(ROOT)?;
         let (payloads, _) = payloads.split_once(" payload")?;
         Some(Self {
             ended_before: ended_before.parse().ok()?,
-            exported: Some(ExportedPayloads {
-                payloads: payloads.parse().ok()?,
-                root: root.to_owned(),
-            }),
+            exported: Some(ExportedPayloads { payloads: payloads.parse().ok()?, root: root.to_owned() }),
         })
     }
 }
@@ -66,19 +60,9 @@ mod tests {
     fn a_command_is_read_as_it_was_written() {
         let ended_before = "2025-06-01T00:00:00Z".parse().unwrap();
         for payloads in [None, Some(1), Some(4_502)] {
-            let exported = payloads.map(|payloads| ExportedPayloads {
-                payloads,
-                root: "3f2a".to_owned(),
-            });
-            let command = DropCommand {
-                ended_before,
-                exported,
-            };
-            assert_eq!(
-                DropCommand::parse(&command.to_string()),
-                Some(command.clone()),
-                "{command}"
-            );
+            let exported = payloads.map(|payloads| ExportedPayloads { payloads, root: "3f2a".to_owned() });
+            let command = DropCommand { ended_before, exported };
+            assert_eq!(DropCommand::parse(&command.to_string()), Some(command.clone()), "{command}");
         }
         for other in [
             "",

@@ -61,10 +61,7 @@ impl FromStr for Actor {
             "system" => Ok(Self::System),
             id => match id.split_once(PROGRAM) {
                 None => id.parse().map(Self::User),
-                Some((user, token)) => Ok(Self::Program {
-                    user: user.parse()?,
-                    token: token.parse()?,
-                }),
+                Some((user, token)) => Ok(Self::Program { user: user.parse()?, token: token.parse()? }),
             },
         }
     }

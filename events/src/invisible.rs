@@ -91,9 +91,7 @@ mod tests {
         ] {
             assert!(is_invisible(c), "U+{:04X}", u32::from(c));
         }
-        for c in [
-            'a', '0', '.', '\u{301}', 'ß', 'א', '가', '日', '🦀', '\u{2801}', '\u{fffd}',
-        ] {
+        for c in ['a', '0', '.', '\u{301}', 'ß', 'א', '가', '日', '🦀', '\u{2801}', '\u{fffd}'] {
             assert!(!is_invisible(c), "U+{:04X}", u32::from(c));
         }
     }

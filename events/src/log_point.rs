@@ -15,10 +15,7 @@ pub struct LogPoint {
 
 impl LogPoint {
     /// Before the first event. Every history of every log begins there.
-    pub const START: Self = Self {
-        position: 0,
-        id: None,
-    };
+    pub const START: Self = Self { position: 0, id: None };
 
     /// Whether a log that has the event `found` at [`Self::position`] contains this point.
     pub fn agrees_with(self, found: Option<EventId>) -> bool {
@@ -33,10 +30,7 @@ impl LogPoint {
 
 impl From<&RecordedEvent> for LogPoint {
     fn from(event: &RecordedEvent) -> Self {
-        Self {
-            position: event.position,
-            id: Some(event.id),
-        }
+        Self { position: event.position, id: Some(event.id) }
     }
 }
 
@@ -55,9 +49,6 @@ mod tests {
         assert!(!point(7, id(1)).agrees_with(id(2)), "another event stands there");
         assert!(!point(7, id(1)).agrees_with(None), "the log ends before it");
         assert!(!point(7, None).agrees_with(None));
-        assert!(
-            point(7, None).agrees_with(id(2)),
-            "nothing is known that could differ"
-        );
+        assert!(point(7, None).agrees_with(id(2)), "nothing is known that could differ");
     }
 }

@@ -52,10 +52,7 @@ mod tests {
             assert_eq!(serde_json::json!(scope), scope.name());
             assert_eq!(scope.to_string(), scope.name());
         }
-        assert_eq!(
-            serde_json::from_str::<Status>("\"in_progress\"").unwrap(),
-            Status::InProgress
-        );
+        assert_eq!(serde_json::from_str::<Status>("\"in_progress\"").unwrap(), Status::InProgress);
         assert_eq!(EndReason::named("Logout"), None);
         assert!(Role::ALL.is_sorted());
     }

@@ -71,8 +71,7 @@ impl DividedPayload {
         if self.rest.len() > 1 {
             self.rest.push(b',');
         }
-        self.rest
-            .extend_from_slice(format!("\"{SEALED_MEMBER}\":\"{sealed}\"}}").as_bytes());
+        self.rest.extend_from_slice(format!("\"{SEALED_MEMBER}\":\"{sealed}\"}}").as_bytes());
         self.rest.into()
     }
 }
@@ -94,10 +93,8 @@ pub fn unite_payload(data: &[u8], personal: &[u8]) -> Option<Bytes> {
 /// The sealed payload `data` with placeholders for all personal members; `None` when it is no JSON object. Readers
 /// ignore placeholders for members that the event does not have.
 pub fn erased_payload(data: &[u8]) -> Option<Bytes> {
-    let placeholders: Vec<String> = PERSONAL_MEMBERS
-        .iter()
-        .map(|(name, placeholder)| format!("\"{name}\":{placeholder}"))
-        .collect();
+    let placeholders: Vec<String> =
+        PERSONAL_MEMBERS.iter().map(|(name, placeholder)| format!("\"{name}\":{placeholder}")).collect();
     unite_payload(data, format!("{{{}}}", placeholders.join(",")).as_bytes())
 }
 

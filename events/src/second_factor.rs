@@ -100,10 +100,9 @@ impl SecondFactor {
         if self.refused_in_row >= MAX_WRONG_CODES {
             return WAIT_OF_THE_LOCKED_SECONDS;
         }
-        let (Some(last), Some(doublings)) = (
-            self.last_refused_at,
-            self.refused_in_row.checked_sub(FREE_WRONG_CODES),
-        ) else {
+        let (Some(last), Some(doublings)) =
+            (self.last_refused_at, self.refused_in_row.checked_sub(FREE_WRONG_CODES))
+        else {
             return 0;
         };
         let wait = (FIRST_WAIT_SECONDS << doublings.min(16)).min(MAX_WAIT_SECONDS);
@@ -150,10 +149,7 @@ mod tests {
                 factor.wait_seconds(start)
             })
             .collect();
-        assert_eq!(
-            waits,
-            [0, 0, 0, 0, 30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]
-        );
+        assert_eq!(waits, [0, 0, 0, 0, 30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]);
         assert_eq!(factor.wait_seconds(start.plus_seconds(3_599)), 1);
         assert_eq!(factor.wait_seconds(start.plus_seconds(3_600)), 0);
         factor.pass(UsedCode::Totp(1));

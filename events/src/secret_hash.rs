@@ -44,22 +44,12 @@ mod tests {
     #[test]
     fn no_hash_is_shown_by_debug() {
         let hash = || SecretHash::from("$argon2id$secret");
-        let registered: AccountEvent = AccountRegistered {
-            email: "ada@example.com".into(),
-            display_name: None,
-            password_hash: hash(),
-        }
-        .into();
-        let rehashed: AccountEvent = PasswordRehashed {
-            password_hash: hash(),
-        }
-        .into();
-        let refreshed: SessionEvent = SessionRefreshed {
-            refresh_hash: hash(),
-            client: None,
-            used: None,
-        }
-        .into();
+        let registered: AccountEvent =
+            AccountRegistered { email: "ada@example.com".into(), display_name: None, password_hash: hash() }
+                .into();
+        let rehashed: AccountEvent = PasswordRehashed { password_hash: hash() }.into();
+        let refreshed: SessionEvent =
+            SessionRefreshed { refresh_hash: hash(), client: None, used: None }.into();
         let shown = format!("{:?} {registered:?} {rehashed:?} {refreshed:?}", hash());
         assert!(!shown.contains("argon2"), "{shown}");
     }

@@ -8,14 +8,8 @@ use crate::Event;
 
 /// The members of payloads that are removed before an event is published or shown. Each has to have a default when it
 /// is read, since a payload from the bus comes without it.
-pub const SECRET_MEMBERS: [&str; 6] = [
-    "password_hash",
-    "refresh_hash",
-    "token_hash",
-    "totp_secret",
-    "recovery_hashes",
-    "reset_hash",
-];
+pub const SECRET_MEMBERS: [&str; 6] =
+    ["password_hash", "refresh_hash", "token_hash", "totp_secret", "recovery_hashes", "reset_hash"];
 
 /// The types of events whose payloads may hold one of [`SECRET_MEMBERS`]. The golden files of events say the same.
 const KINDS_WITH_SECRETS: [&str; 10] = [
@@ -82,10 +76,7 @@ mod tests {
             r#"{"display_name":null,"email":"a@b"}"#
         );
         assert_eq!(public(r#"{"refresh_hash":"ab"}"#), "{}");
-        assert_eq!(
-            public(r#"{"totp_secret":"ab","recovery_hashes":["cd","ef"]}"#),
-            "{}"
-        );
+        assert_eq!(public(r#"{"totp_secret":"ab","recovery_hashes":["cd","ef"]}"#), "{}");
         let untouched = r#"{ "title" : "a",  "tags":[] }"#;
         assert_eq!(public(untouched), untouched);
         let mentioned = r#"{ "title":"my password_hash" }"#;

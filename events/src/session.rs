@@ -216,8 +216,7 @@ impl Session {
     /// When it ends by itself, if it is not refreshed any more.
     pub fn ends_at(&self) -> Timestamp {
         let idle = |seconds| self.last_refreshed_at.plus_seconds(i64::from(seconds));
-        self.idle_seconds
-            .map_or(self.expires_at, |seconds| self.expires_at.min(idle(seconds)))
+        self.idle_seconds.map_or(self.expires_at, |seconds| self.expires_at.min(idle(seconds)))
     }
 
     /// Whether the session has ended, or has run out so long ago that no clock can disagree. Nothing is appended to
@@ -232,18 +231,13 @@ impl Session {
             Some(index) => (index < tokens.len()).then(|| tokens.remove(index)),
             None => std::mem::take(tokens).pop(),
         };
-        let (hash, generation) = used.map_or((SecretHash::default(), self.generation), |used| {
-            (used.hash, used.generation)
-        });
+        let (hash, generation) =
+            used.map_or((SecretHash::default(), self.generation), |used| (used.hash, used.generation));
         self.last_refreshed_at = at;
         self.add_refresh_token(GoodRefreshToken {
             hash: refreshed.refresh_hash.clone(),
             generation: generation.saturating_add(1),
-            predecessor: Some(ExchangedRefreshToken {
-                hash,
-                at,
-                client: refreshed.client.clone(),
-            }),
+            predecessor: Some(ExchangedRefreshToken { hash, at, client: refreshed.client.clone() }),
         });
     }
 
@@ -255,10 +249,7 @@ impl Session {
         };
         if let Some(beside) = beside {
             let hash = repeated.refresh_hash.clone();
-            self.add_refresh_token(GoodRefreshToken {
-                hash,
-                ..beside.clone()
-            });
+            self.add_refresh_token(GoodRefreshToken { hash, ..beside.clone() });
         }
     }
 

@@ -179,10 +179,7 @@ mod tests {
         assert!(documentation.contains(&format!("\n{canonical}\n")), "{canonical}");
         let hash = sha256(canonical.as_bytes());
         assert!(documentation.contains(&hash), "{hash}");
-        assert_eq!(
-            serde_json::from_str::<EventDigest>(&canonical).unwrap(),
-            example().digest()
-        );
+        assert_eq!(serde_json::from_str::<EventDigest>(&canonical).unwrap(), example().digest());
     }
 
     #[test]
@@ -220,11 +217,6 @@ mod tests {
     fn what_looks_like_the_next_member_stays_within_its_own() {
         let mut event = example();
         event.stream = "a\",\"version\":2,\"id\":\"b".to_owned();
-        assert_eq!(
-            serde_json::from_slice::<EventDigest>(&event.canonical())
-                .unwrap()
-                .stream,
-            event.stream
-        );
+        assert_eq!(serde_json::from_slice::<EventDigest>(&event.canonical()).unwrap().stream, event.stream);
     }
 }

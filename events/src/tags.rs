@@ -74,16 +74,9 @@ impl Tags {
             }
         }
         if found > Self::MAX {
-            errors.push(InvalidTag::TooMany {
-                max: Self::MAX,
-                found,
-            });
+            errors.push(InvalidTag::TooMany { max: Self::MAX, found });
         }
-        if errors.is_empty() {
-            Ok(Self(tags))
-        } else {
-            Err(errors)
-        }
+        if errors.is_empty() { Ok(Self(tags)) } else { Err(errors) }
     }
 
     /// The tags, in order.
@@ -98,10 +91,7 @@ mod tests {
 
     #[test]
     fn are_trimmed_and_keep_their_order() {
-        assert_eq!(
-            Tags::parse([" z ", "a", "Ä b"]).unwrap().as_slice(),
-            ["z", "a", "Ä b"]
-        );
+        assert_eq!(Tags::parse([" z ", "a", "Ä b"]).unwrap().as_slice(), ["z", "a", "Ä b"]);
     }
 
     #[test]
@@ -115,31 +105,15 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_told_at_once() {
         let long = "x".repeat(51);
-        let items = [
-            Some("a"),
-            Some(" "),
-            Some("a "),
-            Some(&long),
-            Some("b\u{1f}c"),
-            None,
-        ];
+        let items = [Some("a"), Some(" "), Some("a "), Some(&long), Some("b\u{1f}c"), None];
         let errors = Tags::parse(items).unwrap_err();
         assert_eq!(
             errors,
             [
-                InvalidTag::Text {
-                    index: 1,
-                    error: InvalidText::Empty
-                },
+                InvalidTag::Text { index: 1, error: InvalidText::Empty },
                 InvalidTag::Repeated { index: 2, first: 0 },
-                InvalidTag::Text {
-                    index: 3,
-                    error: InvalidText::TooLong { max: 50, found: 51 }
-                },
-                InvalidTag::Text {
-                    index: 4,
-                    error: InvalidText::ControlCharacter('\u{1f}')
-                },
+                InvalidTag::Text { index: 3, error: InvalidText::TooLong { max: 50, found: 51 } },
+                InvalidTag::Text { index: 4, error: InvalidText::ControlCharacter('\u{1f}') },
                 InvalidTag::NotText { index: 5 },
             ]
         );

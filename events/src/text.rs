@@ -69,17 +69,9 @@ fn accepted(text: &str, max: usize, allowed: impl Fn(char) -> bool) -> Result<St
     if let Some(control) = text.chars().find(|c| c.is_control() && !allowed(*c)) {
         return Err(InvalidText::ControlCharacter(control));
     }
-    let text = if is_nfc(text) {
-        text.to_owned()
-    } else {
-        text.nfc().collect()
-    };
+    let text = if is_nfc(text) { text.to_owned() } else { text.nfc().collect() };
     let found = text.chars().count();
-    if found > max {
-        Err(InvalidText::TooLong { max, found })
-    } else {
-        Ok(text)
-    }
+    if found > max { Err(InvalidText::TooLong { max, found }) } else { Ok(text) }
 }
 
 /// `text` without differences that readers do not notice: compatibility forms (Unicode NFKC) and case. Works in any
@@ -91,11 +83,7 @@ pub fn fold_text(text: &str) -> String {
         return text.to_ascii_lowercase();
     }
     let lower = text.nfkc().flat_map(char::to_lowercase);
-    lower
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .nfkc()
-        .collect()
+    lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
 }
 
 #[cfg(test)]
@@ -107,10 +95,7 @@ mod tests {
     #[test]
     fn a_line_is_trimmed_composed_and_visible() {
         assert_eq!(line(" A\u{308}rger\n", 5).unwrap(), "Ärger");
-        assert_eq!(
-            line("👨\u{200d}👩\u{200d}👧", 5).unwrap(),
-            "👨\u{200d}👩\u{200d}👧"
-        );
+        assert_eq!(line("👨\u{200d}👩\u{200d}👧", 5).unwrap(), "👨\u{200d}👩\u{200d}👧");
         for empty in [
             "",
             " ",
@@ -130,10 +115,7 @@ mod tests {
             assert_eq!(line(empty, 9), Err(InvalidText::Empty), "{empty:?}");
         }
         for turned in ['\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}'] {
-            assert_eq!(
-                line(&format!("a{turned}b"), 9),
-                Err(InvalidText::DirectionControl(turned))
-            );
+            assert_eq!(line(&format!("a{turned}b"), 9), Err(InvalidText::DirectionControl(turned)));
         }
         for control in ['\0', '\t', '\n', '\r', '\u{1b}', '\u{1f}', '\u{7f}', '\u{9f}'] {
             let refused = Err(InvalidText::ControlCharacter(control));
@@ -150,10 +132,7 @@ mod tests {
 
     #[test]
     fn paragraphs_are_kept_but_composed() {
-        assert_eq!(
-            paragraphs("  e\u{301}\r\n\t \u{202e}x", 20).unwrap(),
-            "  é\r\n\t \u{202e}x"
-        );
+        assert_eq!(paragraphs("  e\u{301}\r\n\t \u{202e}x", 20).unwrap(), "  é\r\n\t \u{202e}x");
         for text in ["", "日本語"] {
             assert_eq!(paragraphs(text, text.chars().count()).unwrap(), text);
         }
@@ -197,12 +176,7 @@ mod tests {
     fn upper_and_lower_case_fold_alike() {
         for c in (0..=LAST_CASED_PLANE).filter_map(char::from_u32) {
             let upper: String = c.to_uppercase().collect();
-            assert_eq!(
-                fold_text(&upper),
-                fold_text(&c.to_string()),
-                "U+{:04X}",
-                u32::from(c)
-            );
+            assert_eq!(fold_text(&upper), fold_text(&c.to_string()), "U+{:04X}", u32::from(c));
         }
     }
 }

@@ -89,14 +89,8 @@ impl FromStr for Timestamp {
             return Err(ParseTimestampError);
         }
         let instant = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| ParseTimestampError)?;
-        let utc = instant
-            .checked_to_offset(UtcOffset::UTC)
-            .ok_or(ParseTimestampError)?;
-        if (0..=9999).contains(&utc.year()) {
-            Ok(utc.into())
-        } else {
-            Err(ParseTimestampError)
-        }
+        let utc = instant.checked_to_offset(UtcOffset::UTC).ok_or(ParseTimestampError)?;
+        if (0..=9999).contains(&utc.year()) { Ok(utc.into()) } else { Err(ParseTimestampError) }
     }
 }
 

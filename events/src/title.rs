@@ -31,16 +31,9 @@ mod tests {
     #[test]
     fn is_a_line_of_200_characters_at_most() {
         assert_eq!(Title::parse(" \u{a0}Buy milk\n").unwrap().as_str(), "Buy milk");
-        for title in [
-            "ß".repeat(200),
-            "🦀".repeat(200),
-            format!("   {}   ", "a".repeat(200)),
-        ] {
+        for title in ["ß".repeat(200), "🦀".repeat(200), format!("   {}   ", "a".repeat(200))] {
             assert!(Title::parse(&title).is_ok(), "{title}");
         }
-        assert_eq!(
-            Title::parse(&"ß".repeat(201)),
-            Err(InvalidText::TooLong { max: 200, found: 201 })
-        );
+        assert_eq!(Title::parse(&"ß".repeat(201)), Err(InvalidText::TooLong { max: 200, found: 201 }));
     }
 }

@@ -26,10 +26,7 @@ pub(crate) fn upcast(kind: &str, from: u16, to: u16, payload: Value) -> Value {
 
 fn lift(steps: &[Step], kind: &str, from: u16, to: u16, payload: Value) -> Value {
     (from..to).fold(payload, |payload, version| {
-        match steps
-            .iter()
-            .find(|(of, starts_from, _)| *of == kind && *starts_from == version)
-        {
+        match steps.iter().find(|(of, starts_from, _)| *of == kind && *starts_from == version) {
             Some((_, _, step)) => step(payload),
             None => payload,
         }
@@ -42,11 +39,7 @@ mod tests {
 
     const EXAMPLE: &[Step] = &[
         ("task.created", 1, |payload| json!({ "title": payload["name"] })),
-        (
-            "task.created",
-            3,
-            |payload| json!({ "title": payload["title"], "tags": [] }),
-        ),
+        ("task.created", 3, |payload| json!({ "title": payload["title"], "tags": [] })),
         ("task.renamed", 1, |_| json!("not about this event")),
     ];
 
@@ -54,10 +47,7 @@ mod tests {
     fn steps_run_in_order_up_to_the_version_asked_for() {
         let old = || json!({ "name": "Water the plants" });
         assert_eq!(lift(EXAMPLE, "task.created", 1, 1, old()), old());
-        assert_eq!(
-            lift(EXAMPLE, "task.created", 1, 2, old()),
-            json!({ "title": "Water the plants" })
-        );
+        assert_eq!(lift(EXAMPLE, "task.created", 1, 2, old()), json!({ "title": "Water the plants" }));
         assert_eq!(
             lift(EXAMPLE, "task.created", 1, 4, old()),
             json!({ "title": "Water the plants", "tags": [] })

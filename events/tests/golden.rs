@@ -23,30 +23,19 @@ fn golden_files() -> Vec<Golden> {
 }
 
 fn read_golden(path: &Path) -> Golden {
-    let file = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let parts: Vec<&str> = file.split('.').collect();
     let version = parts.get(2).and_then(|part| part.strip_prefix('v')?.parse().ok());
     let kind = parts.iter().take(2).copied().collect::<Vec<_>>().join(".");
     let mut payload = fs::read(path).unwrap_or_default();
     assert_eq!(payload.pop(), Some(b'\n'), "{file} ends with a newline");
-    Golden {
-        schema_version: version.unwrap_or_default(),
-        kind,
-        payload,
-        file,
-    }
+    Golden { schema_version: version.unwrap_or_default(), kind, payload, file }
 }
 
 #[test]
 fn every_version_of_every_event_has_a_golden_file() {
-    let found: BTreeSet<_> = golden_files()
-        .into_iter()
-        .map(|golden| (golden.kind, golden.schema_version))
-        .collect();
+    let found: BTreeSet<_> =
+        golden_files().into_iter().map(|golden| (golden.kind, golden.schema_version)).collect();
     let expected: BTreeSet<_> = Event::catalog()
         .flat_map(|(kind, current)| (1..=current).map(move |version| (kind.to_owned(), version)))
         .collect();
@@ -63,9 +52,7 @@ fn the_types_that_may_hold_secrets_are_those_whose_golden_files_do() {
         })
         .map(|golden| golden.kind)
         .collect();
-    let said = Event::catalog()
-        .map(|(kind, _)| kind.to_owned())
-        .filter(|kind| may_hold_secrets(kind));
+    let said = Event::catalog().map(|(kind, _)| kind.to_owned()).filter(|kind| may_hold_secrets(kind));
     assert_eq!(with_secrets, said.collect());
     assert!(may_hold_secrets("of.a_later_release"));
 }
@@ -75,22 +62,13 @@ fn reading_and_writing_a_payload_of_the_current_version_gives_the_same_bytes() {
     for golden in golden_files() {
         let event =
             Event::decode(&golden.kind, golden.schema_version, &golden.payload).unwrap_or_else(|error| {
-                panic!(
-                    "{}: {error}: {:?}",
-                    golden.file,
-                    std::error::Error::source(&error)
-                )
+                panic!("{}: {error}: {:?}", golden.file, std::error::Error::source(&error))
             });
         let encoded = event.encode();
         assert_eq!(encoded.kind, golden.kind, "{}", golden.file);
         assert_eq!(encoded.encoding, Encoding::Json, "{}", golden.file);
         if encoded.schema_version == golden.schema_version {
-            assert_eq!(
-                str::from_utf8(&encoded.data),
-                str::from_utf8(&golden.payload),
-                "{}",
-                golden.file
-            );
+            assert_eq!(str::from_utf8(&encoded.data), str::from_utf8(&golden.payload), "{}", golden.file);
         }
     }
 }
@@ -156,10 +134,7 @@ fn a_malformed_payload_is_refused_with_its_type_and_version() {
     ];
     for (kind, data) in wrong_values {
         let result = Event::decode(kind, 1, data.as_bytes());
-        assert!(
-            matches!(result, Err(CodecError::Malformed { .. })),
-            "{kind}: {data}"
-        );
+        assert!(matches!(result, Err(CodecError::Malformed { .. })), "{kind}: {data}");
     }
 }
 
@@ -174,12 +149,7 @@ fn metadata_is_written_as_it_always_was() {
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
         idempotency_key: Some("k".into()),
     };
-    let least = Metadata {
-        actor: Actor::Operator,
-        traceparent: None,
-        idempotency_key: None,
-        ..full.clone()
-    };
+    let least = Metadata { actor: Actor::Operator, traceparent: None, idempotency_key: None, ..full.clone() };
     let program = Metadata {
         actor: Actor::Program {
             user: subject,

@@ -30,10 +30,7 @@ impl CallerTokens {
             return token.into();
         }
         let is_further = |since: &ConsistencyToken| since.position >= token.position;
-        Self {
-            since: self.since.filter(is_further).or(Some(token)),
-            ..self
-        }
+        Self { since: self.since.filter(is_further).or(Some(token)), ..self }
     }
 
     /// All states to ask for.
@@ -44,10 +41,7 @@ impl CallerTokens {
 
 impl From<ConsistencyToken> for CallerTokens {
     fn from(furthest: ConsistencyToken) -> Self {
-        Self {
-            furthest,
-            since: None,
-        }
+        Self { furthest, since: None }
     }
 }
 
@@ -60,11 +54,7 @@ impl LatestTokens {
         // The default policy may reject new entries when the cache is full, which would cause an outdated read.
         let policy = EvictionPolicy::lru();
         Self(
-            Cache::builder()
-                .max_capacity(CALLERS)
-                .time_to_live(FORGET_AFTER)
-                .eviction_policy(policy)
-                .build(),
+            Cache::builder().max_capacity(CALLERS).time_to_live(FORGET_AFTER).eviction_policy(policy).build(),
         )
     }
 
@@ -90,15 +80,11 @@ impl LatestTokens {
         if shown.same_subject(lost) && shown.position < lost.position {
             let drop_it = |known: Option<moka::Entry<UserId, CallerTokens>>| {
                 // A command may have led to a further state meanwhile.
-                let known = known
-                    .map(moka::Entry::into_value)
-                    .filter(|known| known.furthest == lost);
+                let known = known.map(moka::Entry::into_value).filter(|known| known.furthest == lost);
                 match known {
                     None => Op::Nop,
                     Some(CallerTokens { since: None, .. }) => Op::Remove,
-                    Some(CallerTokens {
-                        since: Some(left), ..
-                    }) => Op::Put(left.into()),
+                    Some(CallerTokens { since: Some(left), .. }) => Op::Put(left.into()),
                 }
             };
             self.0.entry(caller).and_compute_with(drop_it);
@@ -135,10 +121,7 @@ mod tests {
         for position in [5, 9, 7] {
             memory.remember(ann, &answer(ConsistencyToken::new(ann, position)));
         }
-        assert_eq!(
-            memory.recall(ann).unwrap().furthest,
-            ConsistencyToken::new(ann, 9)
-        );
+        assert_eq!(memory.recall(ann).unwrap().furthest, ConsistencyToken::new(ann, 9));
         assert_eq!(memory.recall(bob), None);
     }
 
@@ -171,10 +154,7 @@ mod tests {
         assert_eq!(memory.recall(ann), None);
         memory.remember(ann, &answer(ConsistencyToken::new(ann, 9)));
         memory.forget_lost_state(ann, asked, &answer(ConsistencyToken::new(ann, 8)));
-        assert!(
-            memory.recall(ann).is_some(),
-            "it is about the one that was asked for"
-        );
+        assert!(memory.recall(ann).is_some(), "it is about the one that was asked for");
     }
 
     #[test]
@@ -206,9 +186,6 @@ mod tests {
                 scope.spawn(move || memory.remember(ann, &answer(ConsistencyToken::new(ann, position))));
             }
         });
-        assert_eq!(
-            memory.recall(ann).unwrap().furthest,
-            ConsistencyToken::new(ann, 200)
-        );
+        assert_eq!(memory.recall(ann).unwrap().furthest, ConsistencyToken::new(ann, 200));
     }
 }

@@ -62,10 +62,7 @@ pub(crate) fn answer_to_preflight(policies: &Policies, request: &Request) -> Opt
         text(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
         text(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS),
         text(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE),
-        text(
-            header::VARY,
-            "Access-Control-Request-Method, Access-Control-Request-Headers",
-        ),
+        text(header::VARY, "Access-Control-Request-Method, Access-Control-Request-Headers"),
     ];
     Some((StatusCode::NO_CONTENT, headers).into_response())
 }
@@ -114,10 +111,8 @@ mod tests {
         assert!(missing.is_empty(), "{missing:?}");
         let missing = &in_contract(true) - &names(RESPONSE_HEADERS);
         assert!(missing.is_empty(), "{missing:?}");
-        let methods: BTreeSet<String> = openapi::operations()
-            .into_iter()
-            .map(|(method, _)| method.to_ascii_lowercase())
-            .collect();
+        let methods: BTreeSet<String> =
+            openapi::operations().into_iter().map(|(method, _)| method.to_ascii_lowercase()).collect();
         assert!(methods.is_subset(&names(METHODS)), "{methods:?}");
     }
 }

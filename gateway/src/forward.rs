@@ -104,9 +104,7 @@ impl Gateway {
             Some(lookup) => {
                 let ask = |mut request: Request| {
                     // Others may wait for the same answer, and nothing of it is sent before all of it is there.
-                    request.extensions_mut().insert(ReadWhole {
-                        up_to: cache::MAX_BYTES,
-                    });
+                    request.extensions_mut().insert(ReadWhole { up_to: cache::MAX_BYTES });
                     self.ask(backend, request, states)
                 };
                 self.reader.read(&lookup, request, ask).await
@@ -207,10 +205,7 @@ pub(crate) async fn forward(gateway: &Gateway, target: Target, request: Request)
             response
         }
         Err(error) => {
-            gateway
-                .failures
-                .with_label_values(&[backend.name(), error.reason()])
-                .inc();
+            gateway.failures.with_label_values(&[backend.name(), error.reason()]).inc();
             tracing::warn!(
                 upstream = backend.name(),
                 error = with_causes(&error),

@@ -40,21 +40,11 @@ impl FrontDoor {
         for (path, target) in ROUTES {
             targets.insert(*path, (*path, *target)).context(*path)?;
         }
-        Ok(Self(Arc::new(Parts {
-            targets,
-            gateway,
-            guard,
-            own,
-        })))
+        Ok(Self(Arc::new(Parts { targets, gateway, guard, own })))
     }
 
     pub(crate) async fn answer(&self, request: Request) -> Response {
-        let Parts {
-            targets,
-            gateway,
-            guard,
-            own,
-        } = &*self.0;
+        let Parts { targets, gateway, guard, own } = &*self.0;
         if is_elsewhere(&request) {
             // The limits count it like any other unknown path.
             let unknown = |_| std::future::ready(Problem::no_such_path().into_response());

@@ -42,9 +42,7 @@ pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Removes headers about the client's origin.
 pub(crate) fn drop_forwarding(headers: &mut HeaderMap) {
-    drop_all(headers, |name| {
-        FORWARDING.contains(name) || *name == X_FORWARDED_FOR
-    });
+    drop_all(headers, |name| FORWARDING.contains(name) || *name == X_FORWARDED_FOR);
 }
 
 /// Removes the headers whose names are `dropped`.
@@ -90,11 +88,7 @@ mod tests {
             ("accept", "*/*"),
         ]);
         drop_hop_by_hop(&mut headers);
-        let left = [
-            ("content-length", "3"),
-            ("accept", "*/*"),
-            ("expect", "100-continue"),
-        ];
+        let left = [("content-length", "3"), ("accept", "*/*"), ("expect", "100-continue")];
         assert_eq!(headers, map(&left));
     }
 
@@ -107,11 +101,8 @@ mod tests {
 
     #[test]
     fn nobody_says_where_they_come_from() {
-        let mut headers = map(&[
-            ("forwarded", "for=1.2.3.4"),
-            ("x-forwarded-for", "1.2.3.4"),
-            ("x-real-ip", "1.2.3.4"),
-        ]);
+        let mut headers =
+            map(&[("forwarded", "for=1.2.3.4"), ("x-forwarded-for", "1.2.3.4"), ("x-real-ip", "1.2.3.4")]);
         drop_forwarding(&mut headers);
         assert!(headers.is_empty());
     }

@@ -30,12 +30,7 @@ impl MergedMetrics {
             "Whether an upstream answered when it was asked for its metrics.",
             &["upstream", "replica"],
         );
-        Self {
-            own,
-            up,
-            backends: backends.into(),
-            gathered: Arc::default(),
-        }
+        Self { own, up, backends: backends.into(), gathered: Arc::default() }
     }
 
     pub(crate) async fn text(&self, asker: Asker) -> String {
@@ -65,9 +60,7 @@ impl MergedMetrics {
                     Ok(_) => Err("what it answered is not a page of metrics"),
                     Err(reason) => Err(&**reason),
                 };
-                self.up
-                    .with_label_values(&[name, place])
-                    .set(i64::from(added.is_ok()));
+                self.up.with_label_values(&[name, place]).set(i64::from(added.is_ok()));
                 if let Err(reason) = added {
                     page.remark(&format!("{name} at {place} is not on this page: {reason}"));
                 }

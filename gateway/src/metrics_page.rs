@@ -48,9 +48,7 @@ impl Page {
                     Some(family) if name.starts_with(family.as_str()) => family.clone(),
                     _ => name.to_owned(),
                 };
-                self.family(&family)
-                    .samples
-                    .push(with_instance(line, end, instance));
+                self.family(&family).samples.push(with_instance(line, end, instance));
             }
         }
         true
@@ -203,10 +201,7 @@ mod tests {
              plain 7\nempty{} 8 1700000000000\nodd{a=\"x } y\\\"{\"} 9\n",
             Some("10.0.0.2:8082"),
         );
-        page.add(
-            "# TYPE requests_total counter\nrequests_total{role=\"gateway\"} 4\n",
-            None,
-        );
+        page.add("# TYPE requests_total counter\nrequests_total{role=\"gateway\"} 4\n", None);
         let expected = r#"# HELP requests_total Requests.
 # TYPE requests_total counter
 requests_total{instance="10.0.0.1:8083",role="auth"} 1

@@ -5,10 +5,7 @@ use http::Method;
 use crate::target::Target;
 
 /// A path of the query API only.
-const READ_ONLY: Target = Target::Split {
-    commands: &[],
-    allow: "GET, HEAD",
-};
+const READ_ONLY: Target = Target::Split { commands: &[], allow: "GET, HEAD" };
 
 /// The routes by path. To add a public path, add a line.
 pub(crate) const ROUTES: &[(&str, Target)] = &[
@@ -41,13 +38,7 @@ pub(crate) const ROUTES: &[(&str, Target)] = &[
     ("/auth/users/{id}/reset", Target::Auth),
     ("/auth/users/{id}/roles", Target::Auth),
     ("/auth/users/{id}/tokens", Target::Auth),
-    (
-        "/tasks",
-        Target::Split {
-            commands: &[Method::POST],
-            allow: "GET, HEAD, POST",
-        },
-    ),
+    ("/tasks", Target::Split { commands: &[Method::POST], allow: "GET, HEAD, POST" }),
     ("/tasks/batch", Target::Commands),
     ("/tasks/changes", READ_ONLY),
     ("/tasks/events", READ_ONLY),
@@ -55,10 +46,7 @@ pub(crate) const ROUTES: &[(&str, Target)] = &[
     ("/tasks/undo", Target::Commands),
     (
         "/tasks/{id}",
-        Target::Split {
-            commands: &[Method::PATCH, Method::DELETE],
-            allow: "DELETE, GET, HEAD, PATCH",
-        },
+        Target::Split { commands: &[Method::PATCH, Method::DELETE], allow: "DELETE, GET, HEAD, PATCH" },
     ),
     ("/tasks/{id}/cancel", Target::Commands),
     ("/tasks/{id}/complete", Target::Commands),
@@ -103,16 +91,11 @@ mod tests {
             let Target::Split { allow, .. } = target else {
                 continue;
             };
-            let documented = openapi::operations()
-                .into_iter()
-                .filter(|(_, known)| *known == in_openapi(path));
+            let documented =
+                openapi::operations().into_iter().filter(|(_, known)| *known == in_openapi(path));
             let mut methods: BTreeSet<String> = documented.map(|(method, _)| method).collect();
             methods.insert("HEAD".to_owned());
-            assert_eq!(
-                *allow,
-                methods.into_iter().collect::<Vec<_>>().join(", "),
-                "{path}"
-            );
+            assert_eq!(*allow, methods.into_iter().collect::<Vec<_>>().join(", "), "{path}");
         }
     }
 
@@ -122,11 +105,7 @@ mod tests {
             let Target::Split { commands, allow } = target else {
                 continue;
             };
-            let both: BTreeSet<&str> = commands
-                .iter()
-                .map(Method::as_str)
-                .chain(["GET", "HEAD"])
-                .collect();
+            let both: BTreeSet<&str> = commands.iter().map(Method::as_str).chain(["GET", "HEAD"]).collect();
             assert_eq!(*allow, both.into_iter().collect::<Vec<_>>().join(", "), "{path}");
         }
     }

@@ -96,14 +96,7 @@ pub async fn start(
             async move { backend.ready().await }
         });
     }
-    let gateway = Gateway::new(
-        command_api,
-        query_api,
-        auth,
-        verifier,
-        LatestTokens::new(),
-        &metrics,
-    );
+    let gateway = Gateway::new(command_api, query_api, auth, verifier, LatestTokens::new(), &metrics);
     let merged = MergedMetrics::new(metrics.clone(), backends);
     let guard = Guard::new(policies.clone(), limiter);
     // Also for unknown paths.

@@ -56,19 +56,13 @@ async fn place(gateway: &HttpService, subject: usize, session: usize) -> String 
 }
 
 fn commands_at(addresses: impl IntoIterator<Item = SocketAddr>) -> Config {
-    Config {
-        command_api: http(addresses),
-        ..embedded()
-    }
+    Config { command_api: http(addresses), ..embedded() }
 }
 
 #[tokio::test]
 async fn commands_of_one_caller_go_to_one_replica_through_every_front_door() {
     let background = Background::default();
-    let addresses = [
-        background.serve(replica("one")).await,
-        background.serve(replica("two")).await,
-    ];
+    let addresses = [background.serve(replica("one")).await, background.serve(replica("two")).await];
     let gateway = background.gateway(commands_at(addresses)).await;
     let [one, two] = addresses;
     let another = background.gateway(commands_at([two, one])).await;
@@ -128,16 +122,8 @@ async fn the_replica_with_less_to_do_is_taken() {
         }),
     );
     let slow = with_middleware(slow, "query-api", &Metrics::new("query-api"), Health::new());
-    let addresses = [
-        background.serve(slow).await,
-        background.serve(replica("quick")).await,
-    ];
-    let gateway = background
-        .gateway(Config {
-            query_api: http(addresses),
-            ..embedded()
-        })
-        .await;
+    let addresses = [background.serve(slow).await, background.serve(replica("quick")).await];
+    let gateway = background.gateway(Config { query_api: http(addresses), ..embedded() }).await;
     let asking = || {
         let gateway = gateway.clone();
         tokio::spawn(
@@ -147,10 +133,8 @@ async fn the_replica_with_less_to_do_is_taken() {
     let mut waiting = Vec::new();
     while held.load(Ordering::SeqCst) == 0 {
         let next = asking();
-        eventually("it is answered or held", async || {
-            next.is_finished() || held.load(Ordering::SeqCst) > 0
-        })
-        .await;
+        eventually("it is answered or held", async || next.is_finished() || held.load(Ordering::SeqCst) > 0)
+            .await;
         waiting.push(next);
     }
     let held_now = held.load(Ordering::SeqCst);

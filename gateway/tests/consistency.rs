@@ -1,10 +1,6 @@
 //! Callers see their own writes without sending tokens, and nobody waits for the writes of others.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -26,12 +22,7 @@ async fn both() -> (Background, [HttpService; 2]) {
 }
 
 async fn command(gateway: &HttpService, method: &str, path: &str, headers: &[(&str, &str)]) {
-    assert_eq!(
-        ask(gateway, request(method, path, headers, Body::empty()))
-            .await
-            .status(),
-        200
-    );
+    assert_eq!(ask(gateway, request(method, path, headers, Body::empty())).await.status(), 200);
 }
 
 /// The consistency tokens that reach the role with a read of `path`.
@@ -52,26 +43,12 @@ async fn a_callers_reads_ask_for_what_their_commands_did() {
         for path in ["/tasks", "/tasks/1", "/auth/me"] {
             assert_eq!(seen(gateway, path, &[ANN]).await, token(ann(), 7), "{path}");
         }
-        assert_eq!(
-            seen(gateway, "/tasks", &[ANN_LATER]).await,
-            token(ann(), 7),
-            "a new access token"
-        );
+        assert_eq!(seen(gateway, "/tasks", &[ANN_LATER]).await, token(ann(), 7), "a new access token");
         command(gateway, "PATCH", "/auth/me", &[ANN, ("x-answer-token", "ann 9")]).await;
-        command(
-            gateway,
-            "PATCH",
-            "/tasks/1",
-            &[ANN_LATER, ("x-answer-token", "ann 8")],
-        )
-        .await;
+        command(gateway, "PATCH", "/tasks/1", &[ANN_LATER, ("x-answer-token", "ann 8")]).await;
         assert_eq!(
             seen(gateway, "/tasks", &[ANN]).await,
-            format!(
-                "{}, {}",
-                ConsistencyToken::new(ann(), 9),
-                ConsistencyToken::new(ann(), 8)
-            ),
+            format!("{}, {}", ConsistencyToken::new(ann(), 9), ConsistencyToken::new(ann(), 8)),
             "the furthest, and what came after it, which is more when the log has lost its end"
         );
     }
@@ -120,13 +97,7 @@ async fn while_auth_is_away_a_good_signature_is_enough() {
     const ANN_SIGNED: (&str, &str) = ("authorization", "Bearer down.ann.y");
     let (_background, gateways) = both().await;
     for gateway in &gateways {
-        command(
-            gateway,
-            "POST",
-            "/tasks",
-            &[ANN_SIGNED, ("x-answer-token", "ann 7")],
-        )
-        .await;
+        command(gateway, "POST", "/tasks", &[ANN_SIGNED, ("x-answer-token", "ann 7")]).await;
         let expected = ConsistencyToken::new(ann(), 7).to_string();
         for who in [ANN_SIGNED, ANN] {
             assert_eq!(seen(gateway, "/tasks", &[who]).await, expected);

@@ -1,11 +1,7 @@
 //! Which role answers which request, and the forwarding of requests and answers. Each test uses both kinds of
 //! backend: roles in this process, and roles at addresses.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -107,10 +103,7 @@ async fn unknown_paths_are_not_forwarded() {
         ] {
             let response = ask(gateway, request("GET", path, &[], Body::empty())).await;
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
-            assert_eq!(
-                response.headers()[header::CONTENT_TYPE],
-                "application/problem+json"
-            );
+            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
             assert_eq!(json_of(response).await["code"], "not-found");
         }
     }
@@ -131,11 +124,7 @@ async fn what_needs_no_encoding_may_be_encoded_in_a_path_and_nothing_else_change
             ("/tasks/%2573ummary", "query-api", "/tasks/%2573ummary"),
         ] {
             let told = told(gateway, "GET", path, &[]).await;
-            assert_eq!(
-                (&told["role"], &told["path"]),
-                (&role.into(), &reaches.into()),
-                "{path}"
-            );
+            assert_eq!((&told["role"], &told["path"]), (&role.into(), &reaches.into()), "{path}");
         }
         for path in [
             "/tasks%2Fsummary",
@@ -163,11 +152,7 @@ async fn a_wrong_method_on_a_path_of_two_roles_names_the_methods_of_both() {
             ("POST", "/tasks/1", "DELETE, GET, HEAD, PATCH"),
         ] {
             let response = ask(gateway, request(method, path, &[], Body::empty())).await;
-            assert_eq!(
-                response.status(),
-                StatusCode::METHOD_NOT_ALLOWED,
-                "{method} {path}"
-            );
+            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
             assert_eq!(response.headers()[header::ALLOW], allow);
             assert_eq!(json_of(response).await["code"], "method-not-allowed");
         }
@@ -178,22 +163,10 @@ async fn a_wrong_method_on_a_path_of_two_roles_names_the_methods_of_both() {
 async fn a_wrong_method_on_a_path_of_one_role_is_that_roles_answer() {
     let background = Background::default();
     let commands = Router::new().route("/tasks/{id}/start", axum::routing::post(|| async {}));
-    let commands = with_middleware(
-        commands,
-        "command-api",
-        &Metrics::new("command-api"),
-        Health::new(),
-    );
-    for upstream in [
-        gateway::Upstream::InProcess(commands.clone()),
-        http([background.serve(commands).await]),
-    ] {
-        let gateway = background
-            .gateway(gateway::Config {
-                command_api: upstream,
-                ..embedded()
-            })
-            .await;
+    let commands = with_middleware(commands, "command-api", &Metrics::new("command-api"), Health::new());
+    for upstream in [gateway::Upstream::InProcess(commands.clone()), http([background.serve(commands).await])]
+    {
+        let gateway = background.gateway(gateway::Config { command_api: upstream, ..embedded() }).await;
         let response = ask(&gateway, request("GET", "/tasks/1/start", &[], Body::empty())).await;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(response.headers()[header::ALLOW], "POST");
@@ -221,37 +194,24 @@ async fn headers_of_one_hop_and_claims_about_the_client_end_here() {
             ],
             "body",
         );
-        asked.extensions_mut().insert(ConnectInfo::<std::net::SocketAddr>(
-            "[::ffff:192.0.2.9]:1234".parse().unwrap(),
-        ));
+        asked
+            .extensions_mut()
+            .insert(ConnectInfo::<std::net::SocketAddr>("[::ffff:192.0.2.9]:1234".parse().unwrap()));
         let response = ask(gateway, asked).await;
         for gone in ["connection", "x-internal", "keep-alive", "server"] {
-            assert!(
-                !response.headers().contains_key(gone),
-                "{gone}: {:?}",
-                response.headers()
-            );
+            assert!(!response.headers().contains_key(gone), "{gone}: {:?}", response.headers());
         }
         assert_eq!(response.headers()[header::ETAG], "\"1\"");
         assert_eq!(response.headers().get_all("x-request-id").iter().count(), 1);
         let told = json_of(response).await;
         let headers = told["headers"].as_object().unwrap();
-        for gone in [
-            "connection",
-            "x-secret",
-            "te",
-            "upgrade",
-            "proxy-authorization",
-            "forwarded",
-            "x-real-ip",
-        ] {
+        for gone in
+            ["connection", "x-secret", "te", "upgrade", "proxy-authorization", "forwarded", "x-real-ip"]
+        {
             assert!(!headers.contains_key(gone), "{gone}");
         }
         assert_eq!(headers["x-forwarded-for"], "192.0.2.9");
-        assert_eq!(
-            (&headers["accept-language"], &headers["idempotency-key"]),
-            (&"de".into(), &"k1".into())
-        );
+        assert_eq!((&headers["accept-language"], &headers["idempotency-key"]), (&"de".into(), &"k1".into()));
         assert_eq!(told["body"], "body");
     }
 }
@@ -261,58 +221,36 @@ async fn request_ids_and_trace_context_travel_on() {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let (_background, gateways) = both().await;
     for gateway in &gateways {
-        let sent = [
-            ("x-request-id", "mine-1"),
-            ("traceparent", TRACE),
-            ("tracestate", "a=1"),
-        ];
+        let sent = [("x-request-id", "mine-1"), ("traceparent", TRACE), ("tracestate", "a=1")];
         let response = ask(gateway, request("GET", "/tasks", &sent, Body::empty())).await;
         assert_eq!(response.headers()["x-request-id"], "mine-1");
         let told = json_of(response).await;
         for (name, value) in sent {
             assert_eq!(told["headers"][name], value);
         }
-        let response = ask(
-            gateway,
-            request("GET", "/tasks", &[("x-request-id", "not one")], Body::empty()),
-        )
-        .await;
+        let response =
+            ask(gateway, request("GET", "/tasks", &[("x-request-id", "not one")], Body::empty())).await;
         let made = response.headers()["x-request-id"].to_str().unwrap().to_owned();
         uuid::Uuid::parse_str(&made).unwrap();
         let told = json_of(response).await;
         assert_eq!(told["headers"]["x-request-id"], made);
-        assert_eq!(
-            told["headers"]["traceparent"].as_str().unwrap().len(),
-            TRACE.len()
-        );
+        assert_eq!(told["headers"]["traceparent"].as_str().unwrap().len(), TRACE.len());
     }
 }
 
 #[tokio::test]
 async fn bodies_stream_in_both_directions() {
     // Sends back each part as it arrives.
-    let echo = Router::new().route(
-        "/{*path}",
-        any(|request: Request| async move { request.into_body() }),
-    );
+    let echo = Router::new().route("/{*path}", any(|request: Request| async move { request.into_body() }));
     let background = Background::default();
-    for upstream in [
-        gateway::Upstream::InProcess(echo.clone().into()),
-        http([background.serve(echo).await]),
-    ] {
-        let gateway = background
-            .gateway(gateway::Config {
-                command_api: upstream,
-                ..embedded()
-            })
-            .await;
+    for upstream in [gateway::Upstream::InProcess(echo.clone().into()), http([background.serve(echo).await])]
+    {
+        let gateway = background.gateway(gateway::Config { command_api: upstream, ..embedded() }).await;
         let (parts, body) = mpsc::unbounded::<Result<Bytes, std::io::Error>>();
         let asked = request("POST", "/tasks/batch", &[], Body::from_stream(body));
         let mut answer = ask(&gateway, asked).await.into_body().into_data_stream();
         for part in ["one", "two", "three"] {
-            parts
-                .unbounded_send(Ok(Bytes::from_static(part.as_bytes())))
-                .unwrap();
+            parts.unbounded_send(Ok(Bytes::from_static(part.as_bytes()))).unwrap();
             let back = timeout(DEADLINE, answer.next())
                 .await
                 .expect("the part comes back while the rest is awaited");
@@ -335,19 +273,11 @@ async fn an_answer_that_breaks_off_breaks_off_for_the_client_too() {
             true => gateway::Upstream::InProcess(broken.into()),
             false => http([background.serve(broken).await]),
         };
-        let gateway = background
-            .gateway(gateway::Config {
-                query_api: upstream,
-                ..embedded()
-            })
-            .await;
+        let gateway = background.gateway(gateway::Config { query_api: upstream, ..embedded() }).await;
         parts.unbounded_send(Ok(Bytes::from_static(b"half"))).unwrap();
         let response = ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await;
         let mut answer = response.into_body().into_data_stream();
-        assert_eq!(
-            timeout(DEADLINE, answer.next()).await.unwrap().unwrap().unwrap(),
-            "half"
-        );
+        assert_eq!(timeout(DEADLINE, answer.next()).await.unwrap().unwrap().unwrap(), "half");
         parts.unbounded_send(Err(std::io::Error::other("lost"))).unwrap();
         assert!(timeout(DEADLINE, answer.next()).await.unwrap().unwrap().is_err());
     }
@@ -368,20 +298,9 @@ fn reader() -> HttpService {
 #[tokio::test]
 async fn a_body_that_stalls_or_is_too_large_is_refused_through_the_front_door() {
     let background = Background::default();
-    for upstream in [
-        gateway::Upstream::InProcess(reader()),
-        http([background.serve(reader()).await]),
-    ] {
-        let gateway = background
-            .gateway(gateway::Config {
-                command_api: upstream,
-                ..embedded()
-            })
-            .await;
-        let options = ServerOptions {
-            stall_timeout: Duration::from_millis(300),
-            ..ServerOptions::default()
-        };
+    for upstream in [gateway::Upstream::InProcess(reader()), http([background.serve(reader()).await])] {
+        let gateway = background.gateway(gateway::Config { command_api: upstream, ..embedded() }).await;
+        let options = ServerOptions { stall_timeout: Duration::from_millis(300), ..ServerOptions::default() };
         let address = background.serve_with(gateway, options).await;
         for (length, sent, status) in [(9, "{", "408"), (50_000_000, "{", "413"), (2, "{}", "200")] {
             let mut client = TcpStream::connect(address).await.unwrap();
@@ -390,10 +309,7 @@ async fn a_body_that_stalls_or_is_too_large_is_refused_through_the_front_door() 
             );
             client.write_all(head.as_bytes()).await.unwrap();
             let mut answer = vec![0; 12];
-            timeout(DEADLINE, client.read_exact(&mut answer))
-                .await
-                .expect("an answer")
-                .unwrap();
+            timeout(DEADLINE, client.read_exact(&mut answer)).await.expect("an answer").unwrap();
             assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"));
         }
     }
@@ -413,13 +329,7 @@ async fn a_length_beside_chunks_reaches_no_role() {
         .await
         .unwrap();
     let mut answer = String::new();
-    timeout(DEADLINE, client.read_to_string(&mut answer))
-        .await
-        .expect("the connection ends")
-        .unwrap();
+    timeout(DEADLINE, client.read_to_string(&mut answer)).await.expect("the connection ends").unwrap();
     assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
-    assert!(
-        answer.contains(r#""body":"{}""#) && !answer.contains(r#""content-length":"40""#),
-        "{answer}"
-    );
+    assert!(answer.contains(r#""body":"{}""#) && !answer.contains(r#""content-length":"40""#), "{answer}");
 }

@@ -1,10 +1,6 @@
 //! Limits as clients see them.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -43,11 +39,7 @@ impl GatewayFixture {
         config.policy = Some(file);
         change(&mut config);
         let router = background.gateway_that_asks(people, config).await;
-        Self {
-            _background: background,
-            _directory: directory,
-            router,
-        }
+        Self { _background: background, _directory: directory, router }
     }
 
     /// Sends a request from an address, and returns the status and the headers.
@@ -64,9 +56,7 @@ impl GatewayFixture {
             "" => &[],
             _ => &[("authorization", &bearer)],
         };
-        self.from(peer, request("GET", "/tasks", headers, Body::empty()))
-            .await
-            .0
+        self.from(peer, request("GET", "/tasks", headers, Body::empty())).await.0
     }
 
     async fn login(&self, peer: &str, email: &str) -> StatusCode {
@@ -90,14 +80,8 @@ async fn a_refusal_says_what_the_limit_is_and_when_to_come_again() {
     let asked = || request("GET", "/tasks", &[], Body::empty());
     let (status, headers) = gateway.from("192.0.2.1", asked()).await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(
-        headers["ratelimit-policy"],
-        r#""unauthenticated";q=1000;w=1, "reads";q=2;w=3600"#
-    );
-    assert_eq!(
-        headers["ratelimit"],
-        r#""unauthenticated";r=999;t=1, "reads";r=1;t=1800"#
-    );
+    assert_eq!(headers["ratelimit-policy"], r#""unauthenticated";q=1000;w=1, "reads";q=2;w=3600"#);
+    assert_eq!(headers["ratelimit"], r#""unauthenticated";r=999;t=1, "reads";r=1;t=1800"#);
     gateway.get("192.0.2.1", "").await;
 
     let (status, headers) = gateway.from("192.0.2.1", asked()).await;
@@ -107,17 +91,9 @@ async fn a_refusal_says_what_the_limit_is_and_when_to_come_again() {
     assert_eq!(headers["ratelimit"], r#""reads";r=0;t=1800"#);
     assert!(headers.contains_key("x-request-id") && headers.contains_key("x-content-type-options"));
 
-    assert_eq!(
-        gateway.get("192.0.2.2", "").await,
-        StatusCode::OK,
-        "another address"
-    );
+    assert_eq!(gateway.get("192.0.2.2", "").await, StatusCode::OK, "another address");
     let other = request("GET", "/auth/me", &[], Body::empty());
-    assert_eq!(
-        gateway.from("192.0.2.1", other).await.0,
-        StatusCode::OK,
-        "another route"
-    );
+    assert_eq!(gateway.from("192.0.2.1", other).await.0, StatusCode::OK, "another route");
 }
 
 #[tokio::test]
@@ -139,11 +115,7 @@ async fn a_user_has_a_budget_wherever_they_are_and_nobody_else_can_spend_it() {
     assert_eq!(gateway.get("192.0.2.2", "ann.x.y").await, StatusCode::OK);
     assert_eq!(gateway.get("192.0.2.3", "ann.other.y").await, StatusCode::OK);
     assert_eq!(gateway.get("192.0.2.4", "ann.x.y").await, LIMITED);
-    assert_eq!(
-        gateway.get("192.0.2.4", "down.ann.y").await,
-        LIMITED,
-        "also while auth is away"
-    );
+    assert_eq!(gateway.get("192.0.2.4", "down.ann.y").await, LIMITED, "also while auth is away");
     assert_eq!(gateway.get("192.0.2.4", "bob.x.y").await, StatusCode::OK);
 }
 
@@ -198,10 +170,7 @@ async fn a_program_counts_as_its_person_from_its_first_request_on() {
     assert_eq!(gateway.get("192.0.2.1", &made_up).await, LIMITED);
     let (status, headers) = gateway.from("192.0.2.1", asked(&program)).await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(
-        headers["ratelimit-policy"],
-        r#""address";q=13;w=3600, "user";q=2;w=3600"#
-    );
+    assert_eq!(headers["ratelimit-policy"], r#""address";q=13;w=3600, "user";q=2;w=3600"#);
     assert_eq!(gateway.get("192.0.2.2", "ann.x.y").await, StatusCode::OK);
     assert_eq!(gateway.get("192.0.2.1", &program).await, LIMITED);
     // Each invented one uses the budget of its address.
@@ -232,23 +201,11 @@ async fn auth_is_asked_no_more_often_about_made_up_programs_than_the_limit_that_
 #[tokio::test]
 async fn an_account_is_tried_so_often_from_one_address_in_every_spelling() {
     let gateway = GatewayFixture::with(&limit("account", "account", "POST /auth/*", 2)).await;
-    assert_eq!(
-        gateway.login("192.0.2.1", "ada@example.org").await,
-        StatusCode::OK
-    );
-    assert_eq!(
-        gateway.login("192.0.2.1", " ADA@EXAMPLE.ORG").await,
-        StatusCode::OK
-    );
+    assert_eq!(gateway.login("192.0.2.1", "ada@example.org").await, StatusCode::OK);
+    assert_eq!(gateway.login("192.0.2.1", " ADA@EXAMPLE.ORG").await, StatusCode::OK);
     assert_eq!(gateway.login("192.0.2.1", "ada@Example.org").await, LIMITED);
-    assert_eq!(
-        gateway.login("192.0.2.1", "bob@example.org").await,
-        StatusCode::OK
-    );
-    assert_eq!(
-        gateway.login("192.0.2.2", "ada@example.org").await,
-        StatusCode::OK
-    );
+    assert_eq!(gateway.login("192.0.2.1", "bob@example.org").await, StatusCode::OK);
+    assert_eq!(gateway.login("192.0.2.2", "ada@example.org").await, StatusCode::OK);
     let told = told(&gateway.router, "POST", "/auth/login", &[]).await;
     assert_eq!(told["body"], "");
 }
@@ -284,10 +241,7 @@ async fn what_the_limit_of_an_account_refuses_is_counted_by_the_limits_of_all_re
     let strict = "[unauthenticated]\nrequests = 5\nper_seconds = 3600\n";
     for (name, policy) in [
         ("unauthenticated", format!("{strict}{by_account}")),
-        (
-            "address",
-            format!("{WIDE}{by_account}{}", table("address", "*", 5)),
-        ),
+        ("address", format!("{WIDE}{by_account}{}", table("address", "*", 5))),
     ] {
         let gateway = GatewayFixture::with(&policy).await;
         let mut refused_by = Vec::new();
@@ -319,43 +273,25 @@ async fn what_auth_counts_itself_passes() {
         config.auth = Upstream::InProcess(Router::new().route("/auth/login", post(refuses)).into());
     })
     .await;
-    let (status, headers) = gateway
-        .from("192.0.2.1", request("POST", "/auth/login", &[], "{}"))
-        .await;
-    assert_eq!(
-        (status, &headers["retry-after"]),
-        (LIMITED, &"9".parse().unwrap())
-    );
+    let (status, headers) = gateway.from("192.0.2.1", request("POST", "/auth/login", &[], "{}")).await;
+    assert_eq!((status, &headers["retry-after"]), (LIMITED, &"9".parse().unwrap()));
     assert_eq!(headers["ratelimit"], "\"guesses\";r=0;t=9");
 }
 
 #[tokio::test]
 async fn the_client_is_whoever_a_trusted_proxy_says_and_nobody_else_is_believed() {
-    let policy = format!(
-        "trusted_proxies = [\"10.0.0.0/8\"]\n{}",
-        limit("reads", "address", "GET /tasks", 1)
-    );
+    let policy =
+        format!("trusted_proxies = [\"10.0.0.0/8\"]\n{}", limit("reads", "address", "GET /tasks", 1));
     let gateway = GatewayFixture::with(&policy).await;
     let through = async |peer: &str, forwarded: &str| {
         let headers = [("x-forwarded-for", forwarded)];
-        gateway
-            .from(peer, request("GET", "/tasks", &headers, Body::empty()))
-            .await
-            .0
+        gateway.from(peer, request("GET", "/tasks", &headers, Body::empty())).await.0
     };
     assert_eq!(through("10.0.0.1", "192.0.2.1").await, StatusCode::OK);
     assert_eq!(through("10.0.0.1", "192.0.2.2").await, StatusCode::OK);
-    assert_eq!(
-        through("10.0.0.2", "6.6.6.6, 192.0.2.2").await,
-        LIMITED,
-        "the last one counts"
-    );
+    assert_eq!(through("10.0.0.2", "6.6.6.6, 192.0.2.2").await, LIMITED, "the last one counts");
     assert_eq!(through("203.0.113.1", "1.1.1.1").await, StatusCode::OK);
-    assert_eq!(
-        through("203.0.113.1", "2.2.2.2").await,
-        LIMITED,
-        "nobody believes a stranger"
-    );
+    assert_eq!(through("203.0.113.1", "2.2.2.2").await, LIMITED, "nobody believes a stranger");
 }
 
 #[tokio::test]
@@ -375,10 +311,7 @@ async fn one_caller_has_so_many_requests_at_work_and_others_are_served() {
     // Answers that were not taken yet.
     let ann = held("192.0.2.1", "ann.1.1").await;
     let stranger = held("192.0.2.1", "").await;
-    assert_eq!(
-        (ann.status(), stranger.status()),
-        (StatusCode::OK, StatusCode::OK)
-    );
+    assert_eq!((ann.status(), stranger.status()), (StatusCode::OK, StatusCode::OK));
     for (peer, token) in [("192.0.2.2", "ann.2.2"), ("192.0.2.1", "")] {
         let refused = held(peer, token).await;
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE, "{token}");

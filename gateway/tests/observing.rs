@@ -1,10 +1,6 @@
 //! One page of metrics and one readiness for the whole system.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -34,28 +30,16 @@ async fn get(gateway: &HttpService, path: &str) -> axum::response::Response {
 #[tokio::test]
 async fn one_page_shows_the_metrics_of_every_role_under_one_head_each() {
     let background = Background::default();
-    let replicas = [
-        background.serve(role("query-api")).await,
-        background.serve(role("query-api")).await,
-    ];
+    let replicas = [background.serve(role("query-api")).await, background.serve(role("query-api")).await];
     let down = nobody().await;
-    let config = Config {
-        query_api: http(replicas),
-        projector: http([down]),
-        ..embedded()
-    };
+    let config = Config { query_api: http(replicas), projector: http([down]), ..embedded() };
     let gateway = background.gateway(config).await;
     for _ in 0..2 {
         assert_eq!(get(&gateway, "/tasks").await.status(), StatusCode::OK);
     }
     assert_eq!(get(&gateway, "/auth/me").await.status(), StatusCode::OK);
     let response = get(&gateway, "/metrics").await;
-    assert!(
-        response.headers()["content-type"]
-            .to_str()
-            .unwrap()
-            .starts_with("text/plain")
-    );
+    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain"));
     let page = text(response).await;
     let [one, two] = replicas;
     for line in [
@@ -75,11 +59,7 @@ async fn one_page_shows_the_metrics_of_every_role_under_one_head_each() {
         format!(r#"taskledger_upstream_up{{replica="{down}",upstream="projector",role="gateway"}} 0"#),
         r#"taskledger_upstream_up{replica="in-process",upstream="auth",role="gateway"} 1"#.to_owned(),
     ] {
-        assert_eq!(
-            page.lines().filter(|found| *found == line).count(),
-            1,
-            "{line}\nin\n{page}"
-        );
+        assert_eq!(page.lines().filter(|found| *found == line).count(), 1, "{line}\nin\n{page}");
     }
 }
 
@@ -90,11 +70,7 @@ async fn who_is_not_on_the_page_is_named_and_asking_often_costs_one_look() {
     // A look is shared for a second, so askers who take longer begin again with another gateway.
     let (replica, gateway, pages) = loop {
         let replica = background.serve(role("query-api")).await;
-        let config = Config {
-            query_api: http([replica]),
-            projector: http([down]),
-            ..embedded()
-        };
+        let config = Config { query_api: http([replica]), projector: http([down]), ..embedded() };
         let gateway = background.gateway(config).await;
         let begun = Instant::now();
         let asking = (0..20).map(|_| async { text(get(&gateway, "/metrics").await).await });
@@ -123,10 +99,7 @@ async fn a_page_that_is_no_metrics_is_left_out_and_spoils_no_other() {
     let html = axum::routing::get(|| async { axum::response::Html("<html><p>It works 1</p></html>\n") });
     let liar = background.serve(Router::new().route("/metrics", html)).await;
     let honest = background.serve(role("query-api")).await;
-    let config = Config {
-        query_api: http([liar, honest]),
-        ..embedded()
-    };
+    let config = Config { query_api: http([liar, honest]), ..embedded() };
     let page = text(get(&background.gateway(config).await, "/metrics").await).await;
     assert!(!page.contains("It works"), "{page}");
     for line in [
@@ -167,10 +140,7 @@ async fn ready_means_that_every_upstream_is() {
         "auth": "not ready: database",
         "projector": "cannot connect",
     });
-    assert_eq!(
-        json_of(unready).await,
-        json!({"status": "unavailable", "checks": checks})
-    );
+    assert_eq!(json_of(unready).await, json!({"status": "unavailable", "checks": checks}));
     assert_eq!(get(&gateway, "/health/live").await.status(), StatusCode::OK);
 }
 
@@ -187,17 +157,10 @@ async fn strangers_who_take_all_their_places_keep_no_probe_out() {
         }
     };
     let held = Router::new().route("/tasks", axum::routing::get(held));
-    let gateway = background
-        .gateway(Config {
-            query_api: Upstream::InProcess(held.into()),
-            ..embedded()
-        })
-        .await;
+    let gateway =
+        background.gateway(Config { query_api: Upstream::InProcess(held.into()), ..embedded() }).await;
     // One of these places is for requests without a token.
-    let options = ServerOptions {
-        max_requests: 2,
-        ..ServerOptions::default()
-    };
+    let options = ServerOptions { max_requests: 2, ..ServerOptions::default() };
     let address = background.serve_with(public_of(gateway), options).await;
     let send = async |path: &str| {
         let mut client = TcpStream::connect(address).await.unwrap();

@@ -1,10 +1,6 @@
 //! The contract as the gateway shows it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -31,18 +27,9 @@ async fn the_page_shows_every_operation_loads_nothing_and_runs_nothing() {
     let response = get("/docs").await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
-    let policy = response.headers()["content-security-policy"]
-        .to_str()
-        .unwrap()
-        .to_owned();
-    assert!(
-        policy.starts_with("default-src 'none'; style-src 'sha256-"),
-        "{policy}"
-    );
-    assert!(
-        policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"),
-        "{policy}"
-    );
+    let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
     let page = text(response).await;
     for (_, path) in api_types::openapi::operations() {
         assert!(page.contains(&format!("<code>{path}</code>")), "{path}");
@@ -51,27 +38,13 @@ async fn the_page_shows_every_operation_loads_nothing_and_runs_nothing() {
         assert!(page.contains(code.as_str()), "{code}");
     }
     // Content that the policy would refuse, or that would leave the page.
-    for forbidden in [
-        "<script",
-        "<img",
-        "<link",
-        " style=",
-        " src=",
-        " onclick=",
-        "href=\"http",
-    ] {
+    for forbidden in ["<script", "<img", "<link", " style=", " src=", " onclick=", "href=\"http"] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
-    let targets = page
-        .split("href=\"#")
-        .skip(1)
-        .map(|rest| rest.split('"').next().unwrap());
+    let targets = page.split("href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap());
     let mut links = 0;
     for target in targets {
-        assert!(
-            page.contains(&format!("id=\"{target}\"")),
-            "nothing is named {target}"
-        );
+        assert!(page.contains(&format!("id=\"{target}\"")), "nothing is named {target}");
         links += 1;
     }
     assert!(links > 50, "{links}");
@@ -91,10 +64,7 @@ async fn both_hold_conditions_without_an_entity_tag() {
             let asked = request("GET", path, &[(name, value)], Body::empty());
             let response = ask(&gateway, asked).await;
             assert_eq!(response.status(), status, "{path} {name}: {value}");
-            assert_eq!(
-                text(response).await.is_empty(),
-                status == StatusCode::NOT_MODIFIED
-            );
+            assert_eq!(text(response).await.is_empty(), status == StatusCode::NOT_MODIFIED);
         }
     }
 }

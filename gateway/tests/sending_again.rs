@@ -1,10 +1,6 @@
 //! Requests that the gateway sends again to another replica, and those that could take effect twice.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -64,25 +60,14 @@ async fn nothing_is_sent_again_that_could_take_effect_twice() {
         ("DELETE", "/tasks/1", &[], "", 2),
         ("DELETE", "/tasks/1", &[("if-match", "\"1\"")], "", 1),
         ("DELETE", "/tasks/1", &[("if-none-match", "\"1\"")], "", 1),
-        (
-            "DELETE",
-            "/tasks/1",
-            &[("if-unmodified-since", "Thu, 01 Jan 1970 00:00:00 GMT")],
-            "",
-            1,
-        ),
+        ("DELETE", "/tasks/1", &[("if-unmodified-since", "Thu, 01 Jan 1970 00:00:00 GMT")], "", 1),
         ("DELETE", "/tasks/1", &[("if-match", "\"1\""), key], "", 2),
         ("POST", "/tasks/1/start", &[key], "", 2),
         ("POST", "/tasks", &[key], "{\"title\":\"a\"}", 2),
     ];
     for (method, path, headers, body, times) in cases {
         let (upstream, seen) = two_that_hang_up(&background).await;
-        let gateway = background
-            .gateway(Config {
-                command_api: upstream,
-                ..embedded()
-            })
-            .await;
+        let gateway = background.gateway(Config { command_api: upstream, ..embedded() }).await;
         let response = ask(&gateway, request(method, path, headers, body.to_owned())).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         let sent = seen.lock().unwrap();
@@ -95,16 +80,8 @@ async fn nothing_is_sent_again_that_could_take_effect_twice() {
 async fn a_key_makes_nothing_repeatable_that_the_role_does_not_know() {
     let background = Background::default();
     let (upstream, seen) = two_that_hang_up(&background).await;
-    let gateway = background
-        .gateway(Config {
-            auth: upstream,
-            ..embedded()
-        })
-        .await;
+    let gateway = background.gateway(Config { auth: upstream, ..embedded() }).await;
     let login = request("POST", "/auth/login", &[("idempotency-key", "k")], "{}");
-    assert_eq!(
-        ask(&gateway, login).await.status(),
-        StatusCode::SERVICE_UNAVAILABLE
-    );
+    assert_eq!(ask(&gateway, login).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(seen.lock().unwrap().len(), 1);
 }

@@ -1,10 +1,6 @@
 //! Clients and replicas that stop in the middle of a request. Others are not affected by them.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -71,10 +67,7 @@ async fn clients_that_hold_their_bodies_back_are_told_so_and_take_a_role_from_no
     let background = Background::default();
     let asked = Arc::new(AtomicUsize::new(0));
     let gateway = background
-        .gateway(Config {
-            auth: http([background.serve(reads_bodies(&asked)).await]),
-            ..embedded()
-        })
+        .gateway(Config { auth: http([background.serve(reads_bodies(&asked)).await]), ..embedded() })
         .await;
     let address = background.serve(gateway.clone()).await;
     // More failures than open a circuit. Every second client waits for `100 Continue` before it would send the body.
@@ -85,10 +78,7 @@ async fn clients_that_hold_their_bodies_back_are_told_so_and_take_a_role_from_no
         client.write_all(head.as_bytes()).await.unwrap();
         clients.push(client);
     }
-    eventually("all are at the role", async || {
-        asked.load(Ordering::SeqCst) >= clients.len()
-    })
-    .await;
+    eventually("all are at the role", async || asked.load(Ordering::SeqCst) >= clients.len()).await;
     tokio::time::pause();
     for mut client in clients {
         let mut answer = String::new();
@@ -146,12 +136,7 @@ async fn an_answer_that_stops_in_the_middle_ends_for_readers_and_for_listeners()
             connections.push(stream);
         }
     });
-    let gateway = background
-        .gateway(Config {
-            query_api: http([address]),
-            ..embedded()
-        })
-        .await;
+    let gateway = background.gateway(Config { query_api: http([address]), ..embedded() }).await;
     let response = ask(&gateway, request("GET", "/tasks/events", &[], Body::empty())).await;
     assert_eq!(response.status(), StatusCode::OK);
     tokio::time::pause();
@@ -177,16 +162,9 @@ async fn a_read_at_a_replica_that_stands_still_is_sent_to_another_one_before_its
         with_middleware(router, "query-api", &Metrics::new("query-api"), Health::new())
     };
     // Both report that they are ready.
-    let addresses = [
-        background.serve(replica(&still, false)).await,
-        background.serve(replica(&well, true)).await,
-    ];
-    let gateway = background
-        .gateway(Config {
-            query_api: http(addresses),
-            ..embedded()
-        })
-        .await;
+    let addresses =
+        [background.serve(replica(&still, false)).await, background.serve(replica(&well, true)).await];
+    let gateway = background.gateway(Config { query_api: http(addresses), ..embedded() }).await;
     let began = Instant::now();
     let read = async || ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await;
     let reads = join_all((0..16).map(|_| read())).await;
@@ -214,16 +192,8 @@ async fn what_takes_long_everywhere_is_held_against_no_replica() {
         let router = Router::new().route("/{*path}", any(handler));
         with_middleware(router, "command-api", &Metrics::new("command-api"), Health::new())
     };
-    let addresses = [
-        background.serve(replica("one")).await,
-        background.serve(replica("two")).await,
-    ];
-    let gateway = background
-        .gateway(Config {
-            command_api: http(addresses),
-            ..embedded()
-        })
-        .await;
+    let addresses = [background.serve(replica("one")).await, background.serve(replica("two")).await];
+    let gateway = background.gateway(Config { command_api: http(addresses), ..embedded() }).await;
     // All commands of one person go to the same replica first.
     let headers = [("authorization", "Bearer ann.a.b")];
     let delete = async |path| {
@@ -263,19 +233,13 @@ async fn a_role_that_stands_still_leaves_places_to_requests_for_the_others() {
             ..embedded()
         })
         .await;
-    let options = ServerOptions {
-        max_requests: 8,
-        ..ServerOptions::default()
-    };
+    let options = ServerOptions { max_requests: 8, ..ServerOptions::default() };
     let address = background.serve_with(gateway, options).await;
     let mut clients = Vec::new();
     let mut refused = 0;
     for _ in 0..6 {
         let mut client = TcpStream::connect(address).await.unwrap();
-        client
-            .write_all(b"GET /tasks HTTP/1.1\r\nHost: a\r\n\r\n")
-            .await
-            .unwrap();
+        client.write_all(b"GET /tasks HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         let before = asked.load(Ordering::SeqCst);
         let mut head = [0; 12];
         let waits = async {
@@ -328,10 +292,7 @@ fn answers_to_keep(asked: &Arc<AtomicUsize>, is_whole: bool) -> HttpService {
     let handler = move || async move {
         asked.fetch_add(1, Ordering::SeqCst);
         let token = ConsistencyToken::new(ann(), 0).to_string();
-        let headers = [
-            (CONSISTENCY_TOKEN.clone(), token),
-            (header::CONTENT_LENGTH, "8".to_owned()),
-        ];
+        let headers = [(CONSISTENCY_TOKEN.clone(), token), (header::CONTENT_LENGTH, "8".to_owned())];
         let half = async || Ok::<_, std::io::Error>(Bytes::from_static(b"half"));
         let rest = match is_whole {
             true => stream::once(half()).boxed(),
@@ -352,12 +313,7 @@ async fn a_read_at_a_replica_that_stops_within_its_answer_is_sent_to_another_one
             background.serve(answers_to_keep(&stops, false)).await,
             background.serve(answers_to_keep(&well, true)).await,
         ];
-        let gateway = background
-            .gateway(Config {
-                query_api: http(addresses),
-                ..embedded()
-            })
-            .await;
+        let gateway = background.gateway(Config { query_api: http(addresses), ..embedded() }).await;
         let headers = [("authorization", "Bearer ann.x.y")];
         let read = async |path: String| {
             let response = ask(&gateway, request("GET", &path, &headers, Body::empty())).await;

@@ -1,14 +1,7 @@
 //! Upstreams that are down, start late, or have several replicas.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -53,61 +46,26 @@ fn replica(number: &'static str) -> HttpService {
 #[tokio::test]
 async fn an_upstream_that_is_down_is_503_with_retry_after() {
     let background = Background::default();
-    let gateway = background
-        .gateway(Config {
-            command_api: http([nobody().await]),
-            ..embedded()
-        })
-        .await;
-    for (method, path) in [
-        ("POST", "/tasks"),
-        ("PATCH", "/tasks/1"),
-        ("POST", "/tasks/1/start"),
-    ] {
-        let response = ask(
-            &gateway,
-            request(method, path, &[("x-request-id", "mine-1")], "{}"),
-        )
-        .await;
+    let gateway = background.gateway(Config { command_api: http([nobody().await]), ..embedded() }).await;
+    for (method, path) in [("POST", "/tasks"), ("PATCH", "/tasks/1"), ("POST", "/tasks/1/start")] {
+        let response = ask(&gateway, request(method, path, &[("x-request-id", "mine-1")], "{}")).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[header::RETRY_AFTER], "1");
-        assert_eq!(
-            response.headers()[header::CONTENT_TYPE],
-            "application/problem+json"
-        );
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
         let problem = json_of(response).await;
-        assert_eq!(
-            (&problem["code"], &problem["request_id"]),
-            (&"unavailable".into(), &"mine-1".into())
-        );
-        assert_eq!(
-            problem["detail"],
-            "The request was not carried out. Send it again."
-        );
+        assert_eq!((&problem["code"], &problem["request_id"]), (&"unavailable".into(), &"mine-1".into()));
+        assert_eq!(problem["detail"], "The request was not carried out. Send it again.");
     }
     let others = ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await;
-    assert_eq!(
-        others.status(),
-        StatusCode::OK,
-        "the other roles are not concerned"
-    );
+    assert_eq!(others.status(), StatusCode::OK, "the other roles are not concerned");
 }
 
 #[tokio::test]
 async fn an_upstream_that_comes_back_is_used_at_once() {
     let background = Background::default();
     let address = nobody().await;
-    let gateway = background
-        .gateway(Config {
-            query_api: http([address]),
-            ..embedded()
-        })
-        .await;
-    let ask_once = || async {
-        ask(&gateway, request("GET", "/tasks", &[], Body::empty()))
-            .await
-            .status()
-    };
+    let gateway = background.gateway(Config { query_api: http([address]), ..embedded() }).await;
+    let ask_once = || async { ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await.status() };
     assert_eq!(ask_once().await, StatusCode::SERVICE_UNAVAILABLE);
     let listener = http_server::bind(address).await.unwrap();
     let server = http_server::serve(
@@ -123,46 +81,21 @@ async fn an_upstream_that_comes_back_is_used_at_once() {
 #[tokio::test]
 async fn replicas_take_turns() {
     let background = Background::default();
-    let addresses = [
-        background.serve(replica("one")).await,
-        background.serve(replica("two")).await,
-    ];
-    let gateway = background
-        .gateway(Config {
-            query_api: http(addresses),
-            ..embedded()
-        })
-        .await;
+    let addresses = [background.serve(replica("one")).await, background.serve(replica("two")).await];
+    let gateway = background.gateway(Config { query_api: http(addresses), ..embedded() }).await;
     let mut answers = Vec::new();
     for _ in 0..10 {
         answers.push(text(ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await).await);
     }
-    assert_eq!(
-        answers.iter().filter(|answer| *answer == "one").count(),
-        5,
-        "{answers:?}"
-    );
-    assert_eq!(
-        answers.iter().filter(|answer| *answer == "two").count(),
-        5,
-        "{answers:?}"
-    );
+    assert_eq!(answers.iter().filter(|answer| *answer == "one").count(), 5, "{answers:?}");
+    assert_eq!(answers.iter().filter(|answer| *answer == "two").count(), 5, "{answers:?}");
 }
 
 #[tokio::test]
 async fn a_replica_that_takes_no_connection_is_passed_over_also_with_a_body() {
     let background = Background::default();
-    let addresses = [
-        nobody().await,
-        background.serve(role("command-api")).await,
-        nobody().await,
-    ];
-    let gateway = background
-        .gateway(Config {
-            command_api: http(addresses),
-            ..embedded()
-        })
-        .await;
+    let addresses = [nobody().await, background.serve(role("command-api")).await, nobody().await];
+    let gateway = background.gateway(Config { command_api: http(addresses), ..embedded() }).await;
     for _ in 0..12 {
         let response = ask(&gateway, request("POST", "/tasks", &[], "the whole body")).await;
         assert_eq!(response.status(), StatusCode::OK);
@@ -174,11 +107,7 @@ async fn a_replica_that_takes_no_connection_is_passed_over_also_with_a_body() {
 async fn a_replica_that_hangs_up_is_passed_over_when_that_does_no_harm() {
     let background = Background::default();
     let upstream = [hangs_up(&background).await, background.serve(role("any")).await];
-    let config = || Config {
-        command_api: http(upstream),
-        query_api: http(upstream),
-        ..embedded()
-    };
+    let config = || Config { command_api: http(upstream), query_api: http(upstream), ..embedded() };
     let gateway = background.gateway(config()).await;
     for _ in 0..6 {
         let read = ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await;
@@ -187,20 +116,12 @@ async fn a_replica_that_hangs_up_is_passed_over_when_that_does_no_harm() {
         assert_eq!(delete.status(), StatusCode::OK);
     }
     // It is unknown whether it took effect, so it is not sent again.
-    let gateway = background
-        .gateway(Config {
-            command_api: http([upstream[0]]),
-            ..embedded()
-        })
-        .await;
+    let gateway = background.gateway(Config { command_api: http([upstream[0]]), ..embedded() }).await;
     for (path, body) in [("/tasks", "{}"), ("/tasks/1/start", "")] {
         let response = ask(&gateway, request("POST", path, &[], body)).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         let detail = json_of(response).await["detail"].as_str().unwrap().to_owned();
-        assert!(
-            detail.starts_with("It is not known whether the request was carried out."),
-            "{detail}"
-        );
+        assert!(detail.starts_with("It is not known whether the request was carried out."), "{detail}");
     }
 }
 
@@ -209,12 +130,7 @@ async fn what_may_have_been_carried_out_is_not_called_undone_because_the_next_re
     let background = Background::default();
     let upstream = [hangs_up(&background).await, nobody().await];
     for _ in 0..2 {
-        let gateway = background
-            .gateway(Config {
-                query_api: http(upstream),
-                ..embedded()
-            })
-            .await;
+        let gateway = background.gateway(Config { query_api: http(upstream), ..embedded() }).await;
         let response = ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         let detail = json_of(response).await["detail"].as_str().unwrap().to_owned();
@@ -228,16 +144,8 @@ async fn a_replica_that_is_not_ready_gets_no_requests() {
     let health = Health::new().check("database", || async { Err("gone".to_owned()) });
     let sick = Router::new().route("/{*path}", any(|| async { "sick" }));
     let sick = with_middleware(sick, "query-api", &Metrics::new("query-api"), health);
-    let addresses = [
-        background.serve(sick).await,
-        background.serve(replica("well")).await,
-    ];
-    let gateway = background
-        .gateway(Config {
-            query_api: http(addresses),
-            ..embedded()
-        })
-        .await;
+    let addresses = [background.serve(sick).await, background.serve(replica("well")).await];
+    let gateway = background.gateway(Config { query_api: http(addresses), ..embedded() }).await;
     eventually("it was probed", async || {
         let mut answers = BTreeSet::new();
         for _ in 0..4 {
@@ -264,20 +172,12 @@ async fn a_slow_upstream_delays_nobody_else() {
         }),
     );
     let slow = background.serve(slow).await;
-    let gateway = background
-        .gateway(Config {
-            query_api: http([slow]),
-            ..embedded()
-        })
-        .await;
+    let gateway = background.gateway(Config { query_api: http([slow]), ..embedded() }).await;
     let waiting = gateway.clone();
     let waiting =
         tokio::spawn(async move { ask(&waiting, request("GET", "/tasks", &[], Body::empty())).await });
     for _ in 0..20 {
-        assert_eq!(
-            ask(&gateway, request("POST", "/tasks", &[], "{}")).await.status(),
-            StatusCode::OK
-        );
+        assert_eq!(ask(&gateway, request("POST", "/tasks", &[], "{}")).await.status(), StatusCode::OK);
     }
     assert!(!waiting.is_finished());
     gate.notify_one();
@@ -289,12 +189,7 @@ async fn a_prefix_in_an_address_goes_in_front_of_every_path() {
     let background = Background::default();
     let address = background.serve(role("query-api")).await;
     let upstream = Upstream::Http(vec![format!("http://{address}/inner/").parse().unwrap()]);
-    let gateway = background
-        .gateway(Config {
-            query_api: upstream,
-            ..embedded()
-        })
-        .await;
+    let gateway = background.gateway(Config { query_api: upstream, ..embedded() }).await;
     let told = support::told(&gateway, "GET", "/tasks?limit=3", &[]).await;
     assert_eq!(told["path"], "/inner/tasks?limit=3");
 }
@@ -303,10 +198,7 @@ async fn a_prefix_in_an_address_goes_in_front_of_every_path() {
 async fn addresses_that_cannot_be_used_stop_the_start() {
     let verifier = || auth_client::Verifier::direct(Arc::new(Nobody));
     for (urls, sentence) in [
-        (
-            vec![],
-            "auth needs at least one address, such as http://127.0.0.1:8081",
-        ),
+        (vec![], "auth needs at least one address, such as http://127.0.0.1:8081"),
         (
             vec!["https://example.com/"],
             "auth is at `https://example.com/`, and nobody is believed about that: set TASKLEDGER_UPSTREAM_CA to the file of its \
@@ -324,17 +216,11 @@ async fn addresses_that_cannot_be_used_stop_the_start() {
             vec!["http://:hush@example.com/"],
             "`http://***@example.com/` is not an address of auth: expected a URL such as http://localhost:8081",
         ),
-        (
-            vec!["http://127.0.0.1:8081", "http://127.0.0.1:8081/"],
-            "auth is listed twice at 127.0.0.1:8081",
-        ),
+        (vec!["http://127.0.0.1:8081", "http://127.0.0.1:8081/"], "auth is listed twice at 127.0.0.1:8081"),
     ] {
         let urls = urls.into_iter().map(|url| url.parse().unwrap()).collect();
         let background = Background::default();
-        let config = Config {
-            auth: Upstream::Http(urls),
-            ..embedded()
-        };
+        let config = Config { auth: Upstream::Http(urls), ..embedded() };
         let outcome = gateway::start(config, verifier(), &background.0).await;
         assert_eq!(outcome.unwrap_err().to_string(), sentence);
     }
@@ -345,10 +231,7 @@ async fn a_file_system_that_does_not_answer_stops_the_start() {
     let directory = tempfile::tempdir().unwrap();
     let pipe = directory.path().join("gateway.toml");
     make_pipe(&pipe);
-    let config = Config {
-        policy: Some(pipe.clone()),
-        ..embedded()
-    };
+    let config = Config { policy: Some(pipe.clone()), ..embedded() };
     let verifier = auth_client::Verifier::direct(Arc::new(Nobody));
     // The file is an empty one after the test, or so late that the test fails.
     let (end, ended) = std::sync::mpsc::channel::<()>();
@@ -385,17 +268,11 @@ async fn a_body_is_asked_for_only_once_its_role_wants_it() {
         Health::new(),
     );
     let wanted = role("command-api");
-    for (role, expected) in [
-        (unwanted, "HTTP/1.1 401"),
-        (wanted, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"),
-    ] {
+    for (role, expected) in
+        [(unwanted, "HTTP/1.1 401"), (wanted, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")]
+    {
         let role = background.serve(role).await;
-        let gateway = background
-            .gateway(Config {
-                command_api: http([role]),
-                ..embedded()
-            })
-            .await;
+        let gateway = background.gateway(Config { command_api: http([role]), ..embedded() }).await;
         let gateway = background.serve(gateway).await;
         let mut client = TcpStream::connect(gateway).await.unwrap();
         client

@@ -134,16 +134,12 @@ async fn erase_aside(read_models: &Database, schema: &str) -> Result<(), Databas
     let mut result = Ok(());
     let mut after = UserId::NOBODY;
     loop {
-        let people = read_models
-            .fetch_all(&missing, &[after.0.into(), PEOPLE.into()])
-            .await?;
+        let people = read_models.fetch_all(&missing, &[after.0.into(), PEOPLE.into()]).await?;
         for person in &people {
             after = UserId(person.uuid("subject")?);
             // Where it cannot be read, nothing depends on when it was.
             let position = person.unsigned("position").unwrap_or_default();
-            result = erase_one_aside(read_models, schema, after, position)
-                .await
-                .and(result);
+            result = erase_one_aside(read_models, schema, after, position).await.and(result);
         }
         if people.is_empty() {
             return result;
@@ -160,8 +156,7 @@ async fn erase_one_aside(
     let mut erasure = Erasure::of(subject);
     loop {
         let mut tx = read_models.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
-        tx.execute(&format!("SET LOCAL search_path TO {schema}"), &[])
-            .await?;
+        tx.execute(&format!("SET LOCAL search_path TO {schema}"), &[]).await?;
         // A rebuild may be projecting into these tables: what it has not committed yet would not be seen here.
         checkpoint::lock(&mut tx, subject).await?;
         let is_done = erasure.delete_some(&mut tx, &mut RowBudget::new()).await?;
@@ -200,10 +195,7 @@ mod tests {
             live.execute(&erase, &[]).await.unwrap();
             // It cannot be written again as long as this lasts.
             let mut reading = live.snapshot().await.unwrap();
-            reading
-                .fetch_all("SELECT subject FROM erased_subjects", &[])
-                .await
-                .unwrap();
+            reading.fetch_all("SELECT subject FROM erased_subjects", &[]).await.unwrap();
             for is_kept in [false, true] {
                 for file in &files {
                     fs::write(file, "").unwrap();

@@ -13,9 +13,7 @@ use runtime::{Metrics, metrics, signed};
 use crate::projecting::fold::ParkCause;
 
 /// The bounds of the buckets, in seconds.
-const BATCH_BUCKETS: [f64; 12] = [
-    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
-];
+const BATCH_BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
 
 metrics! {
     #[derive(Debug, Clone)]
@@ -80,10 +78,7 @@ impl ProjectorMetrics {
             // Created in advance, because the first increase of a new counter cannot be seen.
             shown.newly_parked.with_label_values(&[cause.name()]);
         }
-        Self {
-            shown,
-            head: Arc::default(),
-        }
+        Self { shown, head: Arc::default() }
     }
 
     /// Records the position of the end of the log, which may be lower than before.

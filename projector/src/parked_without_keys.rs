@@ -42,10 +42,7 @@ pub(crate) async fn retry_with_keys(
             // This was logged already.
             Err(ProjectError::OtherLog) => {}
             Err(error) => {
-                tracing::warn!(
-                    error = with_causes(&error),
-                    "cannot look for keys that are there again"
-                );
+                tracing::warn!(error = with_causes(&error), "cannot look for keys that are there again");
             }
         }
     }
@@ -63,12 +60,8 @@ async fn retry_page(
     // The first round may begin before anybody else has compared them.
     let checkpoints = checkpoint::load_all(read_models, applier.partitions).await?;
     identity.compare(&checkpoints).await?;
-    let rows = read_models
-        .fetch_all(&statement(), &[after.as_str().into()])
-        .await?;
-    let streams = readable("parked_events", "stream", &rows, |row| {
-        Ok(StreamName::raw(row.text("stream")?))
-    });
+    let rows = read_models.fetch_all(&statement(), &[after.as_str().into()]).await?;
+    let streams = readable("parked_events", "stream", &rows, |row| Ok(StreamName::raw(row.text("stream")?)));
     let mut projected = 0;
     for stream in &streams {
         match retry_with_key(store, read_models, stream).await {
@@ -81,10 +74,7 @@ async fn retry_page(
         }
     }
     if projected > 0 {
-        tracing::info!(
-            events = projected,
-            "projected what was parked while keys could not be used"
-        );
+        tracing::info!(events = projected, "projected what was parked while keys could not be used");
     }
     let last = streams.into_iter().next_back().filter(|_| rows.len() == PAGE);
     Ok((last, projected))
@@ -138,10 +128,7 @@ mod tests {
         let partitions = PartitionCount::new(1).unwrap();
         let applier = Applier::new(read_models.clone(), partitions, metrics.clone());
         let identity = LogComparison::new(Arc::clone(&store), metrics);
-        let (owner, stream) = (
-            UserId(runtime::new_id()),
-            StreamName::task(TaskId(runtime::new_id())),
-        );
+        let (owner, stream) = (UserId(runtime::new_id()), StreamName::task(TaskId(runtime::new_id())));
         let event = created(owner);
         let id = event.id;
         store.append(&stream, 0, vec![event]).await.unwrap();
@@ -150,10 +137,7 @@ mod tests {
         let values = [stream.as_str().into(), owner.0.into(), WITHOUT_KEY.into()];
         read_models.execute(park, &values).await.unwrap();
         let mut tx = read_models.begin().await.unwrap();
-        let lost = LogPoint {
-            position: 1,
-            id: Some(EventId(runtime::new_id())),
-        };
+        let lost = LogPoint { position: 1, id: Some(EventId(runtime::new_id())) };
         checkpoint::raise(&mut tx, 1_i64, 0_i64, lost).await.unwrap();
         tx.commit().await.unwrap();
 
@@ -188,9 +172,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_parked_for_other_reasons_is_not_read_in_postgres() {
         let server = TestDatabase::create().await;
-        let database = Database::open(server.url().as_str(), Schema::ReadModels, 1)
-            .await
-            .unwrap();
+        let database = Database::open(server.url().as_str(), Schema::ReadModels, 1).await.unwrap();
         database
             .execute(
                 "INSERT INTO parked_events (position, stream, version, type, subject, reason, attempts)

@@ -48,12 +48,7 @@ pub async fn start_with_tuning(
     dependencies: Dependencies,
     background: &Background,
 ) -> anyhow::Result<HttpService> {
-    let Dependencies {
-        store,
-        bus,
-        read_models,
-        audit,
-    } = dependencies;
+    let Dependencies { store, bus, read_models, audit } = dependencies;
     let metrics = Metrics::new(ROLE);
     BusCollector::register(Arc::clone(&bus), metrics.registry())?;
     let partitions = metrics.gauge(
@@ -61,11 +56,7 @@ pub async fn start_with_tuning(
         "Partitions into which the log is projected, by all projectors together.",
     );
     partitions.set(config.partitions.get().into());
-    let applier = Applier::new(
-        read_models.clone(),
-        config.partitions,
-        ProjectorMetrics::new(&metrics),
-    );
+    let applier = Applier::new(read_models.clone(), config.partitions, ProjectorMetrics::new(&metrics));
     checkpoint::load_all(&read_models, config.partitions)
         .await
         .context("cannot read the projector's checkpoints")?;
@@ -95,12 +86,7 @@ pub async fn start_with_tuning(
     background.spawn("ownership of partitions", ownership.run());
     background.spawn("log reader", reader.run());
     look_after_read_models(applier, store, identity.clone(), tuning, background);
-    Ok(http_api::with_middleware(
-        Router::new(),
-        ROLE,
-        &metrics,
-        health(readiness, writing, identity),
-    ))
+    Ok(http_api::with_middleware(Router::new(), ROLE, &metrics, health(readiness, writing, identity)))
 }
 
 /// Extends the audit tree with new events of the log, and sends its checkpoints to the witnesses.
@@ -110,13 +96,7 @@ fn keep_audit_tree(
     metrics: &Metrics,
     background: &Background,
 ) {
-    let AuditKeeping {
-        tree,
-        keys,
-        origin,
-        witnesses,
-        clock,
-    } = audit;
+    let AuditKeeping { tree, keys, origin, witnesses, clock } = audit;
     for witness in witnesses {
         let pushing = audit_tree::push(tree.clone(), witness, background.stop());
         background.spawn_until_stopped("witness", pushing);
@@ -136,10 +116,7 @@ fn look_after_read_models(
 ) {
     let stop = || background.stop();
     let read_models = applier.read_models.clone();
-    background.spawn(
-        "count of parked events",
-        count_parked(applier.clone(), tuning, stop()),
-    );
+    background.spawn("count of parked events", count_parked(applier.clone(), tuning, stop()));
     background.spawn("what was erased", forget_the_erased(read_models.clone(), stop()));
     let retrying = retry_with_keys(applier.clone(), Arc::clone(&store), identity, tuning, stop());
     background.spawn_until_stopped("keys that are there again", retrying);
@@ -168,17 +145,12 @@ async fn sample(applier: Applier, store: Arc<dyn EventStore>, tuning: Tuning, st
                 let metrics = &applier.metrics;
                 let rows = report.rows();
                 metrics.sampled.inc_by(rows.iter().map(|(_, rows)| rows).sum());
-                metrics
-                    .sample_differences
-                    .set(runtime::signed(report.differences.len()));
+                metrics.sample_differences.set(runtime::signed(report.differences.len()));
                 for difference in report.differences {
                     tracing::error!(difference, "the read models differ from the log");
                 }
             }
-            Err(error) => tracing::warn!(
-                error = with_causes(&error),
-                "cannot compare a sample with the log"
-            ),
+            Err(error) => tracing::warn!(error = with_causes(&error), "cannot compare a sample with the log"),
         }
     }
 }

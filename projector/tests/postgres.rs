@@ -1,16 +1,8 @@
 //! The projector over PostgreSQL, and behaviour that only PostgreSQL has. Needs a server: `DATABASE_URL`, or
 //! postgres@127.0.0.1:5432 without a password.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 #[path = "suite/giving_way.rs"]
 mod giving_way;
@@ -63,14 +55,11 @@ async fn a_failing_commit_is_tried_again() {
     let running = fixture.project(2, bus.clone()).await;
     let mut log = Writer::new(&fixture.store);
     for number in 0..10 {
-        log.task(number, user(number), created(user(number), "Task"))
-            .await;
+        log.task(number, user(number), created(user(number), "Task")).await;
     }
     Relay::new(&fixture.store, 2).publish(bus.as_ref()).await;
-    eventually("commits fail", async || {
-        metric(&running, "taskledger_projector_failures_total").await > 2
-    })
-    .await;
+    eventually("commits fail", async || metric(&running, "taskledger_projector_failures_total").await > 2)
+        .await;
     assert_eq!(fixture.count("tasks").await, 0);
     fixture.run("DROP TRIGGER fail ON audit_log").await;
     let report = fixture.caught_up().await;
@@ -123,10 +112,7 @@ async fn lost_connections_lose_nothing() {
                 .await;
         }
     }
-    eventually("everything is projected", async || {
-        fixture.count("audit_log").await == 200
-    })
-    .await;
+    eventually("everything is projected", async || fixture.count("audit_log").await == 200).await;
     assert_eq!(fixture.caught_up().await.tasks, 200);
     running.stop().await;
 }
@@ -143,22 +129,12 @@ async fn the_columns_of_the_next_release_do_not_disturb_a_projector() {
     for round in 0..4 {
         if round == 2 {
             for table in ["tasks", "accounts", "sessions", "task_history", "audit_log"] {
-                fixture
-                    .run(&format!("ALTER TABLE {table} ADD COLUMN later TEXT"))
-                    .await;
+                fixture.run(&format!("ALTER TABLE {table} ADD COLUMN later TEXT")).await;
             }
         }
         log.account(person, AccountDisabled::default()).await;
-        log.session(
-            1,
-            person,
-            SessionRefreshed {
-                refresh_hash: "secret".into(),
-                client: None,
-                used: None,
-            },
-        )
-        .await;
+        log.session(1, person, SessionRefreshed { refresh_hash: "secret".into(), client: None, used: None })
+            .await;
         log.task(1, person, renamed(format!("Round {round}"))).await;
         fixture.caught_up().await;
     }

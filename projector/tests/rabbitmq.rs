@@ -1,9 +1,6 @@
 //! The projector's loop over RabbitMQ. Needs a broker: `AMQP_URL`, or guest@127.0.0.1:5672.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -46,18 +43,13 @@ impl Broker {
     }
 
     async fn connect(&self) -> Arc<RabbitBus> {
-        let options = RabbitOptions {
-            name: "projector-test".to_owned(),
-            namespace: self.namespace.clone(),
-        };
+        let options = RabbitOptions { name: "projector-test".to_owned(), namespace: self.namespace.clone() };
         let bus = RabbitBus::connect(&self.url, options).await;
         bus.expect("this test needs RabbitMQ, at AMQP_URL or guest@127.0.0.1:5672")
     }
 
     async fn channel(&self) -> lapin::Channel {
-        let connection = Connection::connect(&self.url, ConnectionProperties::default())
-            .await
-            .unwrap();
+        let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap();
         connection.create_channel().await.unwrap()
     }
 
@@ -67,25 +59,16 @@ impl Broker {
 
     async fn purge(&self, channel: &lapin::Channel) {
         for queue in self.queues() {
-            channel
-                .queue_purge(queue.into(), QueuePurgeOptions::default())
-                .await
-                .unwrap();
+            channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await.unwrap();
         }
     }
 
     async fn clean_up(&self, channel: &lapin::Channel) {
         for queue in self.queues() {
-            channel
-                .queue_delete(queue.into(), QueueDeleteOptions::default())
-                .await
-                .unwrap();
+            channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
         }
         let exchange = format!("{}.events", self.namespace);
-        channel
-            .exchange_delete(exchange.into(), ExchangeDeleteOptions::default())
-            .await
-            .unwrap();
+        channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await.unwrap();
     }
 }
 
@@ -96,10 +79,7 @@ async fn two_replicas_share_the_partitions_and_survive_purged_queues_and_each_ot
     let channel = broker.channel().await;
     let first = fixture.project(PARTITIONS, broker.connect().await).await;
     let second = fixture.project(PARTITIONS, broker.connect().await).await;
-    let (mut log, mut relay) = (
-        Writer::new(&fixture.store),
-        Relay::new(&fixture.store, PARTITIONS),
-    );
+    let (mut log, mut relay) = (Writer::new(&fixture.store), Relay::new(&fixture.store, PARTITIONS));
     let mut round = async |number: u128| {
         for task in 0..20 {
             let owner = user(task % 7);
@@ -121,10 +101,7 @@ async fn two_replicas_share_the_partitions_and_survive_purged_queues_and_each_ot
     round(4).await;
     second.stop().await;
     round(5).await;
-    eventually("everything is projected", async || {
-        fixture.count("audit_log").await == 360
-    })
-    .await;
+    eventually("everything is projected", async || fixture.count("audit_log").await == 360).await;
     assert_eq!(fixture.caught_up().await.tasks, 120);
     third.stop().await;
     broker.clean_up(&channel).await;

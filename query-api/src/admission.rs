@@ -113,10 +113,7 @@ impl Class {
         let admit = async {
             let of_caller = self.callers.take(caller, patience).await?;
             let of_class = Arc::clone(&self.all).acquire_owned().await;
-            Ok(Admitted {
-                _of_class: of_class.map_err(|_| Overloaded)?,
-                _of_caller: of_caller,
-            })
+            Ok(Admitted { _of_class: of_class.map_err(|_| Overloaded)?, _of_caller: of_caller })
         };
         timeout(patience, admit).await.map_err(|_| Overloaded)?
     }
@@ -124,10 +121,7 @@ impl Class {
     fn admit_now(&self, caller: UserId) -> Result<Admitted, Overloaded> {
         let of_caller = self.callers.try_take(caller)?;
         let of_class = Arc::clone(&self.all).try_acquire_owned();
-        Ok(Admitted {
-            _of_class: of_class.map_err(|_| Overloaded)?,
-            _of_caller: of_caller,
-        })
+        Ok(Admitted { _of_class: of_class.map_err(|_| Overloaded)?, _of_caller: of_caller })
     }
 }
 
@@ -143,9 +137,7 @@ mod tests {
 
     /// The number of queries that are admitted at once.
     fn at_once(admission: &Admission, caller: UserId, cost: Cost, queries: usize) -> Vec<Admitted> {
-        (0..queries)
-            .filter_map(|_| admission.admit(caller, cost).now_or_never()?.ok())
-            .collect()
+        (0..queries).filter_map(|_| admission.admit(caller, cost).now_or_never()?.ok()).collect()
     }
 
     #[tokio::test]
@@ -161,9 +153,8 @@ mod tests {
     #[tokio::test]
     async fn the_searches_of_many_leave_connections_to_the_others() {
         let admission = Admission::new(8);
-        let searches: Vec<_> = (10..30)
-            .flat_map(|n| at_once(&admission, UserId(Uuid::from_u128(n)), Cost::High, 1))
-            .collect();
+        let searches: Vec<_> =
+            (10..30).flat_map(|n| at_once(&admission, UserId(Uuid::from_u128(n)), Cost::High, 1)).collect();
         assert_eq!(searches.len(), 2);
         assert_eq!(at_once(&admission, HONEST, Cost::Ordinary, 1).len(), 1);
     }
@@ -171,9 +162,8 @@ mod tests {
     #[tokio::test]
     async fn the_streams_of_many_leave_connections_to_the_others() {
         let admission = Admission::new(8);
-        let streams: Vec<_> = (10..30)
-            .flat_map(|n| at_once(&admission, UserId(Uuid::from_u128(n)), Cost::Stream, 1))
-            .collect();
+        let streams: Vec<_> =
+            (10..30).flat_map(|n| at_once(&admission, UserId(Uuid::from_u128(n)), Cost::Stream, 1)).collect();
         assert_eq!(streams.len(), 2);
         for cost in [Cost::Ordinary, Cost::High] {
             assert_eq!(at_once(&admission, HONEST, cost, 1).len(), 1);
@@ -191,10 +181,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_is_not_let_in_in_time_is_turned_away_and_forgotten() {
-        let admission = Admission {
-            patience: Duration::from_millis(20),
-            ..Admission::new(8)
-        };
+        let admission = Admission { patience: Duration::from_millis(20), ..Admission::new(8) };
         let at_work = at_once(&admission, GREEDY, Cost::High, 1);
         let waiting = join_all((0..2 * MAX_IN_FLIGHT).map(|_| admission.admit(GREEDY, Cost::High))).await;
         assert!(waiting.iter().all(Result::is_err));
@@ -208,16 +195,13 @@ mod tests {
     fn those_who_wait_for_the_projection_are_bounded_for_each_caller_and_in_all() {
         let admission = Admission::new(8);
         let waiting = |caller: UserId, requests: usize| -> Vec<_> {
-            (0..requests)
-                .filter_map(|_| admission.await_projection(caller).ok())
-                .collect()
+            (0..requests).filter_map(|_| admission.await_projection(caller).ok()).collect()
         };
         let greedy = waiting(GREEDY, 2 * MAX_IN_FLIGHT);
         assert_eq!(greedy.len(), MAX_IN_FLIGHT);
         assert_eq!(waiting(HONEST, 1).len(), 1);
-        let crowd: Vec<_> = (10..100)
-            .flat_map(|n| waiting(UserId(Uuid::from_u128(n)), MAX_IN_FLIGHT))
-            .collect();
+        let crowd: Vec<_> =
+            (10..100).flat_map(|n| waiting(UserId(Uuid::from_u128(n)), MAX_IN_FLIGHT)).collect();
         assert_eq!(crowd.len(), MAX_AWAITING - MAX_IN_FLIGHT);
         assert!(admission.await_projection(HONEST).is_err());
         drop(greedy);
@@ -229,13 +213,9 @@ mod tests {
     #[tokio::test]
     async fn more_than_may_wait_are_turned_away_at_once() {
         let admission = Admission::new(8);
-        let mut queries: Vec<_> = (0..MAX_IN_FLIGHT)
-            .map(|_| Box::pin(admission.admit(GREEDY, Cost::High)))
-            .collect();
-        let admitted: Vec<_> = queries
-            .iter_mut()
-            .filter_map(|query| query.now_or_never())
-            .collect();
+        let mut queries: Vec<_> =
+            (0..MAX_IN_FLIGHT).map(|_| Box::pin(admission.admit(GREEDY, Cost::High))).collect();
+        let admitted: Vec<_> = queries.iter_mut().filter_map(|query| query.now_or_never()).collect();
         assert_eq!(admitted.len(), 1);
         let one_more = admission.admit(GREEDY, Cost::High).now_or_never();
         assert!(matches!(one_more, Some(Err(Overloaded))));

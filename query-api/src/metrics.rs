@@ -4,9 +4,7 @@ use database::DatabaseError;
 use runtime::metrics;
 
 /// The buckets in seconds. A projection is usually a few milliseconds behind; the longest wait is ten seconds.
-const BUCKETS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 metrics! {
     #[derive(Debug, Clone)]

@@ -26,13 +26,7 @@ pub async fn start(
     dependencies: Dependencies,
     background: &Background,
 ) -> anyhow::Result<HttpService> {
-    let Dependencies {
-        read_models,
-        audit_tree,
-        store,
-        verifier,
-        clock,
-    } = dependencies;
+    let Dependencies { read_models, audit_tree, store, verifier, clock } = dependencies;
     let projection = Projection::new(read_models.clone(), store.clone(), config.partitions);
     // Subscribes first, so that no change between reading and listening is missed.
     projection.follow(background);
@@ -50,9 +44,7 @@ pub async fn start(
 
     let (compared, tokens) = (Arc::clone(&projection), Arc::clone(&verifier));
     let health = Health::new()
-        .server(Server::ReadModels, read_models.clone(), async |read_models| {
-            read_models.ping().await
-        })
+        .server(Server::ReadModels, read_models.clone(), async |read_models| read_models.ping().await)
         .without_complaint(LOG, move || compared.complaint())
         // Without the bus no token can be checked that is not cached.
         .bus(move || tokens.is_connected());

@@ -24,10 +24,7 @@ pub(crate) struct OpenStream {
 impl StreamLimits {
     /// Creates the limits; `open` is the number of open streams.
     pub(crate) fn new(open: IntGauge) -> Self {
-        Self {
-            streams: ConcurrencyLimit::new("streams", MAX_OF_ONE, MAX_OF_ONE),
-            open,
-        }
+        Self { streams: ConcurrencyLimit::new("streams", MAX_OF_ONE, MAX_OF_ONE), open }
     }
 
     /// Takes a place, without waiting.
@@ -36,9 +33,6 @@ impl StreamLimits {
             self.streams.acquire(owner).await.map_err(|refused| {
                 refused.detail("You have too many streams of events. Close one of them.")
             })?;
-        Ok(OpenStream {
-            _open: Counted::in_gauge(&self.open),
-            _permit: permit,
-        })
+        Ok(OpenStream { _open: Counted::in_gauge(&self.open), _permit: permit })
     }
 }

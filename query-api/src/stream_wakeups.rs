@@ -40,10 +40,7 @@ pub(crate) struct Wakeup {
 
 impl StreamWakeups {
     pub(crate) fn new(partitions: PartitionCount) -> Self {
-        Self {
-            partitions,
-            followed: partitions.iter().map(|_| Mutex::default()).collect(),
-        }
+        Self { partitions, followed: partitions.iter().map(|_| Mutex::default()).collect() }
     }
 
     /// Wakes streams when `projection` moves on, in the `background`.
@@ -53,8 +50,7 @@ impl StreamWakeups {
             // Taken here: a commit before the task runs is one that it has to look at.
             let before = *checkpoint.borrow_and_update();
             background.spawn_until_stopped("wake-ups of event streams", async move {
-                here.follow_partition(partition, before, checkpoint, &read_models)
-                    .await;
+                here.follow_partition(partition, before, checkpoint, &read_models).await;
             });
         }
     }
@@ -63,11 +59,7 @@ impl StreamWakeups {
     pub(crate) fn of(&self, owner: UserId) -> Wakeup {
         let mut people = self.people(self.partitions.of(owner));
         let sender = people.entry(owner).or_insert_with(|| watch::Sender::new(()));
-        Wakeup {
-            owner,
-            woken: sender.subscribe(),
-            wakeups: self.clone(),
-        }
+        Wakeup { owner, woken: sender.subscribe(), wakeups: self.clone() }
     }
 
     async fn follow_partition(
@@ -122,9 +114,7 @@ async fn owners(
     if reached < before {
         return Ok(None);
     }
-    let rows = read_models
-        .fetch_all(&statement(), &[before.into(), reached.into()])
-        .await?;
+    let rows = read_models.fetch_all(&statement(), &[before.into(), reached.into()]).await?;
     if rows.len() > MAX_EVENTS {
         return Ok(None);
     }
@@ -160,10 +150,7 @@ impl Drop for Wakeup {
         let mut people = self.wakeups.people(self.wakeups.partitions.of(self.owner));
         // Unsubscribes while nobody else counts: of two that end at once, one has to see that it is the last.
         self.woken = watch::channel(()).1;
-        if people
-            .get(&self.owner)
-            .is_some_and(|sender| sender.receiver_count() == 0)
-        {
+        if people.get(&self.owner).is_some_and(|sender| sender.receiver_count() == 0) {
             people.remove(&self.owner);
         }
     }
@@ -211,24 +198,16 @@ mod tests {
                 insert_history(&database, &[task(me, "Mine")], position).await;
                 project(&database, me, position, true).await;
             }
-            eventually("both of my streams are woken", async || {
-                mine.iter().all(Wakeup::is_woken)
-            })
-            .await;
+            eventually("both of my streams are woken", async || mine.iter().all(Wakeup::is_woken)).await;
             mine.iter_mut().for_each(Wakeup::forget);
         }
         assert!(!others.iter().any(Wakeup::is_woken), "their streams read in vain");
 
         // So many events that it cannot be told at once whose they are.
-        let many: Vec<_> = (0..MAX_EVENTS + 1)
-            .map(|_| task(neighbours[0], "Theirs"))
-            .collect();
+        let many: Vec<_> = (0..MAX_EVENTS + 1).map(|_| task(neighbours[0], "Theirs")).collect();
         insert_history(&database, &many, 100).await;
         project(&database, me, 5_000, true).await;
-        eventually("everybody is woken", async || {
-            mine.iter().chain(&others).all(Wakeup::is_woken)
-        })
-        .await;
+        eventually("everybody is woken", async || mine.iter().chain(&others).all(Wakeup::is_woken)).await;
         drop((mine, others));
         assert!(wakeups.people(PARTITIONS.of(me)).is_empty());
         assert!(background.shut_down(Duration::from_secs(20)).await);

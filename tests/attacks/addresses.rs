@@ -20,26 +20,13 @@ const SAME: [&[&str]; 5] = [
         "z\u{3164}@example.org",
         "z\u{e0041}@example.org",
     ],
-    &[
-        "u@bücher.example",
-        "u@xn--bcher-kva.example",
-        "U@BÜCHER.example",
-        "u@XN--BCHER-KVA.example",
-    ],
+    &["u@bücher.example", "u@xn--bcher-kva.example", "U@BÜCHER.example", "u@XN--BCHER-KVA.example"],
     &["a@пример.рф", "a@xn--e1afmkfd.xn--p1ai", "A@ПРИМЕР.РФ"],
     &["σας@example.org", "ΣΑΣ@example.org", "σασ@example.org"],
-    &[
-        "jürgen@example.org",
-        "ju\u{308}rgen@example.org",
-        "JÜRGEN@example.org",
-    ],
+    &["jürgen@example.org", "ju\u{308}rgen@example.org", "JÜRGEN@example.org"],
 ];
 /// Texts that look much like `z@example.org` on most screens and are not valid addresses.
-const NO_ADDRESSES: [&str; 3] = [
-    "z\u{2028}@example.org",
-    "z\u{200a}@example.org",
-    "z\u{3000}@example.org",
-];
+const NO_ADDRESSES: [&str; 3] = ["z\u{2028}@example.org", "z\u{200a}@example.org", "z\u{3000}@example.org"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_look_alike_addresses_are_one_account() {
@@ -98,20 +85,10 @@ async fn look_alike_addresses_are_one_account(deployment: Deployment) {
         // each of them.
         let guesser = stranger(&system.base, [127, 0, 0, 2]);
         let mut judged = 0;
-        while log_in(
-            &guesser,
-            spellings[judged % spellings.len()],
-            "a wrong passphrase",
-        )
-        .await
-        .status
-            == 401
+        while log_in(&guesser, spellings[judged % spellings.len()], "a wrong passphrase").await.status == 401
         {
             judged += 1;
-            assert!(
-                judged < 5 * spellings.len() - 2,
-                "each spelling is counted by itself"
-            );
+            assert!(judged < 5 * spellings.len() - 2, "each spelling is counted by itself");
         }
     }
     for text in NO_ADDRESSES {
@@ -142,11 +119,7 @@ async fn an_account_without_the_role_user_has_no_tasks(deployment: Deployment) {
     let made = ada.post("/auth/tokens", wish).await.expect(201).body;
     let program = with_token(&ada, made["token"].as_str().unwrap());
     let id = ada.get("/auth/me").await.expect(200).body["user"]["id"].clone();
-    let task = ada
-        .post("/tasks", json!({"title": "Hers"}))
-        .await
-        .expect(201)
-        .body;
+    let task = ada.post("/tasks", json!({"title": "Hers"})).await.expect(201).body;
     is_served_everywhere(&ada).await;
     let path = format!("/auth/users/{}/roles", id.as_str().unwrap());
     let set_roles = async |roles: &[&str]| {
@@ -158,9 +131,7 @@ async fn an_account_without_the_role_user_has_no_tasks(deployment: Deployment) {
     for who in [&ada, &program] {
         at_once("there are no tasks", async || {
             let answers = asked_for_tasks(who).await;
-            answers
-                .iter()
-                .all(|answer| answer.status == 403 && answer.code() == "forbidden")
+            answers.iter().all(|answer| answer.status == 403 && answer.code() == "forbidden")
         })
         .await;
     }
@@ -173,9 +144,6 @@ async fn an_account_without_the_role_user_has_no_tasks(deployment: Deployment) {
     // The tasks come back with the role.
     set_roles(&["user"]).await;
     let path = format!("/tasks/{}", task["id"].as_str().unwrap());
-    until("the tasks are back", TIMEOUT, async || {
-        ada.get(&path).await.status == 200
-    })
-    .await;
+    until("the tasks are back", TIMEOUT, async || ada.get(&path).await.status == 200).await;
     system.stop().await;
 }

@@ -88,18 +88,12 @@ impl TokenParts {
 
     /// Signs with auth's own key.
     fn signed(&self, header: Value, claims: Value) -> String {
-        signed(
-            &self.key,
-            &with(&self.header, header),
-            &with(&self.claims, claims),
-        )
+        signed(&self.key, &with(&self.header, header), &with(&self.claims, claims))
     }
 
     /// Tokens that somebody without the key can make.
     fn of_an_outsider(&self) -> Vec<(&'static str, String)> {
-        let Self {
-            header, claims, jwk, ..
-        } = self;
+        let Self { header, claims, jwk, .. } = self;
         let own = SigningKey::from_bytes(&[7; 32]);
         let own_x = BASE64URL.encode(own.verifying_key().to_bytes());
         let own_jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": own_x});
@@ -111,65 +105,31 @@ impl TokenParts {
         let mut forged = vec![
             ("signed by a key of one's own", by_own_key(json!({}))),
             ("with its key", by_own_key(json!({"jwk": own_jwk}))),
-            (
-                "with its key and id",
-                by_own_key(json!({"jwk": own_jwk, "kid": "own"})),
-            ),
-            (
-                "with where its key is",
-                by_own_key(json!({"jku": "http://127.0.0.1:1/jwks.json"})),
-            ),
-            (
-                "with where its certificate is",
-                by_own_key(json!({"x5u": "http://127.0.0.1:1/x5u.pem"})),
-            ),
+            ("with its key and id", by_own_key(json!({"jwk": own_jwk, "kid": "own"}))),
+            ("with where its key is", by_own_key(json!({"jku": "http://127.0.0.1:1/jwks.json"}))),
+            ("with where its certificate is", by_own_key(json!({"x5u": "http://127.0.0.1:1/x5u.pem"}))),
             ("with a certificate", by_own_key(json!({"x5c": ["MIIB"]}))),
-            (
-                "a key that is a file",
-                by_own_key(json!({"kid": "../../../../dev/null"})),
-            ),
+            ("a key that is a file", by_own_key(json!({"kid": "../../../../dev/null"}))),
             ("a key that is SQL", by_own_key(json!({"kid": "' OR 1=1 --"}))),
-            (
-                "the public key as a secret",
-                authenticated(&public, &hs256, claims),
-            ),
-            (
-                "its text as a secret",
-                authenticated(jwk["x"].as_str().unwrap().as_bytes(), &hs256, claims),
-            ),
-            (
-                "the published key as a secret",
-                authenticated(jwk.to_string().as_bytes(), &hs256, claims),
-            ),
+            ("the public key as a secret", authenticated(&public, &hs256, claims)),
+            ("its text as a secret", authenticated(jwk["x"].as_str().unwrap().as_bytes(), &hs256, claims)),
+            ("the published key as a secret", authenticated(jwk.to_string().as_bytes(), &hs256, claims)),
             ("no secret", authenticated(b"", &hs256, claims)),
             ("without its signature", format!("{message}.")),
-            (
-                "with half a signature",
-                format!("{message}.{}", &self.signature[..43]),
-            ),
+            ("with half a signature", format!("{message}.{}", &self.signature[..43])),
             ("with more behind it", format!("{message}.{}AAAA", self.signature)),
             ("with padding", format!("{message}.{}==", self.signature)),
-            (
-                "in four parts",
-                format!("{message}.{}.{}", self.signature, self.signature),
-            ),
+            ("in four parts", format!("{message}.{}.{}", self.signature, self.signature)),
             (
                 "with other claims",
-                format!(
-                    "{}.{}",
-                    super::forged_tokens::message(header, &admin),
-                    self.signature
-                ),
+                format!("{}.{}", super::forged_tokens::message(header, &admin), self.signature),
             ),
             ("of 20 kB", format!("{message}.{}", "A".repeat(20_000))),
         ];
         for alg in ["none", "None", "NONE", "nOnE", ""] {
             let unsigned = super::forged_tokens::message(&with(header, json!({"alg": alg})), claims);
             forged.push(("unsigned", format!("{unsigned}.")));
-            forged.push((
-                "unsigned, with a signature",
-                format!("{unsigned}.{}", self.signature),
-            ));
+            forged.push(("unsigned, with a signature", format!("{unsigned}.{}", self.signature)));
         }
         forged
     }
@@ -188,23 +148,14 @@ impl TokenParts {
             ("something critical", of_header(json!({"crit": ["exp"]}))),
             ("not in Base64", of_header(json!({"b64": false, "crit": ["b64"]}))),
             ("compressed", of_header(json!({"zip": "DEF"}))),
-            (
-                "of another issuer",
-                of_claims(json!({"iss": "https://issuer.example.org"})),
-            ),
+            ("of another issuer", of_claims(json!({"iss": "https://issuer.example.org"}))),
             ("of no issuer", of_claims(json!({"iss": null}))),
             ("for somebody else", of_claims(json!({"aud": "another-service"}))),
-            (
-                "for several",
-                of_claims(json!({"aud": ["taskledger", "another-service"]})),
-            ),
+            ("for several", of_claims(json!({"aud": ["taskledger", "another-service"]}))),
             ("for nobody", of_claims(json!({"aud": null}))),
             ("without an end", of_claims(json!({"exp": null}))),
             ("good in an hour", of_claims(json!({"nbf": now + 3_600}))),
-            (
-                "made in an hour",
-                of_claims(json!({"iat": now + 3_600, "exp": now + 4_500})),
-            ),
+            ("made in an hour", of_claims(json!({"iat": now + 3_600, "exp": now + 4_500}))),
             ("without a session", of_claims(json!({"sid": null}))),
             ("of no person", of_claims(json!({"sub": "admin"}))),
         ]

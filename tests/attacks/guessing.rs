@@ -41,10 +41,7 @@ async fn guess_until_refused(strangers: [&Person; 2], email: &str) -> (Vec<Strin
 async fn guesses_get_slow_and_keep_nobody_out(deployment: Deployment) {
     let system = System::start(deployment).await;
     let mut ada = Person::join(&system.base, "ada").await;
-    let (near, far) = (
-        stranger(&system.base, [127, 0, 0, 2]),
-        stranger(&system.base, [127, 0, 0, 3]),
-    );
+    let (near, far) = (stranger(&system.base, [127, 0, 0, 2]), stranger(&system.base, [127, 0, 0, 3]));
 
     let strangers = [&near, &far];
 

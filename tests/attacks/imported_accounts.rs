@@ -29,11 +29,7 @@ fn import(system: &System, lines: &str, dry_run: bool) -> (Option<i32>, String, 
     if dry_run {
         command.arg("--dry-run");
     }
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
+    let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (status.code(), text(stdout), text(stderr))
 }
@@ -47,30 +43,19 @@ async fn imported_accounts_log_in(deployment: Deployment) {
     );
     let (code, said, _) = import(&system, &good, true);
     assert_eq!(code, Some(0));
-    assert!(
-        said.starts_with("3 accounts would be opened, 0 there already"),
-        "{said}"
-    );
-    log_in(&anybody, "ada@example.org", OLD_PASSWORD)
-        .await
-        .expect(401);
+    assert!(said.starts_with("3 accounts would be opened, 0 there already"), "{said}");
+    log_in(&anybody, "ada@example.org", OLD_PASSWORD).await.expect(401);
     // The import is broken off after the first line, and run again with two bad lines.
     let first: String = good.lines().take(2).flat_map(|line| [line, "\n"]).collect();
     assert_eq!(import(&system, &first, false).0, Some(0));
     let bad = format!("{good}nobody,{HASH},\nADA@EXAMPLE.ORG,{HASH},\ndave@example.org,$1$old$hash,\n");
     let (code, said, complaints) = import(&system, &bad, false);
     assert_eq!(code, Some(1));
-    assert!(
-        said.starts_with("2 accounts opened, 1 there already, 3 lines left out"),
-        "{said}"
-    );
+    assert!(said.starts_with("2 accounts opened, 1 there already, 3 lines left out"), "{said}");
     for line in ["line 5 ", "line 6 ", "line 7 "] {
         assert!(complaints.contains(line), "{complaints}");
     }
-    assert!(
-        !complaints.contains("EGdrhb") && !complaints.contains("$1$old"),
-        "{complaints}"
-    );
+    assert!(!complaints.contains("EGdrhb") && !complaints.contains("$1$old"), "{complaints}");
 
     for email in ["ada@example.org", "BOB@example.org", "carol@example.org"] {
         let wrong = log_in(&anybody, email, "correctbatteryhorsestapleR").await;

@@ -31,10 +31,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `person` with another access token.
 fn with_token(person: &Person, token: impl Into<String>) -> Person {
-    Person {
-        token: token.into(),
-        ..person.clone()
-    }
+    Person { token: token.into(), ..person.clone() }
 }
 
 /// A client without an account at another loopback address.
@@ -114,14 +111,10 @@ async fn append_as_auth(
         traceparent: None,
         idempotency_key: None,
     };
-    let events = events
-        .into_iter()
-        .map(|event| event.into_event(EventId(Uuid::now_v7()), metadata.clone(), at));
+    let events =
+        events.into_iter().map(|event| event.into_event(EventId(Uuid::now_v7()), metadata.clone(), at));
     let store: &dyn EventStore = &*store;
-    store
-        .append(stream, head.version, events.collect())
-        .await
-        .unwrap();
+    store.append(stream, head.version, events.collect()).await.unwrap();
 }
 
 /// Sends a request with this token to auth, the query API and the command API.

@@ -57,11 +57,7 @@ const KINDS: [Kind; 7] = [
 ];
 
 fn address(kind: Kind, number: usize) -> String {
-    let at = if kind == Kind::NoAddress {
-        ""
-    } else {
-        "@example.org"
-    };
+    let at = if kind == Kind::NoAddress { "" } else { "@example.org" };
     format!("{kind:?}{number}{at}").to_lowercase()
 }
 
@@ -88,24 +84,15 @@ async fn prepare(system: &mut System, deployment: Deployment) {
     register(&anybody, Kind::OlderHash).await;
     for (_, person) in register(&anybody, Kind::Erased).await {
         let password = Some(json!({"password": PASSWORD}));
-        person
-            .send(Method::DELETE, "/auth/me", password)
-            .await
-            .expect(204);
+        person.send(Method::DELETE, "/auth/me", password).await.expect(204);
     }
     let root = system.join_admin().await;
     for (id, _) in register(&anybody, Kind::Disabled).await {
-        root.post(&format!("/auth/users/{id}/disable"), json!({}))
-            .await
-            .expect(200);
+        root.post(&format!("/auth/users/{id}/disable"), json!({})).await.expect(200);
     }
     let file = system.directory().join("users.csv");
     let lines = addresses(Kind::Imported).map(|email| format!("{email},{BCRYPT}\n"));
-    fs::write(
-        &file,
-        format!("email,password_hash\n{}", lines.collect::<String>()),
-    )
-    .unwrap();
+    fs::write(&file, format!("email,password_hash\n{}", lines.collect::<String>())).unwrap();
     system.run(&["users", "import", file.to_str().unwrap()]);
     system.set("TASKLEDGER_ARGON2_PASSES", "8");
     restart_auth(system, deployment).await;

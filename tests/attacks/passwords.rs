@@ -54,10 +54,7 @@ async fn with_address(system: &System, email: &str) -> Person {
     let mut person = Person::join(&system.base, "base").await;
     email.clone_into(&mut person.email);
     let body = json!({"email": email, "password": PASSWORD});
-    with_token(&person, "")
-        .post("/auth/register", body)
-        .await
-        .expect(201);
+    with_token(&person, "").post("/auth/register", body).await.expect(201);
     person.log_in().await;
     person
 }
@@ -86,10 +83,7 @@ async fn weak_passwords_are_refused_wherever_one_is_set(deployment: Deployment) 
     for (password, code) in [
         (&*different(14), "too-short"),
         // This has fifteen code points as it is typed, and eight in NFC.
-        (
-            "e\u{301}o\u{301}e\u{301}o\u{301}e\u{301}o\u{301}e\u{301}o",
-            "too-short",
-        ),
+        ("e\u{301}o\u{301}e\u{301}o\u{301}e\u{301}o\u{301}e\u{301}o", "too-short"),
         (&*different(129), "too-long"),
         ("PasswordPassword", "too-common"),
         ("1qaz2wsx3edc4rfv", "too-common"),
@@ -151,10 +145,7 @@ async fn events_about_the_password(person: &Person, count: usize) -> Vec<String>
         let trail = person.get("/audit/events?limit=100").await;
         let items = trail.body["items"].as_array().cloned().unwrap_or_default();
         let types = items.iter().rev().map(|item| item["type"].as_str().unwrap());
-        found = types
-            .filter(|kind| kind.contains("password"))
-            .map(str::to_owned)
-            .collect();
+        found = types.filter(|kind| kind.contains("password")).map(str::to_owned).collect();
         found.len() >= count
     })
     .await;

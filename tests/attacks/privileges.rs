@@ -56,27 +56,15 @@ async fn nobody_gets_more_than_they_may(deployment: Deployment) {
     for operation in guarded(&ada).await {
         let Operation { method, path } = &operation;
         let answer = operation.by(&stranger).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.code()),
-            (401, "token-missing"),
-            "{method} {path}"
-        );
+        assert_eq!((answer.status.as_u16(), answer.code()), (401, "token-missing"), "{method} {path}");
         let answer = operation.by(&forger).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.code()),
-            (401, "token-invalid"),
-            "{method} {path}"
-        );
+        assert_eq!((answer.status.as_u16(), answer.code()), (401, "token-invalid"), "{method} {path}");
         if path.starts_with("/auth/users")
             || ["/audit/export", "/auth/second-factor-roles"].contains(&path.as_str())
         {
             let body = (method == Method::PUT).then(|| json!({"roles": ["admin"]}));
             let answer = ada.send(method.clone(), path, body).await;
-            assert_eq!(
-                (answer.status.as_u16(), answer.code()),
-                (403, "forbidden"),
-                "{method} {path}"
-            );
+            assert_eq!((answer.status.as_u16(), answer.code()), (403, "forbidden"), "{method} {path}");
         }
     }
 
@@ -86,11 +74,7 @@ async fn nobody_gets_more_than_they_may(deployment: Deployment) {
     }
 
     // Bob's task does not exist for Ada.
-    let task = bob
-        .post("/tasks", json!({"title": "Bob's"}))
-        .await
-        .expect(201)
-        .body;
+    let task = bob.post("/tasks", json!({"title": "Bob's"})).await.expect(201).body;
     let wish = json!({"name": "Bob's", "scopes": ["tasks:read"]});
     let token = bob.post("/auth/tokens", wish).await.expect(201).body;
     let sessions = bob.get("/auth/sessions").await.expect(200).body;
@@ -106,11 +90,7 @@ async fn nobody_gets_more_than_they_may(deployment: Deployment) {
         (Method::DELETE, format!("/auth/tokens/{}", id(&token))),
     ] {
         let answer = ada.send(method.clone(), &path, None).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.code()),
-            (404, "not-found"),
-            "{method} {path}"
-        );
+        assert_eq!((answer.status.as_u16(), answer.code()), (404, "not-found"), "{method} {path}");
     }
     bob.get("/auth/me").await.expect(200);
     let tokens = bob.get("/auth/tokens").await.expect(200).body;
@@ -124,11 +104,7 @@ async fn nobody_gets_more_than_they_may(deployment: Deployment) {
         (stranger.post("/auth/register", eve).await, "/roles"),
         (ada.patch("/auth/me", json!({"roles": ["admin"]})).await, "/roles"),
         (ada.patch("/auth/me", json!({"email": bob.email})).await, "/email"),
-        (
-            ada.post("/tasks", json!({"title": "Hers", "owner": bob.email}))
-                .await,
-            "/owner",
-        ),
+        (ada.post("/tasks", json!({"title": "Hers", "owner": bob.email})).await, "/owner"),
         (ada.post("/auth/tokens", bad_token).await, "/scopes/1"),
     ] {
         let answer = answer.expect(422);

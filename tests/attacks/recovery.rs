@@ -57,37 +57,18 @@ async fn recovery_ends_what_an_intruder_has(deployment: Deployment) {
     let last = changed.pop().unwrap();
     changed.push(if last == 'A' { 'B' } else { 'A' });
     let mixed = format!("{}{}", &bobs[..32], &token[32..]);
-    for bad in [
-        older.as_str(),
-        changed.as_str(),
-        mixed.as_str(),
-        "",
-        ada.refresh_token.as_str(),
-    ] {
+    for bad in [older.as_str(), changed.as_str(), mixed.as_str(), "", ada.refresh_token.as_str()] {
         assert_eq!(reset(&ada, bad).await.expect(401).code(), "token-invalid");
     }
     reset(&ada, &token).await.expect(204);
-    assert_eq!(
-        reset(&ada, &token).await.expect(401).code(),
-        "token-invalid",
-        "once"
-    );
+    assert_eq!(reset(&ada, &token).await.expect(401).code(), "token-invalid", "once");
     let old = json!({"email": ada.email, "password": PASSWORD});
-    assert_eq!(
-        ada.post("/auth/login", old).await.expect(401).code(),
-        "bad-credentials"
-    );
+    assert_eq!(ada.post("/auth/login", old).await.expect(401).code(), "bad-credentials");
     for left in [&ada, &door] {
-        at_once("nothing is left to the intruder", async || {
-            is_refused_everywhere(left).await
-        })
-        .await;
+        at_once("nothing is left to the intruder", async || is_refused_everywhere(left).await).await;
     }
     let refresh = json!({"refresh_token": ada.refresh_token});
-    assert_eq!(
-        ada.post("/auth/refresh", refresh).await.expect(401).code(),
-        "session-ended"
-    );
+    assert_eq!(ada.post("/auth/refresh", refresh).await.expect(401).code(), "session-ended");
     is_served_everywhere(&bob).await;
 
     // An admin disables an account and enables it again. Tokens from before stay invalid.
@@ -97,21 +78,11 @@ async fn recovery_ends_what_an_intruder_has(deployment: Deployment) {
     let id = me["user"]["id"].as_str().unwrap();
     for act in ["disable", "enable"] {
         let path = format!("/auth/users/{id}/{act}");
-        until(act, TIMEOUT, async || {
-            root.post(&path, json!({})).await.status == 200
-        })
-        .await;
+        until(act, TIMEOUT, async || root.post(&path, json!({})).await.status == 200).await;
     }
     for left in [&bob, &door] {
-        at_once("nothing is left to the intruder", async || {
-            is_refused_everywhere(left).await
-        })
-        .await;
+        at_once("nothing is left to the intruder", async || is_refused_everywhere(left).await).await;
     }
-    assert_eq!(
-        reset(&bob, &bobs).await.expect(401).code(),
-        "token-invalid",
-        "it was offered before"
-    );
+    assert_eq!(reset(&bob, &bobs).await.expect(401).code(), "token-invalid", "it was offered before");
     system.stop().await;
 }

@@ -40,10 +40,7 @@ async fn a_session_that_nobody_refreshes_for_three_days_ends_on_postgres_and_rab
 }
 
 async fn refresh(base: &str, person: &Person, token: &str) -> Answer {
-    let person = Person {
-        base: base.to_owned(),
-        ..with_token(person, "")
-    };
+    let person = Person { base: base.to_owned(), ..with_token(person, "") };
     let body = Some(json!({"refresh_token": token}));
     let headers = [("user-agent", "the same client")];
     let sent = person.try_send(Method::POST, "/auth/refresh", body, &headers);
@@ -117,17 +114,12 @@ async fn a_session_that_nobody_refreshes_ends(deployment: Deployment) {
     let left = Person::join(&system.base, "left").await;
     let kept = Person::join(&system.base, "kept").await;
     let_hours_pass(&mut system, deployment, 40).await;
-    let refreshed = refresh(&system.base, &kept, &kept.refresh_token)
-        .await
-        .expect(200);
+    let refreshed = refresh(&system.base, &kept, &kept.refresh_token).await.expect(200);
     let_hours_pass(&mut system, deployment, 40).await;
     // This is eighty hours after the login and forty after the last refresh.
     let refused = refresh(&system.base, &left, &left.refresh_token).await;
     assert_eq!(refused.expect(401).code(), "token-expired");
-    assert!(
-        is_refused_everywhere(&left).await,
-        "the access token ends with its session"
-    );
+    assert!(is_refused_everywhere(&left).await, "the access token ends with its session");
     let token = text(&refreshed.body, "refresh_token");
     refresh(&system.base, &kept, &token).await.expect(200);
     system.stop().await;

@@ -57,9 +57,7 @@ async fn a_password_alone_gets_nobody_in(deployment: Deployment) {
     let secret = text(&enrolled, "secret");
     let recovery: Vec<String> = serde_json::from_value(enrolled["recovery_codes"].clone()).unwrap();
     let used = totp_code(&secret);
-    ada.post("/auth/me/totp/confirm", json!({"code": used}))
-        .await
-        .expect(204);
+    ada.post("/auth/me/totp/confirm", json!({"code": used})).await.expect(204);
 
     // The password alone gets a token that is good only for the second step.
     let half = log_in(&ada, &ada.email, PASSWORD).await.expect(401);
@@ -68,48 +66,25 @@ async fn a_password_alone_gets_nobody_in(deployment: Deployment) {
     assert!(!members.contains_key("access_token") && !members.contains_key("refresh_token"));
     let mfa_token = text(&half.body, "mfa_token");
     assert!(is_refused_everywhere(&with_token(&ada, mfa_token.as_str())).await);
-    let refresh = ada
-        .post("/auth/refresh", json!({"refresh_token": mfa_token}))
-        .await;
+    let refresh = ada.post("/auth/refresh", json!({"refresh_token": mfa_token})).await;
     assert_eq!(refresh.expect(401).code(), "token-invalid");
-    assert_eq!(
-        log_in(&ada, &ada.email, "a wrong passphrase")
-            .await
-            .expect(401)
-            .code(),
-        "bad-credentials"
-    );
+    assert_eq!(log_in(&ada, &ada.email, "a wrong passphrase").await.expect(401).code(), "bad-credentials");
 
     // A code that somebody has watched is used up, and so is a recovery code.
-    assert_eq!(
-        go_on(&ada, &mfa_token, &used).await.expect(401).code(),
-        "bad-credentials"
-    );
+    assert_eq!(go_on(&ada, &mfa_token, &used).await.expect(401).code(), "bad-credentials");
     let entered = go_on(&ada, &mfa_token, &recovery[0]).await.expect(200).body;
     let entered = with_token(&ada, text(&entered, "access_token"));
     assert_eq!(claims(&entered)["amr"], json!(["pwd", "otp", "mfa"]));
     assert_eq!(claims(&ada)["amr"], json!(["pwd"]));
-    assert_eq!(
-        go_on(&ada, &mfa_token, &recovery[1]).await.expect(401).code(),
-        "token-invalid"
-    );
-    let again = text(
-        &log_in(&ada, &ada.email, PASSWORD).await.expect(401).body,
-        "mfa_token",
-    );
-    assert_eq!(
-        go_on(&ada, &again, &recovery[0]).await.expect(401).code(),
-        "bad-credentials"
-    );
+    assert_eq!(go_on(&ada, &mfa_token, &recovery[1]).await.expect(401).code(), "token-invalid");
+    let again = text(&log_in(&ada, &ada.email, PASSWORD).await.expect(401).body, "mfa_token");
+    assert_eq!(go_on(&ada, &again, &recovery[0]).await.expect(401).code(), "bad-credentials");
 
     // After a few wrong guesses there is a delay, however many logins they are spread over, and the owner can still
     // log in.
     let mut judged = 0;
     let refused = loop {
-        let mfa_token = text(
-            &log_in(&ada, &ada.email, PASSWORD).await.expect(401).body,
-            "mfa_token",
-        );
+        let mfa_token = text(&log_in(&ada, &ada.email, PASSWORD).await.expect(401).body, "mfa_token");
         let answer = go_on(&ada, &mfa_token, &wrong_code(&secret)).await;
         if answer.status == 429 {
             break answer;
@@ -119,10 +94,7 @@ async fn a_password_alone_gets_nobody_in(deployment: Deployment) {
         assert!(judged <= 10, "nobody has to wait");
     };
     assert!(!refused.header("retry-after").is_empty(), "{refused:?}");
-    let mfa_token = text(
-        &log_in(&ada, &ada.email, PASSWORD).await.expect(401).body,
-        "mfa_token",
-    );
+    let mfa_token = text(&log_in(&ada, &ada.email, PASSWORD).await.expect(401).body, "mfa_token");
     go_on(&ada, &mfa_token, &totp_code(&secret)).await.expect(429);
     go_on(&ada, &mfa_token, &recovery[1]).await.expect(200);
 
@@ -142,15 +114,11 @@ async fn a_password_alone_gets_nobody_in(deployment: Deployment) {
     let reset =
         json!({"reset_token": said.lines().next().unwrap(), "new_password": "violet harbour lantern"});
     ada.post("/auth/reset", reset).await.expect(204);
-    until(
-        "the login asks for the code",
-        Duration::from_secs(20),
-        async || {
-            let answer = log_in(&ada, &ada.email, "violet harbour lantern").await;
-            assert_ne!(answer.status, 200, "{answer:?}");
-            answer.code() == "second-factor-required"
-        },
-    )
+    until("the login asks for the code", Duration::from_secs(20), async || {
+        let answer = log_in(&ada, &ada.email, "violet harbour lantern").await;
+        assert_ne!(answer.status, 200, "{answer:?}");
+        answer.code() == "second-factor-required"
+    })
     .await;
     system.stop().await;
 }
@@ -172,14 +140,9 @@ async fn an_admin_without_a_second_factor_is_none(deployment: Deployment) {
     let enrolled = root.post("/auth/me/totp", json!({"password": PASSWORD})).await;
     let enrolled = enrolled.expect(200).body;
     let code = totp_code(&text(&enrolled, "secret"));
-    root.post("/auth/me/totp/confirm", json!({"code": code}))
-        .await
-        .expect(204);
+    root.post("/auth/me/totp/confirm", json!({"code": code})).await.expect(204);
     root.get("/auth/users").await.expect(403);
-    let mfa_token = text(
-        &log_in(&root, &root.email, PASSWORD).await.expect(401).body,
-        "mfa_token",
-    );
+    let mfa_token = text(&log_in(&root, &root.email, PASSWORD).await.expect(401).body, "mfa_token");
     let recovery = enrolled["recovery_codes"][0].as_str().unwrap();
     let entered = go_on(&root, &mfa_token, recovery).await.expect(200).body;
     let entered = with_token(&root, text(&entered, "access_token"));
@@ -197,10 +160,7 @@ async fn enroll(person: &Person) -> Person {
     person.post("/auth/me/totp/confirm", code).await.expect(204);
     let half = log_in(person, &person.email, PASSWORD).await.expect(401).body;
     let recovery = enrolled["recovery_codes"][0].as_str().unwrap();
-    let entered = go_on(person, &text(&half, "mfa_token"), recovery)
-        .await
-        .expect(200)
-        .body;
+    let entered = go_on(person, &text(&half, "mfa_token"), recovery).await.expect(200).body;
     with_token(person, text(&entered, "access_token"))
 }
 
@@ -208,10 +168,7 @@ async fn enroll(person: &Person) -> Person {
 async fn as_admin(system: &System, person: &Person) -> Vec<u16> {
     let mut said = Vec::new();
     for base in &system.bases {
-        let person = Person {
-            base: base.clone(),
-            ..person.clone()
-        };
+        let person = Person { base: base.clone(), ..person.clone() };
         for path in ["/auth/users", "/audit/export"] {
             said.push(person.get(path).await.status.as_u16());
         }
@@ -240,12 +197,7 @@ async fn admins_require_a_second_factor_of_a_role(deployment: Deployment, replic
     })
     .await;
     weak.get("/auth/me").await.expect(200);
-    assert!(
-        as_admin(&system, &strong)
-            .await
-            .iter()
-            .all(|status| *status == 200)
-    );
+    assert!(as_admin(&system, &strong).await.iter().all(|status| *status == 200));
     let me = strong.get("/auth/me").await.expect(200).body["user"]["id"].clone();
     let trail = "/audit/events?type=admins.second_factor_roles_changed";
     until("the audit trail says who did it", TIMEOUT, async || {

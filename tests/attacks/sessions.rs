@@ -44,10 +44,7 @@ async fn stolen_and_ended_sessions_open_nothing(deployment: Deployment) {
         at_once("both are out", async || is_refused_everywhere(person).await).await;
     }
     let next = text(&thief.body, "refresh_token");
-    assert_eq!(
-        refresh(&ada, &next, "thief").await.expect(401).code(),
-        "session-ended"
-    );
+    assert_eq!(refresh(&ada, &next, "thief").await.expect(401).code(), "session-ended");
 
     // The owner uses the token first, and the thief sends it right afterwards from another client.
     ada.log_in().await;
@@ -61,10 +58,7 @@ async fn stolen_and_ended_sessions_open_nothing(deployment: Deployment) {
     ada.log_in().await;
     let as_access = with_token(&ada, ada.refresh_token.clone());
     assert!(is_refused_everywhere(&as_access).await);
-    assert_eq!(
-        refresh(&ada, &ada.token, "owner").await.expect(401).code(),
-        "token-invalid"
-    );
+    assert_eq!(refresh(&ada, &ada.token, "owner").await.expect(401).code(), "token-invalid");
 
     // Roles that have just cached a token refuse it after its session has ended.
     for end in ["logout", "logout-all", "session", "password"] {
@@ -86,11 +80,7 @@ async fn stolen_and_ended_sessions_open_nothing(deployment: Deployment) {
         };
         ended.expect(204);
         at_once(end, async || is_refused_everywhere(&other).await).await;
-        assert_eq!(
-            other.get("/tasks").await.expect(401).code(),
-            "session-ended",
-            "{end}"
-        );
+        assert_eq!(other.get("/tasks").await.expect(401).code(), "session-ended", "{end}");
         if end == "logout-all" {
             ada.log_in().await;
         }
@@ -103,9 +93,7 @@ async fn append_the_end(system: &System, person: &Person) {
     let claims = claims(person);
     let id = |name: &str| claims[name].as_str().unwrap();
     let (subject, session): (UserId, SessionId) = (id("sub").parse().unwrap(), id("sid").parse().unwrap());
-    let ended = SessionEvent::from(SessionEnded {
-        reason: EndReason::Logout,
-    });
+    let ended = SessionEvent::from(SessionEnded { reason: EndReason::Logout });
     let stream = StreamName::session(session);
     append_as_auth(system, &stream, subject, vec![ended.encode()], Duration::ZERO).await;
 }
@@ -123,13 +111,8 @@ async fn a_session_that_auth_ended_before_it_was_killed_is_refused_on_postgres_a
     system.kill(Role::Auth);
     append_the_end(&system, &ada).await;
     at_once("nobody serves the session", async || {
-        let answers = [
-            ada.get("/tasks").await,
-            ada.post("/tasks", json!({"title": "Late"})).await,
-        ];
-        answers
-            .iter()
-            .all(|answer| answer.status == 503 || answer.status == 401)
+        let answers = [ada.get("/tasks").await, ada.post("/tasks", json!({"title": "Late"})).await];
+        answers.iter().all(|answer| answer.status == 503 || answer.status == 401)
     })
     .await;
     is_shown(&bob, "/tasks").await;
@@ -156,13 +139,8 @@ async fn a_session_that_ended_while_the_bus_was_silent_is_remembered_for_half_a_
     let ended = ada.send(Method::POST, "/auth/logout", None).await;
     ended.expect(204);
     until("nobody serves the session", REMEMBERED, async || {
-        let answers = [
-            ada.get("/tasks").await,
-            ada.post("/tasks", json!({"title": "Late"})).await,
-        ];
-        answers
-            .iter()
-            .all(|answer| answer.status == 503 || answer.status == 401)
+        let answers = [ada.get("/tasks").await, ada.post("/tasks", json!({"title": "Late"})).await];
+        answers.iter().all(|answer| answer.status == 503 || answer.status == 401)
     })
     .await;
     system.clean().await;

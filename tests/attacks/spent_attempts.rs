@@ -68,10 +68,7 @@ async fn a_hundred_failures_end_the_attempts_of_strangers(deployment: Deployment
     assert_eq!(wait(guess(PASSWORD).await), A_DAY, "also with the right password");
     restart_auth(&mut system, deployment).await;
     assert_eq!(wait(guess(PASSWORD).await), A_DAY, "also after a restart");
-    assert_eq!(
-        wait(log_in(&stranger(&system.base, [127, 0, 0, 3]), &ada.email, PASSWORD).await),
-        A_DAY
-    );
+    assert_eq!(wait(log_in(&stranger(&system.base, [127, 0, 0, 3]), &ada.email, PASSWORD).await), A_DAY);
 
     // The owner logs in without a delay, and since the password was right, the failures before no longer count.
     ada.log_in().await;
@@ -92,19 +89,13 @@ async fn two_replicas_of_auth_count_failures_together_on_postgres_and_rabbitmq()
     let mut system = System::launched(Deployment::Servers, 2).await;
     system.ready().await;
     let mut ada = Person::join(&system.base, "ada").await;
-    let guessers = [
-        stranger(&system.bases[0], [127, 0, 0, 2]),
-        stranger(&system.bases[1], [127, 0, 0, 3]),
-    ];
+    let guessers = [stranger(&system.bases[0], [127, 0, 0, 2]), stranger(&system.bases[1], [127, 0, 0, 3])];
     log_in(&guessers[0], &ada.email, WRONG).await.expect(401);
     let_failures_become(&system, 13).await;
     log_in(&guessers[1], &ada.email, WRONG).await.expect(401);
     for number in 0..2 {
         // Each replica has to know the failures that the others counted, also one that was not running then.
-        let replica = Replica {
-            role: Role::Auth,
-            number,
-        };
+        let replica = Replica { role: Role::Auth, number };
         system.kill(replica);
         for guesser in &guessers {
             let mut answer = None;
@@ -127,9 +118,7 @@ async fn two_replicas_of_auth_count_failures_together_on_postgres_and_rabbitmq()
 async fn a_hundred_wrong_codes_leave_the_recovery_codes(deployment: Deployment) {
     let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
-    let id: UserId = text(&ada.get("/auth/me").await.expect(200).body["user"], "id")
-        .parse()
-        .unwrap();
+    let id: UserId = text(&ada.get("/auth/me").await.expect(200).body["user"], "id").parse().unwrap();
     let enrolled = ada.post("/auth/me/totp", json!({"password": PASSWORD})).await;
     let enrolled = enrolled.expect(200).body;
     let secret = text(&enrolled, "secret");
@@ -147,11 +136,7 @@ async fn a_hundred_wrong_codes_leave_the_recovery_codes(deployment: Deployment) 
     append_as_auth(&system, &StreamName::account(id), id, refusals, yesterday).await;
 
     go_on(&used).await.expect(401);
-    assert_eq!(
-        wait(go_on(&totp_code(&secret)).await),
-        A_DAY,
-        "also with the right code"
-    );
+    assert_eq!(wait(go_on(&totp_code(&secret)).await), A_DAY, "also with the right code");
     let give_up = json!({"password": PASSWORD, "code": totp_code(&secret)});
     let given_up = ada.send(Method::DELETE, "/auth/me/totp", Some(give_up)).await;
     assert_eq!(wait(given_up), A_DAY, "and not by another way");
@@ -175,11 +160,7 @@ async fn a_hundred_failures_in_stolen_sessions_leave_the_login(deployment: Deplo
     let_failures_become(&system, 99).await;
     show(&ada, WRONG).await.expect(401);
     for person in [&stolen, &ada] {
-        assert_eq!(
-            wait(show(person, PASSWORD).await),
-            A_DAY,
-            "also with the right password"
-        );
+        assert_eq!(wait(show(person, PASSWORD).await), A_DAY, "also with the right password");
     }
     ada.log_in().await;
     show(&ada, PASSWORD).await.expect(204);

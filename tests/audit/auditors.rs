@@ -19,14 +19,9 @@ async fn embedded_tree_is_accepted_by_the_libraries_of_go() {
     let earlier = audited.file("earlier", &earlier);
     // There are enough events for more than one tile.
     for batch in 0..3 {
-        let commands: Vec<_> = (0..100)
-            .map(|number| json!({"op": "create", "title": format!("{batch} {number}")}))
-            .collect();
-        audited
-            .ada
-            .post("/tasks/batch", json!({ "commands": commands }))
-            .await
-            .expect(200);
+        let commands: Vec<_> =
+            (0..100).map(|number| json!({"op": "create", "title": format!("{batch} {number}")})).collect();
+        audited.ada.post("/tasks/batch", json!({ "commands": commands })).await.expect(200);
     }
     audited.checkpoint().await;
     let check = |key: &str| {
@@ -57,9 +52,7 @@ async fn embedded_tree_is_accepted_by_the_libraries_of_go() {
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_recipe_of_the_documentation() {
     let documentation = include_str!("../../docs/audit.md");
-    let (_, rest) = documentation
-        .split_once("<!-- A test runs these commands. -->\n```bash\n")
-        .unwrap();
+    let (_, rest) = documentation.split_once("<!-- A test runs these commands. -->\n```bash\n").unwrap();
     let (recipe, _) = rest.split_once("```").unwrap();
     let is_command = |line: &&str| !line.starts_with(' ') && !line.starts_with('}');
     assert!(recipe.lines().filter(is_command).count() <= 10);
@@ -112,13 +105,9 @@ async fn embedded_log_that_was_restored_is_signed_under_a_new_name() {
     let mut audited = Audited::start(Deployment::Embedded, 5).await;
     let (_, before) = audited.checkpoint().await;
     audited.system.terminate(Role::Up);
-    let database = Database::connect(&audited.system.database_url("events.db"), Schema::EventStore, 1)
-        .await
-        .unwrap();
-    database
-        .execute("DELETE FROM events WHERE position > 5", &[])
-        .await
-        .unwrap();
+    let database =
+        Database::connect(&audited.system.database_url("events.db"), Schema::EventStore, 1).await.unwrap();
+    database.execute("DELETE FROM events WHERE position > 5", &[]).await.unwrap();
     database.close().await;
     let (code, said) = audited.system.outcome(&["restore", "check"]);
     assert_eq!(code, 1, "{said}");
@@ -133,10 +122,8 @@ async fn embedded_log_that_was_restored_is_signed_under_a_new_name() {
     assert_ne!(after.origin, before.origin);
     // The log has its remaining events, and those that record the operator's repair and the new name.
     assert_eq!(after.size, 5 + 2);
-    let repaired = audited
-        .system
-        .outcome(&["audit", "log", "--type", "operation.finished", "--format", "json"])
-        .1;
+    let repaired =
+        audited.system.outcome(&["audit", "log", "--type", "operation.finished", "--format", "json"]).1;
     assert!(repaired.contains(&after.origin), "{repaired}");
     audited.system.stop().await;
 }

@@ -33,19 +33,11 @@ impl Audited {
         system.run(&["users", "grant", &auditor.email, "auditor"]);
         auditor.log_in().await;
         for number in 0..tasks {
-            ada.post("/tasks", json!({"title": format!("Task {number}")}))
-                .await
-                .expect(201);
+            ada.post("/tasks", json!({"title": format!("Task {number}")})).await.expect(201);
         }
         let text = system.run(&["audit", "key"]);
         let keys = text.lines().map(|line| line.parse().unwrap()).collect();
-        Self {
-            system,
-            ada,
-            auditor,
-            keys,
-            files: tempfile::tempdir().unwrap(),
-        }
+        Self { system, ada, auditor, keys, files: tempfile::tempdir().unwrap() }
     }
 
     /// Sends a GET request without a token.
@@ -85,11 +77,7 @@ impl Audited {
     }
 
     async fn export(&self, query: &str) -> String {
-        let answer = self
-            .auditor
-            .get(&format!("/audit/export{query}"))
-            .await
-            .expect(200);
+        let answer = self.auditor.get(&format!("/audit/export{query}")).await.expect(200);
         assert_eq!(answer.header("content-type"), "application/x-ndjson");
         match answer.body {
             Value::String(text) => text,

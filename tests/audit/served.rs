@@ -23,11 +23,7 @@ async fn audit(deployment: Deployment) {
     let audited = Audited::start(deployment, 5).await;
     let (_, before) = audited.checkpoint().await;
     for number in 0..5 {
-        audited
-            .ada
-            .post("/tasks", json!({"title": format!("Later {number}")}))
-            .await
-            .expect(201);
+        audited.ada.post("/tasks", json!({"title": format!("Later {number}")})).await.expect(201);
     }
 
     // The endpoint waits for events that were just appended. On a busy machine it may give up once.
@@ -56,18 +52,12 @@ async fn audit(deployment: Deployment) {
     assert!(!export.contains("argon2"), "hashes of passwords are withheld");
     for (index, line) in (0..).zip(&lines) {
         let position = serde_json::from_str::<Value>(line).unwrap()["event"]["position"].clone();
-        let proof: InclusionProof = audited
-            .text(&format!("/audit/proof?position={position}"))
-            .await
-            .parse()
-            .unwrap();
+        let proof: InclusionProof =
+            audited.text(&format!("/audit/proof?position={position}")).await.parse().unwrap();
         assert_eq!(proof.index, index);
         proof.verify(leaf(line), &audited.keys).unwrap();
     }
-    assert_eq!(
-        audited.export("?from=2&to=3").await.lines().collect::<Vec<_>>(),
-        lines[1..3]
-    );
+    assert_eq!(audited.export("?from=2&to=3").await.lines().collect::<Vec<_>>(), lines[1..3]);
 
     let width = now.size;
     let tile = audited.get(&format!("/audit/tile/0/000.p/{width}")).await;
@@ -120,9 +110,7 @@ async fn tools(audited: &Audited, note: &str, export: &str, lines: &[&str]) {
 
     let (code, said) = audited.system.outcome(&["audit", "verify"]);
     assert_eq!(code, 0, "{said}");
-    let (code, said) = audited
-        .system
-        .outcome(&["audit", "verify", "--checkpoint", &path(&checkpoint)]);
+    let (code, said) = audited.system.outcome(&["audit", "verify", "--checkpoint", &path(&checkpoint)]);
     assert_eq!(code, 0, "{said}");
     let position = serde_json::from_str::<Value>(lines[2]).unwrap()["event"]["position"].to_string();
     let (code, proof) = audited.system.outcome(&["audit", "prove", &position]);
@@ -210,9 +198,8 @@ async fn tools(audited: &Audited, note: &str, export: &str, lines: &[&str]) {
     assert!(said.contains("longer than"), "{said}");
 
     // An event is changed in the database.
-    let database = Database::connect(&audited.system.database_url("events.db"), Schema::EventStore, 1)
-        .await
-        .unwrap();
+    let database =
+        Database::connect(&audited.system.database_url("events.db"), Schema::EventStore, 1).await.unwrap();
     let sql = "UPDATE events SET recorded_at = recorded_at + 1 WHERE position = 4";
     assert_eq!(database.execute(sql, &[]).await.unwrap(), 1);
     let (code, said) = audited.system.outcome(&["audit", "verify", "--json"]);

@@ -63,11 +63,7 @@ pub(crate) async fn the_tree_is_that_of_the_log(harness: &Harness, kept: &[Strin
             let Ok(report) = serde_json::from_slice::<Value>(&output.stdout) else {
                 return false;
             };
-            assert_eq!(
-                report["differences"],
-                serde_json::json!([]),
-                "the audit tree is not that of the log"
-            );
+            assert_eq!(report["differences"], serde_json::json!([]), "the audit tree is not that of the log");
             report["covered"] == report["events"]
         })
         .await;

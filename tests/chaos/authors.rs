@@ -65,14 +65,7 @@ pub(crate) struct Loss {
 
 impl Author {
     pub(crate) fn new(person: Person, fronts: Vec<String>, recovery: Recovery, dice: StdRng) -> Self {
-        Self {
-            person,
-            fronts,
-            recovery,
-            dice,
-            tasks: BTreeMap::new(),
-            acknowledged: Vec::new(),
-        }
+        Self { person, fronts, recovery, dice, tasks: BTreeMap::new(), acknowledged: Vec::new() }
     }
 
     /// Sends commands until one was acknowledged that was sent after `stop` was set.
@@ -82,11 +75,7 @@ impl Author {
             let text = format!("{} {number}", self.person.email);
             let known = self.tasks.keys().choose(&mut self.dice).cloned();
             let (method, path, body) = match known.filter(|_| self.tasks.len() == TASKS) {
-                Some(task) => (
-                    Method::PATCH,
-                    format!("/tasks/{task}"),
-                    self.change(&text, number),
-                ),
+                Some(task) => (Method::PATCH, format!("/tasks/{task}"), self.change(&text, number)),
                 None => (Method::POST, "/tasks".to_owned(), json!({"title": text})),
             };
             let key = Uuid::new_v4().to_string();
@@ -121,12 +110,7 @@ impl Author {
         let task: Task = serde_json::from_value(answer.body.clone()).unwrap();
         let token: ConsistencyToken = answer.header("Consistency-Token").parse().unwrap();
         self.tasks.insert(task.id.to_string(), task.version);
-        self.acknowledged.push(Acknowledged {
-            key,
-            period,
-            position: token.position,
-            task,
-        });
+        self.acknowledged.push(Acknowledged { key, period, position: token.position, task });
     }
 
     /// Sends a command with its key until it is answered.
@@ -136,9 +120,7 @@ impl Author {
         loop {
             let headers = [("Idempotency-Key", key)];
             self.person.base = self.fronts.choose(&mut self.dice).unwrap().clone();
-            let sending = self
-                .person
-                .try_send(method.clone(), path, Some(body.clone()), &headers);
+            let sending = self.person.try_send(method.clone(), path, Some(body.clone()), &headers);
             match tokio::time::timeout(TIMEOUT, sending).await {
                 Ok(Ok(answer)) if answer.status != 503 => {
                     wait.ends(what);
@@ -152,10 +134,7 @@ impl Author {
 
     /// Checks that reads are answered, even when their token is of a lost state.
     pub(crate) async fn reads_are_answered(&self) {
-        let reader = Person {
-            base: self.fronts[0].clone(),
-            ..self.person.clone()
-        };
+        let reader = Person { base: self.fronts[0].clone(), ..self.person.clone() };
         self.recovery
             .until("reads are answered", async || {
                 let reading = reader.try_send(Method::GET, "/tasks?limit=1", None, &[]);

@@ -87,18 +87,14 @@ pub(crate) async fn ended_sessions_are_refused(harness: &Harness, gateways: &[St
 
 /// Checks that the session that changed a password still works.
 pub(crate) async fn session_is_alive(person: &Person) {
-    until(
-        "the session that changed the password is alive",
-        Duration::from_secs(10),
-        async || {
-            let answer = person.try_send(reqwest::Method::GET, "/auth/me", None, &[]).await;
-            match answer.map(|answer| answer.status.as_u16()) {
-                Ok(200) => true,
-                Ok(401) => panic!("the session that changed the password has ended"),
-                _ => false,
-            }
-        },
-    )
+    until("the session that changed the password is alive", Duration::from_secs(10), async || {
+        let answer = person.try_send(reqwest::Method::GET, "/auth/me", None, &[]).await;
+        match answer.map(|answer| answer.status.as_u16()) {
+            Ok(200) => true,
+            Ok(401) => panic!("the session that changed the password has ended"),
+            _ => false,
+        }
+    })
     .await;
 }
 
@@ -122,14 +118,8 @@ pub(crate) async fn check(harness: &Harness, workers: &[Worker]) -> usize {
 /// Compares the read models with the fold of the log. Returns the length of the log.
 pub(crate) async fn read_models_are_the_fold(harness: &Harness) -> u64 {
     let stores = harness.stores();
-    let report = projector::verify(stores.store.as_ref(), &stores.read_models)
-        .await
-        .unwrap();
-    assert_eq!(
-        report.differences,
-        Vec::<String>::new(),
-        "the read models are not the fold"
-    );
+    let report = projector::verify(stores.store.as_ref(), &stores.read_models).await.unwrap();
+    assert_eq!(report.differences, Vec::<String>::new(), "the read models are not the fold");
     report.events
 }
 
@@ -209,11 +199,7 @@ fn acknowledged_commands_are_there_once(log: &[&RecordedEvent], workers: &[Worke
                             "acknowledged, but not in the log: {}",
                             whole()
                         );
-                        assert!(
-                            left.last().is_none_or(|event| event.version == task.version),
-                            "{}",
-                            whole()
-                        );
+                        assert!(left.last().is_none_or(|event| event.version == task.version), "{}", whole());
                     }
                 }
             }
@@ -268,10 +254,8 @@ pub(crate) async fn audit_log_equals_the_log(harness: &Harness, log: &[Entry]) {
     let rows = harness.stores().read_models.fetch_all(SQL, &[]).await.unwrap();
     let found = rows.iter().map(|row| {
         let text = |column: usize| row.text(column).unwrap();
-        let (integer, uuid) = (
-            |column: usize| row.integer(column).unwrap(),
-            |column: usize| row.uuid(column).unwrap(),
-        );
+        let (integer, uuid) =
+            (|column: usize| row.integer(column).unwrap(), |column: usize| row.uuid(column).unwrap());
         format!(
             "{} {} {} {} {} {} {} {} {} {}",
             integer(0),
@@ -288,10 +272,7 @@ pub(crate) async fn audit_log_equals_the_log(harness: &Harness, log: &[Entry]) {
     });
     let (expected, found): (BTreeSet<_>, BTreeSet<_>) = (expected.collect(), found.collect());
     let different: Vec<_> = expected.symmetric_difference(&found).collect();
-    assert!(
-        different.is_empty(),
-        "rows of the audit log are not as in the log: {different:#?}"
-    );
+    assert!(different.is_empty(), "rows of the audit log are not as in the log: {different:#?}");
 }
 
 /// Checks that a rebuild repairs unreadable rows and projects the events that were parked because of them.
@@ -309,10 +290,7 @@ pub(crate) async fn damaged_rows_are_made_anew(harness: &Harness) {
 async fn only_the_poison_is_parked(harness: &Harness, log: &[Entry]) {
     let poisoned = harness.poisoned.lock().await;
     let unreadable = log.iter().filter(|entry| entry.is_err()).count();
-    assert_eq!(
-        unreadable, poisoned.without_envelope,
-        "records that nobody has poisoned cannot be read"
-    );
+    assert_eq!(unreadable, poisoned.without_envelope, "records that nobody has poisoned cannot be read");
     let expected: Vec<_> = log
         .iter()
         .filter_map(|entry| {
@@ -323,15 +301,10 @@ async fn only_the_poison_is_parked(harness: &Harness, log: &[Entry]) {
         .collect();
     let (mut parked, mut after) = (Vec::new(), 0);
     loop {
-        let page = projector::parked(&harness.stores().read_models, after)
-            .await
-            .unwrap();
+        let page = projector::parked(&harness.stores().read_models, after).await.unwrap();
         let Some(last) = page.last() else { break };
         after = last.position;
-        parked.extend(
-            page.into_iter()
-                .map(|event| (event.position, event.stream, event.version)),
-        );
+        parked.extend(page.into_iter().map(|event| (event.position, event.stream, event.version)));
     }
     assert_eq!(parked, expected, "something else than the poison is parked");
 }
@@ -339,10 +312,7 @@ async fn only_the_poison_is_parked(harness: &Harness, log: &[Entry]) {
 /// Runs a command and returns its exit code. Prints its output if the code is above 1.
 pub(crate) async fn tool(system: &System, arguments: &[&str]) -> i32 {
     let mut command = system.tool(arguments);
-    let output = tokio::task::spawn_blocking(move || command.output())
-        .await
-        .unwrap()
-        .unwrap();
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let code = output.status.code().unwrap();
     if code > 1 {
         eprintln!("{arguments:?}: {output:?}");

@@ -33,11 +33,7 @@ pub(crate) enum Expected {
 
 impl Command {
     pub(crate) fn create(fields: Map<String, Value>) -> Self {
-        Self {
-            task: TaskId(Uuid::nil()),
-            operation: Operation::Create(fields),
-            if_match: None,
-        }
+        Self { task: TaskId(Uuid::nil()), operation: Operation::Create(fields), if_match: None }
     }
 
     pub(crate) fn is_create(&self) -> bool {
@@ -82,17 +78,9 @@ impl Command {
             let Operation::Create(fields) = &self.operation else {
                 return Expected::Refused(404);
             };
-            return Expected::Accepted {
-                status: 201,
-                task: changed(&nothing(), fields),
-                events: 1,
-            };
+            return Expected::Accepted { status: 201, task: changed(&nothing(), fields), events: 1 };
         };
-        let status = if matches!(self.operation, Operation::Delete) {
-            204
-        } else {
-            200
-        };
+        let status = if matches!(self.operation, Operation::Delete) { 204 } else { 200 };
         if task.deleted_at.is_some() && !matches!(self.operation, Operation::Delete | Operation::Restore) {
             return Expected::Refused(404);
         }
@@ -102,29 +90,18 @@ impl Command {
         let mut after = match &self.operation {
             Operation::Create(_) => return Expected::Refused(409),
             Operation::Change(fields) => changed(task, fields),
-            Operation::Move(to) => Task {
-                status: *to,
-                ..task.clone()
-            },
-            Operation::Delete => Task {
-                deleted_at: task.deleted_at.or(Some(task.updated_at)),
-                ..task.clone()
-            },
-            Operation::Restore => Task {
-                deleted_at: None,
-                ..task.clone()
-            },
+            Operation::Move(to) => Task { status: *to, ..task.clone() },
+            Operation::Delete => {
+                Task { deleted_at: task.deleted_at.or(Some(task.updated_at)), ..task.clone() }
+            }
+            Operation::Restore => Task { deleted_at: None, ..task.clone() },
         };
         if !may_follow(task.status, after.status) {
             return Expected::Refused(409);
         }
         let events = differences(task, &after);
         after.version += events as u64;
-        Expected::Accepted {
-            status,
-            task: after,
-            events,
-        }
+        Expected::Accepted { status, task: after, events }
     }
 
     /// Returns whether this status is allowed when others change the task at the same time.

@@ -13,22 +13,11 @@ use crate::{
 /// Faults that no short run has, since each makes its run a minute longer.
 const EXCEPTIONS: [&str; 3] = ["broker stands still", "long freeze", "postgres stands still"];
 /// Faults of KurrentDB.
-const OF_KURRENTDB: [&str; 5] = [
-    "answers are lost",
-    "kurrentdb ends",
-    "leader ends",
-    "leader stands still",
-    "subscriptions end",
-];
+const OF_KURRENTDB: [&str; 5] =
+    ["answers are lost", "kurrentdb ends", "leader ends", "leader stands still", "subscriptions end"];
 
 fn replicas() -> Vec<Replica> {
-    let roles = [
-        Role::Gateway,
-        Role::CommandApi,
-        Role::QueryApi,
-        Role::Auth,
-        Role::Projector,
-    ];
+    let roles = [Role::Gateway, Role::CommandApi, Role::QueryApi, Role::Auth, Role::Projector];
     let both = |role| [0, 1].map(|number| Replica { role, number });
     roles.into_iter().flat_map(both).collect()
 }
@@ -45,13 +34,9 @@ fn struck(schedules: impl IntoIterator<Item = Schedule>) -> BTreeSet<String> {
 
 #[test]
 fn the_short_run_has_every_fault_but_the_exceptions() {
-    let mut schedules: Vec<_> = SHORT_RUN
-        .iter()
-        .map(|seed| Schedule::of(*seed, &replicas()))
-        .collect();
-    let on_kurrentdb = SHORT_RUN_ON_KURRENTDB
-        .iter()
-        .map(|seed| Schedule::of(*seed, &replicas()).with_kurrentdb(*seed));
+    let mut schedules: Vec<_> = SHORT_RUN.iter().map(|seed| Schedule::of(*seed, &replicas())).collect();
+    let on_kurrentdb =
+        SHORT_RUN_ON_KURRENTDB.iter().map(|seed| Schedule::of(*seed, &replicas()).with_kurrentdb(*seed));
     schedules.extend(on_kurrentdb);
     let struck = struck(schedules);
     let mut wanted: BTreeSet<String> = OF_KURRENTDB.map(str::to_owned).into();
@@ -99,8 +84,6 @@ fn the_exceptions_are_in_longer_runs() {
 fn the_log_in_kurrentdb_is_not_written_to_with_sql() {
     let schedules = (1..=20).map(|seed| Schedule::of(seed, &replicas()).with_kurrentdb(seed));
     let struck = struck(schedules);
-    let by_sql = struck
-        .iter()
-        .filter(|what| what.contains(EVENTS) || what.starts_with("poison"));
+    let by_sql = struck.iter().filter(|what| what.contains(EVENTS) || what.starts_with("poison"));
     assert_eq!(by_sql.count(), 0, "{struck:?}");
 }

@@ -65,10 +65,7 @@ pub(crate) async fn everybody_has_a_share(harness: &Harness) {
             queue(harness, [&first, &greedy, &honest], pause).await
         })
         .await;
-    assert!(
-        waiting <= BATCHES_AT_ONCE * COMMANDS,
-        "{waiting} commands of a greedy account run at once"
-    );
+    assert!(waiting <= BATCHES_AT_ONCE * COMMANDS, "{waiting} commands of a greedy account run at once");
     assert!(
         before <= waiting / 2,
         "an honest account waits for {before} of {waiting} events of a greedy one"
@@ -88,9 +85,7 @@ async fn queue(
     let (singles, batches, released) = held_back(harness, async {
         let mut singles = vec![first.send("/tasks", task())];
         sleep(pause).await;
-        let batches: Vec<_> = (0..BATCHES)
-            .map(|_| greedy.send("/tasks/batch", batch.clone()))
-            .collect();
+        let batches: Vec<_> = (0..BATCHES).map(|_| greedy.send("/tasks/batch", batch.clone())).collect();
         sleep(pause).await;
         singles.push(honest.send("/tasks", task()));
         sleep(pause).await;
@@ -114,9 +109,8 @@ async fn queue(
     let (Some(first), Some(honest)) = (of(first).next(), of(honest).next()) else {
         return Err("an append is missing".into());
     };
-    let waiting: Vec<&RecordedEvent> = of(greedy)
-        .filter(|event| event.recorded_at < honest.recorded_at)
-        .collect();
+    let waiting: Vec<&RecordedEvent> =
+        of(greedy).filter(|event| event.recorded_at < honest.recorded_at).collect();
     // Each append was made, and then had half of a pause to get into the queue.
     let half = i64::try_from(pause.as_micros() / 2)?;
     let in_time =
@@ -129,10 +123,7 @@ async fn queue(
         return Err(format!("too late: {} events wait", waiting.len()).into());
     }
     let before = waiting.iter().filter(|event| event.position < honest.position);
-    Ok(Queue {
-        waiting: waiting.len(),
-        before: before.count(),
-    })
+    Ok(Queue { waiting: waiting.len(), before: before.count() })
 }
 
 /// The readable events after a position.
@@ -152,10 +143,7 @@ impl Account {
         let somebody = Somebody::join(harness).await;
         let account = Self {
             id: UserId(somebody.id().await),
-            person: Person {
-                base: front.to_owned(),
-                ..somebody.person
-            },
+            person: Person { base: front.to_owned(), ..somebody.person },
         };
         harness
             .recovery

@@ -58,10 +58,7 @@ impl Fault {
             }
             Self::Freeze { replica, lasting } => {
                 let is_running = async || harness.system.lock().await.is_running(replica);
-                harness
-                    .recovery
-                    .until("the process to be frozen runs", is_running)
-                    .await;
+                harness.recovery.until("the process to be frozen runs", is_running).await;
                 // The others have to go on soon after the beginning of a long one.
                 let fault = harness.recovery.fault();
                 let fault = Some(fault).filter(|_| lasting < LONG);
@@ -145,15 +142,7 @@ impl Fault {
                     .await;
             }
             Self::RestartBroker => {
-                let namespace = harness
-                    .system
-                    .lock()
-                    .await
-                    .broker
-                    .as_ref()
-                    .unwrap()
-                    .namespace
-                    .clone();
+                let namespace = harness.system.lock().await.broker.as_ref().unwrap().namespace.clone();
                 let _fault = harness.recovery.fault();
                 return restart::restart_broker(namespace).await;
             }
@@ -162,10 +151,7 @@ impl Fault {
                     harness
                         .recovery
                         .persist("a disk is full, or not", async || {
-                            sqlx::query(sql)
-                                .bind(table)
-                                .execute(&harness.servers().pool)
-                                .await
+                            sqlx::query(sql).bind(table).execute(&harness.servers().pool).await
                         })
                         .await
                 };
@@ -176,14 +162,7 @@ impl Fault {
             }
             Self::SlowDatabase { delay, lasting } => {
                 let slow_down = async |delay| {
-                    harness
-                        .system
-                        .lock()
-                        .await
-                        .postgres
-                        .as_ref()
-                        .unwrap()
-                        .delay(delay);
+                    harness.system.lock().await.postgres.as_ref().unwrap().delay(delay);
                 };
                 let _fault = harness.recovery.fault();
                 slow_down(delay).await;
@@ -282,10 +261,7 @@ async fn lose_messages(harness: &Harness) {
     let begun = Instant::now();
     let mut lost = 0;
     while lost == 0 {
-        assert!(
-            begun.elapsed() < GIVING_UP,
-            "no message waits for a frozen projector"
-        );
+        assert!(begun.elapsed() < GIVING_UP, "no message waits for a frozen projector");
         let signal = async |name| {
             let system = harness.system.lock().await;
             for replica in system.replicas() {
@@ -363,12 +339,7 @@ async fn redeliver(harness: &Harness, dice: &mut StdRng) {
         .map(|event| {
             let partition = PARTITIONS.of(event.metadata.subject);
             let previous = std::mem::replace(&mut last[usize::from(partition)], event.position);
-            EventMessage {
-                event,
-                partitions: PARTITIONS,
-                partition,
-                previous,
-            }
+            EventMessage { event, partitions: PARTITIONS, partition, previous }
         })
         .collect();
     let first = dice.random_range(0..messages.len());
@@ -378,8 +349,6 @@ async fn redeliver(harness: &Harness, dice: &mut StdRng) {
     messages.shuffle(dice);
     harness
         .recovery
-        .persist("old messages are published", async || {
-            harness.servers().bus.publish(&messages).await
-        })
+        .persist("old messages are published", async || harness.servers().bus.publish(&messages).await)
         .await;
 }

@@ -26,18 +26,12 @@ pub(crate) async fn what_was_received_is_carried_out(harness: &Harness) {
     }
     let somebody = Somebody::join(harness).await;
     for front in harness.command_apis().await {
-        let person = Person {
-            base: front,
-            ..somebody.person.clone()
-        };
+        let person = Person { base: front, ..somebody.person.clone() };
         let titles: Vec<_> = (0..COMMANDS).map(|_| Uuid::new_v4().to_string()).collect();
         let hang_ups = async {
-            person
-                .hang_up(&Method::POST, "/tasks", create("in front of the others"), PAUSE)
-                .await;
-            let others = titles
-                .iter()
-                .map(|title| person.hang_up(&Method::POST, "/tasks", create(title), PAUSE));
+            person.hang_up(&Method::POST, "/tasks", create("in front of the others"), PAUSE).await;
+            let others =
+                titles.iter().map(|title| person.hang_up(&Method::POST, "/tasks", create(title), PAUSE));
             join_all(others).await;
             sleep(PAUSE).await;
         };

@@ -96,10 +96,7 @@ impl Harness {
         let Some(broker) = &system.broker else {
             return;
         };
-        let options = RabbitOptions {
-            name: "chaos".to_owned(),
-            namespace: broker.namespace.clone(),
-        };
+        let options = RabbitOptions { name: "chaos".to_owned(), namespace: broker.namespace.clone() };
         let servers = Servers {
             pool: PgPool::connect(&url).await.unwrap(),
             bus: RabbitBus::connect(&amqp_url(), options).await.unwrap(),
@@ -157,9 +154,7 @@ impl Harness {
             return BTreeMap::new();
         };
         let refused: Vec<(String, i64)> = sqlx::query_as(SQL).fetch_all(&servers.pool).await.unwrap();
-        let counted = refused
-            .into_iter()
-            .map(|(table, count)| (table, usize::try_from(count).unwrap()));
+        let counted = refused.into_iter().map(|(table, count)| (table, usize::try_from(count).unwrap()));
         counted.collect()
     }
 

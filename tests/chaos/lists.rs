@@ -66,10 +66,7 @@ async fn an_admin(harness: &Harness) -> Person {
     let confirmed = admin.post("/auth/me/totp/confirm", json!({ "code": code })).await;
     confirmed.expect(204);
     let login = json!({"email": admin.email, "password": PASSWORD});
-    let begun = admin
-        .send(Method::POST, "/auth/login", Some(login))
-        .await
-        .expect(401);
+    let begun = admin.send(Method::POST, "/auth/login", Some(login)).await.expect(401);
     let code = &enrolled.body["recovery_codes"][0];
     let login = json!({"mfa_token": begun.body["mfa_token"], "code": code});
     let logged_in = admin.post("/auth/login/second-factor", login).await.expect(200);

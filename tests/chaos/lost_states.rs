@@ -39,21 +39,13 @@ impl LostStates {
         for _ in 0..TASKS {
             tasks.push(person.create("kept").await);
         }
-        Self {
-            person,
-            recovery: harness.recovery.clone(),
-            misled,
-            other,
-            tasks,
-        }
+        Self { person, recovery: harness.recovery.clone(), misled, other, tasks }
     }
 
     /// Gives each task the event that the log must lose. Returns the first position of these events.
     pub(crate) async fn give_states_to_lose(&self) -> u64 {
         let described = self.tasks.iter().map(async |task| {
-            let answer = self
-                .change(&self.misled, task, json!({"description": "lost"}))
-                .await;
+            let answer = self.change(&self.misled, task, json!({"description": "lost"})).await;
             let token: ConsistencyToken = answer.header("Consistency-Token").parse().unwrap();
             token.position
         });
@@ -64,10 +56,7 @@ impl LostStates {
     pub(crate) async fn nobody_uses_them(&self) {
         let tagged = self.tasks.iter().map(async |task| {
             let answer = self.change(&self.other, task, json!({"tags": ["new"]})).await;
-            assert_eq!(
-                answer.body["version"], 2,
-                "the log has not lost {task}: {answer:?}"
-            );
+            assert_eq!(answer.body["version"], 2, "the log has not lost {task}: {answer:?}");
             is_of_the_log(&answer);
         });
         join_all(tagged).await;
@@ -80,10 +69,7 @@ impl LostStates {
     /// Changes a task without a key, which may be repeated: the second time it has no effect.
     async fn change(&self, command_api: &str, task: &str, change: Value) -> Answer {
         let path = format!("/tasks/{task}");
-        let person = Person {
-            base: command_api.to_owned(),
-            ..self.person.clone()
-        };
+        let person = Person { base: command_api.to_owned(), ..self.person.clone() };
         self.recovery
             .persist("a task is changed", async || {
                 let sending = person.try_send(Method::PATCH, &path, Some(change.clone()), &[]);

@@ -102,11 +102,7 @@ async fn run(seed: u64, harness: &Harness) -> String {
     if seed.is_multiple_of(2) {
         begin_a_new_audit_tree_if_need_be(system).await;
     }
-    assert_eq!(
-        tool(system, &["restore", "check"]).await,
-        0,
-        "something disagrees with the log"
-    );
+    assert_eq!(tool(system, &["restore", "check"]).await, 0, "something disagrees with the log");
     system.terminate_all();
     let log = whole_log(harness).await;
     checks::positions_and_versions_are_dense(&log);
@@ -118,34 +114,20 @@ async fn run(seed: u64, harness: &Harness) -> String {
     assert!(loss.events > 0, "nothing was lost");
     assert!(after >= PEOPLE, "nothing was acknowledged after the loss");
     what_counts_is_there(&readable(&log), &authors, &loss);
-    format!(
-        "lost {} events at {}, {after} commands acknowledged afterwards",
-        loss.events, loss.cut
-    )
+    format!("lost {} events at {}, {after} commands acknowledged afterwards", loss.events, loss.cut)
 }
 
 /// Has an operator begin a new audit tree if the last signed checkpoint is beyond the log. It is remembered beside
 /// the keys, which are not part of a database backup. All other parts recover by themselves.
 async fn begin_a_new_audit_tree_if_need_be(system: &System) {
     let mut asking = system.tool(&["restore", "check", "--json"]);
-    let answer = tokio::task::spawn_blocking(move || asking.output())
-        .await
-        .unwrap()
-        .unwrap();
+    let answer = tokio::task::spawn_blocking(move || asking.output()).await.unwrap().unwrap();
     let found: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
     for empty in ["checkpoints", "discarded_events", "relay_progress"] {
-        assert_eq!(
-            found[empty],
-            serde_json::json!([]),
-            "{empty} disagree with the log"
-        );
+        assert_eq!(found[empty], serde_json::json!([]), "{empty} disagree with the log");
     }
     if !found["audit_tree"].is_null() {
-        assert_eq!(
-            tool(system, &["restore", "check", "--repair"]).await,
-            0,
-            "{found}"
-        );
+        assert_eq!(tool(system, &["restore", "check", "--repair"]).await, 0, "{found}");
     }
 }
 
@@ -161,9 +143,7 @@ async fn only_the_log_loses(harness: &Harness, dice: &mut StdRng, floor: u64, st
     let lost = states.give_states_to_lose().await;
     let loss = harness
         .recovery
-        .persist("the log loses its tail", async || {
-            lose_tail(harness, floor, least, lost).await
-        })
+        .persist("the log loses its tail", async || lose_tail(harness, floor, least, lost).await)
         .await;
     if stopped {
         harness.system.lock().await.signal(PROJECTORS[0], "CONT");
@@ -172,21 +152,9 @@ async fn only_the_log_loses(harness: &Harness, dice: &mut StdRng, floor: u64, st
     let before = foreign_checkpoints(harness).await;
     tokio::time::sleep(Duration::from_millis(dice.random_range(0..2_000))).await;
     let system = harness.system.lock().await;
-    assert_eq!(
-        foreign_checkpoints(harness).await,
-        before,
-        "projected over another history of the log"
-    );
-    assert_eq!(
-        tool(&system, &["restore", "check"]).await,
-        1,
-        "what disagrees is found"
-    );
-    assert_eq!(
-        tool(&system, &["restore", "check", "--repair"]).await,
-        0,
-        "it cannot be put right"
-    );
+    assert_eq!(foreign_checkpoints(harness).await, before, "projected over another history of the log");
+    assert_eq!(tool(&system, &["restore", "check"]).await, 1, "what disagrees is found");
+    assert_eq!(tool(&system, &["restore", "check", "--repair"]).await, 0, "it cannot be put right");
     loss
 }
 
@@ -290,10 +258,7 @@ async fn who_has_not_noticed(harness: &Harness) -> Vec<String> {
         }
     }
     let lost = "the log has lost events that it had";
-    if !replicas(Role::CommandApi)
-        .into_iter()
-        .any(|replica| says(replica, lost))
-    {
+    if !replicas(Role::CommandApi).into_iter().any(|replica| says(replica, lost)) {
         unaware.push("every command API".to_owned());
     }
     if system.is_ready().await {
@@ -310,10 +275,7 @@ async fn foreign_checkpoints(harness: &Harness) -> Vec<(u64, u64)> {
         .persist("checkpoints are compared with the log", async || {
             let foreign = projector::foreign_checkpoints(&*stores.store, &stores.read_models).await?;
             Ok::<_, projector::VerifyError>(
-                foreign
-                    .iter()
-                    .map(|foreign| (foreign.partition, foreign.point.position))
-                    .collect(),
+                foreign.iter().map(|foreign| (foreign.partition, foreign.point.position)).collect(),
             )
         })
         .await
@@ -334,10 +296,8 @@ async fn whole_database_goes_back(
     let mut url = Url::parse(&harness.system.lock().await.database_url("")).unwrap();
     url.set_path(&backup);
     let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
-    let row = sqlx::query("SELECT max(position) FROM event_store.events")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let row =
+        sqlx::query("SELECT max(position) FROM event_store.events").fetch_one(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     let cut = row.get::<i64, _>(0).cast_unsigned();
     assert!(cut >= floor, "the backup has everybody's account");
@@ -354,11 +314,7 @@ async fn whole_database_goes_back(
     let drop_it = format!("DROP DATABASE {database} WITH (FORCE)");
     let put_back = format!("ALTER DATABASE {backup} RENAME TO {database}");
     alone_with(harness, &database, &[&drop_it, &put_back], FAILOVER).await;
-    Loss {
-        at: Instant::now(),
-        cut,
-        events: head - cut,
-    }
+    Loss { at: Instant::now(), cut, events: head - cut }
 }
 
 /// Runs statements while nothing is connected to `database`, and lets nobody in for some time afterwards.

@@ -7,10 +7,7 @@
 //! `authors.rs`). `README.md` says which check finds which bug. `CHAOS_SEEDS` names the seeds to run: `17`, or
 //! `1..=200`.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -146,9 +143,7 @@ fn seeds(short_run: &[u64]) -> Vec<u64> {
         return short_run.to_vec();
     };
     let seeds = match text.split_once("..=") {
-        Some((first, last)) => first
-            .parse()
-            .and_then(|first| Ok((first..=last.parse()?).collect())),
+        Some((first, last)) => first.parse().and_then(|first| Ok((first..=last.parse()?).collect())),
         None => text.parse().map(|seed| vec![seed]),
     };
     seeds.expect("CHAOS_SEEDS is a number, or two with ..= between them")
@@ -193,9 +188,7 @@ async fn run(seed: u64, schedule: &Schedule, harness: &Harness) -> Report {
         tokio::time::sleep(scheduled.at).await;
         let (name, target) = (scheduled.fault.name(), scheduled.fault.target());
         let injected = scheduled.fault.clone().inject(harness).await;
-        injected
-            .map(|()| (name, target))
-            .map_err(|Excuse(reason)| format!("{name}: {reason}"))
+        injected.map(|()| (name, target)).map_err(|Excuse(reason)| format!("{name}: {reason}"))
     });
     let reviving = async {
         loop {
@@ -207,9 +200,8 @@ async fn run(seed: u64, schedule: &Schedule, harness: &Harness) -> Report {
         let injected = join_all(injections).await;
         stop.store(true, Ordering::Relaxed);
         let workers = workers.join_all().await;
-        let password_changer = password_changer
-            .await
-            .unwrap_or_else(|failure| resume_unwind(failure.into_panic()));
+        let password_changer =
+            password_changer.await.unwrap_or_else(|failure| resume_unwind(failure.into_panic()));
         (injected, workers, password_changer, auditor.await.unwrap())
     };
     // A process may be unable to start until the last fault has ended.
@@ -254,10 +246,7 @@ async fn run(seed: u64, schedule: &Schedule, harness: &Harness) -> Report {
         commands: workers.iter().map(|worker| worker.records.len()).sum(),
         events,
         checkpoints,
-        hang_ups: workers
-            .iter()
-            .map(|worker| worker.hang_ups.load(Ordering::Relaxed))
-            .sum(),
+        hang_ups: workers.iter().map(|worker| worker.hang_ups.load(Ordering::Relaxed)).sum(),
         ended_sessions: ended.len(),
         longest_wait: harness.recovery.longest(),
     }

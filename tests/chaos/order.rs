@@ -37,12 +37,7 @@ pub(crate) fn positions_follow_the_acknowledgements<'a>(
     }
     let placed = acknowledged.into_iter().filter_map(|(key, period)| {
         let (first, last) = *places.get(key)?;
-        Some(Placed {
-            key,
-            period,
-            first,
-            last,
-        })
+        Some(Placed { key, period, first, last })
     });
     are_in_order(&placed.collect::<Vec<_>>());
 }
@@ -79,10 +74,7 @@ fn check(commands: &[(u64, u64, u64, u64)]) {
     let at = |seconds| begun + Duration::from_secs(seconds);
     let placed = commands.iter().map(|&(sent, answered, first, last)| Placed {
         key: "key",
-        period: Period {
-            sent: at(sent),
-            answered: at(answered),
-        },
+        period: Period { sent: at(sent), answered: at(answered) },
         first,
         last,
     });

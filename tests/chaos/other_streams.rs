@@ -24,13 +24,8 @@ pub(crate) enum OtherStream {
 }
 
 impl OtherStream {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Account,
-        Self::Session,
-        Self::Email,
-        Self::Operation,
-        Self::Admins,
-    ];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Account, Self::Session, Self::Email, Self::Operation, Self::Admins];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -75,10 +70,7 @@ impl OtherStream {
         let person = &somebody.person;
         let (path, body) = match self {
             Self::Session => ("/auth/refresh", json!({"refresh_token": person.refresh_token})),
-            _ => (
-                "/auth/login",
-                json!({"email": person.email, "password": PASSWORD}),
-            ),
+            _ => ("/auth/login", json!({"email": person.email, "password": PASSWORD})),
         };
         let refused = async || {
             let asking = somebody.try_send(Method::POST, path, Some(body.clone()));
@@ -98,9 +90,7 @@ async fn others_log_in(harness: &Harness) {
     let somebody = Somebody::join(harness).await;
     let credentials = json!({"email": somebody.person.email, "password": PASSWORD});
     let what = "others do not need the admins";
-    somebody
-        .answered(what, &[200], (Method::POST, "/auth/login"), Some(credentials))
-        .await;
+    somebody.answered(what, &[200], (Method::POST, "/auth/login"), Some(credentials)).await;
 }
 
 async fn add_unknown(harness: &Harness, stream: StreamName, subject: UserId) {

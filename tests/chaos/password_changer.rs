@@ -66,19 +66,11 @@ impl PasswordChanger {
         let body = json!({"current_password": self.password, "new_password": new});
         let wait = self.recovery.wait();
         for attempt in 1.. {
-            let hang_up = self
-                .dice
-                .random_bool(0.5)
-                .then(|| Duration::from_micros(self.dice.random_range(0..150_000)));
+            let hang_up =
+                self.dice.random_bool(0.5).then(|| Duration::from_micros(self.dice.random_range(0..150_000)));
             let token = self.keeps.token.clone();
-            let answer = self
-                .try_send(
-                    "/auth/me/password",
-                    &body,
-                    &token,
-                    hang_up.filter(|_| attempt == 1),
-                )
-                .await;
+            let answer =
+                self.try_send("/auth/me/password", &body, &token, hang_up.filter(|_| attempt == 1)).await;
             match answer.map(|answer| answer.status.as_u16()) {
                 Some(204) => break,
                 // An earlier attempt has succeeded, so the new password is valid.
@@ -144,14 +136,11 @@ impl PasswordChanger {
         let token = self.loses.token.clone();
         for gateway in &self.gateways {
             for _ in 0..REPLICAS_TRIED {
-                self.answers(Method::GET, &format!("{gateway}/tasks?limit=1"), 200)
-                    .await;
+                self.answers(Method::GET, &format!("{gateway}/tasks?limit=1"), 200).await;
             }
-            self.answers(Method::GET, &format!("{gateway}/auth/me"), 200)
-                .await;
+            self.answers(Method::GET, &format!("{gateway}/auth/me"), 200).await;
         }
-        self.answers(Method::POST, &format!("{}/auth/logout", self.gateways[0]), 204)
-            .await;
+        self.answers(Method::POST, &format!("{}/auth/logout", self.gateways[0]), 204).await;
         self.ended.push(token);
     }
 

@@ -122,10 +122,9 @@ pub(crate) async fn poison(harness: &Harness, person: usize, kind: Unreadable) {
     };
     append(harness, &stream, 0, &[created]).await;
     let (stream, version) = match damage {
-        Damage::AccountRoles => (
-            StreamName::account(*person),
-            harm(harness, damage, "id = $1", person.0).await.1,
-        ),
+        Damage::AccountRoles => {
+            (StreamName::account(*person), harm(harness, damage, "id = $1", person.0).await.1)
+        }
         Damage::SessionEnd => {
             let latest = "id = (SELECT id FROM read_models.sessions WHERE account = $1 AND ended_at IS NULL
                  ORDER BY last_refreshed_at DESC LIMIT 1)";
@@ -224,28 +223,16 @@ pub(crate) async fn append(harness: &Harness, stream: &StreamName, version: i64,
         .persist("records are appended with SQL", async || {
             let mut transaction = harness.servers().pool.begin().await?;
             let connection: &mut PgConnection = &mut transaction;
-            sqlx::query("SET LOCAL search_path = event_store")
-                .execute(&mut *connection)
-                .await?;
+            sqlx::query("SET LOCAL search_path = event_store").execute(&mut *connection).await?;
             sqlx::query(SQL)
                 .bind(stream.as_str())
                 .bind(version)
                 .bind(count)
                 .bind(records.iter().map(|record| record.id).collect::<Vec<_>>())
                 .bind(all(|record| record.kind.clone()))
-                .bind(
-                    records
-                        .iter()
-                        .map(|record| record.schema_version)
-                        .collect::<Vec<_>>(),
-                )
+                .bind(records.iter().map(|record| record.schema_version).collect::<Vec<_>>())
                 .bind(all(|record| record.encoding.clone()))
-                .bind(
-                    records
-                        .iter()
-                        .map(|record| record.data.clone())
-                        .collect::<Vec<_>>(),
-                )
+                .bind(records.iter().map(|record| record.data.clone()).collect::<Vec<_>>())
                 .bind(all(|record| record.metadata.clone()))
                 .execute(connection)
                 .await?;

@@ -51,10 +51,7 @@ pub(crate) struct Wait {
 impl Recovery {
     pub(crate) fn new() -> Self {
         Self(Arc::new(State {
-            faults: Mutex::new(Faults {
-                active: 0,
-                ended: Instant::now(),
-            }),
+            faults: Mutex::new(Faults { active: 0, ended: Instant::now() }),
             start: OnceLock::new(),
             longest: Mutex::default(),
         }))
@@ -79,10 +76,7 @@ impl Recovery {
     }
 
     pub(crate) fn wait(&self) -> Wait {
-        Wait {
-            state: Arc::clone(&self.0),
-            since: Instant::now(),
-        }
+        Wait { state: Arc::clone(&self.0), since: Instant::now() }
     }
 
     /// Waits until `condition` holds.
@@ -144,11 +138,7 @@ impl Wait {
         let lasted = self.lasted();
         let mut longest = self.state.longest.lock().unwrap();
         if lasted > longest.lasted {
-            *longest = LongestWait {
-                lasted,
-                limit: self.state.limit(),
-                what: what(),
-            };
+            *longest = LongestWait { lasted, limit: self.state.limit(), what: what() };
         }
     }
 }
@@ -170,11 +160,6 @@ impl Drop for ActiveFault {
 impl fmt::Display for LongestWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { lasted, limit, what } = self;
-        write!(
-            f,
-            "{:.1} of {:.1} s ({what})",
-            lasted.as_secs_f64(),
-            limit.as_secs_f64()
-        )
+        write!(f, "{:.1} of {:.1} s ({what})", lasted.as_secs_f64(), limit.as_secs_f64())
     }
 }

@@ -44,10 +44,6 @@ fn rabbitmqctl(arguments: &[&str]) -> Result<String, String> {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        Err(format!(
-            "rabbitmqctl {} fails: {}",
-            arguments[0],
-            complaint.trim()
-        ))
+        Err(format!("rabbitmqctl {} fails: {}", arguments[0], complaint.trim()))
     }
 }

@@ -170,13 +170,7 @@ pub(crate) const TABLES: [&str; 17] = [
 ];
 
 /// The database files of an embedded system.
-const FILES: [&str; 5] = [
-    "events.db",
-    "subject-keys.db",
-    "read-models.db",
-    "operations.db",
-    "audit-tree.db",
-];
+const FILES: [&str; 5] = ["events.db", "subject-keys.db", "read-models.db", "operations.db", "audit-tree.db"];
 
 /// A fault and its time.
 #[derive(Debug, Clone)]
@@ -202,10 +196,7 @@ impl Schedule {
             faults.push(match seed / LONG_INTERVAL % 3 {
                 0 => Fault::PostgresStandsStill,
                 1 => Fault::BrokerStandsStill,
-                _ => Fault::Freeze {
-                    replica: *replicas.choose(shared).unwrap(),
-                    lasting: LONG,
-                },
+                _ => Fault::Freeze { replica: *replicas.choose(shared).unwrap(), lasting: LONG },
             });
         }
         Self::at_random(seed, faults)
@@ -217,38 +208,22 @@ impl Schedule {
         let replica = Replica::from(Role::Up);
         let mut faults: Vec<_> = FILES
             .into_iter()
-            .map(|file| Fault::LockedFile {
-                file,
-                lasting: millis(dice, 100..1_500),
-            })
+            .map(|file| Fault::LockedFile { file, lasting: millis(dice, 100..1_500) })
             .collect();
         for _ in 0..3 {
-            faults.push(Fault::Kill {
-                replica,
-                lasting: millis(dice, 0..500),
-            });
+            faults.push(Fault::Kill { replica, lasting: millis(dice, 0..500) });
         }
         for _ in 0..2 {
-            faults.push(Fault::Freeze {
-                replica,
-                lasting: millis(dice, 200..1_000),
-            });
-            faults.push(Fault::DiskFills {
-                lasting: millis(dice, 100..1_500),
-            });
+            faults.push(Fault::Freeze { replica, lasting: millis(dice, 200..1_000) });
+            faults.push(Fault::DiskFills { lasting: millis(dice, 100..1_500) });
         }
-        faults.push(Fault::Greed {
-            lasting: millis(dice, 500..2_000),
-        });
+        faults.push(Fault::Greed { lasting: millis(dice, 500..2_000) });
         Self::at_random(seed, faults)
     }
 
     fn at_random(seed: u64, faults: Vec<Fault>) -> Self {
         let dice = &mut StdRng::seed_from_u64(seed);
-        let at_random = faults.into_iter().map(|fault| ScheduledFault {
-            at: millis(dice, WINDOW_MS),
-            fault,
-        });
+        let at_random = faults.into_iter().map(|fault| ScheduledFault { at: millis(dice, WINDOW_MS), fault });
         let mut faults: Vec<_> = at_random.collect();
         faults.sort_by_key(|scheduled| scheduled.at);
         Self { faults }
@@ -265,25 +240,14 @@ impl Schedule {
             _ => true,
         });
         let mut faults = [
-            Fault::LeaderEnds {
-                lasting: millis(dice, 500..2_000),
-            },
-            Fault::LeaderStandsStill {
-                lasting: millis(dice, 2_000..6_000),
-            },
-            Fault::AnswersAreLost {
-                count: dice.random_range(1..20),
-            },
+            Fault::LeaderEnds { lasting: millis(dice, 500..2_000) },
+            Fault::LeaderStandsStill { lasting: millis(dice, 2_000..6_000) },
+            Fault::AnswersAreLost { count: dice.random_range(1..20) },
             Fault::SubscriptionsEnd,
-            Fault::KurrentDbEnds {
-                lasting: millis(dice, 200..1_500),
-            },
+            Fault::KurrentDbEnds { lasting: millis(dice, 200..1_500) },
         ];
         faults.shuffle(dice);
-        self.faults.extend(faults.map(|fault| ScheduledFault {
-            at: millis(dice, WINDOW_MS),
-            fault,
-        }));
+        self.faults.extend(faults.map(|fault| ScheduledFault { at: millis(dice, WINDOW_MS), fault }));
         self.faults.sort_by_key(|scheduled| scheduled.at);
         self
     }
@@ -303,26 +267,21 @@ fn deck(dice: &mut StdRng, replicas: &[Replica]) -> Vec<Fault> {
         faults.shuffle(dice);
         deck.append(&mut faults);
     };
-    let kills = roles.iter().map(|role| Fault::Kill {
-        replica: one_of(*role, dice),
-        lasting: millis(dice, 0..1_500),
-    });
+    let kills = roles
+        .iter()
+        .map(|role| Fault::Kill { replica: one_of(*role, dice), lasting: millis(dice, 0..1_500) });
     let kills = kills.collect();
     add(dice, kills);
-    let freezes = roles.iter().map(|role| Fault::Freeze {
-        replica: one_of(*role, dice),
-        lasting: millis(dice, 200..3_000),
-    });
+    let freezes = roles
+        .iter()
+        .map(|role| Fault::Freeze { replica: one_of(*role, dice), lasting: millis(dice, 200..3_000) });
     let freezes = freezes.collect();
     add(dice, freezes);
     let servers = vec![
         Fault::CutPostgres,
         Fault::PostgresVanishes,
         Fault::EndSessions,
-        Fault::SlowDatabase {
-            delay: millis(dice, 5..100),
-            lasting: millis(dice, 200..1_500),
-        },
+        Fault::SlowDatabase { delay: millis(dice, 5..100), lasting: millis(dice, 200..1_500) },
         Fault::CutAmqp,
         Fault::BrokerVanishes,
         Fault::DeleteExchanges,
@@ -331,27 +290,17 @@ fn deck(dice: &mut StdRng, replicas: &[Replica]) -> Vec<Fault> {
         Fault::DeleteQueues,
         Fault::RestartBroker,
         Fault::Redeliver { dice: dice.random() },
-        Fault::Greed {
-            lasting: millis(dice, 500..4_000),
-        },
+        Fault::Greed { lasting: millis(dice, 500..4_000) },
         Fault::Key(KeyFault::Damaged),
         Fault::Key(KeyFault::Lost),
     ];
     add(dice, servers);
-    let full = TABLES.map(|table| Fault::FullDisk {
-        table,
-        lasting: millis(dice, 100..1_500),
-    });
+    let full = TABLES.map(|table| Fault::FullDisk { table, lasting: millis(dice, 100..1_500) });
     add(dice, full.into());
-    let locked = TABLES.map(|table| Fault::LockedTable {
-        table,
-        lasting: millis(dice, 100..1_500),
-    });
+    let locked = TABLES.map(|table| Fault::LockedTable { table, lasting: millis(dice, 100..1_500) });
     add(dice, locked.into());
-    let poison = Unreadable::ALL.map(|kind| Fault::Poison {
-        person: dice.random_range(0..crate::worker::PEOPLE),
-        kind,
-    });
+    let poison = Unreadable::ALL
+        .map(|kind| Fault::Poison { person: dice.random_range(0..crate::worker::PEOPLE), kind });
     add(dice, poison.into());
     add(dice, OtherStream::ALL.map(Fault::PoisonStream).into());
     deck

@@ -34,11 +34,7 @@ impl<'a> Somebody<'a> {
                 joined.map_err(|failure| failure.to_string())
             })
             .await;
-        Self {
-            harness,
-            turns,
-            person,
-        }
+        Self { harness, turns, person }
     }
 
     /// The id of the account.
@@ -55,14 +51,9 @@ impl<'a> Somebody<'a> {
         path: &str,
         body: Option<Value>,
     ) -> Result<Answer, String> {
-        let person = Person {
-            base: self.turns.gateway().to_owned(),
-            ..self.person.clone()
-        };
+        let person = Person { base: self.turns.gateway().to_owned(), ..self.person.clone() };
         let answer = timeout(TIMEOUT, person.try_send(method, path, body, &[])).await;
-        answer
-            .map_err(|late| late.to_string())?
-            .map_err(|error| error.to_string())
+        answer.map_err(|late| late.to_string())?.map_err(|error| error.to_string())
     }
 
     /// Repeats a request until the answer has one of `statuses`.

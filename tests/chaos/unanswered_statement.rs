@@ -47,19 +47,12 @@ pub(crate) async fn postgres_vanishes(harness: &Harness) {
     let owner = somebody.id().await;
     // There is no such task, so that the command leaves nothing in the log.
     let path = format!("/tasks/{}/complete", Uuid::new_v4());
-    let WaitingStatements {
-        transaction,
-        mut requests,
-        mut unanswered,
-        keys,
-    } = harness
+    let WaitingStatements { transaction, mut requests, mut unanswered, keys } = harness
         .recovery
         .persist("statements wait", async || {
             let person = &somebody.person;
             let waiting = WaitingStatements::begin(harness, person, owner, &path);
-            timeout(GIVING_UP, waiting)
-                .await
-                .unwrap_or_else(|late| Err(late.into()))
+            timeout(GIVING_UP, waiting).await.unwrap_or_else(|late| Err(late.into()))
         })
         .await;
     let system = harness.system.lock().await;
@@ -119,16 +112,9 @@ impl WaitingStatements {
         let apis = apis_to_ask(harness).await?;
         let keys: Vec<String> = apis.iter().map(|_| Uuid::new_v4().to_string()).collect();
         let mut transaction = pool.begin().await?;
-        let blocker: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
-            .fetch_one(&mut *transaction)
-            .await?;
+        let blocker: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *transaction).await?;
         for key in &keys {
-            sqlx::query(RESERVE)
-                .bind(owner)
-                .bind(key)
-                .bind(Uuid::nil())
-                .execute(&mut *transaction)
-                .await?;
+            sqlx::query(RESERVE).bind(owner).bind(key).bind(Uuid::nil()).execute(&mut *transaction).await?;
         }
         let mut requests = Requests::new();
         for ((process, api), key) in apis.iter().cloned().zip(&keys) {
@@ -184,11 +170,6 @@ async fn apis_to_ask(harness: &Harness) -> Result<Vec<(Process, String)>, Failur
 }
 
 async fn complete(person: &Person, base: &str, path: &str, key: &str) -> Result<Answer, reqwest::Error> {
-    let person = Person {
-        base: base.to_owned(),
-        ..person.clone()
-    };
-    person
-        .try_send(Method::POST, path, None, &[("Idempotency-Key", key)])
-        .await
+    let person = Person { base: base.to_owned(), ..person.clone() };
+    person.try_send(Method::POST, path, None, &[("Idempotency-Key", key)]).await
 }

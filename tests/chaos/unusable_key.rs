@@ -35,26 +35,20 @@ impl KeyFault {
         let pool = &harness.servers().pool;
         harness
             .recovery
-            .persist("a key is struck", async || {
-                sqlx::query(self.sql()).bind(id).execute(pool).await
-            })
+            .persist("a key is struck", async || sqlx::query(self.sql()).bind(id).execute(pool).await)
             .await;
         sleep(FORGOTTEN).await;
         let credentials = json!({"email": somebody.person.email, "password": PASSWORD});
         let post = async |what, statuses: &[u16], path| {
             let body = Some(credentials.clone());
-            somebody
-                .answered(what, statuses, (Method::POST, path), body)
-                .await
+            somebody.answered(what, statuses, (Method::POST, path), body).await
         };
         let login = post("a login tells of an outage", &[503], "/auth/login").await;
         assert!(matches!(login.code(), "unavailable" | "overloaded"));
         // A lost answer may have been the one of success.
         let password = Some(json!({"password": PASSWORD}));
         let erase = (Method::DELETE, "/auth/me");
-        somebody
-            .answered("they are erased", &[204, 401], erase, password)
-            .await;
+        somebody.answered("they are erased", &[204, 401], erase, password).await;
         post("their address is free", &[201, 409], "/auth/register").await;
         post("they log in", &[200], "/auth/login").await;
     }

@@ -190,12 +190,7 @@ impl Worker {
         if let Some(version) = command.if_match {
             headers.push(("If-Match", format!("\"{version}\"")));
         }
-        let request = Request {
-            method,
-            path,
-            body,
-            headers,
-        };
+        let request = Request { method, path, body, headers };
         let (answer, period) = self.acknowledged(&request).await;
         let status = answer.status.as_u16();
         let sent = (key, period);
@@ -243,20 +238,14 @@ impl Worker {
         body: &Value,
     ) {
         let expected = command.expected(state);
-        let whole = format!(
-            "{}: {command:?} on {state:?} answers {status} {body}, not {expected:?}",
-            self.name
-        );
+        let whole =
+            format!("{}: {command:?} on {state:?} answers {status} {body}, not {expected:?}", self.name);
         let outcome = match expected {
             Expected::Refused(refusal) => {
                 assert_eq!(status, refusal, "{whole}");
                 Outcome::Refused
             }
-            Expected::Accepted {
-                status: wanted,
-                task: mut after,
-                events,
-            } => {
+            Expected::Accepted { status: wanted, task: mut after, events } => {
                 assert_eq!(status, wanted, "{whole}");
                 let task = task_in(body);
                 if let Some(task) = &task {
@@ -264,29 +253,18 @@ impl Worker {
                     after = task.clone();
                 }
                 self.own.insert(after.id, after);
-                Outcome::Done {
-                    task,
-                    events: Some(events),
-                }
+                Outcome::Done { task, events: Some(events) }
             }
         };
         self.record(sent, outcome);
     }
 
     fn take_shared(&mut self, sent: (String, Period), command: &Command, status: u16, body: &Value) {
-        assert!(
-            command.may_answer(status),
-            "{}: {command:?} answers {status} {body}",
-            self.name
-        );
+        assert!(command.may_answer(status), "{}: {command:?} answers {status} {body}", self.name);
         let outcome = if status < 300 {
             let task = task_in(body);
             if let Some(task) = &task {
-                assert!(
-                    command.is_met_by(task),
-                    "{}: {command:?} answers {body}",
-                    self.name
-                );
+                assert!(command.is_met_by(task), "{}: {command:?} answers {body}", self.name);
                 self.see_shared(task);
             }
             Outcome::Done { task, events: None }
@@ -297,12 +275,7 @@ impl Worker {
     }
 
     fn record(&mut self, (key, period): (String, Period), outcome: Outcome) {
-        self.records.push(Record {
-            key,
-            request: self.requests,
-            period,
-            outcome,
-        });
+        self.records.push(Record { key, request: self.requests, period, outcome });
     }
 
     fn next_key(&mut self) -> String {

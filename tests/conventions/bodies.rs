@@ -8,18 +8,8 @@ use crate::support::Person;
 
 pub(super) async fn bodies(ada: &Person) {
     let json = Some("application/json");
-    for body in [
-        "",
-        "{",
-        "not json",
-        "{\"title\":\"a\"} trailing",
-        "{\"title\":\"\\ud800\"}",
-    ] {
-        problem(
-            &raw(ada, Method::POST, "/tasks", json, body).await,
-            400,
-            "malformed-json",
-        );
+    for body in ["", "{", "not json", "{\"title\":\"a\"} trailing", "{\"title\":\"\\ud800\"}"] {
+        problem(&raw(ada, Method::POST, "/tasks", json, body).await, 400, "malformed-json");
     }
     problem(
         &raw(ada, Method::POST, "/tasks", json, &b"{\"title\":\"\xff\"}"[..]).await,
@@ -29,45 +19,15 @@ pub(super) async fn bodies(ada: &Person) {
     let deep = format!("{{\"title\":{}1{}}}", "[".repeat(500), "]".repeat(500));
     assert_eq!(raw(ada, Method::POST, "/tasks", json, deep).await.status, 400);
     let large = format!("{{\"title\":\"a\",\"description\":\"{}\"}}", "x".repeat(70_000));
-    problem(
-        &raw(ada, Method::POST, "/tasks", json, large).await,
-        413,
-        "body-too-large",
-    );
-    let answer = raw(
-        ada,
-        Method::POST,
-        "/tasks",
-        Some("text/plain"),
-        "{\"title\":\"a\"}",
-    )
-    .await;
+    problem(&raw(ada, Method::POST, "/tasks", json, large).await, 413, "body-too-large");
+    let answer = raw(ada, Method::POST, "/tasks", Some("text/plain"), "{\"title\":\"a\"}").await;
     assert_eq!(answer.status, 415);
-    assert!(
-        answer.header("accept-post").contains("application/json"),
-        "{:?}",
-        answer.headers
-    );
-    let id = ada.post("/tasks", json!({"title": "a"})).await.expect(201).body["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let answer = raw(
-        ada,
-        Method::PATCH,
-        &format!("/tasks/{id}"),
-        Some("text/plain"),
-        "{}",
-    )
-    .await;
+    assert!(answer.header("accept-post").contains("application/json"), "{:?}", answer.headers);
+    let id =
+        ada.post("/tasks", json!({"title": "a"})).await.expect(201).body["id"].as_str().unwrap().to_owned();
+    let answer = raw(ada, Method::PATCH, &format!("/tasks/{id}"), Some("text/plain"), "{}").await;
     assert_eq!(answer.status, 415);
-    assert!(
-        answer
-            .header("accept-patch")
-            .contains("application/merge-patch+json"),
-        "{:?}",
-        answer.headers
-    );
+    assert!(answer.header("accept-patch").contains("application/merge-patch+json"), "{:?}", answer.headers);
     raw(
         ada,
         Method::PATCH,
@@ -77,15 +37,9 @@ pub(super) async fn bodies(ada: &Person) {
     )
     .await
     .expect(200);
-    raw(
-        ada,
-        Method::POST,
-        "/tasks",
-        Some("application/json; charset=utf-8"),
-        "{\"title\":\"b\"}",
-    )
-    .await
-    .expect(201);
+    raw(ada, Method::POST, "/tasks", Some("application/json; charset=utf-8"), "{\"title\":\"b\"}")
+        .await
+        .expect(201);
 }
 
 /// Sends a body that is too large to every endpoint, also to those that take no body.

@@ -11,9 +11,7 @@ pub(super) async fn consistency(ada: &Person) {
     let token = created.header("consistency-token").to_owned();
     let read = async |token: &str, wait: &str| {
         let headers = [("Consistency-Token", token), ("Prefer", wait)];
-        ada.try_send(Method::GET, "/tasks?limit=1", None, &headers)
-            .await
-            .unwrap()
+        ada.try_send(Method::GET, "/tasks?limit=1", None, &headers).await.unwrap()
     };
     let headers = [("Consistency-Token", token.as_str()), ("Prefer", "wait=5")];
     let shown = get_when_available(ada, "/tasks?limit=1", &headers).await;

@@ -8,14 +8,9 @@ use crate::support::Person;
 
 pub(super) async fn idempotency(ada: &Person) {
     let send = async |key: &str, title: &str| {
-        ada.try_send(
-            Method::POST,
-            "/tasks",
-            Some(json!({"title": title})),
-            &[("Idempotency-Key", key)],
-        )
-        .await
-        .unwrap()
+        ada.try_send(Method::POST, "/tasks", Some(json!({"title": title})), &[("Idempotency-Key", key)])
+            .await
+            .unwrap()
     };
     let key = uuid::Uuid::new_v4().to_string();
     let first = send(&key, "once").await.expect(201);

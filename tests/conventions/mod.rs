@@ -69,15 +69,12 @@ async fn raw(
     content_type: Option<&str>,
     body: impl Into<reqwest::Body>,
 ) -> Answer {
-    let mut request = Client::new()
-        .request(method, format!("{}{path}", person.base))
-        .bearer_auth(&person.token);
+    let mut request =
+        Client::new().request(method, format!("{}{path}", person.base)).bearer_auth(&person.token);
     if let Some(content_type) = content_type {
         request = request.header("Content-Type", content_type);
     }
-    Answer::read(request.body(body).send().await.unwrap())
-        .await
-        .unwrap()
+    Answer::read(request.body(body).send().await.unwrap()).await.unwrap()
 }
 
 /// Sends a GET request again while the answer is 503 with `Retry-After`, as it may be on a busy machine, and returns
@@ -95,10 +92,8 @@ async fn get_when_available(ada: &Person, path: &str, headers: &[(&str, &str)]) 
 }
 
 async fn every_answer(ada: &Person, admin: String) {
-    let answer = ada
-        .try_send(Method::GET, "/tasks", None, &[("X-Request-Id", "my-request-7")])
-        .await
-        .unwrap();
+    let answer =
+        ada.try_send(Method::GET, "/tasks", None, &[("X-Request-Id", "my-request-7")]).await.unwrap();
     assert_eq!(answer.header("x-request-id"), "my-request-7");
     assert_eq!(answer.header("cache-control"), "private, no-cache");
     assert!(!answer.header("consistency-token").is_empty());
@@ -116,16 +111,10 @@ async fn every_answer(ada: &Person, admin: String) {
         problem(&answer, 404, "not-found");
         assert!(!answer.header("ratelimit").is_empty(), "{at_the_admin_address}");
     }
-    let operator = Person {
-        base: admin,
-        ..ada.clone()
-    };
+    let operator = Person { base: admin, ..ada.clone() };
     let ready = get_when_available(&operator, "/health/ready", &[]).await;
     assert_eq!(ready.body["checks"]["command-api"], "ok");
-    assert_eq!(
-        operator.get("/health/startup").await.expect(200).body["status"],
-        "ready"
-    );
+    assert_eq!(operator.get("/health/startup").await.expect(200).body["status"], "ready");
     problem(&operator.get("/tasks").await, 404, "not-found");
     for role in ["gateway", "command-api", "query-api", "auth", "projector"] {
         // The page leaves out a role that does not answer in time.
@@ -145,12 +134,7 @@ async fn a_dead_dependency_is_503_on_postgres_and_rabbitmq() {
     let mut system = System::start(Deployment::Servers).await;
     let ada = Person::join(&system.base, "ada").await;
     ada.get("/tasks").await.expect(200);
-    ada.post(
-        "/tasks",
-        json!({"title": "so that the command API has checked the token"}),
-    )
-    .await
-    .expect(201);
+    ada.post("/tasks", json!({"title": "so that the command API has checked the token"})).await.expect(201);
     // No role has cached the token of this session yet.
     let mut unknown = ada.clone();
     unknown.log_in().await;
@@ -159,14 +143,8 @@ async fn a_dead_dependency_is_503_on_postgres_and_rabbitmq() {
     problem(&answer, 503, "unavailable");
     assert!(!answer.header("retry-after").is_empty());
     system.kill(Role::Auth);
-    problem(
-        &unknown.post("/tasks", json!({"title": "a"})).await,
-        503,
-        "unavailable",
-    );
-    ada.post("/tasks", json!({"title": "a checked token keeps working"}))
-        .await
-        .expect(201);
+    problem(&unknown.post("/tasks", json!({"title": "a"})).await, 503, "unavailable");
+    ada.post("/tasks", json!({"title": "a checked token keeps working"})).await.expect(201);
     system.launch(Role::QueryApi);
     system.launch(Role::Auth);
     system.ready().await;

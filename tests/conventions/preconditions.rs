@@ -11,9 +11,7 @@ pub(super) async fn preconditions(ada: &Person) {
     let path = format!("/tasks/{}", task.body["id"].as_str().unwrap());
     let change = |title: &str| Some(json!({"title": title}));
     let send = async |etag: &str, title: &str| {
-        ada.try_send(Method::PATCH, &path, change(title), &[("If-Match", etag)])
-            .await
-            .unwrap()
+        ada.try_send(Method::PATCH, &path, change(title), &[("If-Match", etag)]).await.unwrap()
     };
     send("\"1\"", "changed").await.expect(200);
     let answer = send("\"1\"", "lost update").await;
@@ -22,18 +20,9 @@ pub(super) async fn preconditions(ada: &Person) {
     send("*", "changed again").await.expect(200);
     // No later read has to wait for the projection.
     ada.get("/tasks").await.expect(200);
-    let fresh = ada
-        .try_send(Method::GET, &path, None, &[("If-None-Match", "\"3\"")])
-        .await
-        .unwrap();
-    assert_eq!(
-        (fresh.status.as_u16(), fresh.header("etag"), &fresh.body),
-        (304, "\"3\"", &Value::Null)
-    );
-    ada.try_send(Method::GET, &path, None, &[("If-None-Match", "\"2\"")])
-        .await
-        .unwrap()
-        .expect(200);
+    let fresh = ada.try_send(Method::GET, &path, None, &[("If-None-Match", "\"3\"")]).await.unwrap();
+    assert_eq!((fresh.status.as_u16(), fresh.header("etag"), &fresh.body), (304, "\"3\"", &Value::Null));
+    ada.try_send(Method::GET, &path, None, &[("If-None-Match", "\"2\"")]).await.unwrap().expect(200);
     // A request that is not about one task has no version to compare.
     let create = ("/tasks", json!({"title": "conditional"}), 201);
     let batch = json!({"commands": [{"op": "create", "title": "conditional"}]});
@@ -48,10 +37,8 @@ pub(super) async fn preconditions(ada: &Person) {
             ("If-None-Match", "*", !is_list),
             ("If-None-Match", "\"1\"", true),
         ] {
-            let answer = ada
-                .try_send(Method::POST, path, Some(body.clone()), &[(name, value)])
-                .await
-                .unwrap();
+            let answer =
+                ada.try_send(Method::POST, path, Some(body.clone()), &[(name, value)]).await.unwrap();
             match holds {
                 true => assert_eq!(answer.status, done, "{path} {name}: {value}"),
                 false => problem(&answer, 412, "version-mismatch"),
@@ -68,12 +55,7 @@ pub(super) async fn writes_of_accounts(ada: &Person) {
     let paths = document["paths"].as_object().unwrap();
     let mut refused = 0;
     for (path, operations) in paths.iter().filter(|(path, _)| path.starts_with("/auth/")) {
-        for method in operations
-            .as_object()
-            .unwrap()
-            .keys()
-            .filter(|name| *name != "get")
-        {
+        for method in operations.as_object().unwrap().keys().filter(|name| *name != "get") {
             let method: Method = method.to_uppercase().parse().unwrap();
             let (status, code) = match path.as_str() {
                 path if path.starts_with("/auth/users/") || path.starts_with("/auth/second-factor") => {

@@ -10,25 +10,13 @@ use crate::support::{Person, until};
 
 pub(super) async fn tokens(ada: &Person) {
     let mut stranger = ada.clone();
-    for (token, code) in [
-        ("", "token-missing"),
-        ("nonsense", "token-invalid"),
-        ("a.b.c", "token-invalid"),
-    ] {
+    for (token, code) in [("", "token-missing"), ("nonsense", "token-invalid"), ("a.b.c", "token-invalid")] {
         stranger.token = token.to_owned();
-        for (method, path) in [
-            (Method::GET, "/tasks"),
-            (Method::POST, "/tasks"),
-            (Method::GET, "/auth/me"),
-        ] {
+        for (method, path) in [(Method::GET, "/tasks"), (Method::POST, "/tasks"), (Method::GET, "/auth/me")] {
             let body = (method == Method::POST).then(|| json!({"title": "a"}));
             let answer = stranger.send(method, path, body).await;
             problem(&answer, 401, code);
-            assert!(
-                answer.header("www-authenticate").starts_with("Bearer"),
-                "{:?}",
-                answer.headers
-            );
+            assert!(answer.header("www-authenticate").starts_with("Bearer"), "{:?}", answer.headers);
         }
     }
     let (head, signature) = ada.token.rsplit_once('.').unwrap();
@@ -39,20 +27,14 @@ pub(super) async fn tokens(ada: &Person) {
     let mut leaver = Person::join(&ada.base, "leaver").await;
     leaver.get("/tasks").await.expect(200);
     leaver.send(Method::POST, "/auth/logout", None).await.expect(204);
-    until(
-        "the query API hears of the logout",
-        Duration::from_secs(30),
-        async || leaver.get("/tasks").await.status == 401,
-    )
+    until("the query API hears of the logout", Duration::from_secs(30), async || {
+        leaver.get("/tasks").await.status == 401
+    })
     .await;
     problem(&leaver.get("/tasks").await, 401, "session-ended");
     let used = leaver.refresh_token.clone();
     leaver.token.clear();
-    problem(
-        &leaver.post("/auth/refresh", json!({"refresh_token": used})).await,
-        401,
-        "session-ended",
-    );
+    problem(&leaver.post("/auth/refresh", json!({"refresh_token": used})).await, 401, "session-ended");
 
     let body = json!({"email": ada.email, "password": "a wrong passphrase"});
     problem(&stranger.post("/auth/login", body).await, 401, "bad-credentials");

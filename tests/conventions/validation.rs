@@ -21,28 +21,12 @@ pub(super) async fn validation(ada: &Person) {
         .await;
     problem(&answer, 422, "validation-failed");
     let errors = answer.body["errors"].as_array().unwrap();
-    let mut pointers: Vec<_> = errors
-        .iter()
-        .map(|error| error["pointer"].as_str().unwrap())
-        .collect();
+    let mut pointers: Vec<_> = errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect();
     pointers.sort_unstable();
     pointers.dedup();
-    let expected = [
-        "/colour",
-        "/due",
-        "/priority",
-        "/tags/0",
-        "/tags/1",
-        "/tags/3",
-        "/tags/4",
-        "/title",
-    ];
+    let expected = ["/colour", "/due", "/priority", "/tags/0", "/tags/1", "/tags/3", "/tags/4", "/title"];
     assert_eq!(pointers, expected, "{errors:?}");
-    assert!(
-        errors
-            .iter()
-            .all(|error| error["code"].is_string() && error["detail"].is_string())
-    );
+    assert!(errors.iter().all(|error| error["code"].is_string() && error["detail"].is_string()));
 
     for (body, pointer) in [
         (json!({}), "/title"),
@@ -50,10 +34,7 @@ pub(super) async fn validation(ada: &Person) {
         (json!({"title": 1}), "/title"),
         (json!({"title": "x".repeat(201)}), "/title"),
         (json!({"title": "a\nb"}), "/title"),
-        (
-            json!({"title": "a", "description": "x".repeat(10_001)}),
-            "/description",
-        ),
+        (json!({"title": "a", "description": "x".repeat(10_001)}), "/description"),
         (json!({"title": "a", "tags": vec!["x"; 21]}), "/tags"),
         (json!({"title": "a", "due": "1969-12-31"}), "/due"),
         (json!({"title": "a", "due": "2026-02-30"}), "/due"),
@@ -64,52 +45,24 @@ pub(super) async fn validation(ada: &Person) {
         assert!(pointer_found.starts_with(pointer), "{body}: {pointer_found}");
     }
     let answer = ada
-        .post(
-            "/tasks",
-            json!({"title": "日".repeat(200), "due": "9999-12-31T23:59:59Z"}),
-        )
+        .post("/tasks", json!({"title": "日".repeat(200), "due": "9999-12-31T23:59:59Z"}))
         .await
         .expect(201);
     assert_eq!(answer.body["due"], "9999-12-31T23:59:59Z");
     let path = format!("/tasks/{}", answer.body["id"].as_str().unwrap());
     for field in ["title", "priority", "status"] {
-        problem(
-            &ada.patch(&path, json!({field: null})).await,
-            422,
-            "validation-failed",
-        );
+        problem(&ada.patch(&path, json!({field: null})).await, 422, "validation-failed");
     }
-    problem(
-        &ada.patch(&path, json!({"title": "ok", "nope": 1})).await,
-        422,
-        "validation-failed",
-    );
-    let cleared = ada
-        .patch(&path, json!({"due": null, "description": null, "tags": null}))
-        .await
-        .expect(200);
-    assert_eq!(
-        (&cleared.body["due"], &cleared.body["tags"]),
-        (&Value::Null, &json!([]))
-    );
+    problem(&ada.patch(&path, json!({"title": "ok", "nope": 1})).await, 422, "validation-failed");
+    let cleared = ada.patch(&path, json!({"due": null, "description": null, "tags": null})).await.expect(200);
+    assert_eq!((&cleared.body["due"], &cleared.body["tags"]), (&Value::Null, &json!([])));
     let same = ada.patch(&path, json!({})).await.expect(200);
-    assert_eq!(
-        same.body, cleared.body,
-        "a change that changes nothing appends nothing"
-    );
+    assert_eq!(same.body, cleared.body, "a change that changes nothing appends nothing");
     ada.post(&format!("{path}/cancel"), json!({})).await.expect(200);
-    problem(
-        &ada.post(&format!("{path}/complete"), json!({})).await,
-        409,
-        "illegal-transition",
-    );
+    problem(&ada.post(&format!("{path}/complete"), json!({})).await, 409, "illegal-transition");
     ada.delete(&path).await.expect(204);
     ada.delete(&path).await.expect(204);
-    problem(
-        &ada.post(&format!("{path}/complete"), json!({})).await,
-        404,
-        "not-found",
-    );
+    problem(&ada.post(&format!("{path}/complete"), json!({})).await, 404, "not-found");
 }
 
 pub(super) async fn parameters(ada: &Person) {
@@ -132,19 +85,9 @@ pub(super) async fn parameters(ada: &Person) {
     problem(&ada.get("/tasks?cursor=nonsense").await, 400, "bad-cursor");
     let page = ada.get("/tasks?limit=1").await.expect(200);
     let cursor = page.body["next_cursor"].as_str().unwrap();
-    assert!(
-        page.header("link").ends_with("rel=\"next\""),
-        "{:?}",
-        page.headers
-    );
-    ada.get(&format!("/tasks?limit=1&cursor={cursor}"))
-        .await
-        .expect(200);
-    problem(
-        &ada.get(&format!("/tasks?sort=title&cursor={cursor}")).await,
-        400,
-        "bad-cursor",
-    );
+    assert!(page.header("link").ends_with("rel=\"next\""), "{:?}", page.headers);
+    ada.get(&format!("/tasks?limit=1&cursor={cursor}")).await.expect(200);
+    problem(&ada.get(&format!("/tasks?sort=title&cursor={cursor}")).await, 400, "bad-cursor");
     long_queries(ada).await;
 }
 

@@ -25,11 +25,7 @@ async fn with_old_sessions(times: &[&str]) -> Old {
 
 fn write(path: &str, mode: u32, text: &str) {
     use std::io::Write as _;
-    let file = fs::File::options()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path);
+    let file = fs::File::options().write(true).create_new(true).mode(mode).open(path);
     file.unwrap().write_all(text.as_bytes()).unwrap();
 }
 
@@ -39,11 +35,8 @@ async fn what_may_be_somebody_elses_is_refused_and_left_as_it_is() {
     let refused = |file: &str, why: &str| {
         for dry_run in [&["--dry-run"][..], &[]] {
             let arguments = old.drop(file);
-            let arguments: Vec<&str> = arguments
-                .iter()
-                .map(String::as_str)
-                .chain(dry_run.iter().copied())
-                .collect();
+            let arguments: Vec<&str> =
+                arguments.iter().map(String::as_str).chain(dry_run.iter().copied()).collect();
             let (code, said) = old.system.outcome(&arguments);
             assert!(code != 0 && said.contains(why), "{file} {dry_run:?}: {said}");
             assert!(!said.contains("events export"), "{said}");
@@ -89,17 +82,11 @@ async fn what_has_ended_since_is_not_in_the_file_of_an_earlier_run_and_it_is_sai
     let arguments = later("first");
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     for (dry_run, done) in [
-        (
-            &["--dry-run"][..],
-            "would drop the payloads of 0 events, out of 3 in the file",
-        ),
+        (&["--dry-run"][..], "would drop the payloads of 0 events, out of 3 in the file"),
         (&[], "dropped 0 payloads of 3 "),
     ] {
         let said = old.run(&[&arguments, dry_run].concat());
-        assert!(
-            said.contains("LEFT OUT: 3 payloads of what has ended by then"),
-            "{said}"
-        );
+        assert!(said.contains("LEFT OUT: 3 payloads of what has ended by then"), "{said}");
         assert!(said.contains(done), "{said}");
     }
     let arguments = later("second");

@@ -58,10 +58,7 @@ async fn old_session(log: &dyn EventStore, account: UserId, ends: bool, at: &str
         used: None,
     };
     let reason = EndReason::Logout;
-    let mut events = vec![
-        Event::Session(started.into()),
-        Event::Session(refreshed.clone().into()),
-    ];
+    let mut events = vec![Event::Session(started.into()), Event::Session(refreshed.clone().into())];
     events.push(match ends {
         true => Event::Session(SessionEnded { reason }.into()),
         false => Event::Session(refreshed.into()),
@@ -82,11 +79,8 @@ async fn old_task(log: &dyn EventStore, owner: UserId) -> TaskId {
         due: None,
         tags: Vec::new(),
     };
-    let events = [
-        Event::Task(created.into()),
-        Event::Task(TaskDeleted {}.into()),
-        Event::Task(TaskPurged {}.into()),
-    ];
+    let events =
+        [Event::Task(created.into()), Event::Task(TaskDeleted {}.into()), Event::Task(TaskPurged {}.into())];
     let events = events.iter().map(|it| event(owner, it, LONG_AGO)).collect();
     log.append(&StreamName::task(id), 0, events).await.unwrap();
     id
@@ -102,15 +96,8 @@ struct Old {
 
 impl Old {
     async fn of(system: System) -> Self {
-        let database = Database::connect(&system.store_url(), Schema::EventStore, 1)
-            .await
-            .unwrap();
-        Self {
-            database,
-            files: tempfile::tempdir().unwrap(),
-            key: String::new(),
-            system,
-        }
+        let database = Database::connect(&system.store_url(), Schema::EventStore, 1).await.unwrap();
+        Self { database, files: tempfile::tempdir().unwrap(), key: String::new(), system }
     }
 
     fn path(&self, name: &str) -> String {
@@ -125,15 +112,7 @@ impl Old {
     }
 
     fn drop(&self, file: &str) -> Vec<String> {
-        let arguments = [
-            "events",
-            "drop",
-            "--ended-before",
-            BEFORE,
-            "--by",
-            "grace",
-            "--export",
-        ];
+        let arguments = ["events", "drop", "--ended-before", BEFORE, "--by", "grace", "--export"];
         let arguments = arguments.iter().map(ToString::to_string);
         arguments.chain([self.path(file)]).collect()
     }
@@ -157,10 +136,9 @@ impl Old {
         let read_models = self.system.read_models().await;
         let mut lock = read_models.begin().await.unwrap();
         if read_models.is_postgres() {
-            for sql in [
-                "SET LOCAL idle_in_transaction_session_timeout = 0",
-                "LOCK TABLE sessions IN SHARE MODE",
-            ] {
+            for sql in
+                ["SET LOCAL idle_in_transaction_session_timeout = 0", "LOCK TABLE sessions IN SHARE MODE"]
+            {
                 lock.execute(sql, &[]).await.unwrap();
             }
         }
@@ -168,10 +146,7 @@ impl Old {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut child = self.system.tool(&arguments).spawn().unwrap();
         until("something is dropped", TIMEOUT, async || {
-            assert!(
-                child.try_wait().unwrap().is_none(),
-                "it ended before it was killed"
-            );
+            assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
             self.dropped().await > 0
         })
         .await;
@@ -182,15 +157,7 @@ impl Old {
 
     fn verify(&self, arguments: &[&str]) -> Value {
         let checkpoint = self.path("checkpoint");
-        let common = [
-            "audit",
-            "verify",
-            "--json",
-            "--key",
-            &self.key,
-            "--checkpoint",
-            &checkpoint,
-        ];
+        let common = ["audit", "verify", "--json", "--key", &self.key, "--checkpoint", &checkpoint];
         let output = self.system.tool(&[&common, arguments].concat()).output().unwrap();
         assert!(output.stdout.ends_with(b"}\n"), "{output:?}");
         serde_json::from_slice(&output.stdout).unwrap()

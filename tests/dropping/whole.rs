@@ -26,20 +26,14 @@ async fn what_ended_leaves_a_log_on_servers() {
 /// The lines of an export, by position.
 fn lines(path: &str) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 async fn dropped(deployment: Deployment) {
     let system = System::start(deployment).await;
     let mut ada = Person::join(&system.base, "ada").await;
     let store = system.open_log().await;
-    let kept = ada
-        .post("/tasks", json!({"title": "Kept"}))
-        .await
-        .expect(201)
-        .body;
+    let kept = ada.post("/tasks", json!({"title": "Kept"})).await.expect(201).body;
     let since = ada.get("/tasks/changes").await.expect(200).body["next"].clone();
     let account = test_support::read_all(&*store, 0, 1_000).await;
     let me = account.iter().find(|event| event.kind == "task.created");
@@ -69,18 +63,11 @@ async fn dropped(deployment: Deployment) {
     // A dry run comes first. Nothing too young is dropped, and a file of another export is refused.
     let expected = SESSIONS as u64 * 3 + 2;
     let would = old.run(&["events", "drop", "--dry-run", "--ended-before", BEFORE]);
-    assert!(
-        would.contains(&format!("payloads of {expected} events")),
-        "{would}"
-    );
+    assert!(would.contains(&format!("payloads of {expected} events")), "{would}");
     let young = Timestamp::from_micros(runtime_now() - 7 * 24 * 60 * 60 * 1_000_000).to_string();
-    let (code, said) = old
-        .system
-        .outcome(&["events", "drop", "--dry-run", "--ended-before", &young]);
+    let (code, said) = old.system.outcome(&["events", "drop", "--dry-run", "--ended-before", &young]);
     assert!(code != 0 && said.contains("8 days ago"), "{said}");
-    let (code, said) = old
-        .system
-        .outcome(&old.drop("before").iter().map(String::as_str).collect::<Vec<_>>());
+    let (code, said) = old.system.outcome(&old.drop("before").iter().map(String::as_str).collect::<Vec<_>>());
     assert!(code != 0 && said.contains("is still needed"), "{said}");
     assert_eq!(old.dropped().await, 0);
 
@@ -91,11 +78,7 @@ async fn dropped(deployment: Deployment) {
     let exported = lines(&old.path("dropped"));
     assert_eq!(exported.last().unwrap()["end"]["events"], expected);
     assert_eq!(exported.len() as u64, expected + 1);
-    assert!(
-        exported[..exported.len() - 1]
-            .iter()
-            .all(|line| line["data"].is_string())
-    );
+    assert!(exported[..exported.len() - 1].iter().all(|line| line["data"].is_string()));
     old.run(&["projection", "rebuild", "--yes"]);
     old.system.read_models_equal_the_log().await;
     let report = old.verify(&["--dropped", &old.path("dropped")]);
@@ -134,32 +117,14 @@ async fn dropped(deployment: Deployment) {
 
     // This run finishes the work.
     let said = old.run_drop("dropped");
-    assert!(
-        said.contains("dropped 3 payloads") && !said.contains("LEFT OUT"),
-        "{said}"
-    );
-    assert_eq!(
-        deployment == Deployment::Embedded,
-        said.contains("as large as before"),
-        "{said}"
-    );
+    assert!(said.contains("dropped 3 payloads") && !said.contains("LEFT OUT"), "{said}");
+    assert_eq!(deployment == Deployment::Embedded, said.contains("as large as before"), "{said}");
     assert_eq!(old.dropped().await, expected);
     let said = old.run_drop("dropped");
     assert!(said.contains("dropped 0 payloads"), "{said}");
-    let earlier = [
-        "events",
-        "drop",
-        "--ended-before",
-        "2001-01-01T00:00:00Z",
-        "--export",
-    ];
-    let (code, said) = old
-        .system
-        .outcome(&[&earlier[..], &[&old.path("dropped")]].concat());
-    assert!(
-        code != 0 && said.contains("a run with a later --ended-before"),
-        "{said}"
-    );
+    let earlier = ["events", "drop", "--ended-before", "2001-01-01T00:00:00Z", "--export"];
+    let (code, said) = old.system.outcome(&[&earlier[..], &[&old.path("dropped")]].concat());
+    assert!(code != 0 && said.contains("a run with a later --ended-before"), "{said}");
     let said = old.run_drop("nothing");
     assert!(said.contains("nothing has ended by then"), "{said}");
     assert!(!Path::new(&old.path("nothing")).exists());
@@ -175,9 +140,7 @@ async fn dropped(deployment: Deployment) {
         let dropped_size = size(&old);
         old.system.terminate(Role::Up);
         // A reader still has the file open, so it cannot be compacted, but the payloads are dropped.
-        let mut reader = sqlx::SqliteConnection::connect(&old.system.store_url())
-            .await
-            .unwrap();
+        let mut reader = sqlx::SqliteConnection::connect(&old.system.store_url()).await.unwrap();
         let read = "BEGIN; SELECT COUNT(*) FROM events";
         sqlx::raw_sql(read).execute(&mut reader).await.unwrap();
         let said = old.run_drop("dropped");
@@ -217,30 +180,19 @@ async fn nothing_of_it_is_in_use(old: &Old, ada: &mut Person, purged: TaskId, ke
         ada.post(&path, json!({})).await.expect(404);
     }
     let since = since.as_str().unwrap();
-    let changes = ada
-        .get(&format!("/tasks/changes?since={since}"))
-        .await
-        .expect(200)
-        .body;
+    let changes = ada.get(&format!("/tasks/changes?since={since}")).await.expect(200).body;
     assert_eq!(changes["deleted"], json!([purged]), "{changes}");
     let done = format!("/tasks/{}/complete", kept["id"].as_str().unwrap());
     ada.post(&done, json!({})).await.expect(200);
     let trail = ada.get("/audit/events?type=task.purged").await.expect(200).body;
     assert_eq!(trail["items"][0]["stream"], format!("task-{purged}"), "{trail}");
-    let trail = ada
-        .get("/audit/events?type=task.created&limit=1")
-        .await
-        .expect(200)
-        .body;
+    let trail = ada.get("/audit/events?type=task.created&limit=1").await.expect(200).body;
     assert_eq!(trail["items"].as_array().unwrap().len(), 1, "{trail}");
 
     let log = old.run(&["audit", "log", "--type", "operation.finished"]);
     assert!(log.contains("that are in an export with the root"), "{log}");
     let started = old.run(&["audit", "log", "--type", "operation.started"]);
-    assert!(
-        started.contains("events drop --ended-before 2025-06-01"),
-        "{started}"
-    );
+    assert!(started.contains("events drop --ended-before 2025-06-01"), "{started}");
     let show = old.run(&["events", "show", &format!("task-{purged}")]);
     assert_eq!(show.matches("dropped from the log").count(), 2, "{show}");
     let stats = old.run(&["events", "stats"]);
@@ -268,11 +220,7 @@ async fn everything_is_proved(old: &Old, position: &str, expected: u64, sessions
         "{report}"
     );
     let (before, after) = (lines(&old.path("before")), lines(&after));
-    for (before, after) in before
-        .iter()
-        .zip(&after)
-        .take_while(|(line, _)| line["end"].is_null())
-    {
+    for (before, after) in before.iter().zip(&after).take_while(|(line, _)| line["end"].is_null()) {
         assert_eq!(before["event"], after["event"]);
         assert_eq!(before["metadata"], after["metadata"]);
     }
@@ -286,15 +234,7 @@ async fn everything_is_proved(old: &Old, position: &str, expected: u64, sessions
         fs::write(old.path("line"), lines[number - 1].to_string()).unwrap();
         for proof in ["proof", "again"] {
             let (proof, line) = (old.path(proof), old.path("line"));
-            let checked = [
-                "audit",
-                "check-proof",
-                &proof,
-                "--event",
-                &line,
-                "--key",
-                &old.key,
-            ];
+            let checked = ["audit", "check-proof", &proof, "--event", &line, "--key", &old.key];
             let said = old.run(&checked);
             assert!(said.contains("has this event") && said.contains(word), "{said}");
         }
@@ -305,10 +245,7 @@ async fn everything_is_proved(old: &Old, position: &str, expected: u64, sessions
     let of_stream = format!("WHERE stream = '{stream}' AND version = 2");
     let hash = format!("SELECT position, data_sha256 FROM events {of_stream}");
     let row = old.database.fetch_optional(&hash, &[]).await.unwrap().unwrap();
-    let (position, hash) = (
-        row.integer("position").unwrap(),
-        row.bytes("data_sha256").unwrap(),
-    );
+    let (position, hash) = (row.integer("position").unwrap(), row.bytes("data_sha256").unwrap());
     let mut other = hash.clone();
     other[31] ^= 1;
     let change = format!("UPDATE events SET data_sha256 = $1 {of_stream}");

@@ -28,9 +28,7 @@ pub(super) struct Backup {
 /// Writes these schemas, or all, to a file as SQL.
 pub(super) fn dump(url: &str, schemas: &[&str], file: &Path) {
     let mut command = Command::new("pg_dump");
-    command
-        .args(["--dbname", url, "--no-password", "--file"])
-        .arg(file);
+    command.args(["--dbname", url, "--no-password", "--file"]).arg(file);
     for schema in schemas {
         command.args(["--schema", schema]);
     }
@@ -40,10 +38,7 @@ pub(super) fn dump(url: &str, schemas: &[&str], file: &Path) {
 
 impl Backup {
     pub(super) async fn make(system: &mut System, deployment: Deployment) -> Self {
-        let backup = Self {
-            directory: system.directory().join("backup"),
-            deployment,
-        };
+        let backup = Self { directory: system.directory().join("backup"), deployment };
         for (directory, parts) in [(backup.of_log(), &OF_LOG[..]), (backup.of_records(), &OF_RECORDS)] {
             fs::create_dir_all(&directory).unwrap();
             match deployment {
@@ -73,30 +68,22 @@ impl Backup {
 
     /// Checks that the backup does not contain this person's key, not even wrapped.
     pub(super) async fn has_no_key_of(&self, system: &System, id: &str) {
-        let keys = Database::connect(&system.database_url("subject-keys.db"), Schema::SubjectKeys, 1)
-            .await
-            .unwrap();
+        let keys =
+            Database::connect(&system.database_url("subject-keys.db"), Schema::SubjectKeys, 1).await.unwrap();
         let sql = "SELECT wrapped FROM data_keys WHERE subject = $1";
         let subject = id.parse::<uuid::Uuid>().unwrap().into();
         let row = keys.fetch_optional(sql, &[subject]).await.unwrap().unwrap();
         let wrapped = row.optional_bytes(0).unwrap().unwrap();
         assert!(wrapped.len() >= 32);
         let hexadecimal: String = wrapped.iter().map(|byte| format!("{byte:02x}")).collect();
-        let forms = [
-            hexadecimal.into_bytes(),
-            STANDARD.encode(&wrapped).into(),
-            wrapped,
-        ];
+        let forms = [hexadecimal.into_bytes(), STANDARD.encode(&wrapped).into(), wrapped];
         let mut files = 0;
         for directory in [self.of_log(), self.of_records()] {
             for file in fs::read_dir(directory).unwrap() {
                 let bytes = fs::read(file.unwrap().path()).unwrap();
                 files += 1;
                 for form in &forms {
-                    assert!(
-                        !bytes.windows(form.len()).any(|it| it == form),
-                        "the key is in the backup"
-                    );
+                    assert!(!bytes.windows(form.len()).any(|it| it == form), "the key is in the backup");
                 }
             }
         }

@@ -52,10 +52,9 @@ async fn nothing_is_left_of_who_was_erased_nor_in_a_dump_of_before_on_postgres_a
 async fn talkative(deployment: Deployment) -> System {
     let mut system = System::prepared(deployment).await;
     system.set("TASKLEDGER_LOG", "trace,lapin=trace");
-    for (setting, file) in [
-        ("TASKLEDGER_ACCESS_LOG", LOGS_OF_CLIENTS[0]),
-        ("TASKLEDGER_SECURITY_LOG", LOGS_OF_CLIENTS[1]),
-    ] {
+    for (setting, file) in
+        [("TASKLEDGER_ACCESS_LOG", LOGS_OF_CLIENTS[0]), ("TASKLEDGER_SECURITY_LOG", LOGS_OF_CLIENTS[1])]
+    {
         system.set(setting, system.directory().join(file).display().to_string());
     }
     launch(&mut system).await;
@@ -70,11 +69,7 @@ async fn talkative(deployment: Deployment) -> System {
 async fn leave_traces(system: &System) -> Person {
     let mut person = Person {
         base: system.base.clone(),
-        http: Client::builder()
-            .local_address(ADDRESS)
-            .user_agent(BROWSER)
-            .build()
-            .unwrap(),
+        http: Client::builder().local_address(ADDRESS).user_agent(BROWSER).build().unwrap(),
         email: format!("Quagga.{}@Zebrahäuser.example", uuid::Uuid::new_v4().simple()),
         token: String::new(),
         refresh_token: String::new(),
@@ -120,27 +115,21 @@ fn in_databases(
 
 async fn nothing_is_left_in_databases(system: &System, deployment: Deployment, texts: &BTreeSet<String>) {
     let mut last = BTreeMap::new();
-    until(
-        "nothing is left in the databases",
-        Duration::from_secs(60),
-        async || {
-            let found = in_databases(system, deployment, texts);
-            if found != last {
-                eprintln!("still there: {found:?}");
-            }
-            last = found;
-            last.is_empty()
-        },
-    )
+    until("nothing is left in the databases", Duration::from_secs(60), async || {
+        let found = in_databases(system, deployment, texts);
+        if found != last {
+            eprintln!("still there: {found:?}");
+        }
+        last = found;
+        last.is_empty()
+    })
     .await;
 }
 
 fn logs(system: &System) -> Vec<std::path::PathBuf> {
     let files = std::fs::read_dir(system.directory()).unwrap();
     let paths = files.map(|file| file.unwrap().path());
-    paths
-        .filter(|path| path.extension().is_some_and(|it| it == "log"))
-        .collect()
+    paths.filter(|path| path.extension().is_some_and(|it| it == "log")).collect()
 }
 
 async fn nothing_is_left_anywhere(deployment: Deployment) {
@@ -148,23 +137,11 @@ async fn nothing_is_left_anywhere(deployment: Deployment) {
     let person = leave_traces(&system).await;
     let id = id_of(&person).await;
     let address = ADDRESS.to_string();
-    let words = [
-        NAME,
-        TITLE,
-        DESCRIPTION,
-        TAG,
-        PROGRAM,
-        BROWSER,
-        KEY,
-        &address,
-        &person.email,
-    ];
+    let words = [NAME, TITLE, DESCRIPTION, TAG, PROGRAM, BROWSER, KEY, &address, &person.email];
     let texts: BTreeSet<String> = words.iter().flat_map(|word| spellings(word)).collect();
     system.read_models_equal_the_log().await;
     let before = in_databases(&system, deployment, &texts);
-    let log = system
-        .run(&["events", "tail", "--from", "0", "--json"])
-        .to_ascii_lowercase();
+    let log = system.run(&["events", "tail", "--from", "0", "--json"]).to_ascii_lowercase();
     for word in words {
         let word = word.to_ascii_lowercase();
         let stands = log.contains(&word) || before.values().flatten().any(|text| text.contains(&word));
@@ -174,10 +151,7 @@ async fn nothing_is_left_anywhere(deployment: Deployment) {
     let export = system.directory().join("export.ndjson").display().to_string();
     system.run(&["events", "export", "--output", &export]);
     let backup = Backup::make(&mut system, deployment).await;
-    assert_eq!(
-        found_in(&texts, &[Path::new(&export), &backup.of_log()]),
-        BTreeMap::new()
-    );
+    assert_eq!(found_in(&texts, &[Path::new(&export), &backup.of_log()]), BTreeMap::new());
     // The roles' records contain nothing but the request ids that clients chose.
     let in_records = found_in(&texts, &[&backup.of_records()]);
     let keys = spellings(KEY);
@@ -236,10 +210,7 @@ async fn no_import_brings_them_back(system: &System, deployment: Deployment, exp
     let keys = system.database_url("subject-keys.db");
     place.run(&["keys", "copy", "--from", &keys, "--from-log", &system.store_url()]);
     let refused = place.refused(&["events", "import", export]);
-    assert!(
-        refused.contains("were erased after the export was made"),
-        "{refused}"
-    );
+    assert!(refused.contains("were erased after the export was made"), "{refused}");
 }
 
 /// Restores the log, the roles' records and the audit tree from before, and checks that the person is erased again,

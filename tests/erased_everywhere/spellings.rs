@@ -71,11 +71,7 @@ pub(super) fn found_in(texts: &BTreeSet<String>, places: &[&Path]) -> BTreeMap<S
     let mut found = BTreeMap::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let (file, text) = line.split_once('\0').unwrap();
-        let name = Path::new(file)
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
+        let name = Path::new(file).file_name().unwrap().to_string_lossy().into_owned();
         let texts: &mut BTreeSet<String> = found.entry(name).or_default();
         texts.insert(text.to_ascii_lowercase());
     }

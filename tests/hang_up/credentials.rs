@@ -16,21 +16,12 @@ pub(super) async fn credentials(ada: &Person, root: &Person, moments: &Moments) 
     let give_up = async |(person, method, path, body, event): Command<'_>| {
         let before = count(root, id, event).await;
         hang_up(person, moments, method.clone(), path, body).await;
-        until(&format!("{method} {path} is done"), TIMEOUT, async || {
-            count(root, id, event).await > before
-        })
-        .await;
+        until(&format!("{method} {path} is done"), TIMEOUT, async || count(root, id, event).await > before)
+            .await;
     };
     let password = || json!({"password": PASSWORD});
     let (totp, tokens) = ("/auth/me/totp", "/auth/tokens");
-    give_up((
-        ada,
-        Method::POST,
-        totp,
-        Some(password()),
-        "account.second_factor_enrolled",
-    ))
-    .await;
+    give_up((ada, Method::POST, totp, Some(password()), "account.second_factor_enrolled")).await;
 
     let enrolled = ada.post(totp, password()).await.expect(200).body;
     let code = |number: usize| enrolled["recovery_codes"][number].clone();
@@ -40,43 +31,15 @@ pub(super) async fn credentials(ada: &Person, root: &Person, moments: &Moments) 
         ada.post("/auth/login", body).await.body["mfa_token"].clone()
     };
     let path = "/auth/me/totp/confirm";
-    give_up((
-        ada,
-        Method::POST,
-        path,
-        Some(confirm),
-        "account.second_factor_confirmed",
-    ))
-    .await;
+    give_up((ada, Method::POST, path, Some(confirm), "account.second_factor_confirmed")).await;
     let go_on = json!({"mfa_token": half().await, "code": code(0)});
     let path = "/auth/login/second-factor";
-    give_up((
-        ada,
-        Method::POST,
-        path,
-        Some(go_on),
-        "account.second_factor_passed",
-    ))
-    .await;
+    give_up((ada, Method::POST, path, Some(go_on), "account.second_factor_passed")).await;
     let remove = json!({"password": PASSWORD, "code": code(1)});
-    give_up((
-        ada,
-        Method::DELETE,
-        totp,
-        Some(remove),
-        "account.second_factor_removed",
-    ))
-    .await;
+    give_up((ada, Method::DELETE, totp, Some(remove), "account.second_factor_removed")).await;
 
     let new_token = || json!({"name": "calendar", "scopes": ["tasks:read"]});
-    give_up((
-        ada,
-        Method::POST,
-        tokens,
-        Some(new_token()),
-        "account.token_created",
-    ))
-    .await;
+    give_up((ada, Method::POST, tokens, Some(new_token()), "account.token_created")).await;
     let listed = ada.get(tokens).await.expect(200).body["items"][0]["id"].clone();
     let one = format!("{tokens}/{}", listed.as_str().unwrap());
     let of_ada = format!("/auth/users/{id}/tokens");
@@ -86,24 +49,10 @@ pub(super) async fn credentials(ada: &Person, root: &Person, moments: &Moments) 
     }
 
     let offer = format!("/auth/users/{id}/reset");
-    give_up((
-        root,
-        Method::POST,
-        &offer,
-        Some(json!({})),
-        "account.reset_offered",
-    ))
-    .await;
+    give_up((root, Method::POST, &offer, Some(json!({})), "account.reset_offered")).await;
     let offered = root.post(&offer, json!({})).await.expect(200).body["reset_token"].clone();
     let reset = json!({"reset_token": offered, "new_password": NEW_PASSWORD});
-    give_up((
-        ada,
-        Method::POST,
-        "/auth/reset",
-        Some(reset),
-        "account.password_reset",
-    ))
-    .await;
+    give_up((ada, Method::POST, "/auth/reset", Some(reset), "account.password_reset")).await;
     ends(ada).await;
 
     let again = json!({"email": ada.email, "password": NEW_PASSWORD});
@@ -124,8 +73,5 @@ pub(super) async fn credentials(ada: &Person, root: &Person, moments: &Moments) 
 /// The number of events of this type in the audit trail about a person.
 async fn count(root: &Person, id: &str, event: &str) -> usize {
     let path = format!("/audit/events?subject={id}&type={event}&limit=100");
-    root.get(&path).await.expect(200).body["items"]
-        .as_array()
-        .unwrap()
-        .len()
+    root.get(&path).await.expect(200).body["items"].as_array().unwrap().len()
 }

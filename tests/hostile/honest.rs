@@ -62,10 +62,7 @@ struct Latency {
 
 impl Latency {
     fn max(self, other: Self) -> Self {
-        Self {
-            p95: self.p95.max(other.p95),
-            longest: self.longest.max(other.longest),
-        }
+        Self { p95: self.p95.max(other.p95), longest: self.longest.max(other.longest) }
     }
 
     /// Whether a client with this latency is not disturbed, if `without` is that without the attack.
@@ -81,10 +78,7 @@ impl Honest {
         // client would at some time choose one that is being closed.
         let http = reqwest::Client::builder().pool_max_idle_per_host(1);
         let mut honest = Self {
-            person: Person {
-                http: http.build().unwrap(),
-                ..Person::join(&system.base, "honest").await
-            },
+            person: Person { http: http.build().unwrap(), ..Person::join(&system.base, "honest").await },
             interval: MIN_INTERVAL,
             before: Latency::default(),
             _measured: measured,
@@ -130,9 +124,7 @@ impl Honest {
         eprintln!("{figures}");
         assert!(attacked.is_as_good_as(without), "{figures}");
         assert!(memory < MAX_MEMORY, "{name}: {memory} bytes");
-        let ready = reqwest::get(format!("{}/health/live", system.admin()))
-            .await
-            .unwrap();
+        let ready = reqwest::get(format!("{}/health/live", system.admin())).await.unwrap();
         assert_eq!(ready.status(), 200, "{name}: the probe");
     }
 
@@ -187,10 +179,7 @@ impl Honest {
         let count = REQUESTS.min(ROUND.div_duration_f64(self.interval) as u32);
         let people: Vec<_> = (0..count)
             .map(|number| match number % FRESH {
-                0 => Person {
-                    http: reqwest::Client::new(),
-                    ..self.person.clone()
-                },
+                0 => Person { http: reqwest::Client::new(), ..self.person.clone() },
                 _ => self.person.clone(),
             })
             .collect();
@@ -207,10 +196,7 @@ impl Honest {
             .collect();
         let mut took: Vec<_> = requests.collect().await;
         took.sort_unstable();
-        Latency {
-            p95: took[took.len() * 95 / 100],
-            longest: took[took.len() - 1],
-        }
+        Latency { p95: took[took.len() * 95 / 100], longest: took[took.len() - 1] }
     }
 }
 
@@ -227,10 +213,7 @@ async fn request(person: &Person, number: u32) {
         // The server may close an idle connection while a request is on its way, which browsers send again, too.
         Err(error) if error.is_request() && !error.is_connect() && !number.is_multiple_of(FRESH) => {
             let http = reqwest::Client::new();
-            let again = Person {
-                http,
-                ..person.clone()
-            };
+            let again = Person { http, ..person.clone() };
             again.send(method, path, body).await
         }
         // On a busy machine it may be. The time of all attempts counts.

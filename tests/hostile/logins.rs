@@ -75,10 +75,7 @@ async fn a_few_addresses_that_fill_the_queue_of_passwords_keep_nobody_out() {
         }
     };
     let watch = async {
-        until("the queue is full", Duration::from_secs(60), async || {
-            waiting(&system).await >= PLACES
-        })
-        .await;
+        until("the queue is full", Duration::from_secs(60), async || waiting(&system).await >= PLACES).await;
         owner.log_in().await;
         let body = json!({"email": owner.email, "password": PASSWORD});
         for number in 0..NEWCOMERS {
@@ -126,18 +123,12 @@ async fn logins_of_one_account_from_addresses_without_number() {
     };
     let watch = async {
         // No limit by address applies, since each address is used once.
-        until(
-            "strangers are refused wherever they come from",
-            Duration::from_secs(60),
-            async || refused.load(Ordering::Relaxed) > 50,
-        )
+        until("strangers are refused wherever they come from", Duration::from_secs(60), async || {
+            refused.load(Ordering::Relaxed) > 50
+        })
         .await;
         honest
-            .is_not_disturbed(
-                "logins of their account from everywhere",
-                &mut Spray(&is_over),
-                &system,
-            )
+            .is_not_disturbed("logins of their account from everywhere", &mut Spray(&is_over), &system)
             .await;
         honest.logs_in().await;
         is_over.store(true, Ordering::Relaxed);

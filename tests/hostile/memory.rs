@@ -24,9 +24,7 @@ async fn bodies_without_their_end() {
         assert!(opened > 150, "{opened} connections");
         attackers.push(attacker);
     }
-    honest
-        .is_not_disturbed("1,200 logins of 63 KB without their end", &mut attackers, &system)
-        .await;
+    honest.is_not_disturbed("1,200 logins of 63 KB without their end", &mut attackers, &system).await;
     system.stop().await;
 }
 
@@ -40,27 +38,16 @@ async fn readers_that_do_not_read() {
         let task = json!({"title": format!("{number}"), "description": description});
         greedy.post("/tasks", task).await.expect(201);
     }
-    let ask = format!(
-        "GET /tasks?limit=100 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n",
-        greedy.token
-    );
+    let ask =
+        format!("GET /tasks?limit=100 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n", greedy.token);
     let mut attacker = Attacker::new(&system.base, 1);
     assert_eq!(attacker.open(150, ask.as_bytes()).await, 150);
     // Each connection has an answer that it does not read.
     let statuses = attacker.statuses().await;
-    honest
-        .is_not_disturbed(
-            "150 readers of 4 MB who do not read",
-            &mut vec![attacker],
-            &system,
-        )
-        .await;
+    honest.is_not_disturbed("150 readers of 4 MB who do not read", &mut vec![attacker], &system).await;
     assert!(statuses.contains(&200), "{statuses:?}");
     // Requests beyond the limit are refused early.
-    assert!(
-        statuses.iter().all(|status| matches!(status, 200 | 503)),
-        "{statuses:?}"
-    );
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 503)), "{statuses:?}");
     system.stop().await;
 }
 
@@ -87,10 +74,7 @@ async fn requests_are_refused_while_memory_is_short_and_operators_are_answered()
         let answer = reqwest::get(format!("{base}/health/live")).await.unwrap();
         answer.status().as_u16()
     };
-    until("memory is short", Duration::from_secs(20), async || {
-        live(&system.base).await == 503
-    })
-    .await;
+    until("memory is short", Duration::from_secs(20), async || live(&system.base).await == 503).await;
     assert_eq!(live(&system.admin()).await, 200);
     assert!(system.log_text(up).contains("memory is short"));
     system.stop().await;
@@ -116,18 +100,11 @@ async fn readers_that_do_not_read_what_their_commands_led_to() {
     assert_eq!(attacker.open(150, ask.as_bytes()).await, 150);
     let statuses = attacker.statuses().await;
     honest
-        .is_not_disturbed(
-            "150 readers of 4 MB about a batch who do not read",
-            &mut vec![attacker],
-            &system,
-        )
+        .is_not_disturbed("150 readers of 4 MB about a batch who do not read", &mut vec![attacker], &system)
         .await;
     assert!(statuses.contains(&200), "{statuses:?}");
     // Each person may have a limited number of concurrent batches, including those that wait.
-    assert!(
-        statuses.iter().all(|status| matches!(status, 200 | 429 | 503)),
-        "{statuses:?}"
-    );
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 429 | 503)), "{statuses:?}");
     system.stop().await;
 }
 
@@ -167,8 +144,6 @@ async fn addresses_without_number() {
     eprintln!("{growth} bytes for 16,000 addresses");
     // The table of addresses has its full size from the start.
     assert!(growth < MAX_FOR_ADDRESSES, "{growth} bytes for 16,000 addresses");
-    honest
-        .is_not_disturbed("16,000 addresses", &mut (), &system)
-        .await;
+    honest.is_not_disturbed("16,000 addresses", &mut (), &system).await;
     system.stop().await;
 }

@@ -36,9 +36,7 @@ pub(super) async fn are_refused(users: &Users, namespace: &str) {
             channel.queue_declare(own.clone(), exclusive, arguments).await?;
             let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
             let verify = name("auth.verify");
-            channel
-                .queue_bind(own, name("requests"), verify, options, arguments)
-                .await
+            channel.queue_bind(own, name("requests"), verify, options, arguments).await
         })
         .await;
     }
@@ -104,9 +102,7 @@ async fn refused_by_rabbitmq(
     attempt: impl AsyncFnOnce(&Channel) -> lapin::Result<()>,
 ) {
     let url = users.amqp_url(role);
-    let connection = Connection::connect(&url, ConnectionProperties::default())
-        .await
-        .unwrap();
+    let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     let said = attempt(&channel).await.unwrap_err().to_string();
     assert!(said.contains("ACCESS_REFUSED"), "{role}, {what}: {said}");

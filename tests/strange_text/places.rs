@@ -35,11 +35,7 @@ struct Place {
 }
 
 fn place(name: &'static str, went_in: impl Into<Value>, came_out: &Value) -> Place {
-    Place {
-        name,
-        went_in: went_in.into(),
-        came_out: came_out.clone(),
-    }
+    Place { name, went_in: went_in.into(), came_out: came_out.clone() }
 }
 
 async fn every_other_place(deployment: Deployment) {
@@ -54,12 +50,7 @@ async fn every_other_place(deployment: Deployment) {
     } else {
         0
     };
-    for Place {
-        name,
-        went_in,
-        came_out,
-    } in &places
-    {
+    for Place { name, went_in, came_out } in &places {
         assert_eq!(came_out, went_in, "{name}");
     }
     assert_eq!(places.len(), 14 + files);
@@ -76,24 +67,12 @@ async fn registered(system: &System, places: &mut Vec<Place>) -> Person {
     let too_long = ada.post("/auth/register", body(&address(255))).await;
     too_long.expect(422);
     let made = ada.post("/auth/register", body(&email)).await.expect(201).body;
-    places.push(place(
-        "the address in the answer",
-        email.as_str(),
-        &made["user"]["email"],
-    ));
+    places.push(place("the address in the answer", email.as_str(), &made["user"]["email"]));
     ada.email = email.clone();
     ada.log_in().await;
     let me = ada.get("/auth/me").await.expect(200).body;
-    places.push(place(
-        "the address of an account",
-        email.as_str(),
-        &me["user"]["email"],
-    ));
-    places.push(place(
-        "the name of an account",
-        name.as_str(),
-        &me["user"]["display_name"],
-    ));
+    places.push(place("the address of an account", email.as_str(), &me["user"]["email"]));
+    places.push(place("the name of an account", name.as_str(), &me["user"]["display_name"]));
     let dns = email.to_lowercase().replace("b\u{fc}cher", "xn--bcher-kva");
     let decomposed = email.replace('\u{fc}', "u\u{308}");
     for (what, spelling) in [("as DNS has it", dns), ("decomposed", decomposed)] {
@@ -108,17 +87,9 @@ async fn tokens(ada: &Person, places: &mut Vec<Place>) {
     let name = strange(100);
     let body = json!({"name": name, "scopes": ["tasks:read"]});
     let made = ada.post("/auth/tokens", body).await.expect(201).body;
-    places.push(place(
-        "the name of a token in the answer",
-        name.as_str(),
-        &made["name"],
-    ));
+    places.push(place("the name of a token in the answer", name.as_str(), &made["name"]));
     let listed = ada.get("/auth/tokens").await.expect(200).body;
-    places.push(place(
-        "the name of a token",
-        name.as_str(),
-        &listed["items"][0]["name"],
-    ));
+    places.push(place("the name of a token", name.as_str(), &listed["items"][0]["name"]));
 }
 
 /// Creates and changes the longest task in a batch.
@@ -141,11 +112,7 @@ async fn batches(ada: &Person, places: &mut Vec<Place>) {
     let path = format!("/tasks/{}", id.as_str().unwrap());
     let task = ada.get(&path).await.expect(200).body;
     places.push(place("a title of a batch", title.as_str(), &task["title"]));
-    places.push(place(
-        "a description of a batch",
-        description.as_str(),
-        &task["description"],
-    ));
+    places.push(place("a description of a batch", description.as_str(), &task["description"]));
     places.push(place("tags of a batch", tags, &task["tags"]));
     let history = ada.get(&format!("{path}/history")).await.expect(200).body;
     let from = &history["items"][1]["changes"][0]["from"];
@@ -155,25 +122,15 @@ async fn batches(ada: &Person, places: &mut Vec<Place>) {
 /// The name of an operator and the reason for a command.
 async fn operators(system: &System, ada: &Person, places: &mut Vec<Place>) {
     let (by, reason) = (strange(100), strange(500));
-    let arguments = [
-        "users", "grant", &ada.email, "auditor", "--by", &by, "--reason", &reason,
-    ];
+    let arguments = ["users", "grant", &ada.email, "auditor", "--by", &by, "--reason", &reason];
     let grant = system.tool(&arguments).output().unwrap();
-    assert!(
-        grant.status.success(),
-        "{}",
-        String::from_utf8_lossy(&grant.stderr)
-    );
+    assert!(grant.status.success(), "{}", String::from_utf8_lossy(&grant.stderr));
     let trail = "/audit/events?type=operation.started";
     let mut told = Value::Null;
-    crate::support::until(
-        "the operation is in the trail",
-        std::time::Duration::from_secs(20),
-        async || {
-            told = ada.get(trail).await.body["items"][0]["operation"].clone();
-            !told.is_null()
-        },
-    )
+    crate::support::until("the operation is in the trail", std::time::Duration::from_secs(20), async || {
+        told = ada.get(trail).await.body["items"][0]["operation"].clone();
+        !told.is_null()
+    })
     .await;
     places.push(place("who gives a command", by, &told["by"]));
     places.push(place("why a command is given", reason, &told["reason"]));
@@ -186,14 +143,11 @@ async fn imported(system: &System, ada: &Person, places: &mut Vec<Place>) -> usi
         let file = system.directory().join(format!("strange-{name}"));
         let file = file.display().to_string();
         let bob = Person::join(&system.base, "bob").await;
-        for (person, arguments) in [
-            (ada, ["tasks", "export", "--output", &file].as_slice()),
-            (&bob, &["tasks", "import", &file]),
-        ] {
+        for (person, arguments) in
+            [(ada, ["tasks", "export", "--output", &file].as_slice()), (&bob, &["tasks", "import", &file])]
+        {
             let mut command = system.tool(arguments);
-            command
-                .args(["--url", &system.base])
-                .env("TASKLEDGER_TOKEN", &person.token);
+            command.args(["--url", &system.base]).env("TASKLEDGER_TOKEN", &person.token);
             let output = command.output().unwrap();
             assert!(output.status.success(), "{arguments:?} {output:?}");
         }
@@ -217,10 +171,7 @@ async fn what_comes_back_is_nobody_elses(ada: &Person) {
         let text = encoded(&text);
         for list in ["/tasks", &history, "/audit/events"] {
             let answer = ada.get(&format!("{list}?cursor={text}")).await.expect(400);
-            assert!(
-                ["bad-cursor", "bad-parameter"].contains(&answer.code()),
-                "{list}: {answer:?}"
-            );
+            assert!(["bad-cursor", "bad-parameter"].contains(&answer.code()), "{list}: {answer:?}");
         }
         ada.get(&format!("/tasks/changes?since={text}")).await.expect(400);
     }

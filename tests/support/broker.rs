@@ -36,9 +36,7 @@ impl Broker {
         let (_connection, channel) = self.channel().await?;
         let mut lost = 0;
         for queue in self.projector_queues() {
-            lost += channel
-                .queue_purge(queue.into(), QueuePurgeOptions::default())
-                .await?;
+            lost += channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await?;
         }
         Ok(lost)
     }
@@ -47,9 +45,7 @@ impl Broker {
     pub(crate) async fn delete_queues(&self) -> lapin::Result<()> {
         let (_connection, channel) = self.channel().await?;
         for queue in self.projector_queues().chain([self.name("auth.verify")]) {
-            channel
-                .queue_delete(queue.into(), QueueDeleteOptions::default())
-                .await?;
+            channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
         }
         Ok(())
     }
@@ -58,9 +54,7 @@ impl Broker {
     pub(crate) async fn clean(&self) -> lapin::Result<()> {
         self.delete_queues().await?;
         let (_connection, channel) = self.channel().await?;
-        channel
-            .queue_delete(self.name(COPIES).into(), QueueDeleteOptions::default())
-            .await?;
+        channel.queue_delete(self.name(COPIES).into(), QueueDeleteOptions::default()).await?;
         self.delete_exchanges().await
     }
 
@@ -68,9 +62,7 @@ impl Broker {
     pub(crate) async fn delete_exchanges(&self) -> lapin::Result<()> {
         let (_connection, channel) = self.channel().await?;
         for exchange in EXCHANGES.into_iter().chain([REQUESTS]) {
-            channel
-                .exchange_delete(self.name(exchange).into(), ExchangeDeleteOptions::default())
-                .await?;
+            channel.exchange_delete(self.name(exchange).into(), ExchangeDeleteOptions::default()).await?;
         }
         Ok(())
     }
@@ -80,11 +72,7 @@ impl Broker {
         let (_connection, channel) = self.channel().await?;
         let queue = self.name(COPIES);
         channel
-            .queue_declare(
-                queue.clone().into(),
-                QueueDeclareOptions::default(),
-                FieldTable::default(),
-            )
+            .queue_declare(queue.clone().into(), QueueDeclareOptions::default(), FieldTable::default())
             .await?;
         for exchange in EXCHANGES {
             channel
@@ -104,9 +92,8 @@ impl Broker {
     pub(crate) async fn copies(&self) -> lapin::Result<Vec<Vec<u8>>> {
         let (_connection, channel) = self.channel().await?;
         let mut copies = Vec::new();
-        while let Some(message) = channel
-            .basic_get(self.name(COPIES).into(), BasicGetOptions { no_ack: true })
-            .await?
+        while let Some(message) =
+            channel.basic_get(self.name(COPIES).into(), BasicGetOptions { no_ack: true }).await?
         {
             let head = format!("{:?} {:?}", message.routing_key, message.properties);
             copies.push([head.as_bytes(), &message.data].concat());
@@ -122,12 +109,7 @@ impl Broker {
             let queue = self.name(&format!("projector.{partition}-of-{PARTITIONS}"));
             let key = format!("{partition}.#");
             let _ = channel
-                .queue_unbind(
-                    queue.into(),
-                    self.name("events").into(),
-                    key.into(),
-                    FieldTable::default(),
-                )
+                .queue_unbind(queue.into(), self.name("events").into(), key.into(), FieldTable::default())
                 .await;
         }
         Ok(())

@@ -12,11 +12,7 @@ impl Person {
     /// The bytes of a request.
     fn request_bytes(&self, method: &Method, path: &str, body: Option<Value>) -> String {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let content_type = if body.is_empty() {
-            ""
-        } else {
-            "Content-Type: application/json\r\n"
-        };
+        let content_type = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         format!(
             "{method} {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n{content_type}Content-Length: {}\r\n\r\n{body}",
             self.token,
@@ -26,9 +22,7 @@ impl Person {
 
     /// Sends a request on a connection of its own, which is returned.
     pub(crate) async fn send_unread(&self, method: &Method, path: &str, body: Option<Value>) -> TcpStream {
-        let mut stream = TcpStream::connect(self.base.trim_start_matches("http://"))
-            .await
-            .unwrap();
+        let mut stream = TcpStream::connect(self.base.trim_start_matches("http://")).await.unwrap();
         let request = self.request_bytes(method, path, body);
         stream.write_all(request.as_bytes()).await.unwrap();
         stream

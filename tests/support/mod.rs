@@ -1,10 +1,6 @@
 //! Starts the system as its users do, and acts as the people who use it.
 
-#![expect(
-    dead_code,
-    unused_imports,
-    reason = "shared by test targets that use different parts"
-)]
+#![expect(dead_code, unused_imports, reason = "shared by test targets that use different parts")]
 
 mod at_once;
 mod authenticator;

@@ -28,11 +28,7 @@ impl Answer {
             serde_json::from_slice(&bytes)
                 .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()))
         };
-        Ok(Self {
-            status,
-            headers,
-            body,
-        })
+        Ok(Self { status, headers, body })
     }
 
     /// Returns the answer, and fails unless it has this status.
@@ -66,28 +62,17 @@ impl Person {
     pub(crate) async fn join(base: &str, name: &str) -> Self {
         let http = Client::builder().pool_max_idle_per_host(4).build().unwrap();
         let email = format!("{name}-{}@example.org", uuid::Uuid::new_v4().simple());
-        let mut person = Self {
-            base: base.to_owned(),
-            http,
-            email,
-            token: String::new(),
-            refresh_token: String::new(),
-        };
+        let mut person =
+            Self { base: base.to_owned(), http, email, token: String::new(), refresh_token: String::new() };
         let body = json!({"email": person.email, "password": PASSWORD, "display_name": name});
-        person
-            .send(Method::POST, "/auth/register", Some(body))
-            .await
-            .expect(201);
+        person.send(Method::POST, "/auth/register", Some(body)).await.expect(201);
         person.log_in().await;
         person
     }
 
     pub(crate) async fn log_in(&mut self) -> Answer {
         let body = json!({"email": self.email, "password": PASSWORD});
-        let answer = self
-            .send(Method::POST, "/auth/login", Some(body))
-            .await
-            .expect(200);
+        let answer = self.send(Method::POST, "/auth/login", Some(body)).await.expect(200);
         self.token = answer.body["access_token"].as_str().unwrap().to_owned();
         self.refresh_token = answer.body["refresh_token"].as_str().unwrap().to_owned();
         answer

@@ -54,10 +54,7 @@ impl Proxy {
         let (cut, cuts) = watch::channel(0);
         let vanish = Arc::new(Mutex::new(watch::Sender::new(())));
         let vanishing = Arc::clone(&vanish);
-        let (conditions, changes) = watch::channel(NetworkConditions {
-            delay: Duration::ZERO,
-            still: None,
-        });
+        let (conditions, changes) = watch::channel(NetworkConditions { delay: Duration::ZERO, still: None });
         let recorded = Recording::default();
         let recording = Arc::clone(&recorded);
         tokio::spawn(async move {
@@ -94,15 +91,7 @@ impl Proxy {
                 });
             }
         });
-        Self {
-            address,
-            switches: Switches {
-                cut,
-                vanish,
-                conditions,
-            },
-            recorded,
-        }
+        Self { address, switches: Switches { cut, vanish, conditions }, recorded }
     }
 
     /// Records the bytes of connections that are made from now on.
@@ -132,16 +121,12 @@ impl Proxy {
     /// Freezes all connections for this long. Both sides stay open.
     pub(crate) fn hold_still(&self, lasting: Duration) {
         let now = Instant::now();
-        self.switches
-            .conditions
-            .send_modify(|conditions| conditions.still = Some((now, now + lasting)));
+        self.switches.conditions.send_modify(|conditions| conditions.still = Some((now, now + lasting)));
     }
 
     /// Delays all data that arrives from now on.
     pub(crate) fn delay(&self, delay: Duration) {
-        self.switches
-            .conditions
-            .send_modify(|conditions| conditions.delay = delay);
+        self.switches.conditions.send_modify(|conditions| conditions.delay = delay);
     }
 }
 

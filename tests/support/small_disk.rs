@@ -15,13 +15,7 @@ impl SmallDisk {
     pub(crate) fn mount(at: PathBuf, mebibytes: u32) -> Option<Self> {
         std::fs::create_dir_all(&at).unwrap();
         let mounted = Command::new("mount")
-            .args([
-                "-t",
-                "tmpfs",
-                "-o",
-                &format!("size={mebibytes}m,mode=0700"),
-                "tmpfs",
-            ])
+            .args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m,mode=0700"), "tmpfs"])
             .arg(&at)
             .status();
         mounted.is_ok_and(|status| status.success()).then_some(Self(at))
@@ -39,10 +33,7 @@ impl SmallDisk {
 
     /// From now on nothing can be written to it.
     pub(crate) fn make_read_only(&self) {
-        let remounted = Command::new("mount")
-            .args(["-o", "remount,ro"])
-            .arg(&self.0)
-            .status();
+        let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.0).status();
         assert!(remounted.unwrap().success());
     }
 

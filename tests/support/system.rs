@@ -89,10 +89,7 @@ impl System {
         let mut of_one_role = BTreeMap::new();
         let directory = TempDir::new().unwrap();
         let mut settings = BTreeMap::from([
-            (
-                "TASKLEDGER_DATA_DIR",
-                directory.path().join("data").display().to_string(),
-            ),
+            ("TASKLEDGER_DATA_DIR", directory.path().join("data").display().to_string()),
             ("TASKLEDGER_LOG", "info".to_owned()),
         ]);
         let (mut database, mut postgres, mut proxy, mut broker) = (None, None, None, None);
@@ -114,13 +111,7 @@ impl System {
                 postgres = Some(before_postgres);
                 proxy = Some(before_rabbitmq);
                 broker = Some(Broker::new(test_support::amqp_url(), namespace));
-                &[
-                    Role::Auth,
-                    Role::CommandApi,
-                    Role::QueryApi,
-                    Role::Projector,
-                    Role::Gateway,
-                ]
+                &[Role::Auth, Role::CommandApi, Role::QueryApi, Role::Projector, Role::Gateway]
             }
         };
         let kurrentdb = deployment == Deployment::KurrentDb;
@@ -208,11 +199,7 @@ impl System {
         let replica = replica.into();
         let (api, admin) = self.listen[&replica];
         let log_from = self.log_text(replica).len();
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.log(replica))
-            .unwrap();
+        let log = File::options().create(true).append(true).open(self.log(replica)).unwrap();
         let mut command = match self.descriptors {
             Some(count) => binary_with_descriptors(count),
             None => binary(),
@@ -266,18 +253,13 @@ impl System {
 
     /// Whether the process has ended by itself, or after a signal.
     pub(crate) fn has_ended(&mut self, replica: Replica) -> bool {
-        self.processes
-            .get_mut(&replica)
-            .is_none_or(|process| process.child.try_wait().unwrap().is_some())
+        self.processes.get_mut(&replica).is_none_or(|process| process.child.try_wait().unwrap().is_some())
     }
 
     /// Sends a signal if the process runs.
     pub(crate) fn signal(&self, replica: Replica, name: &str) {
         if let Some(process) = self.processes.get(&replica) {
-            Command::new("kill")
-                .args(["-s", name, &process.child.id().to_string()])
-                .status()
-                .unwrap();
+            Command::new("kill").args(["-s", name, &process.child.id().to_string()]).status().unwrap();
         }
     }
 
@@ -404,9 +386,7 @@ impl System {
     }
 
     fn log(&self, Replica { role, number }: Replica) -> PathBuf {
-        self.directory
-            .path()
-            .join(format!("{}-{number}.log", role.command()))
+        self.directory.path().join(format!("{}-{number}.log", role.command()))
     }
 
     /// The log output of a process and its predecessors.

@@ -14,11 +14,7 @@ pub(crate) fn at_its_question(system: &System, arguments: &[&str]) -> Child {
     let settings = tool.get_envs().filter_map(|(name, value)| Some((name, value?)));
     // `script` gives the command a terminal.
     let mut terminal = Command::new("script")
-        .args([
-            "-qec",
-            &format!("exec '{binary}' {}", arguments.join(" ")),
-            "/dev/null",
-        ])
+        .args(["-qec", &format!("exec '{binary}' {}", arguments.join(" ")), "/dev/null"])
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
         .envs(settings)

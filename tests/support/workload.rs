@@ -51,18 +51,10 @@ impl Workload {
         }
         let mut workers = JoinSet::new();
         for person in joining.join_all().await {
-            let worker = Worker {
-                person,
-                tasks: BTreeMap::new(),
-                commands: 0,
-            };
+            let worker = Worker { person, tasks: BTreeMap::new(), commands: 0 };
             workers.spawn(worker.work(stop.clone(), acknowledged.clone()));
         }
-        Self {
-            workers,
-            stop,
-            acknowledged,
-        }
+        Self { workers, stop, acknowledged }
     }
 
     /// Waits until `count` more commands have been acknowledged, for two minutes and a fifth of a second for each.
@@ -92,24 +84,15 @@ impl Worker {
     async fn work(mut self, stop: Arc<AtomicBool>, acknowledged: Arc<AtomicUsize>) -> Self {
         while !stop.load(Ordering::Relaxed) {
             let title = format!("{} number {}", self.person.email, self.tasks.len());
-            let created = self
-                .command(Method::POST, "/tasks", json!({"title": title}))
-                .await
-                .expect(201);
+            let created = self.command(Method::POST, "/tasks", json!({"title": title})).await.expect(201);
             let id = self.record(&created.body);
             self.see(&id).await;
 
             let renamed = format!("{title}, renamed");
             let path = format!("/tasks/{id}");
-            let answer = self
-                .command(Method::PATCH, &path, json!({"title": renamed}))
-                .await
-                .expect(200);
+            let answer = self.command(Method::PATCH, &path, json!({"title": renamed})).await.expect(200);
             self.record(&answer.body);
-            let answer = self
-                .command(Method::POST, &format!("{path}/complete"), json!({}))
-                .await
-                .expect(200);
+            let answer = self.command(Method::POST, &format!("{path}/complete"), json!({})).await.expect(200);
             self.record(&answer.body);
             self.see(&id).await;
             acknowledged.fetch_add(3, Ordering::Relaxed);
@@ -124,8 +107,7 @@ impl Worker {
     async fn command(&mut self, method: Method, path: &str, body: Value) -> Answer {
         let key = uuid::Uuid::new_v4().to_string();
         self.commands += 1;
-        self.persist(method, path, Some(body), &[("Idempotency-Key", &key)])
-            .await
+        self.persist(method, path, Some(body), &[("Idempotency-Key", &key)]).await
     }
 
     async fn ask(&self, path: &str) -> Answer {
@@ -142,16 +124,12 @@ impl Worker {
     ) -> Answer {
         let deadline = Instant::now() + Duration::from_secs(90);
         loop {
-            let result = self
-                .person
-                .try_send(method.clone(), path, body.clone(), headers)
-                .await;
+            let result = self.person.try_send(method.clone(), path, body.clone(), headers).await;
             match result {
                 Ok(answer) if answer.status != 503 => return answer,
-                outcome => assert!(
-                    Instant::now() < deadline,
-                    "{method} {path} does not recover: {outcome:?}"
-                ),
+                outcome => {
+                    assert!(Instant::now() < deadline, "{method} {path} does not recover: {outcome:?}")
+                }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -181,10 +159,7 @@ impl Worker {
                 (known.0.as_str(), known.1)
             );
         }
-        assert!(
-            items.iter().any(|item| item["id"] == id),
-            "{id} was acknowledged but is not shown"
-        );
+        assert!(items.iter().any(|item| item["id"] == id), "{id} was acknowledged but is not shown");
     }
 
     async fn check_everything(&self) {
@@ -193,26 +168,14 @@ impl Worker {
         loop {
             let page = self.ask(&path).await;
             for item in page.body["items"].as_array().unwrap() {
-                let task = (
-                    item["title"].as_str().unwrap().to_owned(),
-                    item["version"].as_u64().unwrap(),
-                );
-                assert!(
-                    shown
-                        .insert(item["id"].as_str().unwrap().to_owned(), task)
-                        .is_none(),
-                    "shown twice"
-                );
+                let task = (item["title"].as_str().unwrap().to_owned(), item["version"].as_u64().unwrap());
+                assert!(shown.insert(item["id"].as_str().unwrap().to_owned(), task).is_none(), "shown twice");
             }
             match page.body["next_cursor"].as_str() {
                 Some(cursor) => path = format!("/tasks?limit=100&cursor={cursor}"),
                 None => break,
             }
         }
-        assert_eq!(
-            shown, self.tasks,
-            "what {} sees is not what was acknowledged",
-            self.person.email
-        );
+        assert_eq!(shown, self.tasks, "what {} sees is not what was acknowledged", self.person.email);
     }
 }

@@ -28,12 +28,7 @@ pub(crate) fn rename(account: Option<&Account>, display_name: Option<&str>) -> D
     if account.display_name.as_deref() == display_name {
         return Ok(Vec::new());
     }
-    Ok(vec![
-        AccountRenamed {
-            display_name: display_name.map(str::to_owned),
-        }
-        .into(),
-    ])
+    Ok(vec![AccountRenamed { display_name: display_name.map(str::to_owned) }.into()])
 }
 
 /// Replaces the password hash `old` by `new`, and closes every session but `surviving`. Refused when the hash is no
@@ -45,13 +40,7 @@ pub(crate) fn change_password(
     surviving: SessionId,
 ) -> Decided {
     with_password(account, old)?;
-    Ok(vec![
-        PasswordChanged {
-            password_hash: new.clone(),
-            surviving_session: Some(surviving),
-        }
-        .into(),
-    ])
+    Ok(vec![PasswordChanged { password_hash: new.clone(), surviving_session: Some(surviving) }.into()])
 }
 
 /// Opens `session` after the password of the hash `verified` was shown, unless the account has a second factor. If
@@ -67,21 +56,15 @@ pub(crate) fn open_session(
     if account.confirmed_second_factor().is_some() {
         return Err(Refusal::SecondFactorIsRequired);
     }
-    let rehashed = rehashed.map(|hash| {
-        AccountEvent::from(PasswordRehashed {
-            password_hash: hash.clone(),
-        })
-    });
+    let rehashed = rehashed.map(|hash| AccountEvent::from(PasswordRehashed { password_hash: hash.clone() }));
     let opened = opening(account, session, ended);
     Ok(rehashed.into_iter().chain([opened]).collect())
 }
 
 /// The event that opens `session`. Ended sessions make room; if that is not enough, the oldest is closed.
 pub(super) fn opening(account: &Account, session: SessionId, ended: &[SessionId]) -> AccountEvent {
-    let (mut closed, open): (Vec<_>, Vec<_>) = account
-        .open_sessions
-        .iter()
-        .partition(|open| ended.contains(open));
+    let (mut closed, open): (Vec<_>, Vec<_>) =
+        account.open_sessions.iter().partition(|open| ended.contains(open));
     let surplus = (open.len() + 1).saturating_sub(MAX_OPEN_SESSIONS);
     closed.extend(open.into_iter().take(surplus));
     AccountSessionOpened { session, closed }.into()
@@ -90,12 +73,7 @@ pub(super) fn opening(account: &Account, session: SessionId, ended: &[SessionId]
 /// Replaces the hash `verified` by a new one of the same password.
 pub(crate) fn rehash(account: Option<&Account>, verified: &SecretHash, rehashed: &SecretHash) -> Decided {
     with_password(account, verified)?;
-    Ok(vec![
-        PasswordRehashed {
-            password_hash: rehashed.clone(),
-        }
-        .into(),
-    ])
+    Ok(vec![PasswordRehashed { password_hash: rehashed.clone() }.into()])
 }
 
 pub(crate) fn end_sessions(account: Option<&Account>) -> Decided {
@@ -126,10 +104,7 @@ pub(crate) fn set_roles(
     if existing(account)?.roles == *roles {
         return Ok(Vec::new());
     }
-    let changed = RolesChanged {
-        roles: roles.clone(),
-        admin_reason: reason.cloned(),
-    };
+    let changed = RolesChanged { roles: roles.clone(), admin_reason: reason.cloned() };
     Ok(vec![changed.into()])
 }
 
@@ -139,9 +114,7 @@ pub(crate) fn disable(account: Option<&Account>, reason: Option<&AdminReason>) -
     if account.disabled {
         return Ok(Vec::new());
     }
-    let disabled = AccountDisabled {
-        admin_reason: reason.cloned(),
-    };
+    let disabled = AccountDisabled { admin_reason: reason.cloned() };
     let disabled = std::iter::once(disabled.into());
     Ok(disabled.chain(every_token_revoked(account)).collect())
 }
@@ -177,18 +150,12 @@ pub(super) fn erase_own(account: Option<&Account>, verified: &SecretHash) -> Dec
 
 /// The account, unless there is none or it is erased.
 pub(crate) fn existing(account: Option<&Account>) -> Result<&Account, Refusal> {
-    account
-        .filter(|account| !account.erased)
-        .ok_or(Refusal::AccountIsUnknown)
+    account.filter(|account| !account.erased).ok_or(Refusal::AccountIsUnknown)
 }
 
 pub(super) fn usable(account: Option<&Account>) -> Result<&Account, Refusal> {
     let account = existing(account)?;
-    if account.disabled {
-        Err(Refusal::AccountIsDisabled)
-    } else {
-        Ok(account)
-    }
+    if account.disabled { Err(Refusal::AccountIsDisabled) } else { Ok(account) }
 }
 
 /// The usable account, whose password must still be the one of the hash `verified`: otherwise the caller proved a

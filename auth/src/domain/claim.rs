@@ -57,9 +57,7 @@ mod tests {
 
     #[test]
     fn a_released_address_is_free() {
-        history([claimed(1), EmailReleased {}.into()])
-            .when(claim_by(2))
-            .then([claimed(2)]);
+        history([claimed(1), EmailReleased {}.into()]).when(claim_by(2)).then([claimed(2)]);
     }
 
     fn release_by(number: u128) -> impl FnOnce(Option<&Claim>) -> Result<Vec<EmailEvent>, Refusal> {
@@ -72,9 +70,7 @@ mod tests {
         held.when(release_by(1)).then([EmailReleased {}.into()]);
         held.when(release_by(2)).then_nothing();
         history([]).when(release_by(1)).then_nothing();
-        history([claimed(1), EmailReleased {}.into(), claimed(2)])
-            .when(release_by(1))
-            .then_nothing();
+        history([claimed(1), EmailReleased {}.into(), claimed(2)]).when(release_by(1)).then_nothing();
     }
 
     #[test]

@@ -20,9 +20,7 @@ pub(crate) fn create(account: Option<&Account>, created: &ProgramTokenCreated, n
     if live.len() >= MAX_PROGRAM_TOKENS {
         return Err(Refusal::TooManyProgramTokens);
     }
-    let removed = ended
-        .into_iter()
-        .map(|token| ProgramTokenRevoked { token: token.id }.into());
+    let removed = ended.into_iter().map(|token| ProgramTokenRevoked { token: token.id }.into());
     Ok(removed.chain([created.clone().into()]).collect())
 }
 
@@ -42,21 +40,13 @@ pub(crate) fn revoke_all(account: Option<&Account>) -> Decided {
 /// Records that a token is used, at most once a day.
 pub(crate) fn note_use(account: Option<&Account>, token: TokenId, now: Timestamp) -> Decided {
     let tokens = &usable(account)?.program_tokens;
-    let due = tokens
-        .iter()
-        .any(|known| known.id == token && is_use_to_be_noted(known, now));
-    Ok(if due {
-        vec![ProgramTokenUsed { token }.into()]
-    } else {
-        Vec::new()
-    })
+    let due = tokens.iter().any(|known| known.id == token && is_use_to_be_noted(known, now));
+    Ok(if due { vec![ProgramTokenUsed { token }.into()] } else { Vec::new() })
 }
 
 /// Whether a use of `token` at `now` must be recorded.
 pub(crate) fn is_use_to_be_noted(token: &events::ProgramToken, now: Timestamp) -> bool {
-    token
-        .last_used_at
-        .is_none_or(|last| last.plus_seconds(NOTE_USE_AFTER_SECONDS) <= now)
+    token.last_used_at.is_none_or(|last| last.plus_seconds(NOTE_USE_AFTER_SECONDS) <= now)
 }
 
 #[cfg(test)]
@@ -79,10 +69,7 @@ mod tests {
     }
 
     fn created(number: usize, expires_at: Option<Timestamp>) -> ProgramTokenCreated {
-        ProgramTokenCreated {
-            expires_at,
-            ..program_token(number)
-        }
+        ProgramTokenCreated { expires_at, ..program_token(number) }
     }
 
     #[test]
@@ -92,17 +79,14 @@ mod tests {
             created(number, expires_at).into()
         }));
         let more = created(999, None);
-        full.when(|account| create(account, &more, NOW))
-            .then_refused(Refusal::TooManyProgramTokens);
+        full.when(|account| create(account, &more, NOW)).then_refused(Refusal::TooManyProgramTokens);
         full.when(|account| create(account, &more, NOW.plus_seconds(60)))
             .then([revoked(7), more.clone().into()]);
     }
 
     #[test]
     fn a_token_is_taken_back_once() {
-        registered([created(1, None).into()])
-            .when(|account| revoke(account, token_id(1)))
-            .then([revoked(1)]);
+        registered([created(1, None).into()]).when(|account| revoke(account, token_id(1))).then([revoked(1)]);
         registered([created(1, None).into(), revoked(1)])
             .when(|account| revoke(account, token_id(1)))
             .then_refused(Refusal::ProgramTokenIsUnknown);
@@ -114,30 +98,18 @@ mod tests {
             .when(revoke_all)
             .then([revoked(1), revoked(2)]);
         registered([]).when(revoke_all).then_nothing();
-        registered([AccountDisabled::default().into()])
-            .when(revoke_all)
-            .then_nothing();
-        registered([AccountErased {}.into()])
-            .when(revoke_all)
-            .then_refused(Refusal::AccountIsUnknown);
+        registered([AccountDisabled::default().into()]).when(revoke_all).then_nothing();
+        registered([AccountErased {}.into()]).when(revoke_all).then_refused(Refusal::AccountIsUnknown);
     }
 
     #[test]
     fn a_use_is_noted_once_a_day() {
         let unused = registered([created(1, None).into()]);
-        unused
-            .when(|account| note_use(account, token_id(1), NOW))
-            .then([used()]);
-        unused
-            .when(|account| note_use(account, token_id(2), NOW))
-            .then_nothing();
+        unused.when(|account| note_use(account, token_id(1), NOW)).then([used()]);
+        unused.when(|account| note_use(account, token_id(2), NOW)).then_nothing();
         let after = registered([created(1, None).into(), used()]);
         let day = NOTE_USE_AFTER_SECONDS;
-        after
-            .when(|account| note_use(account, token_id(1), NOW.plus_seconds(day - 1)))
-            .then_nothing();
-        after
-            .when(|account| note_use(account, token_id(1), NOW.plus_seconds(day)))
-            .then([used()]);
+        after.when(|account| note_use(account, token_id(1), NOW.plus_seconds(day - 1))).then_nothing();
+        after.when(|account| note_use(account, token_id(1), NOW.plus_seconds(day))).then([used()]);
     }
 }

@@ -73,11 +73,7 @@ mod tests {
     }
 
     fn reset() -> AccountEvent {
-        PasswordReset {
-            password_hash: "hash-2".into(),
-            removes_second_factor: false,
-        }
-        .into()
+        PasswordReset { password_hash: "hash-2".into(), removes_second_factor: false }.into()
     }
 
     #[test]
@@ -85,16 +81,10 @@ mod tests {
         let account = registered([offered("a").into(), offered("b").into()]);
         let hour = NOW.plus_seconds(3_600);
         account.when(|account| used(account, "b", NOW)).then([reset()]);
-        account
-            .when(|account| used(account, "a", NOW))
-            .then_refused(Refusal::ResetIsUnknown);
-        account
-            .when(|account| used(account, "b", hour))
-            .then_refused(Refusal::ResetHasExpired);
+        account.when(|account| used(account, "a", NOW)).then_refused(Refusal::ResetIsUnknown);
+        account.when(|account| used(account, "b", hour)).then_refused(Refusal::ResetHasExpired);
         let after = registered([offered("b").into(), reset()]);
-        after
-            .when(|account| used(account, "b", NOW))
-            .then_refused(Refusal::ResetIsUnknown);
+        after.when(|account| used(account, "b", NOW)).then_refused(Refusal::ResetIsUnknown);
         assert_eq!(after.state().unwrap().password_hash, "hash-2".into());
     }
 
@@ -111,15 +101,11 @@ mod tests {
     fn a_reset_that_was_offered_ends_as_the_account_is_disabled_or_its_password_changes() {
         let disabled = AccountEvent::from(AccountDisabled::default());
         let enabled = AccountEvent::from(AccountEnabled::default());
-        let changed = AccountEvent::from(PasswordChanged {
-            password_hash: "hash-3".into(),
-            surviving_session: None,
-        });
+        let changed =
+            AccountEvent::from(PasswordChanged { password_hash: "hash-3".into(), surviving_session: None });
         for since in [vec![disabled.clone()], vec![disabled, enabled], vec![changed]] {
             let before = std::iter::once(offered("a").into()).chain(since.clone());
-            registered(before)
-                .when(|account| used(account, "a", NOW))
-                .then_refused(Refusal::ResetIsUnknown);
+            registered(before).when(|account| used(account, "a", NOW)).then_refused(Refusal::ResetIsUnknown);
             let after = since.into_iter().chain([offered("b").into()]);
             assert!(registered(after).state().unwrap().reset.is_some());
         }
@@ -131,11 +117,7 @@ mod tests {
             .when(|account| used(account, "a", NOW))
             .then_refused(Refusal::AccountIsDisabled);
         let erased = registered([offered("a").into(), AccountErased {}.into()]);
-        erased
-            .when(|account| used(account, "a", NOW))
-            .then_refused(Refusal::ResetIsUnknown);
-        erased
-            .when(|account| offer(account, &offered("a")))
-            .then_refused(Refusal::AccountIsUnknown);
+        erased.when(|account| used(account, "a", NOW)).then_refused(Refusal::ResetIsUnknown);
+        erased.when(|account| offer(account, &offered("a"))).then_refused(Refusal::AccountIsUnknown);
     }
 }

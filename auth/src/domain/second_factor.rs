@@ -23,10 +23,7 @@ pub(crate) fn enroll(
     verified: &SecretHash,
     enrolled: &SecondFactorEnrolled,
 ) -> Decided {
-    if with_password(account, verified)?
-        .confirmed_second_factor()
-        .is_some()
-    {
+    if with_password(account, verified)?.confirmed_second_factor().is_some() {
         return Err(Refusal::SecondFactorExists);
     }
     Ok(vec![enrolled.clone().into()])
@@ -40,10 +37,7 @@ pub(crate) fn confirm(
     code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
 ) -> Result<CheckedCode, Refusal> {
     let account = usable(account)?;
-    let factor = account
-        .second_factor
-        .as_ref()
-        .ok_or(Refusal::SecondFactorIsUnknown)?;
+    let factor = account.second_factor.as_ref().ok_or(Refusal::SecondFactorIsUnknown)?;
     if factor.is_confirmed() {
         return Err(Refusal::SecondFactorExists);
     }
@@ -52,10 +46,9 @@ pub(crate) fn confirm(
         return Err(Refusal::TooManyWrongCodes { wait_seconds });
     }
     match code(account, factor) {
-        Some(UsedCode::Totp(step)) => Ok(CheckedCode {
-            events: vec![SecondFactorConfirmed { step }.into()],
-            is_right: true,
-        }),
+        Some(UsedCode::Totp(step)) => {
+            Ok(CheckedCode { events: vec![SecondFactorConfirmed { step }.into()], is_right: true })
+        }
         // A recovery code does not prove that the app works.
         Some(UsedCode::Recovery(_)) | None => Ok(wrong()),
     }
@@ -69,9 +62,7 @@ pub(crate) fn judge(
     now: Timestamp,
     code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
 ) -> Result<CheckedCode, Refusal> {
-    let factor = account
-        .confirmed_second_factor()
-        .ok_or(Refusal::SecondFactorIsUnknown)?;
+    let factor = account.confirmed_second_factor().ok_or(Refusal::SecondFactorIsUnknown)?;
     let code = code(account, factor);
     let wait = factor.wait_seconds(now);
     match code {
@@ -107,10 +98,7 @@ pub(crate) fn go_on_with_login(
 ) -> Result<CheckedCode, Refusal> {
     let (account, _) = of_login(account, is_good)?;
     if account.open_sessions.contains(&session) {
-        return Ok(CheckedCode {
-            events: Vec::new(),
-            is_right: true,
-        });
+        return Ok(CheckedCode { events: Vec::new(), is_right: true });
     }
     let mut judged = judge(account, now, code)?;
     if judged.is_right {
@@ -120,17 +108,11 @@ pub(crate) fn go_on_with_login(
 }
 
 fn right(code: UsedCode) -> CheckedCode {
-    CheckedCode {
-        events: vec![SecondFactorPassed { code }.into()],
-        is_right: true,
-    }
+    CheckedCode { events: vec![SecondFactorPassed { code }.into()], is_right: true }
 }
 
 fn wrong() -> CheckedCode {
-    CheckedCode {
-        events: vec![SecondFactorRefused {}.into()],
-        is_right: false,
-    }
+    CheckedCode { events: vec![SecondFactorRefused {}.into()], is_right: false }
 }
 
 /// Removes a second factor, with a right code.
@@ -174,10 +156,7 @@ pub(crate) fn erase(
     match account.filter(|account| account.confirmed_second_factor().is_some()) {
         None => Ok(erased),
         Some(account) => match judge(account, now, code)? {
-            CheckedCode {
-                events,
-                is_right: true,
-            } => Ok(events.into_iter().chain(erased).collect()),
+            CheckedCode { events, is_right: true } => Ok(events.into_iter().chain(erased).collect()),
             _ => Err(Refusal::CodeIsWrong),
         },
     }

@@ -39,9 +39,8 @@ pub(crate) fn refresh(
     now: Timestamp,
 ) -> Result<Vec<SessionEvent>, Refusal> {
     let session = session.ok_or(Refusal::RefreshTokenIsUnknown)?;
-    let good = index(session, |token| {
-        token.generation == presented.generation && *token.hash == *presented.hash
-    });
+    let good =
+        index(session, |token| token.generation == presented.generation && *token.hash == *presented.hash);
     let is_used = good.is_none() && presented.generation < session.generation;
     if good.is_none() && !is_used {
         return Err(Refusal::RefreshTokenIsUnknown);
@@ -67,13 +66,9 @@ pub(crate) fn refresh(
         (None, Some(0)) if session.refresh_tokens.len() >= MAX_REFRESH_TOKENS => {
             Err(Refusal::RefreshIsRepeatedTooOften)
         }
-        (None, Some(beside)) if may_go_on => Ok(vec![
-            SessionRefreshRepeated {
-                refresh_hash: next.clone(),
-                beside: Some(beside),
-            }
-            .into(),
-        ]),
+        (None, Some(beside)) if may_go_on => {
+            Ok(vec![SessionRefreshRepeated { refresh_hash: next.clone(), beside: Some(beside) }.into()])
+        }
         (None, _) => Err(Refusal::RefreshTokenIsUsed),
     }
 }
@@ -99,11 +94,7 @@ fn came_of(token: &GoodRefreshToken, presented: Presented<'_>, now: Timestamp) -
 
 pub(crate) fn start(session: Option<&Session>, started: &SessionStarted) -> Vec<SessionEvent> {
     // It exists only if an answer of the store was lost, or if another request of the same login was faster.
-    if session.is_some() {
-        Vec::new()
-    } else {
-        vec![started.clone().into()]
-    }
+    if session.is_some() { Vec::new() } else { vec![started.clone().into()] }
 }
 
 /// Whether the refresh token with this hash is valid in `session`.
@@ -118,14 +109,8 @@ pub(crate) fn end(
     reason: EndReason,
     now: Timestamp,
 ) -> Result<Vec<SessionEvent>, Refusal> {
-    let session = session
-        .filter(|session| session.account == account)
-        .ok_or(Refusal::SessionIsUnknown)?;
-    Ok(if session.is_closed(now) {
-        Vec::new()
-    } else {
-        vec![SessionEnded { reason }.into()]
-    })
+    let session = session.filter(|session| session.account == account).ok_or(Refusal::SessionIsUnknown)?;
+    Ok(if session.is_closed(now) { Vec::new() } else { vec![SessionEnded { reason }.into()] })
 }
 
 #[cfg(test)]

@@ -35,11 +35,8 @@ pub(super) fn session(number: u128) -> SessionId {
 
 /// A login that opened the session with this number, and closed the others.
 pub(super) fn opened(number: u128, closed: &[u128]) -> AccountEvent {
-    AccountSessionOpened {
-        session: session(number),
-        closed: closed.iter().copied().map(session).collect(),
-    }
-    .into()
+    AccountSessionOpened { session: session(number), closed: closed.iter().copied().map(session).collect() }
+        .into()
 }
 
 /// The registration of Ada, who is the user with the number 1.

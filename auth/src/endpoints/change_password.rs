@@ -43,11 +43,8 @@ pub(crate) async fn change_password(
     let (current, new) = read(body.fields, &app.password_policy, email.as_ref())?;
     fields::check_not_breached("/new_password", &app.password_policy, &new).await?;
     let shown = app.accounts.load(id).await?.position();
-    let VerifiedPassword {
-        account, which, slot, ..
-    } = app
-        .prove_own_passwords(id, session, &[&current, &new], &context)
-        .await?;
+    let VerifiedPassword { account, which, slot, .. } =
+        app.prove_own_passwords(id, session, &[&current, &new], &context).await?;
     let metadata = CommandMetadata::new(Actor::User(id), &context);
     // A repeated change, whose first answer was lost, finds the new password in place.
     let (event, changed) = if which == 1 {

@@ -31,10 +31,7 @@ pub(crate) async fn confirm_totp(
             })
         })
         .await?;
-    SecurityEvent::success(CONFIRMATION)
-        .actor(id)
-        .subject(id)
-        .record();
+    SecurityEvent::success(CONFIRMATION).actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a second factor is in force");
     Ok(answer::no_content(id, changed.position))
 }

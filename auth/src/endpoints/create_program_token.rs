@@ -30,15 +30,9 @@ impl Request {
         let mut form = Form::new(body);
         let name = form.required("name", |value| fields::line(value, MAX_NAME));
         let scopes = form.required("scopes", scopes);
-        let expires_at = form
-            .optional("expires_at", |value| instant_after(value, now))
-            .into_value();
+        let expires_at = form.optional("expires_at", |value| instant_after(value, now)).into_value();
         let (name, scopes) = form.finish_with(name.zip(scopes))?;
-        Ok(Self {
-            name,
-            scopes,
-            expires_at,
-        })
+        Ok(Self { name, scopes, expires_at })
     }
 }
 
@@ -73,10 +67,7 @@ pub(crate) async fn create_program_token(
     let now = app.clock.now();
     let request = Request::read(body.fields, now)?;
     let id = caller.user_id();
-    let name = ProgramTokenName {
-        account: id,
-        id: TokenId(new_id()),
-    };
+    let name = ProgramTokenName { account: id, id: TokenId(new_id()) };
     let token = name.token(&app.pepper);
     let session = app.sessions.load_impersonal(session).await?.state;
     let created = ProgramTokenCreated {
@@ -90,19 +81,12 @@ pub(crate) async fn create_program_token(
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let changed = app
         .accounts
-        .change(id, &metadata, |account| {
-            domain::program_token::create(account, &created, now)
-        })
+        .change(id, &metadata, |account| domain::program_token::create(account, &created, now))
         .await?;
     tracing::info!(account.id = %id, token.id = %name.id, "a program token was made");
     let mut known = changed.account.program_tokens.into_iter();
-    let made = known
-        .rfind(|known| known.id == name.id)
-        .ok_or_else(Problem::internal)?;
-    let body = NewProgramToken {
-        token: token.as_str().to_owned(),
-        about: made.into(),
-    };
+    let made = known.rfind(|known| known.id == name.id).ok_or_else(Problem::internal)?;
+    let body = NewProgramToken { token: token.as_str().to_owned(), about: made.into() };
     Ok(answer::json(StatusCode::CREATED, &body, id, changed.position))
 }
 
@@ -113,15 +97,10 @@ mod tests {
     use super::*;
 
     fn read(body: Value) -> Result<Request, Vec<String>> {
-        let Value::Object(body) = body else {
-            panic!("not an object")
-        };
+        let Value::Object(body) = body else { panic!("not an object") };
         Request::read(body, Timestamp::from_micros(1_800_000_000_000_000)).map_err(|problem| {
             let errors = problem.document().errors;
-            errors
-                .into_iter()
-                .map(|error| format!("{} {}", error.pointer, error.code))
-                .collect()
+            errors.into_iter().map(|error| format!("{} {}", error.pointer, error.code)).collect()
         })
     }
 
@@ -139,12 +118,7 @@ mod tests {
         let wrong = json!({"name": "", "scopes": ["tasks:read", "tasks:all", 1], "expires_at": "2027-01-15T08:00:00Z"});
         assert_eq!(
             read(wrong).unwrap_err(),
-            [
-                "/name empty",
-                "/scopes/1 unknown-scope",
-                "/scopes/2 wrong-type",
-                "/expires_at in-the-past"
-            ]
+            ["/name empty", "/scopes/1 unknown-scope", "/scopes/2 wrong-type", "/expires_at in-the-past"]
         );
         assert_eq!(
             read(json!({"scopes": [], "expires_at": 7})).unwrap_err(),

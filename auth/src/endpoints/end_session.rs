@@ -22,9 +22,6 @@ pub(crate) async fn end_session(
     let id = caller.user_id();
     conditions.check_on(target::session(&app, id, session)).await?;
     let metadata = CommandMetadata::new(Actor::User(id), &context);
-    let position = app
-        .sessions
-        .end(session, id, EndReason::Logout, &metadata)
-        .await?;
+    let position = app.sessions.end(session, id, EndReason::Logout, &metadata).await?;
     Ok(answer::no_content(id, position))
 }

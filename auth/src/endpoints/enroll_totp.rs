@@ -18,11 +18,7 @@ use crate::{
 /// The issuer that authenticator apps show beside the address.
 const ISSUER: &str = "Taskledger";
 /// Everything but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(crate) async fn enroll_totp(
     State(app): State<Arc<App>>,
@@ -42,18 +38,11 @@ pub(crate) async fn enroll_totp(
         })
         .await
         .map_err(|error| refused_after_proof(id, error))?;
-    SecurityEvent::success("second_factor_enrolment")
-        .actor(id)
-        .subject(id)
-        .record();
+    SecurityEvent::success("second_factor_enrolment").actor(id).subject(id).record();
     let body = TotpEnrolment {
         secret: enrolment.secret.to_string(),
         otpauth_uri: otpauth_uri(&enrolment.secret, &account.email),
-        recovery_codes: enrolment
-            .recovery_codes
-            .iter()
-            .map(|code| code.to_string())
-            .collect(),
+        recovery_codes: enrolment.recovery_codes.iter().map(|code| code.to_string()).collect(),
     };
     Ok(answer::json(StatusCode::OK, &body, id, changed.position))
 }

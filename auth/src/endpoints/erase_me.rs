@@ -59,9 +59,7 @@ pub(crate) async fn erase_me(
     SecurityEvent::success("erasure").actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a person was erased");
     let mut response = answer::no_content(id, erasure.position);
-    let receipt = erasure
-        .receipt
-        .map(|receipt| HeaderValue::try_from(receipt.to_string()));
+    let receipt = erasure.receipt.map(|receipt| HeaderValue::try_from(receipt.to_string()));
     if let Some(Ok(receipt)) = receipt {
         response.headers_mut().insert(RECEIPT, receipt);
     }

@@ -43,10 +43,7 @@ pub(crate) fn display_name(value: &Value) -> Result<String, FieldError> {
 pub(crate) fn reason(value: &Value) -> Result<AdminReason, FieldError> {
     let reason = line(value, MAX_REASON)?;
     if holds_address(&reason) {
-        return Err(FieldError::new(
-            "holds-address",
-            "must not hold an e-mail address",
-        ));
+        return Err(FieldError::new("holds-address", "must not hold an e-mail address"));
     }
     Ok(reason.into())
 }

@@ -18,16 +18,6 @@ pub(crate) async fn list_program_tokens(
     let position = account.position();
     let now = app.clock.now();
     let tokens = account.state.ok_or(Refusal::AccountIsUnknown)?.program_tokens;
-    let items = tokens
-        .into_iter()
-        .rev()
-        .filter(|token| token.is_live(now))
-        .map(Into::into)
-        .collect();
-    Ok(answer::json(
-        StatusCode::OK,
-        &ProgramTokens { items },
-        caller.user_id(),
-        position,
-    ))
+    let items = tokens.into_iter().rev().filter(|token| token.is_live(now)).map(Into::into).collect();
+    Ok(answer::json(StatusCode::OK, &ProgramTokens { items }, caller.user_id(), position))
 }

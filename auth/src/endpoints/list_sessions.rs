@@ -26,21 +26,13 @@ fn shown(session: events::Session, asking: SessionId) -> Session {
 
 pub(crate) async fn list_sessions(
     State(app): State<Arc<App>>,
-    SignedIn {
-        caller,
-        session: asking,
-    }: SignedIn,
+    SignedIn { caller, session: asking }: SignedIn,
 ) -> Result<Response, ApiError> {
     let account = app.accounts.load(caller.user_id()).await?;
     let position = account.position();
     let account = account.state.ok_or(Refusal::AccountIsUnknown)?;
-    let open = app
-        .limits
-        .list(caller.user_id(), app.sessions.open_of(&account))
-        .await?;
-    let position = open
-        .iter()
-        .fold(position, |last, session| last.max(session.position()));
+    let open = app.limits.list(caller.user_id(), app.sessions.open_of(&account)).await?;
+    let position = open.iter().fold(position, |last, session| last.max(session.position()));
     let now = app.clock.now();
     let items = open
         .into_iter()
@@ -48,10 +40,5 @@ pub(crate) async fn list_sessions(
         .filter_map(|session| session.state.filter(|session| session.is_live(now)))
         .map(|session| shown(session, asking))
         .collect();
-    Ok(answer::json(
-        StatusCode::OK,
-        &Sessions { items },
-        caller.user_id(),
-        position,
-    ))
+    Ok(answer::json(StatusCode::OK, &Sessions { items }, caller.user_id(), position))
 }

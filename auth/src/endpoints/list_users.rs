@@ -90,11 +90,7 @@ impl Request {
         let limit = parameters.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
         let cursor = parameters.single("cursor", |value| Ok(value.to_owned()))?;
         parameters.finish()?;
-        Ok(Self {
-            filter: Filter { role, email },
-            limit,
-            cursor,
-        })
+        Ok(Self { filter: Filter { role, email }, limit, cursor })
     }
 
     /// The accounts after this place, and one more, which shows whether there is another page.
@@ -112,16 +108,9 @@ impl Request {
         }
         if let Some(Cursor { created_at, id }) = after {
             values.extend([created_at.as_micros().into(), id.0.into()]);
-            sql.push_str(&format!(
-                " AND (created_at, id) > (${}, ${})",
-                values.len() - 1,
-                values.len()
-            ));
+            sql.push_str(&format!(" AND (created_at, id) > (${}, ${})", values.len() - 1, values.len()));
         }
-        sql.push_str(&format!(
-            " ORDER BY created_at, id LIMIT {}",
-            u32::from(self.limit) + 1
-        ));
+        sql.push_str(&format!(" ORDER BY created_at, id LIMIT {}", u32::from(self.limit) + 1));
         (sql, values)
     }
 }
@@ -143,18 +132,11 @@ pub(crate) async fn list_users(
     let at_least = AtLeast::of(&headers).map_err(Problem::from)?;
     let shown = app.projection.reached(viewer, &at_least).await?;
     let (sql, values) = request.sql(after, Dialect::of(&app.read_models));
-    let reading = async {
-        app.read_models
-            .fetch_all(&sql, &values)
-            .await
-            .map_err(Failure::ReadModels)
-    };
+    let reading = async { app.read_models.fetch_all(&sql, &values).await.map_err(Failure::ReadModels) };
     let mut rows = app.limits.list(viewer, reading).await?;
     // Taken from the last row, even if that is unreadable: the next page must not repeat rows.
     let end = cut_page(&mut rows, request.limit).map(Cursor::of).transpose();
-    let next_cursor = end
-        .map_err(Failure::ReadModels)?
-        .map(|end| end.encode(&key, viewer, &request.filter));
+    let next_cursor = end.map_err(Failure::ReadModels)?.map(|end| end.encode(&key, viewer, &request.filter));
     let items = rows.iter().filter_map(|row| readable(&app, row)).collect();
     Ok((shown, Json(ManagedUsers { items, next_cursor })).into_response())
 }
@@ -189,19 +171,14 @@ mod tests {
     use super::*;
 
     fn read(query: &str) -> Result<Request, String> {
-        Parameters::parse(query)
-            .and_then(Request::read)
-            .map_err(|error| error.name)
+        Parameters::parse(query).and_then(Request::read).map_err(|error| error.name)
     }
 
     #[test]
     fn parameters_are_checked() {
         assert_eq!(read("").unwrap().limit, 50);
         assert_eq!(read("role=admin").unwrap().filter.role, Some(Role::Admin));
-        assert_eq!(
-            read("email=%CE%A3%CE%91%CE%A3").unwrap().filter.email.as_deref(),
-            Some("σασ")
-        );
+        assert_eq!(read("email=%CE%A3%CE%91%CE%A3").unwrap().filter.email.as_deref(), Some("σασ"));
         for bad in [
             "role=king",
             "limit=0",
@@ -227,10 +204,7 @@ mod tests {
         let key = CursorKey::new([7; 32]);
         let (viewer, other) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
         let filter = |query: &str| read(query).unwrap().filter;
-        let last = Cursor {
-            created_at: Timestamp::from_micros(7),
-            id: UserId(Uuid::from_u128(3)),
-        };
+        let last = Cursor { created_at: Timestamp::from_micros(7), id: UserId(Uuid::from_u128(3)) };
         let asked = filter("role=user");
         let cursor = last.encode(&key, viewer, &asked);
         assert_eq!(Cursor::decode(&key, &cursor, viewer, &asked), Ok(last));

@@ -40,11 +40,7 @@ impl Request {
         });
         let password = form.required("password", fields::password);
         let ((text, email), password) = form.finish_with(email.zip(password))?;
-        Ok(Self {
-            text,
-            email,
-            password,
-        })
+        Ok(Self { text, email, password })
     }
 }
 
@@ -74,15 +70,7 @@ async fn begin_session(app: &App, context: &RequestContext, request: &Request) -
         None => Attempt::new(&app.pepper, "login", &request.text, context),
     };
     let (account, metadata) = open_session(app, context, request, &attempt, id).await?;
-    session_start::start(
-        app,
-        context,
-        account,
-        id,
-        [AuthenticationMethod::Pwd].into(),
-        &metadata,
-    )
-    .await
+    session_start::start(app, context, account, id, [AuthenticationMethod::Pwd].into(), &metadata).await
 }
 
 /// Opens the session `id` for the account with this address and password. The append that opens the session compares
@@ -109,9 +97,7 @@ async fn open_session(
             // Another login may have rehashed the same password.
             Err(CommandError::Refused(Refusal::PasswordHasChanged)) if attempts.next().is_some() => {}
             Err(CommandError::Refused(Refusal::SecondFactorIsRequired)) => {
-                SecurityEvent::success("first_factor")
-                    .subject(account.id)
-                    .record();
+                SecurityEvent::success("first_factor").subject(account.id).record();
                 // Codes are counted separately.
                 succeeded(app, attempt, &counters, &account).await;
                 let demanded = demand_code(app, &account, rehashed.as_ref(), id, &metadata).await;
@@ -139,10 +125,7 @@ fn refused(attempt: &Attempt, account: UserId, error: CommandError) -> ApiError 
         CommandError::Refused(refusal) => ("bad_credentials", refusal),
         CommandError::Failed(failure) => return failure.into(),
     };
-    SecurityEvent::failure(attempt.event, reason)
-        .subject(account)
-        .counted_as(attempt.key())
-        .record();
+    SecurityEvent::failure(attempt.event, reason).subject(account).counted_as(attempt.key()).record();
     refusal.into()
 }
 
@@ -189,9 +172,7 @@ async fn authenticate(
         Some(email) => Ok(app.accounts.registered_with(&app.pepper.key_of(email)).await?),
         None => Ok(None),
     };
-    let proven = app
-        .prove_password(attempt, None, &[&request.password], find)
-        .await?;
+    let proven = app.prove_password(attempt, None, &[&request.password], find).await?;
     let account = proven.account;
     if account.disabled {
         return Err(refused(attempt, account.id, Refusal::AccountIsDisabled.into()));
@@ -217,18 +198,14 @@ mod tests {
     #[test]
     fn a_text_that_is_no_address_is_no_mistake_of_form() {
         let body = serde_json::json!({"email": "nobody", "password": "x"});
-        let Value::Object(body) = body else {
-            panic!("not an object")
-        };
+        let Value::Object(body) = body else { panic!("not an object") };
         assert!(Request::read(body).unwrap().email.is_none());
     }
 
     #[test]
     fn failures_are_shown_without_passwords() {
         let body = serde_json::json!({"email": "ada@example.com", "password": "plum tractor canyon"});
-        let Value::Object(body) = body else {
-            panic!("not an object")
-        };
+        let Value::Object(body) = body else { panic!("not an object") };
         assert!(!format!("{:?}", Request::read(body).unwrap()).contains("plum"));
     }
 }

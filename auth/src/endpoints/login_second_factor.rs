@@ -24,9 +24,8 @@ const EVENT: &str = "second_factor";
 /// Reads the login, which is `None` for a text that was not made here, and the code.
 fn read(body: Map<String, Value>, app: &App) -> Result<(Option<MfaToken>, Zeroizing<String>), Problem> {
     let mut form = Form::new(body);
-    let login = form.required("mfa_token", |value| {
-        text(value).map(|text| MfaToken::parse(text, &app.pepper))
-    });
+    let login =
+        form.required("mfa_token", |value| text(value).map(|text| MfaToken::parse(text, &app.pepper)));
     let code = form.required("code", fields::code);
     form.finish_with(login.zip(code))
 }
@@ -42,9 +41,7 @@ pub(crate) async fn login_second_factor(
     if let Err(ApiError::Refused(refusal)) = &outcome
         && let Some(reason) = reason(refusal)
     {
-        SecurityEvent::failure(EVENT, reason)
-            .subject_if_known(whose)
-            .record();
+        SecurityEvent::failure(EVENT, reason).subject_if_known(whose).record();
     }
     app.counters.login(match &outcome {
         Ok(_) => "success",
@@ -102,18 +99,6 @@ async fn go_on(
         })
         .await?;
     session_start::end_crowded_out(app, &opened, &metadata).await;
-    let methods = [
-        AuthenticationMethod::Pwd,
-        AuthenticationMethod::Otp,
-        AuthenticationMethod::Mfa,
-    ];
-    session_start::start(
-        app,
-        context,
-        opened.account,
-        login.session,
-        methods.into(),
-        &metadata,
-    )
-    .await
+    let methods = [AuthenticationMethod::Pwd, AuthenticationMethod::Otp, AuthenticationMethod::Mfa];
+    session_start::start(app, context, opened.account, login.session, methods.into(), &metadata).await
 }

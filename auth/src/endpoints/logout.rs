@@ -18,9 +18,6 @@ pub(crate) async fn logout(
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
     let metadata = CommandMetadata::new(Actor::User(id), &context);
-    let position = app
-        .sessions
-        .end(session, id, EndReason::Logout, &metadata)
-        .await?;
+    let position = app.sessions.end(session, id, EndReason::Logout, &metadata).await?;
     Ok(answer::no_content(id, position))
 }

@@ -18,17 +18,10 @@ pub(crate) async fn logout_all(
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
     let metadata = CommandMetadata::new(Actor::User(id), &context);
-    let changed = app
-        .accounts
-        .change(id, &metadata, domain::account::end_sessions)
-        .await?;
+    let changed = app.accounts.change(id, &metadata, domain::account::end_sessions).await?;
     app.revocations.broadcast(Revocation::Account(id)).await;
     let position = match changed.happened {
-        true => {
-            app.sessions
-                .end_closed(&changed, EndReason::LogoutAll, &metadata)
-                .await
-        }
+        true => app.sessions.end_closed(&changed, EndReason::LogoutAll, &metadata).await,
         false => app.accounts.newest_position().await?,
     };
     Ok(answer::no_content(id, position))

@@ -37,9 +37,6 @@ pub(crate) async fn offer_reset(
     conditions.check_on(target::account(&app, id)).await?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let (offered, changed) = reset_offer::offer(&app, id, &metadata, removes_second_factor, reason).await?;
-    let body = OfferedReset {
-        reset_token: offered.token.to_string(),
-        expires_at: offered.expires_at,
-    };
+    let body = OfferedReset { reset_token: offered.token.to_string(), expires_at: offered.expires_at };
     Ok(answer::json(StatusCode::OK, &body, id, changed.position))
 }

@@ -36,9 +36,9 @@ pub(crate) async fn refresh(
     let refreshed = next_tokens(&app, &context, &presented, session).await;
     match &refreshed {
         Ok(_) => SecurityEvent::success(EVENT).actor(owner).subject(owner).record(),
-        Err(ApiError::Refused(refusal)) => SecurityEvent::failure(EVENT, reason(refusal))
-            .subject(owner)
-            .record(),
+        Err(ApiError::Refused(refusal)) => {
+            SecurityEvent::failure(EVENT, reason(refusal)).subject(owner).record()
+        }
         Err(ApiError::Failed(_) | ApiError::Bad(_) | ApiError::SecondFactorRequired(_)) => {}
     }
     refreshed
@@ -117,10 +117,7 @@ fn fingerprint(context: &RequestContext, pepper: &Pepper) -> String {
 async fn finish_end(app: &App, metadata: &CommandMetadata, session: &Session) -> Refusal {
     let reason = session.ended.map_or(EndReason::LogoutAll, |(_, reason)| reason);
     if session.ended.is_none()
-        && let Err(error) = app
-            .sessions
-            .end(session.id, session.account, reason, &metadata.by_system())
-            .await
+        && let Err(error) = app.sessions.end(session.id, session.account, reason, &metadata.by_system()).await
     {
         tracing::warn!(%error, session.id = %session.id, "the stream of a closed session does not say so");
     }
@@ -143,8 +140,5 @@ async fn conclude(
     if reason == EndReason::ReuseDetected {
         tracing::warn!(account.id = %session.account, session.id = %session.id, "a used refresh token came back");
     }
-    app.sessions
-        .end(session.id, session.account, reason, &metadata.by_system())
-        .await
-        .map(drop)
+    app.sessions.end(session.id, session.account, reason, &metadata.by_system()).await.map(drop)
 }

@@ -35,11 +35,7 @@ impl Request {
         let display_name = form.optional("display_name", fields::display_name).into_value();
         fields::check_new_password(&mut form, "/password", policy, password.as_ref(), email.as_ref());
         let (email, password) = form.finish_with(email.zip(password))?;
-        Ok(Self {
-            email,
-            password,
-            display_name,
-        })
+        Ok(Self { email, password, display_name })
     }
 }
 
@@ -76,19 +72,11 @@ async fn open(app: &App, context: &RequestContext, request: Request) -> Result<R
     let id = UserId(new_id());
     let metadata = CommandMetadata::new(Actor::User(id), context);
     let (account, position) = open_account(app, &metadata, id, &request.email, &registered).await?;
-    SecurityEvent::success("register")
-        .actor(account.id)
-        .subject(account.id)
-        .record();
+    SecurityEvent::success("register").actor(account.id).subject(account.id).record();
     // The person at this address chose the password, so the address is familiar.
     app.throttle.registered(&attempt).await;
     let id = account.id;
-    Ok(answer::json(
-        StatusCode::CREATED,
-        &UserBody::from(account),
-        id,
-        position,
-    ))
+    Ok(answer::json(StatusCode::CREATED, &UserBody::from(account), id, position))
 }
 
 /// Registers an account with `id`, unless the address was claimed for another one.
@@ -122,12 +110,8 @@ pub(crate) async fn open_account(
         Actor::User(_) => metadata.by(Actor::User(id)),
         _ => metadata.clone(),
     };
-    let changed = app
-        .accounts
-        .change(id, &metadata, |account| {
-            domain::account::register(account, registered)
-        })
-        .await?;
+    let changed =
+        app.accounts.change(id, &metadata, |account| domain::account::register(account, registered)).await?;
     tracing::info!(account.id = %id, "account registered");
     Ok((changed.account, changed.position))
 }
@@ -141,10 +125,6 @@ async fn claim(
 ) -> Result<UserId, CommandError> {
     let decide = |claim: Option<&Claim>, _| Ok::<_, Refusal>(domain::claim::claim(claim, id));
     let key = app.pepper.key_of(email);
-    let claimed = app
-        .accounts
-        .claims
-        .execute(&key, &metadata.about(id), decide)
-        .await?;
+    let claimed = app.accounts.claims.execute(&key, &metadata.about(id), decide).await?;
     Ok(claimed.state.and_then(|claim| claim.holder).unwrap_or(id))
 }

@@ -22,9 +22,8 @@ use crate::{
 /// Reads the token, which is `None` for a text that was not made here, and the new password.
 fn read(body: Map<String, Value>, app: &App) -> Result<(Option<ResetToken>, Arc<Password>), Problem> {
     let mut form = Form::new(body);
-    let token = form.required("reset_token", |value| {
-        text(value).map(|text| ResetToken::parse(text, &app.pepper))
-    });
+    let token =
+        form.required("reset_token", |value| text(value).map(|text| ResetToken::parse(text, &app.pepper)));
     let password = form.required("new_password", fields::password);
     check_policy(&mut form, app, password.as_ref(), None);
     form.finish_with(token.zip(password))
@@ -51,9 +50,7 @@ pub(crate) async fn reset_password(
     let whose = token.as_ref().map(|token| token.account);
     let done = use_reset(&app, &context, token, &password).await;
     if let Err(ApiError::Refused(refusal)) = &done {
-        SecurityEvent::failure("reset", reason(refusal))
-            .subject_if_known(whose)
-            .record();
+        SecurityEvent::failure("reset", reason(refusal)).subject_if_known(whose).record();
     }
     done
 }
@@ -86,9 +83,7 @@ async fn use_reset(
     let metadata = CommandMetadata::new(Actor::User(id), context);
     let changed = app
         .accounts
-        .change(id, &metadata, |account| {
-            domain::reset::complete(account, &presented, &hash, now)
-        })
+        .change(id, &metadata, |account| domain::reset::complete(account, &presented, &hash, now))
         .await?;
     SecurityEvent::success("reset").actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a password was reset");
@@ -98,9 +93,6 @@ async fn use_reset(
     }
     app.throttle.forgive_sessions(&app.pepper, id).await;
     app.revocations.broadcast(Revocation::Account(id)).await;
-    let position = app
-        .sessions
-        .end_closed(&changed, EndReason::PasswordChanged, &metadata)
-        .await;
+    let position = app.sessions.end_closed(&changed, EndReason::PasswordChanged, &metadata).await;
     Ok(answer::no_content(id, position))
 }

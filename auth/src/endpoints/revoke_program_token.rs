@@ -25,9 +25,7 @@ pub(crate) async fn revoke_program_token(
 ) -> Result<Response, ApiError> {
     let token = token.or_not_found()?;
     let id = caller.user_id();
-    conditions
-        .check_on(target::program_token(&app, id, token))
-        .await?;
+    conditions.check_on(target::program_token(&app, id, token)).await?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let revoke = |account: Option<&Account>| domain::program_token::revoke(account, token);
     let position = match app.accounts.change(id, &metadata, revoke).await {

@@ -19,9 +19,7 @@ use crate::{
 
 fn shown(app: &App, admins: Option<Admins>, position: u64) -> Response {
     let roles = app.roles.needing_second_factor(&admins.unwrap_or_default());
-    let body = SecondFactorRoles {
-        roles: roles.into_iter().collect(),
-    };
+    let body = SecondFactorRoles { roles: roles.into_iter().collect() };
     answer::json(StatusCode::OK, &body, UserId::NOBODY, position)
 }
 

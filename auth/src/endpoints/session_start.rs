@@ -48,9 +48,7 @@ pub(crate) async fn start(
     };
     let begun = begin(app, account, id, started, &refresh_token, metadata).await;
     if let Err(ApiError::Failed(_)) = &begun {
-        app.sessions
-            .take_back(id, person, &refresh_token.text.hash(), &metadata.by_system())
-            .await;
+        app.sessions.take_back(id, person, &refresh_token.text.hash(), &metadata.by_system()).await;
     }
     begun
 }
@@ -78,24 +76,16 @@ async fn begin(
         return Err(Refusal::LoginIsOver.into());
     }
     let answer = token_answer(app, account, &session, &admins, refresh_token, begun.position)?;
-    SecurityEvent::success("login")
-        .actor(person)
-        .subject(person)
-        .methods(&session.methods)
-        .record();
+    SecurityEvent::success("login").actor(person).subject(person).methods(&session.methods).record();
     tracing::info!(account.id = %person, session.id = %id, "logged in");
     Ok(answer)
 }
 
 /// Ends the sessions that were closed to make room for a new one.
 pub(crate) async fn end_crowded_out(app: &App, opened: &Changed, metadata: &CommandMetadata) {
-    app.sessions
-        .end_closed(opened, EndReason::Logout, &metadata.by_system())
-        .await;
+    app.sessions.end_closed(opened, EndReason::Logout, &metadata.by_system()).await;
     if !opened.closed.is_empty() {
-        app.revocations
-            .broadcast(Revocation::Account(opened.account.id))
-            .await;
+        app.revocations.broadcast(Revocation::Account(opened.account.id)).await;
     }
 }
 

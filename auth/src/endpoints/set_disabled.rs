@@ -22,10 +22,7 @@ pub(crate) async fn disable(
     let (id, metadata, reason) = read(&caller, &context, id, body.fields)?;
     conditions.check_on(target::account(&app, id)).await?;
     let changed = last_admin::disable(&app, id, &metadata, reason.as_ref()).await?;
-    let position = app
-        .sessions
-        .end_closed(&changed, EndReason::Disabled, &metadata)
-        .await;
+    let position = app.sessions.end_closed(&changed, EndReason::Disabled, &metadata).await;
     Ok(answer::account(changed.account, position))
 }
 

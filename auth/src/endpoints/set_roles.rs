@@ -22,9 +22,7 @@ fn read(body: Map<String, Value>) -> Result<(BTreeSet<Role>, Option<AdminReason>
 
 pub(super) fn roles(value: &Value) -> Result<BTreeSet<Role>, FieldErrors> {
     items(value, "an array of roles", |item| {
-        text(item)?
-            .parse()
-            .map_err(|_| FieldError::new("unknown-role", "expected user, auditor or admin"))
+        text(item)?.parse().map_err(|_| FieldError::new("unknown-role", "expected user, auditor or admin"))
     })
 }
 

@@ -24,11 +24,8 @@ pub(crate) fn token_answer(
     position: u64,
 ) -> Result<Response, ApiError> {
     let (id, now) = (account.id, app.clock.now());
-    let owner = Owner {
-        id,
-        email: account.email.clone(),
-        roles: app.roles.in_session(&account, session, admins),
-    };
+    let owner =
+        Owner { id, email: account.email.clone(), roles: app.roles.in_session(&account, session, admins) };
     let issued = app.tokens.issue(&owner, session, now, new_id())?;
     let left = session.ends_at().as_micros() - now.as_micros();
     let body = Tokens {

@@ -48,9 +48,7 @@ async fn round(app: &App, known: &mut Vec<Followed>, forgetting: &mut Forgetting
 
 fn show(app: &App, pending: &[Followed]) {
     let now = app.clock.now().as_micros();
-    let ages = pending
-        .iter()
-        .map(|(pending, _)| now - pending.begun_at.as_micros());
+    let ages = pending.iter().map(|(pending, _)| now - pending.begun_at.as_micros());
     let oldest = ages.max().unwrap_or_default();
     app.counters.oldest_erasure.set(oldest / 1_000_000);
     let count = i64::try_from(pending.len()).unwrap_or(i64::MAX);
@@ -105,8 +103,7 @@ async fn finish(app: &App, pending: &Pending) -> Result<bool, CommandError> {
         Err(error) => return Err(error.into()),
     };
     let is_over = if is_erased {
-        app.finish_erasure(pending.subject, &CommandMetadata::system())
-            .await?;
+        app.finish_erasure(pending.subject, &CommandMetadata::system()).await?;
         // SQLite must not keep the bytes of the rows.
         app.operations.owe_forgetting().await?;
         let is_over = pending.is_older_than(STRAGGLERS_SECONDS, now);
@@ -133,11 +130,7 @@ mod tests {
     #[test]
     fn the_consequences_of_an_erasure_are_completed_at_once_and_once_more_after_two_minutes() {
         let begun_at = Timestamp::from_micros(1_800_000_000_000_000);
-        let pending = |begun_at| Pending {
-            subject: UserId(Uuid::from_u128(1)),
-            begun_at,
-            operation: None,
-        };
+        let pending = |begun_at| Pending { subject: UserId(Uuid::from_u128(1)), begun_at, operation: None };
         let (mut known, mut times) = (Vec::new(), Vec::new());
         for seconds in (0..=120).step_by(5) {
             if !waits_for_stragglers(&pending(begun_at), &known, begun_at.plus_seconds(seconds)) {
@@ -147,10 +140,7 @@ mod tests {
         }
         assert_eq!(times, [0, 120]);
         let later = begun_at.plus_seconds(60);
-        assert!(
-            !waits_for_stragglers(&pending(later), &known, later),
-            "it was begun again"
-        );
+        assert!(!waits_for_stragglers(&pending(later), &known, later), "it was begun again");
         let unfinished = [(pending(begun_at), false)];
         assert!(!waits_for_stragglers(&pending(begun_at), &unfinished, begun_at));
     }

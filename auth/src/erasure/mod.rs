@@ -69,25 +69,16 @@ impl App {
         }
         let changed = last_admin::erase(self, id, metadata, decide).await?;
         let receipt = self.receipt(id).await;
-        let ended = self
-            .sessions
-            .end_closed(&changed, EndReason::Erased, metadata)
-            .await;
+        let ended = self.sessions.end_closed(&changed, EndReason::Erased, metadata).await;
         let followed = self.finish_erasure(id, metadata).await?;
-        Ok(Erasure {
-            position: ended.max(followed),
-            receipt,
-        })
+        Ok(Erasure { position: ended.max(followed), receipt })
     }
 
     /// The receipt of the erasure of `id`, even if another request erased them first: it is for the last event of
     /// their account. They are erased, even if the receipt cannot be found.
     async fn receipt(&self, id: UserId) -> Option<Receipt> {
         match self.erased_event(id).await {
-            Ok(erased) => erased.map(|erased| Receipt {
-                position: erased.position,
-                event: erased.id,
-            }),
+            Ok(erased) => erased.map(|erased| Receipt { position: erased.position, event: erased.id }),
             Err(error) => {
                 tracing::warn!(%error, account.id = %id, "it cannot be told where the receipt of an erasure is");
                 None
@@ -172,9 +163,7 @@ impl App {
                 self.erase_unread(id, metadata).await?;
             }
             changed => {
-                self.sessions
-                    .end_closed(&changed?, EndReason::Erased, metadata)
-                    .await;
+                self.sessions.end_closed(&changed?, EndReason::Erased, metadata).await;
             }
         }
         Ok(true)
@@ -221,11 +210,7 @@ impl App {
     ) -> Result<u64, CommandError> {
         let key = self.pepper.key_of(email);
         let decide = |claim: Option<&domain::Claim>, _| Ok::<_, Refusal>(domain::claim::release(claim, id));
-        let done = self
-            .accounts
-            .claims
-            .execute(&key, &metadata.about(id), decide)
-            .await?;
+        let done = self.accounts.claims.execute(&key, &metadata.about(id), decide).await?;
         Ok(if done.changed { done.position } else { 0 })
     }
 

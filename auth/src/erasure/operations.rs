@@ -28,9 +28,8 @@ pub(super) async fn owners(
     let sql = format!("SELECT DISTINCT owner FROM {table} WHERE owner > $1 ORDER BY owner LIMIT $2");
     let after = after.map(|after| after.0).unwrap_or_default();
     let values = vec![after.into(), limit.into()];
-    let owners = readable_page(operations, table, &["owner"], &sql, values, |row| {
-        Ok(UserId(row.uuid("owner")?))
-    });
+    let owners =
+        readable_page(operations, table, &["owner"], &sql, values, |row| Ok(UserId(row.uuid("owner")?)));
     Ok(owners.await?.into_iter().collect())
 }
 
@@ -57,14 +56,8 @@ mod tests {
         ("_sqlx_migrations", "no people"),
         ("relay_progress", "no people"),
         ("password_hash_costs", "parameters of hashes, of no account"),
-        (
-            "address_allowances",
-            "client addresses as keyed hashes, of no account",
-        ),
-        (
-            "authentication_failures",
-            "auth deletes them, since only it can make the keys",
-        ),
+        ("address_allowances", "client addresses as keyed hashes, of no account"),
+        ("authentication_failures", "auth deletes them, since only it can make the keys"),
         ("familiar_addresses", "likewise"),
         ("pending_erasures", "the work itself: it goes when all is done"),
     ];
@@ -90,17 +83,9 @@ mod tests {
     async fn every_table_is_emptied_or_holds_nobody(footing: Footing) {
         let storage = TestStorage::new(footing).await;
         let operations = storage.operations().await;
-        let known: BTreeSet<String> = OTHERS
-            .iter()
-            .map(|(table, _)| *table)
-            .chain(ERASED)
-            .map(str::to_owned)
-            .collect();
-        assert_eq!(
-            tables(&operations).await,
-            known,
-            "say how a person is erased from it"
-        );
+        let known: BTreeSet<String> =
+            OTHERS.iter().map(|(table, _)| *table).chain(ERASED).map(str::to_owned).collect();
+        assert_eq!(tables(&operations).await, known, "say how a person is erased from it");
 
         let people = [1, 2].map(|number| UserId(Uuid::from_u128(number)));
         for (number, person) in people.iter().enumerate() {
@@ -110,10 +95,7 @@ mod tests {
                  VALUES ($1, 'key', $2, $3, 0, 0)";
             operations.execute(keys, &key).await.unwrap();
             let snapshots = "INSERT INTO task_snapshots (task_id, owner, fold, version, state) VALUES ($1, $2, 1, 1, '{}')";
-            operations
-                .execute(snapshots, &[task.into(), person.0.into()])
-                .await
-                .unwrap();
+            operations.execute(snapshots, &[task.into(), person.0.into()]).await.unwrap();
             let account =
                 "INSERT INTO account_snapshots (owner, fold, version, state) VALUES ($1, 1, 1, 'sealed')";
             operations.execute(account, &[person.0.into()]).await.unwrap();

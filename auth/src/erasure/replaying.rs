@@ -20,9 +20,8 @@ const PAGE_SIZE: u64 = 500;
 /// Called before auth answers requests. Destroys restored keys of erased people, and erases people whose key is
 /// destroyed but who are not erased in the log.
 pub(crate) async fn replay_erasures(app: &App) -> anyhow::Result<()> {
-    let unexplained = replay(app)
-        .await
-        .context("it cannot be made sure that whoever was erased stays erased")?;
+    let unexplained =
+        replay(app).await.context("it cannot be made sure that whoever was erased stays erased")?;
     if unexplained > 0 {
         erase_whose_keys_are_destroyed(app)
             .await

@@ -46,8 +46,7 @@ impl AccountCipher {
     }
 
     fn decrypt_with(&self, associated: &[u8], sealed: &SecretHash) -> Option<Zeroizing<Vec<u8>>> {
-        self.0
-            .open(associated, &BASE64URL.decode(sealed.as_bytes()).ok()?)
+        self.0.open(associated, &BASE64URL.decode(sealed.as_bytes()).ok()?)
     }
 }
 
@@ -77,10 +76,7 @@ mod tests {
         assert_ne!(ours.encrypt(ada, b"secret").unwrap(), sealed);
         assert!(ours.decrypt_snapshot(ada, &sealed).is_none());
         let snapshot = ours.encrypt_snapshot(ada, b"state").unwrap();
-        assert_eq!(
-            ours.decrypt_snapshot(ada, &snapshot).unwrap().as_slice(),
-            b"state"
-        );
+        assert_eq!(ours.decrypt_snapshot(ada, &snapshot).unwrap().as_slice(), b"state");
         assert!(ours.decrypt(ada, &snapshot).is_none());
         let spoiled: SecretHash = sealed.chars().rev().collect::<String>().into();
         for not in [spoiled, "".into(), "AAAA".into()] {

@@ -69,19 +69,12 @@ impl KeysUnusable {
 
     /// `action` failed on the file or the directory `path`.
     pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::File {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::File { action, path: path.to_owned(), source }
     }
 
     /// The file `path` has invalid content.
     pub(super) fn content(path: &Path) -> impl FnOnce(String) -> Self {
-        move |reason| Self::Content {
-            path: path.to_owned(),
-            reason,
-        }
+        move |reason| Self::Content { path: path.to_owned(), reason }
     }
 }
 
@@ -173,24 +166,16 @@ fn read_pepper(directory: &Path) -> Result<Option<Pepper>, KeysUnusable> {
     }
     match Pepper::parse(&read_file(&path)?) {
         Some(pepper) => Ok(Some(pepper)),
-        None => Err(KeysUnusable::Content {
-            path,
-            reason: "expected 32 bytes in hexadecimal".to_owned(),
-        }),
+        None => Err(KeysUnusable::Content { path, reason: "expected 32 bytes in hexadecimal".to_owned() }),
     }
 }
 
 /// Reads one key, with the time from which it signs.
 pub(super) fn read_key(path: &Path) -> Result<SigningKey, KeysUnusable> {
-    let mut key = SigningKey::from_pem(&read_file(path)?).map_err(|reason| KeysUnusable::SigningKey {
-        path: path.to_owned(),
-        reason,
-    })?;
-    key.signs_from = if is_next(path) {
-        None
-    } else {
-        Some(changed_at(path)?.plus_seconds(PUBLISHED_FIRST_SECONDS))
-    };
+    let mut key = SigningKey::from_pem(&read_file(path)?)
+        .map_err(|reason| KeysUnusable::SigningKey { path: path.to_owned(), reason })?;
+    key.signs_from =
+        if is_next(path) { None } else { Some(changed_at(path)?.plus_seconds(PUBLISHED_FIRST_SECONDS)) };
     Ok(key)
 }
 
@@ -204,9 +189,7 @@ fn changed_at(path: &Path) -> Result<Timestamp, KeysUnusable> {
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
     let modified = modified.map_err(KeysUnusable::file("read", path))?;
     let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Ok(Timestamp::from_micros(
-        i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
-    ))
+    Ok(Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
 }
 
 /// The files of signing keys, the oldest first, and keys that do not sign yet last.

@@ -62,21 +62,15 @@ impl SigningKey {
         match algorithm {
             SigningAlgorithm::EdDsa => {
                 runtime::fill_random(secret.as_mut_slice());
-                let pair = KeypairBytes {
-                    secret_key: *secret,
-                    public_key: None,
-                };
-                pair.to_pkcs8_pem(LineEnding::LF)
-                    .map_err(|error| error.to_string())
+                let pair = KeypairBytes { secret_key: *secret, public_key: None };
+                pair.to_pkcs8_pem(LineEnding::LF).map_err(|error| error.to_string())
             }
             SigningAlgorithm::Es256 => loop {
                 runtime::fill_random(secret.as_mut_slice());
                 // Almost every number of 256 bits is a valid key; one in 2^32 is not.
                 if let Ok(key) = p256::SecretKey::from_slice(secret.as_slice()) {
                     let pem = key.to_pkcs8_pem(p256::pkcs8::LineEnding::LF);
-                    return pem
-                        .map(|pem| Zeroizing::new(pem.to_string()))
-                        .map_err(|error| error.to_string());
+                    return pem.map(|pem| Zeroizing::new(pem.to_string())).map_err(|error| error.to_string());
                 }
             },
         }
@@ -89,9 +83,7 @@ impl SigningKey {
             let x = BASE64URL.encode(key.verifying_key().to_bytes());
             let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
             let encoding = EncodingKey::from_ed_der(der.as_bytes());
-            return Self::new(SigningAlgorithm::EdDsa, encoding, &canonical, |kid| {
-                Jwk::ed25519(kid, x)
-            });
+            return Self::new(SigningAlgorithm::EdDsa, encoding, &canonical, |kid| Jwk::ed25519(kid, x));
         }
         let key = p256::SecretKey::from_pkcs8_pem(pem)
             .map_err(|_| "expected an Ed25519 or P-256 private key in PKCS#8 PEM".to_owned())?;
@@ -103,9 +95,7 @@ impl SigningKey {
         let (x, y) = (BASE64URL.encode(x), BASE64URL.encode(y));
         let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
         let encoding = EncodingKey::from_ec_der(der.as_bytes());
-        Self::new(SigningAlgorithm::Es256, encoding, &canonical, |kid| {
-            Jwk::p256(kid, x, y)
-        })
+        Self::new(SigningAlgorithm::Es256, encoding, &canonical, |kid| Jwk::p256(kid, x, y))
     }
 
     fn new(
@@ -138,8 +128,7 @@ impl Keyring {
     pub(crate) fn signing(&self, now: Timestamp) -> Option<&SigningKey> {
         let has_come = |key: &&SigningKey| key.signs_from.is_some_and(|from| from <= now);
         let mut keys = self.0.iter();
-        keys.rfind(has_come)
-            .or_else(|| self.0.iter().find(|key| key.signs_from.is_some()))
+        keys.rfind(has_come).or_else(|| self.0.iter().find(|key| key.signs_from.is_some()))
     }
 
     pub(crate) fn get(&self, kid: &str) -> Option<&SigningKey> {
@@ -152,17 +141,13 @@ impl Keyring {
 
     /// The public keys, the newest first.
     pub(crate) fn jwks(&self) -> Jwks {
-        Jwks {
-            keys: self.0.iter().rev().map(|key| key.jwk.clone()).collect(),
-        }
+        Jwks { keys: self.0.iter().rev().map(|key| key.jwk.clone()).collect() }
     }
 }
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("kid", &self.kid)
-            .finish_non_exhaustive()
+        f.debug_struct("SigningKey").field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 
@@ -199,10 +184,7 @@ mod tests {
     #[test]
     fn reads_a_p256_key_of_openssl() {
         let key = SigningKey::from_pem(P256_OF_OPENSSL).unwrap();
-        assert_eq!(
-            (key.algorithm, key.jwk.kty.as_str()),
-            (SigningAlgorithm::Es256, "EC")
-        );
+        assert_eq!((key.algorithm, key.jwk.kty.as_str()), (SigningAlgorithm::Es256, "EC"));
     }
 
     #[test]
@@ -230,25 +212,13 @@ mod tests {
 
     #[test]
     fn the_newest_key_is_shown_first() {
-        let keys = || {
-            [
-                OPENSSL.to_owned(),
-                SigningKey::generate(SigningAlgorithm::EdDsa).unwrap().to_string(),
-            ]
-        };
+        let keys =
+            || [OPENSSL.to_owned(), SigningKey::generate(SigningAlgorithm::EdDsa).unwrap().to_string()];
         let pems = keys();
-        let ring = Keyring::new(
-            pems.iter()
-                .map(|pem| SigningKey::from_pem(pem).unwrap())
-                .collect(),
-        )
-        .unwrap();
+        let ring = Keyring::new(pems.iter().map(|pem| SigningKey::from_pem(pem).unwrap()).collect()).unwrap();
         let newest = SigningKey::from_pem(&pems[1]).unwrap();
         assert_eq!(ring.signing(Timestamp::MAX).unwrap().kid, newest.kid);
-        assert_eq!(
-            serde_json::to_value(ring.jwks()).unwrap()["keys"][0]["kid"],
-            newest.kid
-        );
+        assert_eq!(serde_json::to_value(ring.jwks()).unwrap()["keys"][0]["kid"], newest.kid);
         assert_eq!(
             serde_json::to_value(&ring.jwks().keys[1]).unwrap(),
             serde_json::json!({

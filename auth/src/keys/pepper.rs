@@ -121,10 +121,7 @@ mod tests {
         assert_eq!(key("Ada@Example.com"), key("ada@example.com"));
         assert_ne!(key("ada@example.com"), key("bob@example.com"));
         let other = Pepper::parse(&Pepper::generate()).unwrap();
-        assert_ne!(
-            other.key_of(&EmailAddress::parse("ada@example.com").unwrap()),
-            key("ada@example.com")
-        );
+        assert_ne!(other.key_of(&EmailAddress::parse("ada@example.com").unwrap()), key("ada@example.com"));
     }
 
     #[test]

@@ -105,9 +105,7 @@ pub fn rotate(
     algorithm: SigningAlgorithm,
     now: Timestamp,
 ) -> Result<KeyState, KeysUnusable> {
-    let published = list(directory, now)?
-        .into_iter()
-        .rfind(|key| key.used == KeyUse::Next);
+    let published = list(directory, now)?.into_iter().rfind(|key| key.used == KeyUse::Next);
     let next = match published {
         Some(next) => next,
         None => generate(directory, algorithm)?,
@@ -139,10 +137,7 @@ pub fn retire(
     now: Timestamp,
 ) -> Result<KeyState, NotRetired> {
     let keys = list(directory, now)?;
-    let key = keys
-        .iter()
-        .find(|key| key.kid == kid)
-        .ok_or_else(|| NotRetired::Unknown(kid.to_owned()))?;
+    let key = keys.iter().find(|key| key.kid == kid).ok_or_else(|| NotRetired::Unknown(kid.to_owned()))?;
     match key.used {
         KeyUse::Signs => return Err(NotRetired::Signs(kid.to_owned())),
         KeyUse::Verifies if !force => {
@@ -151,10 +146,7 @@ pub fn retire(
             let signs_from = signs_from.and_then(|key| key.signs_from).unwrap_or(now);
             let until = signs_from.plus_seconds(token_seconds);
             if now < until {
-                return Err(NotRetired::InUse {
-                    kid: kid.to_owned(),
-                    until,
-                });
+                return Err(NotRetired::InUse { kid: kid.to_owned(), until });
             }
         }
         KeyUse::Verifies | KeyUse::Next | KeyUse::SignsFrom(_) => {}
@@ -172,11 +164,7 @@ mod tests {
     const TOKEN_SECONDS: i64 = 900;
 
     fn uses(directory: &Path, now: Timestamp) -> Vec<KeyUse> {
-        list(directory, now)
-            .unwrap()
-            .into_iter()
-            .map(|key| key.used)
-            .collect()
+        list(directory, now).unwrap().into_iter().map(|key| key.used).collect()
     }
 
     #[test]
@@ -199,19 +187,13 @@ mod tests {
         assert_eq!(ring.signing(from).unwrap().kid, made.kid);
 
         let retired = |kid: &str, force, now| retire(directory, kid, force, TOKEN_SECONDS, now);
-        assert!(matches!(
-            retired(&made.kid, true, from),
-            Err(NotRetired::Signs(_))
-        ));
+        assert!(matches!(retired(&made.kid, true, from), Err(NotRetired::Signs(_))));
         let until = from.plus_seconds(TOKEN_SECONDS);
         assert!(matches!(
             retired(&first, false, from),
             Err(NotRetired::InUse { until: said, .. }) if said == until
         ));
-        assert!(matches!(
-            retired("none", true, until),
-            Err(NotRetired::Unknown(_))
-        ));
+        assert!(matches!(retired("none", true, until), Err(NotRetired::Unknown(_))));
         retired(&first, false, until).unwrap();
         assert_eq!(uses(directory, until), [KeyUse::Signs]);
     }

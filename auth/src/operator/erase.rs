@@ -23,9 +23,7 @@ impl Operator {
     /// A sentence: there is no such account, it is the last admin's, the event store or a database cannot be used.
     pub async fn erase(&self, id: UserId, operation: CorrelationId) -> anyhow::Result<Erased> {
         let metadata = CommandMetadata::operator(operation);
-        let Some(is_erased) = self.app.is_erased(id).await? else {
-            bail!("there is no account {id}")
-        };
+        let Some(is_erased) = self.app.is_erased(id).await? else { bail!("there is no account {id}") };
         let mut receipt = None;
         if is_erased {
             self.app.finish_erasure(id, &metadata).await?;
@@ -33,10 +31,6 @@ impl Operator {
             let erasure = self.app.erase_for_operator(id, &metadata).await?;
             receipt = erasure.receipt;
         }
-        Ok(Erased {
-            user_id: id,
-            changed: !is_erased,
-            receipt,
-        })
+        Ok(Erased { user_id: id, changed: !is_erased, receipt })
     }
 }

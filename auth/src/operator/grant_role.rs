@@ -23,10 +23,6 @@ impl Operator {
     pub async fn grant(&self, id: UserId, role: Role, operation: CorrelationId) -> anyhow::Result<Granted> {
         let metadata = CommandMetadata::operator(operation);
         let changed = last_admin::grant(&self.app, id, &metadata, role).await?;
-        Ok(Granted {
-            user_id: id,
-            roles: changed.account.roles,
-            changed: changed.happened,
-        })
+        Ok(Granted { user_id: id, roles: changed.account.roles, changed: changed.happened })
     }
 }

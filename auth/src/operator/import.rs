@@ -57,12 +57,7 @@ impl Operator {
         let mut imported = Imported::default();
         let candidates = read(file, &mut imported.bad)?;
         for candidate in candidates {
-            if app
-                .accounts
-                .registered_with(&app.pepper.key_of(&candidate.email))
-                .await?
-                .is_some()
-            {
+            if app.accounts.registered_with(&app.pepper.key_of(&candidate.email)).await?.is_some() {
                 imported.present += 1;
                 continue;
             }
@@ -72,20 +67,14 @@ impl Operator {
             };
             app.prepare_for_hash(&candidate.registered.password_hash).await?;
             let metadata = CommandMetadata::operator(operation.clone());
-            let opened = open_account(
-                app,
-                &metadata,
-                UserId(new_id()),
-                &candidate.email,
-                &candidate.registered,
-            );
+            let opened =
+                open_account(app, &metadata, UserId(new_id()), &candidate.email, &candidate.registered);
             match opened.await {
                 Ok(_) => imported.opened += 1,
                 Err(CommandError::Refused(Refusal::EmailIsTaken)) => imported.present += 1,
-                Err(CommandError::Refused(refusal)) => imported.bad.push(BadLine {
-                    line: candidate.line,
-                    reason: refusal.to_string(),
-                }),
+                Err(CommandError::Refused(refusal)) => {
+                    imported.bad.push(BadLine { line: candidate.line, reason: refusal.to_string() })
+                }
                 Err(CommandError::Failed(failure)) => return Err(failure.into()),
             }
         }
@@ -125,11 +114,7 @@ fn read(file: impl BufRead, bad: &mut Vec<BadLine>) -> anyhow::Result<Vec<Candid
         let reason = match candidate {
             Ok((email, registered)) => match seen.insert(email.canonical().to_owned(), line) {
                 None => {
-                    candidates.push(Candidate {
-                        line,
-                        email,
-                        registered,
-                    });
+                    candidates.push(Candidate { line, email, registered });
                     continue;
                 }
                 Some(earlier) => format!("has the same address as line {earlier}"),
@@ -146,10 +131,7 @@ fn columns(line: &[u8]) -> Result<StringRecord, &'static str> {
     if line.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
         return Err("has a quote that is not closed on the same line");
     }
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(line);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
     match reader.records().next() {
         Some(Ok(record)) => Ok(record),
         Some(Err(_)) => Err("is not CSV in UTF-8"),
@@ -168,10 +150,7 @@ fn candidate(email: &str, hash: &str, name: &str) -> Result<(EmailAddress, Accou
         "" => None,
         name => Some(display_name(&name.into()).map_err(|error| format!("display_name {}", error.detail))?),
     };
-    let registered = AccountRegistered {
-        email: address.as_str().to_owned(),
-        display_name,
-        password_hash: hash.into(),
-    };
+    let registered =
+        AccountRegistered { email: address.as_str().to_owned(), display_name, password_hash: hash.into() };
     Ok((address, registered))
 }

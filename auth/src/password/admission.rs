@@ -38,19 +38,12 @@ pub(crate) struct Requester<'a> {
 impl<'a> Requester<'a> {
     /// A client at `address` who does not guess.
     pub(crate) const fn stranger(address: &'a str) -> Self {
-        Self {
-            address,
-            is_familiar: false,
-            counter: None,
-        }
+        Self { address, is_familiar: false, counter: None }
     }
 
     /// A client at `address` with the token of a reset, who does not guess.
     pub(crate) const fn with_token(address: &'a str) -> Self {
-        Self {
-            is_familiar: true,
-            ..Self::stranger(address)
-        }
+        Self { is_familiar: true, ..Self::stranger(address) }
     }
 }
 
@@ -106,11 +99,7 @@ fn admit(queue: &Arc<Queue>) {
         let Some((sender, counter)) = queue.lock().admit() else {
             return;
         };
-        let held = Held {
-            queue: Arc::clone(queue),
-            counter,
-            _counted: hash_metrics::counted("running"),
-        };
+        let held = Held { queue: Arc::clone(queue), counter, _counted: hash_metrics::counted("running") };
         let _ = sender.send(Ok(held));
     }
 }
@@ -119,9 +108,7 @@ impl Admission {
     /// Allows `threads` to hash at once, and `waiting` of each kind to wait.
     pub(super) fn new(threads: usize, waiting: usize) -> Self {
         hash_metrics::show();
-        Self {
-            queue: Arc::new(Mutex::new(FairQueue::new(threads + PREPARING, waiting))),
-        }
+        Self { queue: Arc::new(Mutex::new(FairQueue::new(threads + PREPARING, waiting))) }
     }
 
     /// Waits for a thread.
@@ -131,9 +118,7 @@ impl Admission {
     /// of all addresses wait, or when the wait takes too long.
     pub(super) async fn admit(&self, requester: Requester<'_>) -> Result<Slot, HashingFailed> {
         let waiting = hash_metrics::counted("waiting");
-        let admitted = timeout(TIMEOUT, self.wait(requester))
-            .await
-            .unwrap_or(Err(HashingFailed::Overloaded));
+        let admitted = timeout(TIMEOUT, self.wait(requester)).await.unwrap_or(Err(HashingFailed::Overloaded));
         drop(waiting);
         if let Err(error) = &admitted {
             hash_metrics::refused(match error {
@@ -147,29 +132,19 @@ impl Admission {
 
     async fn wait(&self, requester: Requester<'_>) -> Result<Slot, HashingFailed> {
         let (sender, told) = oneshot::channel();
-        let entered = self.queue.lock().enter(
-            requester.is_familiar,
-            requester.address,
-            requester.counter,
-            sender,
-        );
+        let entered =
+            self.queue.lock().enter(requester.is_familiar, requester.address, requester.counter, sender);
         let (number, leaves) = entered.map_err(|none| match none {
             QueueError::Crowded => HashingFailed::Crowded,
             QueueError::Full => HashingFailed::Overloaded,
         })?;
-        let _waiter = Waiter {
-            queue: &self.queue,
-            number,
-        };
+        let _waiter = Waiter { queue: &self.queue, number };
         if let Some(leaves) = leaves {
             let _ = leaves.send(Err(HashingFailed::Crowded));
         }
         admit(&self.queue);
         let held = told.await.map_err(|_| HashingFailed::Broken)??;
-        Ok(Slot {
-            _held: Arc::new(held),
-            since: Instant::now(),
-        })
+        Ok(Slot { _held: Arc::new(held), since: Instant::now() })
     }
 }
 
@@ -180,10 +155,7 @@ mod tests {
     use super::*;
 
     fn familiar(address: &str) -> Requester<'_> {
-        Requester {
-            is_familiar: true,
-            ..Requester::stranger(address)
-        }
+        Requester { is_familiar: true, ..Requester::stranger(address) }
     }
 
     /// As many as are admitted beside one thread, all from `address`.
@@ -195,10 +167,7 @@ mod tests {
     #[tokio::test]
     async fn guesses_under_one_counter_are_made_one_after_another() {
         let admission = Admission::new(4, 10);
-        let guess = |address| Requester {
-            counter: Some("account"),
-            ..Requester::stranger(address)
-        };
+        let guess = |address| Requester { counter: Some("account"), ..Requester::stranger(address) };
         let first = admission.admit(guess("a")).await.unwrap();
         let mut second = std::pin::pin!(admission.admit(guess("b")));
         assert!(futures::poll!(&mut second).is_pending());
@@ -249,10 +218,8 @@ mod tests {
         let admission = Admission::new(1, 100);
         let [_held, held] = busy(&admission, "0").await;
         let addresses: Vec<_> = (1..50).map(|number| number.to_string()).collect();
-        let mut strangers: FuturesUnordered<_> = addresses
-            .iter()
-            .map(|address| admission.admit(Requester::stranger(address)))
-            .collect();
+        let mut strangers: FuturesUnordered<_> =
+            addresses.iter().map(|address| admission.admit(Requester::stranger(address))).collect();
         assert!(futures::poll!(strangers.next()).is_pending());
         let mut owner = std::pin::pin!(admission.admit(familiar("home")));
         assert!(futures::poll!(&mut owner).is_pending());

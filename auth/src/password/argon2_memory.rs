@@ -22,11 +22,7 @@ impl Argon2Memory {
             return Ok(false);
         };
         let params = Params::try_from(hash)?;
-        let version = hash
-            .version
-            .map(Version::try_from)
-            .transpose()?
-            .unwrap_or_default();
+        let version = hash.version.map(Version::try_from).transpose()?.unwrap_or_default();
         // It writes each block before it reads it.
         self.blocks.resize(params.block_count(), Block::new());
         let mut output = [0; Output::MAX_LENGTH];

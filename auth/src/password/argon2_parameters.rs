@@ -16,22 +16,14 @@ pub struct Argon2Parameters {
 impl Default for Argon2Parameters {
     /// The OWASP minimum: 19 MiB, 2 passes, 1 lane.
     fn default() -> Self {
-        Self {
-            memory_kib: 19_456,
-            iterations: 2,
-            parallelism: 1,
-        }
+        Self { memory_kib: 19_456, iterations: 2, parallelism: 1 }
     }
 }
 
 /// A hash with the present cost that matches no password. It is not computed, so that the start of a process needs no
 /// memory for argon2.
 pub(super) fn dummy(parameters: Argon2Parameters) -> String {
-    let Argon2Parameters {
-        memory_kib,
-        iterations,
-        parallelism,
-    } = parameters;
+    let Argon2Parameters { memory_kib, iterations, parallelism } = parameters;
     let salt = STANDARD_NO_PAD.encode(random_bytes::<16>());
     let output = STANDARD_NO_PAD.encode(random_bytes::<32>());
     format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}${salt}${output}")

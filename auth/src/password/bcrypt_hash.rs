@@ -16,18 +16,14 @@ pub(crate) fn is_bcrypt(hash: &str) -> bool {
     };
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/');
     cost.len() == 2
-        && cost
-            .parse()
-            .is_ok_and(|cost: u8| (4..=HIGHEST_COST).contains(&cost))
+        && cost.parse().is_ok_and(|cost: u8| (4..=HIGHEST_COST).contains(&cost))
         && rest.len() == SALT_AND_OUTPUT
         && rest.bytes().all(is_base64)
 }
 
 /// The part after the version.
 fn version(hash: &str) -> Option<&str> {
-    ["$2a$", "$2b$", "$2y$"]
-        .iter()
-        .find_map(|version| hash.strip_prefix(version))
+    ["$2a$", "$2b$", "$2y$"].iter().find_map(|version| hash.strip_prefix(version))
 }
 
 /// Whether `hash` is a bcrypt hash, even one that cannot be imported.

@@ -44,10 +44,7 @@ pub(crate) struct BreachedPasswords {
 impl BreachedPasswords {
     /// Opens the file and checks its first line.
     pub(crate) fn open(path: &Path) -> Result<Self, UnusableFile> {
-        let unusable = |source| UnusableFile {
-            path: path.to_owned(),
-            source,
-        };
+        let unusable = |source| UnusableFile { path: path.to_owned(), source };
         let file = File::open(path).map_err(unusable)?;
         let bytes = file.metadata().map_err(unusable)?.len();
         let breached = Self {
@@ -63,18 +60,13 @@ impl BreachedPasswords {
     /// Whether `password` is in the file.
     pub(crate) async fn contain(self: &Arc<Self>, password: &Arc<Password>) -> Result<bool, UnusableFile> {
         let (breached, password) = (Arc::clone(self), Arc::clone(password));
-        let unusable = |source| UnusableFile {
-            path: self.path.clone(),
-            source,
-        };
+        let unusable = |source| UnusableFile { path: self.path.clone(), source };
         let search = move || {
             let hash = hex::encode_upper(Sha1::digest(password.normalized().as_bytes()));
             breached.find(hash.as_bytes())
         };
         let found = self.searches.run(search).await;
-        found
-            .map_err(|error| unusable(io::Error::other(error)))?
-            .map_err(unusable)
+        found.map_err(|error| unusable(io::Error::other(error)))?.map_err(unusable)
     }
 
     /// Finds a hash by binary search: about 35 short reads in a file of a thousand million lines.
@@ -103,23 +95,13 @@ impl BreachedPasswords {
             }
         }
         let within = usize::try_from(offset - from).unwrap_or(0).min(filled);
-        let start = bytes[..within]
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |end| end + 1);
-        let line = bytes[start..filled]
-            .split_inclusive(|byte| *byte == b'\n')
-            .next()
-            .unwrap_or_default();
+        let start = bytes[..within].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let line = bytes[start..filled].split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
         let hash = line
             .get(..DIGITS)
             .filter(|hash| line.get(DIGITS) == Some(&b':') && hash.iter().all(is_upper_hex))
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "expected lines of SHA-1:COUNT"))?;
-        Ok(Line {
-            hash: hash.to_vec(),
-            start: from + start as u64,
-            end: from + (start + line.len()) as u64,
-        })
+        Ok(Line { hash: hash.to_vec(), start: from + start as u64, end: from + (start + line.len()) as u64 })
     }
 }
 
@@ -141,10 +123,8 @@ mod tests {
     use super::*;
 
     fn file_of(passwords: &[String], end_of_line: &str) -> (tempfile::TempDir, PathBuf) {
-        let mut hashes: Vec<_> = passwords
-            .iter()
-            .map(|password| hex::encode_upper(Sha1::digest(password.as_bytes())))
-            .collect();
+        let mut hashes: Vec<_> =
+            passwords.iter().map(|password| hex::encode_upper(Sha1::digest(password.as_bytes()))).collect();
         hashes.sort();
         let mut text = String::new();
         for (number, hash) in hashes.iter().enumerate() {

@@ -29,9 +29,8 @@ mod tests {
     #[test]
     fn ten_thousand_fit_every_minimum_that_can_be_set() {
         for minimum in 8..=15 {
-            let fitting = COMMON
-                .iter()
-                .filter(|password| (minimum..=128).contains(&password.chars().count()));
+            let fitting =
+                COMMON.iter().filter(|password| (minimum..=128).contains(&password.chars().count()));
             assert!(fitting.count() >= 10_000, "{minimum}");
         }
     }

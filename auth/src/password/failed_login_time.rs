@@ -25,10 +25,7 @@ pub(crate) struct FailedLoginTime {
 
 impl FailedLoginTime {
     pub(super) fn new(shortest: Duration) -> Self {
-        Self {
-            shortest,
-            averages: Mutex::default(),
-        }
+        Self { shortest, averages: Mutex::default() }
     }
 
     /// Records the duration of a comparison with `hash`. Returns whether it is the first with this kind of hash.
@@ -84,14 +81,8 @@ mod tests {
 
     #[test]
     fn the_kind_is_the_algorithm_and_its_parameters() {
-        assert_eq!(
-            kind_of("$argon2id$v=19$m=64,t=2,p=1$c2FsdA$b3V0"),
-            "$argon2id$v=19$m=64,t=2,p=1"
-        );
-        assert_eq!(
-            kind_of("$2b$10$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie"),
-            "$2b$10"
-        );
+        assert_eq!(kind_of("$argon2id$v=19$m=64,t=2,p=1$c2FsdA$b3V0"), "$argon2id$v=19$m=64,t=2,p=1");
+        assert_eq!(kind_of("$2b$10$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie"), "$2b$10");
         assert_eq!(kind_of("rubbish"), "rubbish");
     }
 
@@ -106,11 +97,7 @@ mod tests {
             time.record("$2b$12$dear", millis(200));
             time.record("$2b$10$cheap", millis(30));
         }
-        assert!(
-            time.duration().abs_diff(millis(600)) < millis(1),
-            "{:?}",
-            time.duration()
-        );
+        assert!(time.duration().abs_diff(millis(600)) < millis(1), "{:?}", time.duration());
         time.record("$2b$20$absurd", millis(60_000));
         assert_eq!(time.duration(), MAX_DURATION);
     }

@@ -84,21 +84,10 @@ impl<T> FairQueue<T> {
     ) -> Result<(u64, Option<T>), QueueError> {
         // Then no waiting request could be admitted before it.
         let is_next = self.free > 0 && counter.is_none_or(|counter| !self.busy.contains(counter));
-        let group = if is_familiar {
-            &mut self.familiar
-        } else {
-            &mut self.strangers
-        };
+        let group = if is_familiar { &mut self.familiar } else { &mut self.strangers };
         let leaves = if is_next { None } else { group.make_room(address)? };
         self.entered += 1;
-        group.add(
-            address,
-            Waiting {
-                number: self.entered,
-                counter: counter.map(str::to_owned),
-                sender,
-            },
-        );
+        group.add(address, Waiting { number: self.entered, counter: counter.map(str::to_owned), sender });
         Ok((self.entered, leaves))
     }
 
@@ -107,12 +96,7 @@ impl<T> FairQueue<T> {
         if self.free == 0 {
             return None;
         }
-        let Self {
-            busy,
-            familiar,
-            strangers,
-            ..
-        } = self;
+        let Self { busy, familiar, strangers, .. } = self;
         let (next, is_familiar) = if self.familiar_in_a_row < FAMILIAR_IN_A_ROW {
             let next = familiar.next(busy).map(|next| (next, true));
             next.or_else(|| strangers.next(busy).map(|next| (next, false)))
@@ -120,11 +104,7 @@ impl<T> FairQueue<T> {
             let next = strangers.next(busy).map(|next| (next, false));
             next.or_else(|| familiar.next(busy).map(|next| (next, true)))
         }?;
-        self.familiar_in_a_row = if is_familiar {
-            self.familiar_in_a_row.saturating_add(1)
-        } else {
-            0
-        };
+        self.familiar_in_a_row = if is_familiar { self.familiar_in_a_row.saturating_add(1) } else { 0 };
         self.free -= 1;
         self.busy.extend(next.counter.clone());
         Some((next.sender, next.counter))
@@ -174,10 +154,7 @@ impl<T> WaitingGroup<T> {
         if let Some(known) = self.addresses.iter_mut().find(|other| other.key == address) {
             known.waiting.push_back(waiting);
         } else {
-            self.addresses.push_back(Address {
-                key: address.to_owned(),
-                waiting: [waiting].into(),
-            });
+            self.addresses.push_back(Address { key: address.to_owned(), waiting: [waiting].into() });
         }
     }
 
@@ -226,9 +203,7 @@ mod tests {
         is_familiar: bool,
         address: &str,
     ) -> Result<Option<String>, QueueError> {
-        queue
-            .enter(is_familiar, address, None, address.to_owned())
-            .map(|(_, leaves)| leaves)
+        queue.enter(is_familiar, address, None, address.to_owned()).map(|(_, leaves)| leaves)
     }
 
     fn next(queue: &mut FairQueue<String>) -> String {
@@ -242,21 +217,14 @@ mod tests {
 
     /// The number of waiting requests of `address`.
     fn places(queue: &FairQueue<String>, is_familiar: bool, address: &str) -> usize {
-        let group = if is_familiar {
-            &queue.familiar
-        } else {
-            &queue.strangers
-        };
+        let group = if is_familiar { &queue.familiar } else { &queue.strangers };
         let found = group.addresses.iter().find(|other| other.key == address);
         found.map_or(0, |address| address.waiting.len())
     }
 
     #[test]
     fn however_few_addresses_take_every_place_a_newcomer_gets_one_and_is_soon_next() {
-        for (greedy, is_familiar) in [1, 2, 3, 7, 100]
-            .into_iter()
-            .flat_map(|n| [(n, false), (n, true)])
-        {
+        for (greedy, is_familiar) in [1, 2, 3, 7, 100].into_iter().flat_map(|n| [(n, false), (n, true)]) {
             let mut queue = busy(PLACES);
             let names: Vec<_> = (0..greedy).map(|number| format!("greedy {number}")).collect();
             for name in names.iter().cycle().take(PLACES * 3) {
@@ -265,13 +233,8 @@ mod tests {
             let leaves = enter(&mut queue, is_familiar, "newcomer").unwrap();
             assert_eq!(leaves.is_some(), greedy > 1, "one address has half of the places");
             assert_eq!(places(&queue, is_familiar, "newcomer"), 1);
-            let before = (0..)
-                .take_while(|_| next_after_one_is_done(&mut queue) != "newcomer")
-                .count();
-            assert!(
-                before <= greedy,
-                "{before} were admitted before, of {greedy} addresses"
-            );
+            let before = (0..).take_while(|_| next_after_one_is_done(&mut queue) != "newcomer").count();
+            assert!(before <= greedy, "{before} were admitted before, of {greedy} addresses");
         }
     }
 

@@ -47,11 +47,7 @@ impl Hasher {
         waiting: usize,
         shortest_failure: Duration,
     ) -> Result<Self, HashingFailed> {
-        let Argon2Parameters {
-            memory_kib,
-            iterations,
-            parallelism,
-        } = parameters;
+        let Argon2Parameters { memory_kib, iterations, parallelism } = parameters;
         let params = Params::new(memory_kib, iterations, parallelism, None).map_err(failed)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         Ok(Self {
@@ -72,8 +68,7 @@ impl Hasher {
     pub(crate) async fn hash(&self, slot: &Slot, password: &Arc<Password>) -> Result<String, HashingFailed> {
         let argon2 = self.argon2.clone();
         let password = Arc::clone(password);
-        self.run(slot, move |_| make(&argon2, password.normalized().as_bytes()))
-            .await?
+        self.run(slot, move |_| make(&argon2, password.normalized().as_bytes())).await?
     }
 
     /// Compares `password` with `hash`; without a hash it takes the same time and does not match.
@@ -93,11 +88,7 @@ impl Hasher {
         };
         let (matches, took) = self.run(slot, compare).await?;
         let is_first = self.failure_time.record(hash, took);
-        Ok(Verified {
-            matches: matches && exists,
-            is_outdated,
-            first_of_its_kind: is_first.then_some(took),
-        })
+        Ok(Verified { matches: matches && exists, is_outdated, first_of_its_kind: is_first.then_some(took) })
     }
 
     async fn run<T: Send + 'static>(
@@ -142,9 +133,7 @@ fn compare(memory: &mut Argon2Memory, password: &Password, hash: &str) -> bool {
     let Ok(hash) = PasswordHash::new(hash) else {
         return false;
     };
-    memory
-        .matches(password.normalized().as_bytes(), &hash)
-        .unwrap_or(false)
+    memory.matches(password.normalized().as_bytes(), &hash).unwrap_or(false)
 }
 
 fn failed(error: impl std::fmt::Display) -> HashingFailed {

@@ -29,9 +29,7 @@ impl HashingThreads {
         let waiting = Arc::new(Mutex::new(waiting));
         for number in 0..count {
             let waiting = Arc::clone(&waiting);
-            thread::Builder::new()
-                .name(format!("hashing {number}"))
-                .spawn(move || work(&waiting))?;
+            thread::Builder::new().name(format!("hashing {number}")).spawn(move || work(&waiting))?;
         }
         Ok(Self { jobs })
     }

@@ -33,23 +33,14 @@ const MANY_RUNS: usize = 8;
 
 /// Whether `characters` repeat a pattern of fewer than `shortest` characters. The last one may be incomplete.
 pub(super) fn is_repeated(characters: &[char], shortest: usize) -> bool {
-    let repeats_after = |period: usize| {
-        characters
-            .iter()
-            .zip(&characters[period..])
-            .all(|(one, later)| one == later)
-    };
-    (1..=characters.len() / 2)
-        .take_while(|period| *period < shortest)
-        .any(repeats_after)
+    let repeats_after =
+        |period: usize| characters.iter().zip(&characters[period..]).all(|(one, later)| one == later);
+    (1..=characters.len() / 2).take_while(|period| *period < shortest).any(repeats_after)
 }
 
 /// Whether `characters`, in lower case, consist mostly of a few runs.
 pub(super) fn is_sequence(characters: &[char]) -> bool {
-    let breaks = characters
-        .windows(2)
-        .filter(|pair| !continues(pair[0], pair[1]))
-        .count();
+    let breaks = characters.windows(2).filter(|pair| !continues(pair[0], pair[1])).count();
     let runs = 1 + breaks;
     runs < MANY_RUNS && runs * CHARACTERS_OF_A_RUN <= characters.len()
 }
@@ -57,9 +48,7 @@ pub(super) fn is_sequence(characters: &[char]) -> bool {
 /// Whether `next` continues the run of `one`: the same character, or its neighbour.
 fn continues(one: char, next: char) -> bool {
     let are_neighbours = |run: &&str| {
-        run.chars()
-            .zip(run.chars().skip(1))
-            .any(|pair| pair == (one, next) || pair == (next, one))
+        run.chars().zip(run.chars().skip(1)).any(|pair| pair == (one, next) || pair == (next, one))
     };
     one == next || RUNS.iter().any(are_neighbours)
 }
@@ -84,10 +73,7 @@ mod tests {
             assert!(is_repeated(&characters(text), 15), "{text}");
         }
         let long = "quartz-lantern-river";
-        assert!(
-            !is_repeated(&characters(&long.repeat(2)), 15),
-            "as strong as its half"
-        );
+        assert!(!is_repeated(&characters(&long.repeat(2)), 15), "as strong as its half");
         assert!(!is_repeated(&characters("plum-tractor-canyon"), 15));
         assert!(!is_repeated(&[], 15) && !is_repeated(&['a'], 15));
     }

@@ -67,10 +67,7 @@ impl Policy {
     /// Requires `min_characters`, and refuses passwords in the file `breached`.
     pub(crate) fn open(min_characters: usize, breached: Option<&Path>) -> Result<Self, UnusableFile> {
         let breached = breached.map(BreachedPasswords::open).transpose()?.map(Arc::new);
-        Ok(Self {
-            min_characters,
-            breached,
-        })
+        Ok(Self { min_characters, breached })
     }
 
     /// Checks `password` for the account with this address against all rules except the file of breached passwords.
@@ -170,12 +167,7 @@ mod tests {
 
     #[test]
     fn common_passwords_are_refused_in_any_case_and_as_a_whole() {
-        for password in [
-            "passwordpassword",
-            "PassWordPassWord",
-            "1QAZ2wsx3edc4rfv",
-            "perasperaadastra",
-        ] {
+        for password in ["passwordpassword", "PassWordPassWord", "1QAZ2wsx3edc4rfv", "perasperaadastra"] {
             assert_eq!(judge(password), Err(Weakness::TooCommon), "{password}");
         }
         assert_eq!(judge_with("qwertyuiop123", 8), Err(Weakness::TooCommon));

@@ -24,10 +24,7 @@ impl Enrolment {
             secret: secret.base32(),
             event: SecondFactorEnrolled {
                 totp_secret: cipher.encrypt(account, secret.bytes())?,
-                recovery_hashes: recovery_codes
-                    .iter()
-                    .filter_map(|code| recovery_code::hash(code))
-                    .collect(),
+                recovery_hashes: recovery_codes.iter().filter_map(|code| recovery_code::hash(code)).collect(),
             },
             recovery_codes,
         })
@@ -44,9 +41,7 @@ pub(crate) fn matching(
 ) -> Option<UsedCode> {
     if let Some(hash) = recovery_code::hash(shown) {
         let mut hashes = factor.recovery_hashes.iter();
-        return hashes
-            .position(|known| known.as_ref() == Some(&hash))
-            .map(UsedCode::Recovery);
+        return hashes.position(|known| known.as_ref() == Some(&hash)).map(UsedCode::Recovery);
     }
     let opened = cipher.decrypt(account.id, &factor.totp_secret);
     let Some(secret) = opened.and_then(|bytes| TotpSecret::from_bytes(&bytes)) else {

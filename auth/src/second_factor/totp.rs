@@ -57,9 +57,8 @@ impl TotpSecret {
         let tag = hmac::sign(&key, &step.to_be_bytes());
         let hash = tag.as_ref();
         let offset = usize::from(hash[hash.len() - 1] & 0x0f);
-        let number = hash[offset..offset + 4]
-            .iter()
-            .fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
+        let number =
+            hash[offset..offset + 4].iter().fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
         let number = (number & 0x7fff_ffff) % 10_u32.pow(6);
         Zeroizing::new(format!("{number:0DIGITS$}"))
     }

@@ -143,10 +143,7 @@ mod tests {
         let of_email = attempt("email", "ada@example.com", Some("192.0.2.1"));
         let text = format!("{of_email:?}");
         assert!(!text.contains("ada") && !text.contains("192"), "{text}");
-        assert_ne!(
-            of_email.account,
-            attempt("session", "ada@example.com", None).account
-        );
+        assert_ne!(of_email.account, attempt("session", "ada@example.com", None).account);
         assert_ne!(of_email.account, of_email.account_from_address);
     }
 }

@@ -59,27 +59,15 @@ impl Throttle {
             )
             .await?;
         deleted += self
-            .delete(
-                "address_allowances",
-                "key",
-                "WHERE full_at < $2 ORDER BY full_at",
-                Some(now),
-                u64::MAX,
-            )
+            .delete("address_allowances", "key", "WHERE full_at < $2 ORDER BY full_at", Some(now), u64::MAX)
             .await?;
         for (table, key, order) in TABLES {
             let sql = format!("SELECT count(*) AS rows FROM {table}");
             let rows = self.operations.number(&sql, &[]).await?;
             let surplus = rows.saturating_sub(most_rows);
             if surplus > 0 {
-                tracing::warn!(
-                    table,
-                    rows,
-                    "there are more counters of failed logins than are kept"
-                );
-                deleted += self
-                    .delete(table, key, &format!("ORDER BY {order}"), None, surplus)
-                    .await?;
+                tracing::warn!(table, rows, "there are more counters of failed logins than are kept");
+                deleted += self.delete(table, key, &format!("ORDER BY {order}"), None, surplus).await?;
             }
         }
         Ok(deleted)
@@ -164,11 +152,7 @@ mod tests {
     }
 
     async fn allowances_have_an_end(footing: Footing) {
-        const ALLOWANCE: Allowance = Allowance {
-            prefix: "tests-",
-            micros_for_one: 1_000_000,
-            burst: 20,
-        };
+        const ALLOWANCE: Allowance = Allowance { prefix: "tests-", micros_for_one: 1_000_000, burst: 20 };
         let storage = TestStorage::new(footing).await;
         let operations = storage.operations().await;
         let is_left = async |address: &str, now: i64| {

@@ -95,24 +95,14 @@ impl FailureCounters {
             // An empty key has no counter.
             attempt.all_sessions.as_deref().unwrap_or_default().into(),
         ];
-        let mut counters = Self {
-            in_session: attempt.all_sessions.is_some(),
-            ..Self::default()
-        };
+        let mut counters = Self { in_session: attempt.all_sessions.is_some(), ..Self::default() };
         let rows = operations.fetch_all(SELECT_COUNTERS, &values).await?;
         // What cannot be read counts as absent: an address is a stranger's, and failures are counted from zero.
         let read = readable("authentication_failures and others", "counter", &rows, |row| {
-            Ok((
-                row.text("counter")?,
-                row.integer("instant")?,
-                row.unsigned("number")?,
-            ))
+            Ok((row.text("counter")?, row.integer("instant")?, row.unsigned("number")?))
         });
         for (counter_of, instant, number) in read {
-            let counter = Counter {
-                failures: number,
-                blocked_until: instant,
-            };
+            let counter = Counter { failures: number, blocked_until: instant };
             match counter_of.as_str() {
                 "familiar" => counters.familiar_since = Some((instant, number)),
                 "all sessions" => counters.in_all_sessions = counter.failures,
@@ -143,11 +133,7 @@ impl FailureCounters {
 
     /// The key under which a failure of `attempt` is counted.
     pub(crate) fn counted_under<'a>(&self, attempt: &'a Attempt) -> &'a str {
-        if self.is_counted_by_address() {
-            &attempt.account_from_address
-        } else {
-            &attempt.account
-        }
+        if self.is_counted_by_address() { &attempt.account_from_address } else { &attempt.account }
     }
 
     /// Whether there are failures that a success clears.
@@ -157,11 +143,7 @@ impl FailureCounters {
     }
 
     fn counter(&self) -> Counter {
-        if self.is_counted_by_address() {
-            self.familiar
-        } else {
-            self.strangers
-        }
+        if self.is_counted_by_address() { self.familiar } else { self.strangers }
     }
 
     /// How long the attempt must wait at `now`, in microseconds.
@@ -204,9 +186,7 @@ impl FailureCounters {
             operations.execute(SHORTEN_WAIT, &values).await?;
         }
         if is_full_too_late {
-            failures_by_address::FAILURES
-                .shorten_wait(operations, &attempt.address, self.not_before)
-                .await?;
+            failures_by_address::FAILURES.shorten_wait(operations, &attempt.address, self.not_before).await?;
         }
         Ok(self.wait(self.not_before))
     }
@@ -215,17 +195,11 @@ impl FailureCounters {
 /// The statement that counts a failure: $1 is the key, $2 the time. A wait that would end later stays: a process whose
 /// clock is behind must not end it.
 pub(super) fn count_failure(dialect: Dialect) -> String {
-    let mut waits = format!(
-        "CASE WHEN authentication_failures.failures < {} THEN 0",
-        FREE_ATTEMPTS - 1
-    );
+    let mut waits = format!("CASE WHEN authentication_failures.failures < {} THEN 0", FREE_ATTEMPTS - 1);
     let (mut wait, mut failures) = (FIRST_WAIT, FREE_ATTEMPTS - 1);
     while wait < MAX_WAIT {
         // Writing to a string does not fail.
-        let _ = write!(
-            waits,
-            " WHEN authentication_failures.failures = {failures} THEN {wait}"
-        );
+        let _ = write!(waits, " WHEN authentication_failures.failures = {failures} THEN {wait}");
         wait *= 2;
         failures += 1;
     }
@@ -262,20 +236,13 @@ pub(super) async fn forget(
     operations.execute(DELETE_FAILURES, &[account()]).await?;
     // Recorded addresses are never empty.
     let others = [account(), kept.unwrap_or_default().into()];
-    operations
-        .execute(DELETE_OTHER_ADDRESSES, &others)
-        .await
-        .map(drop)
+    operations.execute(DELETE_OTHER_ADDRESSES, &others).await.map(drop)
 }
 
 /// Deletes the failures of a person's sessions, under `key` and keys that begin with it.
 pub(super) async fn forgive_sessions(operations: &Database, key: &str) -> Result<(), DatabaseError> {
     // Usually there are none, and a read does not wait for locks.
-    if operations
-        .fetch_optional(SELECT_FAILURES, &[key.into()])
-        .await?
-        .is_some()
-    {
+    if operations.fetch_optional(SELECT_FAILURES, &[key.into()]).await?.is_some() {
         operations.execute(DELETE_FAILURES, &[key.into()]).await?;
     }
     Ok(())
@@ -298,13 +265,10 @@ pub(super) async fn keep_success(
 ) -> Result<(), DatabaseError> {
     let failed = attempt.all_sessions.as_ref().unwrap_or(&attempt.account);
     if counters.has_failures() {
-        operations
-            .execute(DELETE_FAILURES, &[failed.as_str().into()])
-            .await?;
+        operations.execute(DELETE_FAILURES, &[failed.as_str().into()]).await?;
     }
-    let is_written_down = counters
-        .familiar_since
-        .is_some_and(|(since, days)| days > 0 && now - since < RECORDING_INTERVAL);
+    let is_written_down =
+        counters.familiar_since.is_some_and(|(since, days)| days > 0 && now - since < RECORDING_INTERVAL);
     if counters.in_session || is_written_down {
         return Ok(());
     }
@@ -322,20 +286,9 @@ pub(super) async fn remember(
         return Ok(());
     }
     let (account, address) = (attempt.account.as_str(), attempt.address.as_str());
-    let values = [
-        account.into(),
-        address.into(),
-        now.into(),
-        days.into(),
-        (now - RECORDING_INTERVAL).into(),
-    ];
+    let values = [account.into(), address.into(), now.into(), days.into(), (now - RECORDING_INTERVAL).into()];
     operations.execute(RECORD_ADDRESS, &values).await?;
-    operations
-        .execute(
-            DELETE_OLD_ADDRESSES,
-            &[account.into(), MAX_FAMILIAR_ADDRESSES.into()],
-        )
-        .await?;
+    operations.execute(DELETE_OLD_ADDRESSES, &[account.into(), MAX_FAMILIAR_ADDRESSES.into()]).await?;
     Ok(())
 }
 

@@ -12,11 +12,8 @@ pub(super) const FAILURES: Allowance = Allowance {
     burst: 100,
 };
 /// The allowance of registrations: five thousand at once, then one a second.
-pub(super) const REGISTRATIONS: Allowance = Allowance {
-    prefix: "registrations-",
-    micros_for_one: 1_000_000,
-    burst: 5_000,
-};
+pub(super) const REGISTRATIONS: Allowance =
+    Allowance { prefix: "registrations-", micros_for_one: 1_000_000, burst: 5_000 };
 
 /// Counts one use: $1 is the key, $2 the time after which a new address has its whole allowance, $3 the present time,
 /// $4 the time for one use. Does nothing if the whole allowance is there only after $5.

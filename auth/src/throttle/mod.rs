@@ -78,10 +78,7 @@ impl Throttle {
         let wait = counters.measure_wait(&self.operations, attempt, now).await?;
         match wait {
             0 => Ok(counters),
-            micros => Err(Refusal::AttemptsAreTooMany {
-                seconds: whole_seconds(micros),
-            }
-            .into()),
+            micros => Err(Refusal::AttemptsAreTooMany { seconds: whole_seconds(micros) }.into()),
         }
     }
 
@@ -96,9 +93,7 @@ impl Throttle {
     ) -> Result<(), CommandError> {
         let now = self.now();
         let mut is_counted_for_account = false;
-        let counted = self
-            .count(attempt, counters, now, &mut is_counted_for_account)
-            .await;
+        let counted = self.count(attempt, counters, now, &mut is_counted_for_account).await;
         if counted.is_err()
             && let Ok(mut uncounted) = self.uncounted.try_lock()
         {
@@ -127,9 +122,7 @@ impl Throttle {
             *is_counted_for_account = true;
         }
         if counters.uses_allowance(attempt) {
-            failures_by_address::FAILURES
-                .count(&self.operations, &attempt.address, now)
-                .await?;
+            failures_by_address::FAILURES.count(&self.operations, &attempt.address, now).await?;
         }
         Ok(())
     }
@@ -146,12 +139,8 @@ impl Throttle {
             && (0..PAUSE_WHEN_UNCOUNTED).contains(&now.saturating_sub(failure.since))
         {
             let is_counted_for_account = &mut failure.is_counted_for_account;
-            let counting = self.count(
-                &failure.attempt,
-                &failure.counters,
-                failure.since,
-                is_counted_for_account,
-            );
+            let counting =
+                self.count(&failure.attempt, &failure.counters, failure.since, is_counted_for_account);
             counting.await?;
         }
         *uncounted = None;

@@ -63,9 +63,7 @@ impl AccessTokens {
         id: Uuid,
     ) -> Result<Issued, jsonwebtoken::errors::Error> {
         let keyring = self.keyring();
-        let key = keyring
-            .signing(now)
-            .ok_or(jsonwebtoken::errors::ErrorKind::InvalidEddsaKey)?;
+        let key = keyring.signing(now).ok_or(jsonwebtoken::errors::ErrorKind::InvalidEddsaKey)?;
         let iat = now.as_seconds();
         let exp = (iat + self.ttl_seconds).min(session.ends_at().as_seconds());
         let claims = Claims {
@@ -86,10 +84,7 @@ impl AccessTokens {
         let mut header = Header::new(key.algorithm.of_header());
         header.typ = Some(TOKEN_TYPE.to_owned());
         header.kid = Some(key.kid.clone());
-        Ok(Issued {
-            token: encode(&header, &claims, &key.encoding)?,
-            expires_in: exp - iat,
-        })
+        Ok(Issued { token: encode(&header, &claims, &key.encoding)?, expires_in: exp - iat })
     }
 
     /// The claims of `token`, if it was issued here and is valid at `now`. The caller has to check that its session

@@ -44,10 +44,7 @@ impl ProgramTokenName {
         let mut secret = Zeroizing::new([0; 32]);
         runtime::fill_random(secret.as_mut_slice());
         let secret = Zeroizing::new(BASE64URL.encode(secret.as_slice()));
-        TokenText(Zeroizing::new(format!(
-            "{PROGRAM_TOKEN_PREFIX}{name}{}",
-            secret.as_str()
-        )))
+        TokenText(Zeroizing::new(format!("{PROGRAM_TOKEN_PREFIX}{name}{}", secret.as_str())))
     }
 }
 
@@ -58,10 +55,8 @@ mod tests {
 
     use super::*;
 
-    const NAME: ProgramTokenName = ProgramTokenName {
-        account: UserId(Uuid::from_u128(7)),
-        id: TokenId(Uuid::from_u128(8)),
-    };
+    const NAME: ProgramTokenName =
+        ProgramTokenName { account: UserId(Uuid::from_u128(7)), id: TokenId(Uuid::from_u128(8)) };
 
     fn pepper() -> Pepper {
         Pepper::parse(&"ab".repeat(32)).unwrap()

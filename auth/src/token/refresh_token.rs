@@ -64,10 +64,7 @@ mod tests {
         let read = RefreshToken::parse(token.text.as_str(), &pepper()).unwrap();
         assert_eq!((read.session, read.generation), (session, 7));
         assert_eq!(read.text.hash(), token.text.hash());
-        assert_ne!(
-            RefreshToken::generate(session, 7, &pepper()).text.hash(),
-            token.text.hash()
-        );
+        assert_ne!(RefreshToken::generate(session, 7, &pepper()).text.hash(), token.text.hash());
         assert!(!format!("{token:?}").contains(token.text.as_str()));
     }
 

@@ -19,11 +19,7 @@ impl ResetToken {
     pub(crate) fn generate(account: UserId, pepper: &Pepper) -> Self {
         Self {
             account,
-            text: TokenText(opaque_token::make(
-                Purpose::ResetToken,
-                account.0.as_bytes(),
-                pepper,
-            )),
+            text: TokenText(opaque_token::make(Purpose::ResetToken, account.0.as_bytes(), pepper)),
         }
     }
 

@@ -17,18 +17,11 @@ async fn roles_are_replaced_and_count_at_once() {
     let id = app.register(ADA).await.text("/user/id");
     let (access, _) = app.sign_in(ADA).await;
     app.act(&access, &id, "disable").await.expect(403, "forbidden");
-    let answer = app
-        .set_roles(&admin, &id, json!(["user", "admin", "admin"]))
-        .await
-        .expect(200, "");
+    let answer = app.set_roles(&admin, &id, json!(["user", "admin", "admin"])).await.expect(200, "");
     assert_eq!(answer.body["user"]["roles"], json!(["user", "admin"]));
     assert!(!answer.header("consistency-token").is_empty());
-    app.set_roles(&access, &id, json!(["auditor"]))
-        .await
-        .expect(200, "");
-    app.set_roles(&access, &id, json!(["admin"]))
-        .await
-        .expect(403, "forbidden");
+    app.set_roles(&access, &id, json!(["auditor"])).await.expect(200, "");
+    app.set_roles(&access, &id, json!(["admin"])).await.expect(403, "forbidden");
 }
 
 #[tokio::test]
@@ -61,9 +54,7 @@ async fn the_last_admin_stays() {
         if projected {
             app.project(app.log().await.len() as u64).await;
         }
-        app.set_roles(&admin, &id, json!(["user"]))
-            .await
-            .expect(409, "last-admin");
+        app.set_roles(&admin, &id, json!(["user"])).await.expect(409, "last-admin");
         app.act(&admin, &id, "disable").await.expect(409, "last-admin");
         app.me(&admin).await.expect(200, "");
         app.act(&admin, &id, "enable").await.expect(200, "");
@@ -76,25 +67,13 @@ async fn the_last_admin_stays() {
 async fn two_admins_who_drop_each_other_leave_one() {
     let app = App::start().await;
     for round in 0..5 {
-        let app = if round == 0 {
-            app.replica(|_, _| {}).await
-        } else {
-            App::start().await
-        };
-        let (one, two) = (
-            app.sign_in_admin("one@example.com").await,
-            app.sign_in_admin("two@example.com").await,
-        );
+        let app = if round == 0 { app.replica(|_, _| {}).await } else { App::start().await };
+        let (one, two) =
+            (app.sign_in_admin("one@example.com").await, app.sign_in_admin("two@example.com").await);
         let ids = (app.id_of(&one).await, app.id_of(&two).await);
-        tokio::join!(
-            app.set_roles(&one, &ids.1, json!([])),
-            app.set_roles(&two, &ids.0, json!([]))
-        );
+        tokio::join!(app.set_roles(&one, &ids.1, json!([])), app.set_roles(&two, &ids.0, json!([])));
         let admins = futures::future::join_all([&one, &two].map(|token| app.me(token))).await;
-        let count = admins
-            .iter()
-            .filter(|me| me.body["user"]["roles"].to_string().contains("admin"))
-            .count();
+        let count = admins.iter().filter(|me| me.body["user"]["roles"].to_string().contains("admin")).count();
         assert!(count >= 1, "{admins:?}");
     }
 }
@@ -108,10 +87,7 @@ async fn interrupted<T>(
     let (release, held) = oneshot::channel();
     *faults.hold_next_answer.lock().unwrap() = Some(held);
     let meanwhile = async {
-        eventually("the command appends", async || {
-            faults.hold_next_answer.lock().unwrap().is_none()
-        })
-        .await;
+        eventually("the command appends", async || faults.hold_next_answer.lock().unwrap().is_none()).await;
         meanwhile.await;
         release.send(()).unwrap();
     };
@@ -121,23 +97,17 @@ async fn interrupted<T>(
 /// The admins, who must be the same in their stream and in those of the accounts.
 async fn admins(app: &App, token: &str) -> BTreeSet<UserId> {
     let log = app.log().await;
-    let named = log
-        .iter()
-        .fold(None, |admins, recorded| match recorded.try_into().unwrap() {
-            Event::Admins(event) => {
-                Admins::evolve(admins, &(), &event, recorded.version, recorded.recorded_at)
-            }
-            _ => admins,
-        });
+    let named = log.iter().fold(None, |admins, recorded| match recorded.try_into().unwrap() {
+        Event::Admins(event) => Admins::evolve(admins, &(), &event, recorded.version, recorded.recorded_at),
+        _ => admins,
+    });
     let named = named.unwrap_or_default();
     app.project(log.len() as u64).await;
     let listed = app.get_as(token, "/auth/users?role=admin").await;
     let listed = listed.expect(200, "");
     let listed = listed.body["items"].as_array().unwrap().iter();
     let listed = listed.filter(|item| item["disabled"] == false);
-    let listed: BTreeSet<UserId> = listed
-        .map(|item| item["id"].as_str().unwrap().parse().unwrap())
-        .collect();
+    let listed: BTreeSet<UserId> = listed.map(|item| item["id"].as_str().unwrap().parse().unwrap()).collect();
     assert_eq!(named.accounts, listed);
     listed
 }
@@ -177,10 +147,7 @@ async fn an_admin_who_is_being_removed_does_not_come_back() {
                 }
             };
             let removed = interrupted(&faults, removal, other).await.expect(200, "");
-            assert!(
-                !removed.body["user"]["roles"].to_string().contains("admin"),
-                "{meanwhile}: {removed:?}"
-            );
+            assert!(!removed.body["user"]["roles"].to_string().contains("admin"), "{meanwhile}: {removed:?}");
             assert_eq!(admins(&app, &one).await.len(), 2, "{meanwhile}");
             let login = app.login("two@example.com", PASSWORD).await;
             match is_disabled {
@@ -222,13 +189,9 @@ async fn whoever_is_removed_meanwhile_makes_nobody_an_admin() {
     let (app, faults) = App::start_faulty().await;
     let ([one, two, _], [_, id, _]) = three_admins(&app).await;
     let ada = app.register(ADA).await.text("/user/id");
-    let given = interrupted(
-        &faults,
-        app.set_roles(&two, &ada, json!(["user", "admin"])),
-        async {
-            app.set_roles(&one, &id, json!(["user"])).await.expect(200, "");
-        },
-    );
+    let given = interrupted(&faults, app.set_roles(&two, &ada, json!(["user", "admin"])), async {
+        app.set_roles(&one, &id, json!(["user"])).await.expect(200, "");
+    });
     given.await.expect(403, "forbidden");
     let login = app.login(ADA, PASSWORD).await.expect(200, "");
     assert_eq!(login.body["user"]["roles"], json!(["user"]));
@@ -264,9 +227,7 @@ async fn a_login_that_races_with_disabling_keeps_no_session() {
         disabled.expect(200, "");
         app.act(&admin, &id, "enable").await.expect(200, "");
         for login in logins.iter().filter(|login| login.status == 200) {
-            app.me(&login.text("/access_token"))
-                .await
-                .expect(401, "session-ended");
+            app.me(&login.text("/access_token")).await.expect(401, "session-ended");
         }
     }
 }
@@ -286,9 +247,7 @@ async fn what_is_done_already_is_answered_with_a_state_no_older_than_the_one_tha
         assert!(token.same_subject(subject));
         token.position
     };
-    app.set_roles(&admin, &id, json!(["admin", "user"]))
-        .await
-        .expect(200, "");
+    app.set_roles(&admin, &id, json!(["admin", "user"])).await.expect(200, "");
     for action in ["disable", "enable"] {
         let first = position(app.act(&admin, &id, action).await);
         let events = app.log().await.len();
@@ -305,9 +264,7 @@ async fn accounts_that_are_not_there_are_not_found() {
     let nobody = uuid::Uuid::now_v7().to_string();
     let unhyphenated = nobody.replace('-', "");
     for id in [&*nobody, "nonsense", &unhyphenated] {
-        app.set_roles(&admin, id, json!(["user"]))
-            .await
-            .expect(404, "not-found");
+        app.set_roles(&admin, id, json!(["user"])).await.expect(404, "not-found");
         app.act(&admin, id, "disable").await.expect(404, "not-found");
         app.act(&admin, id, "enable").await.expect(404, "not-found");
     }

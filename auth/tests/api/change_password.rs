@@ -11,10 +11,7 @@ async fn changes_the_password_and_ends_every_other_session() {
     let (other, other_refresh) = app.sign_in(ADA).await;
     let answer = app.change_password(&access, PASSWORD, NEW).await.expect(204, "");
     let head = app.log().await.len();
-    assert!(
-        answer.header("consistency-token").ends_with(&format!("-{head}")),
-        "{answer:?}"
-    );
+    assert!(answer.header("consistency-token").ends_with(&format!("-{head}")), "{answer:?}");
     app.me(&access).await.expect(200, "");
     app.refresh(&refresh).await.expect(200, "");
     app.me(&other).await.expect(401, "session-ended");
@@ -30,10 +27,7 @@ async fn needs_the_current_password_and_a_good_new_one() {
     let wrong = app.change_password(&access, "wrong", NEW).await;
     let wrong = wrong.expect(401, "bad-credentials");
     assert_eq!(wrong.text("/detail"), "The password is wrong.");
-    for (new, code) in [
-        ("short", "too-short"),
-        ("i am LOVELACE@example.com", "contains-address"),
-    ] {
+    for (new, code) in [("short", "too-short"), ("i am LOVELACE@example.com", "contains-address")] {
         let mistakes = app.change_password(&access, PASSWORD, new).await.mistakes();
         assert_eq!(mistakes, [("/new_password".to_owned(), code.to_owned())]);
     }
@@ -55,9 +49,7 @@ async fn a_login_that_races_with_the_change_keeps_no_session_of_the_old_password
         changed.expect(204, "");
         for login in logins {
             if login.status == 200 {
-                app.me(&login.text("/access_token"))
-                    .await
-                    .expect(401, "session-ended");
+                app.me(&login.text("/access_token")).await.expect(401, "session-ended");
             } else {
                 login.expect(401, "bad-credentials");
             }

@@ -21,10 +21,7 @@ async fn a_good_token_names_its_owner() {
     assert_eq!(identity.user_id.to_string(), me.text("/user/id"));
     assert_eq!(identity.email, ADA);
     assert!(identity.has_role(Role::User) && !identity.has_role(Role::Admin));
-    assert_eq!(
-        identity.expires_at.as_seconds(),
-        app.dependencies.clock.now().as_seconds() + 900
-    );
+    assert_eq!(identity.expires_at.as_seconds(), app.dependencies.clock.now().as_seconds() + 900);
 }
 
 #[tokio::test]
@@ -32,15 +29,9 @@ async fn bad_tokens_are_rejected() {
     let app = App::start().await;
     let (access, _) = app.sign_in(ADA).await;
     let verifier = app.verifier().await;
-    assert_eq!(
-        verifier.verify("a.b.c").await,
-        Err(VerifyError::Rejected(Rejection::Malformed))
-    );
+    assert_eq!(verifier.verify("a.b.c").await, Err(VerifyError::Rejected(Rejection::Malformed)));
     app.clock.advance(900);
-    assert_eq!(
-        verifier.verify(&access).await,
-        Err(VerifyError::Rejected(Rejection::Expired))
-    );
+    assert_eq!(verifier.verify(&access).await, Err(VerifyError::Rejected(Rejection::Expired)));
 }
 
 #[tokio::test]
@@ -73,16 +64,9 @@ async fn a_granted_role_reaches_those_who_remember() {
 #[tokio::test]
 async fn every_reply_names_the_token_that_it_judges() {
     let app = App::start().await;
-    let ask = |request| {
-        app.dependencies
-            .bus
-            .request(VERIFY_QUEUE, request, Duration::from_secs(10))
-    };
+    let ask = |request| app.dependencies.bus.request(VERIFY_QUEUE, request, Duration::from_secs(10));
     let request = CheckRequest::Token("a.b.c".into()).encode();
-    eventually("checks are answered", || async {
-        ask(request.clone()).await.is_ok()
-    })
-    .await;
+    eventually("checks are answered", || async { ask(request.clone()).await.is_ok() }).await;
     let reply = ask(request).await.unwrap();
     let reply = CheckReply::decode(&reply).unwrap();
     assert_eq!(reply.token_sha256, hex::encode(Sha256::digest("a.b.c")));
@@ -94,8 +78,5 @@ async fn every_reply_names_the_token_that_it_judges() {
 #[tokio::test]
 async fn stopping_ends_the_responder() {
     let app = App::start().await;
-    assert!(
-        app.background.shut_down(Duration::from_secs(10)).await,
-        "the responder ends"
-    );
+    assert!(app.background.shut_down(Duration::from_secs(10)).await, "the responder ends");
 }

@@ -7,11 +7,7 @@ use uuid::Uuid;
 use crate::support::{ADA, Answer, App, PASSWORD};
 
 /// Conditions that do not hold for what is there and has no version.
-const FAILING: [(&str, &str); 3] = [
-    ("if-match", "\"1\""),
-    ("if-match", "W/\"1\""),
-    ("if-none-match", "*"),
-];
+const FAILING: [(&str, &str); 3] = [("if-match", "\"1\""), ("if-match", "W/\"1\""), ("if-none-match", "*")];
 
 async fn send(
     app: &App,
@@ -65,9 +61,7 @@ async fn a_write_whose_condition_does_not_hold_is_not_carried_out() {
         let renamed = send(&app, renaming, &access, condition, Some(&name)).await;
         assert_eq!(renamed.expect(200, "").body["user"]["display_name"], "Ada");
         let giving = (Method::PUT, &*roles);
-        send(&app, giving, &root, condition, Some(&all))
-            .await
-            .expect(200, "");
+        send(&app, giving, &root, condition, Some(&all)).await.expect(200, "");
     }
 }
 
@@ -76,13 +70,7 @@ async fn a_read_is_answered_as_its_condition_says() {
     let app = App::start().await;
     let root = app.sign_in_admin("root@example.com").await;
     app.project(app.log().await.len() as u64).await;
-    for path in [
-        "/auth/me",
-        "/auth/sessions",
-        "/auth/tokens",
-        "/auth/users",
-        "/auth/second-factor-roles",
-    ] {
+    for path in ["/auth/me", "/auth/sessions", "/auth/tokens", "/auth/users", "/auth/second-factor-roles"] {
         for (name, value, status, code) in [
             ("if-none-match", "\"x\"", 200, ""),
             ("if-none-match", "*", 304, ""),
@@ -109,10 +97,7 @@ async fn who_may_do_it_and_what_is_there_come_before_the_conditions() {
     let nobody = Uuid::now_v7();
     let roles = json!({"roles": ["user"]});
     for condition in FAILING.into_iter().chain([("if-match", "x")]) {
-        for path in [
-            "/auth/users/1/roles".to_owned(),
-            format!("/auth/users/{nobody}/roles"),
-        ] {
+        for path in ["/auth/users/1/roles".to_owned(), format!("/auth/users/{nobody}/roles")] {
             let giving = || (Method::PUT, &*path);
             let answer = send(&app, giving(), "x", condition, Some(&roles)).await;
             answer.expect(401, "token-invalid");
@@ -136,15 +121,11 @@ async fn who_may_do_it_and_what_is_there_come_before_the_conditions() {
         let answer = send(&app, (Method::DELETE, &*theirs), &access, condition, None).await;
         answer.expect(404, "not-found");
         let reading = (Method::GET, "/auth/users");
-        send(&app, reading, &access, condition, None)
-            .await
-            .expect(403, "forbidden");
+        send(&app, reading, &access, condition, None).await.expect(403, "forbidden");
     }
     let malformed = ("if-match", "x");
     let logout = (Method::POST, "/auth/logout");
-    send(&app, logout, &access, malformed, None)
-        .await
-        .expect(400, "bad-parameter");
+    send(&app, logout, &access, malformed, None).await.expect(400, "bad-parameter");
     app.me(&access).await.expect(200, "");
 }
 

@@ -56,19 +56,14 @@ async fn whoever_is_erased_is_gone_and_the_address_is_free() {
 
     for access in [&access, &other.0] {
         app.me(access).await.expect(401, "session-ended");
-        app.erase_with(access, PASSWORD)
-            .await
-            .expect(401, "session-ended");
+        app.erase_with(access, PASSWORD).await.expect(401, "session-ended");
     }
     for refresh in [&refresh, &other.1] {
         app.refresh(refresh).await.expect(401, "session-ended");
     }
     app.me(&program).await.expect(401, "session-ended");
     app.reset(&reset.token, NEW).await.expect(401, "token-invalid");
-    let (gone, unknown) = (
-        app.login(ADA, PASSWORD).await,
-        app.login("nobody@example.com", PASSWORD).await,
-    );
+    let (gone, unknown) = (app.login(ADA, PASSWORD).await, app.login("nobody@example.com", PASSWORD).await);
     for answer in [&gone, &unknown] {
         assert_eq!((answer.status.as_u16(), answer.code()), (401, "bad-credentials"));
     }
@@ -97,23 +92,15 @@ async fn a_wrong_password_erases_nobody_and_has_to_wait() {
     for (body, pointer, code) in [
         (json!({}), "/password", "required"),
         (json!({"password": PASSWORD, "code": 7}), "/code", "wrong-type"),
-        (
-            json!({"password": PASSWORD, "sure": true}),
-            "/sure",
-            "unknown-field",
-        ),
+        (json!({"password": PASSWORD, "sure": true}), "/sure", "unknown-field"),
     ] {
         let mistakes = app.erase(&access, body).await.mistakes();
         assert_eq!(mistakes, [(pointer.to_owned(), code.to_owned())]);
     }
     for _ in 0..5 {
-        app.erase_with(&access, WRONG)
-            .await
-            .expect(401, "bad-credentials");
+        app.erase_with(&access, WRONG).await.expect(401, "bad-credentials");
     }
-    app.erase_with(&access, PASSWORD)
-        .await
-        .expect(429, "rate-limited");
+    app.erase_with(&access, PASSWORD).await.expect(429, "rate-limited");
     app.me(&access).await.expect(200, "");
     app.clock.advance(1);
     app.erase_with(&access, PASSWORD).await.expect(204, "");
@@ -126,18 +113,12 @@ async fn an_account_with_a_second_factor_needs_a_code() {
     let mistakes = app.erase_with(&access, PASSWORD).await.mistakes();
     assert_eq!(mistakes, [("/code".to_owned(), "required".to_owned())]);
     let with = |code: &str| json!({"password": PASSWORD, "code": code});
-    app.erase(&access, with(&wrong(&app, &secret)))
-        .await
-        .expect(401, "bad-credentials");
+    app.erase(&access, with(&wrong(&app, &secret))).await.expect(401, "bad-credentials");
     let refused = app.payloads("account.second_factor_refused").await;
     assert_eq!(refused.len(), 1, "a wrong code is counted");
     app.me(&access).await.expect(200, "");
-    app.erase(&access, json!({"password": WRONG, "code": recovery[0]}))
-        .await
-        .expect(401, "bad-credentials");
-    app.erase(&access, with(&code(&app, &secret, 0)))
-        .await
-        .expect(204, "");
+    app.erase(&access, json!({"password": WRONG, "code": recovery[0]})).await.expect(401, "bad-credentials");
+    app.erase(&access, with(&code(&app, &secret, 0))).await.expect(204, "");
     app.register(ADA).await.expect(201, "");
 }
 
@@ -209,29 +190,20 @@ async fn nothing_is_left_of_guesses_and_addresses() {
     from_home(PASSWORD).await.expect(200, "");
     from_home(WRONG).await.expect(401, "bad-credentials");
     app.login(ADA, WRONG).await.expect(401, "bad-credentials");
-    app.erase_with(&access, WRONG)
-        .await
-        .expect(401, "bad-credentials");
+    app.erase_with(&access, WRONG).await.expect(401, "bad-credentials");
     let changed = app.change_password(&bob, WRONG, NEW).await;
     changed.expect(401, "bad-credentials");
     assert!(count(&app, "authentication_failures").await >= 6);
     assert!(count(&app, "familiar_addresses").await >= 1);
 
     app.erase_with(&access, PASSWORD).await.expect(204, "");
-    assert_eq!(
-        count(&app, "authentication_failures").await,
-        2,
-        "Bob's: of the session, and of all of them"
-    );
+    assert_eq!(count(&app, "authentication_failures").await, 2, "Bob's: of the session, and of all of them");
     assert_eq!(count(&app, "familiar_addresses").await, 0);
 
     // The pending erasure is deleted, too, once nothing can arrive any more.
     assert_eq!(count(&app, "pending_erasures").await, 1);
     app.clock.advance(120);
-    eventually("the erasure is forgotten", async || {
-        count(&app, "pending_erasures").await == 0
-    })
-    .await;
+    eventually("the erasure is forgotten", async || count(&app, "pending_erasures").await == 0).await;
 }
 
 /// The second request learns that its session has ended, not that the password is wrong.

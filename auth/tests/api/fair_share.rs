@@ -37,9 +37,8 @@ async fn a_check_is_answered_beside_somebody_who_lists_sessions_without_end() {
     let verifier = app.verifier().await;
 
     let reading = store.reading.write().await;
-    let mut requests: FuturesUnordered<_> = (0..IN_FLIGHT)
-        .map(|_| app.get_as(&greedy, "/auth/sessions"))
-        .collect();
+    let mut requests: FuturesUnordered<_> =
+        (0..IN_FLIGHT).map(|_| app.get_as(&greedy, "/auth/sessions")).collect();
     let mut answers = Vec::new();
     // All of them arrive before the first one is done.
     while answers.len() < IN_FLIGHT - MAX_REQUESTS {
@@ -66,11 +65,7 @@ async fn a_check_is_answered_beside_somebody_who_lists_sessions_without_end() {
     answers.extend(requests.map(|answer| answer.status).collect::<Vec<_>>().await);
     let told = |status| answers.iter().filter(|answer| **answer == status).count();
     assert_eq!(told(StatusCode::TOO_MANY_REQUESTS), IN_FLIGHT - MAX_REQUESTS);
-    assert_eq!(
-        told(StatusCode::OK) + told(StatusCode::SERVICE_UNAVAILABLE),
-        MAX_REQUESTS,
-        "{answers:?}"
-    );
+    assert_eq!(told(StatusCode::OK) + told(StatusCode::SERVICE_UNAVAILABLE), MAX_REQUESTS, "{answers:?}");
     // Nobody is counted any more.
     let after = app.get_as(&greedy, "/auth/sessions").await;
     assert_eq!(after.body["items"].as_array().unwrap().len(), 21);
@@ -92,11 +87,7 @@ async fn a_login_that_is_over_or_has_a_wrong_code_reads_no_sessions() {
     for code in [&right, &wrong] {
         go_on(&app, &late, code).await.expect(401, "token-invalid");
     }
-    assert_eq!(
-        store.take_cost().reads,
-        0,
-        "an old token is old without a look at the account"
-    );
+    assert_eq!(store.take_cost().reads, 0, "an old token is old without a look at the account");
     go_on(&app, &token, &wrong).await.expect(401, "bad-credentials");
     let reads = store.take_cost().reads;
     assert!(reads <= 10, "{reads} reads of a request with a wrong code");
@@ -111,10 +102,7 @@ async fn a_login_that_is_over_or_has_a_wrong_code_reads_no_sessions() {
     assert!(reads <= 10, "{reads} reads of a request that has to wait");
     app.clock.advance(30);
     go_on(&app, &token, &code(&app, &secret, 0)).await.expect(200, "");
-    assert!(
-        store.take_cost().reads > MAX_OPEN_SESSIONS,
-        "the sessions that have ended make room first"
-    );
+    assert!(store.take_cost().reads > MAX_OPEN_SESSIONS, "the sessions that have ended make room first");
 }
 
 #[tokio::test]
@@ -123,14 +111,7 @@ async fn whoever_sends_bodies_without_end_does_not_keep_the_owner_from_ending_th
     let (stolen, _) = app.sign_in(ADA).await;
     let (own, _) = app.sign_in(ADA).await;
     let mut endless: Vec<_> = (0..2 * MAX_REQUESTS)
-        .map(|_| {
-            Box::pin(
-                app.call(Method::PATCH, "/auth/me")
-                    .token(&stolen)
-                    .endless()
-                    .bare(),
-            )
-        })
+        .map(|_| Box::pin(app.call(Method::PATCH, "/auth/me").token(&stolen).endless().bare()))
         .collect();
     for request in &mut endless {
         assert!(poll!(request).is_pending());
@@ -148,9 +129,8 @@ async fn whoever_has_a_revoked_program_token_uses_nothing_up_of_its_owner() {
     program_tokens::revoke(&app, &own, &id).await.expect(204, "");
 
     let reading = store.reading.write().await;
-    let mut requests: Vec<_> = (0..MAX_REQUESTS)
-        .map(|_| Box::pin(app.get_as(&program, "/auth/me")))
-        .collect();
+    let mut requests: Vec<_> =
+        (0..MAX_REQUESTS).map(|_| Box::pin(app.get_as(&program, "/auth/me"))).collect();
     for request in &mut requests {
         assert!(poll!(request).is_pending());
     }

@@ -18,9 +18,7 @@ async fn strangers_cannot_keep_the_owner_out() {
     }
     wait(app.login_from(ELSEWHERE, ADA, PASSWORD).await);
     for _ in 0..4 {
-        app.login_from(HOME, ADA, WRONG)
-            .await
-            .expect(401, "bad-credentials");
+        app.login_from(HOME, ADA, WRONG).await.expect(401, "bad-credentials");
     }
     app.login_from(HOME, ADA, PASSWORD).await.expect(200, "");
     app.login_from(ELSEWHERE, ADA, PASSWORD).await.expect(200, "");
@@ -31,9 +29,7 @@ async fn a_familiar_address_has_to_wait_as_well() {
     let app = quick(&App::start().await, |_| {}).await;
     app.register_from(HOME, ADA).await.expect(201, "");
     for _ in 0..5 {
-        app.login_from(HOME, ADA, WRONG)
-            .await
-            .expect(401, "bad-credentials");
+        app.login_from(HOME, ADA, WRONG).await.expect(401, "bad-credentials");
     }
     assert_eq!(wait(app.login_from(HOME, ADA, PASSWORD).await), 1);
 }
@@ -44,9 +40,7 @@ async fn a_login_from_anywhere_clears_the_failures_of_every_familiar_address() {
     app.register_from(HOME, ADA).await.expect(201, "");
     for _ in 0..2 {
         for _ in 0..4 {
-            app.login_from(HOME, ADA, WRONG)
-                .await
-                .expect(401, "bad-credentials");
+            app.login_from(HOME, ADA, WRONG).await.expect(401, "bad-credentials");
         }
         app.login_from(ELSEWHERE, ADA, PASSWORD).await.expect(200, "");
     }
@@ -58,9 +52,7 @@ async fn a_new_password_ends_the_waits_of_every_address() {
     app.register_from(HOME, ADA).await.expect(201, "");
     let elsewhere = app.login_from(ELSEWHERE, ADA, PASSWORD).await.expect(200, "");
     for _ in 0..5 {
-        app.login_from(HOME, ADA, WRONG)
-            .await
-            .expect(401, "bad-credentials");
+        app.login_from(HOME, ADA, WRONG).await.expect(401, "bad-credentials");
     }
     wait(app.login_from(HOME, ADA, PASSWORD).await);
     app.post("/auth/me/password")
@@ -86,9 +78,7 @@ async fn whoever_shares_an_address_locks_the_owner_out_until_they_log_in_from_an
     for from in [office, ELSEWHERE] {
         // A client at the owner's address, and strangers.
         for address in [HOME, ELSEWHERE] {
-            app.login_from(address, ADA, WRONG)
-                .await
-                .expect(401, "bad-credentials");
+            app.login_from(address, ADA, WRONG).await.expect(401, "bad-credentials");
         }
         assert_eq!(let_failures_become(app, 100).await, 2);
         assert_eq!(wait(app.login_from(HOME, ADA, PASSWORD).await), 24 * 3_600);
@@ -98,9 +88,7 @@ async fn whoever_shares_an_address_locks_the_owner_out_until_they_log_in_from_an
         }
         app.login_from(from, ADA, PASSWORD).await.expect(200, "");
         app.login_from(HOME, ADA, PASSWORD).await.expect(200, "");
-        app.login_from(ELSEWHERE, ADA, WRONG)
-            .await
-            .expect(401, "bad-credentials");
+        app.login_from(ELSEWHERE, ADA, WRONG).await.expect(401, "bad-credentials");
         assert_eq!(let_failures_become(app, 1).await, 1, "the others are forgotten");
     }
 }
@@ -111,9 +99,7 @@ on_both_footings!(whoever_shares_an_address_locks_the_owner_out_until_they_log_i
 async fn let_strangers_fail(app: &App) {
     for number in 0..5 {
         let address = format!("192.0.2.{number}");
-        app.login_from(&address, ADA, WRONG)
-            .await
-            .expect(401, "bad-credentials");
+        app.login_from(&address, ADA, WRONG).await.expect(401, "bad-credentials");
     }
 }
 

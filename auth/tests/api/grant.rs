@@ -11,10 +11,7 @@ async fn gives_a_role_once() {
     let id = app.register(ADA).await.text("/user/id");
     let granted = app.grant("ADA@example.com", Role::Admin).await;
     assert_eq!(granted.user_id.to_string(), id);
-    assert_eq!(
-        granted.roles.into_iter().collect::<Vec<_>>(),
-        [Role::User, Role::Admin]
-    );
+    assert_eq!(granted.roles.into_iter().collect::<Vec<_>>(), [Role::User, Role::Admin]);
     assert!(granted.changed);
     assert!(!app.grant(ADA, Role::Admin).await.changed);
 
@@ -36,10 +33,7 @@ async fn shows_who_it_is() {
     let look = async || app.operator().await.find("ADA@example.com").await.unwrap();
     let seen = look().await;
     assert_eq!((seen.user_id.to_string(), seen.email.as_deref()), (id, Some(ADA)));
-    assert_eq!(
-        (seen.registered_at, seen.last_login_at),
-        (Some(registered_at), None)
-    );
+    assert_eq!((seen.registered_at, seen.last_login_at), (Some(registered_at), None));
     app.clock.advance(60);
     let (access, _) = app.sign_in(ADA).await;
     let last_login_at = Some(app.dependencies.clock.now());
@@ -56,10 +50,7 @@ async fn says_what_is_wrong() {
     let app = App::start().await;
     app.sign_in(ADA).await;
     let find = async |email: &str| app.operator().await.find(email).await.unwrap_err().to_string();
-    assert_eq!(
-        find("nobody@example.com").await,
-        "nobody has registered nobody@example.com"
-    );
+    assert_eq!(find("nobody@example.com").await, "nobody has registered nobody@example.com");
     assert!(find("nobody").await.contains("must be an address"));
     std::fs::remove_file(app.keys().join("email-pepper")).unwrap();
     let operator = Operator::new(&app.config, &app.dependencies);

@@ -58,10 +58,7 @@ async fn with_a_short_queue(app: &App) -> App {
         config.failed_login_time = Duration::ZERO;
         config.hashing_threads = 1;
         config.hashing_queue = PLACES;
-        config.argon2 = Argon2Parameters {
-            memory_kib: 8_192,
-            ..CHEAP
-        };
+        config.argon2 = Argon2Parameters { memory_kib: 8_192, ..CHEAP };
     })
     .await
 }
@@ -75,35 +72,26 @@ async fn a_crowd_of_strangers_keeps_nobody_out() {
     let honest = async {
         for number in 0..5 {
             let address = format!("192.0.2.{number}");
-            post_from(&app, &address, "/auth/login", &credentials)
-                .await
-                .expect(200, "");
+            post_from(&app, &address, "/auth/login", &credentials).await.expect(200, "");
         }
         // The address of the crowd has the most places, and somebody at this address is signed in.
         for number in 0..GREEDY_ADDRESSES {
             let call = app.post("/auth/me/totp").token(&token);
             let call = call.json(&json!({"password": PASSWORD}));
             let address = format!("198.51.100.{number}");
-            call.header("x-forwarded-for", &address)
-                .send()
-                .await
-                .expect(200, "");
+            call.header("x-forwarded-for", &address).send().await.expect(200, "");
         }
         let new = json!({"reset_token": reset, "new_password": "violet harbour lantern"});
-        post_from(&app, "198.51.100.0", "/auth/reset", &new)
-            .await
-            .expect(204, "");
+        post_from(&app, "198.51.100.0", "/auth/reset", &new).await.expect(204, "");
     };
     beside_a_crowd(&app, honest).await;
 }
 
 #[tokio::test]
 async fn whoever_waits_for_the_store_keeps_nobody_from_hashing() {
-    for (method, path) in [
-        (Method::POST, "/auth/me/totp"),
-        (Method::DELETE, "/auth/me/totp"),
-        (Method::DELETE, "/auth/me"),
-    ] {
+    for (method, path) in
+        [(Method::POST, "/auth/me/totp"), (Method::DELETE, "/auth/me/totp"), (Method::DELETE, "/auth/me")]
+    {
         let (app, faults) = App::start_faulty().await;
         let (one, _) = app.sign_in(ADA).await;
         let (mut other, _) = app.sign_in(ADA).await;

@@ -57,14 +57,8 @@ async fn the_first_failure_after_a_start_takes_as_long_as_with_the_dearest_hash_
     import(&app, &file, true).await.unwrap();
     let operations = &app.dependencies.operations;
     let become_dear = "UPDATE password_hash_costs SET micros = 100000 WHERE kind = '$2b$04'";
-    assert_eq!(
-        operations.execute(become_dear, &[]).await.unwrap(),
-        0,
-        "a dry run"
-    );
-    let running = app
-        .replica(|config, _| config.failed_login_time = Duration::ZERO)
-        .await;
+    assert_eq!(operations.execute(become_dear, &[]).await.unwrap(), 0, "a dry run");
+    let running = app.replica(|config, _| config.failed_login_time = Duration::ZERO).await;
     import(&app, &file, false).await.unwrap();
     assert_eq!(operations.execute(become_dear, &[]).await.unwrap(), 1);
     let three_times = Duration::from_millis(300);
@@ -89,9 +83,7 @@ async fn a_failure_with_the_dearest_hash_that_can_be_imported_takes_as_long_as_a
     let dearest = HASH.replace("$04$", "$13$");
     let file = format!("email,password_hash\nada@example.com,{dearest}\n");
     assert_eq!(import(&app, &file, false).await.unwrap().opened, 1);
-    let started = app
-        .replica(|config, _| config.failed_login_time = Duration::ZERO)
-        .await;
+    let started = app.replica(|config, _| config.failed_login_time = Duration::ZERO).await;
     let mut differences = Vec::new();
     for _ in 0..ROUNDS {
         started.clock.advance(900);
@@ -116,11 +108,7 @@ async fn a_hash_that_is_too_dear_is_named_and_what_it_may_cost() {
         let imported = import(&app, &file, true).await.unwrap();
         let bad: Vec<_> = imported.bad.iter().map(|bad| bad.line).collect();
         assert_eq!((imported.opened, bad), (1, vec![3]), "{cost}");
-        assert!(
-            imported.bad[0].reason.ends_with("with a cost of 4 to 13"),
-            "{:?}",
-            imported.bad
-        );
+        assert!(imported.bad[0].reason.ends_with("with a cost of 4 to 13"), "{:?}", imported.bad);
     }
 }
 
@@ -177,12 +165,7 @@ async fn a_quote_that_is_not_closed_takes_no_other_line_with_it() {
     );
     let imported = import(&app, &file, false).await.unwrap();
     let bad: Vec<_> = imported.bad.iter().map(|bad| bad.line).collect();
-    assert_eq!(
-        (imported.opened, bad),
-        (2, vec![2, 3, 5, 6, 9]),
-        "{:?}",
-        imported.bad
-    );
+    assert_eq!((imported.opened, bad), (2, vec![2, 3, 5, 6, 9]), "{:?}", imported.bad);
     let reason = "has a quote that is not closed on the same line";
     assert!(imported.bad.iter().all(|bad| bad.reason == reason));
     let erin = app.login("erin@example.com", OLD).await;
@@ -206,11 +189,7 @@ async fn lines_that_are_no_text_are_named() {
 #[tokio::test]
 async fn another_kind_of_file_is_refused() {
     let app = App::start().await;
-    for text in [
-        "",
-        "ada@example.com,secret\n",
-        "email,name\nada@example.com,Ada\n",
-    ] {
+    for text in ["", "ada@example.com,secret\n", "email,name\nada@example.com,Ada\n"] {
         let error = import(&app, text, false).await.unwrap_err();
         assert!(error.to_string().contains("email and password_hash"), "{error}");
     }

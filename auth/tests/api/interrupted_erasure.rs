@@ -26,10 +26,7 @@ async fn an_erasure_that_is_broken_off_uses_no_code_up() {
     broken_off_at_any_append(async |app| {
         let (access, secret, _) = enrolled(app).await;
         app.grant(ADA, Role::Admin).await;
-        (
-            access,
-            json!({"password": PASSWORD, "code": code(app, &secret, 0)}),
-        )
+        (access, json!({"password": PASSWORD, "code": code(app, &secret, 0)}))
     })
     .await;
     broken_off_at_any_append(async |app| {
@@ -73,12 +70,7 @@ async fn an_operator_sees_who_it_is_and_can_finish_what_was_broken_off() {
     let (app, faults) = App::start_faulty().await;
     let (access, _) = app.sign_in(ADA).await;
     let id = app.id_of(&access).await;
-    let holder = app
-        .operator()
-        .await
-        .find_also_erased("ADA@example.com")
-        .await
-        .unwrap();
+    let holder = app.operator().await.find_also_erased("ADA@example.com").await.unwrap();
     assert_eq!((holder.user_id, holder.email.as_deref()), (id, Some(ADA)));
     assert!(holder.last_login_at.is_some() && !holder.is_erased);
 
@@ -97,13 +89,7 @@ async fn an_operator_sees_who_it_is_and_can_finish_what_was_broken_off() {
     let nobody = erase().await.unwrap_err().to_string();
     assert!(nobody.contains("nobody has registered"), "{nobody}");
     let log = app.log().await;
-    let by = |kind: &str| {
-        log.iter()
-            .rfind(|event| event.kind == kind)
-            .unwrap()
-            .metadata
-            .actor
-    };
+    let by = |kind: &str| log.iter().rfind(|event| event.kind == kind).unwrap().metadata.actor;
     assert_eq!(by("account.erased"), Actor::Operator);
     assert_eq!(by("email.released"), Actor::System);
 }
@@ -115,12 +101,7 @@ async fn a_record_that_this_build_cannot_read_keeps_no_erasure_from_its_end() {
         let (access, _) = app.sign_in(ADA).await;
         let id = app.id_of(&access).await;
         let erased = is_erased.then(|| AccountEvent::from(AccountErased {}).encode());
-        app.append(
-            &StreamName::account(id),
-            id,
-            std::iter::once(exploded()).chain(erased),
-        )
-        .await;
+        app.append(&StreamName::account(id), id, std::iter::once(exploded()).chain(erased)).await;
         let begun = "INSERT INTO pending_erasures (subject, begun_at) VALUES ($1, $2)";
         let now = app.dependencies.clock.now().as_micros();
         let values = [id.0.into(), now.into()];
@@ -140,12 +121,7 @@ async fn a_record_that_this_build_cannot_read_keeps_no_erasure_from_its_end() {
 
 /// An event of a later release.
 pub(crate) fn exploded() -> Encoded {
-    Encoded {
-        kind: "account.exploded",
-        schema_version: 1,
-        encoding: Encoding::Json,
-        data: "{}".into(),
-    }
+    Encoded { kind: "account.exploded", schema_version: 1, encoding: Encoding::Json, data: "{}".into() }
 }
 
 /// An operator has begun to erase the person `id`; returns the stream of the operation.
@@ -170,9 +146,7 @@ pub(crate) async fn operation_begun(app: &App, id: UserId) -> StreamName {
             idempotency_key: None,
         },
     };
-    aggregate::append(&*app.dependencies.store, &*app.clock, append)
-        .await
-        .unwrap();
+    aggregate::append(&*app.dependencies.store, &*app.clock, append).await.unwrap();
     operation
 }
 
@@ -197,11 +171,7 @@ async fn an_operators_command_that_was_killed_is_concluded_by_whoever_finishes_t
     let id = app.id_of(&access).await;
     let operation = operation_begun(&app, id).await;
     faults.appends_left.store(1, Ordering::SeqCst);
-    app.operator()
-        .await
-        .erase(id, OPERATION.into())
-        .await
-        .unwrap_err();
+    app.operator().await.erase(id, OPERATION.into()).await.unwrap_err();
     faults.appends_left.store(usize::MAX, Ordering::SeqCst);
 
     operation_is_concluded(&app, &operation, id).await;

@@ -22,9 +22,7 @@ async fn anyone_can_verify_a_token_with_the_published_key() {
     let (access, _) = app.sign_in(ADA).await;
     let jwks = app.get("/.well-known/jwks.json").send().await.expect(200, "");
     assert_eq!(jwks.header("content-type"), "application/json");
-    let [key] = &jwks.body["keys"].as_array().unwrap()[..] else {
-        panic!("one key: {jwks:?}")
-    };
+    let [key] = &jwks.body["keys"].as_array().unwrap()[..] else { panic!("one key: {jwks:?}") };
     let (x, kid) = (key["x"].as_str().unwrap(), key["kid"].as_str().unwrap());
     let expected = json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "use": "sig", "alg": "EdDSA"});
     assert_eq!(*key, expected, "nothing private");
@@ -42,20 +40,7 @@ async fn anyone_can_verify_a_token_with_the_published_key() {
     names.sort();
     assert_eq!(
         names,
-        [
-            "amr",
-            "aud",
-            "auth_time",
-            "client_id",
-            "email",
-            "exp",
-            "iat",
-            "iss",
-            "jti",
-            "roles",
-            "sid",
-            "sub"
-        ]
+        ["amr", "aud", "auth_time", "client_id", "email", "exp", "iat", "iss", "jti", "roles", "sid", "sub"]
     );
 }
 
@@ -67,10 +52,7 @@ async fn a_key_that_is_put_beside_the_others_needs_no_restart() {
     fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
     let restarted = app.replica(|_, _| {}).await;
     let (new, _) = restarted.sign_in(ADA).await;
-    eventually("the new key is read", || async {
-        app.me(&new).await.status == 200
-    })
-    .await;
+    eventually("the new key is read", || async { app.me(&new).await.status == 200 }).await;
 }
 
 #[tokio::test]
@@ -89,9 +71,7 @@ async fn a_key_that_is_taken_away_is_told_to_those_who_remember_its_tokens() {
             }
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), heard)
-        .await
-        .unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(10), heard).await.unwrap();
 }
 
 /// A named pipe among the keys. Whoever reads it waits until this is dropped, as for a file system of the network that
@@ -105,10 +85,7 @@ struct Unanswering {
 impl Unanswering {
     fn make(path: PathBuf) -> Self {
         make_pipe(&path);
-        Self {
-            _writer: open_pipe(&path),
-            path,
-        }
+        Self { _writer: open_pipe(&path), path }
     }
 
     /// Whether somebody besides this has opened it.

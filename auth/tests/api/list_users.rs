@@ -7,10 +7,7 @@ async fn the_list_shows_at_least_the_state_that_is_asked_for() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;
     // Read models that have nothing of the log are not shown at all.
-    let unfilled = app
-        .get("/auth/users")
-        .token(&admin)
-        .header("prefer", "handling=lenient");
+    let unfilled = app.get("/auth/users").token(&admin).header("prefer", "handling=lenient");
     unfilled.send().await.expect(503, "projection-behind");
     app.project(app.log().await.len() as u64).await;
     let registered = app.register(ADA).await.expect(201, "");
@@ -83,30 +80,17 @@ async fn lists_accounts_page_by_page() {
     let admin = app.sign_in_admin("root@example.com").await;
     for number in 0..5 {
         app.clock.advance(1);
-        app.register(&format!("user_{number}@example.com"))
-            .await
-            .expect(201, "");
+        app.register(&format!("user_{number}@example.com")).await.expect(201, "");
     }
     app.project(app.log().await.len() as u64).await;
     let list = async |query: &str| app.get_as(&admin, &format!("/auth/users?{query}")).await;
     let emails = |answer: &Answer| -> Vec<String> {
         let items = answer.body["items"].as_array().unwrap().iter();
-        items
-            .map(|item| item["email"].as_str().unwrap().to_owned())
-            .collect()
+        items.map(|item| item["email"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(
-        emails(&list("role=admin").await.expect(200, "")),
-        ["root@example.com"]
-    );
-    assert_eq!(
-        emails(&list("email=USER_3").await.expect(200, "")),
-        ["user_3@example.com"]
-    );
-    assert!(
-        emails(&list("email=user%253").await.expect(200, "")).is_empty(),
-        "no wildcards"
-    );
+    assert_eq!(emails(&list("role=admin").await.expect(200, "")), ["root@example.com"]);
+    assert_eq!(emails(&list("email=USER_3").await.expect(200, "")), ["user_3@example.com"]);
+    assert!(emails(&list("email=user%253").await.expect(200, "")).is_empty(), "no wildcards");
     let (mut all, mut query) = (Vec::new(), "limit=4".to_owned());
     loop {
         let page = list(&query).await.expect(200, "");

@@ -26,10 +26,7 @@ async fn answers_with_both_tokens_and_the_user() {
     assert_eq!(answer.body["refresh_expires_in"], 259_200);
     assert_eq!(answer.body.as_object().unwrap().len(), 6);
     let user = answer.text("/user/id").parse().unwrap();
-    assert_eq!(
-        answer.header("consistency-token"),
-        ConsistencyToken::new(user, 4).to_string()
-    );
+    assert_eq!(answer.header("consistency-token"), ConsistencyToken::new(user, 4).to_string());
 
     let [Event::Session(SessionEvent::Started(started))] = &app.payloads("session.started").await[..] else {
         panic!("one session")
@@ -103,11 +100,7 @@ async fn a_weaker_hash_is_renewed_at_login() {
     stronger.login(ADA, PASSWORD).await.expect(200, "");
     assert_eq!(app.payloads("account.password_rehashed").await.len(), 1);
     app.login(ADA, PASSWORD).await.expect(200, "");
-    assert_eq!(
-        app.payloads("account.password_rehashed").await.len(),
-        1,
-        "a stronger hash stays"
-    );
+    assert_eq!(app.payloads("account.password_rehashed").await.len(), 1, "a stronger hash stays");
     assert!(app.payloads("account.password_changed").await.is_empty());
 }
 
@@ -118,10 +111,7 @@ async fn many_logins_that_renew_a_hash_at_once_all_succeed() {
     let stronger = app.replica(|config, _| config.argon2.memory_kib = 128).await;
     let answers = futures::future::join_all((0..8).map(|_| stronger.login(ADA, PASSWORD))).await;
     for answer in answers {
-        stronger
-            .me(&answer.expect(200, "").text("/access_token"))
-            .await
-            .expect(200, "");
+        stronger.me(&answer.expect(200, "").text("/access_token")).await.expect(200, "");
     }
 }
 
@@ -135,9 +125,7 @@ async fn a_hash_of_the_former_system_is_renewed_at_login() {
     let store = &app.dependencies.store;
     let recorded = store.read_stream(&stream, 0, usize::MAX).await.unwrap();
     let account = recorded.iter().fold(None, |state, recorded| {
-        let Event::Account(event) = Event::try_from(recorded).unwrap() else {
-            panic!("{recorded:?}")
-        };
+        let Event::Account(event) = Event::try_from(recorded).unwrap() else { panic!("{recorded:?}") };
         Account::evolve(state, &id, &event, recorded.version, recorded.recorded_at)
     });
     assert!(account.unwrap().password_hash.starts_with("$argon2id$"));
@@ -152,10 +140,7 @@ async fn a_full_queue_is_503_and_never_401() {
         .replica(|config, _| {
             config.hashing_threads = 1;
             config.hashing_queue = 0;
-            config.argon2 = auth::Argon2Parameters {
-                memory_kib: 65_536,
-                ..config.argon2
-            };
+            config.argon2 = auth::Argon2Parameters { memory_kib: 65_536, ..config.argon2 };
         })
         .await;
     let answers =

@@ -14,9 +14,7 @@ async fn a_login_needs_a_code_once_the_factor_is_confirmed() {
     let app = App::start().await;
     let (access, _) = app.sign_in(ADA).await;
     assert_eq!(claims(&access)["amr"], json!(["pwd"]));
-    enroll(&app, &access, "another passphrase here")
-        .await
-        .expect(401, "bad-credentials");
+    enroll(&app, &access, "another passphrase here").await.expect(401, "bad-credentials");
     let answer = enroll(&app, &access, PASSWORD).await.expect(200, "");
     let secret = answer.text("/secret");
     assert_eq!(answer.body["recovery_codes"].as_array().unwrap().len(), 10);
@@ -27,26 +25,14 @@ async fn a_login_needs_a_code_once_the_factor_is_confirmed() {
         )
     );
     app.login(ADA, PASSWORD).await.expect(200, "");
-    confirm(&app, &access, &wrong(&app, &secret))
-        .await
-        .expect(401, "bad-credentials");
-    confirm(&app, &access, &code(&app, &secret, 0))
-        .await
-        .expect(204, "");
-    confirm(&app, &access, &code(&app, &secret, 1))
-        .await
-        .expect(409, "second-factor-exists");
-    enroll(&app, &access, PASSWORD)
-        .await
-        .expect(409, "second-factor-exists");
+    confirm(&app, &access, &wrong(&app, &secret)).await.expect(401, "bad-credentials");
+    confirm(&app, &access, &code(&app, &secret, 0)).await.expect(204, "");
+    confirm(&app, &access, &code(&app, &secret, 1)).await.expect(409, "second-factor-exists");
+    enroll(&app, &access, PASSWORD).await.expect(409, "second-factor-exists");
 
-    app.login(ADA, "another passphrase here")
-        .await
-        .expect(401, "bad-credentials");
+    app.login(ADA, "another passphrase here").await.expect(401, "bad-credentials");
     let token = mfa_token(&app).await;
-    go_on(&app, &token, &code(&app, &secret, 0))
-        .await
-        .expect(401, "bad-credentials");
+    go_on(&app, &token, &code(&app, &secret, 0)).await.expect(401, "bad-credentials");
     let answer = go_on(&app, &token, &code(&app, &secret, 1)).await.expect(200, "");
     let amr = json!(["pwd", "otp", "mfa"]);
     assert_eq!(claims(&answer.text("/access_token"))["amr"], amr);
@@ -75,9 +61,7 @@ async fn a_login_goes_on_once() {
     assert!(again.text("/detail").contains("it was completed"), "{again:?}");
     let late = mfa_token(&app).await;
     app.clock.advance(300);
-    go_on(&app, &late, &code(&app, &secret, 0))
-        .await
-        .expect(401, "token-invalid");
+    go_on(&app, &late, &code(&app, &secret, 0)).await.expect(401, "token-invalid");
     for made_up in ["", "nonsense", &"A".repeat(139)] {
         go_on(&app, made_up, &codes[1]).await.expect(401, "token-invalid");
     }
@@ -127,14 +111,10 @@ async fn wrong_codes_are_counted_for_the_account_and_across_restarts() {
     let (_, secret, codes) = enrolled(&app).await;
     let token = mfa_token(&app).await;
     for _ in 0..5 {
-        go_on(&app, &token, &wrong(&app, &secret))
-            .await
-            .expect(401, "bad-credentials");
+        go_on(&app, &token, &wrong(&app, &secret)).await.expect(401, "bad-credentials");
     }
     // This login cannot continue.
-    go_on(&app, &token, &code(&app, &secret, 0))
-        .await
-        .expect(401, "token-invalid");
+    go_on(&app, &token, &code(&app, &secret, 0)).await.expect(401, "token-invalid");
     let restarted = app.replica(|_, _| {}).await;
     let token = mfa_token(&restarted).await;
     let refused = go_on(&restarted, &token, &code(&app, &secret, 0)).await;
@@ -143,20 +123,12 @@ async fn wrong_codes_are_counted_for_the_account_and_across_restarts() {
     assert_eq!(refused.header("ratelimit"), "\"codes\";r=0;t=30");
     assert_eq!(refused.header("ratelimit-policy"), "\"codes\";q=5");
     let before = app.log().await.len();
-    go_on(&restarted, &token, &wrong(&app, &secret))
-        .await
-        .expect(429, "rate-limited");
-    assert_eq!(
-        app.log().await.len(),
-        before,
-        "what is not looked at leaves no event"
-    );
+    go_on(&restarted, &token, &wrong(&app, &secret)).await.expect(429, "rate-limited");
+    assert_eq!(app.log().await.len(), before, "what is not looked at leaves no event");
     // Someone with the password cannot lock out the person with the codes.
     go_on(&restarted, &token, &codes[3]).await.expect(200, "");
     let token = mfa_token(&restarted).await;
-    go_on(&restarted, &token, &code(&app, &secret, 0))
-        .await
-        .expect(200, "");
+    go_on(&restarted, &token, &code(&app, &secret, 0)).await.expect(200, "");
 }
 
 #[tokio::test]
@@ -166,10 +138,7 @@ async fn wrong_codes_that_race_are_all_counted() {
     let token = mfa_token(&app).await;
     let wrong = wrong(&app, &secret);
     let answers = futures::future::join_all((0..12).map(|_| go_on(&app, &token, &wrong))).await;
-    let judged = answers
-        .iter()
-        .filter(|answer| answer.code() == "bad-credentials")
-        .count();
+    let judged = answers.iter().filter(|answer| answer.code() == "bad-credentials").count();
     assert_eq!(judged, 5, "{answers:?}");
 }
 
@@ -179,9 +148,7 @@ async fn a_changed_password_ends_the_logins_that_wait() {
     let (access, secret, _) = enrolled(&app).await;
     let token = mfa_token(&app).await;
     app.change_password(&access, PASSWORD, NEW).await.expect(204, "");
-    go_on(&app, &token, &code(&app, &secret, 0))
-        .await
-        .expect(401, "token-invalid");
+    go_on(&app, &token, &code(&app, &secret, 0)).await.expect(401, "token-invalid");
 }
 
 #[tokio::test]
@@ -194,13 +161,9 @@ async fn disabling_ends_the_logins_that_wait_for_good() {
     for change in ["disable", "enable"] {
         app.act(&admin, &id, change).await.expect(200, "");
     }
-    go_on(&app, &waiting, &code(&app, &secret, 0))
-        .await
-        .expect(401, "token-invalid");
+    go_on(&app, &waiting, &code(&app, &secret, 0)).await.expect(401, "token-invalid");
     let begun_since = mfa_token(&app).await;
-    go_on(&app, &begun_since, &code(&app, &secret, 0))
-        .await
-        .expect(200, "");
+    go_on(&app, &begun_since, &code(&app, &secret, 0)).await.expect(200, "");
 }
 
 #[tokio::test]
@@ -212,9 +175,7 @@ async fn a_login_goes_on_at_a_replica_whose_clock_is_behind() {
     go_on(&app, &token, &code(&app, &secret, 0)).await.expect(200, "");
     let token = mfa_token(&app).await;
     app.clock.advance(-31);
-    go_on(&app, &token, &code(&app, &secret, 1))
-        .await
-        .expect(401, "token-invalid");
+    go_on(&app, &token, &code(&app, &secret, 1)).await.expect(401, "token-invalid");
 }
 
 #[tokio::test]

@@ -15,9 +15,7 @@ async fn logout_ends_this_session_at_once() {
     assert!(answer.header("consistency-token").ends_with("-7"), "{answer:?}");
     assert!(matches!(heard(&mut *revocations).await, Revocation::Session(_)));
     app.me(&access).await.expect(401, "session-ended");
-    app.post_as(&access, "/auth/logout")
-        .await
-        .expect(401, "session-ended");
+    app.post_as(&access, "/auth/logout").await.expect(401, "session-ended");
     app.refresh(&refresh).await.expect(401, "session-ended");
     app.me(&other).await.expect(200, "");
 }
@@ -33,16 +31,8 @@ async fn logout_all_ends_every_session_of_this_account_only() {
     let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
     let head = app.log().await.len();
 
-    let answer = app
-        .post_as(&tokens[2].0, "/auth/logout-all")
-        .await
-        .expect(204, "");
-    assert!(
-        answer
-            .header("consistency-token")
-            .ends_with(&format!("-{}", head + 6)),
-        "{answer:?}"
-    );
+    let answer = app.post_as(&tokens[2].0, "/auth/logout-all").await.expect(204, "");
+    assert!(answer.header("consistency-token").ends_with(&format!("-{}", head + 6)), "{answer:?}");
     assert!(matches!(heard(&mut *revocations).await, Revocation::Account(_)));
     for (access, refresh) in &tokens {
         app.me(access).await.expect(401, "session-ended");
@@ -68,10 +58,7 @@ async fn two_logouts_at_once_end_the_session_once() {
     let (access, _) = app.sign_in(ADA).await;
     let logout = || app.post_as(&access, "/auth/logout");
     for answer in futures::future::join_all((0..6).map(|_| logout())).await {
-        assert!(
-            answer.status == 204 || answer.code() == "session-ended",
-            "{answer:?}"
-        );
+        assert!(answer.status == 204 || answer.code() == "session-ended", "{answer:?}");
     }
     assert_eq!(app.payloads("session.ended").await.len(), 1);
 }

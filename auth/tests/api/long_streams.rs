@@ -42,48 +42,25 @@ async fn a_long_stream_costs_no_more_than_a_short_one() {
         let display_name = Some(number.to_string());
         AccountEvent::from(AccountRenamed { display_name }).encode()
     };
-    app.append(&StreamName::account(id), id, (0..LONG).map(renamed))
-        .await;
+    app.append(&StreamName::account(id), id, (0..LONG).map(renamed)).await;
     let refreshed = |number: usize| {
         let refresh_hash = number.to_string().into();
-        SessionEvent::from(SessionRefreshed {
-            refresh_hash,
-            client: None,
-            used: None,
-        })
-        .encode()
+        SessionEvent::from(SessionRefreshed { refresh_hash, client: None, used: None }).encode()
     };
-    app.append(&StreamName::session(session), id, (0..LONG).map(refreshed))
-        .await;
+    app.append(&StreamName::session(session), id, (0..LONG).map(refreshed)).await;
 
     let cold = read_by(&faults, app.me(&access)).await;
-    assert!(
-        (2 * LONG..3 * LONG).contains(&cold),
-        "each stream is read once: {cold}"
-    );
+    assert!((2 * LONG..3 * LONG).contains(&cold), "each stream is read once: {cold}");
     let last = json!({"display_name": (LONG - 1).to_string()});
     assert_eq!(read_by(&faults, app.me(&access)).await, 0);
-    let no_op = app
-        .call(Method::PATCH, "/auth/me")
-        .token(&access)
-        .json(&last)
-        .send();
+    let no_op = app.call(Method::PATCH, "/auth/me").token(&access).json(&last).send();
     assert_eq!(read_by(&faults, no_op).await, 0);
     let list = app.get_as(&access, "/auth/sessions");
     assert_eq!(read_by(&faults, list).await, 0);
     // A token of an older generation: refused, and the session ends.
-    let used = read_by(&faults, async {
-        app.refresh(&refresh).await.expect(401, "session-ended")
-    })
-    .await;
+    let used = read_by(&faults, async { app.refresh(&refresh).await.expect(401, "session-ended") }).await;
     assert!(used <= 2, "{used}");
-    assert!(
-        read_by(&faults, async {
-            app.me(&access).await.expect(401, "session-ended")
-        })
-        .await
-            <= 2
-    );
+    assert!(read_by(&faults, async { app.me(&access).await.expect(401, "session-ended") }).await <= 2);
 }
 
 /// Each login is an event of the account. A replica that has not read it reads only the events after a snapshot.
@@ -94,19 +71,12 @@ async fn an_account_with_many_logins_is_read_from_a_snapshot() {
     let id = app.id_of(&access).await;
     let opened = |_| {
         let session = SessionId(runtime::new_id());
-        AccountEvent::from(AccountSessionOpened {
-            session,
-            closed: vec![session],
-        })
-        .encode()
+        AccountEvent::from(AccountSessionOpened { session, closed: vec![session] }).encode()
     };
-    app.append(&StreamName::account(id), id, (0..LONG).map(opened))
-        .await;
+    app.append(&StreamName::account(id), id, (0..LONG).map(opened)).await;
     let cold = async |password: &str| {
         let replica = app.replica(|_, _| {}).await;
-        let read = read_by(&faults, async {
-            replica.login(ADA, password).await.expect(200, "")
-        });
+        let read = read_by(&faults, async { replica.login(ADA, password).await.expect(200, "") });
         read.await
     };
     // The first one reads all of it, and leaves a snapshot for the others, unless that takes more than a second.
@@ -155,27 +125,17 @@ async fn a_session_that_was_refreshed_without_end_ends_before_its_stream_is_long
     let most = 4_096;
     let refreshed = |number: usize| {
         let refresh_hash = number.to_string().into();
-        SessionEvent::from(SessionRefreshed {
-            refresh_hash,
-            client: None,
-            used: Some(1),
-        })
-        .encode()
+        SessionEvent::from(SessionRefreshed { refresh_hash, client: None, used: Some(1) }).encode()
     };
-    app.append(&StreamName::session(session), id, (0..most - 4).map(refreshed))
-        .await;
+    app.append(&StreamName::session(session), id, (0..most - 4).map(refreshed)).await;
     let last = app.refresh(&other).await.expect(200, "");
     let cold = app.replica(|_, _| {}).await;
     let read = read_by(&faults, async {
-        cold.refresh(&last.text("/refresh_token"))
-            .await
-            .expect(401, "token-expired")
+        cold.refresh(&last.text("/refresh_token")).await.expect(401, "token-expired")
     });
     let read = read.await;
     assert!((most..most + 100).contains(&read), "{read}");
-    app.me(&last.text("/access_token"))
-        .await
-        .expect(401, "session-ended");
+    app.me(&last.text("/access_token")).await.expect(401, "session-ended");
 }
 
 #[tokio::test]
@@ -185,13 +145,7 @@ async fn what_another_replica_appends_is_read_and_nothing_else() {
     let other = app.replica(|_, _| {}).await;
     app.me(&access).await.expect(200, "");
     let body = json!({"display_name": "Countess"});
-    other
-        .call(Method::PATCH, "/auth/me")
-        .token(&access)
-        .json(&body)
-        .send()
-        .await
-        .expect(200, "");
+    other.call(Method::PATCH, "/auth/me").token(&access).json(&body).send().await.expect(200, "");
     let read = read_by(&faults, async {
         assert_eq!(app.me(&access).await.text("/user/display_name"), "Countess");
     });

@@ -19,30 +19,14 @@ async fn bad_tokens_are_told_apart() {
     let app = App::start().await;
     let (access, _) = app.sign_in(ADA).await;
     app.get("/auth/me").send().await.expect(401, "token-missing");
-    app.get("/auth/me")
-        .header("authorization", "Basic YTpi")
-        .send()
-        .await
-        .expect(401, "token-missing");
+    app.get("/auth/me").header("authorization", "Basic YTpi").send().await.expect(401, "token-missing");
     let mut forged = access.clone();
     let middle = access.find('.').unwrap() + 10;
-    forged.replace_range(
-        middle..=middle,
-        if &access[middle..=middle] == "A" { "B" } else { "A" },
-    );
-    for token in [
-        "",
-        "x",
-        "a.b.c",
-        &forged,
-        &format!("{access}x"),
-        &"a.".repeat(3000),
-    ] {
+    forged.replace_range(middle..=middle, if &access[middle..=middle] == "A" { "B" } else { "A" });
+    for token in ["", "x", "a.b.c", &forged, &format!("{access}x"), &"a.".repeat(3000)] {
         let answer = app.me(token).await.expect(401, "token-invalid");
         assert!(
-            answer
-                .header("www-authenticate")
-                .starts_with(r#"Bearer error="invalid_token""#),
+            answer.header("www-authenticate").starts_with(r#"Bearer error="invalid_token""#),
             "{answer:?}"
         );
     }
@@ -67,21 +51,12 @@ async fn tokens_of_another_system_are_refused() {
 async fn a_display_name_is_changed_cleared_and_kept() {
     let app = App::start().await;
     let (access, _) = app.sign_in(ADA).await;
-    let rename = |body| {
-        app.call(Method::PATCH, "/auth/me")
-            .token(&access)
-            .json(&body)
-            .send()
-    };
+    let rename = |body| app.call(Method::PATCH, "/auth/me").token(&access).json(&body).send();
     let name = |answer: crate::support::Answer| answer.expect(200, "").body["user"]["display_name"].clone();
     assert_eq!(name(rename(json!({"display_name": "Ada"})).await), "Ada");
     assert_eq!(name(rename(json!({})).await), "Ada");
     assert_eq!(name(rename(json!({"display_name": "Ada"})).await), "Ada");
-    assert_eq!(
-        app.payloads("account.renamed").await.len(),
-        1,
-        "what changes nothing is no event"
-    );
+    assert_eq!(app.payloads("account.renamed").await.len(), 1, "what changes nothing is no event");
     assert_eq!(name(rename(json!({"display_name": null})).await), json!(null));
     let long = "x".repeat(101);
     for (value, code) in [

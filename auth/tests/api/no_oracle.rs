@@ -27,21 +27,11 @@ enum Kind {
     NoAddress,
 }
 
-const KINDS: [Kind; 6] = [
-    Kind::Today,
-    Kind::WeakerHash,
-    Kind::Imported,
-    Kind::Erased,
-    Kind::Unknown,
-    Kind::NoAddress,
-];
+const KINDS: [Kind; 6] =
+    [Kind::Today, Kind::WeakerHash, Kind::Imported, Kind::Erased, Kind::Unknown, Kind::NoAddress];
 
 fn address(kind: Kind, number: usize) -> String {
-    let at = if kind == Kind::NoAddress {
-        ""
-    } else {
-        "@example.com"
-    };
+    let at = if kind == Kind::NoAddress { "" } else { "@example.com" };
     format!("{kind:?}{number}{at}").to_lowercase()
 }
 
@@ -51,13 +41,7 @@ async fn prepare(weak: &App, strong: &App, kind: Kind, number: usize) {
     if matches!(kind, Kind::Unknown | Kind::NoAddress) {
         return;
     }
-    let id: UserId = app
-        .register(&email)
-        .await
-        .expect(201, "")
-        .text("/user/id")
-        .parse()
-        .unwrap();
+    let id: UserId = app.register(&email).await.expect(201, "").text("/user/id").parse().unwrap();
     match kind {
         Kind::Imported => weak.write_password_hash(id, BCRYPT).await,
         Kind::Erased => {
@@ -76,9 +60,7 @@ fn median(times: &[Duration]) -> Duration {
 
 /// By how many standard deviations the ranks of `one` among both differ from the mean (Mann and Whitney's U).
 fn deviation(one: &[Duration], other: &[Duration]) -> f64 {
-    let pairs = one
-        .iter()
-        .flat_map(|a| other.iter().map(move |b| f64::from(i8::from(a > b) * 2 - 1)));
+    let pairs = one.iter().flat_map(|a| other.iter().map(move |b| f64::from(i8::from(a > b) * 2 - 1)));
     let u: f64 = pairs.sum::<f64>() / 2.0;
     let (n, m) = (one.len() as f64, other.len() as f64);
     u.abs() / (n * m * (n + m + 1.0) / 12.0).sqrt()
@@ -103,10 +85,7 @@ async fn failed_logins_take_the_same_time_whatever_made_them_fail() {
         }
     }
     assert!(differences.len() < ROUNDS, "{differences:#?}");
-    strong
-        .login(&address(Kind::Today, 0), PASSWORD)
-        .await
-        .expect(200, "");
+    strong.login(&address(Kind::Today, 0), PASSWORD).await.expect(200, "");
 }
 
 /// The difference between the kinds, measured on accounts with numbers from `first` on.
@@ -121,9 +100,7 @@ async fn difference(weak: &App, strong: &App, first: usize) -> Option<String> {
     for sample in 0..SAMPLES {
         for (kind, times) in KINDS.into_iter().zip(&mut times) {
             let begun = Instant::now();
-            let answer = strong
-                .login(&address(kind, first + sample / GUESSES), WRONG)
-                .await;
+            let answer = strong.login(&address(kind, first + sample / GUESSES), WRONG).await;
             let took = begun.elapsed();
             answer.expect(401, "bad-credentials");
             if sample > 0 {
@@ -131,11 +108,7 @@ async fn difference(weak: &App, strong: &App, first: usize) -> Option<String> {
             }
         }
     }
-    let medians: Vec<_> = KINDS
-        .into_iter()
-        .zip(&times)
-        .map(|(kind, times)| (kind, median(times)))
-        .collect();
+    let medians: Vec<_> = KINDS.into_iter().zip(&times).map(|(kind, times)| (kind, median(times))).collect();
     let told = KINDS.into_iter().zip(&times).find(|(_, one)| {
         times
             .iter()

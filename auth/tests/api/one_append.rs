@@ -36,9 +36,7 @@ async fn a_logout_everywhere_holds_though_no_session_can_be_written() {
     let sessions = [app.sign_in(ADA).await, app.sign_in(ADA).await];
     let bob = app.sign_in("bob@example.com").await;
     faults.sessions.store(true, Ordering::SeqCst);
-    app.post_as(&sessions[0].0, "/auth/logout-all")
-        .await
-        .expect(204, "");
+    app.post_as(&sessions[0].0, "/auth/logout-all").await.expect(204, "");
     for session in &sessions {
         is_dead(&app, session).await;
     }
@@ -75,9 +73,7 @@ async fn read_models_that_cannot_be_read_stop_nothing() {
     is_dead(&app, &other).await;
     app.post_as(&own.0, "/auth/logout-all").await.expect(204, "");
     is_dead(&app, &own).await;
-    app.set_roles(&admin, id, json!(["auditor"]))
-        .await
-        .expect(200, "");
+    app.set_roles(&admin, id, json!(["auditor"])).await.expect(200, "");
     app.act(&admin, id, "disable").await.expect(200, "");
     let root = app.id_of(&admin).await;
     app.act(&admin, root, "disable").await.expect(409, "last-admin");
@@ -87,10 +83,7 @@ async fn read_models_that_cannot_be_read_stop_nothing() {
 #[tokio::test]
 async fn the_last_admin_survives_a_crash_between_any_two_appends() {
     let (app, faults) = App::start_faulty().await;
-    let (one, two) = (
-        app.sign_in_admin("one@example.com").await,
-        app.sign_in_admin("two@example.com").await,
-    );
+    let (one, two) = (app.sign_in_admin("one@example.com").await, app.sign_in_admin("two@example.com").await);
     let ids = (app.id_of(&one).await, app.id_of(&two).await);
     let drop_role = async |token: &str, id: UserId| app.set_roles(token, id, json!(["user"])).await;
     faults.accounts.store(true, Ordering::SeqCst);
@@ -193,9 +186,7 @@ async fn every_change_that_ends_something_is_broadcast() {
     let mut listener = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
     app.change_password(&own, PASSWORD, NEW).await.expect(204, "");
     assert_eq!(heard(&mut *listener).await, Revocation::Account(id));
-    app.set_roles(&admin, id, json!(["auditor"]))
-        .await
-        .expect(200, "");
+    app.set_roles(&admin, id, json!(["auditor"])).await.expect(200, "");
     assert_eq!(heard(&mut *listener).await, Revocation::Account(id));
     app.act(&admin, id, "disable").await.expect(200, "");
     assert_eq!(heard(&mut *listener).await, Revocation::Account(id));

@@ -25,19 +25,12 @@ async fn everything_answers_503_and_recovers() {
         app.post_as(&access, "/auth/logout-all").await,
         app.get_as(&access, "/auth/sessions").await,
         app.delete_as(&access, "/auth/sessions/x").await,
-        app.call(Method::PATCH, "/auth/me")
-            .token(&access)
-            .json(&json!({}))
-            .send()
-            .await,
+        app.call(Method::PATCH, "/auth/me").token(&access).json(&json!({})).send().await,
     ] {
         let answer = answer.expect(503, "unavailable");
         assert_eq!(answer.header("retry-after"), "1");
     }
-    assert!(matches!(
-        remote.verify(&access).await,
-        Err(VerifyError::Unavailable(_))
-    ));
+    assert!(matches!(remote.verify(&access).await, Err(VerifyError::Unavailable(_))));
     assert_eq!(app.get("/health/ready").bare().await.status, 503);
     assert_eq!(app.get("/health/live").bare().await.status, 200);
 
@@ -65,17 +58,9 @@ async fn an_append_whose_answer_got_lost_still_counts() {
     let kinds = app.kinds().await;
     assert_eq!(
         kinds[..4],
-        [
-            "email.claimed",
-            "account.registered",
-            "account.session_opened",
-            "session.started"
-        ]
+        ["email.claimed", "account.registered", "account.session_opened", "session.started"]
     );
-    assert_eq!(
-        kinds[4..],
-        ["session.refreshed", "session.refreshed", "session.ended"]
-    );
+    assert_eq!(kinds[4..], ["session.refreshed", "session.refreshed", "session.ended"]);
 }
 
 async fn restart(app: &App) -> Result<(), String> {
@@ -93,16 +78,10 @@ async fn lost_keys_are_not_made_up() {
         let content = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let error = restart(&app).await.unwrap_err();
-        assert!(
-            error.contains("is missing, but the event store already holds accounts"),
-            "{error}"
-        );
+        assert!(error.contains("is missing, but the event store already holds accounts"), "{error}");
         let operator = auth::Operator::new(&app.config, &app.dependencies).await;
         let error = operator.unwrap_err().to_string();
-        assert!(
-            error.contains("is missing, but the event store already holds accounts"),
-            "{error}"
-        );
+        assert!(error.contains("is missing, but the event store already holds accounts"), "{error}");
         std::fs::write(&path, content).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
     }
@@ -129,16 +108,10 @@ async fn the_pepper_of_another_log_is_not_used() {
 
     std::fs::write(&path, "ab".repeat(32)).unwrap();
     let error = restart(&app).await.unwrap_err();
-    assert!(
-        error.contains("email-pepper belongs to another event store"),
-        "{error}"
-    );
+    assert!(error.contains("email-pepper belongs to another event store"), "{error}");
     let operator = auth::Operator::new(&app.config, &app.dependencies).await;
     let error = operator.unwrap_err().to_string();
-    assert!(
-        error.contains("email-pepper belongs to another event store"),
-        "{error}"
-    );
+    assert!(error.contains("email-pepper belongs to another event store"), "{error}");
     std::fs::write(&path, &pepper).unwrap();
     restart(&app).await.unwrap();
 }

@@ -66,19 +66,10 @@ async fn a_good_token_names_its_owner_and_its_scopes_everywhere() {
     let identity = app.verifier().await.verify(&token).await.unwrap();
     assert_eq!(
         identity.credential,
-        Credential::ProgramToken {
-            id: id.parse().unwrap(),
-            scopes: [Scope::TasksRead].into()
-        }
+        Credential::ProgramToken { id: id.parse().unwrap(), scopes: [Scope::TasksRead].into() }
     );
     assert_eq!(identity.email, ADA);
-    assert_eq!(
-        identity.actor(),
-        Actor::Program {
-            user: identity.user_id,
-            token: id.parse().unwrap()
-        }
-    );
+    assert_eq!(identity.actor(), Actor::Program { user: identity.user_id, token: id.parse().unwrap() });
 }
 
 #[tokio::test]
@@ -94,10 +85,7 @@ async fn auth_itself_serves_no_program() {
         (Method::GET, "/auth/users"),
         (Method::POST, "/auth/logout"),
         (Method::POST, "/auth/logout-all"),
-        (
-            Method::DELETE,
-            "/auth/tokens/01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9f",
-        ),
+        (Method::DELETE, "/auth/tokens/01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9f"),
     ] {
         let answer = app.call(method, path).token(&token).send().await;
         answer.expect(403, "forbidden");
@@ -199,10 +187,7 @@ async fn a_token_does_not_come_back_when_its_account_is_disabled_and_enabled_or_
     verifier.verify(&later).await.unwrap();
     let offered = app.offer_reset("bob@example.com", false).await;
     app.reset(&offered.token, NEW).await.expect(204, "");
-    eventually("the token is refused", async || {
-        verifier.verify(&later).await == ended
-    })
-    .await;
+    eventually("the token is refused", async || verifier.verify(&later).await == ended).await;
 }
 
 #[tokio::test]
@@ -216,10 +201,7 @@ async fn a_token_ends_at_its_end_and_with_its_account() {
     let verifier = app.verifier().await;
     verifier.verify(&ending).await.unwrap();
     app.clock.advance(60);
-    assert_eq!(
-        verifier.verify(&ending).await,
-        Err(VerifyError::Rejected(Rejection::Expired))
-    );
+    assert_eq!(verifier.verify(&ending).await, Err(VerifyError::Rejected(Rejection::Expired)));
     let expired = app.me(&ending).await.expect(401, "token-expired");
     assert!(is_for_programs(&expired), "{expired:?}");
     let me = app.me(&bob).await.text("/user/id");
@@ -239,19 +221,11 @@ async fn its_last_use_is_noted_to_the_day() {
     first.verify(&token).await.unwrap();
     app.clock.advance(600);
     second.verify(&token).await.unwrap();
-    assert_eq!(
-        list(&app, &access).await[0]["last_used_at"],
-        "2027-01-15T08:00:00.123456Z"
-    );
+    assert_eq!(list(&app, &access).await[0]["last_used_at"], "2027-01-15T08:00:00.123456Z");
     let log = app.log().await;
-    let used: Vec<_> = log
-        .iter()
-        .filter(|recorded| recorded.kind == "account.token_used")
-        .collect();
+    let used: Vec<_> = log.iter().filter(|recorded| recorded.kind == "account.token_used").collect();
     assert_eq!(used.len(), 1);
-    let Actor::Program { token, .. } = used[0].metadata.actor else {
-        panic!("{:?}", used[0].metadata.actor)
-    };
+    let Actor::Program { token, .. } = used[0].metadata.actor else { panic!("{:?}", used[0].metadata.actor) };
     assert_eq!(token.to_string(), id);
 }
 
@@ -264,17 +238,11 @@ async fn made_up_and_changed_tokens_are_malformed() {
     let last = token.len() - 1;
     let changed = format!("{}{}", &token[..50], "A".repeat(last - 49));
     for made_up in [format!("taskledger_pat_{}", "A".repeat(107)), changed] {
-        assert_eq!(
-            verifier.verify(&made_up).await,
-            Err(VerifyError::Rejected(Rejection::Malformed))
-        );
+        assert_eq!(verifier.verify(&made_up).await, Err(VerifyError::Rejected(Rejection::Malformed)));
         app.me(&made_up).await.expect(401, "token-invalid");
     }
     let other_secret = format!("{}{}", &token[..79], "A".repeat(43));
-    assert_eq!(
-        verifier.verify(&other_secret).await,
-        Err(VerifyError::Rejected(Rejection::SessionEnded))
-    );
+    assert_eq!(verifier.verify(&other_secret).await, Err(VerifyError::Rejected(Rejection::SessionEnded)));
 }
 
 #[tokio::test]
@@ -286,9 +254,7 @@ async fn an_account_has_fifty_tokens_at_most() {
         last = token(&app, &access).await.1;
     }
     let body = json!({"name": "One more", "scopes": ["tasks:read"]});
-    create(&app, &access, body.clone())
-        .await
-        .expect(409, "too-many-tokens");
+    create(&app, &access, body.clone()).await.expect(409, "too-many-tokens");
     revoke(&app, &access, &last).await.expect(204, "");
     create(&app, &access, body).await.expect(201, "");
 }

@@ -47,12 +47,8 @@ impl App {
         for partition in self.dependencies.partitions.iter() {
             let sql =
                 "INSERT INTO checkpoints (partitions, partition, position, event_id) VALUES ($1, $2, $3, $4)";
-            let values = [
-                self.dependencies.partitions.get().into(),
-                partition.into(),
-                position.into(),
-                last.into(),
-            ];
+            let values =
+                [self.dependencies.partitions.get().into(), partition.into(), position.into(), last.into()];
             tx.execute(sql, &values).await.unwrap();
         }
         tx.commit().await.unwrap();

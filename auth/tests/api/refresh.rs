@@ -27,10 +27,7 @@ async fn exchanges_a_token_for_the_next_one() {
     let second = answer.text("/refresh_token");
     assert_ne!(first, second);
     assert_eq!(answer.body["expires_in"], 900);
-    assert_eq!(
-        answer.body["refresh_expires_in"], 259_200,
-        "the session may be idle for three days again"
-    );
+    assert_eq!(answer.body["refresh_expires_in"], 259_200, "the session may be idle for three days again");
     assert_eq!(answer.body["user"]["email"], ADA);
     assert!(!answer.header("consistency-token").is_empty());
     app.clock.advance(600);
@@ -45,17 +42,9 @@ async fn a_used_token_ends_the_session() {
     let answer = app.refresh(&first).await.expect(200, "");
     app.clock.advance(30);
     let refused = app.refresh(&first).await.expect(401, "session-ended");
-    assert!(
-        refused
-            .header("www-authenticate")
-            .contains(r#"error="invalid_token""#)
-    );
-    app.refresh(&answer.text("/refresh_token"))
-        .await
-        .expect(401, "session-ended");
-    app.me(&answer.text("/access_token"))
-        .await
-        .expect(401, "session-ended");
+    assert!(refused.header("www-authenticate").contains(r#"error="invalid_token""#));
+    app.refresh(&answer.text("/refresh_token")).await.expect(401, "session-ended");
+    app.me(&answer.text("/access_token")).await.expect(401, "session-ended");
     assert_eq!(end_reasons(&app).await, [EndReason::ReuseDetected]);
 }
 
@@ -75,10 +64,7 @@ async fn a_used_token_from_another_client_ends_the_session_at_once() {
     let (_, first) = app.sign_in(ADA).await;
     app.refresh(&first).await.expect(200, "");
     let body = json!({"refresh_token": first});
-    let call = app
-        .post("/auth/refresh")
-        .json(&body)
-        .header("user-agent", "thief");
+    let call = app.post("/auth/refresh").json(&body).header("user-agent", "thief");
     call.send().await.expect(401, "session-ended");
     assert_eq!(end_reasons(&app).await, [EndReason::ReuseDetected]);
 }
@@ -98,11 +84,7 @@ async fn a_client_is_known_again_in_its_network_and_nowhere_else() {
     ] {
         let (_, token) = app.sign_in(&format!("ada{number}@example.com")).await;
         refresh(&token, first).await.expect(200, "");
-        let (status, code) = if is_same {
-            (200, "")
-        } else {
-            (401, "session-ended")
-        };
+        let (status, code) = if is_same { (200, "") } else { (401, "session-ended") };
         refresh(&token, second).await.expect(status, code);
     }
 }
@@ -115,14 +97,9 @@ async fn a_refresh_whose_answer_was_lost_can_be_repeated_also_elsewhere_and_afte
     app.clock.advance(29);
     let restarted = app.replica(|_, _| {}).await;
     let repeated = restarted.refresh(&first).await.expect(200, "");
-    restarted
-        .me(&repeated.text("/access_token"))
-        .await
-        .expect(200, "");
+    restarted.me(&repeated.text("/access_token")).await.expect(200, "");
     app.clock.advance(600);
-    app.refresh(&repeated.text("/refresh_token"))
-        .await
-        .expect(200, "");
+    app.refresh(&repeated.text("/refresh_token")).await.expect(200, "");
     assert!(end_reasons(&app).await.is_empty());
 }
 
@@ -218,9 +195,7 @@ async fn two_tabs_that_refreshed_at_once_go_on_beside_each_other() {
     app.clock.advance(60);
     app.refresh(&copied).await.expect(401, "session-ended");
     app.refresh(&tabs[5]).await.expect(401, "session-ended");
-    app.me(&answer.text("/access_token"))
-        .await
-        .expect(401, "session-ended");
+    app.me(&answer.text("/access_token")).await.expect(401, "session-ended");
     assert_eq!(end_reasons(&app).await, [EndReason::ReuseDetected]);
 }
 
@@ -231,19 +206,14 @@ async fn of_two_clients_that_refresh_at_once_one_wins_and_the_session_ends() {
     for round in 0..10 {
         let (_, token) = app.sign_in(&format!("ada{round}@example.com")).await;
         let body = json!({ "refresh_token": token });
-        let thief = replica
-            .post("/auth/refresh")
-            .json(&body)
-            .header("user-agent", "thief");
+        let thief = replica.post("/auth/refresh").json(&body).header("user-agent", "thief");
         let (one, other) = tokio::join!(app.refresh(&token), thief.send());
         let mut answers = [one, other];
         answers.sort_by_key(|answer| answer.status);
         let [winner, loser] = answers;
         let winner = winner.expect(200, "");
         loser.expect(401, "session-ended");
-        app.refresh(&winner.text("/refresh_token"))
-            .await
-            .expect(401, "session-ended");
+        app.refresh(&winner.text("/refresh_token")).await.expect(401, "session-ended");
     }
 }
 
@@ -259,10 +229,7 @@ async fn a_session_that_is_not_refreshed_for_three_days_ends() {
     app.me(&access).await.expect(401, "token-expired");
     app.clock.advance(day);
     app.refresh(&token).await.expect(401, "token-expired");
-    let answer = app
-        .refresh(&kept_alive.text("/refresh_token"))
-        .await
-        .expect(200, "");
+    let answer = app.refresh(&kept_alive.text("/refresh_token")).await.expect(200, "");
     let shown = app.get("/auth/sessions").token(&answer.text("/access_token"));
     let shown = shown.send().await.expect(200, "");
     assert_eq!(shown.body["items"].as_array().unwrap().len(), 1);
@@ -276,22 +243,13 @@ async fn unknown_and_garbled_tokens_are_invalid() {
     let mut garbled = token.clone();
     garbled.replace_range(40..41, if &token[40..41] == "A" { "B" } else { "A" });
     let of_another_session = format!("AAAA{}", &token[4..]);
-    for text in [
-        "",
-        "x",
-        &garbled,
-        &of_another_session,
-        &token[..63],
-        &format!("{token}A"),
-        &format!(" {token}"),
-    ] {
+    for text in
+        ["", "x", &garbled, &of_another_session, &token[..63], &format!("{token}A"), &format!(" {token}")]
+    {
         app.refresh(text).await.expect(401, "token-invalid");
     }
     app.refresh(&token).await.expect(200, "");
-    assert!(
-        end_reasons(&app).await.is_empty(),
-        "a guess does not end a session"
-    );
+    assert!(end_reasons(&app).await.is_empty(), "a guess does not end a session");
 }
 
 #[tokio::test]
@@ -305,15 +263,10 @@ async fn a_session_expires_seven_days_after_its_login() {
     }
     app.clock.advance(86_399);
     let answer = app.refresh(&token).await.expect(200, "");
-    assert_eq!(
-        (&answer.body["expires_in"], &answer.body["refresh_expires_in"]),
-        (&json!(1), &json!(1))
-    );
+    assert_eq!((&answer.body["expires_in"], &answer.body["refresh_expires_in"]), (&json!(1), &json!(1)));
     app.clock.advance(1);
     for _ in 0..2 {
-        app.refresh(&answer.text("/refresh_token"))
-            .await
-            .expect(401, "token-expired");
+        app.refresh(&answer.text("/refresh_token")).await.expect(401, "token-expired");
     }
     assert_eq!(end_reasons(&app).await, [EndReason::Expired]);
 }
@@ -329,12 +282,7 @@ async fn a_refresh_token_is_no_access_token() {
 #[tokio::test]
 async fn mistakes_of_form_are_told() {
     let app = App::start().await;
-    let mistakes = app
-        .post("/auth/refresh")
-        .json(&json!({"token": "x"}))
-        .send()
-        .await
-        .mistakes();
+    let mistakes = app.post("/auth/refresh").json(&json!({"token": "x"})).send().await.mistakes();
     let pointers: Vec<_> = mistakes.iter().map(|(pointer, _)| pointer.as_str()).collect();
     assert_eq!(pointers, ["/refresh_token", "/token"]);
 }
@@ -348,10 +296,7 @@ async fn a_token_that_is_repeated_too_often_is_refused_and_its_session_lives() {
         successors.push(app.refresh(&first).await.expect(200, "").text("/refresh_token"));
     }
     let refused = app.refresh(&first).await.expect(401, "token-invalid");
-    assert!(
-        refused.text("/detail").contains("The session lives"),
-        "{refused:?}"
-    );
+    assert!(refused.text("/detail").contains("The session lives"), "{refused:?}");
     app.me(&access).await.expect(200, "");
     for successor in &successors {
         app.refresh(successor).await.expect(200, "");

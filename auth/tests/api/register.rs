@@ -9,10 +9,7 @@ use crate::support::{ADA, Answer, App, PASSWORD};
 pub(crate) fn the_only_one(answers: &[Answer]) -> &Answer {
     let (created, others): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
     assert_eq!(created.len(), 1, "{answers:?}");
-    assert!(
-        others.iter().all(|answer| answer.code() == "email-taken"),
-        "{answers:?}"
-    );
+    assert!(others.iter().all(|answer| answer.code() == "email-taken"), "{answers:?}");
     created[0]
 }
 
@@ -24,13 +21,8 @@ async fn try_register(app: &App, body: Value) -> Answer {
 async fn answers_with_the_user_and_writes_two_events() {
     let app = App::start().await;
     let body = json!({"email": " Ada@Example.com ", "password": PASSWORD, "display_name": " Ada "});
-    let answer = app
-        .post("/auth/register")
-        .json(&body)
-        .header("x-request-id", "req-1")
-        .send()
-        .await
-        .expect(201, "");
+    let answer =
+        app.post("/auth/register").json(&body).header("x-request-id", "req-1").send().await.expect(201, "");
 
     let id = answer.text("/user/id");
     assert_eq!(
@@ -42,23 +34,15 @@ async fn answers_with_the_user_and_writes_two_events() {
     );
     let user: UserId = id.parse().unwrap();
     assert_eq!(user.0.get_version_num(), 7);
-    assert_eq!(
-        answer.header("consistency-token"),
-        ConsistencyToken::new(user, 2).to_string()
-    );
+    assert_eq!(answer.header("consistency-token"), ConsistencyToken::new(user, 2).to_string());
 
     let log = app.log().await;
-    let [claimed, registered] = &log[..] else {
-        panic!("{log:?}")
-    };
+    let [claimed, registered] = &log[..] else { panic!("{log:?}") };
     let Event::Email(EmailEvent::Claimed(claim)) = Event::try_from(claimed).unwrap() else {
         panic!("{claimed:?}")
     };
     assert_eq!(claim.account, user);
-    assert!(
-        !claimed.stream.as_str().contains("ada@"),
-        "the address is not in the name of its stream"
-    );
+    assert!(!claimed.stream.as_str().contains("ada@"), "the address is not in the name of its stream");
     let Event::Account(AccountEvent::Registered(account)) = Event::try_from(registered).unwrap() else {
         panic!("{registered:?}")
     };
@@ -75,10 +59,7 @@ async fn answers_with_the_user_and_writes_two_events() {
 async fn display_name_may_be_missing_or_null() {
     let app = App::start().await;
     let body = json!({"email": ADA, "password": PASSWORD, "display_name": null});
-    assert_eq!(
-        try_register(&app, body).await.expect(201, "").body["user"]["display_name"],
-        Value::Null
-    );
+    assert_eq!(try_register(&app, body).await.expect(201, "").body["user"]["display_name"], Value::Null);
     assert_eq!(
         app.register("bob@example.com").await.expect(201, "").body["user"]["display_name"],
         Value::Null
@@ -100,15 +81,9 @@ async fn all_mistakes_are_told_at_once() {
     let app = App::start().await;
     let mistakes = |body| async { try_register(&app, body).await.mistakes() };
     let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(pointer, code)| ((*pointer).to_owned(), (*code).to_owned()))
-            .collect()
+        pairs.iter().map(|(pointer, code)| ((*pointer).to_owned(), (*code).to_owned())).collect()
     };
-    assert_eq!(
-        mistakes(json!({})).await,
-        pairs(&[("/email", "required"), ("/password", "required")])
-    );
+    assert_eq!(mistakes(json!({})).await, pairs(&[("/email", "required"), ("/password", "required")]));
     assert_eq!(
         mistakes(json!({"email": "ada", "password": "short", "display_name": "", "admin": true})).await,
         pairs(&[
@@ -120,11 +95,7 @@ async fn all_mistakes_are_told_at_once() {
     );
     assert_eq!(
         mistakes(json!({"email": 1, "password": ["x"], "display_name": {}})).await,
-        pairs(&[
-            ("/email", "wrong-type"),
-            ("/password", "wrong-type"),
-            ("/display_name", "wrong-type")
-        ])
+        pairs(&[("/email", "wrong-type"), ("/password", "wrong-type"), ("/display_name", "wrong-type")])
     );
     assert!(app.log().await.is_empty());
 }
@@ -144,20 +115,14 @@ async fn weak_passwords_are_refused_at_their_pointer() {
     ] {
         let body = json!({"email": "lovelace@example.com", "password": password});
         let mistakes = try_register(&app, body).await.mistakes();
-        assert_eq!(
-            mistakes,
-            [("/password".to_owned(), code.to_owned())],
-            "{password}"
-        );
+        assert_eq!(mistakes, [("/password".to_owned(), code.to_owned())], "{password}");
     }
     let longest: String = ('\u{4e00}'..).take(128).collect();
     let body = json!({"email": "lovelace@example.com", "password": longest});
     try_register(&app, body).await.expect(201, "");
     app.login("lovelace@example.com", &longest).await.expect(200, "");
     let cut: String = longest.chars().take(127).collect();
-    app.login("lovelace@example.com", &cut)
-        .await
-        .expect(401, "bad-credentials");
+    app.login("lovelace@example.com", &cut).await.expect(401, "bad-credentials");
 }
 
 #[tokio::test]
@@ -196,9 +161,7 @@ async fn bodies_that_are_no_object_are_refused() {
     send("application/json", "{").await.expect(400, "malformed-json");
     send("application/json", "").await.expect(400, "malformed-json");
     assert_eq!(send("text/plain", "{}").await.status, 415);
-    send("application/json", "[]")
-        .await
-        .expect(422, "validation-failed");
+    send("application/json", "[]").await.expect(422, "validation-failed");
 }
 
 #[tokio::test]
@@ -216,8 +179,5 @@ async fn of_many_registrations_at_once_exactly_one_wins() {
         assert_eq!(answer.text("/user/id"), the_only_one(&answers).text("/user/id"));
     }
     let kinds = app.kinds().await;
-    assert_eq!(
-        kinds.iter().filter(|kind| *kind == "account.registered").count(),
-        10
-    );
+    assert_eq!(kinds.iter().filter(|kind| *kind == "account.registered").count(), 10);
 }

@@ -29,13 +29,7 @@ async fn an_operator_offers_a_new_password_which_ends_every_session() {
     app.login(ADA, PASSWORD).await.expect(401, "bad-credentials");
     app.login(ADA, NEW).await.expect(200, "");
     let log = app.log().await;
-    let actor = |kind: &str| {
-        log.iter()
-            .find(|event| event.kind == kind)
-            .unwrap()
-            .metadata
-            .actor
-    };
+    let actor = |kind: &str| log.iter().find(|event| event.kind == kind).unwrap().metadata.actor;
     assert_eq!(actor("account.reset_offered"), Actor::Operator);
     assert!(matches!(actor("account.password_reset"), Actor::User(_)));
     for recorded in log {
@@ -78,21 +72,15 @@ async fn only_an_admin_offers_one_over_http() {
     let admin = app.sign_in_admin("root@example.com").await;
     let (access, _) = app.sign_in(ADA).await;
     let id = app.me(&access).await.text("/user/id");
-    offer(&app, &access, &id, &json!({}))
-        .await
-        .expect(403, "forbidden");
+    offer(&app, &access, &id, &json!({})).await.expect(403, "forbidden");
     let offered = offer(&app, &admin, &id, &json!({})).await.expect(200, "");
     assert_eq!(offered.body["expires_at"], "2027-01-15T09:00:00.123456Z");
-    app.reset(&offered.text("/reset_token"), NEW)
-        .await
-        .expect(204, "");
+    app.reset(&offered.text("/reset_token"), NEW).await.expect(204, "");
     app.act(&admin, &id, "reset").await.expect(200, "");
     let wrong = json!({"remove_second_factor": 1});
     assert_eq!(offer(&app, &admin, &id, &wrong).await.mistakes().len(), 1);
     let nobody = UserId(runtime::new_id()).to_string();
-    offer(&app, &admin, &nobody, &json!({}))
-        .await
-        .expect(404, "not-found");
+    offer(&app, &admin, &nobody, &json!({})).await.expect(404, "not-found");
 }
 
 #[tokio::test]
@@ -103,17 +91,11 @@ async fn an_admin_takes_the_second_factor_off_with_a_reset_only_if_they_say_so()
     let id = app.me(&access).await.text("/user/id");
     for (body, status, code) in [
         (json!({}), 401, "second-factor-required"),
-        (
-            json!({"remove_second_factor": false}),
-            401,
-            "second-factor-required",
-        ),
+        (json!({"remove_second_factor": false}), 401, "second-factor-required"),
         (json!({"remove_second_factor": true}), 200, ""),
     ] {
         let offered = offer(&app, &admin, &id, &body).await.expect(200, "");
-        app.reset(&offered.text("/reset_token"), NEW)
-            .await
-            .expect(204, "");
+        app.reset(&offered.text("/reset_token"), NEW).await.expect(204, "");
         app.login(ADA, NEW).await.expect(status, code);
     }
     // The audit trail names the admin.
@@ -144,8 +126,6 @@ async fn a_reset_does_not_outlive_the_password_that_it_was_for() {
     let (access, _) = app.sign_in(ADA).await;
     let token = offered(&app).await;
     app.change_password(&access, PASSWORD, NEW).await.expect(204, "");
-    app.reset(&token, "marble bicycle teapot")
-        .await
-        .expect(401, "token-invalid");
+    app.reset(&token, "marble bicycle teapot").await.expect(401, "token-invalid");
     app.login(ADA, NEW).await.expect(200, "");
 }

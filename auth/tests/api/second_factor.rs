@@ -20,10 +20,7 @@ pub(crate) fn code(app: &App, secret: &str, steps: i64) -> String {
 /// A six-digit code that is wrong.
 pub(crate) fn wrong(app: &App, secret: &str) -> String {
     let right: Vec<_> = (-1..=1).map(|steps| code(app, secret, steps)).collect();
-    (0..)
-        .map(|number| format!("{number:06}"))
-        .find(|code| !right.contains(code))
-        .unwrap()
+    (0..).map(|number| format!("{number:06}")).find(|code| !right.contains(code)).unwrap()
 }
 
 pub(crate) async fn enroll(app: &App, access: &str, password: &str) -> Answer {
@@ -38,9 +35,7 @@ pub(crate) async fn confirm(app: &App, access: &str, code: &str) -> Answer {
 
 pub(crate) async fn remove(app: &App, access: &str, code: &str) -> Answer {
     let call = app.call(Method::DELETE, "/auth/me/totp").token(access);
-    call.json(&json!({"password": PASSWORD, "code": code}))
-        .send()
-        .await
+    call.json(&json!({"password": PASSWORD, "code": code})).send().await
 }
 
 /// The token of a login that waits for a code.
@@ -59,9 +54,7 @@ pub(crate) async fn enrolled(app: &App) -> (String, String, Vec<String>) {
     let (access, _) = app.sign_in(ADA).await;
     let answer = enroll(app, &access, PASSWORD).await.expect(200, "");
     let secret = answer.text("/secret");
-    confirm(app, &access, &code(app, &secret, 0))
-        .await
-        .expect(204, "");
+    confirm(app, &access, &code(app, &secret, 0)).await.expect(204, "");
     let codes = answer.body["recovery_codes"].as_array().unwrap().iter();
     let codes = codes.map(|code| code.as_str().unwrap().to_owned()).collect();
     app.clock.advance(60);
@@ -77,15 +70,9 @@ pub(crate) fn claims(access: &str) -> Value {
 async fn it_is_given_up_for_the_password_and_a_code() {
     let app = App::start().await;
     let (access, secret, _) = enrolled(&app).await;
-    remove(&app, &access, &wrong(&app, &secret))
-        .await
-        .expect(401, "bad-credentials");
-    remove(&app, &access, &code(&app, &secret, 0))
-        .await
-        .expect(204, "");
-    remove(&app, &access, &code(&app, &secret, 1))
-        .await
-        .expect(404, "not-found");
+    remove(&app, &access, &wrong(&app, &secret)).await.expect(401, "bad-credentials");
+    remove(&app, &access, &code(&app, &secret, 0)).await.expect(204, "");
+    remove(&app, &access, &code(&app, &secret, 1)).await.expect(404, "not-found");
     app.login(ADA, PASSWORD).await.expect(200, "");
     let again = enroll(&app, &access, PASSWORD).await.expect(200, "");
     assert_ne!(again.text("/secret"), secret);
@@ -97,9 +84,7 @@ async fn giving_it_up_is_told_to_whoever_remembers_tokens() {
     let (access, secret, _) = enrolled(&app).await;
     let me = app.id_of(&access).await;
     let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
-    remove(&app, &access, &code(&app, &secret, 0))
-        .await
-        .expect(204, "");
+    remove(&app, &access, &code(&app, &secret, 0)).await.expect(204, "");
     assert_eq!(heard(&mut *revocations).await, Revocation::Account(me));
 }
 
@@ -110,10 +95,7 @@ async fn the_log_holds_neither_the_secret_nor_a_code() {
     let bytes = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
     for recorded in app.log().await {
         let data = String::from_utf8_lossy(&recorded.data).into_owned();
-        for text in codes
-            .iter()
-            .chain([&secret, &hex::encode(&bytes), &BASE64URL.encode(&bytes)])
-        {
+        for text in codes.iter().chain([&secret, &hex::encode(&bytes), &BASE64URL.encode(&bytes)]) {
             assert!(!data.contains(text.as_str()), "{data}");
         }
     }
@@ -123,21 +105,14 @@ async fn the_log_holds_neither_the_secret_nor_a_code() {
 async fn a_role_can_ask_for_a_second_factor() {
     let lenient = App::start().await;
     lenient.sign_in_admin(ADA).await;
-    let app = lenient
-        .replica(|config, _| config.second_factor_roles = [Role::Admin].into())
-        .await;
+    let app = lenient.replica(|config, _| config.second_factor_roles = [Role::Admin].into()).await;
     // It would answer checks over the bus, too.
     lenient.background.shut_down(Duration::from_secs(10)).await;
     let (weak, _) = app.sign_in(ADA).await;
     assert_eq!(claims(&weak)["roles"], json!(["user"]));
     app.get_as(&weak, "/auth/users").await.expect(403, "forbidden");
-    let secret = enroll(&app, &weak, PASSWORD)
-        .await
-        .expect(200, "")
-        .text("/secret");
-    confirm(&app, &weak, &code(&app, &secret, 0))
-        .await
-        .expect(204, "");
+    let secret = enroll(&app, &weak, PASSWORD).await.expect(200, "").text("/secret");
+    confirm(&app, &weak, &code(&app, &secret, 0)).await.expect(204, "");
     app.clock.advance(60);
     let token = mfa_token(&app).await;
     let strong = go_on(&app, &token, &code(&app, &secret, 0)).await.expect(200, "");
@@ -169,17 +144,11 @@ async fn nobody_guesses_a_factor_into_force() {
     let answer = enroll(&app, &access, PASSWORD).await.expect(200, "");
     let secret = answer.text("/secret");
     for _ in 0..5 {
-        confirm(&app, &access, &wrong(&app, &secret))
-            .await
-            .expect(401, "bad-credentials");
+        confirm(&app, &access, &wrong(&app, &secret)).await.expect(401, "bad-credentials");
     }
-    confirm(&app, &access, &code(&app, &secret, 0))
-        .await
-        .expect(429, "rate-limited");
+    confirm(&app, &access, &code(&app, &secret, 0)).await.expect(429, "rate-limited");
     app.clock.advance(30);
-    confirm(&app, &access, &code(&app, &secret, 0))
-        .await
-        .expect(204, "");
+    confirm(&app, &access, &code(&app, &secret, 0)).await.expect(204, "");
 }
 
 #[tokio::test]

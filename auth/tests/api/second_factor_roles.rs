@@ -65,9 +65,7 @@ async fn an_admin_requires_a_second_factor_of_a_role_on_every_replica() {
 async fn what_the_operator_has_set_cannot_be_taken_back() {
     let lenient = App::start().await;
     let root = lenient.sign_in_admin("root@example.com").await;
-    let app = lenient
-        .replica(|config, _| config.second_factor_roles = [Role::Auditor].into())
-        .await;
+    let app = lenient.replica(|config, _| config.second_factor_roles = [Role::Auditor].into()).await;
     assert_eq!(shown(&app, &root).await, json!(["auditor"]));
     let answer = set(&app, &root, &["user"]).await.expect(200, "");
     assert_eq!(answer.body["roles"], json!(["user", "auditor"]));

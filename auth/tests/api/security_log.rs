@@ -56,9 +56,7 @@ impl SecurityLog {
     fn lines(&self) -> Vec<Value> {
         let written = WRITTEN.with_borrow(|written| written.clone().unwrap_or_default());
         let text = String::from_utf8(written).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
@@ -122,34 +120,22 @@ async fn half_a_login(app: &App, email: &str) -> String {
 
 async fn accounts(app: &App, admin: &str) {
     app.register(ADA).await.expect(409, "email-taken");
-    app.register_from("203.0.113.9", "eve@example.com")
-        .await
-        .expect(201, "");
+    app.register_from("203.0.113.9", "eve@example.com").await.expect(201, "");
     let used_up = "UPDATE address_allowances SET full_at = 4000000000000000";
     app.dependencies.operations.execute(used_up, &[]).await.unwrap();
-    app.register_from("203.0.113.9", "eva@example.com")
-        .await
-        .expect(429, "rate-limited");
+    app.register_from("203.0.113.9", "eva@example.com").await.expect(429, "rate-limited");
 
     let (access, _) = app.sign_in("bob@example.com").await;
     let id = app.me(&access).await.text("/user/id");
     for _ in 0..5 {
-        app.login("bob@example.com", WRONG)
-            .await
-            .expect(401, "bad-credentials");
+        app.login("bob@example.com", WRONG).await.expect(401, "bad-credentials");
     }
-    app.login("bob@example.com", PASSWORD)
-        .await
-        .expect(429, "rate-limited");
+    app.login("bob@example.com", PASSWORD).await.expect(429, "rate-limited");
     app.clock.advance(60);
     app.act(admin, &id, "disable").await.expect(200, "");
-    app.login("bob@example.com", PASSWORD)
-        .await
-        .expect(403, "account-disabled");
+    app.login("bob@example.com", PASSWORD).await.expect(403, "account-disabled");
     let offered = app.offer_reset("bob@example.com", false).await;
-    app.reset(&offered.token, LAST)
-        .await
-        .expect(403, "account-disabled");
+    app.reset(&offered.token, LAST).await.expect(403, "account-disabled");
     app.act(admin, &id, "enable").await.expect(200, "");
     app.reset(&offered.token, LAST).await.expect(204, "");
     let offered = app.offer_reset("bob@example.com", false).await;
@@ -163,13 +149,9 @@ async fn passwords(app: &App) {
     app.change_password(&access, PASSWORD, NEW).await.expect(204, "");
     app.change_password(&access, PASSWORD, NEW).await.expect(204, "");
     for _ in 0..3 {
-        app.change_password(&access, WRONG, LAST)
-            .await
-            .expect(401, "bad-credentials");
+        app.change_password(&access, WRONG, LAST).await.expect(401, "bad-credentials");
     }
-    app.change_password(&access, NEW, LAST)
-        .await
-        .expect(429, "rate-limited");
+    app.change_password(&access, NEW, LAST).await.expect(429, "rate-limited");
 }
 
 async fn second_factors(app: &App, admin: &str) {
@@ -181,35 +163,25 @@ async fn second_factors(app: &App, admin: &str) {
         let guess = wrong(app, &secret);
         confirm(app, &access, &guess).await.expect(401, "bad-credentials");
     }
-    confirm(app, &access, &code(app, &secret, 0))
-        .await
-        .expect(429, "rate-limited");
+    confirm(app, &access, &code(app, &secret, 0)).await.expect(429, "rate-limited");
     app.clock.advance(30);
-    confirm(app, &access, &code(app, &secret, 0))
-        .await
-        .expect(204, "");
+    confirm(app, &access, &code(app, &secret, 0)).await.expect(204, "");
     app.clock.advance(60);
     go_on(app, "made up", "123456").await.expect(401, "token-invalid");
 
     let half = half_a_login(app, EMAIL).await;
     app.act(admin, &id, "disable").await.expect(200, "");
-    go_on(app, &half, &code(app, &secret, 0))
-        .await
-        .expect(403, "account-disabled");
+    go_on(app, &half, &code(app, &secret, 0)).await.expect(403, "account-disabled");
     app.act(admin, &id, "enable").await.expect(200, "");
     let half = half_a_login(app, EMAIL).await;
     let begun = go_on(app, &half, &code(app, &secret, 0)).await.expect(200, "");
     let access = begun.text("/access_token");
     let half = half_a_login(app, EMAIL).await;
     for _ in 0..5 {
-        go_on(app, &half, &wrong(app, &secret))
-            .await
-            .expect(401, "bad-credentials");
+        go_on(app, &half, &wrong(app, &secret)).await.expect(401, "bad-credentials");
     }
     let half = half_a_login(app, EMAIL).await;
-    go_on(app, &half, &wrong(app, &secret))
-        .await
-        .expect(429, "rate-limited");
+    go_on(app, &half, &wrong(app, &secret)).await.expect(429, "rate-limited");
     app.clock.advance(30);
     for (status, problem) in [(401, "bad-credentials"), (429, "rate-limited")] {
         let guess = wrong(app, &secret);
@@ -223,9 +195,7 @@ async fn second_factors(app: &App, admin: &str) {
     app.clock.advance(120);
     let right = code(app, &secret, 0);
     remove(app, &access, &right).await.expect(204, "");
-    app.erase(&access, json!({ "password": PASSWORD }))
-        .await
-        .expect(204, "");
+    app.erase(&access, json!({ "password": PASSWORD })).await.expect(204, "");
 }
 
 async fn tokens(app: &App) {
@@ -254,8 +224,7 @@ async fn tokens(app: &App) {
 
 async fn quick() -> App {
     let app = App::start().await;
-    app.replica(|config, _| config.failed_login_time = Duration::ZERO)
-        .await
+    app.replica(|config, _| config.failed_login_time = Duration::ZERO).await
 }
 
 #[tokio::test]
@@ -293,13 +262,8 @@ async fn everything_that_the_documents_name_is_written_and_nothing_else() {
         let is_half = line["event"] == "first_factor";
         assert!(is_half || line["actor.id"] == line["subject.id"], "{line}");
     }
-    let logins = lines
-        .iter()
-        .filter(|line| line["event"] == "login" && line["outcome"] == "success");
-    let methods: BTreeSet<_> = logins
-        .clone()
-        .map(|line| line["login.methods"].as_str())
-        .collect();
+    let logins = lines.iter().filter(|line| line["event"] == "login" && line["outcome"] == "success");
+    let methods: BTreeSet<_> = logins.clone().map(|line| line["login.methods"].as_str()).collect();
     assert_eq!(methods, BTreeSet::from([Some("pwd"), Some("pwd otp mfa")]));
     assert_eq!(logins.filter(|line| line["subject.id"] == id).count(), 1);
 }
@@ -310,18 +274,11 @@ async fn both_passwords_of_a_change_are_guesses() {
     let log = SecurityLog::begin();
     let app = quick().await;
     let (access, _) = app.sign_in(ADA).await;
-    app.change_password(&access, WRONG, LAST)
-        .await
-        .expect(401, "bad-credentials");
+    app.change_password(&access, WRONG, LAST).await.expect(401, "bad-credentials");
     let lines = log.lines();
     let failed = lines.iter().find(|line| line["outcome"] == "failure").unwrap();
-    assert_eq!(
-        (&failed["event"], &failed["attempt.failures"]),
-        (&json!("password_check"), &json!(2))
-    );
-    app.change_password(&access, WRONG, PASSWORD)
-        .await
-        .expect(204, "");
+    assert_eq!((&failed["event"], &failed["attempt.failures"]), (&json!("password_check"), &json!(2)));
+    app.change_password(&access, WRONG, PASSWORD).await.expect(204, "");
     assert_eq!(log.lines().last().unwrap()["event"], "password_change_repeated");
 }
 

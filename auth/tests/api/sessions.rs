@@ -91,10 +91,7 @@ async fn sessions_of_others_are_not_there() {
     for id in [ids(&items)[0], &someone, "nonsense"] {
         let path = format!("/auth/sessions/{id}");
         app.delete_as(&bob, &path).await.expect(404, "not-found");
-        app.call(Method::DELETE, &path)
-            .send()
-            .await
-            .expect(401, "token-missing");
+        app.call(Method::DELETE, &path).send().await.expect(401, "token-missing");
     }
     app.me(&ada).await.expect(200, "");
 }

@@ -15,10 +15,7 @@ pub(crate) const ELSEWHERE: &str = "198.51.100.9";
 pub(crate) fn wait(answer: Answer) -> i64 {
     let answer = answer.expect(429, "rate-limited");
     let seconds = answer.header("retry-after");
-    assert_eq!(
-        answer.header("ratelimit"),
-        format!("\"attempts\";r=0;t={seconds}")
-    );
+    assert_eq!(answer.header("ratelimit"), format!("\"attempts\";r=0;t={seconds}"));
     assert!(!answer.header("ratelimit-policy").is_empty());
     seconds.parse().unwrap()
 }
@@ -96,9 +93,7 @@ async fn one_address_cannot_try_one_password_on_everybody() {
     }
     let next = async || app.login_from(HOME, "somebody@example.com", WRONG).await;
     assert_eq!(wait(next().await), 6);
-    app.login_from(ELSEWHERE, "somebody@example.com", WRONG)
-        .await
-        .expect(401, "bad-credentials");
+    app.login_from(ELSEWHERE, "somebody@example.com", WRONG).await.expect(401, "bad-credentials");
     app.login_from(HOME, ADA, PASSWORD).await.expect(200, "");
     app.clock.advance(6);
     next().await.expect(401, "bad-credentials");
@@ -115,11 +110,7 @@ async fn what_is_counted_does_not_tell_who_has_an_account() {
         for _ in 0..8 {
             let mut answer = app.login_from(ELSEWHERE, email, WRONG).await;
             answer.body["request_id"] = json!(null);
-            course.push((
-                answer.status,
-                answer.header("retry-after").to_owned(),
-                answer.body,
-            ));
+            course.push((answer.status, answer.header("retry-after").to_owned(), answer.body));
         }
         courses.push(course);
     }
@@ -142,11 +133,7 @@ async fn guesses_at_the_same_time_are_counted_like_others() {
     let judged = answers.iter().filter(|answer| answer.status == 401).count();
     // One more for each thread that was busy when the last free attempt failed.
     assert!((5..=7).contains(&judged), "{judged}");
-    assert!(
-        answers
-            .iter()
-            .all(|answer| answer.status == 401 || answer.status == 429)
-    );
+    assert!(answers.iter().all(|answer| answer.status == 401 || answer.status == 429));
 }
 
 #[tokio::test]
@@ -220,11 +207,7 @@ async fn after_a_hundred_failures_in_all_sessions_together_the_password_is_shown
 async fn counters_that_cannot_be_kept_are_503() {
     let app = App::start().await;
     app.register(ADA).await.expect(201, "");
-    app.dependencies
-        .operations
-        .execute("DROP TABLE authentication_failures", &[])
-        .await
-        .unwrap();
+    app.dependencies.operations.execute("DROP TABLE authentication_failures", &[]).await.unwrap();
     app.login(ADA, PASSWORD).await.expect(503, "unavailable");
 }
 

@@ -33,11 +33,7 @@ async fn an_account_that_cannot_be_read_hides_no_other(footing: Footing) {
             let page = app.get_as(&admin, &path).await;
             assert_eq!(page.status, StatusCode::OK, "{page:?}");
             let items = page.body["items"].as_array().unwrap();
-            addresses.extend(
-                items
-                    .iter()
-                    .map(|item| item["email"].as_str().unwrap().to_owned()),
-            );
+            addresses.extend(items.iter().map(|item| item["email"].as_str().unwrap().to_owned()));
             match &page.body["next_cursor"] {
                 Value::String(next) => path = format!("/auth/users?limit={limit}&cursor={next}"),
                 _ => break,
@@ -48,9 +44,7 @@ async fn an_account_that_cannot_be_read_hides_no_other(footing: Footing) {
         assert_eq!(addresses[1..], left, "{limit} a page");
     }
     let metrics = app.metrics().await;
-    let mut counts = metrics
-        .lines()
-        .filter(|line| line.starts_with("taskledger_auth_unreadable_rows_total"));
+    let mut counts = metrics.lines().filter(|line| line.starts_with("taskledger_auth_unreadable_rows_total"));
     let count = counts.next().and_then(|line| line.rsplit(' ').next());
     assert_eq!(count, Some("9"), "three walks past three rows");
 }

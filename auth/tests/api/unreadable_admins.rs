@@ -76,13 +76,8 @@ async fn an_operator_names_the_admins_again() {
 
         let (access, _) = app.sign_in(ROOT).await;
         assert!(!is_admin(&app, &access).await, "{damage}");
-        let secret = enroll(&app, &access, PASSWORD)
-            .await
-            .expect(200, "")
-            .text("/secret");
-        confirm(&app, &access, &code(&app, &secret, 0))
-            .await
-            .expect(204, "");
+        let secret = enroll(&app, &access, PASSWORD).await.expect(200, "").text("/secret");
+        confirm(&app, &access, &code(&app, &secret, 0)).await.expect(204, "");
         app.clock.advance(60);
         let login = go_on(&app, &mfa_token(&app).await, &code(&app, &secret, 0)).await;
         let access = login.expect(200, "").text("/access_token");
@@ -90,11 +85,7 @@ async fn an_operator_names_the_admins_again() {
         let set = app.call(Method::PUT, SECOND_FACTOR_ROLES).token(&access);
         set.json(&json!({"roles": []})).send().await.expect(200, "");
 
-        assert_eq!(
-            roles_of_a_login(&app, EVE).await,
-            json!(["user", "auditor"]),
-            "{damage}"
-        );
+        assert_eq!(roles_of_a_login(&app, EVE).await, json!(["user", "auditor"]), "{damage}");
         assert!(!are_to_be_named(&app).await, "{damage}");
         let again = app.restarted().await;
         assert!(is_admin(&again, &access).await, "{damage}");

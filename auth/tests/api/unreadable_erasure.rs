@@ -35,10 +35,7 @@ async fn whose_account_cannot_be_read_is_erased_by_an_operator() {
         let operator = app.operator().await;
         for person in [ADA, &id.to_string()] {
             let holder = operator.find_also_erased(person).await.unwrap();
-            assert_eq!(
-                (holder.user_id, holder.registered_at, holder.is_erased),
-                (id, None, false)
-            );
+            assert_eq!((holder.user_id, holder.registered_at, holder.is_erased), (id, None, false));
             let email = (!matches!(unreadable, Unreadable::First)).then_some(ADA);
             assert_eq!(holder.email.as_deref(), email);
         }

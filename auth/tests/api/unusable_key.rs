@@ -132,15 +132,10 @@ async fn whoever_lost_their_key_for_an_erasure_is_erased() {
     let begun = "INSERT INTO pending_erasures (subject, begun_at) VALUES ($1, $2)";
     let now = app.clock.now().as_micros();
     let operations = &app.dependencies.operations;
-    operations
-        .execute(begun, &[id.0.into(), now.into()])
-        .await
-        .unwrap();
+    operations.execute(begun, &[id.0.into(), now.into()]).await.unwrap();
     let app = app.restarted().await;
-    eventually("the log says so", async || {
-        app.kinds().await.iter().any(|kind| kind == "account.erased")
-    })
-    .await;
+    eventually("the log says so", async || app.kinds().await.iter().any(|kind| kind == "account.erased"))
+        .await;
     app.me(&access).await.expect(401, "session-ended");
 }
 
@@ -154,11 +149,7 @@ async fn the_command_that_gave_up_a_key_and_was_killed_is_concluded() {
     strike(&app.keys_database().await, DAMAGES[1], id).await;
     let (app, faults) = app.restarted_faulty().await;
     faults.appends_left.store(0, Ordering::SeqCst);
-    app.operator()
-        .await
-        .erase(id, OPERATION.into())
-        .await
-        .unwrap_err();
+    app.operator().await.erase(id, OPERATION.into()).await.unwrap_err();
     faults.appends_left.store(usize::MAX, Ordering::SeqCst);
     operation_is_concluded(&app, &operation, id).await;
 }

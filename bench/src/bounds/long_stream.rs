@@ -56,55 +56,19 @@ impl Side {
         let person = Person::join(&system.front()).await?;
         let owner = UserId(person.id);
         let session: SessionId = person.session_id().await?;
-        let answer = person
-            .send(Method::POST, "/tasks", Some(&json!({"title": "Grow old"})), &[])
-            .await?;
+        let answer = person.send(Method::POST, "/tasks", Some(&json!({"title": "Grow old"})), &[]).await?;
         let task = answer.member("/id")?;
         let id: TaskId = task.parse()?;
-        let renamed: TaskEvent = TaskRenamed {
-            title: NEW_TITLE.to_owned(),
-        }
-        .into();
-        grow(
-            store,
-            &StreamName::task(id),
-            length,
-            log::new_event(owner, &renamed),
-        )
-        .await?;
-        let opened: AccountEvent = AccountSessionOpened {
-            session,
-            closed: Vec::new(),
-        }
-        .into();
-        grow(
-            store,
-            &StreamName::account(owner),
-            length,
-            log::of(owner, opened.encode()),
-        )
-        .await?;
-        let refreshed: SessionEvent = SessionRefreshed {
-            refresh_hash: "0".repeat(64).into(),
-            client: None,
-            used: None,
-        }
-        .into();
-        grow(
-            store,
-            &StreamName::session(session),
-            length,
-            log::of(owner, refreshed.encode()),
-        )
-        .await?;
+        let renamed: TaskEvent = TaskRenamed { title: NEW_TITLE.to_owned() }.into();
+        grow(store, &StreamName::task(id), length, log::new_event(owner, &renamed)).await?;
+        let opened: AccountEvent = AccountSessionOpened { session, closed: Vec::new() }.into();
+        grow(store, &StreamName::account(owner), length, log::of(owner, opened.encode())).await?;
+        let refreshed: SessionEvent =
+            SessionRefreshed { refresh_hash: "0".repeat(64).into(), client: None, used: None }.into();
+        grow(store, &StreamName::session(session), length, log::of(owner, refreshed.encode())).await?;
         let at_auth = person.at(&system.address("auth")).await?;
         let person = person.at(&system.address("command-api")).await?;
-        Ok(Self {
-            person,
-            at_auth,
-            task,
-            length,
-        })
+        Ok(Self { person, at_auth, task, length })
     }
 
     /// Returns the median in milliseconds.
@@ -121,9 +85,7 @@ impl Side {
                 Request::TokenCheck => {
                     let token = self.person.tokens().await.access;
                     let question = CheckRequest::Token(token).encode();
-                    let reply = bus
-                        .request(VERIFY_QUEUE, question, Duration::from_secs(5))
-                        .await?;
+                    let reply = bus.request(VERIFY_QUEUE, question, Duration::from_secs(5)).await?;
                     let verdict = CheckReply::decode(&reply)?.verdict;
                     ensure!(matches!(verdict, Verdict::Accepted(_)), "{verdict:?}");
                 }
@@ -163,9 +125,7 @@ async fn grow(
             event.id = events::EventId(uuid::Uuid::now_v7());
             event
         };
-        let events = std::iter::repeat_with(again)
-            .take(usize::try_from(count)?)
-            .collect();
+        let events = std::iter::repeat_with(again).take(usize::try_from(count)?).collect();
         version = store.append(stream, version, events).await?.version;
     }
     Ok(())

@@ -72,10 +72,7 @@ impl Bounds {
         let system = System::start(Deployment::Servers, binary).await?;
         let url = system.database_url().context("no database")?.to_owned();
         let store = event_store::open(&url, 2).await?;
-        let options = RabbitOptions {
-            name: "bench".to_owned(),
-            namespace: system.namespace.clone(),
-        };
+        let options = RabbitOptions { name: "bench".to_owned(), namespace: system.namespace.clone() };
         let bus = RabbitBus::connect(&servers::amqp_url(), options).await?;
         let mut sides = Vec::new();
         for length in [SHORT, self.long] {
@@ -106,15 +103,7 @@ impl Bounds {
                 }
             }
             let [short, long] = milliseconds.map(median);
-            row(
-                request.name(),
-                short,
-                long,
-                "ms",
-                long / short,
-                |ratio| ratio <= 1.2,
-                "at most 1.2",
-            );
+            row(request.name(), short, long, "ms", long / short, |ratio| ratio <= 1.2, "at most 1.2");
         }
         drop(sides);
         system.stop().await
@@ -152,9 +141,7 @@ impl Bounds {
             |_| beside.p99() <= READ_AFTER_WRITE_MS,
             "at most 250 ms",
         );
-        print(&format!(
-            "  (left: alone; the greedy writer created {written} tasks)"
-        ));
+        print(&format!("  (left: alone; the greedy writer created {written} tasks)"));
         drop((honest, first));
         system.stop().await
     }
@@ -176,10 +163,7 @@ impl Bounds {
             let count = (store.head().await? - head) as f64;
             let begun = Instant::now();
             while system.metric("command-api", RELAY_LAG).await? > 0.0 {
-                ensure!(
-                    begun.elapsed() < RELAY_TIMEOUT,
-                    "the relay does not reach the end of the log"
-                );
+                ensure!(begun.elapsed() < RELAY_TIMEOUT, "the relay does not reach the end of the log");
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             appended.push(count / seconds);
@@ -280,11 +264,7 @@ fn row(name: &str, left: f64, right: f64, unit: &str, ratio: f64, holds: impl Fn
         unit => format!("{value:.0}{unit}"),
     };
     let verdict = verdict(holds(ratio));
-    print(&format!(
-        "{name:<52} {:>12} {:>12} {ratio:>7.2}  {wanted}{verdict}",
-        figure(left),
-        figure(right)
-    ));
+    print(&format!("{name:<52} {:>12} {:>12} {ratio:>7.2}  {wanted}{verdict}", figure(left), figure(right)));
 }
 
 async fn write_greedily(person: Person, stop: Arc<AtomicBool>) -> Result<usize> {

@@ -28,10 +28,6 @@ pub(super) async fn run(system: &System, rounds: usize, span: Duration) -> anyho
         let measured = wrk::ask(&gateway, "/tasks", &headers, None, span).await?;
         ratio.add(measured.rate, limit.rate);
     }
-    ratio.report(
-        &format!("cached list of 50, {CONNECTIONS} conn. | query API"),
-        "/s",
-        Wanted::AtLeast(4.0),
-    );
+    ratio.report(&format!("cached list of 50, {CONNECTIONS} conn. | query API"), "/s", Wanted::AtLeast(4.0));
     Ok(())
 }

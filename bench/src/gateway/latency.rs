@@ -46,10 +46,7 @@ pub(super) async fn run(
     let mut medians: [Vec<f64>; 3] = Default::default();
     let mut p99s: [Vec<f64>; 3] = Default::default();
     for _ in 0..rounds {
-        for (place, address) in [upstream.address(), nginx.address(), &gateway]
-            .into_iter()
-            .enumerate()
-        {
+        for (place, address) in [upstream.address(), nginx.address(), &gateway].into_iter().enumerate() {
             let times = at_rate(person, address, span).await?;
             medians[place].push(times.value_at_quantile(0.5) as f64);
             p99s[place].push(times.value_at_quantile(0.99) as f64);
@@ -103,10 +100,7 @@ async fn at_rate(person: &Person, address: &str, span: Duration) -> anyhow::Resu
     }
     // At another load the latency would be another one.
     let rate = times.len() as f64 / span.as_secs_f64();
-    ensure!(
-        rate > 0.9 * f64::from(RATE),
-        "only {rate:.0} requests a second instead of {RATE}"
-    );
+    ensure!(rate > 0.9 * f64::from(RATE), "only {rate:.0} requests a second instead of {RATE}");
     Ok(times)
 }
 

@@ -33,10 +33,7 @@ const NEW_ADDRESSES: &str = "local n = N\n\
     end\n";
 
 pub(super) async fn run(system: &mut System, upstream: &Nginx, addresses: u64) -> anyhow::Result<()> {
-    let settings = [
-        quiet(),
-        ("TASKLEDGER_MAX_CONNECTIONS", (IDLE + 1_000).to_string()),
-    ];
+    let settings = [quiet(), ("TASKLEDGER_MAX_CONNECTIONS", (IDLE + 1_000).to_string())];
     // The client address is the one that the load generator sends.
     let policy = format!("trusted_proxies = [\"127.0.0.1\"]\n{UNLIMITED}{BY_ADDRESS}");
     let gateway = in_front_of(system, upstream, &policy, &settings).await?;
@@ -79,12 +76,7 @@ async fn connect_all(gateway: &str) -> anyhow::Result<Vec<TcpStream>> {
     for number in 0..IDLE {
         let socket = TcpSocket::new_v4()?;
         socket.bind(format!("127.1.0.{}:0", number % SOURCES + 1).parse()?)?;
-        connections.push(
-            socket
-                .connect(gateway)
-                .await
-                .context("an idle connection was refused")?,
-        );
+        connections.push(socket.connect(gateway).await.context("an idle connection was refused")?);
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     Ok(connections)

@@ -22,11 +22,7 @@ impl Nginx {
     pub(super) fn upstream() -> anyhow::Result<Self> {
         let members = 1_024 - r#"{"filled":""}"#.len();
         let body = format!(r#"{{"filled":"{}"}}"#, "x".repeat(members));
-        Self::start(
-            "",
-            "",
-            &format!("default_type application/json; return 200 '{body}';"),
-        )
+        Self::start("", "", &format!("default_type application/json; return 200 '{body}';"))
     }
 
     /// Starts a proxy that forwards every request and does nothing else.
@@ -73,11 +69,7 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .context("nginx is not here: Debian has it in the package nginx-light")?;
-        Ok(Self {
-            address,
-            process,
-            _directory: directory,
-        })
+        Ok(Self { address, process, _directory: directory })
     }
 
     /// Waits until it answers.
@@ -110,8 +102,5 @@ const PASS: &str = "proxy_pass http://roles; proxy_http_version 1.1; proxy_set_h
 
 /// The configuration that reuses connections to the upstream, as the gateway does.
 fn keep_alive(upstream: &Nginx) -> String {
-    format!(
-        "upstream roles {{ server {}; keepalive 128; keepalive_requests 100000000; }}",
-        upstream.address
-    )
+    format!("upstream roles {{ server {}; keepalive 128; keepalive_requests 100000000; }}", upstream.address)
 }

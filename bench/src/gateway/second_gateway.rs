@@ -27,18 +27,8 @@ pub(super) async fn in_front_of(
     std::fs::write(&file, policy)?;
     let mut all = vec![("TASKLEDGER_GATEWAY_CONFIG".to_owned(), file.display().to_string())];
     for role in ["AUTH", "COMMAND_API", "QUERY_API", "PROJECTOR"] {
-        all.push((
-            format!("TASKLEDGER_{role}_URL"),
-            format!("http://{}", upstream.address()),
-        ));
+        all.push((format!("TASKLEDGER_{role}_URL"), format!("http://{}", upstream.address())));
     }
-    all.extend(
-        settings
-            .iter()
-            .map(|(variable, value)| ((*variable).to_owned(), value.clone())),
-    );
-    system
-        .start_beside("gateway", &all)
-        .await
-        .context("the gateway in front of nginx")
+    all.extend(settings.iter().map(|(variable, value)| ((*variable).to_owned(), value.clone())));
+    system.start_beside("gateway", &all).await.context("the gateway in front of nginx")
 }

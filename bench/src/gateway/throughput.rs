@@ -27,16 +27,9 @@ pub(super) async fn plain(
     let mut ratio = Ratio::default();
     for _ in 0..rounds {
         let limit = wrk::ask(nginx.address(), PUBLIC, &[], None, span).await?;
-        ratio.add(
-            wrk::ask(&gateway, PUBLIC, &[], None, span).await?.rate,
-            limit.rate,
-        );
+        ratio.add(wrk::ask(&gateway, PUBLIC, &[], None, span).await?.rate, limit.rate);
     }
-    ratio.report(
-        &format!("proxied 1 KiB, {CONNECTIONS} conn. | nginx"),
-        "/s",
-        Wanted::AtLeast(0.7),
-    );
+    ratio.report(&format!("proxied 1 KiB, {CONNECTIONS} conn. | nginx"), "/s", Wanted::AtLeast(0.7));
     system.stop_beside()
 }
 
@@ -73,10 +66,7 @@ pub(super) async fn limited_and_logged(
     system.stop_beside()?;
     // The measurement counts only if every line was written to the log.
     let lines = std::fs::read(&log)?.iter().filter(|byte| **byte == b'\n').count() as u64;
-    anyhow::ensure!(
-        lines >= answered,
-        "the gateway answered {answered} requests and logged {lines}"
-    );
+    anyhow::ensure!(lines >= answered, "the gateway answered {answered} requests and logged {lines}");
     Ok(())
 }
 

@@ -54,11 +54,7 @@ pub(super) async fn sqlite(rounds: Rounds) -> Result<()> {
         let limit = sqlite_by_hand(by_hand, 64, rounds.span).await?;
         ratio.add(log::append(&store, 64, rounds.span).await?, limit);
     }
-    ratio.report(
-        "append on SQLite, 64 writers | 64 rows a transaction",
-        "/s",
-        Wanted::AtLeast(0.6),
-    );
+    ratio.report("append on SQLite, 64 writers | 64 rows a transaction", "/s", Wanted::AtLeast(0.6));
     Ok(())
 }
 
@@ -101,10 +97,7 @@ fn rows_ahead(head: i64, count: usize) -> mpsc::Receiver<Result<Vec<Row>>> {
     tokio::task::spawn_blocking(move || {
         let (mut position, mut streams) = (head, Vec::new());
         for round in 0.. {
-            if sender
-                .blocking_send(rows(position, &mut streams, round, count))
-                .is_err()
-            {
+            if sender.blocking_send(rows(position, &mut streams, round, count)).is_err() {
                 return;
             }
             position += count as i64;
@@ -128,9 +121,7 @@ async fn postgres_by_hand(connection: &mut PgConnection, count: usize, span: Dur
          LEFT JOIN versions ON versions.stream = n.stream \
          WHERE coalesce(versions.version, 0) = n.version - 1"
     );
-    let head = sqlx::query_scalar::<_, i64>(HEAD)
-        .fetch_one(&mut *connection)
-        .await?;
+    let head = sqlx::query_scalar::<_, i64>(HEAD).fetch_one(&mut *connection).await?;
     let (mut ahead, mut appended) = (rows_ahead(head, count), 0);
     let start = Instant::now();
     while start.elapsed() < span {
@@ -159,10 +150,7 @@ async fn postgres_by_hand(connection: &mut PgConnection, count: usize, span: Dur
                 .bind(rows.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>())
                 .execute(&mut *connection)
                 .await?;
-            ensure!(
-                inserted.rows_affected() == count as u64,
-                "a version does not follow"
-            );
+            ensure!(inserted.rows_affected() == count as u64, "a version does not follow");
         }
         appended += count;
     }
@@ -173,9 +161,7 @@ async fn postgres_by_hand(connection: &mut PgConnection, count: usize, span: Dur
 async fn sqlite_by_hand(connection: &mut SqliteConnection, count: usize, span: Duration) -> Result<f64> {
     let values = vec!["(?, ?, 1780000000123456, 1, ?, ?, ?, 'json', ?, ?)"; count].join(", ");
     let insert = format!("{INSERT} VALUES {values}");
-    let head = sqlx::query_scalar::<_, i64>(HEAD)
-        .fetch_one(&mut *connection)
-        .await?;
+    let head = sqlx::query_scalar::<_, i64>(HEAD).fetch_one(&mut *connection).await?;
     let (mut ahead, mut appended) = (rows_ahead(head, count), 0);
     let start = Instant::now();
     while start.elapsed() < span {

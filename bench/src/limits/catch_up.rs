@@ -30,11 +30,7 @@ pub(super) async fn run(rounds: Rounds) -> Result<()> {
         empty(&mut postgres, &database.url).await?;
         ratio.add(catch_up::project(store.clone(), &database.url).await?, limit);
     }
-    ratio.report(
-        "catch-up, all read models | tasks alone, by hand",
-        "/s",
-        Wanted::AtLeast(0.4),
-    );
+    ratio.report("catch-up, all read models | tasks alone, by hand", "/s", Wanted::AtLeast(0.4));
     postgres.close().await?;
     drop(store);
     database.drop().await
@@ -42,9 +38,7 @@ pub(super) async fn run(rounds: Rounds) -> Result<()> {
 
 /// Empties the read models.
 async fn empty(postgres: &mut PgConnection, url: &str) -> Result<()> {
-    postgres
-        .execute("DROP SCHEMA IF EXISTS read_models CASCADE")
-        .await?;
+    postgres.execute("DROP SCHEMA IF EXISTS read_models CASCADE").await?;
     let read_models = Database::open(url, Schema::ReadModels, 1).await?;
     read_models.close().await;
     postgres.execute("CHECKPOINT").await?;
@@ -128,10 +122,9 @@ async fn write_partition(mut postgres: PgConnection, mut parts: mpsc::Receiver<V
         let mut tasks: HashMap<Uuid, Changes> = HashMap::new();
         for event in events {
             let data: Value = serde_json::from_slice(&event.data)?;
-            let task = tasks.entry(event.task).or_insert_with(|| Changes {
-                first_at: event.at,
-                ..Changes::default()
-            });
+            let task = tasks
+                .entry(event.task)
+                .or_insert_with(|| Changes { first_at: event.at, ..Changes::default() });
             match event.kind.as_str() {
                 "task.created" => {
                     task.owner = text(&data, "owner").parse()?;
@@ -157,9 +150,7 @@ async fn write_partition(mut postgres: PgConnection, mut parts: mpsc::Receiver<V
 
 async fn insert(postgres: &mut PgConnection, tasks: &[(&Uuid, &Changes)]) -> Result<()> {
     let of = |name: &'static str| {
-        tasks
-            .iter()
-            .map(move |(_, task)| task.created.as_ref().map_or("", |data| text(data, name)))
+        tasks.iter().map(move |(_, task)| task.created.as_ref().map_or("", |data| text(data, name)))
     };
     let titles: Vec<_> = tasks.iter().map(|(_, task)| task.title.as_deref()).collect();
     sqlx::query(
@@ -200,18 +191,8 @@ async fn update(postgres: &mut PgConnection, tasks: &[(&Uuid, &Changes)]) -> Res
          AS n (id, title, completed_at, updated_at, version, position) WHERE t.id = n.id",
     )
     .bind(tasks.iter().map(|(id, _)| **id).collect::<Vec<_>>())
-    .bind(
-        tasks
-            .iter()
-            .map(|(_, task)| task.title.as_deref())
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        tasks
-            .iter()
-            .map(|(_, task)| task.completed_at)
-            .collect::<Vec<_>>(),
-    )
+    .bind(tasks.iter().map(|(_, task)| task.title.as_deref()).collect::<Vec<_>>())
+    .bind(tasks.iter().map(|(_, task)| task.completed_at).collect::<Vec<_>>())
     .bind(tasks.iter().map(|(_, task)| task.last_at).collect::<Vec<_>>())
     .bind(tasks.iter().map(|(_, task)| task.version).collect::<Vec<_>>())
     .bind(tasks.iter().map(|(_, task)| task.position).collect::<Vec<_>>())

@@ -40,16 +40,8 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
         drop(people);
         system.stop().await?;
     }
-    alone.report(
-        "commands at the command API, 64 conn. | rows, 64 conn.",
-        "/s",
-        Wanted::AtLeast(0.5),
-    );
-    together.report(
-        "  the same while it is projected on the same machine",
-        "/s",
-        Wanted::Known,
-    );
+    alone.report("commands at the command API, 64 conn. | rows, 64 conn.", "/s", Wanted::AtLeast(0.5));
+    together.report("  the same while it is projected on the same machine", "/s", Wanted::Known);
     Ok(())
 }
 

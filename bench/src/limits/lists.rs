@@ -41,17 +41,12 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
     for person in &people {
         let answer = person.send(Method::GET, PATH, None, &[]).await?;
         let page: serde_json::Value = serde_json::from_slice(&answer.body)?;
-        ensure!(
-            page["items"].as_array().is_some_and(|items| items.len() == 50),
-            "not a full page"
-        );
+        ensure!(page["items"].as_array().is_some_and(|items| items.len() == 50), "not a full page");
     }
     let scripts = TempDir::new()?;
     let statement = statement(&mut postgres).await?;
     for (number, person) in people.iter().enumerate() {
-        let sql = statement
-            .replace("$1", &format!("'{}'", person.id))
-            .replace("$2", "'open'");
+        let sql = statement.replace("$1", &format!("'{}'", person.id)).replace("$2", "'open'");
         std::fs::write(scripts.path().join(format!("{number}.sql")), sql + ";\n")?;
     }
     let mut ratio = Ratio::default();
@@ -59,11 +54,7 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
         let limit = pgbench(url, scripts.path(), rounds)?;
         ratio.add(ask(&people, rounds).await?, limit);
     }
-    ratio.report(
-        "lists of 1,000,000 tasks, 16 conn. | pgbench, 16 clients",
-        "/s",
-        Wanted::AtLeast(0.5),
-    );
+    ratio.report("lists of 1,000,000 tasks, 16 conn. | pgbench, 16 clients", "/s", Wanted::AtLeast(0.5));
     postgres.close().await?;
     drop(people);
     system.stop().await
@@ -145,12 +136,7 @@ fn pgbench(url: &str, scripts: &Path, rounds: Rounds) -> Result<f64> {
     }
     let output = command.arg(url).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let complaint = || {
-        format!(
-            "pgbench says:\n{text}\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        )
-    };
+    let complaint = || format!("pgbench says:\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
     text.lines()
         .find_map(|line| line.strip_prefix("tps = ")?.split(' ').next())
         .with_context(complaint)?

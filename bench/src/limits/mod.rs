@@ -58,10 +58,7 @@ enum Figure {
 impl Limits {
     pub(crate) fn run(&self, binary: &Path) -> anyhow::Result<()> {
         outside_only()?.block_on(durable())?;
-        let rounds = Rounds {
-            count: self.rounds,
-            span: Duration::from_secs(self.seconds),
-        };
+        let rounds = Rounds { count: self.rounds, span: Duration::from_secs(self.seconds) };
         Ratio::print_head();
         for figure in Figure::value_variants() {
             if !self.figures.is_empty() && !self.figures.contains(figure) {
@@ -84,13 +81,10 @@ impl Limits {
 
 /// Fails unless the database is durable, since the limit would be another one.
 async fn durable() -> anyhow::Result<()> {
-    let mut postgres = PgConnection::connect(&servers::postgres_url())
-        .await
-        .context("cannot connect to PostgreSQL")?;
+    let mut postgres =
+        PgConnection::connect(&servers::postgres_url()).await.context("cannot connect to PostgreSQL")?;
     for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
-        let value: String = sqlx::query_scalar(&format!("SHOW {setting}"))
-            .fetch_one(&mut postgres)
-            .await?;
+        let value: String = sqlx::query_scalar(&format!("SHOW {setting}")).fetch_one(&mut postgres).await?;
         if value != "on" {
             bail!("PostgreSQL runs with {setting} = {value}: these figures need it on");
         }

@@ -43,12 +43,7 @@ impl Ratio {
 
     /// Prints the medians, their ratio, and the lowest and highest ratio of a round.
     pub(crate) fn report(self, name: &str, unit: &str, wanted: Wanted) {
-        let mut ratios: Vec<f64> = self
-            .measured
-            .iter()
-            .zip(&self.limits)
-            .map(|(m, l)| m / l)
-            .collect();
+        let mut ratios: Vec<f64> = self.measured.iter().zip(&self.limits).map(|(m, l)| m / l).collect();
         ratios.sort_by(f64::total_cmp);
         let (Some(lowest), Some(highest)) = (ratios.first(), ratios.last()) else {
             return;

@@ -37,11 +37,7 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
         postgres.execute("CHECKPOINT").await?;
         ratio.add(EVENTS / rebuild(binary, &database.url)?, limit);
     }
-    ratio.report(
-        "rebuild, all read models | COPY of the finished rows",
-        "/s",
-        Wanted::AtLeast(0.3),
-    );
+    ratio.report("rebuild, all read models | COPY of the finished rows", "/s", Wanted::AtLeast(0.3));
     postgres.close().await?;
     database.drop().await
 }
@@ -64,19 +60,13 @@ impl Finished {
         .await?;
         let sql = format!("COPY read_models.{name} ({columns}) TO STDOUT");
         let chunks: Vec<bytes::Bytes> = postgres.copy_out_raw(&sql).await?.try_collect().await?;
-        Ok(Self {
-            name,
-            columns,
-            rows: chunks.concat(),
-        })
+        Ok(Self { name, columns, rows: chunks.concat() })
     }
 }
 
 /// Returns the seconds of the copy.
 async fn copy(postgres: &mut PgConnection, tables: &[Finished]) -> Result<f64> {
-    postgres
-        .execute("DROP SCHEMA IF EXISTS copied CASCADE; CREATE SCHEMA copied")
-        .await?;
+    postgres.execute("DROP SCHEMA IF EXISTS copied CASCADE; CREATE SCHEMA copied").await?;
     for Finished { name, .. } in tables {
         let sql = format!("CREATE TABLE copied.{name} (LIKE read_models.{name} INCLUDING ALL)");
         postgres.execute(sql.as_str()).await?;

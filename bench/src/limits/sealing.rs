@@ -18,20 +18,13 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
         let clear = rate(rounds, binary, false).await?;
         ratio.add(rate(rounds, binary, true).await?, clear);
     }
-    ratio.report(
-        "commands with sealed events, 64 conn. | in clear",
-        "/s",
-        Wanted::AtLeast(0.9),
-    );
+    ratio.report("commands with sealed events, 64 conn. | in clear", "/s", Wanted::AtLeast(0.9));
     Ok(())
 }
 
 /// Commands per second at the command API, without a projector.
 async fn rate(rounds: Rounds, binary: &Path, seal_events: bool) -> Result<f64> {
-    let plan = Plan {
-        seal_events,
-        ..Plan::of(Deployment::Servers)
-    };
+    let plan = Plan { seal_events, ..Plan::of(Deployment::Servers) };
     let mut system = System::start_as(plan, binary).await?;
     let people = load::join(&system.front(), CONNECTIONS).await?;
     let people = load::at(&people, &system.address("command-api")).await?;

@@ -55,11 +55,7 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
         drop(people);
         system.stop().await?;
     }
-    ratio.report(
-        "acknowledged to visible, p99 | a message and a commit",
-        "ms",
-        Wanted::AtMost(1.5),
-    );
+    ratio.report("acknowledged to visible, p99 | a message and a commit", "ms", Wanted::AtMost(1.5));
     Ok(())
 }
 
@@ -98,9 +94,7 @@ fn ticks(begin: Instant, number: u32) -> tokio::time::Interval {
 async fn by_hand(span: Duration) -> Result<f64> {
     let database = servers::Database::create().await?;
     let mut postgres = PgConnection::connect(&database.url).await?;
-    postgres
-        .execute("CREATE TABLE messages (id uuid PRIMARY KEY)")
-        .await?;
+    postgres.execute("CREATE TABLE messages (id uuid PRIMARY KEY)").await?;
     postgres.close().await?;
     let connection = Connection::connect(&servers::amqp_url(), ConnectionProperties::default()).await?;
     let begin = Instant::now();
@@ -126,9 +120,7 @@ async fn by_hand(span: Duration) -> Result<f64> {
         consumer.abort();
     }
     for queue in queues {
-        channel
-            .queue_delete(queue.into(), QueueDeleteOptions::default())
-            .await?;
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
     }
     connection.close(200, "done".into()).await?;
     database.drop().await?;
@@ -170,19 +162,11 @@ async fn consumer(
     let channel = connection.create_channel().await?;
     let mut kind = FieldTable::default();
     kind.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    let options = QueueDeclareOptions {
-        durable: true,
-        ..QueueDeclareOptions::default()
-    };
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(queue.into(), options, kind).await?;
     channel.basic_qos(AT_ONCE, BasicQosOptions::default()).await?;
     let messages = channel
-        .basic_consume(
-            queue.into(),
-            "bench".into(),
-            BasicConsumeOptions::default(),
-            FieldTable::default(),
-        )
+        .basic_consume(queue.into(), "bench".into(), BasicConsumeOptions::default(), FieldTable::default())
         .await?;
     let mut batches = messages.ready_chunks(AT_ONCE.into());
     let mut postgres = PgConnection::connect(url).await?;
@@ -196,10 +180,7 @@ async fn consumer(
                 .execute(&mut postgres)
                 .await?;
             for message in &batch {
-                let sent = message
-                    .data
-                    .first_chunk()
-                    .map(|bytes| u128::from_le_bytes(*bytes));
+                let sent = message.data.first_chunk().map(|bytes| u128::from_le_bytes(*bytes));
                 let sent = Duration::from_nanos(u64::try_from(sent.context("no time")?)?);
                 record(&latencies, begin + sent)?;
             }

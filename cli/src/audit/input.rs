@@ -20,10 +20,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
 fn read_text(input: impl Read) -> anyhow::Result<String> {
     let mut text = String::new();
     let length = input.take(MAX_LINE_BYTES).read_to_string(&mut text)?;
-    ensure!(
-        (length as u64) < MAX_LINE_BYTES,
-        "it is longer than {MAX_LINE_BYTES} bytes"
-    );
+    ensure!((length as u64) < MAX_LINE_BYTES, "it is longer than {MAX_LINE_BYTES} bytes");
     Ok(text)
 }
 

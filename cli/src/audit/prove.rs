@@ -22,19 +22,13 @@ impl Prove {
         let store = existing_log::event_store(settings).await?;
         let audit = existing_database::audit_tree(settings).await?;
         let tree = audit.require_newest().await?;
-        let signed = audit
-            .last_checkpoint(&tree)
-            .await?
-            .context("no checkpoint was signed yet")?;
+        let signed = audit.last_checkpoint(&tree).await?.context("no checkpoint was signed yet")?;
         let proof = match audit.index_of(&tree, &*store, self.position).await? {
             Some(index) => audit.inclusion(&tree, index, &signed).await?,
             None => None,
         };
         let Some(proof) = proof else {
-            crate::complain(&format!(
-                "the last checkpoint has no event at position {}",
-                self.position
-            ));
+            crate::complain(&format!("the last checkpoint has no event at position {}", self.position));
             return Ok(ExitCode::FAILURE);
         };
         let mut proof = proof;

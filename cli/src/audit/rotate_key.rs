@@ -36,8 +36,6 @@ impl RotateKey {
             ));
             Ok(Conclusion::succeeded().with_result(key))
         };
-        self.attribution
-            .record(settings, &*store, "audit rotate-key", rotate)
-            .await
+        self.attribution.record(settings, &*store, "audit rotate-key", rotate).await
     }
 }

@@ -116,11 +116,7 @@ impl Verify {
                 ))?;
             }
         }
-        Ok(if holds {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 

@@ -20,9 +20,7 @@ const MAX_DIFFERENCES: usize = 10;
 /// it.
 pub(super) fn verify_export(path: &Path, mut kept: KeptRecords) -> anyhow::Result<Verification> {
     ensure!(
-        kept.checkpoints
-            .iter()
-            .all(|it| it.origin == kept.checkpoints[0].origin),
+        kept.checkpoints.iter().all(|it| it.origin == kept.checkpoints[0].origin),
         "the checkpoints are of several logs"
     );
     kept.checkpoints.sort_by_key(|checkpoint| checkpoint.size);
@@ -74,10 +72,7 @@ impl<'a> ExportCheck<'a> {
             kept,
             next: &kept.checkpoints,
             edge: Edge::default(),
-            report: Verification {
-                origin: kept.checkpoints[0].origin.clone(),
-                ..Verification::default()
-            },
+            report: Verification { origin: kept.checkpoints[0].origin.clone(), ..Verification::default() },
             dropped: DroppedEvents::default(),
             last_right: 0,
             before: None,
@@ -146,10 +141,9 @@ impl<'a> ExportCheck<'a> {
     fn finish(mut self) -> Verification {
         let events = self.report.events;
         if let Some(missing) = self.next.first() {
-            self.report.differences.push(format!(
-                "the export has {events} events, the checkpoint {}",
-                missing.size
-            ));
+            self.report
+                .differences
+                .push(format!("the export has {events} events, the checkpoint {}", missing.size));
         }
         // A gap alone is no difference, since positions in KurrentDB always have gaps.
         let explains = !self.report.differences.is_empty() && self.report.first_difference.is_none();

@@ -97,11 +97,9 @@ fn conflict(size: u64) -> Response {
 async fn checkpoint(State(witness): State<Arc<Cosigner>>, Path(origin_hash): Path<String>) -> Response {
     let read = tokio::task::spawn_blocking(move || witness.checkpoint(&origin_hash)).await;
     match read {
-        Ok(Ok(Some(note))) => (
-            [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
-            note.to_string(),
-        )
-            .into_response(),
+        Ok(Ok(Some(note))) => {
+            ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], note.to_string()).into_response()
+        }
         Ok(Ok(None)) => StatusCode::NOT_FOUND.into_response(),
         _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -50,9 +50,8 @@ impl Export {
             Some(path) => {
                 let mut file = open(path)?;
                 let in_file = || format!("{}", path.display());
-                let mut export = Exporting::resume(&mut file, after, to, store, &tell)
-                    .await
-                    .with_context(in_file)?;
+                let mut export =
+                    Exporting::resume(&mut file, after, to, store, &tell).await.with_context(in_file)?;
                 let mut out = BufWriter::new(file);
                 let written = export.write(store, to, &mut out, tell).await;
                 let file = out.into_inner().map_err(io::IntoInnerError::into_error);
@@ -73,12 +72,7 @@ impl Export {
         for gap in &gaps {
             complain(&describe_gap(gap));
         }
-        let End {
-            events,
-            position,
-            root,
-            ..
-        } = written?;
+        let End { events, position, root, .. } = written?;
         complain(&format!(
             "exported {} up to position {position}, with the root {root}",
             output::counted(events, "event")

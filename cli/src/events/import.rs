@@ -50,8 +50,7 @@ impl Import {
         let existing = platform::find_event_store(storage).await?;
         lost_log::refuse_to_replace(settings, existing.as_deref()).await?;
         if self.dry_run {
-            self.check(settings, &mut file, existing.as_deref(), seals)
-                .await?;
+            self.check(settings, &mut file, existing.as_deref(), seals).await?;
             output::line("nothing was written")?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -96,9 +95,7 @@ impl Import {
         {
             result += &format!("; {}", audit_tree::announcement(&origin));
         }
-        self.attribution
-            .record_afterwards(store, "events import", &result)
-            .await
+        self.attribution.record_afterwards(store, "events import", &result).await
     }
 
     /// Decides whether the export may be imported, and prints what becomes of it. Every reason for refusing it is
@@ -116,11 +113,7 @@ impl Import {
         let inspected = inspect(file, store, keys.as_ref(), seals, tell).await;
         display.end();
         let inspection = inspected.with_context(|| self.file.display().to_string())?;
-        let needed: BTreeSet<_> = inspection
-            .sealed
-            .difference(&inspection.erased)
-            .copied()
-            .collect();
+        let needed: BTreeSet<_> = inspection.sealed.difference(&inspection.erased).copied().collect();
         let lacking = match &keys {
             Some(keys) => keys.lacking(&needed).await?,
             None => needed,
@@ -142,11 +135,7 @@ impl Import {
 
 /// Refuses an export that would restore people who were erased after it was made.
 async fn refuse_to_revive(keys: &SubjectKeys, inspection: &Inspection) -> anyhow::Result<()> {
-    let living = inspection
-        .people
-        .difference(&inspection.erased)
-        .copied()
-        .collect();
+    let living = inspection.people.difference(&inspection.erased).copied().collect();
     let destroyed = keys.destroyed(&living).await?;
     if let Some(person) = destroyed.first() {
         bail!(
@@ -166,23 +155,13 @@ fn report(inspection: &Inspection, dense: bool) -> anyhow::Result<()> {
         end.root
     ))?;
     if inspection.present > 0 {
-        let beyond = if inspection.goes_on {
-            ", which goes on after them"
-        } else {
-            ""
-        };
-        output::line(&format!(
-            "the first {} are in the log already{beyond}",
-            inspection.present
-        ))?;
+        let beyond = if inspection.goes_on { ", which goes on after them" } else { "" };
+        output::line(&format!("the first {} are in the log already{beyond}", inspection.present))?;
     }
     if !inspection.erased.is_empty() {
         let erased = inspection.erased.len();
         let are = if erased == 1 { "is" } else { "are" };
-        output::line(&format!(
-            "{} {are} erased in it: no keys are kept for them",
-            people(erased)
-        ))?;
+        output::line(&format!("{} {are} erased in it: no keys are kept for them", people(erased)))?;
     }
     if inspection.stays_in_clear > 0 {
         output::line(&format!(

@@ -68,10 +68,7 @@ pub(super) async fn stats(store: &dyn EventStore, json: bool) -> anyhow::Result<
     }
     let or_dash = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
     output::line(&format!("head    {head}"))?;
-    output::line(&format!(
-        "events  {}, {} bytes of data",
-        stats.events, stats.bytes
-    ))?;
+    output::line(&format!("events  {}, {} bytes of data", stats.events, stats.bytes))?;
     if stats.unreadable > 0 {
         output::line(&format!("        {} of them cannot be read", stats.unreadable))?;
     }
@@ -91,8 +88,5 @@ pub(super) async fn stats(store: &dyn EventStore, json: bool) -> anyhow::Result<
 fn rows(counts: BTreeMap<String, u64>) -> Vec<Vec<String>> {
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    counts
-        .into_iter()
-        .map(|(name, count)| vec![name, count.to_string()])
-        .collect()
+    counts.into_iter().map(|(name, count)| vec![name, count.to_string()]).collect()
 }

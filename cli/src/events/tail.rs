@@ -17,13 +17,7 @@ pub(crate) struct Tail {
     #[arg(long, value_name = "POSITION")]
     from: Option<u64>,
     /// Number of events, without --from
-    #[arg(
-        long,
-        short = 'n',
-        default_value_t = 20,
-        value_name = "N",
-        conflicts_with = "from"
-    )]
+    #[arg(long, short = 'n', default_value_t = 20, value_name = "N", conflicts_with = "from")]
     lines: usize,
     /// Follow new events until interrupted
     #[arg(long, short)]
@@ -103,9 +97,7 @@ impl Tail {
             Ok(event) => (&event.stream, event.kind.as_str()),
             Err(unreadable) => (&unreadable.stream, &*unreadable.kind),
         };
-        self.stream
-            .as_ref()
-            .is_none_or(|wanted| wanted == stream.as_str())
+        self.stream.as_ref().is_none_or(|wanted| wanted == stream.as_str())
             && self.kind.as_ref().is_none_or(|wanted| wanted == kind)
     }
 

@@ -26,10 +26,7 @@ pub(super) struct Collector {
 
 impl Collector {
     pub(super) fn new(runtime: Handle) -> Self {
-        Self {
-            client: Client::builder(TokioExecutor::new()).build_http(),
-            runtime,
-        }
+        Self { client: Client::builder(TokioExecutor::new()).build_http(), runtime }
     }
 }
 

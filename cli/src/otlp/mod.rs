@@ -48,13 +48,8 @@ pub(crate) fn start(
         .with_endpoint(traces)
         .build()
         .with_context(|| format!("spans cannot be sent to {}", runtime::masked(endpoint.as_str())))?;
-    let pace = BatchConfigBuilder::default()
-        .with_max_queue_size(QUEUE)
-        .with_scheduled_delay(DELAY)
-        .build();
-    let mut processor = BatchSpanProcessor::builder(exporter)
-        .with_batch_config(pace)
-        .build();
+    let pace = BatchConfigBuilder::default().with_max_queue_size(QUEUE).with_scheduled_delay(DELAY).build();
+    let mut processor = BatchSpanProcessor::builder(exporter).with_batch_config(pace).build();
     let attributes = [
         KeyValue::new("service.namespace", "taskledger"),
         KeyValue::new("service.name", role),
@@ -93,9 +88,7 @@ mod tests {
     /// Takes one export, and says what was in it.
     fn collector() -> (Url, mpsc::Receiver<Vec<u8>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap())
-            .parse()
-            .unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
@@ -113,39 +106,27 @@ mod tests {
                     break;
                 }
             }
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-                .unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
             sender.send(request).unwrap();
         });
         (url, receiver)
     }
 
     fn count(bytes: &[u8], wanted: &[u8]) -> usize {
-        bytes
-            .windows(wanted.len())
-            .filter(|window| *window == wanted)
-            .count()
+        bytes.windows(wanted.len()).filter(|window| *window == wanted).count()
     }
 
     #[test]
     fn spans_of_a_trace_reach_the_collector_under_their_parents() {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let (url, exported) = collector();
         let (spans, exporting) =
             start(&url, "gateway", Arc::new(SystemClock), runtime.handle().clone()).unwrap();
         tracing::subscriber::with_default(Registry::default().with(spans), || {
             // A span without a trace is not exported.
             let _apart = tracing::info_span!("apart").entered();
-            let request = tracing::info_span!(
-                "request",
-                request.id = "r-1",
-                trace.id = TRACE,
-                trace.parent = PARENT
-            );
+            let request =
+                tracing::info_span!("request", request.id = "r-1", trace.id = TRACE, trace.parent = PARENT);
             request.in_scope(|| tracing::info_span!("token check").in_scope(|| ()));
         });
         exporting.shut_down();
@@ -153,11 +134,7 @@ mod tests {
         assert!(request.starts_with(b"POST /v1/traces HTTP/1.1\r\n"));
         let trace = hex::decode(TRACE).unwrap();
         assert_eq!(count(&request, &trace), 2, "two spans of the trace");
-        assert_eq!(
-            count(&request, &hex::decode(PARENT).unwrap()),
-            1,
-            "one below the client's"
-        );
+        assert_eq!(count(&request, &hex::decode(PARENT).unwrap()), 1, "one below the client's");
         for text in ["gateway", "token check", "r-1"] {
             assert!(count(&request, text.as_bytes()) > 0, "{text}");
         }

@@ -31,11 +31,7 @@ pub(crate) struct Spans {
 
 impl Spans {
     pub(super) fn new(processor: Arc<BatchSpanProcessor>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            processor,
-            clock,
-            scope: InstrumentationScope::builder("taskledger").build(),
-        }
+        Self { processor, clock, scope: InstrumentationScope::builder("taskledger").build() }
     }
 
     fn now(&self) -> SystemTime {
@@ -78,8 +74,7 @@ impl Visit for Fields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.attributes
-            .push(KeyValue::new(field.name(), format!("{value:?}")));
+        self.attributes.push(KeyValue::new(field.name(), format!("{value:?}")));
     }
 }
 

@@ -79,13 +79,7 @@ async fn list(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
     } else {
         let rows: Vec<Vec<String>> = tables
             .iter()
-            .map(|table| {
-                vec![
-                    table.name.to_owned(),
-                    table.rows.to_string(),
-                    table.about.to_owned(),
-                ]
-            })
+            .map(|table| vec![table.name.to_owned(), table.rows.to_string(), table.about.to_owned()])
             .collect();
         output::table(&["table", "rows", "what"], &rows)?;
     }

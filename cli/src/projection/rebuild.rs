@@ -63,9 +63,7 @@ impl Rebuild {
         let rebuild = open(settings, Arc::clone(&store), self.force).await?;
         let act = async |_| self.carry_out(&rebuild, deleted.as_deref()).await;
         let attribution = &self.attribution;
-        let code = attribution
-            .record(settings, &*store, "projection rebuild", act)
-            .await;
+        let code = attribution.record(settings, &*store, "projection rebuild", act).await;
         rebuild.close().await;
         code
     }
@@ -89,11 +87,7 @@ impl Rebuild {
             }
         });
         let mut display = ProgressDisplay::new();
-        let mut last = Progress {
-            start: 0,
-            position: 0,
-            head: 0,
-        };
+        let mut last = Progress { start: 0, position: 0, head: 0 };
         let complete = rebuild
             .build(&stop, |progress| {
                 display.show(progress.start, progress.position, progress.head);
@@ -177,9 +171,7 @@ impl Rollback {
         rebuild: &projector::Rebuild,
     ) -> anyhow::Result<ExitCode> {
         rebuild.require_previous().await?;
-        self.confirmation
-            .ask("Let the previous tables take over again?")
-            .await?;
+        self.confirmation.ask("Let the previous tables take over again?").await?;
         let act = async |_| {
             let position = watch(store, rebuild.rollback()).await?;
             output::say(&format!(
@@ -187,9 +179,7 @@ impl Rollback {
             ));
             Ok(Conclusion::succeeded().with_result(format!("at position {position}")))
         };
-        self.attribution
-            .record(settings, store, "projection rollback", act)
-            .await
+        self.attribution.record(settings, store, "projection rollback", act).await
     }
 }
 
@@ -213,23 +203,11 @@ async fn compare(rebuild: &projector::Rebuild) -> anyhow::Result<bool> {
         .tables
         .iter()
         .map(|table| {
-            let [live, rebuilt] = table
-                .digests
-                .each_ref()
-                .map(|digest| digest.chars().take(16).collect());
-            vec![
-                table.name.to_owned(),
-                table.rows.to_string(),
-                table.moved.to_string(),
-                live,
-                rebuilt,
-            ]
+            let [live, rebuilt] = table.digests.each_ref().map(|digest| digest.chars().take(16).collect());
+            vec![table.name.to_owned(), table.rows.to_string(), table.moved.to_string(), live, rebuilt]
         })
         .collect();
-    output::print(&output::aligned(
-        &["table", "rows", "moved on", "live", "rebuilt"],
-        &rows,
-    ));
+    output::print(&output::aligned(&["table", "rows", "moved on", "live", "rebuilt"], &rows));
     for difference in &comparison.differences {
         output::say(difference);
     }

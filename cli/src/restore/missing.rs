@@ -100,11 +100,7 @@ async fn lacks_audit(tree: Option<&AuditTree>, keys: &Path) -> anyhow::Result<bo
 /// What counts of the `defects` of auth's keys. On servers the keys of a role may be on another host, or belong to
 /// another user: there they are missing only if a part of them can be seen here.
 fn findings_of_auth(defects: KeyDefects, is_everything_here: bool) -> KeyFindings {
-    let KeyDefects {
-        missing,
-        unusable,
-        has_files,
-    } = defects;
+    let KeyDefects { missing, unusable, has_files } = defects;
     let are_elsewhere = !is_everything_here && !has_files;
     let missing = missing.into_iter().filter(|_| !are_elsewhere);
     let unusable = unusable.iter();
@@ -165,11 +161,7 @@ mod tests {
     #[test]
     fn keys_of_auth_on_another_host_or_of_another_user_are_not_missing() {
         let missing = |parts: &[KeyPart], has_files, is_everything_here| {
-            let defects = KeyDefects {
-                has_files,
-                missing: parts.to_vec(),
-                unusable: Vec::new(),
-            };
+            let defects = KeyDefects { has_files, missing: parts.to_vec(), unusable: Vec::new() };
             findings_of_auth(defects, is_everything_here).missing
         };
         let all = [KeyPart::Pepper, KeyPart::SigningKeys];

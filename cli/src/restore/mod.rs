@@ -39,11 +39,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
-    let Command::Check {
-        repair,
-        json,
-        attribution,
-    } = command;
+    let Command::Check { repair, json, attribution } = command;
     let store = existing_log::event_store(settings).await?;
     let stores = match repair {
         true => {
@@ -58,11 +54,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         true => Some(recorded_repair(settings, &attribution, &stores, &findings).await?),
         false => None,
     };
-    let report = Report {
-        settings,
-        findings: &findings,
-        repair: repair.as_ref(),
-    };
+    let report = Report { settings, findings: &findings, repair: repair.as_ref() };
     match json {
         true => output::json(&report.as_json())?,
         false => report.write_lines()?,
@@ -85,8 +77,6 @@ async fn recorded_repair(
         done = repair(settings, stores, findings, operation).await;
         Ok(done.conclusion(findings.head))
     };
-    attribution
-        .record(settings, &*stores.store, "restore check --repair", act)
-        .await?;
+    attribution.record(settings, &*stores.store, "restore check --repair", act).await?;
     Ok(done)
 }

@@ -55,20 +55,11 @@ pub(super) async fn repair(
         (Step::Relay, forget_progress(stores, findings).await),
         (Step::ReadModels, empty_read_models(stores, findings).await),
         (Step::People, erase_again(settings, findings, operation).await),
-        (
-            Step::AuditTree,
-            renew_origin(settings, stores, findings, &mut new_origin).await,
-        ),
+        (Step::AuditTree, renew_origin(settings, stores, findings, &mut new_origin).await),
     ];
-    let failed: BTreeMap<_, _> = steps
-        .into_iter()
-        .filter_map(|(step, done)| Some((step, done.err()?)))
-        .collect();
-    Repair {
-        new_origin,
-        is_partial: findings.lack_keys() || !failed.is_empty(),
-        failed,
-    }
+    let failed: BTreeMap<_, _> =
+        steps.into_iter().filter_map(|(step, done)| Some((step, done.err()?))).collect();
+    Repair { new_origin, is_partial: findings.lack_keys() || !failed.is_empty(), failed }
 }
 
 async fn empty_read_models(stores: &Stores, findings: &Findings) -> anyhow::Result<()> {

@@ -89,10 +89,7 @@ impl Report<'_> {
         }
         if self.repair.is_some() && !self.findings.read_models_agree() {
             let done = "they were emptied, and the projector makes them again from the log";
-            output::line(&format!(
-                "the read models{}",
-                self.if_repaired(Step::ReadModels, done)
-            ))?;
+            output::line(&format!("the read models{}", self.if_repaired(Step::ReadModels, done)))?;
         }
         for position in &self.findings.discards {
             output::line(&format!(
@@ -139,10 +136,7 @@ impl Report<'_> {
         for missing in &key_files.missing {
             output::line(&missing.sentence(self.settings))?;
         }
-        key_files
-            .unusable
-            .iter()
-            .try_for_each(|unusable| output::line(unusable))
+        key_files.unusable.iter().try_for_each(|unusable| output::line(unusable))
     }
 
     fn write_audit_tree(&self) -> anyhow::Result<()> {
@@ -169,10 +163,7 @@ impl Report<'_> {
         match self.repair {
             _ if self.findings.agree() => format!("everything agrees with {end}"),
             Some(repair) if repair.is_partial => {
-                format!(
-                    "NOT all could be repaired; the log ends at position {}",
-                    self.findings.head
-                )
+                format!("NOT all could be repaired; the log ends at position {}", self.findings.head)
             }
             Some(_) => format!("repaired: everything agrees with {end}"),
             None if self.findings.can_be_repaired() => {

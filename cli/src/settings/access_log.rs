@@ -9,12 +9,7 @@ use runtime::telemetry::Sampling;
 #[command(next_help_heading = "Access log")]
 pub(crate) struct AccessLog {
     /// File that the access log is appended to, in JSON [default: standard error, like the other logs]
-    #[arg(
-        id = "access-log",
-        long = "access-log",
-        env = "TASKLEDGER_ACCESS_LOG",
-        value_name = "FILE"
-    )]
+    #[arg(id = "access-log", long = "access-log", env = "TASKLEDGER_ACCESS_LOG", value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Log one in this number of the requests that succeed in time; errors and slow requests are always logged
     #[arg(long, env = "TASKLEDGER_ACCESS_LOG_SAMPLE", default_value_t = 1, value_name = "N",
@@ -28,9 +23,6 @@ pub(crate) struct AccessLog {
 
 impl AccessLog {
     pub(crate) fn sampling(&self) -> Sampling {
-        Sampling {
-            one_in: self.access_log_sample,
-            slow: Duration::from_millis(self.access_log_slow_ms),
-        }
+        Sampling { one_in: self.access_log_sample, slow: Duration::from_millis(self.access_log_slow_ms) }
     }
 }

@@ -30,12 +30,7 @@ pub(crate) struct Auth {
           value_parser = parse_origin)]
     pub(crate) audit_origin: String,
     /// Witnesses that are shown the checkpoints of the audit tree, each `<verifier key>@<URL>`, separated by commas
-    #[arg(
-        long,
-        env = "TASKLEDGER_AUDIT_WITNESSES",
-        value_delimiter = ',',
-        value_name = "WITNESSES"
-    )]
+    #[arg(long, env = "TASKLEDGER_AUDIT_WITNESSES", value_delimiter = ',', value_name = "WITNESSES")]
     pub(crate) audit_witnesses: Vec<WitnessAddress>,
     /// Lifetime of an access token in minutes, 7 to 15
     #[arg(long, env = "TASKLEDGER_ACCESS_TOKEN_MINUTES", default_value_t = 15, value_name = "N",
@@ -46,12 +41,7 @@ pub(crate) struct Auth {
           value_parser = clap::value_parser!(u16).range(1..=168))]
     pub(crate) session_idle_hours: u16,
     /// Roles that count only in sessions that began with a second factor: admin, auditor, user, separated by commas
-    #[arg(
-        long,
-        env = "TASKLEDGER_SECOND_FACTOR_ROLES",
-        value_delimiter = ',',
-        value_name = "ROLES"
-    )]
+    #[arg(long, env = "TASKLEDGER_SECOND_FACTOR_ROLES", value_delimiter = ',', value_name = "ROLES")]
     pub(crate) second_factor_roles: Vec<Role>,
     /// Memory of one password hash, in KiB, at least 19456
     #[arg(long, env = "TASKLEDGER_ARGON2_MEMORY_KIB", default_value_t = 19_456, value_name = "KIB",
@@ -74,23 +64,13 @@ pub(crate) struct Auth {
     pub(crate) breached_passwords: Option<PathBuf>,
     /// Master keys that wrap the keys of people, 64 hex digits each, separated by commas; the first wraps [default:
     /// kept in KEYS_DIR/master-keys]
-    #[arg(
-        long,
-        env = "TASKLEDGER_MASTER_KEYS",
-        value_name = "HEX",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "TASKLEDGER_MASTER_KEYS", value_name = "HEX", hide_env_values = true)]
     master_keys: Option<String>,
     /// File that holds the master keys, one a line; it is read again when it changes, unless it is a pipe
     #[arg(long, env = "TASKLEDGER_MASTER_KEYS_FILE", value_name = "FILE")]
     master_keys_file: Option<SecretFile>,
     /// Key that signs page cursors, 64 hex digits [default: kept in KEYS_DIR/cursor-key]
-    #[arg(
-        long,
-        env = "TASKLEDGER_CURSOR_KEY",
-        value_name = "HEX",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "TASKLEDGER_CURSOR_KEY", value_name = "HEX", hide_env_values = true)]
     cursor_key: Option<String>,
     /// File that holds the key that signs page cursors
     #[arg(long, env = "TASKLEDGER_CURSOR_KEY_FILE", value_name = "FILE")]
@@ -108,10 +88,7 @@ impl Auth {
     pub(super) fn master_keys(&self, keys_dir: &Path, may_create: bool) -> anyhow::Result<MasterKeys> {
         match self.configured_master_keys()? {
             Some(keys) => Ok(keys),
-            None => Ok(MasterKeys::open_or_create(
-                &keys_dir.join(MASTER_KEYS),
-                may_create,
-            )?),
+            None => Ok(MasterKeys::open_or_create(&keys_dir.join(MASTER_KEYS), may_create)?),
         }
     }
 

@@ -32,10 +32,7 @@ pub(crate) struct Http {
 impl Http {
     /// The addresses of the API, and of probes and metrics, by default on loopback with these ports.
     pub(crate) fn addresses(&self, port: u16, admin_port: u16) -> anyhow::Result<(SocketAddr, SocketAddr)> {
-        let (api, admin) = (
-            self.listen.unwrap_or(loopback(port)),
-            self.admin_address(admin_port),
-        );
+        let (api, admin) = (self.listen.unwrap_or(loopback(port)), self.admin_address(admin_port));
         ensure!(
             !overlap(api, admin),
             "TASKLEDGER_LISTEN, {api}, and TASKLEDGER_ADMIN_LISTEN, {admin}, are the same port of one address: choose \
@@ -112,10 +109,7 @@ impl Connections {
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|number| *number > 0)
-        .ok_or_else(|| "expected a number, at least 1".to_owned())
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number, at least 1".to_owned())
 }
 
 #[cfg(test)]
@@ -124,12 +118,7 @@ mod tests {
 
     #[test]
     fn nobody_on_another_machine_is_believed_by_default() {
-        let http = Http {
-            listen: None,
-            admin_listen: None,
-            gateway_config: None,
-            gateway_peers: None,
-        };
+        let http = Http { listen: None, admin_listen: None, gateway_config: None, gateway_peers: None };
         for (address, is_believed) in [
             ("127.0.0.1", true),
             ("::1", true),

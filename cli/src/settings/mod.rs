@@ -85,10 +85,7 @@ impl Settings {
     /// Logs which variables are ignored: their defaults may not be what was meant.
     pub(crate) fn log_ignored_variables(&self) {
         if !self.ignored.is_empty() {
-            tracing::info!(
-                variables = self.ignored.join(","),
-                "variables that are empty count as unset"
-            );
+            tracing::info!(variables = self.ignored.join(","), "variables that are empty count as unset");
         }
     }
 
@@ -187,9 +184,9 @@ fn is_ignored(name: &OsStr) -> bool {
 /// cannot be parsed.
 pub(crate) fn mask_refused_value(error: &mut clap::Error) {
     let may_hold_password = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(argument)) => MAY_HOLD_PASSWORD
-            .iter()
-            .any(|name| argument.contains(&format!("<{name}>"))),
+        Some(ContextValue::String(argument)) => {
+            MAY_HOLD_PASSWORD.iter().any(|name| argument.contains(&format!("<{name}>")))
+        }
         _ => false,
     };
     if may_hold_password {
@@ -217,9 +214,7 @@ fn given(argument: &Arg, matches: &ArgMatches) -> Option<String> {
         return Some("***".to_owned());
     }
     let names = argument.get_value_names().unwrap_or_default();
-    let is_url = names
-        .iter()
-        .any(|name| MAY_HOLD_PASSWORD.contains(&name.as_str()));
+    let is_url = names.iter().any(|name| MAY_HOLD_PASSWORD.contains(&name.as_str()));
     let shown = |value: &OsStr| match value.to_string_lossy() {
         url if is_url || url.contains("://") => masked(Url::parse(&url).as_ref().map_or(&*url, Url::as_str)),
         other => other.into_owned(),
@@ -262,9 +257,7 @@ mod tests {
 
     /// The ids of the arguments of `command` that are global or not, as `global` says.
     fn ids(command: &Command, global: bool) -> BTreeSet<String> {
-        let arguments = command
-            .get_arguments()
-            .filter(|one| one.is_global_set() == global);
+        let arguments = command.get_arguments().filter(|one| one.is_global_set() == global);
         arguments.map(|one| one.get_id().to_string()).collect()
     }
 
@@ -354,10 +347,7 @@ mod tests {
     fn master_keys_in_a_pipe_are_read_once() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("keys");
-        let writing = pipe_with(
-            &pipe,
-            "abababababababababababababababababababababababababababababababab\n",
-        );
+        let writing = pipe_with(&pipe, "abababababababababababababababababababababababababababababababab\n");
         let settings = naming(&pipe, &["master-keys-file"]);
         let first = settings.master_keys(false).unwrap().ids();
         writing.join().unwrap();

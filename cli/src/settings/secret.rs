@@ -19,10 +19,7 @@ pub(crate) struct SecretFile {
 
 impl SecretFile {
     fn at(path: PathBuf) -> Self {
-        Self {
-            path,
-            content: Arc::default(),
-        }
+        Self { path, content: Arc::default() }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -37,10 +34,7 @@ impl SecretFile {
         let path = self.path.display();
         let text = fs::read_to_string(&self.path)
             .with_context(|| format!("cannot read the file {path} that {name}_FILE names"))?;
-        ensure!(
-            !text.trim().is_empty(),
-            "the file {path} that {name}_FILE names is empty"
-        );
+        ensure!(!text.trim().is_empty(), "the file {path} that {name}_FILE names is empty");
         Ok(content.insert(text.trim().to_owned()).clone())
     }
 }

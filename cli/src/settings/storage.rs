@@ -14,12 +14,7 @@ use super::secret::{SecretFile, secret};
 #[command(next_help_heading = "Storage")]
 pub(crate) struct Storage {
     /// Directory of the embedded databases and the keys
-    #[arg(
-        long,
-        env = "TASKLEDGER_DATA_DIR",
-        default_value = "./data",
-        value_name = "DIR"
-    )]
+    #[arg(long, env = "TASKLEDGER_DATA_DIR", default_value = "./data", value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
     /// PostgreSQL with the read models and the roles' own records; without it, SQLite files in the data directory
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
@@ -50,12 +45,7 @@ pub(crate) struct Storage {
     #[arg(long, env = "AMQP_URL_FILE", value_name = "FILE")]
     amqp_url_file: Option<SecretFile>,
     /// Prefix of every queue and exchange, so that several systems can share one RabbitMQ
-    #[arg(
-        long,
-        env = "TASKLEDGER_BUS_NAMESPACE",
-        default_value = "taskledger",
-        value_name = "NAME"
-    )]
+    #[arg(long, env = "TASKLEDGER_BUS_NAMESPACE", default_value = "taskledger", value_name = "NAME")]
     pub(crate) bus_namespace: String,
     /// Number of partitions of the projection, 1 to 256; the same for every role
     #[arg(long, env = "TASKLEDGER_PARTITIONS", default_value = "4", value_name = "N",

@@ -117,9 +117,8 @@ impl ApiClient {
                 .uri(format!("{}{path}", self.url))
                 .header(header::AUTHORIZATION, &self.authorization);
             if let Some(key) = key {
-                request = request
-                    .header(header::CONTENT_TYPE, "application/json")
-                    .header("idempotency-key", key);
+                request =
+                    request.header(header::CONTENT_TYPE, "application/json").header("idempotency-key", key);
             }
             let request = request.body(Full::new(body.clone()))?;
             match timeout(DEADLINE, self.answer(request)).await {
@@ -134,10 +133,7 @@ impl ApiClient {
                 Ok(Ok((status, headers, bytes))) => {
                     may_be_done |= status.is_server_error();
                     last = refusal(status, &bytes);
-                    if !matches!(
-                        status,
-                        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-                    ) {
+                    if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
                         return Err(last);
                     }
                     if let Some(seconds) = retry_after(&headers) {
@@ -175,18 +171,13 @@ impl ApiClient {
     async fn answer(&self, request: Request<Full<Bytes>>) -> anyhow::Result<(StatusCode, HeaderMap, Bytes)> {
         let (head, body) = self.client.request(request).await?.into_parts();
         self.has_answered.store(true, Ordering::Relaxed);
-        let body = Limited::new(body, MAX_BYTES)
-            .collect()
-            .await
-            .map_err(|error| anyhow!(error))?;
+        let body = Limited::new(body, MAX_BYTES).collect().await.map_err(|error| anyhow!(error))?;
         Ok((head.status, head.headers, body.to_bytes()))
     }
 }
 
 fn io_errors(error: &anyhow::Error) -> impl Iterator<Item = &io::Error> {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+    error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>())
 }
 
 fn is_refused(error: &anyhow::Error) -> bool {
@@ -208,10 +199,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> anyhow::Error {
 
 /// A problem as one sentence.
 pub(super) fn said(problem: &Problem) -> String {
-    let mut text = problem
-        .detail
-        .clone()
-        .unwrap_or_else(|| problem.title.to_string());
+    let mut text = problem.detail.clone().unwrap_or_else(|| problem.title.to_string());
     for error in &problem.errors {
         text.push_str(&format!("; {} {}", error.pointer, error.detail));
     }

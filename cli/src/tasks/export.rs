@@ -49,12 +49,7 @@ async fn write_file(api: &ApiClient, format: Format, path: &Path) -> anyhow::Res
     let partial = path.with_added_extension("partial");
     require_free(&partial, "if an interrupted export left it, delete it")?;
     let here = || format!("cannot write {}", partial.display());
-    let file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&partial)
-        .with_context(here)?;
+    let file = File::options().write(true).create_new(true).mode(0o600).open(&partial).with_context(here)?;
     let written = async {
         let count = write(api, format, BufWriter::new(&file)).await?;
         file.sync_all().with_context(here)?;

@@ -18,9 +18,7 @@ pub(super) fn parser() -> impl TypedValueParser<Value = Format> {
 
 /// Returns the requested format, or the one that the file's extension says.
 pub(super) fn of(wanted: Option<Format>, path: Option<&Path>) -> anyhow::Result<Format> {
-    let ending = path
-        .and_then(Path::extension)
-        .map(|ending| ending.to_ascii_lowercase());
+    let ending = path.and_then(Path::extension).map(|ending| ending.to_ascii_lowercase());
     let by_name = match ending.as_ref().and_then(|ending| ending.to_str()) {
         Some("json") => Some(Format::Json),
         Some("csv" | "tsv") => Some(Format::Csv),

@@ -85,10 +85,7 @@ impl Import {
         }
         output::say(&done.to_string());
         if failed > 0 {
-            bail!(
-                "{} could not be imported as a whole",
-                output::counted(failed, "task")
-            );
+            bail!("{} could not be imported as a whole", output::counted(failed, "task"));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -107,14 +104,10 @@ impl fmt::Display for Done {
         let Self { created, before } = self;
         match before {
             0 => write!(f, "imported {}", output::counted(*created, "task")),
-            1 => write!(
-                f,
-                "{created} created, 1 was imported before (--again creates it once more)"
-            ),
-            _ => write!(
-                f,
-                "{created} created, {before} were imported before (--again creates them once more)"
-            ),
+            1 => write!(f, "{created} created, 1 was imported before (--again creates it once more)"),
+            _ => {
+                write!(f, "{created} created, {before} were imported before (--again creates them once more)")
+            }
         }
     }
 }
@@ -123,15 +116,9 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let cannot = || format!("cannot read {}", path.display());
     let mut bytes = Vec::new();
     let file = File::open(path).with_context(cannot)?;
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .with_context(cannot)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).with_context(cannot)?;
     if bytes.len() as u64 > MAX_BYTES {
-        bail!(
-            "{} is larger than {} MiB: split it",
-            path.display(),
-            MAX_BYTES >> 20
-        );
+        bail!("{} is larger than {} MiB: split it", path.display(), MAX_BYTES >> 20);
     }
     Ok(bytes)
 }
@@ -139,10 +126,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// The tasks of a file, if all of them can be created.
 fn plan(content: Content) -> anyhow::Result<Vec<Planned>> {
     for (name, count) in &content.ignored {
-        complain(&format!(
-            "{name} is passed over, in {}",
-            output::counted(*count, "place")
-        ));
+        complain(&format!("{name} is passed over, in {}", output::counted(*count, "place")));
     }
     let count = content.tasks.len();
     let (mut planned, mut wrong) = (Vec::with_capacity(count), 0);
@@ -261,15 +245,10 @@ async fn send(
     let key = sha256(format!("{place} {what} {body}").as_bytes());
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
     for left in (0..TRIES).rev() {
-        let Answer {
-            content: answer,
-            is_repeated,
-        }: Answer<BatchResults> = api.post("/tasks/batch", &batch, &key).await?;
+        let Answer { content: answer, is_repeated }: Answer<BatchResults> =
+            api.post("/tasks/batch", &batch, &key).await?;
         if answer.results.len() != count {
-            bail!(
-                "the API answers {count} commands with {} results",
-                answer.results.len()
-            );
+            bail!("the API answers {count} commands with {} results", answer.results.len());
         }
         // Sending the same batch again retries the commands that could not be carried out.
         let unavailable = answer.results.iter().any(|result| result.status >= 500);
@@ -282,10 +261,7 @@ async fn send(
 }
 
 fn failure(planned: &Planned, result: &BatchResult) -> u64 {
-    let reason = result
-        .problem
-        .as_ref()
-        .map_or_else(|| result.status.to_string(), said);
+    let reason = result.problem.as_ref().map_or_else(|| result.status.to_string(), said);
     complain(&format!("line {}: {reason}", planned.line));
     1
 }

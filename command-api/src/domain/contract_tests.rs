@@ -30,11 +30,7 @@ fn create() -> CreateTask {
 /// Every command but the creation.
 fn others() -> Vec<Command> {
     vec![
-        ChangeTask {
-            title: Some(title("Buy bread")),
-            ..ChangeTask::default()
-        }
-        .into(),
+        ChangeTask { title: Some(title("Buy bread")), ..ChangeTask::default() }.into(),
         StartTask.into(),
         CompleteTask.into(),
         CancelTask.into(),
@@ -60,20 +56,14 @@ fn a_creation_makes_an_open_task_of_the_caller() {
 
 #[test]
 fn a_creation_never_meets_a_task() {
-    given([created()])
-        .when(create())
-        .then_refused(Refusal::TaskExists { id: TASK });
-    given(deleted())
-        .when(create())
-        .then_refused(Refusal::TaskExists { id: TASK });
+    given([created()]).when(create()).then_refused(Refusal::TaskExists { id: TASK });
+    given(deleted()).when(create()).then_refused(Refusal::TaskExists { id: TASK });
 }
 
 #[test]
 fn nothing_happens_to_a_task_that_is_not_there() {
     for command in others() {
-        given([])
-            .when(command)
-            .then_refused(Refusal::TaskNotFound { id: TASK });
+        given([]).when(command).then_refused(Refusal::TaskNotFound { id: TASK });
     }
 }
 
@@ -85,10 +75,7 @@ fn nothing_happens_to_someone_elses_task_whatever_its_state_and_version() {
                 .asked_by(STRANGER)
                 .if_match(&[99])
                 .when(command.clone())
-                .then_refused(Refusal::NotOwner {
-                    id: TASK,
-                    owner: OWNER,
-                });
+                .then_refused(Refusal::NotOwner { id: TASK, owner: OWNER });
         }
     }
 }
@@ -107,22 +94,14 @@ fn a_deleted_task_is_gone_for_all_but_delete_and_restore() {
 
 #[test]
 fn a_deleted_task_is_gone_before_its_version_is_looked_at() {
-    given(deleted())
-        .if_match(&[1])
-        .when(StartTask)
-        .then_refused(Refusal::TaskIsDeleted { id: TASK });
+    given(deleted()).if_match(&[1]).when(StartTask).then_refused(Refusal::TaskIsDeleted { id: TASK });
 }
 
 #[test]
 fn a_restored_task_stands_where_it_stood() {
-    given([
-        created(),
-        TaskCompleted {}.into(),
-        TaskDeleted {}.into(),
-        TaskRestored {}.into(),
-    ])
-    .when(CompleteTask)
-    .then_nothing();
+    given([created(), TaskCompleted {}.into(), TaskDeleted {}.into(), TaskRestored {}.into()])
+        .when(CompleteTask)
+        .then_nothing();
 }
 
 #[test]
@@ -133,9 +112,7 @@ fn restoring_what_is_not_in_the_trash_changes_nothing() {
 #[test]
 fn deleting_works_in_every_status() {
     for status in STATUSES {
-        given(history_to(status))
-            .when(DeleteTask)
-            .then([TaskDeleted {}.into()]);
+        given(history_to(status)).when(DeleteTask).then([TaskDeleted {}.into()]);
     }
 }
 
@@ -179,10 +156,7 @@ fn every_pair_of_statuses_follows_the_table_by_verb_and_by_change() {
                 Status::Done => CompleteTask.into(),
                 Status::Cancelled => CancelTask.into(),
             };
-            let change = ChangeTask {
-                status: Some(to),
-                ..ChangeTask::default()
-            };
+            let change = ChangeTask { status: Some(to), ..ChangeTask::default() };
             for command in [verb, change.into()] {
                 let when = given(history_to(from)).when(command);
                 match expected(from, to) {
@@ -206,26 +180,11 @@ fn a_change_of_everything_is_one_event_for_each_field() {
             status: Some(Status::Done),
         })
         .then([
-            TaskRenamed {
-                title: "Buy bread".into(),
-            }
-            .into(),
-            TaskDescribed {
-                description: Some("rye".into()),
-            }
-            .into(),
-            TaskPrioritized {
-                priority: Priority::Urgent,
-            }
-            .into(),
-            TaskScheduled {
-                due: Some("2026-12-01T09:00:00Z".parse().unwrap()),
-            }
-            .into(),
-            TaskTagged {
-                tags: vec!["shop".into()],
-            }
-            .into(),
+            TaskRenamed { title: "Buy bread".into() }.into(),
+            TaskDescribed { description: Some("rye".into()) }.into(),
+            TaskPrioritized { priority: Priority::Urgent }.into(),
+            TaskScheduled { due: Some("2026-12-01T09:00:00Z".parse().unwrap()) }.into(),
+            TaskTagged { tags: vec!["shop".into()] }.into(),
             TaskCompleted {}.into(),
         ]);
 }
@@ -261,10 +220,7 @@ fn an_empty_description_is_not_none() {
             description: Some(Some(Description::parse("").unwrap())),
             ..ChangeTask::default()
         })
-        .then([TaskDescribed {
-            description: Some(String::new()),
-        }
-        .into()]);
+        .then([TaskDescribed { description: Some(String::new()) }.into()]);
 }
 
 #[test]
@@ -282,18 +238,10 @@ fn a_change_of_nothing_is_nothing() {
 
 #[test]
 fn the_order_of_tags_matters() {
-    let tagged = TaskTagged {
-        tags: vec!["a".into(), "b".into()],
-    };
+    let tagged = TaskTagged { tags: vec!["a".into(), "b".into()] };
     given([created(), tagged.into()])
-        .when(ChangeTask {
-            tags: Some(Tags::parse(["b", "a"]).unwrap()),
-            ..ChangeTask::default()
-        })
-        .then([TaskTagged {
-            tags: vec!["b".into(), "a".into()],
-        }
-        .into()]);
+        .when(ChangeTask { tags: Some(Tags::parse(["b", "a"]).unwrap()), ..ChangeTask::default() })
+        .then([TaskTagged { tags: vec!["b".into(), "a".into()] }.into()]);
 }
 
 #[test]
@@ -304,10 +252,7 @@ fn a_change_that_is_refused_in_part_does_nothing() {
             status: Some(Status::Cancelled),
             ..ChangeTask::default()
         })
-        .then_refused(Refusal::IllegalTransition {
-            from: Status::Done,
-            to: Status::Cancelled,
-        });
+        .then_refused(Refusal::IllegalTransition { from: Status::Done, to: Status::Cancelled });
 }
 
 #[test]
@@ -319,20 +264,11 @@ fn a_stale_version_is_refused_before_an_illegal_transition() {
     given(history_to(Status::Done))
         .if_match(&[2])
         .when(StartTask)
-        .then_refused(Refusal::IllegalTransition {
-            from: Status::Done,
-            to: Status::InProgress,
-        });
+        .then_refused(Refusal::IllegalTransition { from: Status::Done, to: Status::InProgress });
 }
 
 #[test]
 fn any_of_several_versions_will_do() {
-    given([created()])
-        .if_match(&[7, 1])
-        .when(StartTask)
-        .then([TaskStarted {}.into()]);
-    given([created()])
-        .if_match(&[])
-        .when(StartTask)
-        .then_refused(Refusal::VersionMismatch { actual: 1 });
+    given([created()]).if_match(&[7, 1]).when(StartTask).then([TaskStarted {}.into()]);
+    given([created()]).if_match(&[]).when(StartTask).then_refused(Refusal::VersionMismatch { actual: 1 });
 }

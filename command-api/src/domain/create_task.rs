@@ -24,10 +24,7 @@ impl CreateTask {
             TaskCreated {
                 owner: context.caller,
                 title: self.title.as_str().to_owned(),
-                description: self
-                    .description
-                    .as_ref()
-                    .map(|description| description.as_str().to_owned()),
+                description: self.description.as_ref().map(|description| description.as_str().to_owned()),
                 priority: self.priority,
                 due: self.due,
                 tags: self.tags.as_slice().to_vec(),

@@ -8,10 +8,6 @@ pub struct DeleteTask;
 
 impl DeleteTask {
     pub(super) fn decide(self, task: &Task) -> Vec<TaskEvent> {
-        if task.deleted_at.is_some() {
-            Vec::new()
-        } else {
-            vec![TaskDeleted {}.into()]
-        }
+        if task.deleted_at.is_some() { Vec::new() } else { vec![TaskDeleted {}.into()] }
     }
 }

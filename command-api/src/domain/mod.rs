@@ -92,10 +92,7 @@ fn owned_task<'a>(state: Option<&'a Task>, context: &Context) -> Result<&'a Task
     if task.owner == context.caller {
         Ok(task)
     } else {
-        Err(Refusal::NotOwner {
-            id: context.task,
-            owner: task.owner,
-        })
+        Err(Refusal::NotOwner { id: context.task, owner: task.owner })
     }
 }
 

@@ -39,24 +39,11 @@ fn tag_list() -> impl Strategy<Value = Vec<String>> {
 
 fn event() -> impl Strategy<Value = TaskEvent> {
     prop_oneof![
-        (
-            short(),
-            option::of(short()),
-            priority(),
-            option::of(due()),
-            tag_list()
-        )
-            .prop_map(|(title, description, priority, due, tags)| {
-                TaskCreated {
-                    owner: OWNER,
-                    title,
-                    description,
-                    priority,
-                    due,
-                    tags,
-                }
-                .into()
-            }),
+        (short(), option::of(short()), priority(), option::of(due()), tag_list()).prop_map(
+            |(title, description, priority, due, tags)| {
+                TaskCreated { owner: OWNER, title, description, priority, due, tags }.into()
+            }
+        ),
         short().prop_map(|title| TaskRenamed { title }.into()),
         option::of(short()).prop_map(|description| TaskDescribed { description }.into()),
         priority().prop_map(|priority| TaskPrioritized { priority }.into()),
@@ -92,14 +79,8 @@ fn change() -> impl Strategy<Value = ChangeTask> {
 
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
-        (
-            short(),
-            option::of(short()),
-            priority(),
-            option::of(due()),
-            tag_list()
-        )
-            .prop_map(|(title, description, priority, due, tags)| {
+        (short(), option::of(short()), priority(), option::of(due()), tag_list()).prop_map(
+            |(title, description, priority, due, tags)| {
                 CreateTask {
                     title: Title::parse(&title).unwrap(),
                     description: description.map(|text| Description::parse(&text).unwrap()),
@@ -108,7 +89,8 @@ fn command() -> impl Strategy<Value = Command> {
                     tags: Tags::parse(tags.iter().map(String::as_str)).unwrap(),
                 }
                 .into()
-            }),
+            }
+        ),
         change().prop_map(Command::from),
         Just(StartTask.into()),
         Just(CompleteTask.into()),
@@ -133,15 +115,12 @@ fn context() -> impl Strategy<Value = Context> {
 
 /// `state` after `events`.
 fn apply(state: Option<Task>, events: &[TaskEvent]) -> Option<Task> {
-    let (version, at) = state.as_ref().map_or((0, Timestamp::from_micros(0)), |task| {
-        (task.version, task.updated_at)
-    });
+    let (version, at) =
+        state.as_ref().map_or((0, Timestamp::from_micros(0)), |task| (task.version, task.updated_at));
     events
         .iter()
         .zip(version + 1..)
-        .fold(state, |state, (event, version)| {
-            Task::evolve(state, &TASK, event, version, at.plus_seconds(1))
-        })
+        .fold(state, |state, (event, version)| Task::evolve(state, &TASK, event, version, at.plus_seconds(1)))
 }
 
 /// Whether `task` already is as `command` wants it.
@@ -157,19 +136,13 @@ fn fulfils(task: &Task, command: &Command) -> bool {
                 && task.owner == OWNER
         }
         Command::Change(change) => {
-            change
-                .title
-                .as_ref()
-                .is_none_or(|title| title.as_str() == task.title)
+            change.title.as_ref().is_none_or(|title| title.as_str() == task.title)
                 && change.description.as_ref().is_none_or(|wanted| {
                     wanted.as_ref().map(Description::as_str) == task.description.as_deref()
                 })
                 && change.priority.is_none_or(|priority| priority == task.priority)
                 && change.due.is_none_or(|due| due == task.due)
-                && change
-                    .tags
-                    .as_ref()
-                    .is_none_or(|tags| tags.as_slice() == task.tags)
+                && change.tags.as_ref().is_none_or(|tags| tags.as_slice() == task.tags)
                 && change.status.is_none_or(|status| status == task.status)
         }
         Command::Revert(revert) => revert.was.as_ref().is_some_and(|was| {

@@ -6,10 +6,7 @@ use events::{Task, TaskEvent, TaskPurged, Timestamp};
 /// no refusal: any other task stays unchanged.
 #[must_use]
 pub(crate) fn purge(task: &Task, deleted_before: Timestamp) -> Vec<TaskEvent> {
-    if task
-        .deleted_at
-        .is_some_and(|deleted_at| deleted_at <= deleted_before)
-    {
+    if task.deleted_at.is_some_and(|deleted_at| deleted_at <= deleted_before) {
         vec![TaskPurged {}.into()]
     } else {
         Vec::new()

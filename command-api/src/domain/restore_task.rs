@@ -8,10 +8,6 @@ pub struct RestoreTask;
 
 impl RestoreTask {
     pub(super) fn decide(self, task: &Task) -> Vec<TaskEvent> {
-        if task.deleted_at.is_some() {
-            vec![TaskRestored {}.into()]
-        } else {
-            Vec::new()
-        }
+        if task.deleted_at.is_some() { vec![TaskRestored {}.into()] } else { Vec::new() }
     }
 }

@@ -18,9 +18,7 @@ impl RevertTask {
         let was = match &self.was {
             Some(was) if self.to_version <= task.version => was,
             Some(_) | None => {
-                return Err(Refusal::NoSuchVersion {
-                    version: self.to_version,
-                });
+                return Err(Refusal::NoSuchVersion { version: self.to_version });
             }
         };
         let mut events = differences(task, was);
@@ -38,9 +36,6 @@ pub(super) fn way_to(task: &Task, status: Status) -> Result<Vec<TaskEvent>, Refu
         return Ok(direct.into_iter().collect());
     }
     let reopened = transition(task, Status::Open)?;
-    let open = Task {
-        status: Status::Open,
-        ..task.clone()
-    };
+    let open = Task { status: Status::Open, ..task.clone() };
     Ok(reopened.into_iter().chain(transition(&open, status)?).collect())
 }

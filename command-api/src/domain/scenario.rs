@@ -41,17 +41,11 @@ pub(super) fn history_to(status: Status) -> Vec<TaskEvent> {
 
 /// The state after `history`, with one event each second.
 pub(super) fn fold(history: &[TaskEvent]) -> Option<Task> {
-    testing::given::<Task>(TASK, history.iter().cloned())
-        .state()
-        .cloned()
+    testing::given::<Task>(TASK, history.iter().cloned()).state().cloned()
 }
 
 pub(super) fn given(history: impl Into<Vec<TaskEvent>>) -> Given {
-    Given {
-        history: history.into(),
-        caller: OWNER,
-        expected: ExpectedVersion::Any,
-    }
+    Given { history: history.into(), caller: OWNER, expected: ExpectedVersion::Any }
 }
 
 pub(super) struct Given {
@@ -66,18 +60,11 @@ impl Given {
     }
 
     pub(super) fn if_match(self, versions: &[u64]) -> Self {
-        Self {
-            expected: ExpectedVersion::OneOf(versions.to_vec()),
-            ..self
-        }
+        Self { expected: ExpectedVersion::OneOf(versions.to_vec()), ..self }
     }
 
     pub(super) fn when(self, command: impl Into<Command>) -> When<TaskEvent, Refusal> {
-        let context = Context {
-            task: TASK,
-            caller: self.caller,
-            expected: self.expected,
-        };
+        let context = Context { task: TASK, caller: self.caller, expected: self.expected };
         let command = command.into();
         testing::given::<Task>(TASK, self.history)
             .when(|task: Option<&Task>| decide(task, &command, &context))
@@ -86,8 +73,5 @@ impl Given {
 
 /// A command to bring the task back to the end of this history.
 pub(super) fn revert_to(history: &[TaskEvent]) -> RevertTask {
-    RevertTask {
-        to_version: history.len() as u64,
-        was: fold(history).map(Box::new),
-    }
+    RevertTask { to_version: history.len() as u64, was: fold(history).map(Box::new) }
 }

@@ -12,18 +12,11 @@ use super::{
 
 #[test]
 fn a_task_is_brought_back_field_by_field() {
-    let renamed = TaskRenamed {
-        title: "Buy bread".into(),
-    };
-    let tagged = TaskTagged {
-        tags: vec!["home".into()],
-    };
+    let renamed = TaskRenamed { title: "Buy bread".into() };
+    let tagged = TaskTagged { tags: vec!["home".into()] };
     let history = [created(), renamed.into(), tagged.into(), TaskCompleted {}.into()];
     given(history.clone()).when(revert_to(&history[..1])).then([
-        TaskRenamed {
-            title: "Buy milk".into(),
-        }
-        .into(),
+        TaskRenamed { title: "Buy milk".into() }.into(),
         TaskTagged { tags: vec![] }.into(),
         TaskReopened {}.into(),
     ]);
@@ -42,11 +35,7 @@ fn a_task_is_brought_back_to_every_status_from_every_other() {
                 history.push(TaskReopened {}.into());
             }
             history.extend(history_to(from).into_iter().skip(1).filter(|_| from != to));
-            let context = super::Context {
-                task: TASK,
-                caller: OWNER,
-                expected: super::ExpectedVersion::Any,
-            };
+            let context = super::Context { task: TASK, caller: OWNER, expected: super::ExpectedVersion::Any };
             let state = fold(&history);
             let events = super::decide(state.as_ref(), &revert_to(&was).into(), &context).unwrap();
             let after = fold(&[history, events].concat()).unwrap();
@@ -58,39 +47,25 @@ fn a_task_is_brought_back_to_every_status_from_every_other() {
 #[test]
 fn a_task_is_brought_back_into_the_trash_and_never_out_of_it() {
     let mut history = vec![created(), TaskDeleted {}.into(), TaskRestored {}.into()];
-    given(history.clone())
-        .when(revert_to(&history[..2]))
-        .then([TaskDeleted {}.into()]);
+    given(history.clone()).when(revert_to(&history[..2])).then([TaskDeleted {}.into()]);
     let was = revert_to(&history[..1]);
     history.push(TaskDeleted {}.into());
-    given(history)
-        .when(was)
-        .then_refused(Refusal::TaskIsDeleted { id: TASK });
+    given(history).when(was).then_refused(Refusal::TaskIsDeleted { id: TASK });
 }
 
 #[test]
 fn a_task_is_not_brought_back_to_what_it_never_was() {
-    let nowhere = |to_version| RevertTask {
-        to_version,
-        was: None,
-    };
-    given([created()])
-        .when(nowhere(2))
-        .then_refused(Refusal::NoSuchVersion { version: 2 });
+    let nowhere = |to_version| RevertTask { to_version, was: None };
+    given([created()]).when(nowhere(2)).then_refused(Refusal::NoSuchVersion { version: 2 });
     let ahead = revert_to(&[created(), TaskStarted {}.into()]);
-    given([created()])
-        .when(ahead)
-        .then_refused(Refusal::NoSuchVersion { version: 2 });
+    given([created()]).when(ahead).then_refused(Refusal::NoSuchVersion { version: 2 });
 }
 
 /// A command that undoes the events of `history` from `from` to `to`, counted from 0, including the last one.
 fn undo_of(history: &[TaskEvent], from: usize, to: usize) -> UndoTask {
     let mut undo = UndoTask::default();
     for index in from..=to {
-        undo.note(
-            fold(&history[..index]).as_ref(),
-            &fold(&history[..=index]).unwrap(),
-        );
+        undo.note(fold(&history[..index]).as_ref(), &fold(&history[..=index]).unwrap());
     }
     undo
 }
@@ -101,15 +76,8 @@ fn renamed(title: &str) -> TaskEvent {
 
 #[test]
 fn what_events_did_is_taken_back_and_what_came_after_them_stays() {
-    let tagged = TaskTagged {
-        tags: vec!["home".into()],
-    };
-    let history = [
-        created(),
-        renamed("Buy bread"),
-        TaskCompleted {}.into(),
-        tagged.into(),
-    ];
+    let tagged = TaskTagged { tags: vec!["home".into()] };
+    let history = [created(), renamed("Buy bread"), TaskCompleted {}.into(), tagged.into()];
     let undo = undo_of(&history, 1, 2);
     let back = [renamed("Buy milk"), TaskReopened {}.into()];
     given(history.clone()).when(undo.clone()).then(back.clone());
@@ -117,65 +85,35 @@ fn what_events_did_is_taken_back_and_what_came_after_them_stays() {
     given([&history[..], &back].concat()).when(undo).then_nothing();
     // A field that the same request changed and changed back is unchanged.
     let there_and_back = [created(), renamed("a"), renamed("Buy milk"), renamed("b")];
-    given(there_and_back.clone())
-        .when(undo_of(&there_and_back, 1, 2))
-        .then_nothing();
+    given(there_and_back.clone()).when(undo_of(&there_and_back, 1, 2)).then_nothing();
 }
 
 #[test]
 fn what_was_changed_again_since_is_not_taken_back() {
-    let history = [
-        created(),
-        renamed("Buy bread"),
-        TaskStarted {}.into(),
-        renamed("Buy jam"),
-    ];
-    given(history.clone())
-        .when(undo_of(&history, 1, 2))
-        .then_refused(Refusal::ChangedSince);
-    given(history.clone())
-        .when(undo_of(&history, 2, 2))
-        .then([TaskReopened {}.into()]);
-    given(history.clone())
-        .when(undo_of(&history, 0, 0))
-        .then_refused(Refusal::ChangedSince);
+    let history = [created(), renamed("Buy bread"), TaskStarted {}.into(), renamed("Buy jam")];
+    given(history.clone()).when(undo_of(&history, 1, 2)).then_refused(Refusal::ChangedSince);
+    given(history.clone()).when(undo_of(&history, 2, 2)).then([TaskReopened {}.into()]);
+    given(history.clone()).when(undo_of(&history, 0, 0)).then_refused(Refusal::ChangedSince);
 }
 
 #[test]
 fn a_creation_is_taken_back_into_the_trash_and_a_deletion_out_of_it() {
     let history = [created(), TaskDeleted {}.into()];
-    given([created()])
-        .when(undo_of(&history, 0, 0))
-        .then([TaskDeleted {}.into()]);
-    given(history.clone())
-        .when(undo_of(&history, 0, 0))
-        .then_nothing();
-    given(history.clone())
-        .when(undo_of(&history, 1, 1))
-        .then([TaskRestored {}.into()]);
+    given([created()]).when(undo_of(&history, 0, 0)).then([TaskDeleted {}.into()]);
+    given(history.clone()).when(undo_of(&history, 0, 0)).then_nothing();
+    given(history.clone()).when(undo_of(&history, 1, 1)).then([TaskRestored {}.into()]);
     let restored = [&history[..], &[TaskRestored {}.into()]].concat();
-    given(restored.clone())
-        .when(undo_of(&restored, 2, 2))
-        .then([TaskDeleted {}.into()]);
-    given(restored.clone())
-        .when(undo_of(&restored, 1, 1))
-        .then_nothing();
+    given(restored.clone()).when(undo_of(&restored, 2, 2)).then([TaskDeleted {}.into()]);
+    given(restored.clone()).when(undo_of(&restored, 1, 1)).then_nothing();
 }
 
 #[test]
 fn in_the_trash_nothing_is_taken_back_but_the_way_there() {
     let history = [created(), renamed("Buy bread"), TaskDeleted {}.into()];
-    given(history.clone())
-        .when(undo_of(&history, 1, 1))
-        .then_refused(Refusal::TaskIsDeleted { id: TASK });
-    given(history.clone())
-        .when(undo_of(&history, 1, 2))
-        .then([TaskRestored {}.into(), renamed("Buy milk")]);
+    given(history.clone()).when(undo_of(&history, 1, 1)).then_refused(Refusal::TaskIsDeleted { id: TASK });
+    given(history.clone()).when(undo_of(&history, 1, 2)).then([TaskRestored {}.into(), renamed("Buy milk")]);
     given(history.clone())
         .asked_by(STRANGER)
         .when(undo_of(&history, 1, 2))
-        .then_refused(Refusal::NotOwner {
-            id: TASK,
-            owner: OWNER,
-        });
+        .then_refused(Refusal::NotOwner { id: TASK, owner: OWNER });
 }

@@ -83,10 +83,7 @@ fn note<T: Clone + PartialEq>(change: &mut Option<Change<T>>, before: &T, after:
     match change {
         Some(change) => change.to = after.clone(),
         None => {
-            *change = Some(Change {
-                from: before.clone(),
-                to: after.clone(),
-            });
+            *change = Some(Change { from: before.clone(), to: after.clone() });
         }
     }
 }

@@ -20,9 +20,7 @@ pub(crate) async fn change_task(
     let mut form = Form::new(body.fields);
     let command = read(&mut form);
     form.finish()?;
-    state
-        .run(&caller, &headers, keyed, id.or_not_found()?, command)
-        .await
+    state.run(&caller, &headers, keyed, id.or_not_found()?, command).await
 }
 
 /// `{title?, description?, priority?, due?, tags?, status?}`: an absent field stays, `null` clears `description`,

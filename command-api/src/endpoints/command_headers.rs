@@ -30,10 +30,7 @@ impl CommandHeaders {
     /// The key, if there is one, with the hash of this request with `body`.
     pub(crate) fn keyed(&self, body: &Map<String, Value>) -> Option<(IdempotencyKey, RequestHash)> {
         let key = self.key.clone()?;
-        Some((
-            key,
-            RequestHash::new(&self.method, &self.path, &self.conditions, body),
-        ))
+        Some((key, RequestHash::new(&self.method, &self.path, &self.conditions, body)))
     }
 
     /// The versions of a task that the conditions accept.

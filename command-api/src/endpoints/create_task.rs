@@ -22,9 +22,7 @@ pub(crate) async fn create_task(
     let command = form.finish_with(command)?;
     // The list of tasks always exists, but has no version.
     headers.check_without_version(true)?;
-    state
-        .run(&caller, &headers, keyed, TaskId(new_id()), command)
-        .await
+    state.run(&caller, &headers, keyed, TaskId(new_id()), command).await
 }
 
 /// `{title, description?, priority?, due?, tags?}`. Fields that can be cleared later may be `null`. Mistakes are

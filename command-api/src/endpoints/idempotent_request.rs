@@ -89,13 +89,8 @@ pub(crate) async fn once(
             Some(limit) => Some(limit.acquire(owner).await?),
             None => None,
         };
-        let request = Keyed {
-            owner,
-            key,
-            hash: *hash,
-            task: work.task(),
-            before: write(&before(state, work).await?)?,
-        };
+        let request =
+            Keyed { owner, key, hash: *hash, task: work.task(), before: write(&before(state, work).await?)? };
         if let Some(response) = round(state, work, request, turn).await? {
             return Ok(response);
         }
@@ -120,10 +115,7 @@ async fn round(
         Claim::Run(lease) => lease,
     };
     let attempted = match Attempt::under(&lease) {
-        Ok(attempt) => work
-            .attempt(&state.handler, attempt)
-            .await
-            .map_err(ApiError::from),
+        Ok(attempt) => work.attempt(&state.handler, attempt).await.map_err(ApiError::from),
         Err(error) => Err(error.into()),
     };
     let (results, in_log) = match attempted {
@@ -200,9 +192,7 @@ async fn replay(
         return Ok(None);
     };
     let mut response = http_api::answering_request(kept.request_id(), || respond(&results));
-    response
-        .headers_mut()
-        .insert(&http_api::IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    response.headers_mut().insert(&http_api::IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     Ok(Some(response))
 }
 
@@ -230,19 +220,11 @@ impl Attempt {
 
     /// The information about other tries of a command on `task`.
     pub(crate) fn tries(&self, task: TaskId) -> Tries {
-        Tries {
-            since: self.before.get(&task).cloned(),
-            alone_until: self.alone_until,
-        }
+        Tries { since: self.before.get(&task).cloned(), alone_until: self.alone_until }
     }
 
     /// The only try of a request without a key.
     pub(crate) fn only(task: TaskId) -> Self {
-        Self {
-            task,
-            progress: None,
-            before: HashMap::new(),
-            alone_until: None,
-        }
+        Self { task, progress: None, before: HashMap::new(), alone_until: None }
     }
 }

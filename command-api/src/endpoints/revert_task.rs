@@ -25,10 +25,7 @@ pub(crate) async fn revert_task(
     let to_version = body.only("to_version", version)?;
     let id = id.or_not_found()?;
     let person = caller.user_id();
-    let mut revert = RevertTask {
-        to_version,
-        was: None,
-    };
+    let mut revert = RevertTask { to_version, was: None };
     let shape = Command::from(revert.clone());
     let given = given_before(&state, person, keyed.as_ref(), |results| respond(&shape, results)).await?;
     if let Some(response) = given {
@@ -36,11 +33,7 @@ pub(crate) async fn revert_task(
     }
     {
         let _turn = state.shares.past_reads.acquire(person).await?;
-        revert.was = state
-            .handler
-            .own_past(person, id, to_version)
-            .await?
-            .map(Box::new);
+        revert.was = state.handler.own_past(person, id, to_version).await?.map(Box::new);
     }
     state.run(&caller, &headers, keyed, id, revert).await
 }
@@ -50,10 +43,7 @@ fn version(value: &Value) -> Result<u64, FieldError> {
         Some(version @ 1..=api_types::RevertTask::LAST_VERSION) => Ok(version),
         _ if value.is_number() => Err(FieldError::new(
             "out-of-range",
-            format!(
-                "must be a whole number from 1 to {}",
-                api_types::RevertTask::LAST_VERSION
-            ),
+            format!("must be a whole number from 1 to {}", api_types::RevertTask::LAST_VERSION),
         )),
         _ => Err(FieldError::wrong_type("a whole number")),
     }

@@ -77,20 +77,14 @@ impl Work for Single<'_> {
     }
 
     async fn attempt(&self, handler: &CommandHandler, attempt: Attempt) -> Result<Attempted, CommandError> {
-        let request = CommandRequest {
-            task: attempt.task,
-            tries: attempt.tries(attempt.task),
-            ..self.0.clone()
-        };
+        let request =
+            CommandRequest { task: attempt.task, tries: attempt.tries(attempt.task), ..self.0.clone() };
         let (result, in_log) = match handler.handle(&request).await {
             Ok(Executed { state, changed }) => (CommandResult::Accepted(state), changed),
             Err(CommandError::Refused { refusal, seen }) => (CommandResult::Refused { refusal, seen }, false),
             Err(error) => return Err(error),
         };
-        Ok(Attempted::Complete {
-            results: [(0, result)].into(),
-            in_log,
-        })
+        Ok(Attempted::Complete { results: [(0, result)].into(), in_log })
     }
 
     fn respond(&self, results: &BTreeMap<usize, CommandResult>) -> Response {

@@ -40,9 +40,8 @@ pub(crate) async fn undo_request(
     // There is no representation at this path.
     headers.check_without_version(false)?;
     let person = caller.user_id();
-    let given = given_before(&state, person, keyed.as_ref(), |results| {
-        respond(&shapes(results.len()), results)
-    });
+    let given =
+        given_before(&state, person, keyed.as_ref(), |results| respond(&shapes(results.len()), results));
     if let Some(response) = given.await? {
         return Ok(until_taken(response, held));
     }
@@ -65,11 +64,8 @@ fn request_id(value: &Value) -> Result<CorrelationId, FieldError> {
 
 /// Placeholders for the commands of an undo, which tell the form of its answer.
 fn shapes(count: usize) -> Vec<Result<BatchCommand, Problem>> {
-    let shape = |_| BatchCommand {
-        task: None,
-        expected: ExpectedVersion::Any,
-        command: UndoTask::default().into(),
-    };
+    let shape =
+        |_| BatchCommand { task: None, expected: ExpectedVersion::Any, command: UndoTask::default().into() };
     (0..count).map(shape).map(Ok).collect()
 }
 
@@ -83,11 +79,7 @@ async fn commands(
     let head = state.handler.head().await?;
     let mut commands = Vec::new();
     for changed in state.changed_tasks.of_request(person, request, head).await? {
-        let undo = state
-            .handler
-            .states
-            .undo_of(changed.task, person, request, changed.last)
-            .await?;
+        let undo = state.handler.states.undo_of(changed.task, person, request, changed.last).await?;
         commands.extend(undo.map(|undo| BatchCommand {
             task: Some(changed.task),
             expected: ExpectedVersion::Any,

@@ -30,12 +30,7 @@ impl ConflictQueue {
 impl<'a> QueuedCommand<'a> {
     /// A command without a conflict so far.
     pub(super) fn new(contenders: &'a ConflictQueue, task: TaskId) -> Self {
-        Self {
-            contenders,
-            task,
-            turn: None,
-            conflicts: Conflicts::default(),
-        }
+        Self { contenders, task, turn: None, conflicts: Conflicts::default() }
     }
 
     /// Waits for its turn after a conflict. If it has its turn already, the conflict was with another process, and it

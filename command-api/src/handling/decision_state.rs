@@ -33,10 +33,7 @@ pub(super) async fn remembered(states: &TaskStates, request: &CommandRequest) ->
     let known = match &request.command {
         // A new id: no task can have it.
         Command::Create(_) => LoadedTask::default().into(),
-        _ => DecisionState {
-            task: states.remembered(request.task)?,
-            fresh: false,
-        },
+        _ => DecisionState { task: states.remembered(request.task)?, fresh: false },
     };
     // The state in memory may include the effect of another try of this command. Only the stream shows that.
     request.is_alone().then_some(known)
@@ -50,11 +47,7 @@ pub(super) async fn read(
     search: bool,
 ) -> Result<Read, CommandError> {
     let key = request.origin.idempotency_key.as_ref();
-    let current = if search {
-        None
-    } else {
-        Some(states.tasks.load(&request.task).await?)
-    };
+    let current = if search { None } else { Some(states.tasks.load(&request.task).await?) };
     let current = match (key, current) {
         (Some(_), Some(current)) if request.is_alone() => current,
         (Some(key), _) => match earlier_try::find(states, request, key).await? {

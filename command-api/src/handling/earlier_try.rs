@@ -39,13 +39,7 @@ pub(super) async fn find(
         Some(kept) => states.restore(kept).await?,
         None => None,
     };
-    let mut search = Search {
-        request,
-        key,
-        effect: None,
-        is_overtaken: false,
-        without_effect: None,
-    };
+    let mut search = Search { request, key, effect: None, is_overtaken: false, without_effect: None };
     if let Some(state) = &from {
         search.consider(state);
     }
@@ -56,10 +50,7 @@ pub(super) async fn find(
         Ok(Executed { state, changed: true })
     } else if search.is_overtaken {
         match search.without_effect {
-            Some(said) => said.map(|state| Executed {
-                state,
-                changed: false,
-            }),
+            Some(said) => said.map(|state| Executed { state, changed: false }),
             None => Err(not_found(request)),
         }
     } else {

@@ -173,10 +173,7 @@ impl CommandHandler {
             Ok(_) | Err(_) if !known.fresh => Ok(Attempt::MemoryMayBeBehind),
             Ok(_) => {
                 let state = state().ok_or_else(|| not_found(request))?;
-                Ok(Attempt::Accepted(Executed {
-                    state,
-                    changed: false,
-                }))
+                Ok(Attempt::Accepted(Executed { state, changed: false }))
             }
             Err(refusal) => Err(CommandError::refused(refusal, state().as_ref())),
         }

@@ -55,26 +55,17 @@ impl KeptAnswer {
         let mut places: HashMap<(TaskId, u64), usize> = HashMap::new();
         let mut keep = |result: &CommandResult| match result {
             CommandResult::Accepted(state) => {
-                let place = places
-                    .entry((state.task.id, state.end.version))
-                    .or_insert_with(|| {
-                        tasks.push(KeptTask::of(state));
-                        tasks.len() - 1
-                    });
+                let place = places.entry((state.task.id, state.end.version)).or_insert_with(|| {
+                    tasks.push(KeptTask::of(state));
+                    tasks.len() - 1
+                });
                 KeptResult::Accepted(*place)
             }
             CommandResult::Refused { refusal, seen } => KeptResult::Refused(*refusal, *seen),
             CommandResult::Invalid => KeptResult::Invalid,
         };
-        let results = results
-            .into_iter()
-            .map(|(place, result)| (place, keep(result)))
-            .collect();
-        Self {
-            request_id: request_id.to_owned(),
-            tasks,
-            results,
-        }
+        let results = results.into_iter().map(|(place, result)| (place, keep(result))).collect();
+        Self { request_id: request_id.to_owned(), tasks, results }
     }
 
     pub fn request_id(&self) -> &str {
@@ -94,16 +85,13 @@ impl CommandHandler {
         let recall = |result: &KeptResult| {
             Some(match result {
                 KeptResult::Accepted(place) => CommandResult::Accepted(states.get(*place)?.clone()?),
-                KeptResult::Refused(refusal, seen) => CommandResult::Refused {
-                    refusal: *refusal,
-                    seen: *seen,
-                },
+                KeptResult::Refused(refusal, seen) => {
+                    CommandResult::Refused { refusal: *refusal, seen: *seen }
+                }
                 KeptResult::Invalid => CommandResult::Invalid,
             })
         };
         let results = kept.results.iter();
-        Ok(results
-            .map(|(place, result)| Some((*place, recall(result)?)))
-            .collect())
+        Ok(results.map(|(place, result)| Some((*place, recall(result)?))).collect())
     }
 }

@@ -51,11 +51,7 @@ pub struct Executed {
 
 impl CommandRequest {
     pub(super) fn context(&self) -> Context {
-        Context {
-            task: self.task,
-            caller: self.origin.caller,
-            expected: self.expected.clone(),
-        }
+        Context { task: self.task, caller: self.origin.caller, expected: self.expected.clone() }
     }
 
     /// Whether no other try can have had an effect.
@@ -72,11 +68,7 @@ impl CommandRequest {
             correlation_id: self.origin.correlation_id.clone(),
             causation_id,
             traceparent: self.origin.traceparent.clone(),
-            idempotency_key: self
-                .origin
-                .idempotency_key
-                .as_ref()
-                .map(|key| key.as_str().into()),
+            idempotency_key: self.origin.idempotency_key.as_ref().map(|key| key.as_str().into()),
         }
     }
 }

@@ -34,10 +34,7 @@ pub(super) struct TaskSnapshots {
 
 impl TaskSnapshots {
     pub(super) fn new(operations: Database, store: Arc<dyn EventStore>) -> Self {
-        Self {
-            table: SnapshotTable::new(operations, SQL),
-            store,
-        }
+        Self { table: SnapshotTable::new(operations, SQL), store }
     }
 }
 

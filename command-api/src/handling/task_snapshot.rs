@@ -63,11 +63,7 @@ impl KeptTask {
     }
 
     fn end(&self) -> StreamHead {
-        StreamHead {
-            version: self.task.version,
-            position: self.position,
-            id: self.event,
-        }
+        StreamHead { version: self.task.version, position: self.position, id: self.event }
     }
 
     pub fn id(&self) -> TaskId {
@@ -76,18 +72,13 @@ impl KeptTask {
 
     /// The whole state; `None` if this is not from the log `store`. Reads at most four events.
     pub(super) async fn restore(&self, store: &dyn EventStore) -> Result<Option<TaskState>, CommandError> {
-        let TextVersions {
-            title,
-            description,
-            tags,
-        } = self.texts;
+        let TextVersions { title, description, tags } = self.texts;
         let mut versions = vec![self.task.version, title, description, tags];
         versions.sort_unstable();
         versions.dedup();
         let stream = StreamName::task(self.task.id);
-        let reads = versions
-            .into_iter()
-            .map(|version| store.read_stream(&stream, version.saturating_sub(1), 1));
+        let reads =
+            versions.into_iter().map(|version| store.read_stream(&stream, version.saturating_sub(1), 1));
         let events: Vec<RecordedEvent> = try_join_all(reads).await?.into_iter().flatten().collect();
         let at = |version: u64| events.iter().find(|event| event.version == version);
         if at(self.task.version).is_none_or(|event| event.id != self.event) {
@@ -118,11 +109,7 @@ impl KeptTask {
             };
             self.texts.fill(&mut task, event, version);
         }
-        Ok(Some(TaskState {
-            task: Arc::new(task),
-            end: self.end(),
-            texts: self.texts,
-        }))
+        Ok(Some(TaskState { task: Arc::new(task), end: self.end(), texts: self.texts }))
     }
 }
 

@@ -40,10 +40,7 @@ pub(super) struct TextVersions {
 
 impl TaskState {
     pub fn token(&self) -> ConsistencyToken {
-        let point = LogPoint {
-            position: self.end.position,
-            id: Some(self.end.id),
-        };
+        let point = LogPoint { position: self.end.position, id: Some(self.end.id) };
         ConsistencyToken::at(self.task.owner, point)
     }
 
@@ -57,11 +54,7 @@ impl TaskState {
 
 impl From<TaskState> for LoadedTask {
     fn from(TaskState { task, end, texts }: TaskState) -> Self {
-        Self {
-            recorded_at: task.updated_at,
-            state: Some(FoldedTask { task, texts }),
-            end: Some(end),
-        }
+        Self { recorded_at: task.updated_at, state: Some(FoldedTask { task, texts }), end: Some(end) }
     }
 }
 
@@ -104,11 +97,7 @@ impl TextVersions {
     fn follow(&mut self, event: &TaskEvent, version: u64) {
         match event {
             TaskEvent::Created(_) | TaskEvent::Purged(_) => {
-                *self = Self {
-                    title: version,
-                    description: version,
-                    tags: version,
-                }
+                *self = Self { title: version, description: version, tags: version }
             }
             TaskEvent::Renamed(_) => self.title = version,
             TaskEvent::Described(_) => self.description = version,

@@ -80,10 +80,9 @@ impl TaskStates {
     ) -> Result<Appended<LoadedTask>, CommandError> {
         let appended = self.tasks.append(&task, known, events, metadata).await;
         match &appended {
-            Ok(Appended::Written(after)) => self.log.saw(LogPoint {
-                position: after.position(),
-                id: after.end.map(|end| end.id),
-            }),
+            Ok(Appended::Written(after)) => {
+                self.log.saw(LogPoint { position: after.position(), id: after.end.map(|end| end.id) })
+            }
             // The state in memory is probably only out of date.
             Ok(Appended::Conflict { .. }) => {}
             Err(_) => self.tasks.forget(&task),
@@ -130,8 +129,7 @@ impl TaskStates {
                 && let Some(after) = &now.state
             {
                 let before = before.as_ref().map(|before: &FoldedTask| &*before.task);
-                undo.get_or_insert_with(UndoTask::default)
-                    .note(before, &after.task);
+                undo.get_or_insert_with(UndoTask::default).note(before, &after.task);
             }
             before.clone_from(&now.state);
             match event.version < last {

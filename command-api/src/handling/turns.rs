@@ -19,10 +19,7 @@ pub(super) struct Turn<'t> {
 
 impl Turns {
     pub(super) fn new(count: usize) -> Self {
-        Self(watch::Sender::new(Progress {
-            over: vec![false; count],
-            next: 0,
-        }))
+        Self(watch::Sender::new(Progress { over: vec![false; count], next: 0 }))
     }
 
     /// The turn `number`, from 0 on. To be asked for once.

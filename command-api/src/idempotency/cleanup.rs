@@ -16,7 +16,5 @@ pub async fn clean_up(operations: &Database) -> Result<u64, DatabaseError> {
          (SELECT owner, key FROM idempotency_keys WHERE created_at < {} - $2 ORDER BY created_at LIMIT $1)",
         Dialect::of(operations).now()
     );
-    operations
-        .delete_in_batches(&sql, &[micros(KEEP).into()], u64::MAX)
-        .await
+    operations.delete_in_batches(&sql, &[micros(KEEP).into()], u64::MAX).await
 }

@@ -155,10 +155,7 @@ impl IdempotencyKeys {
             };
             if is_welcome && self.insert(&lease, &request).await? {
                 self.quota.add_key(request.owner, request.key, &request.before);
-                return Ok(Claim::Run(Lease {
-                    _turn: permit,
-                    ..lease
-                }));
+                return Ok(Claim::Run(Lease { _turn: permit, ..lease }));
             }
             match self.find(request.owner, request.key, &request.hash).await? {
                 None if is_welcome => {}
@@ -211,23 +208,14 @@ impl IdempotencyKeys {
         answer: &str,
         effect: bool,
     ) -> Result<Stored, IdempotencyError> {
-        let values = [
-            answer.into(),
-            lease.owner.0.into(),
-            lease.key.as_str().into(),
-            lease.id.into(),
-            effect.into(),
-        ];
+        let values =
+            [answer.into(), lease.owner.0.into(), lease.key.as_str().into(), lease.id.into(), effect.into()];
         if self.changes(&self.statements.complete, &values).await? {
-            self.quota
-                .replace(lease.owner, lease.stored_bytes(), answer.len() as u64);
+            self.quota.replace(lease.owner, lease.stored_bytes(), answer.len() as u64);
             return Ok(Stored::Ours);
         }
         let key = [lease.owner.0.into(), lease.key.as_str().into()];
-        let row = self
-            .operations
-            .fetch_optional(&self.statements.answer, &key)
-            .await?;
+        let row = self.operations.fetch_optional(&self.statements.answer, &key).await?;
         match row {
             Some(row) => Ok(row.optional_text("response")?.map_or(Stored::Not, Stored::Theirs)),
             // The row was deleted meanwhile.
@@ -292,10 +280,7 @@ impl IdempotencyKeys {
         hash: &RequestHash,
     ) -> Result<Option<Found>, IdempotencyError> {
         let values = [owner.0.into(), key.as_str().into()];
-        let row = self
-            .operations
-            .fetch_optional(&self.statements.find, &values)
-            .await?;
+        let row = self.operations.fetch_optional(&self.statements.find, &values).await?;
         let Some(row) = row else { return Ok(None) };
         if row.bytes("request_hash")? != hash.as_bytes() {
             return Err(IdempotencyError::Reused);
@@ -315,12 +300,7 @@ impl IdempotencyKeys {
 
     /// Takes over an expired lease. When several try, one succeeds.
     async fn take_over(&self, lease: &Lease) -> Result<bool, IdempotencyError> {
-        let values = [
-            lease.owner.0.into(),
-            lease.key.as_str().into(),
-            lease.id.into(),
-            micros(LEASE).into(),
-        ];
+        let values = [lease.owner.0.into(), lease.key.as_str().into(), lease.id.into(), micros(LEASE).into()];
         self.changes(&self.statements.take_over, &values).await
     }
 

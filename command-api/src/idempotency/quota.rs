@@ -43,11 +43,7 @@ pub(super) struct Quota {
 /// A cache with this lifetime. The entry that was not used for the longest time is removed first: the default policy
 /// rejects new entries when the cache is full, and then the table would be read at each command.
 fn remembered<V: Clone + Send + Sync + 'static>(time: Duration) -> Cache<UserId, V> {
-    Cache::builder()
-        .max_capacity(PEOPLE)
-        .time_to_live(time)
-        .eviction_policy(EvictionPolicy::lru())
-        .build()
+    Cache::builder().max_capacity(PEOPLE).time_to_live(time).eviction_policy(EvictionPolicy::lru()).build()
 }
 
 impl Quota {
@@ -57,13 +53,7 @@ impl Quota {
              (SELECT key FROM idempotency_keys WHERE owner = $1 AND created_at < {} - $2 LIMIT $3)",
             Dialect::of(&operations).now()
         );
-        Self {
-            operations,
-            bytes_per_person,
-            full: remembered(FULL),
-            used: remembered(INTERVAL),
-            delete_old,
-        }
+        Self { operations, bytes_per_person, full: remembered(FULL), used: remembered(INTERVAL), delete_old }
     }
 
     /// Whether `owner` may have one more key. When there is no room, keys that are older than promised make some.

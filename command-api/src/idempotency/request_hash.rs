@@ -85,24 +85,14 @@ mod tests {
     use super::*;
 
     fn hash(method: &str, path: &str, if_match: &str, body: &str) -> RequestHash {
-        RequestHash::new(
-            method,
-            path,
-            if_match.as_bytes(),
-            &serde_json::from_str(body).unwrap(),
-        )
+        RequestHash::new(method, path, if_match.as_bytes(), &serde_json::from_str(body).unwrap())
     }
 
     #[test]
     fn says_the_same_of_the_same_command() {
         assert_eq!(
             hash("POST", "/tasks", "", r#"{"title":"a","tags":["x"],"due":null}"#),
-            hash(
-                "POST",
-                "/tasks",
-                "",
-                "{ \"tags\": [\"\\u0078\"],\n \"due\" : null, \"title\": \"a\" }"
-            )
+            hash("POST", "/tasks", "", "{ \"tags\": [\"\\u0078\"],\n \"due\" : null, \"title\": \"a\" }")
         );
     }
 

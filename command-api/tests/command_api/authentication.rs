@@ -20,20 +20,13 @@ async fn every_endpoint_asks_for_a_token_before_anything_else() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
     for (method, path) in ENDPOINTS {
-        let request = || {
-            app.request(method, path)
-                .header("if-match", "nonsense")
-                .key("a b")
-                .raw("nonsense")
-        };
+        let request = || app.request(method, path).header("if-match", "nonsense").key("a b").raw("nonsense");
         let reply = request().anonymous().await;
         reply.is_problem(401, "token-missing");
         assert_eq!(reply.header("www-authenticate"), "Bearer");
-        for (token, code) in [
-            ("nonsense", "token-invalid"),
-            ("expired.a.b", "token-expired"),
-            ("ended.a.b", "session-ended"),
-        ] {
+        for (token, code) in
+            [("nonsense", "token-invalid"), ("expired.a.b", "token-expired"), ("ended.a.b", "session-ended")]
+        {
             let reply = request().token(token).await;
             reply.is_problem(401, code);
             assert!(reply.header("www-authenticate").starts_with("Bearer error="));
@@ -56,11 +49,7 @@ async fn without_the_role_user_there_are_no_tasks() {
 async fn when_tokens_cannot_be_checked_nobody_is_turned_away_for_good() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
-    let reply = app
-        .post("/tasks")
-        .token("down.a.b")
-        .json(json!({"title": "a"}))
-        .await;
+    let reply = app.post("/tasks").token("down.a.b").json(json!({"title": "a"})).await;
     reply.is_problem(503, "unavailable");
     assert!(reply.headers.contains_key("retry-after"));
 }

@@ -18,15 +18,7 @@ fn send(app: &App, commands: Value) -> super::support::Request {
 fn errors(result: &Value) -> Vec<(&str, &str)> {
     assert_eq!(result["problem"]["code"], "validation-failed");
     let errors = result["problem"]["errors"].as_array().unwrap();
-    errors
-        .iter()
-        .map(|error| {
-            (
-                error["pointer"].as_str().unwrap(),
-                error["code"].as_str().unwrap(),
-            )
-        })
-        .collect()
+    errors.iter().map(|error| (error["pointer"].as_str().unwrap(), error["code"].as_str().unwrap())).collect()
 }
 
 #[tokio::test]
@@ -89,24 +81,9 @@ async fn every_command_is_answered_as_it_would_be_alone() {
     )
     .await;
     let results = reply.results(&[201, 200, 200, 200, 200, 409, 200, 200, 204, 404, 200, 412]);
-    let versions: Vec<_> = results
-        .iter()
-        .map(|result| result["task"]["version"].as_u64())
-        .collect();
-    let expected = [
-        Some(1),
-        Some(2),
-        Some(4),
-        Some(5),
-        Some(5),
-        None,
-        Some(6),
-        Some(7),
-        None,
-        None,
-        Some(3),
-        None,
-    ];
+    let versions: Vec<_> = results.iter().map(|result| result["task"]["version"].as_u64()).collect();
+    let expected =
+        [Some(1), Some(2), Some(4), Some(5), Some(5), None, Some(6), Some(7), None, None, Some(3), None];
     assert_eq!(versions, expected);
     assert_eq!(results[0]["task"]["title"], "Eggs");
     assert_eq!(results[2]["task"]["tags"], json!(["y"]));
@@ -115,18 +92,11 @@ async fn every_command_is_answered_as_it_would_be_alone() {
     assert_eq!(results[11]["problem"]["code"], "version-mismatch");
     let head = app.store.head().await.unwrap();
     assert_eq!(head, 2 + 9);
-    assert!(
-        reply
-            .token()
-            .same_subject(events::ConsistencyToken::new(user(1), head))
-    );
+    assert!(reply.token().same_subject(events::ConsistencyToken::new(user(1), head)));
     assert_eq!(reply.token().position, head);
 
     let created = &results[0]["task"];
-    app.patch(&format!("/tasks/{}", created["id"].as_str().unwrap()))
-        .json(json!({}))
-        .await
-        .is_task(200, 1);
+    app.patch(&format!("/tasks/{}", created["id"].as_str().unwrap())).json(json!({})).await.is_task(200, 1);
 }
 
 #[tokio::test]
@@ -173,19 +143,10 @@ async fn an_invalid_command_does_not_block_the_others() {
         &[("/commands/5/id", "malformed")],
         &[("/commands/6/id", "malformed")],
         &[("/commands/7/title", "unknown-field")],
-        &[
-            ("/commands/8/title", "not-nullable"),
-            ("/commands/8/status", "unknown-value"),
-        ],
-        &[
-            ("/commands/9/if_match", "malformed"),
-            ("/commands/9/due", "malformed"),
-        ],
+        &[("/commands/8/title", "not-nullable"), ("/commands/8/status", "unknown-value")],
+        &[("/commands/9/if_match", "malformed"), ("/commands/9/due", "malformed")],
         &[("/commands/10/if_match", "not-nullable")],
-        &[
-            ("/commands/11/id", "unknown-field"),
-            ("/commands/11/if_match", "unknown-field"),
-        ],
+        &[("/commands/11/id", "unknown-field"), ("/commands/11/if_match", "unknown-field")],
         &[("/commands/12", "wrong-type")],
         &[("/commands/13", "wrong-type")],
     ];
@@ -220,21 +181,13 @@ async fn an_envelope_that_is_wrong_is_wrong_as_a_whole() {
         (json!({"commands": null}), vec![("/commands", "required")]),
         (json!({"commands": {}}), vec![("/commands", "wrong-type")]),
         (json!({"commands": []}), vec![("/commands", "empty")]),
-        (
-            json!({"commands": vec![&good; 101]}),
-            vec![("/commands", "too-many")],
-        ),
-        (
-            json!({"commands": [good], "atomic": true}),
-            vec![("/atomic", "unknown-field")],
-        ),
+        (json!({"commands": vec![&good; 101]}), vec![("/commands", "too-many")]),
+        (json!({"commands": [good], "atomic": true}), vec![("/atomic", "unknown-field")]),
     ] {
         app.post("/tasks/batch").json(body).await.is_invalid(&expected);
     }
     app.post("/tasks/batch").await.is_problem(400, "malformed-json");
-    app.request("GET", "/tasks/batch")
-        .await
-        .is_problem(405, "method-not-allowed");
+    app.request("GET", "/tasks/batch").await.is_problem(405, "method-not-allowed");
     let anonymous = send(&app, json!([good])).anonymous().await;
     anonymous.is_problem(401, "token-missing");
     assert_eq!(app.store.head().await.unwrap(), 0);
@@ -263,9 +216,7 @@ async fn others_tasks_are_not_there() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
     let path = app.task().await;
-    let reply = send(&app, json!([{"op": "delete", "id": id(&path)}]))
-        .by(user(2))
-        .await;
+    let reply = send(&app, json!([{"op": "delete", "id": id(&path)}])).by(user(2)).await;
     let results = reply.results(&[404]);
     assert_eq!(results[0]["problem"]["code"], "not-found");
     assert!(!reply.headers.contains_key("consistency-token"));
@@ -275,9 +226,7 @@ async fn others_tasks_are_not_there() {
 async fn a_hundred_creations_share_transactions(footing: Footing) {
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
-    let commands: Vec<_> = (0..100)
-        .map(|n| json!({"op": "create", "title": format!("{n}")}))
-        .collect();
+    let commands: Vec<_> = (0..100).map(|n| json!({"op": "create", "title": format!("{n}")})).collect();
     let reply = send(&app, json!(commands)).await;
     let results = reply.results(&[201; 100]);
     assert_eq!(app.store.head().await.unwrap(), 100);

@@ -17,10 +17,7 @@ fn id(path: &str) -> &str {
 
 /// Always with the same request id, so that answers can be compared.
 fn send(app: &App, key: &str, commands: &Value) -> Request {
-    app.post("/tasks/batch")
-        .key(key)
-        .header("x-request-id", "request")
-        .json(json!({ "commands": commands }))
+    app.post("/tasks/batch").key(key).header("x-request-id", "request").json(json!({ "commands": commands }))
 }
 
 async fn a_batch_is_answered_again_without_a_second_effect(footing: Footing) {
@@ -43,20 +40,14 @@ async fn a_batch_is_answered_again_without_a_second_effect(footing: Footing) {
     same_answer(&first, &send(&app, &key, &commands).await);
     assert_eq!(app.store.head().await.unwrap(), 5);
 
-    let others = [
-        send(&app, &key, &json!([commands[0]])),
-        app.post("/tasks").key(&key).json(json!({"title": "a"})),
-    ];
+    let others =
+        [send(&app, &key, &json!([commands[0]])), app.post("/tasks").key(&key).json(json!({"title": "a"}))];
     for other in others {
         other.await.is_problem(422, "idempotency-key-reused");
     }
     // An invalid request has not used its key up.
-    send(&app, "fresh", &json!([]))
-        .await
-        .is_problem(422, "validation-failed");
-    send(&app, "fresh", &json!([{"op": "create", "title": "c"}]))
-        .await
-        .results(&[201]);
+    send(&app, "fresh", &json!([])).await.is_problem(422, "validation-failed");
+    send(&app, "fresh", &json!([{"op": "create", "title": "c"}])).await.results(&[201]);
 }
 
 async fn concurrent_duplicates_have_one_effect_and_one_answer(footing: Footing) {
@@ -198,10 +189,7 @@ async fn a_command_whose_fate_is_unknown_holds_up_the_later_ones_on_its_task() {
     assert_eq!(app.events(&path).await.len(), 2);
     let reply = send(&app, "k", &commands).await;
     let results = reply.results(&[200, 200, 200]);
-    let versions: Vec<_> = results
-        .iter()
-        .map(|result| result["task"]["version"].as_u64())
-        .collect();
+    let versions: Vec<_> = results.iter().map(|result| result["task"]["version"].as_u64()).collect();
     assert_eq!(versions, [Some(2), Some(3), Some(4)]);
     assert_eq!(app.events(&path).await.len(), 4);
 }
@@ -221,10 +209,7 @@ async fn a_batch_that_was_overtaken_by_its_duplicate_changes_nothing_more() {
     let (release, held) = oneshot::channel();
     *store.hold_next_answer.lock().unwrap() = Some(held);
     let slow = tokio::spawn(send(&app, "k", &commands).send());
-    eventually("the first command is in the log", async || {
-        app.store.head().await.unwrap() == 2
-    })
-    .await;
+    eventually("the first command is in the log", async || app.store.head().await.unwrap() == 2).await;
     // The duplicate waits until the lease has run out.
     let duplicate = send(&other, "k", &commands).await;
     duplicate.results(&[200, 200, 200]);

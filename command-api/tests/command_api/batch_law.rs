@@ -23,21 +23,12 @@ struct Step {
 }
 
 fn object(value: Value) -> Map<String, Value> {
-    let Value::Object(fields) = value else {
-        panic!("no object: {value}")
-    };
+    let Value::Object(fields) = value else { panic!("no object: {value}") };
     fields
 }
 
 fn fields() -> impl Strategy<Value = Map<String, Value>> {
-    let title = select(vec![
-        json!("a"),
-        json!("b"),
-        json!(" b "),
-        json!(""),
-        json!(null),
-        json!(1),
-    ]);
+    let title = select(vec![json!("a"), json!("b"), json!(" b "), json!(""), json!(null), json!(1)]);
     let description = select(vec![json!("a"), json!(null), json!(true)]);
     let priority = select(vec![json!("low"), json!("high"), json!("extreme")]);
     let due = select(vec![json!("2026-12-01"), json!(null), json!("soon")]);
@@ -64,10 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
         command.insert("op".to_owned(), json!("create"));
         Step { task: None, command }
     });
-    let status = option::weighted(
-        0.3,
-        select(vec!["open", "in_progress", "done", "cancelled", "lost"]),
-    );
+    let status = option::weighted(0.3, select(vec!["open", "in_progress", "done", "cancelled", "lost"]));
     let update = (fields(), status).prop_map(|(mut command, status)| {
         command.insert("op".to_owned(), json!("update"));
         if let Some(status) = status {
@@ -77,20 +65,14 @@ fn step() -> impl Strategy<Value = Step> {
     });
     let verb = select(vec!["start", "complete", "cancel", "reopen", "delete", "restore"])
         .prop_map(|op| object(json!({"op": op})));
-    let on_a_task = (
-        0..TASKS,
-        prop_oneof![update, verb],
-        option::weighted(0.2, 1..6_u64),
-    )
-        .prop_map(|(task, mut command, if_match)| {
+    let on_a_task = (0..TASKS, prop_oneof![update, verb], option::weighted(0.2, 1..6_u64)).prop_map(
+        |(task, mut command, if_match)| {
             if let Some(version) = if_match {
                 command.insert("if_match".to_owned(), json!(version));
             }
-            Step {
-                task: Some(task),
-                command,
-            }
-        });
+            Step { task: Some(task), command }
+        },
+    );
     prop_oneof![1 => create, 4 => on_a_task]
 }
 
@@ -99,11 +81,7 @@ async fn tasks(app: &App) -> Vec<String> {
     for _ in 0..TASKS - 2 {
         paths.push(app.task().await);
     }
-    let others = app
-        .post("/tasks")
-        .by(user(2))
-        .json(json!({"title": "Not yours"}))
-        .await;
+    let others = app.post("/tasks").by(user(2)).json(json!({"title": "Not yours"})).await;
     paths.push(others.header("location").to_owned());
     paths.push(format!("/tasks/{}", uuid::Uuid::now_v7()));
     paths
@@ -121,10 +99,7 @@ async fn at_once(app: &App, steps: &[Step]) -> Vec<Value> {
             Value::Object(command)
         })
         .collect();
-    let reply = app
-        .post("/tasks/batch")
-        .json(json!({ "commands": commands }))
-        .await;
+    let reply = app.post("/tasks/batch").json(json!({ "commands": commands })).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     let results = reply.body["results"].as_array().unwrap();
     results
@@ -172,10 +147,7 @@ async fn alone(app: &App, step: &Step, paths: &[String]) -> Reply {
 fn comparable(mut result: Value, at: &str, paths: &[String]) -> Value {
     if let Some(Value::Object(task)) = result.get_mut("task") {
         let path = format!("/tasks/{}", task["id"].as_str().unwrap());
-        task.insert(
-            "id".to_owned(),
-            json!(paths.iter().position(|known| *known == path)),
-        );
+        task.insert("id".to_owned(), json!(paths.iter().position(|known| *known == path)));
         for name in ["created_at", "updated_at", "completed_at", "deleted_at"] {
             let there = !task[name].is_null();
             task.insert(name.to_owned(), json!(there));
@@ -183,12 +155,7 @@ fn comparable(mut result: Value, at: &str, paths: &[String]) -> Value {
     }
     if let Some(Value::Object(problem)) = result.get_mut("problem") {
         problem.remove("request_id");
-        for error in problem
-            .get_mut("errors")
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-        {
+        for error in problem.get_mut("errors").and_then(Value::as_array_mut).into_iter().flatten() {
             error["pointer"] = json!(error["pointer"].as_str().unwrap().strip_prefix(at).unwrap());
         }
     }
@@ -203,11 +170,7 @@ fn a_batch_equals_its_commands_one_after_another() {
         let app = App::start(&stage).await;
         (stage, app)
     });
-    let mut runner = TestRunner::new(Config {
-        cases: 48,
-        failure_persistence: None,
-        ..Config::default()
-    });
+    let mut runner = TestRunner::new(Config { cases: 48, failure_persistence: None, ..Config::default() });
     runner
         .run(&proptest::collection::vec(step(), 1..30), |steps| {
             let (batch, alone) = runtime

@@ -10,11 +10,7 @@ async fn a_stale_version_is_refused_with_the_current_one() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
     let path = app.task().await;
-    app.patch(&path)
-        .if_match("\"1\"")
-        .json(json!({"title": "a"}))
-        .await
-        .is_task(200, 2);
+    app.patch(&path).if_match("\"1\"").json(json!({"title": "a"})).await.is_task(200, 2);
     for request in [
         app.patch(&path).json(json!({"title": "b"})),
         app.patch(&path).json(json!({})),
@@ -35,31 +31,13 @@ async fn what_matches_goes_ahead() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
     let path = app.task().await;
-    app.post(&format!("{path}/start"))
-        .if_match("*")
-        .await
-        .is_task(200, 2);
-    app.post(&format!("{path}/complete"))
-        .if_match("\"7\", \"2\"")
-        .await
-        .is_task(200, 3);
-    app.post(&format!("{path}/complete"))
-        .if_match("W/\"3\"")
-        .await
-        .is_problem(412, "version-mismatch");
-    app.post(&format!("{path}/start"))
-        .if_match("\"3\"")
-        .await
-        .is_problem(409, "illegal-transition");
-    app.post(&format!("{path}/start"))
-        .if_match("\"2\"")
-        .await
-        .is_problem(412, "version-mismatch");
+    app.post(&format!("{path}/start")).if_match("*").await.is_task(200, 2);
+    app.post(&format!("{path}/complete")).if_match("\"7\", \"2\"").await.is_task(200, 3);
+    app.post(&format!("{path}/complete")).if_match("W/\"3\"").await.is_problem(412, "version-mismatch");
+    app.post(&format!("{path}/start")).if_match("\"3\"").await.is_problem(409, "illegal-transition");
+    app.post(&format!("{path}/start")).if_match("\"2\"").await.is_problem(412, "version-mismatch");
     assert_eq!(app.delete(&path).if_match("\"3\"").await.status, 204);
-    app.post(&format!("{path}/start"))
-        .if_match("\"3\"")
-        .await
-        .is_problem(404, "not-found");
+    app.post(&format!("{path}/start")).if_match("\"3\"").await.is_problem(404, "not-found");
 }
 
 #[tokio::test]
@@ -95,26 +73,11 @@ async fn versions_that_if_none_match_does_not_name_are_changed() {
     let change = |title: &str| app.patch(&path).json(json!({"title": title}));
     change("b").if_none_match("\"2\", \"x\"").await.is_task(200, 2);
     // Both conditions hold, or nothing is done.
-    change("c")
-        .if_match("\"2\"")
-        .if_none_match("\"1\"")
-        .await
-        .is_task(200, 3);
-    change("d")
-        .if_match("\"3\"")
-        .if_none_match("\"3\"")
-        .await
-        .is_problem(412, "version-mismatch");
-    change("d")
-        .if_match("\"1\"")
-        .if_none_match("\"2\"")
-        .await
-        .is_problem(412, "version-mismatch");
+    change("c").if_match("\"2\"").if_none_match("\"1\"").await.is_task(200, 3);
+    change("d").if_match("\"3\"").if_none_match("\"3\"").await.is_problem(412, "version-mismatch");
+    change("d").if_match("\"1\"").if_none_match("\"2\"").await.is_problem(412, "version-mismatch");
     let missing = format!("/tasks/{}", user(9));
-    app.delete(&missing)
-        .if_none_match("*")
-        .await
-        .is_problem(404, "not-found");
+    app.delete(&missing).if_none_match("*").await.is_problem(404, "not-found");
 }
 
 #[tokio::test]
@@ -134,18 +97,12 @@ async fn a_malformed_condition_is_a_bad_parameter() {
     let app = App::start(&stage).await;
     let path = app.task().await;
     for bad in ["1", "\"1", ""] {
-        for request in [
-            app.delete(&path).if_match(bad),
-            app.delete(&path).if_none_match(bad),
-        ] {
+        for request in [app.delete(&path).if_match(bad), app.delete(&path).if_none_match(bad)] {
             request.await.is_problem(400, "bad-parameter");
         }
     }
     let missing = format!("/tasks/{}", user(9));
-    app.delete(&missing)
-        .if_match("\"1\"")
-        .await
-        .is_problem(404, "not-found");
+    app.delete(&missing).if_match("\"1\"").await.is_problem(404, "not-found");
 }
 
 #[tokio::test]
@@ -176,9 +133,7 @@ async fn conditions_on_several_lines_are_one_list_also_for_a_repeated_key() {
     };
     start(&["\"7\"", "\"1\""]).await.is_task(200, 2);
     start(&["\"7\", \"1\""]).await.is_task(200, 2);
-    start(&["\"1\", \"7\""])
-        .await
-        .is_problem(422, "idempotency-key-reused");
+    start(&["\"1\", \"7\""]).await.is_problem(422, "idempotency-key-reused");
     start(&["\"1\"", "*"]).await.is_problem(400, "bad-parameter");
     assert_eq!(app.events(&path).await.len(), 2);
 }

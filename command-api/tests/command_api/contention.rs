@@ -14,31 +14,18 @@ async fn replicas_agree(footing: Footing) {
     // Each remembers the task, so the changes of the other cause conflicts.
     one.post(&format!("{path}/start")).await.is_task(200, 2);
     two.post(&format!("{path}/complete")).await.is_task(200, 3);
-    one.post(&format!("{path}/start"))
-        .await
-        .is_problem(409, "illegal-transition");
+    one.post(&format!("{path}/start")).await.is_problem(409, "illegal-transition");
     two.post(&format!("{path}/reopen")).await.is_task(200, 4);
     one.post(&format!("{path}/start")).await.is_task(200, 5);
     two.post(&format!("{path}/reopen")).await.is_task(200, 6);
     let same = one.post(&format!("{path}/reopen")).await;
     same.is_task(200, 6);
     assert_eq!(two.delete(&path).await.status, 204);
-    one.patch(&path)
-        .json(json!({"title": "a"}))
-        .await
-        .is_problem(404, "not-found");
+    one.patch(&path).json(json!({"title": "a"})).await.is_problem(404, "not-found");
     two.post(&format!("{path}/restore")).await.is_task(200, 8);
     one.patch(&path).json(json!({"title": "a"})).await.is_task(200, 9);
-    two.patch(&path)
-        .if_match("\"8\"")
-        .json(json!({"title": "b"}))
-        .await
-        .is_problem(412, "version-mismatch");
-    two.patch(&path)
-        .if_match("\"9\"")
-        .json(json!({"title": "b"}))
-        .await
-        .is_task(200, 10);
+    two.patch(&path).if_match("\"8\"").json(json!({"title": "b"})).await.is_problem(412, "version-mismatch");
+    two.patch(&path).if_match("\"9\"").json(json!({"title": "b"})).await.is_task(200, 10);
 }
 
 /// Two replicas take turns on one task: each change meets a conflict, and then reads only the events after the known
@@ -50,10 +37,7 @@ async fn a_conflict_costs_one_read(footing: Footing) {
         FaultyStore::over(stage.storage.event_store().await),
     ];
     let [one, two] = &stores;
-    let apps = [
-        App::start_on(&stage, one.clone()).await,
-        App::start_on(&stage, two.clone()).await,
-    ];
+    let apps = [App::start_on(&stage, one.clone()).await, App::start_on(&stage, two.clone()).await];
     let path = apps[0].task().await;
     apps[1].patch(&path).json(json!({})).await.is_task(200, 1);
     let mut costs = Vec::new();
@@ -76,9 +60,7 @@ async fn everyone_gets_through(footing: Footing) {
     let path = one.task().await;
     let replies = join_all((0..64).map(|n| {
         let app = if n % 2 == 0 { &one } else { &two };
-        app.patch(&path)
-            .json(json!({"title": format!("title {n}")}))
-            .send()
+        app.patch(&path).json(json!({"title": format!("title {n}")})).send()
     }))
     .await;
     let versions: BTreeSet<u64> = replies
@@ -99,10 +81,7 @@ async fn one_of_many_with_the_same_version_wins(footing: Footing) {
     let path = one.task().await;
     let replies = join_all((0..16).map(|n| {
         let app = if n % 2 == 0 { &one } else { &two };
-        app.patch(&path)
-            .if_match("\"1\"")
-            .json(json!({"title": format!("title {n}")}))
-            .send()
+        app.patch(&path).if_match("\"1\"").json(json!({"title": format!("title {n}")})).send()
     }))
     .await;
     let won = replies.iter().filter(|reply| reply.status == 200).count();
@@ -118,15 +97,9 @@ async fn no_command_is_decided_on_a_state_that_the_log_has_lost(footing: Footing
     let stage = Stage::new(footing).await;
     let (one, two) = (App::start(&stage).await, App::start(&stage).await);
     let path = one.task().await;
-    one.patch(&path)
-        .json(json!({"title": "lost"}))
-        .await
-        .is_task(200, 2);
+    one.patch(&path).json(json!({"title": "lost"})).await.is_task(200, 2);
     stage.storage.cut_log(1).await;
-    two.patch(&path)
-        .json(json!({"title": "real"}))
-        .await
-        .is_task(200, 2);
+    two.patch(&path).json(json!({"title": "real"})).await.is_task(200, 2);
     eventually("it is noticed", async || {
         one.metric("taskledger_command_api_log_replaced_total").await >= 1.0
     })
@@ -152,12 +125,9 @@ async fn what_becomes_of_commands_is_counted() {
     app.post(&format!("{path}/complete")).await;
     app.post(&format!("{path}/complete")).await;
     app.post(&format!("{path}/start")).await;
-    for (command, outcome) in [
-        ("create", "accepted"),
-        ("complete", "accepted"),
-        ("complete", "unchanged"),
-        ("start", "refused"),
-    ] {
+    for (command, outcome) in
+        [("create", "accepted"), ("complete", "accepted"), ("complete", "unchanged"), ("start", "refused")]
+    {
         let text = app.request("GET", "/metrics").await.text;
         let line = text
             .lines()

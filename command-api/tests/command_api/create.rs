@@ -11,10 +11,7 @@ async fn makes_a_task() {
     let reply = app
         .post("/tasks")
         .header("x-request-id", "request-7")
-        .header(
-            "traceparent",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        )
+        .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
         .json(json!({
             "title": "  Buy milk ", "description": "two\nlitres", "priority": "high", "due": "2026-12-01",
             "tags": ["shop", " home "],
@@ -22,10 +19,7 @@ async fn makes_a_task() {
         .await;
     reply.is_task(201, 1);
     assert_eq!(reply.header("x-request-id"), "request-7");
-    assert_eq!(
-        reply.header("location"),
-        format!("/tasks/{}", reply.body["id"].as_str().unwrap())
-    );
+    assert_eq!(reply.header("location"), format!("/tasks/{}", reply.body["id"].as_str().unwrap()));
     assert_eq!(reply.body["title"], "Buy milk");
     assert_eq!(reply.body["description"], "two\nlitres");
     assert_eq!(reply.body["status"], "open");
@@ -40,21 +34,12 @@ async fn makes_a_task() {
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].kind, "task.created");
     assert_eq!(events[0].position, reply.token().position);
-    assert_eq!(
-        events[0].recorded_at.to_string(),
-        reply.body["created_at"].as_str().unwrap()
-    );
+    assert_eq!(events[0].recorded_at.to_string(), reply.body["created_at"].as_str().unwrap());
     let metadata = &events[0].metadata;
     assert_eq!(metadata.subject, user(1));
     assert_eq!(metadata.actor, events::Actor::User(user(1)));
     assert_eq!(metadata.correlation_id, "request-7");
-    assert!(
-        metadata
-            .traceparent
-            .as_deref()
-            .unwrap()
-            .starts_with("00-0af7651916cd43dd8448eb211c80319c-")
-    );
+    assert!(metadata.traceparent.as_deref().unwrap().starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
     assert_eq!(metadata.idempotency_key, None);
 }
 
@@ -130,18 +115,8 @@ async fn every_bound_holds() {
         ("title", json!("a\u{9f}b"), "/title", "control-character"),
         ("title", json!(null), "/title", "required"),
         ("title", json!(["a"]), "/title", "wrong-type"),
-        (
-            "description",
-            json!("é".repeat(10_001)),
-            "/description",
-            "too-long",
-        ),
-        (
-            "description",
-            json!("a\u{0}b"),
-            "/description",
-            "control-character",
-        ),
+        ("description", json!("é".repeat(10_001)), "/description", "too-long"),
+        ("description", json!("a\u{0}b"), "/description", "control-character"),
         ("priority", json!(null), "/priority", "not-nullable"),
         ("priority", json!(1), "/priority", "wrong-type"),
         ("priority", json!("High"), "/priority", "unknown-value"),
@@ -171,35 +146,19 @@ async fn a_body_that_is_no_object_is_refused() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
     let send = |content_type: &'static str, body: String| {
-        app.post("/tasks")
-            .header("content-type", content_type)
-            .raw(body)
-            .send()
+        app.post("/tasks").header("content-type", content_type).raw(body).send()
     };
-    send("application/json", "{".into())
-        .await
-        .is_problem(400, "malformed-json");
-    send("application/json", String::new())
-        .await
-        .is_problem(400, "malformed-json");
-    send("application/json", "[]".into())
-        .await
-        .is_problem(422, "validation-failed");
+    send("application/json", "{".into()).await.is_problem(400, "malformed-json");
+    send("application/json", String::new()).await.is_problem(400, "malformed-json");
+    send("application/json", "[]".into()).await.is_problem(422, "validation-failed");
     let deep = format!("{{\"title\":{}1{}}}", "[".repeat(40), "]".repeat(40));
     assert_eq!(send("application/json", deep).await.status, 400);
     let large = json!({"title": "a", "description": "x".repeat(70_000)}).to_string();
-    send("application/json", large)
-        .await
-        .is_problem(413, "body-too-large");
+    send("application/json", large).await.is_problem(413, "body-too-large");
     let reply = send("text/plain", json!({"title": "a"}).to_string()).await;
     reply.is_problem(415, "unsupported-media-type");
     assert_eq!(reply.header("accept-post"), "application/json");
     let reply = send("application/merge-patch+json", json!({"title": "a"}).to_string()).await;
     assert_eq!(reply.status, 415);
-    send(
-        "application/json; charset=utf-8",
-        json!({"title": "a"}).to_string(),
-    )
-    .await
-    .is_task(201, 1);
+    send("application/json; charset=utf-8", json!({"title": "a"}).to_string()).await.is_task(201, 1);
 }

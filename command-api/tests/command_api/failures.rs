@@ -29,15 +29,9 @@ async fn a_store_that_is_down_is_unavailable_never_internal() {
     store.down.store(false, Ordering::SeqCst);
     app.post(&format!("{path}/start")).await.is_task(200, 2);
     // A failure is not stored as the answer.
-    app.post("/tasks")
-        .key("k")
-        .json(json!({"title": "a"}))
-        .await
-        .is_task(201, 1);
-    eventually("it is ready again", || async {
-        app.request("GET", "/health/ready").await.status == 200
-    })
-    .await;
+    app.post("/tasks").key("k").json(json!({"title": "a"})).await.is_task(201, 1);
+    eventually("it is ready again", || async { app.request("GET", "/health/ready").await.status == 200 })
+        .await;
 }
 
 #[tokio::test]
@@ -47,10 +41,7 @@ async fn an_append_whose_answer_got_lost_still_counts() {
     let app = App::start_on(&stage, store.clone()).await;
     store.lose_answers.store(true, Ordering::SeqCst);
     let path = app.task().await;
-    app.patch(&path)
-        .json(json!({"title": "b", "priority": "low"}))
-        .await
-        .is_task(200, 3);
+    app.patch(&path).json(json!({"title": "b", "priority": "low"})).await.is_task(200, 3);
     app.post(&format!("{path}/start")).await.is_task(200, 4);
     assert_eq!(app.events(&path).await.len(), 4);
 }
@@ -68,11 +59,7 @@ async fn after_a_lost_answer_the_same_key_finds_the_effect() {
     let path = reply.header("location").to_owned();
     assert_eq!(app.store.head().await.unwrap(), 1);
 
-    let rename = || {
-        app.patch(&path)
-            .key("rename")
-            .json(json!({"title": "b", "priority": "low"}))
-    };
+    let rename = || app.patch(&path).key("rename").json(json!({"title": "b", "priority": "low"}));
     store.lose_next_answer.store(true, Ordering::SeqCst);
     rename().await.is_problem(503, "unavailable");
     // The state in memory is not that of the log; even without a key the client sees the latter.

@@ -29,11 +29,7 @@ async fn a_few_batches_of_one_person_run_and_wait_and_the_rest_is_refused() {
     let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let others = app.post("/tasks").by(user(2)).json(json!({"title": "a"})).await;
-    let others = others
-        .header("location")
-        .strip_prefix("/tasks/")
-        .unwrap()
-        .to_owned();
+    let others = others.header("location").strip_prefix("/tasks/").unwrap().to_owned();
     let batch = || {
         app.post("/tasks/batch")
             .json(json!({"commands": [{"op": "create", "title": "a"}, {"op": "create", "title": "b"}]}))
@@ -99,12 +95,7 @@ async fn hundreds_of_requests_with_one_key_get_one_answer_and_leave_the_other_ke
     let stage = Stage::sqlite().await;
     let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
-    let create = |key: &str, n: u128| {
-        app.post("/tasks")
-            .by(user(n))
-            .key(key)
-            .json(json!({"title": "a"}))
-    };
+    let create = |key: &str, n: u128| app.post("/tasks").by(user(n)).key(key).json(json!({"title": "a"}));
     let (release, hold) = tokio::sync::oneshot::channel();
     *store.hold_next_answer.lock().unwrap() = Some(hold);
     let mut duplicates: FuturesUnordered<_> = (0..300).map(|_| create("same", 1).send()).collect();
@@ -192,14 +183,9 @@ async fn very_long_reads_of_the_past_take_turns_with_shorter_ones() {
     *store.stream_page_takes.lock().unwrap() = Duration::from_millis(50);
     store.take_cost();
     let (length, short) = reverts.pop().unwrap();
-    let long: Vec<_> = reverts
-        .into_iter()
-        .map(|(length, revert)| (length, tokio::spawn(revert.send())))
-        .collect();
-    eventually("the long reads have begun", async || {
-        store.events_read.load(Ordering::SeqCst) > 0
-    })
-    .await;
+    let long: Vec<_> =
+        reverts.into_iter().map(|(length, revert)| (length, tokio::spawn(revert.send()))).collect();
+    eventually("the long reads have begun", async || store.events_read.load(Ordering::SeqCst) > 0).await;
     short.await.is_task(200, length + 1);
     assert!(long.iter().all(|(_, revert)| !revert.is_finished()));
     for (length, revert) in long {

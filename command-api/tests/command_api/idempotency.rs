@@ -12,13 +12,7 @@ use super::support::{App, Footing, Reply, Stage, on_both_footings, user};
 pub(super) fn same_answer(first: &Reply, again: &Reply) {
     assert_eq!(first.status, again.status, "{} / {}", first.text, again.text);
     assert_eq!(first.text, again.text);
-    for name in [
-        "content-type",
-        "etag",
-        "location",
-        "consistency-token",
-        "cache-control",
-    ] {
+    for name in ["content-type", "etag", "location", "consistency-token", "cache-control"] {
         assert_eq!(first.headers.get(name), again.headers.get(name), "{name}");
     }
 }
@@ -27,10 +21,7 @@ pub(super) fn same_answer(first: &Reply, again: &Reply) {
 pub(super) async fn forget_answer(app: &App, key: &str) {
     let forgotten = app
         .operations
-        .execute(
-            "UPDATE idempotency_keys SET response = NULL WHERE key = $1",
-            &[key.into()],
-        )
+        .execute("UPDATE idempotency_keys SET response = NULL WHERE key = $1", &[key.into()])
         .await
         .unwrap();
     assert_eq!(forgotten, 1);
@@ -57,12 +48,7 @@ async fn every_command_is_answered_again_without_a_second_effect(footing: Footin
     let path = created.header("location").to_owned();
 
     let mut version = 1;
-    for (verb, key) in [
-        ("start", "k1"),
-        ("complete", "k2"),
-        ("reopen", "k3"),
-        ("cancel", "k4"),
-    ] {
+    for (verb, key) in [("start", "k1"), ("complete", "k2"), ("reopen", "k3"), ("cancel", "k4")] {
         let request = || app.post(&format!("{path}/{verb}")).key(key);
         let first = request().await;
         version += 1;
@@ -71,22 +57,12 @@ async fn every_command_is_answered_again_without_a_second_effect(footing: Footin
         // White space and an empty body do not matter.
         same_answer(&first, &request().json(json!({})).await);
     }
-    let rename = || {
-        app.patch(&path)
-            .key("k5")
-            .json(json!({"title": "b", "tags": ["x"]}))
-    };
+    let rename = || app.patch(&path).key("k5").json(json!({"title": "b", "tags": ["x"]}));
     let first = rename().await;
     first.is_task(200, 7);
     same_answer(&first, &rename().await);
-    let reordered = app
-        .patch(&path)
-        .key("k5")
-        .header("content-type", "application/json");
-    same_answer(
-        &first,
-        &reordered.raw("{ \"tags\": [\"x\"],\n\"title\": \"b\" }").await,
-    );
+    let reordered = app.patch(&path).key("k5").header("content-type", "application/json");
+    same_answer(&first, &reordered.raw("{ \"tags\": [\"x\"],\n\"title\": \"b\" }").await);
 
     let delete = || app.delete(&path).key("k6");
     let first = delete().await;
@@ -119,16 +95,8 @@ async fn refusals_are_answered_again_too(footing: Footing) {
     same_answer(&first, &stale().await);
 
     // An invalid request has not used its key up.
-    app.post("/tasks")
-        .key("create")
-        .json(json!({"title": ""}))
-        .await
-        .is_problem(422, "validation-failed");
-    app.post("/tasks")
-        .key("create")
-        .json(json!({"title": "a"}))
-        .await
-        .is_task(201, 1);
+    app.post("/tasks").key("create").json(json!({"title": ""})).await.is_problem(422, "validation-failed");
+    app.post("/tasks").key("create").json(json!({"title": "a"})).await.is_task(201, 1);
 }
 
 async fn another_request_may_not_use_the_key(footing: Footing) {
@@ -147,12 +115,7 @@ async fn another_request_may_not_use_the_key(footing: Footing) {
     }
     assert_eq!(app.store.head().await.unwrap(), 1);
     // The same key of another person is another key.
-    let other = app
-        .post("/tasks")
-        .by(user(2))
-        .key("k")
-        .json(json!({"title": "b"}))
-        .await;
+    let other = app.post("/tasks").by(user(2)).key("k").json(json!({"title": "b"})).await;
     other.is_task(201, 1);
     assert_ne!(other.body["id"], created.body["id"]);
 }
@@ -161,13 +124,7 @@ async fn concurrent_duplicates_have_one_effect_and_one_answer(footing: Footing) 
     let stage = Stage::new(footing).await;
     let (one, two) = (App::start(&stage).await, App::start(&stage).await);
     let app = |n: usize| if n.is_multiple_of(2) { &one } else { &two };
-    let create = |n: usize| {
-        app(n)
-            .post("/tasks")
-            .key("create")
-            .json(json!({"title": "a"}))
-            .send()
-    };
+    let create = |n: usize| app(n).post("/tasks").key("create").json(json!({"title": "a"})).send();
     let created = join_all((0..50).map(create)).await;
     created[0].is_task(201, 1);
     for reply in &created {
@@ -176,30 +133,15 @@ async fn concurrent_duplicates_have_one_effect_and_one_answer(footing: Footing) 
     assert_eq!(one.store.head().await.unwrap(), 1);
 
     let path = created[0].header("location").to_owned();
-    let rename = |n: usize| {
-        app(n)
-            .patch(&path)
-            .key("rename")
-            .json(json!({"title": "b", "priority": "low"}))
-            .send()
-    };
-    let others = |n: usize| {
-        app(n)
-            .patch(&path)
-            .json(json!({"description": format!("{n}")}))
-            .send()
-    };
+    let rename =
+        |n: usize| app(n).patch(&path).key("rename").json(json!({"title": "b", "priority": "low"})).send();
+    let others = |n: usize| app(n).patch(&path).json(json!({"description": format!("{n}")})).send();
     let (renamed, _) = tokio::join!(join_all((0..16).map(rename)), join_all((0..8).map(others)));
     assert_eq!(renamed[0].status, 200);
     for reply in &renamed {
         same_answer(&renamed[0], reply);
     }
-    let renames = one
-        .events(&path)
-        .await
-        .iter()
-        .filter(|event| event.kind == "task.renamed")
-        .count();
+    let renames = one.events(&path).await.iter().filter(|event| event.kind == "task.renamed").count();
     assert_eq!(renames, 1);
 }
 
@@ -209,11 +151,7 @@ async fn a_crash_before_the_answer_was_stored_is_no_second_effect(footing: Footi
     let create = |app: &App| app.post("/tasks").key("create").json(json!({"title": "a"}));
     let created = create(&app).await;
     let path = created.header("location").to_owned();
-    let rename = |app: &App| {
-        app.patch(&path)
-            .key("rename")
-            .json(json!({"title": "b", "priority": "low"}))
-    };
+    let rename = |app: &App| app.patch(&path).key("rename").json(json!({"title": "b", "priority": "low"}));
     let renamed = rename(&app).await;
     renamed.is_task(200, 3);
     let delete = |app: &App| app.delete(&path).key("delete");
@@ -241,17 +179,11 @@ async fn a_duplicate_takes_over_from_a_process_that_is_gone(footing: Footing) {
     // Its lease has a second left.
     let until = runtime::Clock::now(&*stage.clock).plus_seconds(1);
     app.operations
-        .execute(
-            "UPDATE idempotency_keys SET leased_until = $1",
-            &[until.as_micros().into()],
-        )
+        .execute("UPDATE idempotency_keys SET leased_until = $1", &[until.as_micros().into()])
         .await
         .unwrap();
     let replies = join_all((0..4).map(|_| create().send())).await;
-    assert!(
-        began.elapsed() > Duration::from_millis(500),
-        "nobody waited for the lease to run out"
-    );
+    assert!(began.elapsed() > Duration::from_millis(500), "nobody waited for the lease to run out");
     for reply in &replies {
         same_answer(&created, reply);
     }
@@ -265,20 +197,13 @@ async fn answers_outlive_the_process_and_not_two_days(footing: Footing) {
     age_keys(&app, 24 * 3_600).await;
     app.stop().await;
     let app = App::start(&stage).await;
-    same_answer(
-        &created,
-        &app.post("/tasks").key("k").json(json!({"title": "a"})).await,
-    );
+    same_answer(&created, &app.post("/tasks").key("k").json(json!({"title": "a"})).await);
     age_keys(&app, 24 * 3_600).await;
     app.stop().await;
 
     let app = App::start(&stage).await;
     super::support::eventually("the key is forgotten", async || {
-        let rows = app
-            .operations
-            .fetch_all("SELECT key FROM idempotency_keys", &[])
-            .await
-            .unwrap();
+        let rows = app.operations.fetch_all("SELECT key FROM idempotency_keys", &[]).await.unwrap();
         rows.is_empty()
     })
     .await;
@@ -306,17 +231,8 @@ async fn a_malformed_key_is_a_bad_parameter() {
         let reply = app.post("/tasks").key(bad).json(json!({"title": "a"})).await;
         reply.is_problem(400, "bad-parameter");
     }
-    let twice = app
-        .post("/tasks")
-        .key("a")
-        .key("b")
-        .json(json!({"title": "a"}))
-        .await;
+    let twice = app.post("/tasks").key("a").key("b").json(json!({"title": "a"})).await;
     twice.is_problem(400, "bad-parameter");
     let longest = "k".repeat(255);
-    app.post("/tasks")
-        .key(&longest)
-        .json(json!({"title": "a"}))
-        .await
-        .is_task(201, 1);
+    app.post("/tasks").key(&longest).json(json!({"title": "a"})).await.is_task(201, 1);
 }

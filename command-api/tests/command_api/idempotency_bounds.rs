@@ -31,20 +31,10 @@ async fn large_answers_are_kept_in_a_few_bytes(footing: Footing) {
     let app = App::start(&stage).await;
     let tags: Vec<String> = (0..20).map(|n| format!("{n:02}{}", "🦀".repeat(48))).collect();
     let fat = json!({"title": "🦀".repeat(200), "description": "🦀".repeat(10_000), "tags": tags});
-    let path = app
-        .post("/tasks")
-        .key("create")
-        .json(fat.clone())
-        .await
-        .header("location")
-        .to_owned();
+    let path = app.post("/tasks").key("create").json(fat.clone()).await.header("location").to_owned();
     let id = path.strip_prefix("/tasks/").unwrap();
     let commands: Vec<_> = (0..100).map(|_| json!({"op": "update", "id": id})).collect();
-    let batch = |key: &str| {
-        app.post("/tasks/batch")
-            .key(key)
-            .json(json!({"commands": commands}))
-    };
+    let batch = |key: &str| app.post("/tasks/batch").key(key).json(json!({"commands": commands}));
     let first = batch("a").await;
     assert!(first.text.len() > 4_000_000, "{}", first.text.len());
     for key in ["b", "c", "d"] {
@@ -55,17 +45,11 @@ async fn large_answers_are_kept_in_a_few_bytes(footing: Footing) {
 
     // The whole answer is repeated, even after the task has changed.
     same_answer(&first, &batch("a").await);
-    app.patch(&path)
-        .json(json!({"description": null, "tags": ["x"]}))
-        .await
-        .is_task(200, 3);
+    app.patch(&path).json(json!({"description": null, "tags": ["x"]})).await.is_task(200, 3);
     same_answer(&first, &batch("a").await);
     app.stop().await;
     let app = App::start(&stage).await;
-    let again = app
-        .post("/tasks/batch")
-        .key("a")
-        .json(json!({"commands": commands}));
+    let again = app.post("/tasks/batch").key("a").json(json!({"commands": commands}));
     same_answer(&first, &again.await);
     let created = app.post("/tasks").key("create").json(fat.clone()).await;
     created.is_task(201, 1);
@@ -144,10 +128,7 @@ async fn keys_of_one_person_have_a_bound(footing: Footing) {
     assert!(matches!(answered, Claim::Answered(_)));
     // Another process counts the same.
     let other = IdempotencyKeys::new(app.operations.clone(), 4_096);
-    assert!(matches!(
-        claim(&other, user(1), "new").await,
-        Err(IdempotencyError::TooMany)
-    ));
+    assert!(matches!(claim(&other, user(1), "new").await, Err(IdempotencyError::TooMany)));
     // Keys that are older than promised are deleted.
     age_keys(&app, 24 * 3_600 + 1).await;
     let other = IdempotencyKeys::new(app.operations.clone(), 4_096);

@@ -56,10 +56,7 @@ async fn of_those_who_find_an_expired_lease_one_takes_it(footing: Footing) {
         let keys = process();
         // A process that lost its lease cannot store an answer without effect.
         assert_eq!(keys.complete(&first, "first", false).await.unwrap(), Stored::Not);
-        assert_eq!(
-            keys.complete(&second, "second", false).await.unwrap(),
-            Stored::Ours
-        );
+        assert_eq!(keys.complete(&second, "second", false).await.unwrap(), Stored::Ours);
         while let Some(other) = claims.join_next().await.map(Result::unwrap) {
             assert!(
                 matches!(&other, Claim::Answered(answer) if answer == "second"),
@@ -72,20 +69,14 @@ async fn of_those_who_find_an_expired_lease_one_takes_it(footing: Footing) {
 async fn clocks_that_are_wrong_by_days_change_nothing(footing: Footing) {
     let stage = Stage::new(footing).await;
     let store = FaultyStore::over(stage.storage.event_store().await);
-    let (one, two) = (
-        App::start_on(&stage, store.clone()).await,
-        App::start(&stage).await,
-    );
+    let (one, two) = (App::start_on(&stage, store.clone()).await, App::start(&stage).await);
     let create = |app: &App, key: &str| app.post("/tasks").key(key).json(json!({"title": "a"}));
     for (key, seconds) in [("ahead", 3 * 86_400), ("back", -6 * 86_400)] {
         let (release, held) = oneshot::channel();
         *store.hold_next_answer.lock().unwrap() = Some(held);
         let before = two.store.head().await.unwrap();
         let slow = tokio::spawn(create(&one, key).send());
-        eventually("the task is in the log", async || {
-            two.store.head().await.unwrap() > before
-        })
-        .await;
+        eventually("the task is in the log", async || two.store.head().await.unwrap() > before).await;
         stage.clock.advance(seconds);
         // A key in use is neither deleted nor taken over too early, and is not kept longer either.
         let deleted = command_api::idempotency::clean_up(&two.operations).await.unwrap();
@@ -113,10 +104,7 @@ async fn reply_within_half_a_minute(request: Request) -> Reply {
         time::resume();
         time::sleep(Duration::from_millis(300)).await;
     }
-    time::timeout(Duration::from_secs(10), request)
-        .await
-        .unwrap()
-        .unwrap()
+    time::timeout(Duration::from_secs(10), request).await.unwrap().unwrap()
 }
 
 #[tokio::test]

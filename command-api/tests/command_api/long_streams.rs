@@ -33,20 +33,14 @@ pub(super) async fn lengthen(store: &dyn EventStore, path: &str, length: u64) {
     while version < length {
         let next = (version + 500).min(length);
         let events = (version..next).map(|n| renamed(format!("title {n}"))).collect();
-        version = store
-            .append(&stream(path), version, events)
-            .await
-            .unwrap()
-            .version;
+        version = store.append(&stream(path), version, events).await.unwrap().version;
     }
 }
 
 /// A task with `length` events.
 async fn task(app: &App, length: u64) -> String {
-    let created = app
-        .post("/tasks")
-        .json(json!({"title": "a", "description": "b", "tags": ["c", "d"]}))
-        .await;
+    let created =
+        app.post("/tasks").json(json!({"title": "a", "description": "b", "tags": ["c", "d"]})).await;
     let path = created.header("location").to_owned();
     lengthen(&*app.store, &path, length).await;
     path
@@ -92,11 +86,7 @@ async fn a_retry_looks_no_further_back_than_the_first_try(footing: Footing) {
     let store = FaultyStore::over(stage.storage.event_store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let path = task(&app, LONG).await;
-    let rename = || {
-        app.patch(&path)
-            .key("k")
-            .json(json!({"title": "x", "priority": "low"}))
-    };
+    let rename = || app.patch(&path).key("k").json(json!({"title": "x", "priority": "low"}));
     let first = rename().await;
     first.is_task(200, LONG + 2);
     app.post(&format!("{path}/start")).await.is_task(200, LONG + 3);
@@ -166,11 +156,7 @@ async fn a_snapshot_that_is_not_from_this_log_counts_for_nothing(footing: Footin
     }
     let expected = app.patch(&path).json(json!({})).await;
     // Simulates a restored log with other events: another event has this version.
-    let rows = app
-        .operations
-        .fetch_all("SELECT task_id, state FROM task_snapshots", &[])
-        .await
-        .unwrap();
+    let rows = app.operations.fetch_all("SELECT task_id, state FROM task_snapshots", &[]).await.unwrap();
     assert_eq!(rows.len(), 2);
     for row in rows {
         let mut state: serde_json::Value = serde_json::from_str(&row.text("state").unwrap()).unwrap();
@@ -189,10 +175,7 @@ async fn a_snapshot_that_is_not_from_this_log_counts_for_nothing(footing: Footin
     let reply = app.patch(&path).json(json!({})).await;
     assert_eq!(reply.body, expected.body);
     // A missing or invalid snapshot does no harm.
-    app.operations
-        .execute("UPDATE task_snapshots SET state = 'nonsense'", &[])
-        .await
-        .unwrap();
+    app.operations.execute("UPDATE task_snapshots SET state = 'nonsense'", &[]).await.unwrap();
     app.patch(&other).json(json!({})).await.is_task(200, LONG);
 }
 
@@ -204,18 +187,11 @@ async fn an_answer_whose_effect_was_lost_is_not_given_again(footing: Footing) {
     let first = start().await;
     first.is_task(200, 4);
     // The stored answer names an event that does not exist, as after the restore of an older log.
-    let row = app
-        .operations
-        .fetch_optional("SELECT response FROM idempotency_keys", &[])
-        .await
-        .unwrap();
+    let row = app.operations.fetch_optional("SELECT response FROM idempotency_keys", &[]).await.unwrap();
     let mut kept: serde_json::Value = serde_json::from_str(&row.unwrap().text("response").unwrap()).unwrap();
     kept["tasks"][0]["event"] = json!(Uuid::now_v7());
     app.operations
-        .execute(
-            "UPDATE idempotency_keys SET response = $1",
-            &[kept.to_string().into()],
-        )
+        .execute("UPDATE idempotency_keys SET response = $1", &[kept.to_string().into()])
         .await
         .unwrap();
     app.post(&format!("{path}/reopen")).await.is_task(200, 5);

@@ -36,10 +36,8 @@ async fn nobody_waits_for_the_reverts_of_another_and_none_reads_for_ever() {
     let (slow, mine) = (changed_task(&app, 1).await, changed_task(&app, 2).await);
     let id = slow.strip_prefix("/tasks/").unwrap().parse().unwrap();
     *store.silent.lock().unwrap() = vec![StreamName::task(id)];
-    let greedy = tokio::time::timeout(
-        Duration::from_secs(20),
-        join_all((0..8).map(|_| revert(&app, 1, &slow))),
-    );
+    let greedy =
+        tokio::time::timeout(Duration::from_secs(20), join_all((0..8).map(|_| revert(&app, 1, &slow))));
     let other = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         tokio::time::timeout(SOON, revert(&app, 2, &mine)).await.unwrap()
@@ -76,10 +74,7 @@ async fn what_was_answered_under_a_key_is_answered_again_without_a_look_back() {
     let undone = undo_made().await;
     assert_eq!(undone.status, 200, "{}", undone.text);
     // From now on read models and pages of the stream would say something else, or nothing.
-    app.read_models
-        .execute("DELETE FROM checkpoints", &[])
-        .await
-        .unwrap();
+    app.read_models.execute("DELETE FROM checkpoints", &[]).await.unwrap();
     undo(&app, "made").await.is_problem(503, "projection-behind");
     store.take_cost();
     let again = revert().await;
@@ -90,9 +85,6 @@ async fn what_was_answered_under_a_key_is_answered_again_without_a_look_back() {
         assert_eq!(again.headers.get("etag"), first.headers.get("etag"));
     }
     // It is the key of that request only.
-    let other = app
-        .post("/tasks/undo")
-        .key("undo")
-        .json(json!({"request_id": "other"}));
+    let other = app.post("/tasks/undo").key("undo").json(json!({"request_id": "other"}));
     other.await.is_problem(422, "idempotency-key-reused");
 }

@@ -1,9 +1,6 @@
 //! The command side through its router, on real databases and the in-process bus.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

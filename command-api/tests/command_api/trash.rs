@@ -31,22 +31,11 @@ async fn what_was_purged_is_gone_for_everybody() {
     let handler = replica(&stage, &app);
     let path = app.task().await;
     let long_ago = Timestamp::from_micros(0);
-    assert!(
-        !handler.purge(id(&path), Timestamp::MAX).await.unwrap(),
-        "not in the trash"
-    );
+    assert!(!handler.purge(id(&path), Timestamp::MAX).await.unwrap(), "not in the trash");
     assert_eq!(app.delete(&path).await.status, 204);
-    assert!(
-        !handler.purge(id(&path), long_ago).await.unwrap(),
-        "not long enough"
-    );
+    assert!(!handler.purge(id(&path), long_ago).await.unwrap(), "not long enough");
     assert!(handler.purge(id(&path), Timestamp::MAX).await.unwrap());
-    assert!(
-        !replica(&stage, &app)
-            .purge(id(&path), Timestamp::MAX)
-            .await
-            .unwrap()
-    );
+    assert!(!replica(&stage, &app).purge(id(&path), Timestamp::MAX).await.unwrap());
 
     for command in ["restore", "start", "complete"] {
         let reply = app.post(&format!("{path}/{command}")).await;
@@ -74,10 +63,7 @@ async fn a_restore_that_was_accepted_holds_whoever_empties_the_trash_meanwhile()
         let purges = replicas.each_ref().map(|it| it.purge(id(&path), Timestamp::MAX));
         let [one, other] = purges;
         let (restored, one, other) = tokio::join!(restore, one, other);
-        let purged = [one.unwrap(), other.unwrap()]
-            .into_iter()
-            .filter(|it| *it)
-            .count();
+        let purged = [one.unwrap(), other.unwrap()].into_iter().filter(|it| *it).count();
         let events = app.events(&path).await;
         let last: Vec<_> = events[2..].iter().map(|event| &*event.kind).collect();
         match restored.status.as_u16() {

@@ -74,19 +74,13 @@ async fn each_task_of_a_request_is_undone_on_its_own() {
         {"op": "delete", "id": id(&gone)},
         {"op": "create", "title": "Buy jam"},
     ]});
-    let done = app
-        .post("/tasks/batch")
-        .header("x-request-id", "mistake")
-        .json(batch);
+    let done = app.post("/tasks/batch").header("x-request-id", "mistake").json(batch);
     let done = done.await;
     let made = done.body["results"][4]["task"]["id"].clone();
     // Another person has a request with the same id.
     let others = app.post("/tasks").by(user(2)).header("x-request-id", "mistake");
     others.json(json!({"title": "Theirs"})).await.is_task(201, 1);
-    app.patch(&changed)
-        .json(json!({"title": "Buy cheese"}))
-        .await
-        .is_task(200, 3);
+    app.patch(&changed).json(json!({"title": "Buy cheese"})).await.is_task(200, 3);
     app.patch(&kept).json(json!({"priority": "high"})).await;
 
     undo(&app, "mistake").await.is_problem(503, "projection-behind");
@@ -200,11 +194,7 @@ async fn postgres_undos_look_through_a_slow_audit_trail_one_by_one_and_not_for_l
     let at_once = format!(
         "SELECT count(*) AS n {waiting} AND query_start < (SELECT min(query_start) {waiting}) + interval '1 second'"
     );
-    let looking = async || {
-        app.operations.fetch_all(&at_once, &[]).await.unwrap()[0]
-            .unsigned("n")
-            .unwrap()
-    };
+    let looking = async || app.operations.fetch_all(&at_once, &[]).await.unwrap()[0].unsigned("n").unwrap();
     let look = async {
         eventually("somebody looks", async || looking().await > 0).await;
         tokio::time::sleep(Duration::from_secs(1)).await;

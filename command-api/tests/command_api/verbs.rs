@@ -11,12 +11,7 @@ const VERBS: [&str; 5] = ["start", "complete", "cancel", "reopen", "restore"];
 async fn every_status_meets_every_verb() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
-    let verbs = [
-        ("reopen", "open"),
-        ("start", "in_progress"),
-        ("complete", "done"),
-        ("cancel", "cancelled"),
-    ];
+    let verbs = [("reopen", "open"), ("start", "in_progress"), ("complete", "done"), ("cancel", "cancelled")];
     for (setup, from) in verbs {
         for (verb, to) in verbs {
             let path = app.task().await;
@@ -45,39 +40,18 @@ async fn a_body_is_not_needed_and_an_empty_object_is_fine() {
     let path = app.task().await;
     for verb in VERBS {
         let request = || app.post(&format!("{path}/{verb}"));
-        let version = app.patch(&path).json(json!({"status": "open"})).await.body["version"]
-            .as_u64()
-            .unwrap();
-        let expected = if matches!(verb, "reopen" | "restore") {
-            version
-        } else {
-            version + 1
-        };
-        let chunked = || {
-            Body::from_stream(futures::stream::iter([Ok::<_, std::io::Error>(
-                bytes::Bytes::new(),
-            )]))
-        };
+        let version =
+            app.patch(&path).json(json!({"status": "open"})).await.body["version"].as_u64().unwrap();
+        let expected = if matches!(verb, "reopen" | "restore") { version } else { version + 1 };
+        let chunked =
+            || Body::from_stream(futures::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::new())]));
         request().await.is_task(200, expected);
-        request()
-            .header("content-type", "application/json")
-            .await
-            .is_task(200, expected);
-        request()
-            .header("content-type", "text/plain")
-            .await
-            .is_task(200, expected);
+        request().header("content-type", "application/json").await.is_task(200, expected);
+        request().header("content-type", "text/plain").await.is_task(200, expected);
         request().raw(chunked()).await.is_task(200, expected);
         request().json(json!({})).await.is_task(200, expected);
-        request()
-            .json(json!({"why": 1}))
-            .await
-            .is_invalid(&[("/why", "unknown-field")]);
-        request()
-            .header("content-type", "application/json")
-            .raw("{")
-            .await
-            .is_problem(400, "malformed-json");
+        request().json(json!({"why": 1})).await.is_invalid(&[("/why", "unknown-field")]);
+        request().header("content-type", "application/json").raw("{").await.is_problem(400, "malformed-json");
         request()
             .header("content-type", "text/plain")
             .raw("{}")
@@ -107,14 +81,9 @@ async fn a_deleted_task_is_gone_until_it_is_restored() {
     assert_eq!(app.events(&path).await.len(), 3);
 
     for verb in ["start", "complete", "cancel", "reopen"] {
-        app.post(&format!("{path}/{verb}"))
-            .await
-            .is_problem(404, "not-found");
+        app.post(&format!("{path}/{verb}")).await.is_problem(404, "not-found");
     }
-    app.patch(&path)
-        .json(json!({"title": "a"}))
-        .await
-        .is_problem(404, "not-found");
+    app.patch(&path).json(json!({"title": "a"})).await.is_problem(404, "not-found");
 
     let restored = app.post(&format!("{path}/restore")).await;
     restored.is_task(200, 4);
@@ -133,20 +102,9 @@ async fn someone_elses_task_and_no_task_look_the_same() {
     let braced = format!("/tasks/%7B{}%7D", own.strip_prefix("/tasks/").unwrap());
     let missing = format!("/tasks/{}", user(9));
     let simple = own.replace('-', "");
-    for path in [
-        own.as_str(),
-        missing.as_str(),
-        "/tasks/1",
-        "/tasks/%FF",
-        braced.as_str(),
-        simple.as_str(),
-    ] {
+    for path in [own.as_str(), missing.as_str(), "/tasks/1", "/tasks/%FF", braced.as_str(), simple.as_str()] {
         let mut replies = vec![
-            app.patch(path)
-                .by(user(2))
-                .if_match("\"9\"")
-                .json(json!({"title": "a"}))
-                .await,
+            app.patch(path).by(user(2)).if_match("\"9\"").json(json!({"title": "a"})).await,
             app.delete(path).by(user(2)).await,
         ];
         for verb in VERBS {

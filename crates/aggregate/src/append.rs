@@ -58,13 +58,7 @@ pub async fn append<E: StreamEvent>(
     clock: &dyn Clock,
     append: Append<'_, E>,
 ) -> Result<Appended, StoreError> {
-    let Append {
-        stream,
-        expected_version,
-        not_before,
-        events,
-        metadata,
-    } = append;
+    let Append { stream, expected_version, not_before, events, metadata } = append;
     let at = clock.now().max(not_before);
     let records: Vec<NewEvent> = events.iter().map(|event| record(event, metadata, at)).collect();
     let ids: Vec<EventId> = records.iter().map(|record| record.id).collect();
@@ -73,11 +67,7 @@ pub async fn append<E: StreamEvent>(
     };
     let written = |position| {
         let version = expected_version + ids.len() as u64;
-        let end = StreamHead {
-            version,
-            position,
-            id,
-        };
+        let end = StreamHead { version, position, id };
         Appended::Written(Written { end, at })
     };
     match store.append(stream, expected_version, records).await {
@@ -96,15 +86,10 @@ pub async fn append<E: StreamEvent>(
 async fn find(store: &dyn EventStore, stream: &StreamName, after: u64, ids: &[EventId]) -> Option<u64> {
     let read = timeout(SEARCH, store.read_stream(stream, after, ids.len()));
     let recorded = read.await.ok()?.ok()?;
-    let is_ours = recorded
-        .iter()
-        .map(|recorded| recorded.id)
-        .eq(ids.iter().copied());
+    let is_ours = recorded.iter().map(|recorded| recorded.id).eq(ids.iter().copied());
     recorded.last().filter(|_| is_ours).map(|last| last.position)
 }
 
 fn record(event: &impl StreamEvent, metadata: &Metadata, recorded_at: Timestamp) -> NewEvent {
-    event
-        .encode()
-        .into_event(EventId(new_id()), metadata.clone(), recorded_at)
+    event.encode().into_event(EventId(new_id()), metadata.clone(), recorded_at)
 }

@@ -53,10 +53,6 @@ impl<A: Aggregate> Repository<A> {
 
 impl<A> Executed<A> {
     fn new(loaded: Loaded<A>, changed: bool) -> Self {
-        Self {
-            position: loaded.position(),
-            state: loaded.state,
-            changed,
-        }
+        Self { position: loaded.position(), state: loaded.state, changed }
     }
 }

@@ -19,11 +19,7 @@ pub struct Loaded<A> {
 
 impl<A> Default for Loaded<A> {
     fn default() -> Self {
-        Self {
-            state: None,
-            end: None,
-            recorded_at: Timestamp::MIN,
-        }
+        Self { state: None, end: None, recorded_at: Timestamp::MIN }
     }
 }
 
@@ -42,8 +38,7 @@ impl<A> Loaded<A> {
 impl<A: Aggregate> Loaded<A> {
     /// Whether the stream still ends where this state does, at `head`.
     pub(crate) fn is_at(&self, head: StreamHead) -> bool {
-        self.end
-            .is_some_and(|end| (end.version, end.id) == (head.version, head.id))
+        self.end.is_some_and(|end| (end.version, end.id) == (head.version, head.id))
     }
 
     /// Folds in one more event of the stream of `id`.
@@ -58,11 +53,8 @@ impl<A: Aggregate> Loaded<A> {
             A::evolve(self.state.take(), id, &event, version, at)
         };
         self.recorded_at = self.recorded_at.max(recorded.recorded_at);
-        self.end = Some(StreamHead {
-            version: recorded.version,
-            position: recorded.position,
-            id: recorded.id,
-        });
+        self.end =
+            Some(StreamHead { version: recorded.version, position: recorded.position, id: recorded.id });
         Ok(())
     }
 
@@ -72,9 +64,7 @@ impl<A: Aggregate> Loaded<A> {
         self.state = events
             .iter()
             .zip(versions)
-            .fold(self.state, |state, (event, version)| {
-                A::evolve(state, id, event, version, written.at)
-            });
+            .fold(self.state, |state, (event, version)| A::evolve(state, id, event, version, written.at));
         self.recorded_at = written.at;
         self.end = Some(written.end);
         self

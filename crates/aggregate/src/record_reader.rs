@@ -16,20 +16,14 @@ pub(crate) struct RecordReader<A> {
 
 impl<A> Default for RecordReader<A> {
     fn default() -> Self {
-        Self {
-            is_impersonal: false,
-            after_unreadable: None,
-        }
+        Self { is_impersonal: false, after_unreadable: None }
     }
 }
 
 impl<A: Aggregate> RecordReader<A> {
     pub(crate) fn read(&self, entry: Entry) -> Result<RecordedEvent, StoreError> {
         match entry {
-            Err(Unreadable {
-                impersonal: Some(event),
-                ..
-            }) if self.is_impersonal => Ok(*event),
+            Err(Unreadable { impersonal: Some(event), .. }) if self.is_impersonal => Ok(*event),
             other => other.map_err(StoreError::from),
         }
     }
@@ -68,11 +62,7 @@ impl<A: Aggregate> RecordReader<A> {
 /// stream is read again the next time: this build may be the older one, or the record may be mended.
 fn end_of(entry: &Entry) -> StreamHead {
     match entry {
-        Ok(event) => StreamHead {
-            version: event.version,
-            position: event.position,
-            id: event.id,
-        },
+        Ok(event) => StreamHead { version: event.version, position: event.position, id: event.id },
         Err(unreadable) => StreamHead {
             version: unreadable.version,
             position: unreadable.position,

@@ -71,10 +71,7 @@ impl<A: Aggregate> Repository<A> {
     /// Uses `snapshots` for long streams.
     #[must_use]
     pub fn with_snapshots(self, snapshots: Arc<dyn Snapshots<A>>) -> Self {
-        Self {
-            snapshots: Some(snapshots),
-            ..self
-        }
+        Self { snapshots: Some(snapshots), ..self }
     }
 
     /// Also loads streams of people whose key is damaged or lost, with placeholders for personal values. For callers

@@ -45,10 +45,7 @@ impl SnapshotTable {
         let SnapshotSql { table, key, fold, .. } = self.sql;
         let find = format!("SELECT state FROM {table} WHERE {key} = $1 AND fold = $2");
         let reading = async {
-            let row = self
-                .database
-                .fetch_optional(&find, &[id.into(), fold.into()])
-                .await?;
+            let row = self.database.fetch_optional(&find, &[id.into(), fold.into()]).await?;
             row.map(|row| row.text("state")).transpose()
         };
         match timeout(TIMEOUT, reading).await {
@@ -78,23 +75,14 @@ impl SnapshotTable {
     /// # Errors
     /// When the database fails.
     pub async fn clean_up(&self) -> Result<u64, DatabaseError> {
-        let SnapshotSql {
-            table,
-            key,
-            fold,
-            most,
-            ..
-        } = self.sql;
+        let SnapshotSql { table, key, fold, most, .. } = self.sql;
         let delete_old = format!("DELETE FROM {table} WHERE fold <> $1");
         let delete_shortest = format!(
             "DELETE FROM {table} WHERE {key} IN \
              (SELECT {key} FROM {table} ORDER BY version DESC LIMIT $1 OFFSET $2)"
         );
         let old = self.database.execute(&delete_old, &[fold.into()]).await?;
-        let shortest = self
-            .database
-            .delete_in_batches(&delete_shortest, &[most.into()], u64::MAX)
-            .await?;
+        let shortest = self.database.delete_in_batches(&delete_shortest, &[most.into()], u64::MAX).await?;
         Ok(old + shortest)
     }
 }
@@ -136,11 +124,7 @@ mod tests {
         assert_eq!(table.find(ids[2]).await.as_deref(), Some("last"));
         assert_eq!(table.clean_up().await.unwrap(), 2);
         assert_eq!(older.find(ids[0]).await, None);
-        let kept = [
-            table.find(ids[1]).await,
-            table.find(ids[2]).await,
-            table.find(ids[3]).await,
-        ];
+        let kept = [table.find(ids[1]).await, table.find(ids[2]).await, table.find(ids[3]).await];
         assert_eq!(kept.map(|state| state.is_some()), [true, false, true]);
         assert_eq!(table.clean_up().await.unwrap(), 0);
     }

@@ -6,9 +6,7 @@ use events::{Aggregate, Timestamp};
 
 /// The history of `id`, with one event each second, from the first second of 1970.
 pub fn given<A: Aggregate>(id: A::Id, history: impl IntoIterator<Item = A::Event>) -> Given<A> {
-    folded(id, history, |version| {
-        Timestamp::from_micros(i64::from(version) * 1_000_000)
-    })
+    folded(id, history, |version| Timestamp::from_micros(i64::from(version) * 1_000_000))
 }
 
 /// The history of `id`, with all events at the time `at`.
@@ -28,9 +26,7 @@ fn folded<A: Aggregate>(
     let state = history
         .into_iter()
         .zip(1_u32..)
-        .fold(None, |state, (event, version)| {
-            A::evolve(state, &id, &event, version.into(), at(version))
-        });
+        .fold(None, |state, (event, version)| A::evolve(state, &id, &event, version.into(), at(version)));
     Given { state }
 }
 
@@ -55,9 +51,7 @@ impl<A: Aggregate> Given<A> {
 
     /// Makes the decision on the state after the history.
     pub fn when<R>(&self, decide: impl FnOnce(Option<&A>) -> Result<Vec<A::Event>, R>) -> When<A::Event, R> {
-        When {
-            decided: decide(self.state()),
-        }
+        When { decided: decide(self.state()) }
     }
 }
 

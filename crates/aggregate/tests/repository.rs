@@ -71,19 +71,11 @@ fn registered() -> AccountEvent {
 }
 
 fn renamed(name: &str) -> AccountEvent {
-    AccountRenamed {
-        display_name: Some(name.to_owned()),
-    }
-    .into()
+    AccountRenamed { display_name: Some(name.to_owned()) }.into()
 }
 
 async fn happen(accounts: &Repository<Account>, event: AccountEvent) -> Executed<Account> {
-    accounts
-        .execute(&user(1), &metadata(), |_, _| {
-            Ok::<_, Infallible>(vec![event.clone()])
-        })
-        .await
-        .unwrap()
+    accounts.execute(&user(1), &metadata(), |_, _| Ok::<_, Infallible>(vec![event.clone()])).await.unwrap()
 }
 
 async fn add_admin(admins: &Repository<Admins>, number: u128) -> Executed<Admins> {
@@ -91,12 +83,7 @@ async fn add_admin(admins: &Repository<Admins>, number: u128) -> Executed<Admins
     admins
         .execute(&(), &metadata(), |admins, _| {
             let is_one = admins.is_some_and(|admins| admins.accounts.contains(&account));
-            Ok::<_, Infallible>(
-                (!is_one)
-                    .then(|| AdminAdded { account }.into())
-                    .into_iter()
-                    .collect(),
-            )
+            Ok::<_, Infallible>((!is_one).then(|| AdminAdded { account }.into()).into_iter().collect())
         })
         .await
         .unwrap()
@@ -123,24 +110,21 @@ async fn what_several_append_at_once_is_decided_again_until_all_of_it_is_there()
 async fn a_tolerant_repository_goes_on_after_a_record_that_cannot_be_read() {
     let log = Log::new().await;
     let strict = log.repository::<Admins>();
-    let tolerant = || {
-        log.repository()
-            .tolerant(|admins: Option<Admins>| admins.unwrap_or_default().after_unreadable())
-    };
+    let tolerant =
+        || log.repository().tolerant(|admins: Option<Admins>| admins.unwrap_or_default().after_unreadable());
     add_admin(&strict, 1).await;
     let known = tolerant();
     known.load(&()).await.unwrap();
-    let mut painted = AdminsEvent::from(AdminAdded { account: user(2) })
-        .encode()
-        .into_event(EventId(Uuid::from_u128(1)), metadata(), NOON);
+    let mut painted = AdminsEvent::from(AdminAdded { account: user(2) }).encode().into_event(
+        EventId(Uuid::from_u128(1)),
+        metadata(),
+        NOON,
+    );
     painted.kind = "admins.painted".to_owned();
     let stream = StreamName::admins();
     log.store.append(&stream, 1, vec![painted]).await.unwrap();
 
-    assert!(matches!(
-        strict.load(&()).await,
-        Err(RepositoryError::Unreadable(_))
-    ));
+    assert!(matches!(strict.load(&()).await, Err(RepositoryError::Unreadable(_))));
     for admins in [&known, &tolerant()] {
         let loaded = admins.load(&()).await.unwrap();
         assert_eq!(loaded.version(), 2);
@@ -165,11 +149,7 @@ async fn whoever_is_slower_than_another_many_times_gets_through_in_the_end() {
     let done = slow
         .execute(&user(1), &metadata(), |account, _| {
             attempts += 1;
-            assert_eq!(
-                account.unwrap().version,
-                attempts,
-                "it decides on what is there now"
-            );
+            assert_eq!(account.unwrap().version, attempts, "it decides on what is there now");
             if attempts <= OVERTAKEN {
                 let overtake = happen(&fast, renamed("Countess"));
                 tokio::task::block_in_place(|| Handle::current().block_on(overtake));
@@ -198,15 +178,8 @@ async fn an_append_that_did_not_happen_is_not_found() {
     let log = Log::new().await;
     let accounts = log.repository::<Account>();
     log.store.appends_left.store(0, Ordering::SeqCst);
-    let done = accounts
-        .execute(&user(1), &metadata(), |_, _| {
-            Ok::<_, Infallible>(vec![registered()])
-        })
-        .await;
-    assert!(
-        matches!(done, Err(ExecuteError::Failed(RepositoryError::Store(_)))),
-        "{done:?}"
-    );
+    let done = accounts.execute(&user(1), &metadata(), |_, _| Ok::<_, Infallible>(vec![registered()])).await;
+    assert!(matches!(done, Err(ExecuteError::Failed(RepositoryError::Store(_)))), "{done:?}");
     assert!(accounts.load(&user(1)).await.unwrap().state.is_none());
 }
 
@@ -246,10 +219,7 @@ async fn a_long_stream_is_read_once_and_then_only_what_is_new() {
     let read = async || {
         log.store.events_read.store(0, Ordering::SeqCst);
         let loaded = accounts.load(&user(1)).await.unwrap();
-        (
-            loaded.state.unwrap().display_name,
-            log.store.events_read.load(Ordering::SeqCst),
-        )
+        (loaded.state.unwrap().display_name, log.store.events_read.load(Ordering::SeqCst))
     };
     let (name, cold) = read().await;
     assert_eq!(name.as_deref(), Some("699"));

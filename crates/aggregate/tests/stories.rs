@@ -5,10 +5,7 @@ use events::{AdminAdded, Admins, AdminsEvent, UserId};
 use uuid::Uuid;
 
 fn added(number: u128) -> AdminsEvent {
-    AdminAdded {
-        account: UserId(Uuid::from_u128(number)),
-    }
-    .into()
+    AdminAdded { account: UserId(Uuid::from_u128(number)) }.into()
 }
 
 fn one_admin() -> Given<Admins> {
@@ -27,9 +24,7 @@ fn add_if_alone(admins: Option<&Admins>) -> Result<Vec<AdminsEvent>, &'static st
 fn what_is_decided_is_compared() {
     given((), []).when(add_if_alone).then_nothing();
     one_admin().when(add_if_alone).then([added(2)]);
-    given((), [added(1), added(2)])
-        .when(add_if_alone)
-        .then_refused("too many");
+    given((), [added(1), added(2)]).when(add_if_alone).then_refused("too many");
 }
 
 #[test]

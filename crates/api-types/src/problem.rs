@@ -54,11 +54,7 @@ pub struct FieldError {
 impl FieldError {
     /// The field itself is wrong.
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: String::new(),
-            code: Cow::Borrowed(code),
-            detail: detail.into(),
-        }
+        Self { pointer: String::new(), code: Cow::Borrowed(code), detail: detail.into() }
     }
 
     /// The value has another JSON type than `expected`, for instance "a string".
@@ -69,10 +65,7 @@ impl FieldError {
     /// The same mistake, in what is at `pointer`.
     #[must_use]
     pub fn at(self, pointer: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            ..self
-        }
+        Self { pointer: pointer.into(), ..self }
     }
 }
 
@@ -216,12 +209,7 @@ mod tests {
         for code in ProblemCode::ALL {
             assert_eq!(serde_json::json!(code), code.as_str());
             assert!(code.meaning().ends_with('.'), "{code}: {}", code.meaning());
-            assert!(
-                code.as_str()
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
-                "{code}"
-            );
+            assert!(code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{code}");
         }
     }
 }

@@ -25,10 +25,7 @@ fn the_document_in_the_repository_is_up_to_date() {
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();
     if kept != made {
-        let differs = kept
-            .lines()
-            .zip(made.lines())
-            .position(|(kept, made)| kept != made);
+        let differs = kept.lines().zip(made.lines()).position(|(kept, made)| kept != made);
         panic!(
             "docs/openapi.json differs from the code (first in line {:?}). To write it again: \
              UPDATE_OPENAPI=1 cargo test --workspace --test openapi",
@@ -55,9 +52,7 @@ fn collect_references(value: &Value, references: &mut BTreeSet<String>) {
             if let Some(Value::String(reference)) = members.get("$ref") {
                 references.insert(reference.clone());
             }
-            members
-                .values()
-                .for_each(|member| collect_references(member, references));
+            members.values().for_each(|member| collect_references(member, references));
         }
         Value::Array(items) => items.iter().for_each(|item| collect_references(item, references)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -150,9 +145,7 @@ fn every_example_is_one_of_its_type() {
             continue;
         };
         let example = &content["example"];
-        let answer = answers
-            .iter()
-            .find(|(name, _)| schema.ends_with(&format!("/{name}")));
+        let answer = answers.iter().find(|(name, _)| schema.ends_with(&format!("/{name}")));
         match answer {
             Some((_, is_one)) => assert!(is_one(example), "{name}: {example}"),
             None => has_the_members_of(document.pointer(&schema[1..]).unwrap(), example, &name),
@@ -162,10 +155,7 @@ fn every_example_is_one_of_its_type() {
 
 /// Requests cannot be read as their types, which are only described.
 fn has_the_members_of(schema: &Value, example: &Value, name: &str) {
-    assert!(
-        name.contains("request"),
-        "{name}: {schema} is not in the list of answers"
-    );
+    assert!(name.contains("request"), "{name}: {schema} is not in the list of answers");
     let members = example.as_object().into_iter().flat_map(|members| members.keys());
     for member in members {
         assert!(schema["properties"][member].is_object(), "{name}: {member}");

@@ -27,13 +27,7 @@ pub(crate) struct Comparison<'a> {
 impl<'a> Comparison<'a> {
     /// Creates a comparison that begins at the first leaf of `newest`.
     pub(crate) fn new(tree: &'a AuditTree, newest: &'a Tree) -> Self {
-        Self {
-            tree,
-            newest,
-            edge: Edge::default(),
-            differing_position: None,
-            differing_upper: None,
-        }
+        Self { tree, newest, edge: Edge::default(), differing_position: None, differing_upper: None }
     }
 
     /// The number of leaves so far.
@@ -61,9 +55,8 @@ impl<'a> Comparison<'a> {
                     TileKind::Hashes(_) => leaf_hash(&leaf.entry.0),
                 };
                 if hash != Some(&expected) {
-                    let position = self
-                        .differing_position
-                        .map_or(leaf.position, |first| first.min(leaf.position));
+                    let position =
+                        self.differing_position.map_or(leaf.position, |first| first.min(leaf.position));
                     self.differing_position = Some(position);
                     break;
                 }
@@ -105,11 +98,7 @@ impl<'a> Comparison<'a> {
             let expected = &hashes[..usize::try_from(width).unwrap_or_default()];
             let stored = self.tree.hashes(self.newest.id, kind, *number).await?;
             if !stored.starts_with(expected) {
-                self.differing_upper = Some(Tile {
-                    kind,
-                    number: *number,
-                    width,
-                });
+                self.differing_upper = Some(Tile { kind, number: *number, width });
             }
         }
         Ok(())

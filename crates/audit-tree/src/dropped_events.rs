@@ -70,10 +70,7 @@ impl EventHeader {
             stream,
             is_dropped,
             is_end,
-            subject: is_dropped
-                .then(metadata)
-                .flatten()
-                .map(|metadata| metadata.subject),
+            subject: is_dropped.then(metadata).flatten().map(|metadata| metadata.subject),
             command,
             announced_origin: announced_by(event),
         }
@@ -151,10 +148,7 @@ impl DroppedEvents {
             self.missing.remove(&stream);
             return;
         }
-        self.missing.entry(stream).or_insert(Missing {
-            first: event.position,
-            subject: event.subject,
-        });
+        self.missing.entry(stream).or_insert(Missing { first: event.position, subject: event.subject });
     }
 
     /// The payloads that the command cannot have dropped, described in sentences, with the lowest position.
@@ -206,9 +200,7 @@ impl DroppedEvents {
     }
 
     fn differs(&mut self, position: i64, what: &str) {
-        let first = self
-            .first_difference
-            .map_or(position, |first| first.min(position));
+        let first = self.first_difference.map_or(position, |first| first.min(position));
         self.first_difference = Some(first);
         if self.differences.len() < MAX_DIFFERENCES {
             let what = format!("the payload of the event at position {position} is missing, {what}");

@@ -24,14 +24,10 @@ impl GrowingTree {
             tiles.push(hashes);
         }
         let edge = Edge::resume(tree.size, tiles)?;
-        let mut entries = audit
-            .hashes(tree.id, TileKind::Entries, tree.size / WIDTH)
-            .await?;
+        let mut entries = audit.hashes(tree.id, TileKind::Entries, tree.size / WIDTH).await?;
         entries.truncate(usize::try_from(tree.size % WIDTH).unwrap_or_default());
         if entries.len() as u64 != tree.size % WIDTH {
-            return Err(KeepError::Damaged(
-                "the last tile of entries is too short".to_owned(),
-            ));
+            return Err(KeepError::Damaged("the last tile of entries is too short".to_owned()));
         }
         Ok(Self { tree, edge, entries })
     }
@@ -63,9 +59,7 @@ impl GrowingTree {
             tiles.push(entries_tile(self.tree.size / WIDTH, self.entries.clone()));
         }
         for ((level, number), hashes) in self.edge.extend(leaves) {
-            let first = first_positions
-                .iter()
-                .find(|(tile, _)| level == 0 && *tile == number);
+            let first = first_positions.iter().find(|(tile, _)| level == 0 && *tile == number);
             tiles.push(ChangedTile {
                 kind: TileKind::Hashes(level),
                 number,
@@ -81,12 +75,7 @@ impl GrowingTree {
 }
 
 fn entries_tile(number: u64, hashes: Vec<Hash>) -> ChangedTile {
-    ChangedTile {
-        kind: TileKind::Entries,
-        number,
-        hashes,
-        first_position: None,
-    }
+    ChangedTile { kind: TileKind::Entries, number, hashes, first_position: None }
 }
 
 fn point(event: &StoredEvent) -> LogPoint {

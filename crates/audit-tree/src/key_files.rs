@@ -60,10 +60,7 @@ impl SigningKeys {
     pub fn read(directory: &Path) -> Result<Self, KeysUnusable> {
         let files = files(directory)?;
         let keys = files.iter().map(|path| read_key(path));
-        Ok(Self {
-            directory: directory.to_owned(),
-            keys: keys.collect::<Result<_, _>>()?,
-        })
+        Ok(Self { directory: directory.to_owned(), keys: keys.collect::<Result<_, _>>()? })
     }
 
     /// Why keys in `directory` cannot be used: one reason for each of these keys.
@@ -103,18 +100,9 @@ impl SigningKeys {
     /// # Errors
     /// When there is none, or no key can have this name.
     pub fn newest(&self, name: &str, algorithm: Algorithm) -> Result<Signer, KeysUnusable> {
-        let unusable = |reason: String| KeysUnusable {
-            path: self.directory.clone(),
-            reason,
-            kind: None,
-        };
-        let signers = self
-            .signers(name, algorithm)
-            .map_err(|error| unusable(error.to_string()))?;
-        signers
-            .into_iter()
-            .next_back()
-            .ok_or_else(|| unusable("there is no key".to_owned()))
+        let unusable = |reason: String| KeysUnusable { path: self.directory.clone(), reason, kind: None };
+        let signers = self.signers(name, algorithm).map_err(|error| unusable(error.to_string()))?;
+        signers.into_iter().next_back().ok_or_else(|| unusable("there is no key".to_owned()))
     }
 
     /// The signers with all keys, the oldest first, under this name.
@@ -122,18 +110,13 @@ impl SigningKeys {
     /// # Errors
     /// When no key can have this name.
     pub fn signers(&self, name: &str, algorithm: Algorithm) -> Result<Vec<Signer>, NoteError> {
-        self.keys
-            .iter()
-            .map(|key| Signer::new(name, algorithm, key.clone()))
-            .collect()
+        self.keys.iter().map(|key| Signer::new(name, algorithm, key.clone())).collect()
     }
 }
 
 impl fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKeys")
-            .field("directory", &self.directory)
-            .finish_non_exhaustive()
+        f.debug_struct("SigningKeys").field("directory", &self.directory).finish_non_exhaustive()
     }
 }
 
@@ -159,22 +142,13 @@ fn create(path: &Path) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         private_files::create_directory(directory)?;
     }
-    let pair = KeypairBytes {
-        secret_key: runtime::random_bytes(),
-        public_key: None,
-    };
-    let pem = pair
-        .to_pkcs8_pem(LineEnding::LF)
-        .map_err(|error| io::Error::other(error.to_string()))?;
+    let pair = KeypairBytes { secret_key: runtime::random_bytes(), public_key: None };
+    let pem = pair.to_pkcs8_pem(LineEnding::LF).map_err(|error| io::Error::other(error.to_string()))?;
     private_files::create_whole(path, pem.as_bytes())
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> KeysUnusable {
-    move |error| KeysUnusable {
-        path: path.to_owned(),
-        reason: error.to_string(),
-        kind: Some(error.kind()),
-    }
+    move |error| KeysUnusable { path: path.to_owned(), reason: error.to_string(), kind: Some(error.kind()) }
 }
 
 #[cfg(test)]
@@ -196,10 +170,7 @@ mod tests {
         // The user to whom it belongs is refused, too.
         assert_ne!(error.kind, Some(io::ErrorKind::PermissionDenied));
         let error = error.to_string();
-        assert!(
-            error.contains(&format!("chmod 600 {}", path.display())),
-            "{error}"
-        );
+        assert!(error.contains(&format!("chmod 600 {}", path.display())), "{error}");
     }
 
     #[test]

@@ -31,10 +31,7 @@ impl LastSigned {
     /// When the file cannot be read, or holds no checkpoint of this origin.
     pub fn read(&self, origin: &str) -> Result<Option<Note>, KeepError> {
         let path = self.path(origin);
-        let damaged = |reason: String| KeepError::DamagedRecord {
-            path: path.clone(),
-            reason,
-        };
+        let damaged = |reason: String| KeepError::DamagedRecord { path: path.clone(), reason };
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -103,8 +100,7 @@ impl LastSigned {
 
     /// The file of an origin. Its name is a hash, because origins may contain slashes.
     fn path(&self, origin: &str) -> PathBuf {
-        self.0
-            .join(format!("{}.{EXTENSION}", &sha256(origin.as_bytes())[..16]))
+        self.0.join(format!("{}.{EXTENSION}", &sha256(origin.as_bytes())[..16]))
     }
 }
 

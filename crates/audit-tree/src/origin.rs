@@ -66,11 +66,7 @@ pub(crate) enum Announced {
 
 impl AnnouncementSearch {
     pub(crate) fn of(origin: &str) -> Self {
-        Self {
-            origin: origin.to_owned(),
-            after: i64::MIN,
-            is_found: false,
-        }
+        Self { origin: origin.to_owned(), after: i64::MIN, is_found: false }
     }
 
     pub(crate) fn is_of(&self, origin: &str) -> bool {
@@ -144,10 +140,7 @@ pub async fn disagreement(
             None => None,
         },
     };
-    Ok(reason.map(|reason| Disagreement {
-        origin: newest.origin,
-        reason,
-    }))
+    Ok(reason.map(|reason| Disagreement { origin: newest.origin, reason }))
 }
 
 /// Whether `keys`, the directory of the signing keys, has none, although `tree` or a record beside them was signed.
@@ -178,10 +171,7 @@ async fn with_newest(tree: Option<&AuditTree>) -> Result<Option<(&AuditTree, Tre
 async fn foreign_end(store: &dyn EventStore, newest: &Tree) -> Result<Option<String>, KeepError> {
     let is_foreign = !has_all(store, &[newest.last]).await?;
     Ok(is_foreign.then(|| {
-        format!(
-            "the audit tree has an event at position {} that the log does not have",
-            newest.last.position
-        )
+        format!("the audit tree has an event at position {} that the log does not have", newest.last.position)
     }))
 }
 
@@ -230,9 +220,7 @@ async fn read_files<T: Send + 'static>(
     read: impl FnOnce(&Path) -> Result<T, KeepError> + Send + 'static,
 ) -> Result<T, KeepError> {
     let keys = keys.to_owned();
-    BlockingCalls::new(1, FILE_TIMEOUT)
-        .run(move || read(&keys))
-        .await?
+    BlockingCalls::new(1, FILE_TIMEOUT).run(move || read(&keys)).await?
 }
 
 /// Why the tree is not the one of a checkpoint that is remembered.
@@ -315,10 +303,8 @@ mod tests {
 
     /// The end of a command with this result.
     fn finished(result: &str) -> NewEvent {
-        let finished = OperationFinished {
-            outcome: OperationOutcome::Succeeded,
-            result: Some(result.into()),
-        };
+        let finished =
+            OperationFinished { outcome: OperationOutcome::Succeeded, result: Some(result.into()) };
         let data = serde_json::to_string(&finished).unwrap();
         test_support::event(UserId::NOBODY, "operation.finished", &data)
     }
@@ -335,12 +321,7 @@ mod tests {
             version = store.append(&stream, version, others).await.unwrap().version;
         }
         let mut search = AnnouncementSearch::of("here/1");
-        for announced in [
-            Announced::Unknown,
-            Announced::Unknown,
-            Announced::No,
-            Announced::No,
-        ] {
+        for announced in [Announced::Unknown, Announced::Unknown, Announced::No, Announced::No] {
             let found = search.go_on(&*store, Instant::now()).await.unwrap();
             assert_eq!(found, announced);
         }

@@ -46,10 +46,7 @@ impl AuditTree {
                 SELECT tree, size, note, signed_at FROM tree_checkpoints WHERE tree = $1 ORDER BY size DESC LIMIT $2
             ) AS c LEFT JOIN tree_cosignatures s ON s.tree = c.tree AND s.size = c.size
             ORDER BY c.size DESC, s.witness";
-        let rows = self
-            .0
-            .fetch_all(sql, &[tree.id.into(), i64::from(most).into()])
-            .await?;
+        let rows = self.0.fetch_all(sql, &[tree.id.into(), i64::from(most).into()]).await?;
         let mut found: Vec<SignedCheckpoint> = Vec::new();
         for row in &rows {
             let note: Note = row.text("note")?.parse()?;
@@ -91,10 +88,9 @@ impl AuditTree {
         Ok(Some(match tile.kind {
             TileKind::Hashes(_) => hashes.iter().flat_map(|hash| hash.0).collect(),
             // Each entry is preceded by its length.
-            TileKind::Entries => hashes
-                .iter()
-                .flat_map(|hash| [&[0, 32], hash.0.as_slice()].concat())
-                .collect(),
+            TileKind::Entries => {
+                hashes.iter().flat_map(|hash| [&[0, 32], hash.0.as_slice()].concat()).collect()
+            }
         }))
     }
 
@@ -156,20 +152,14 @@ impl AuditTree {
             let (mut after, mut offset) = (first, 1);
             loop {
                 let page = store.stored_page(signed(after), 256).await?;
-                let place = page
-                    .events
-                    .iter()
-                    .position(|event| event.position >= signed(position));
+                let place = page.events.iter().position(|event| event.position >= signed(position));
                 match place {
                     Some(place) if page.events[place].position == signed(position) => {
                         break Some(offset + place as u64);
                     }
                     None if page.more => {
                         offset += page.events.len() as u64;
-                        after = page
-                            .events
-                            .last()
-                            .map_or(after, |event| event.position.unsigned_abs());
+                        after = page.events.last().map_or(after, |event| event.position.unsigned_abs());
                     }
                     _ => break None,
                 }

@@ -46,12 +46,7 @@ impl AuditTree {
     /// When it cannot be read; likewise for the others.
     pub async fn newest(&self) -> Result<Option<Tree>, DatabaseError> {
         let sql = "SELECT id, origin, size, position, event_id FROM trees ORDER BY id DESC LIMIT 1";
-        self.0
-            .fetch_optional(sql, &[])
-            .await?
-            .as_ref()
-            .map(tree)
-            .transpose()
+        self.0.fetch_optional(sql, &[]).await?.as_ref().map(tree).transpose()
     }
 
     /// Begins a tree with this origin after the tree `before` (0: none), unless another process has.
@@ -59,9 +54,7 @@ impl AuditTree {
         let sql = "INSERT INTO trees (id, origin, size, position, event_id) VALUES ($1, $2, 0, 0, $3)
             ON CONFLICT (id) DO NOTHING";
         let none = Value::Uuid(None);
-        self.0
-            .execute(sql, &[(before + 1).into(), origin.into(), none])
-            .await?;
+        self.0.execute(sql, &[(before + 1).into(), origin.into(), none]).await?;
         Ok(())
     }
 
@@ -73,10 +66,7 @@ impl AuditTree {
         number: u64,
     ) -> Result<Vec<Hash>, DatabaseError> {
         let sql = "SELECT hashes FROM tree_tiles WHERE tree = $1 AND level = $2 AND number = $3";
-        let row = self
-            .0
-            .fetch_optional(sql, &[tree.into(), level(kind).into(), number.into()])
-            .await?;
+        let row = self.0.fetch_optional(sql, &[tree.into(), level(kind).into(), number.into()]).await?;
         row.map_or(Ok(Vec::new()), |row| hashes(&row))
     }
 
@@ -90,16 +80,9 @@ impl AuditTree {
     ) -> Result<Vec<(u64, Vec<Hash>)>, DatabaseError> {
         let sql = "SELECT number, hashes FROM tree_tiles
             WHERE tree = $1 AND level = $2 AND number >= $3 AND number < $4 ORDER BY number";
-        let values = [
-            tree.into(),
-            level(kind).into(),
-            number.into(),
-            (number + count).into(),
-        ];
+        let values = [tree.into(), level(kind).into(), number.into(), (number + count).into()];
         let rows = self.0.fetch_all(sql, &values).await?;
-        rows.iter()
-            .map(|row| Ok((row.unsigned("number")?, hashes(row)?)))
-            .collect()
+        rows.iter().map(|row| Ok((row.unsigned("number")?, hashes(row)?))).collect()
     }
 
     /// The tile at level 0 that has the event at `position`, if the tree has it, and the position of its first event.
@@ -110,12 +93,8 @@ impl AuditTree {
     ) -> Result<Option<(u64, u64)>, DatabaseError> {
         let sql = "SELECT number, first_position FROM tree_tiles
             WHERE tree = $1 AND first_position IS NOT NULL AND first_position <= $2 ORDER BY first_position DESC LIMIT 1";
-        let row = self
-            .0
-            .fetch_optional(sql, &[tree.into(), position.into()])
-            .await?;
-        row.map(|row| Ok((row.unsigned("number")?, row.unsigned("first_position")?)))
-            .transpose()
+        let row = self.0.fetch_optional(sql, &[tree.into(), position.into()]).await?;
+        row.map(|row| Ok((row.unsigned("number")?, row.unsigned("first_position")?))).transpose()
     }
 
     /// Extends the tree from `before` to `after` by these tiles, in one transaction. Returns `false` when the tree
@@ -175,12 +154,8 @@ impl AuditTree {
     ) -> Result<(), DatabaseError> {
         let sql = "INSERT INTO tree_cosignatures (tree, size, witness, line) VALUES ($1, $2, $3, $4)
             ON CONFLICT (tree, size, witness) DO UPDATE SET line = excluded.line";
-        let values = [
-            tree.id.into(),
-            size.into(),
-            cosignature.name.as_str().into(),
-            cosignature.to_string().into(),
-        ];
+        let values =
+            [tree.id.into(), size.into(), cosignature.name.as_str().into(), cosignature.to_string().into()];
         self.0.execute(sql, &values).await.map(drop)
     }
 
@@ -238,9 +213,7 @@ fn hashes(row: &Row) -> Result<Vec<Hash>, DatabaseError> {
     if rest.is_empty() {
         Ok(whole.iter().copied().map(Hash).collect())
     } else {
-        Err(DatabaseError::Unexpected(
-            "a tile of the audit tree is cut short".to_owned(),
-        ))
+        Err(DatabaseError::Unexpected("a tile of the audit tree is cut short".to_owned()))
     }
 }
 

@@ -92,11 +92,7 @@ pub async fn push(tree: AuditTree, witness: WitnessAddress, stop: CancellationTo
         if let Err(error) = state.push(&client, &tree, &witness).await {
             let said = error.to_string();
             if state.complaint.as_ref() != Some(&said) {
-                tracing::warn!(
-                    witness = witness.key.name(),
-                    error = said,
-                    "a witness does not cosign"
-                );
+                tracing::warn!(witness = witness.key.name(), error = said, "a witness does not cosign");
                 state.complaint = Some(said);
             }
             rounds.set_next_pause(AFTER_A_FAILURE);
@@ -140,10 +136,7 @@ impl WitnessState {
                 StatusCode::OK => {
                     let cosignature = cosignature_in(&answer, &signed, witness);
                     let cosignature = cosignature.ok_or(PushError::NotCosigned)?;
-                    audit
-                        .add_cosignature(&tree, size, &cosignature)
-                        .await
-                        .map_err(ReadError::from)?;
+                    audit.add_cosignature(&tree, size, &cosignature).await.map_err(ReadError::from)?;
                     self.cosigned = Some((tree.id, size));
                     self.complaint = None;
                     return Ok(());
@@ -191,11 +184,8 @@ async fn ask(
     witness: &WitnessAddress,
 ) -> Result<(StatusCode, String), PushError> {
     let proof = audit.consistency(tree, old_size, signed.checkpoint.size).await?;
-    let request = AddCheckpoint {
-        old_size,
-        proof: proof.unwrap_or_default(),
-        checkpoint: signed.note.clone(),
-    };
+    let request =
+        AddCheckpoint { old_size, proof: proof.unwrap_or_default(), checkpoint: signed.note.clone() };
     let request = Request::post(format!("{}add-checkpoint", witness.url))
         .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
         .body(Full::from(request.to_string()))
@@ -203,20 +193,15 @@ async fn ask(
     let answer = async {
         let response = client.request(request).await.map_err(unreachable)?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_BYTES)
-            .collect()
-            .await
-            .map_err(|error| {
-                PushError::Unreachable(match error.is::<LengthLimitError>() {
-                    true => "its answer is too long".to_owned(),
-                    false => error.to_string(),
-                })
-            })?;
+        let body = Limited::new(response.into_body(), MAX_BYTES).collect().await.map_err(|error| {
+            PushError::Unreachable(match error.is::<LengthLimitError>() {
+                true => "its answer is too long".to_owned(),
+                false => error.to_string(),
+            })
+        })?;
         Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
     };
-    timeout(DEADLINE, answer)
-        .await
-        .unwrap_or_else(|error| Err(unreachable(error)))
+    timeout(DEADLINE, answer).await.unwrap_or_else(|error| Err(unreachable(error)))
 }
 
 fn unreachable(error: impl std::error::Error) -> PushError {

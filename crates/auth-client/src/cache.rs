@@ -95,10 +95,7 @@ impl Cache {
                 .session()
                 .and_then(|session| self.sessions.get(&session))
                 .is_none_or(|revoked| revoked.epoch <= asked)
-            && self
-                .accounts
-                .get(&identity.user_id)
-                .is_none_or(|revoked| revoked.epoch <= asked)
+            && self.accounts.get(&identity.user_id).is_none_or(|revoked| revoked.epoch <= asked)
     }
 
     /// Begins to cache answers: from now on this process hears of revocations.
@@ -117,15 +114,7 @@ impl Cache {
         if self.entries.len() >= self.capacity && !self.entries.contains_key(&token) {
             self.make_room(sent);
         }
-        self.entries.insert(
-            token,
-            Entry {
-                identity,
-                asked,
-                sent,
-                until,
-            },
-        );
+        self.entries.insert(token, Entry { identity, asked, sent, until });
     }
 
     /// Applies a revocation.
@@ -141,10 +130,7 @@ impl Cache {
                 return;
             }
         }
-        let revoked = Revoked {
-            epoch: Epoch(self.epoch.fetch_add(1, Ordering::SeqCst) + 1),
-            at: now,
-        };
+        let revoked = Revoked { epoch: Epoch(self.epoch.fetch_add(1, Ordering::SeqCst) + 1), at: now };
         match revocation {
             Revocation::Session(session) => drop(self.sessions.insert(session, revoked)),
             Revocation::Account(account) => drop(self.accounts.insert(account, revoked)),
@@ -163,8 +149,7 @@ impl Cache {
 
     /// Removes expired entries. To be called regularly.
     pub(crate) fn tidy(&self, now: Timestamp) {
-        self.entries
-            .retain(|_, entry| now < entry.until && self.is_current(&entry.identity, entry.asked));
+        self.entries.retain(|_, entry| now < entry.until && self.is_current(&entry.identity, entry.asked));
         self.forget_old_revocations(now);
     }
 

@@ -43,9 +43,7 @@ impl Caller {
         if self.has_role(role) {
             return Ok(());
         }
-        SecurityEvent::denied("role", role.name())
-            .actor(self.user_id())
-            .record();
+        SecurityEvent::denied("role", role.name()).actor(self.user_id()).record();
         Err(Self::role_missing())
     }
 
@@ -89,11 +87,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let scope = if parts.method.is_safe() {
-            Scope::TasksRead
-        } else {
-            Scope::TasksWrite
-        };
+        let scope = if parts.method.is_safe() { Scope::TasksRead } else { Scope::TasksWrite };
         let caller = authenticate(parts, state).await?.within(scope)?;
         caller.require(Role::User)?;
         Ok(Self(caller))
@@ -158,9 +152,7 @@ impl Caller {
         if self.0.credential.covers(scope) {
             return Ok(self);
         }
-        SecurityEvent::denied("scope", scope.name())
-            .actor(self.user_id())
-            .record();
+        SecurityEvent::denied("scope", scope.name()).actor(self.user_id()).record();
         let challenge = match scope {
             Scope::TasksRead => r#"Bearer error="insufficient_scope", scope="tasks:read""#,
             Scope::TasksWrite => r#"Bearer error="insufficient_scope", scope="tasks:write""#,
@@ -193,9 +185,7 @@ where
         }
         Err(VerifyError::Unavailable(reason)) => {
             tracing::warn!(%reason, "a token could not be checked");
-            Err(Problem::unavailable(
-                "Access tokens cannot be checked at the moment. Try again shortly.",
-            ))
+            Err(Problem::unavailable("Access tokens cannot be checked at the moment. Try again shortly."))
         }
         Err(error @ VerifyError::Failed) => {
             tracing::error!(%error, account.id = verifier.owner(token).map(tracing::field::display), "a request failed");
@@ -205,9 +195,7 @@ where
 }
 
 fn no_program(caller: &Caller) -> Problem {
-    SecurityEvent::denied("scope", "program_token")
-        .actor(caller.user_id())
-        .record();
+    SecurityEvent::denied("scope", "program_token").actor(caller.user_id()).record();
     Problem::new(ProblemCode::Forbidden).detail("A program token is not good for this. Log in.")
 }
 
@@ -246,11 +234,7 @@ fn presented(headers: &HeaderMap) -> Result<&str, NoToken> {
         return Err(NoToken::Malformed);
     };
     let (scheme, token) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
-    if scheme.eq_ignore_ascii_case("bearer") {
-        Ok(token.trim())
-    } else {
-        Err(NoToken::Missing)
-    }
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(NoToken::Missing) }
 }
 
 fn missing() -> Problem {
@@ -265,9 +249,7 @@ fn rejected(rejection: Rejection, is_program: bool, owner: Option<UserId>) -> Pr
         Rejection::Expired => "expired",
         Rejection::SessionEnded => "session_ended",
     };
-    SecurityEvent::failure("token", reason)
-        .subject_if_known(owner)
-        .record();
+    SecurityEvent::failure("token", reason).subject_if_known(owner).record();
     let (code, detail, description) = match (rejection, is_program) {
         (Rejection::Malformed, _) => (
             ProblemCode::TokenInvalid,

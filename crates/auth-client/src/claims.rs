@@ -129,9 +129,5 @@ pub fn key_id(token: &str) -> Result<String, Rejection> {
     let header = BASE64URL.decode(header).map_err(|_| Rejection::Malformed)?;
     let header: Header = serde_json::from_slice(&header).map_err(|_| Rejection::Malformed)?;
     let is_known = matches!(header.alg.as_str(), "EdDSA" | "ES256");
-    if is_known && header.typ == TOKEN_TYPE {
-        Ok(header.kid)
-    } else {
-        Err(Rejection::Malformed)
-    }
+    if is_known && header.typ == TOKEN_TYPE { Ok(header.kid) } else { Err(Rejection::Malformed) }
 }

@@ -25,17 +25,11 @@ impl VerifyingKey {
         let coordinate = |text: &str| -> Option<[u8; 32]> { BASE64URL.decode(text).ok()?.try_into().ok() };
         let x = coordinate(&jwk.x)?;
         if is("OKP", "Ed25519", "EdDSA") && jwk.y.is_none() {
-            Some(Self {
-                algorithm: Algorithm::EdDSA,
-                key: DecodingKey::from_ed_der(&x),
-            })
+            Some(Self { algorithm: Algorithm::EdDSA, key: DecodingKey::from_ed_der(&x) })
         } else if is("EC", "P-256", "ES256") {
             let y = jwk.y.as_deref()?;
             coordinate(y)?;
-            Some(Self {
-                algorithm: Algorithm::ES256,
-                key: DecodingKey::from_ec_components(&jwk.x, y).ok()?,
-            })
+            Some(Self { algorithm: Algorithm::ES256, key: DecodingKey::from_ec_components(&jwk.x, y).ok()? })
         } else {
             None
         }
@@ -44,9 +38,7 @@ impl VerifyingKey {
 
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifyingKey")
-            .field("algorithm", &self.algorithm)
-            .finish_non_exhaustive()
+        f.debug_struct("VerifyingKey").field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
 }
 

@@ -88,9 +88,7 @@ impl KnownKeys {
             }
             // Callers that waited for this request share its failure; later callers send another.
             Some(attempt) if !attempt.succeeded && attempt.at >= arrived => {
-                return Err(NoKey::Unavailable(
-                    "the public keys could not be asked for".to_owned(),
-                ));
+                return Err(NoKey::Unavailable("the public keys could not be asked for".to_owned()));
             }
             Some(attempt) if !attempt.succeeded => {
                 tokio::time::sleep_until(attempt.at + RETRY_INTERVAL).await;
@@ -132,10 +130,7 @@ impl KnownKeys {
     /// Requests the keys, and records that in `last`.
     async fn ask_again(&self, mut last: MutexGuard<'_, Option<Attempt>>) -> Result<(), String> {
         let asked = self.ask().await;
-        *last = Some(Attempt {
-            at: Instant::now(),
-            succeeded: asked.is_ok(),
-        });
+        *last = Some(Attempt { at: Instant::now(), succeeded: asked.is_ok() });
         asked
     }
 

@@ -71,10 +71,7 @@ impl Identity {
     pub const fn actor(&self) -> Actor {
         match self.credential {
             Credential::Session(_) => Actor::User(self.user_id),
-            Credential::ProgramToken { id, .. } => Actor::Program {
-                user: self.user_id,
-                token: id,
-            },
+            Credential::ProgramToken { id, .. } => Actor::Program { user: self.user_id, token: id },
         }
     }
 

@@ -29,8 +29,7 @@ impl Refusals {
     }
 
     pub(crate) fn tidy(&self, now: Timestamp) {
-        self.0
-            .retain(|_, (_, at)| *at <= now && now < at.plus_seconds(REMEMBERED_FOR_SECONDS));
+        self.0.retain(|_, (_, at)| *at <= now && now < at.plus_seconds(REMEMBERED_FOR_SECONDS));
     }
 }
 

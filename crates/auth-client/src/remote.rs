@@ -203,10 +203,7 @@ impl Remote {
                 let traceparent = http_api::current_traceparent();
                 // A separate task: if the first caller disconnects, the others still get the answer.
                 let task = runtime::spawn("token check", async move {
-                    let _guard = PendingGuard {
-                        remote: &remote,
-                        hash,
-                    };
+                    let _guard = PendingGuard { remote: &remote, hash };
                     remote.ask(hash, token, &kind, traceparent).await
                 });
                 let check = task.map(|joined| {
@@ -230,10 +227,7 @@ impl Remote {
             TokenKind::Access(_) => (CheckRequest::Token(token), None),
             TokenKind::MaybeProgram(name) => {
                 let permit = tokio::time::timeout(deadline, self.program_tokens.acquire());
-                let message = CheckRequest::ProgramToken {
-                    name: name.clone(),
-                    token_sha256: hash.to_hex(),
-                };
+                let message = CheckRequest::ProgramToken { name: name.clone(), token_sha256: hash.to_hex() };
                 (message, Some(permit.await.map_err(unavailable)?))
             }
         };
@@ -244,17 +238,13 @@ impl Remote {
         let reply = CheckReply::decode(&reply).map_err(unavailable)?;
         if reply.token_sha256 != hash.to_hex() {
             tracing::error!("a token check was answered with the reply to another");
-            return Err(VerifyError::Unavailable(
-                "the reply belongs to another check".to_owned(),
-            ));
+            return Err(VerifyError::Unavailable("the reply belongs to another check".to_owned()));
         }
         let now = self.options.clock.now();
         match reply.verdict {
             Verdict::Accepted(identity) if !kind.may_be(&identity) => {
                 tracing::error!("a token check was answered with an identity that the token does not name");
-                Err(VerifyError::Unavailable(
-                    "the reply names somebody else".to_owned(),
-                ))
+                Err(VerifyError::Unavailable("the reply names somebody else".to_owned()))
             }
             Verdict::Accepted(identity) if identity.expires_at <= now => Err(Rejection::Expired.into()),
             Verdict::Accepted(mut identity) => {

@@ -41,10 +41,7 @@ pub fn program_token_name(token: &str) -> Option<&str> {
 }
 
 fn is_base64url(part: &str) -> bool {
-    !part.is_empty()
-        && part
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 #[cfg(test)]
@@ -63,9 +60,9 @@ mod tests {
     #[test]
     fn only_three_base64url_parts_look_like_a_token() {
         assert!(looks_like_a_token("eyJ0.eyJz_-.c2ln"));
-        for not in [
-            "", "a", "a.b", "a.b.c.d", "a..c", "a.b.", ".b.c", "a.b.c=", "a.b c.d", "ä.b.c", "a.b.c\n",
-        ] {
+        for not in
+            ["", "a", "a.b", "a.b.c.d", "a..c", "a.b.", ".b.c", "a.b.c=", "a.b c.d", "ä.b.c", "a.b.c\n"]
+        {
             assert!(!looks_like_a_token(not), "{not:?}");
         }
         let long = |length: usize| format!("a.b.{}", "c".repeat(length - 4));

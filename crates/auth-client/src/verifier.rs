@@ -89,8 +89,6 @@ impl Verifier {
 
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verifier")
-            .field("remembered", &self.remembered())
-            .finish_non_exhaustive()
+        f.debug_struct("Verifier").field("remembered", &self.remembered()).finish_non_exhaustive()
     }
 }

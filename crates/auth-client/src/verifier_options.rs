@@ -15,9 +15,6 @@ pub struct VerifierOptions {
 
 impl Default for VerifierOptions {
     fn default() -> Self {
-        Self {
-            deadline: Duration::from_secs(2),
-            clock: Arc::new(SystemClock),
-        }
+        Self { deadline: Duration::from_secs(2), clock: Arc::new(SystemClock) }
     }
 }

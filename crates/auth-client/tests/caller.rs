@@ -53,18 +53,9 @@ fn program_token() -> String {
 
 async fn send(path: &str, authorization: &[&[u8]]) -> (StatusCode, String, String, String) {
     let router = Router::new()
-        .route(
-            "/whoami",
-            get(|caller: Caller| async move { caller.user_id().to_string() }),
-        )
-        .route(
-            "/admin",
-            get(|_: Admin| async { "" }).post(|_: Admin, _: JsonObject| async { "" }),
-        )
-        .route(
-            "/tasks",
-            get(|_: TaskOwner| async { "" }).post(|_: TaskOwner| async { "" }),
-        )
+        .route("/whoami", get(|caller: Caller| async move { caller.user_id().to_string() }))
+        .route("/admin", get(|_: Admin| async { "" }).post(|_: Admin, _: JsonObject| async { "" }))
+        .route("/tasks", get(|_: TaskOwner| async { "" }).post(|_: TaskOwner| async { "" }))
         .route("/audit", get(|_: AuditReader| async { "" }))
         .with_state(Verifier::direct(Arc::new(FakeAuth)));
     let (method, path) = path.split_once(' ').unwrap_or(("GET", path));
@@ -72,22 +63,10 @@ async fn send(path: &str, authorization: &[&[u8]]) -> (StatusCode, String, Strin
     for value in authorization {
         request = request.header("authorization", HeaderValue::from_bytes(value).unwrap());
     }
-    let response = router
-        .oneshot(request.body(Body::empty()).unwrap())
-        .await
-        .unwrap();
-    let header = |name: &str| {
-        response
-            .headers()
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
-            .to_owned()
-    };
-    let (status, challenge, retry) = (
-        response.status(),
-        header("www-authenticate"),
-        header("retry-after"),
-    );
+    let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let header =
+        |name: &str| response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+    let (status, challenge, retry) = (response.status(), header("www-authenticate"), header("retry-after"));
     let body = response.into_body().collect().await.unwrap().to_bytes();
     let body = String::from_utf8(body.to_vec()).unwrap();
     let code = serde_json::from_str::<serde_json::Value>(&body)
@@ -99,12 +78,7 @@ async fn send(path: &str, authorization: &[&[u8]]) -> (StatusCode, String, Strin
 #[tokio::test]
 async fn a_good_token_names_the_caller() {
     let id = Uuid::from_u128(1).to_string();
-    for header in [
-        "Bearer a.b.good",
-        "bearer a.b.good",
-        "BEARER  a.b.good ",
-        "bEaReR a.b.good",
-    ] {
+    for header in ["Bearer a.b.good", "bearer a.b.good", "BEARER  a.b.good ", "bEaReR a.b.good"] {
         let (status, body, ..) = send("/whoami", &[header.as_bytes()]).await;
         assert_eq!((status, &body), (StatusCode::OK, &id), "{header}");
     }
@@ -114,11 +88,7 @@ async fn a_good_token_names_the_caller() {
 async fn no_token_is_a_plain_challenge() {
     for headers in [&[][..], &[&b"Basic YTpi"[..]], &[b""], &[b"Bearera.b.good"]] {
         let (status, code, challenge, _) = send("/whoami", headers).await;
-        assert_eq!(
-            (status.as_u16(), &*code, &*challenge),
-            (401, "token-missing", "Bearer"),
-            "{headers:?}"
-        );
+        assert_eq!((status.as_u16(), &*code, &*challenge), (401, "token-missing", "Bearer"), "{headers:?}");
     }
 }
 
@@ -136,10 +106,7 @@ async fn a_bad_token_says_why() {
     ] {
         let (status, found, challenge, _) = send("/whoami", headers).await;
         assert_eq!((status.as_u16(), &*found), (401, code), "{headers:?}");
-        assert!(
-            challenge.starts_with(r#"Bearer error="invalid_token", error_description=""#),
-            "{challenge}"
-        );
+        assert!(challenge.starts_with(r#"Bearer error="invalid_token", error_description=""#), "{challenge}");
     }
 }
 
@@ -153,10 +120,7 @@ async fn two_tokens_are_a_bad_request() {
 #[tokio::test]
 async fn what_cannot_be_checked_is_503() {
     let (status, code, challenge, retry) = send("/whoami", &[b"Bearer a.b.down"]).await;
-    assert_eq!(
-        (status.as_u16(), &*code, &*challenge, &*retry),
-        (503, "unavailable", "", "1")
-    );
+    assert_eq!((status.as_u16(), &*code, &*challenge, &*retry), (503, "unavailable", "", "1"));
 }
 
 #[tokio::test]
@@ -175,14 +139,8 @@ async fn a_program_does_what_its_scopes_say_and_nothing_else() {
     let allowed = send("/tasks", &[header.as_bytes()]).await;
     assert_eq!(allowed.0, StatusCode::OK, "{allowed:?}");
     for (path, challenge) in [
-        (
-            "POST /tasks",
-            r#"Bearer error="insufficient_scope", scope="tasks:write""#,
-        ),
-        (
-            "/audit",
-            r#"Bearer error="insufficient_scope", scope="audit:read""#,
-        ),
+        ("POST /tasks", r#"Bearer error="insufficient_scope", scope="tasks:write""#),
+        ("/audit", r#"Bearer error="insufficient_scope", scope="audit:read""#),
         ("/whoami", ""),
         ("/admin", ""),
     ] {

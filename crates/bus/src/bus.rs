@@ -175,9 +175,7 @@ pub enum BusError {
 }
 
 fn first(refusals: &[Refusal]) -> (u64, &str) {
-    refusals
-        .first()
-        .map_or((0, "none"), |refusal| (refusal.position, &refusal.reason))
+    refusals.first().map_or((0, "none"), |refusal| (refusal.position, &refusal.reason))
 }
 
 impl BusError {

@@ -14,26 +14,20 @@ use crate::{Bus, BusCounts};
 type Row = (&'static str, &'static str, fn(&BusCounts) -> u64);
 
 const ROWS: [Row; 5] = [
-    (
-        "taskledger_bus_dropped_total",
-        "Messages dropped from a full queue within this process.",
-        |counts| counts.dropped,
-    ),
-    (
-        "taskledger_bus_returned_total",
-        "Publications that reached no queue on the broker.",
-        |counts| counts.returned,
-    ),
+    ("taskledger_bus_dropped_total", "Messages dropped from a full queue within this process.", |counts| {
+        counts.dropped
+    }),
+    ("taskledger_bus_returned_total", "Publications that reached no queue on the broker.", |counts| {
+        counts.returned
+    }),
     (
         "taskledger_bus_restored_total",
         "Times that a missing queue, exchange or binding was made again.",
         |counts| counts.restored,
     ),
-    (
-        "taskledger_bus_refused_total",
-        "Messages that the bus refused for themselves.",
-        |counts| counts.refused,
-    ),
+    ("taskledger_bus_refused_total", "Messages that the bus refused for themselves.", |counts| {
+        counts.refused
+    }),
     (
         "taskledger_bus_requests_expired_total",
         "Requests not answered because their deadline had passed.",
@@ -58,10 +52,7 @@ impl BusCollector {
 
     fn new(bus: Arc<dyn Bus>) -> prometheus::Result<Self> {
         let counters = ROWS.iter().map(|(name, help, _)| IntCounter::new(*name, *help));
-        Ok(Self {
-            bus,
-            counters: counters.collect::<Result<_, _>>()?,
-        })
+        Ok(Self { bus, counters: counters.collect::<Result<_, _>>()? })
     }
 }
 

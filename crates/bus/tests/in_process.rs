@@ -1,9 +1,6 @@
 //! The bus inside one process keeps every promise, and bounds its queues.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod conformance;
@@ -42,10 +39,7 @@ async fn a_queue_that_nobody_reads_drops_the_oldest() {
     // Small messages count with their overhead, which is larger than their payloads.
     let dropped = bus.counts().dropped;
     assert!(dropped > published / 2 && dropped < published, "{dropped}");
-    assert_eq!(
-        positions(&read(&mut *consumer, 2).await),
-        [dropped + 1, dropped + 2]
-    );
+    assert_eq!(positions(&read(&mut *consumer, 2).await), [dropped + 1, dropped + 2]);
 }
 
 #[tokio::test]

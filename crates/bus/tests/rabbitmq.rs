@@ -1,9 +1,6 @@
 //! The bus over RabbitMQ keeps every promise, and survives lost connections and queues.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod broker;
@@ -73,10 +70,7 @@ async fn is_served(bus: &dyn Bus) {
 async fn a_stream_of_events_survives_lost_connections() {
     with_broker(async |broker: &Broker| {
         let proxy = Proxy::start().await;
-        let (publisher, reader) = (
-            broker.connect(&proxy.url()).await,
-            broker.connect(&proxy.url()).await,
-        );
+        let (publisher, reader) = (broker.connect(&proxy.url()).await, broker.connect(&proxy.url()).await);
         let mut consumer = reader.consume(four(), 0).await.unwrap();
         let publishing = tokio::spawn(async move {
             for n in 0..100 {
@@ -141,10 +135,7 @@ async fn without_a_connection_everything_fails_fast_and_then_resumes() {
 async fn a_silent_broker_counts_as_lost_within_fifteen_seconds() {
     with_broker(async |broker: &Broker| {
         let proxy = Proxy::start().await;
-        let (client, other) = (
-            broker.connect(&proxy.url()).await,
-            broker.connect(&proxy.url()).await,
-        );
+        let (client, other) = (broker.connect(&proxy.url()).await, broker.connect(&proxy.url()).await);
         let responder = TestResponder::new();
         responder.gate.add_permits(1_000);
         let served: Arc<dyn Bus> = other.clone();
@@ -153,11 +144,7 @@ async fn a_silent_broker_counts_as_lost_within_fifteen_seconds() {
         proxy.silence();
         let start = Instant::now();
         soon("requests to be answered again", async {
-            while client
-                .request(QUEUE, "after".into(), Duration::from_secs(1))
-                .await
-                .is_err()
-            {
+            while client.request(QUEUE, "after".into(), Duration::from_secs(1)).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         })
@@ -216,12 +203,7 @@ async fn a_purged_queue_is_a_gap_and_nothing_worse() {
         let bus = broker.connect(&broker::url()).await;
         drop(bus.consume(four(), 0).await.unwrap());
         publish(&bus, 1..=20).await;
-        broker
-            .channel()
-            .await
-            .queue_purge(broker.queue(0), QueuePurgeOptions::default())
-            .await
-            .unwrap();
+        broker.channel().await.queue_purge(broker.queue(0), QueuePurgeOptions::default()).await.unwrap();
         let mut consumer = bus.consume(four(), 0).await.unwrap();
         publish(&bus, 21..=22).await;
         let got = read(&mut *consumer, 2).await;
@@ -260,40 +242,19 @@ async fn a_deleted_queue_is_declared_again() {
 }
 
 async fn connect(url: &str, namespace: &str) -> Result<Arc<RabbitBus>, BusError> {
-    let options = RabbitOptions {
-        name: "test".to_owned(),
-        namespace: namespace.to_owned(),
-    };
+    let options = RabbitOptions { name: "test".to_owned(), namespace: namespace.to_owned() };
     RabbitBus::connect(url, options).await
 }
 
 #[tokio::test]
 async fn a_broker_that_is_not_there_is_an_error_that_says_where() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let error = connect(&format!("amqp://guest:secret@127.0.0.1:{free}/%2f"), "test")
-        .await
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains(&format!("cannot connect to 127.0.0.1:{free}")),
-        "{error}"
-    );
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = connect(&format!("amqp://guest:secret@127.0.0.1:{free}/%2f"), "test").await.unwrap_err();
+    assert!(error.to_string().contains(&format!("cannot connect to 127.0.0.1:{free}")), "{error}");
     assert!(!error.to_string().contains("secret"), "{error}");
     assert_eq!(error.to_string().matches("unavailable").count(), 1, "{error}");
-    let error = connect(&format!("amqp://[::1]:{free}/%2f"), "test")
-        .await
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains(&format!("cannot connect to ::1:{free}")),
-        "{error}"
-    );
+    let error = connect(&format!("amqp://[::1]:{free}/%2f"), "test").await.unwrap_err();
+    assert!(error.to_string().contains(&format!("cannot connect to ::1:{free}")), "{error}");
     let error = connect("not a url", "test").await.unwrap_err();
     assert!(error.to_string().contains("not an AMQP URL"), "{error}");
     let error = connect(&broker::url(), "a b").await.unwrap_err();

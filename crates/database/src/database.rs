@@ -55,10 +55,7 @@ impl Database {
         match pools.writes.first_loan().await {
             Ok(loan) => drop(loan),
             Err(DatabaseError::Sql(source)) => {
-                return Err(DatabaseError::Connect {
-                    url: masked(url),
-                    source,
-                });
+                return Err(DatabaseError::Connect { url: masked(url), source });
             }
             Err(error) => return Err(error),
         }
@@ -99,29 +96,20 @@ impl Database {
     #[must_use]
     pub fn with_schema(&self, schema: Schema) -> Option<Self> {
         let is_shared = self.is_postgres() && self.schema.is_shared() && schema.is_shared();
-        (is_shared || schema == self.schema).then(|| Self {
-            schema,
-            ..self.clone()
-        })
+        (is_shared || schema == self.schema).then(|| Self { schema, ..self.clone() })
     }
 
     /// The same database with another time limit for statements.
     #[must_use]
     pub fn with_statement_timeout(&self, statement_timeout: StatementTimeout) -> Self {
-        Self {
-            statement_timeout,
-            ..self.clone()
-        }
+        Self { statement_timeout, ..self.clone() }
     }
 
     /// The same database for queries that read much while others wait: on SQLite their threads give way to all others.
     /// A server schedules its own processes.
     #[must_use]
     pub fn with_low_priority(&self) -> Self {
-        Self {
-            has_low_priority: true,
-            ..self.clone()
-        }
+        Self { has_low_priority: true, ..self.clone() }
     }
 
     /// The schema.
@@ -154,11 +142,7 @@ impl Database {
     /// # Errors
     /// When it is not available in time.
     pub async fn writer(&self) -> Result<PooledConnection, DatabaseError> {
-        Ok(self
-            .writes()
-            .loan(self.statement_timeout)
-            .await?
-            .throw_away_unless_given_back())
+        Ok(self.writes().loan(self.statement_timeout).await?.throw_away_unless_given_back())
     }
 
     /// A SQLite file that can be written.
@@ -200,11 +184,7 @@ impl Database {
     /// # Errors
     /// When the statement fails; the same for the other methods.
     pub async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
-        self.writes()
-            .loan(self.statement_timeout)
-            .await?
-            .execute(sql, values)
-            .await
+        self.writes().loan(self.statement_timeout).await?.execute(sql, values).await
     }
 
     /// Runs a query that only reads and returns its rows. It may be repeated when a connection is lost.
@@ -216,11 +196,7 @@ impl Database {
     }
 
     async fn fetch_once(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DatabaseError> {
-        self.reads()
-            .loan(self.statement_timeout)
-            .await?
-            .fetch_all(sql, values)
-            .await
+        self.reads().loan(self.statement_timeout).await?.fetch_all(sql, values).await
     }
 
     /// Runs a query that only reads and returns its first row, if any.
@@ -264,11 +240,7 @@ impl Database {
             return;
         }
         // A reader of this process that could not be closed would keep the -wal, however long the writer waited for it.
-        let Pools {
-            reads,
-            low_priority_reads,
-            ..
-        } = &self.server.pools;
+        let Pools { reads, low_priority_reads, .. } = &self.server.pools;
         let patience = match tokio::join!(reads.close(), low_priority_reads.close()) {
             (true, true) => FOR_READERS,
             _ => SHORT_WAIT,

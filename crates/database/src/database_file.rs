@@ -80,18 +80,13 @@ pub(crate) fn is_read_only(path: &Path) -> bool {
 }
 
 fn is_write_protected(path: &Path) -> bool {
-    matches!(
-        access(path, Access::WRITE_OK),
-        Err(Errno::ROFS | Errno::ACCESS | Errno::PERM)
-    )
+    matches!(access(path, Access::WRITE_OK), Err(Errno::ROFS | Errno::ACCESS | Errno::PERM))
 }
 
 /// Returns whether a process uses the file, or one did not end in order. The last one that closes it removes what is
 /// beside it. Even an empty -wal may be filled at any moment, and then emptied into the file.
 pub(crate) fn is_in_use(path: &Path) -> bool {
-    ["-wal", "-shm"]
-        .iter()
-        .any(|suffix| beside(path, suffix).exists())
+    ["-wal", "-shm"].iter().any(|suffix| beside(path, suffix).exists())
 }
 
 /// The path of one of SQLite's files beside the database. Those of a link are beside the file to which it leads.

@@ -14,11 +14,7 @@ pub enum Dialect {
 impl Dialect {
     /// The dialect of `database`.
     pub fn of(database: &Database) -> Self {
-        if database.is_postgres() {
-            Self::Postgres
-        } else {
-            Self::Sqlite
-        }
+        if database.is_postgres() { Self::Postgres } else { Self::Sqlite }
     }
 
     /// Microseconds since 1970 by the clock of PostgreSQL, which also advances within a transaction. With SQLite, which

@@ -71,8 +71,7 @@ mod tests {
                 let embedded = embedded_migrations(schema, postgres).await?;
                 let summary = |migrator: &Migrator| -> Vec<_> {
                     let all = migrator.iter();
-                    all.map(|one| (one.version, one.description.clone(), one.checksum.clone()))
-                        .collect()
+                    all.map(|one| (one.version, one.description.clone(), one.checksum.clone())).collect()
                 };
                 assert_eq!(summary(&embedded), summary(&read), "{folder}/{dialect}");
                 assert!(!summary(&read).is_empty());

@@ -24,12 +24,7 @@ pub enum DatabaseError {
     #[error(
         "the {schema} database at {url} was migrated by a newer version of Taskledger (it has migration {found}, this build knows up to {known}): run that version"
     )]
-    Newer {
-        schema: &'static str,
-        url: String,
-        found: i64,
-        known: i64,
-    },
+    Newer { schema: &'static str, url: String, found: i64, known: i64 },
     #[error("cannot migrate the {schema} database at {url}: {source}")]
     Migrate {
         schema: &'static str,

@@ -35,13 +35,7 @@ pub struct Forgetting {
 impl Forgetting {
     /// Nothing has been forgotten of it yet.
     pub const fn of(database: Database) -> Self {
-        Self {
-            database,
-            pace: Pace {
-                due: None,
-                backoff: BACKOFF,
-            },
-        }
+        Self { database, pace: Pace { due: None, backoff: BACKOFF } }
     }
 
     /// Forgets what was deleted before [`Database::owe_forgetting`] was called, now or in a later call.
@@ -132,10 +126,7 @@ impl Database {
 
     async fn write_again(&self) -> Result<Written, DatabaseError> {
         let Some(file) = self.file() else {
-            return Ok(Written {
-                took: Duration::ZERO,
-                is_forgotten: true,
-            });
+            return Ok(Written { took: Duration::ZERO, is_forgotten: true });
         };
         let mut writer = self.writes().loan(StatementTimeout::Maintenance).await?;
         // Done first, because rewriting the file goes through the -wal, and would stay there as long as a reader
@@ -147,10 +138,7 @@ impl Database {
         let begun = Instant::now();
         writer.execute("VACUUM", &[]).await?;
         let is_forgotten = empty(&mut writer, SHORT_WAIT).await?;
-        Ok(Written {
-            took: begun.elapsed(),
-            is_forgotten,
-        })
+        Ok(Written { took: begun.elapsed(), is_forgotten })
     }
 
     /// Empties the -wal of a SQLite file, and returns whether it is empty: `false` if a reading transaction prevents
@@ -187,10 +175,7 @@ mod tests {
 
     #[test]
     fn the_longer_it_takes_and_the_more_often_it_fails_the_rarer_it_is_done() {
-        let mut pace = Pace {
-            due: None,
-            backoff: BACKOFF,
-        };
+        let mut pace = Pace { due: None, backoff: BACKOFF };
         let mut now = Instant::now();
         let seconds = Duration::from_secs;
         assert!(pace.is_due(now));
@@ -200,10 +185,7 @@ mod tests {
             for is_forgotten in [true, false] {
                 let begun = now;
                 now += seconds(took);
-                let written = Written {
-                    took: seconds(writing),
-                    is_forgotten,
-                };
+                let written = Written { took: seconds(writing), is_forgotten };
                 pace.ended(&Ok(written), begun, now);
                 assert!(!pace.is_due(now + seconds(pause - 1)));
                 assert!(pace.is_due(now + seconds(pause)));

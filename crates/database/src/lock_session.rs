@@ -75,10 +75,7 @@ impl LockSession {
         let mut connection = server.connect().await?;
         let limit = format!("SET idle_session_timeout = {}", max_silence.as_millis());
         in_time(answer_timeout, sqlx::query(&limit).execute(&mut connection)).await?;
-        Ok(Self {
-            connection,
-            answer_timeout,
-        })
+        Ok(Self { connection, answer_timeout })
     }
 
     /// Takes a lock. Returns `false` if other sessions have it.
@@ -119,10 +116,7 @@ impl LockSession {
     pub fn watched(self) -> WatchedLock {
         let session = Arc::new(Mutex::new(self));
         let lost = CancellationToken::new();
-        runtime::spawn(
-            "watching of a lock",
-            watch(Arc::downgrade(&session), lost.clone()),
-        );
+        runtime::spawn("watching of a lock", watch(Arc::downgrade(&session), lost.clone()));
         WatchedLock { session, lost }
     }
 

@@ -125,12 +125,7 @@ impl Silence {
 
 impl Manager {
     pub(crate) fn new(options: Options) -> Self {
-        Self {
-            options,
-            ending: TaskTracker::new(),
-            complaints: Mutex::default(),
-            silence: Mutex::default(),
-        }
+        Self { options, ending: TaskTracker::new(), complaints: Mutex::default(), silence: Mutex::default() }
     }
 
     async fn connect(&self) -> Result<Session, sqlx::Error> {

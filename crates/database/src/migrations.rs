@@ -82,9 +82,7 @@ async fn is_up_to_date(database: &Database, migrator: &Migrator) -> Result<bool,
             known,
         });
     }
-    Ok(migrator
-        .iter()
-        .all(|migration| applied.contains(&(migration.version, migration.checksum.to_vec()))))
+    Ok(migrator.iter().all(|migration| applied.contains(&(migration.version, migration.checksum.to_vec()))))
 }
 
 /// Versions and checksums of the applied migrations; empty if there are none.
@@ -168,21 +166,14 @@ fn failed(database: &Database, migrator: &Migrator, source: MigrateError) -> Dat
     let url = database.url().to_owned();
     let known = newest(migrator);
     match source {
-        MigrateError::VersionMissing(found) if found > known => DatabaseError::Newer {
-            schema,
-            url,
-            found,
-            known,
-        },
+        MigrateError::VersionMissing(found) if found > known => {
+            DatabaseError::Newer { schema, url, found, known }
+        }
         MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)
             if is_forbidden(&source) =>
         {
             DatabaseError::MayNotMigrate { schema, url, source }
         }
-        source => DatabaseError::Migrate {
-            schema,
-            url,
-            source: Box::new(source),
-        },
+        source => DatabaseError::Migrate { schema, url, source: Box::new(source) },
     }
 }

@@ -56,15 +56,13 @@ impl Connections {
                 Options::Sqlite(..) => ACQUIRE_TIMEOUT_SQLITE,
             };
             let waiting = timeout(longest, self.0.get()).await;
-            let session = waiting
-                .map_err(|_| sqlx::Error::PoolTimedOut)?
-                .map_err(|error| match error {
-                    PoolError::Backend(error) => error,
-                    PoolError::Closed => sqlx::Error::PoolClosed,
-                    PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
-                        sqlx::Error::PoolTimedOut
-                    }
-                })?;
+            let session = waiting.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|error| match error {
+                PoolError::Backend(error) => error,
+                PoolError::Closed => sqlx::Error::PoolClosed,
+                PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+                    sqlx::Error::PoolTimedOut
+                }
+            })?;
             let mut loan = PooledConnection::new(session, statement_timeout);
             loan.announce_statement_timeout().await?;
             Ok(loan)
@@ -161,9 +159,7 @@ impl PostgresServer {
 
 /// Waits up to 5 seconds for what is done over a connection outside the pool.
 pub(crate) async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    timeout(ACQUIRE_TIMEOUT, work)
-        .await
-        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    timeout(ACQUIRE_TIMEOUT, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Closes idle connections regularly, until the pool is dropped.

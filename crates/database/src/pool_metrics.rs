@@ -90,13 +90,9 @@ impl Collector for Pools {
         self.waiting.reset();
         for (database, held) in &held {
             for (state, number) in [("lent", held.lent), ("idle", held.idle), ("most", held.most)] {
-                self.connections
-                    .with_label_values(&[database.as_str(), state])
-                    .set(runtime::signed(number));
+                self.connections.with_label_values(&[database.as_str(), state]).set(runtime::signed(number));
             }
-            self.waiting
-                .with_label_values(&[database])
-                .set(runtime::signed(held.waiting));
+            self.waiting.with_label_values(&[database]).set(runtime::signed(held.waiting));
         }
         [self.connections.collect(), self.waiting.collect()].concat()
     }

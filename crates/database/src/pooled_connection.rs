@@ -45,11 +45,7 @@ enum ConnectionState {
 
 impl PooledConnection {
     pub(crate) const fn new(session: Object<Manager>, statement_timeout: StatementTimeout) -> Self {
-        Self {
-            session: Some(session),
-            state: ConnectionState::Ready,
-            statement_timeout,
-        }
+        Self { session: Some(session), state: ConnectionState::Ready, statement_timeout }
     }
 
     #[expect(clippy::expect_used, reason = "as its comment says")]

@@ -42,12 +42,7 @@ impl Pools {
     fn on_server(options: PgConnectOptions, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
         let options = Options::Postgres(Box::new(for_all(options, schema)));
         let pool = Connections::new("postgres".to_owned(), options, connections)?;
-        Ok(Self {
-            reads: pool.clone(),
-            low_priority_reads: pool.clone(),
-            writes: pool,
-            file: None,
-        })
+        Ok(Self { reads: pool.clone(), low_priority_reads: pool.clone(), writes: pool, file: None })
     }
 
     fn in_file(
@@ -60,10 +55,8 @@ impl Pools {
         if is_read_only(&file) {
             return Self::in_read_only_file(url, &file, options, connections);
         }
-        let file = DatabaseFile::open(file).map_err(|error| DatabaseError::Connect {
-            url: masked(url),
-            source: sqlx::Error::Io(error),
-        })?;
+        let file = DatabaseFile::open(file)
+            .map_err(|error| DatabaseError::Connect { url: masked(url), source: sqlx::Error::Io(error) })?;
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         let name = |purpose: &str| format!("{name}, {purpose}");
         let options = Box::new(for_file(options, schema));
@@ -92,12 +85,7 @@ impl Pools {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let options = Options::Sqlite(Box::new(for_read_only_file(options)), Priority::Normal);
         let pool = Connections::new(format!("{name}, readers"), options, connections)?;
-        Ok(Self {
-            reads: pool.clone(),
-            low_priority_reads: pool.clone(),
-            writes: pool,
-            file: None,
-        })
+        Ok(Self { reads: pool.clone(), low_priority_reads: pool.clone(), writes: pool, file: None })
     }
 }
 
@@ -153,10 +141,7 @@ pub(crate) fn check(url: &str) -> Result<(), DatabaseError> {
 }
 
 fn refused(url: &str, reason: impl Into<String>) -> DatabaseError {
-    DatabaseError::Url {
-        url: masked(url),
-        reason: reason.into(),
-    }
+    DatabaseError::Url { url: masked(url), reason: reason.into() }
 }
 
 #[cfg(test)]
@@ -183,26 +168,16 @@ mod tests {
     fn a_url_of_postgres_has_a_host() {
         for url in ["postgres:/u:hush@h/db", "postgres:u:hush@h/db"] {
             let refused = parse(url).unwrap_err().to_string();
-            assert!(
-                refused.contains("expected postgres://") && !refused.contains("hush"),
-                "{refused}"
-            );
+            assert!(refused.contains("expected postgres://") && !refused.contains("hush"), "{refused}");
         }
         parse("postgres://u:hush@h/db").unwrap();
     }
 
     #[test]
     fn a_url_of_postgres_names_a_database() {
-        for url in [
-            "postgres://",
-            "postgres://u:hush@h",
-            "postgresql://u:hush@h/?sslmode=disable",
-        ] {
+        for url in ["postgres://", "postgres://u:hush@h", "postgresql://u:hush@h/?sslmode=disable"] {
             let refused = parse(url).unwrap_err().to_string();
-            assert!(
-                refused.contains("names no database") && !refused.contains("hush"),
-                "{refused}"
-            );
+            assert!(refused.contains("names no database") && !refused.contains("hush"), "{refused}");
         }
         parse("postgres:///?host=/run/postgresql&dbname=taskledger").unwrap();
     }

@@ -85,11 +85,7 @@ mod tests {
         assert!(before.iter().all(|niceness| *niceness == usual), "{before:?}");
         let _low = Priority::Low.connect(&options, &ending).await.unwrap();
         let after = niceness();
-        assert_eq!(
-            after.iter().filter(|niceness| **niceness > usual).count(),
-            1,
-            "{after:?}"
-        );
+        assert_eq!(after.iter().filter(|niceness| **niceness > usual).count(), 1, "{after:?}");
         let own = i64::from(rustix::process::nice(0).unwrap());
         assert_eq!(own, usual, "the thread that asked");
     }
@@ -99,9 +95,7 @@ mod tests {
         let _alone = ALONE.lock().await;
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("a.db");
-        let options = SqliteConnectOptions::new()
-            .filename(&file)
-            .create_if_missing(true);
+        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
         let ending = TaskTracker::new();
         let given_up = Priority::Low.connect(&options, &ending);
         assert!(futures::FutureExt::now_or_never(given_up).is_none());

@@ -32,13 +32,8 @@ impl WriteProbe {
     /// Starts the checks in the `background`. Until the first result, the database counts as writable.
     #[must_use]
     pub fn start(database: Database, background: &Background) -> Self {
-        let probe = Self(Arc::new(Mutex::new(State {
-            at: Instant::now(),
-            answer: Ok(()),
-        })));
-        let asking = probe
-            .clone()
-            .ask(database, Rounds::every(INTERVAL, background.stop()));
+        let probe = Self(Arc::new(Mutex::new(State { at: Instant::now(), answer: Ok(()) })));
+        let asking = probe.clone().ask(database, Rounds::every(INTERVAL, background.stop()));
         background.spawn_until_stopped("write probe", asking);
         probe
     }
@@ -51,10 +46,7 @@ impl WriteProbe {
         let state = self.0.lock();
         let silent = state.at.elapsed();
         if state.answer.is_ok() && silent > STALE {
-            return Err(format!(
-                "the database has not answered for {} s",
-                silent.as_secs()
-            ));
+            return Err(format!("the database has not answered for {} s", silent.as_secs()));
         }
         state.answer.clone()
     }
@@ -73,10 +65,7 @@ impl WriteProbe {
                     }
                     _ => {}
                 }
-                *state = State {
-                    at: Instant::now(),
-                    answer,
-                };
+                *state = State { at: Instant::now(), answer };
             }
         }
     }
@@ -93,9 +82,7 @@ impl Database {
         let mut transaction = self.begin().await?;
         if self.is_postgres() {
             // The same lock as a write takes; released when the transaction ends.
-            transaction
-                .run(&format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE"))
-                .await?;
+            transaction.run(&format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE")).await?;
         } else {
             let sql = format!("SELECT 1 FROM {table} LIMIT 1");
             transaction.fetch_optional(&sql, &[]).await?;
@@ -124,9 +111,7 @@ impl Database {
         let Some(file) = self.file() else { return Ok(()) };
         let file = file.clone();
         match self.probes().run(move || write_beside(&file)).await {
-            Err(NoAnswer) => Err(DatabaseError::Late {
-                limit: StatementTimeout::Request.limit(),
-            }),
+            Err(NoAnswer) => Err(DatabaseError::Late { limit: StatementTimeout::Request.limit() }),
             Ok(result) => Ok(result.map_err(sqlx::Error::Io)?),
         }
     }

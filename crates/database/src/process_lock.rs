@@ -41,22 +41,12 @@ impl ProcessLock {
         mode: LockMode,
     ) -> Result<Option<Self>, DatabaseError> {
         let session = take(server, name, mode).await?;
-        Ok(session.map(|session| Self {
-            server: server.clone(),
-            name,
-            mode,
-            session,
-        }))
+        Ok(session.map(|session| Self { server: server.clone(), name, mode, session }))
     }
 
     /// Keeps the lock, and takes it again when the connection was lost. Returns when another process excludes this one.
     pub async fn hold(self) {
-        let Self {
-            server,
-            name,
-            mode,
-            mut session,
-        } = self;
+        let Self { server, name, mode, mut session } = self;
         loop {
             session.lost().await;
             // As long as it is open, it may keep the lock from the next one.

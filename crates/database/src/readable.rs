@@ -10,8 +10,7 @@ pub fn readable<'r, T>(
     read: impl Fn(&Row) -> Result<T, DatabaseError>,
 ) -> Vec<T> {
     let rows = rows.into_iter();
-    rows.filter_map(|row| left_out(table, key, row, read(row)))
-        .collect()
+    rows.filter_map(|row| left_out(table, key, row, read(row))).collect()
 }
 
 /// The values of the next readable rows of `table`: those of the first page that has any, so that a whole page of
@@ -45,11 +44,7 @@ pub async fn readable_page<T>(
         is_first = false;
         let Some(last) = rows.last().filter(|_| page.is_empty()) else {
             if not_named > 0 {
-                tracing::error!(
-                    table,
-                    rows = not_named,
-                    "more rows cannot be read and are left out"
-                );
+                tracing::error!(table, rows = not_named, "more rows cannot be read and are left out");
             }
             return Ok(page);
         };
@@ -124,9 +119,8 @@ mod tests {
         let _guard = set_default(Lines(Arc::clone(&lines)));
         let sql = "SELECT number FROM numbers WHERE number > $1 ORDER BY number LIMIT 2";
         let values = vec![(-8_i64).into()];
-        let page = readable_page(&database, "numbers", &["number"], sql, values, |row| {
-            row.unsigned("number")
-        });
+        let page =
+            readable_page(&database, "numbers", &["number"], sql, values, |row| row.unsigned("number"));
         assert!(page.await.unwrap().is_empty());
         assert_eq!(lines.load(Ordering::SeqCst), 2 + 1);
     }

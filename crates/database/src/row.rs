@@ -108,9 +108,7 @@ impl Row {
     pub fn optional_uuid(&self, column: impl Column) -> Result<Option<Uuid>, DatabaseError> {
         match self {
             Self::Postgres(row) => Ok(row.try_get_unchecked(column)?),
-            Self::Sqlite(row) => Ok(row
-                .try_get::<Option<Hyphenated>, _>(column)?
-                .map(Hyphenated::into_uuid)),
+            Self::Sqlite(row) => Ok(row.try_get::<Option<Hyphenated>, _>(column)?.map(Hyphenated::into_uuid)),
         }
     }
 

@@ -68,23 +68,15 @@ impl Session {
                 let interrupt = Arc::clone(&interrupt);
                 move || !interrupt.load(Ordering::Relaxed)
             };
-            connection
-                .lock_handle()
-                .await?
-                .set_progress_handler(INSTRUCTIONS, wanted);
-            Ok(Self::Sqlite {
-                connection,
-                interrupt,
-            })
+            connection.lock_handle().await?.set_progress_handler(INSTRUCTIONS, wanted);
+            Ok(Self::Sqlite { connection, interrupt })
         })
     }
 
     /// Whether the server ends statements after `wanted`; for SQLite only this process does.
     pub(crate) fn has_statement_timeout(&self, wanted: StatementTimeout) -> bool {
         match self {
-            Self::Postgres {
-                statement_timeout, ..
-            } => *statement_timeout == wanted,
+            Self::Postgres { statement_timeout, .. } => *statement_timeout == wanted,
             Self::Sqlite { .. } => true,
         }
     }
@@ -95,11 +87,7 @@ impl Session {
         wanted: StatementTimeout,
     ) -> BoxFuture<'_, Result<(), sqlx::Error>> {
         Box::pin(async move {
-            if let Self::Postgres {
-                connection,
-                statement_timeout,
-            } = self
-            {
+            if let Self::Postgres { connection, statement_timeout } = self {
                 let sql = format!("SET statement_timeout = {}", wanted.limit().as_millis());
                 connection.execute(sql.as_str()).await?;
                 *statement_timeout = wanted;

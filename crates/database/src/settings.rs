@@ -31,11 +31,8 @@ const KEEP_ALIVE: [(&str, &str); 4] = [
 
 /// A stopped client whose kernel still answers keeps its locks no longer than this, so that others continue within 15
 /// seconds. [`StatementTimeout`] sets another `statement_timeout` for longer work.
-const DEADLINES: [(&str, &str); 3] = [
-    ("statement_timeout", "15s"),
-    ("lock_timeout", "10s"),
-    ("idle_in_transaction_session_timeout", "10s"),
-];
+const DEADLINES: [(&str, &str); 3] =
+    [("statement_timeout", "15s"), ("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "10s")];
 
 /// The syntax that statements rely on.
 const SYNTAX: [(&str, &str); 1] = [("standard_conforming_strings", "on")];
@@ -120,9 +117,7 @@ pub(crate) fn unknown_parameter(url: &str) -> Option<String> {
     ];
     let url = url::Url::parse(url).ok()?;
     let is_known = |name: &str| KNOWN.contains(&name) || name.starts_with("options[");
-    url.query_pairs()
-        .map(|(name, _)| name.into_owned())
-        .find(|name| !is_known(name))
+    url.query_pairs().map(|(name, _)| name.into_owned()).find(|name| !is_known(name))
 }
 
 /// Which of the files for TLS that a PostgreSQL URL names cannot be used, and why. What is in it is not read.

@@ -109,11 +109,7 @@ impl Hub {
     pub(crate) fn new(server: Option<PostgresServer>) -> Self {
         Self {
             local: broadcast::Sender::new(WAITING),
-            remote: server.map(|server| Remote {
-                server,
-                shared: Arc::default(),
-                task: OnceLock::new(),
-            }),
+            remote: server.map(|server| Remote { server, shared: Arc::default(), task: OnceLock::new() }),
         }
     }
 
@@ -123,11 +119,7 @@ impl Hub {
             remote.shared.state.lock().channels.insert(channel);
             remote.wake(&self.local);
         }
-        Signals {
-            channel,
-            received,
-            _hub: Arc::clone(self),
-        }
+        Signals { channel, received, _hub: Arc::clone(self) }
     }
 
     /// Sends a signal at once, to this process and to others, without a guarantee. Of several with one `key` that
@@ -153,10 +145,7 @@ impl Hub {
             && remote.task.get().is_some()
         {
             remote.shared.closing.cancel();
-            if timeout(ACQUIRE_TIMEOUT, remote.shared.closed.cancelled())
-                .await
-                .is_err()
-            {
+            if timeout(ACQUIRE_TIMEOUT, remote.shared.closed.cancelled()).await.is_err() {
                 tracing::debug!("the connection for signals did not close in time");
             }
         }
@@ -218,11 +207,7 @@ impl Connection {
 
     /// Connects, then sends and receives until it is closed or the connection is lost.
     async fn serve(&mut self, backoff: &mut Backoff) -> Result<(), sqlx::Error> {
-        let options = self
-            .server
-            .options()
-            .clone()
-            .options([("synchronous_commit", "off")]);
+        let options = self.server.options().clone().options([("synchronous_commit", "off")]);
         // The listener needs a pool, of which it takes the only connection.
         let pool = PgPoolOptions::new()
             .max_connections(1)

@@ -54,11 +54,8 @@ impl Database {
     /// # Errors
     /// When no connection is available in time.
     pub async fn snapshot(&self) -> Result<Transaction, DatabaseError> {
-        let statement = if self.is_postgres() {
-            "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-        } else {
-            "BEGIN"
-        };
+        let statement =
+            if self.is_postgres() { "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" } else { "BEGIN" };
         let loan = self.reads().begin(statement, self.statement_timeout()).await?;
         Ok(Transaction::new(self, loan))
     }
@@ -66,11 +63,7 @@ impl Database {
 
 impl Transaction {
     fn new(database: &Database, loan: PooledConnection) -> Self {
-        Self {
-            loan,
-            database: database.clone(),
-            signals: Vec::new(),
-        }
+        Self { loan, database: database.clone(), signals: Vec::new() }
     }
 
     /// Whether it is PostgreSQL's, for statements that exist only there.

@@ -1,10 +1,7 @@
 //! No statement waits longer for PostgreSQL than its time limit, and none continues after its caller has gone. Needs
 //! a server.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 #[expect(dead_code, reason = "the connections here stay frozen")]
@@ -20,9 +17,7 @@ use proxy::Proxy;
 use test_support::{TestDatabase, eventually};
 
 async fn connect(url: &url::Url) -> Database {
-    Database::connect(url.as_str(), Schema::Operations, 1)
-        .await
-        .unwrap()
+    Database::connect(url.as_str(), Schema::Operations, 1).await.unwrap()
 }
 
 /// Lets all deadlines pass at once while nothing else happens.
@@ -99,9 +94,7 @@ async fn connections_that_do_not_answer_cost_callers_two_seconds_however_many_th
     let server = TestDatabase::create().await;
     let proxy = Proxy::to(&server.url()).await;
     let url = proxy.url(&server.url());
-    let database = Database::connect(url.as_str(), Schema::Operations, CONNECTIONS)
-        .await
-        .unwrap();
+    let database = Database::connect(url.as_str(), Schema::Operations, CONNECTIONS).await.unwrap();
     let all_in_use = async || {
         let mut transactions = Vec::new();
         for _ in 0..CONNECTIONS {
@@ -136,9 +129,7 @@ async fn signals_over_a_silent_connection_arrive_over_the_next_one() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     here.signal("test", "b", "3");
     let arriving = async { [far.next().await, far.next().await] };
-    let mut arrived = tokio::time::timeout(Duration::from_secs(30), arriving)
-        .await
-        .unwrap();
+    let mut arrived = tokio::time::timeout(Duration::from_secs(30), arriving).await.unwrap();
     arrived.sort();
     let last_words = ["1", "3"].map(|payload| Some(payload.to_owned()));
     assert_eq!(arrived, last_words, "the last word of each key");
@@ -156,9 +147,7 @@ async fn every_connection_has_deadlines_on_the_server_as_well() {
         ("client_connection_check_interval", "1s"),
     ];
     for (setting, value) in expected {
-        let row = database
-            .fetch_optional("SELECT current_setting($1) AS value", &[setting.into()])
-            .await;
+        let row = database.fetch_optional("SELECT current_setting($1) AS value", &[setting.into()]).await;
         assert_eq!(row.unwrap().unwrap().text("value").unwrap(), value, "{setting}");
         let mut outside = database.postgres().unwrap().connect().await.unwrap();
         let found: String = sqlx::query_scalar("SELECT current_setting($1)")
@@ -174,15 +163,8 @@ async fn every_connection_has_deadlines_on_the_server_as_well() {
         (StatementTimeout::Request, "15s"),
     ] {
         let sql = "SELECT current_setting('statement_timeout') AS value";
-        let row = database
-            .with_statement_timeout(statement_timeout)
-            .fetch_optional(sql, &[])
-            .await;
-        assert_eq!(
-            row.unwrap().unwrap().text("value").unwrap(),
-            value,
-            "{statement_timeout:?}"
-        );
+        let row = database.with_statement_timeout(statement_timeout).fetch_optional(sql, &[]).await;
+        assert_eq!(row.unwrap().unwrap().text("value").unwrap(), value, "{statement_timeout:?}");
     }
 }
 
@@ -206,9 +188,8 @@ async fn what_nobody_waits_for_ends_on_the_server_and_frees_its_connection() {
                     database.fetch_all("SELECT pg_sleep(100)", &[]).await.map(drop)
                 }
             });
-            let until_it_sleeps = eventually("the statement runs", async || {
-                is_sleeping(&observer, &server).await
-            });
+            let until_it_sleeps =
+                eventually("the statement runs", async || is_sleeping(&observer, &server).await);
             tokio::select! {
                 _ = &mut slow => panic!("it slept on"),
                 () = until_it_sleeps => {}
@@ -216,15 +197,8 @@ async fn what_nobody_waits_for_ends_on_the_server_and_frees_its_connection() {
         }
         let given_up = Instant::now();
         database.ping().await.unwrap();
-        assert!(
-            given_up.elapsed() < Duration::from_secs(5),
-            "{:?}",
-            given_up.elapsed()
-        );
-        eventually("the statement ends", async || {
-            !is_sleeping(&observer, &server).await
-        })
-        .await;
+        assert!(given_up.elapsed() < Duration::from_secs(5), "{:?}", given_up.elapsed());
+        eventually("the statement ends", async || !is_sleeping(&observer, &server).await).await;
     }
 }
 
@@ -235,10 +209,7 @@ async fn a_lock_is_waited_for_as_long_as_the_transaction_says() {
     let mut holder = one.begin().await.unwrap();
     let lock = "SELECT pg_advisory_xact_lock(1)";
     holder.execute(lock, &[]).await.unwrap();
-    let mut waiter = two
-        .begin_with_lock_timeout(Duration::from_millis(100))
-        .await
-        .unwrap();
+    let mut waiter = two.begin_with_lock_timeout(Duration::from_millis(100)).await.unwrap();
     let error = waiter.execute(lock, &[]).await.unwrap_err();
     assert!(error.is_unavailable(), "{error}");
     assert!(error.to_string().contains("lock timeout"), "{error}");
@@ -246,9 +217,7 @@ async fn a_lock_is_waited_for_as_long_as_the_transaction_says() {
     holder.commit().await.unwrap();
     let mut waiter = two.begin().await.unwrap();
     waiter.execute(lock, &[]).await.unwrap();
-    let row = waiter
-        .fetch_optional("SELECT current_setting('lock_timeout') AS value", &[])
-        .await;
+    let row = waiter.fetch_optional("SELECT current_setting('lock_timeout') AS value", &[]).await;
     assert_eq!(row.unwrap().unwrap().text("value").unwrap(), "10s");
 }
 
@@ -262,10 +231,7 @@ async fn a_frozen_migration_holds_up_others_for_seconds_only() {
     let holds = "SELECT count(*) AS held FROM pg_locks WHERE locktype = 'advisory' AND granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     loop {
-        assert!(
-            futures::poll!(&mut migrating).is_pending(),
-            "it was not stopped in time"
-        );
+        assert!(futures::poll!(&mut migrating).is_pending(), "it was not stopped in time");
         let row = observer.fetch_optional(holds, &[]).await.unwrap().unwrap();
         if row.unsigned("held").unwrap() > 0 {
             break;

@@ -10,10 +10,7 @@ use test_support::TestDatabase;
 
 /// Tables that only PostgreSQL has, and why.
 const ONLY_IN_POSTGRES: [(&str, &str); 2] = [
-    (
-        "projector_replicas",
-        "a SQLite file belongs to one process, which shares partitions with nobody",
-    ),
+    ("projector_replicas", "a SQLite file belongs to one process, which shares partitions with nobody"),
     ("partition_leases", "likewise"),
 ];
 
@@ -54,27 +51,19 @@ async fn columns(database: &Database, sql: &str, values: &[Value]) -> BTreeSet<S
         }
     });
     let of_the_driver = "table _sqlx_migrations,";
-    sentences
-        .filter(|sentence| !sentence.starts_with(of_the_driver))
-        .collect()
+    sentences.filter(|sentence| !sentence.starts_with(of_the_driver)).collect()
 }
 
 #[tokio::test]
 async fn postgres_and_sqlite_have_the_same_tables_with_the_same_columns_and_keys() {
     let server = TestDatabase::create().await;
     let directory = tempfile::tempdir().unwrap();
-    let mut exceptions: BTreeSet<String> = ONLY_IN_POSTGRES
-        .iter()
-        .map(|(table, _)| format!("table {table},"))
-        .collect();
+    let mut exceptions: BTreeSet<String> =
+        ONLY_IN_POSTGRES.iter().map(|(table, _)| format!("table {table},")).collect();
     let expected = exceptions.clone();
-    for schema in [
-        Schema::EventStore,
-        Schema::SubjectKeys,
-        Schema::Operations,
-        Schema::AuditTree,
-        Schema::ReadModels,
-    ] {
+    for schema in
+        [Schema::EventStore, Schema::SubjectKeys, Schema::Operations, Schema::AuditTree, Schema::ReadModels]
+    {
         let name = schema.name();
         let postgres = Database::open(server.url().as_str(), schema, 1).await.unwrap();
         let file = Database::file_url(&directory.path().join(name));
@@ -144,14 +133,8 @@ async fn lists_larger_values_and_batches_work(database: &Database) {
     database.execute(many, &[]).await.unwrap();
     let delete = "DELETE FROM numbers WHERE number IN
          (SELECT number FROM numbers WHERE number <= $2 ORDER BY number LIMIT $1)";
-    for (up_to, most, deleted) in [
-        (2_500, 1_200, 1_200),
-        (2_400, u64::MAX, 1_200),
-        (2_400, u64::MAX, 0),
-    ] {
-        let batches = database
-            .delete_in_batches(delete, &[Value::from(up_to)], most)
-            .await;
+    for (up_to, most, deleted) in [(2_500, 1_200, 1_200), (2_400, u64::MAX, 1_200), (2_400, u64::MAX, 0)] {
+        let batches = database.delete_in_batches(delete, &[Value::from(up_to)], most).await;
         assert_eq!(batches.unwrap(), deleted);
     }
 }

@@ -11,18 +11,12 @@ use tokio::time::timeout;
 const NAME: LockName = LockName::Text("taskledger.test");
 
 async fn open(server: &TestDatabase) -> Database {
-    Database::connect(server.url().as_str(), Schema::Operations, 2)
-        .await
-        .unwrap()
+    Database::connect(server.url().as_str(), Schema::Operations, 2).await.unwrap()
 }
 
 async fn take(server: &PostgresServer) -> Option<WatchedLock> {
     let mut session = LockSession::open(server).await.unwrap();
-    session
-        .try_take(NAME, LockMode::Exclusive)
-        .await
-        .unwrap()
-        .then(|| session.watched())
+    session.try_take(NAME, LockMode::Exclusive).await.unwrap().then(|| session.watched())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,9 +1,6 @@
 //! Behaviour that only PostgreSQL has. Needs a server: `DATABASE_URL`, or postgres@127.0.0.1:5432 without a password.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{pin::pin, time::Duration};
@@ -14,22 +11,16 @@ use test_support::{TestDatabase, eventually, postgres_url};
 
 /// A pool of one connection.
 async fn connect() -> Database {
-    Database::connect(&postgres_url(), Schema::Operations, 1)
-        .await
-        .unwrap()
+    Database::connect(&postgres_url(), Schema::Operations, 1).await.unwrap()
 }
 
 async fn connect_to(server: &TestDatabase) -> Database {
-    Database::connect(server.url().as_str(), Schema::Operations, 1)
-        .await
-        .unwrap()
+    Database::connect(server.url().as_str(), Schema::Operations, 1).await.unwrap()
 }
 
 /// The process of the pool's one connection.
 async fn pid(database: &Database) -> i64 {
-    let row = database
-        .fetch_optional("SELECT pg_backend_pid()::bigint AS pid", &[])
-        .await;
+    let row = database.fetch_optional("SELECT pg_backend_pid()::bigint AS pid", &[]).await;
     row.unwrap().unwrap().integer("pid").unwrap()
 }
 
@@ -90,9 +81,7 @@ async fn a_short_statement_that_is_given_up_leaves_nothing_to_others_and_its_con
     let database = connect().await;
     let give_up = async |_: i64| {
         let slow = database.fetch_all("SELECT 17::bigint AS n, pg_sleep(0.05)", &[]);
-        tokio::time::timeout(Duration::from_millis(10), slow)
-            .await
-            .is_err()
+        tokio::time::timeout(Duration::from_millis(10), slow).await.is_err()
     };
     assert!(keeps_its_connection(&database, give_up).await);
 }
@@ -144,11 +133,7 @@ async fn every_connection_plans_once_and_notices_a_lost_machine() {
         ("tcp_keepalives_count", "3"),
     ] {
         let sql = "SELECT current_setting($1) AS value, inet_client_addr() IS NOT NULL AS tcp";
-        let row = database
-            .fetch_optional(sql, &[setting.into()])
-            .await
-            .unwrap()
-            .unwrap();
+        let row = database.fetch_optional(sql, &[setting.into()]).await.unwrap().unwrap();
         // A Unix socket has no keepalive, and the server reports 0.
         if row.boolean("tcp").unwrap() || !setting.starts_with("tcp") {
             assert_eq!(row.text("value").unwrap(), expected, "{setting}");
@@ -178,18 +163,14 @@ async fn a_role_without_the_right_to_create_opens_a_migrated_database() {
         server.run(&grants).await;
         open().await.unwrap();
     }
-    server
-        .run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
-        .await;
+    server.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
 
 /// One connection serves several schemas, and finds a table by its name alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_two_schemas_have_a_table_of_the_same_name() {
     let server = TestDatabase::create().await;
-    let store = Database::open(server.url().as_str(), Schema::EventStore, 2)
-        .await
-        .unwrap();
+    let store = Database::open(server.url().as_str(), Schema::EventStore, 2).await.unwrap();
     for schema in [Schema::Operations, Schema::ReadModels] {
         store.with_schema(schema).unwrap().migrate().await.unwrap();
     }
@@ -206,9 +187,7 @@ async fn no_two_schemas_have_a_table_of_the_same_name() {
 async fn a_server_that_takes_no_more_connections_is_waited_for() {
     let server = TestDatabase::create().await;
     let role = server.name().replace("taskledger_test", "role");
-    server
-        .run(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 1"))
-        .await;
+    server.run(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 1")).await;
     let url = url_of(&server, &role);
     let hog = sqlx::PgConnection::connect(url.as_str()).await.unwrap();
     let starting = tokio::spawn(async move { Database::connect(url.as_str(), Schema::Operations, 2).await });
@@ -220,26 +199,19 @@ async fn a_server_that_takes_no_more_connections_is_waited_for() {
     // Later it is an error with this reason, and goes away.
     let mut only = database.begin().await.unwrap();
     let error = database.ping().await.unwrap_err();
-    assert!(
-        error.is_unavailable() && error.to_string().contains("too many connections"),
-        "{error}"
-    );
+    assert!(error.is_unavailable() && error.to_string().contains("too many connections"), "{error}");
     only.execute("SELECT 1", &[]).await.unwrap();
     drop(only);
     eventually("the connection is free", async || database.ping().await.is_ok()).await;
     database.close().await;
-    server
-        .run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
-        .await;
+    server.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_go_out_after_the_commit_and_the_last_word_of_each_key_arrives() {
     let server = TestDatabase::create().await;
     let here = connect_to(&server).await;
-    let there = Database::connect(server.url().as_str(), Schema::ReadModels, 1)
-        .await
-        .unwrap();
+    let there = Database::connect(server.url().as_str(), Schema::ReadModels, 1).await.unwrap();
     let (mut near, mut far) = (here.signals("test"), there.signals("test"));
     assert_eq!((near.next().await, far.next().await), (None, None), "they listen");
     let mut given_up = here.begin().await.unwrap();
@@ -255,17 +227,10 @@ async fn signals_go_out_after_the_commit_and_the_last_word_of_each_key_arrives()
         let mut last = Vec::new();
         let listening = async {
             while !(last.contains(&998) && last.contains(&999)) {
-                last.extend(
-                    signals
-                        .next()
-                        .await
-                        .map(|payload| payload.parse::<u32>().unwrap()),
-                );
+                last.extend(signals.next().await.map(|payload| payload.parse::<u32>().unwrap()));
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), listening)
-            .await
-            .unwrap();
+        tokio::time::timeout(Duration::from_secs(10), listening).await.unwrap();
         let even: Vec<u32> = last.iter().copied().filter(|number| number % 2 == 0).collect();
         assert!(even.is_sorted(), "of each key in order");
     }
@@ -299,27 +264,15 @@ async fn a_server_that_takes_no_writes_is_told_from_one_that_does() {
     let can_write = async || connect_to(&server).await.can_write().await;
     can_write().await.unwrap();
     let read_only = "default_transaction_read_only";
-    server
-        .run(&format!("ALTER DATABASE {name} SET {read_only} = on"))
-        .await;
+    server.run(&format!("ALTER DATABASE {name} SET {read_only} = on")).await;
     let error = can_write().await.unwrap_err();
-    assert!(
-        matches!(error, DatabaseError::ReadOnly) && error.is_unavailable(),
-        "{error}"
-    );
-    server
-        .run_outside(&format!("ALTER DATABASE {name} RESET {read_only}"))
-        .await;
+    assert!(matches!(error, DatabaseError::ReadOnly) && error.is_unavailable(), "{error}");
+    server.run_outside(&format!("ALTER DATABASE {name} RESET {read_only}")).await;
     can_write().await.unwrap();
-    server
-        .run_outside(&format!("ALTER DATABASE {name} SET temp_file_limit = '64kB'"))
-        .await;
+    server.run_outside(&format!("ALTER DATABASE {name} SET temp_file_limit = '64kB'")).await;
     // As on a full disk, there is no space for another file.
     let error = can_write().await.unwrap_err();
-    assert!(
-        error.is_unavailable() && error.to_string().contains("temp"),
-        "{error}"
-    );
+    assert!(error.is_unavailable() && error.to_string().contains("temp"), "{error}");
 }
 
 /// The database as another role, which has no password.

@@ -1,9 +1,6 @@
 //! The lock of a process is lost to another process that excludes it, and to nothing else. Needs a server.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod proxy;
@@ -19,9 +16,7 @@ const NAME: &str = "taskledger.test";
 const LOCK: &str = "SELECT pg_advisory_lock(hashtextextended($1, 0))";
 
 async fn open(url: &Url) -> Database {
-    Database::connect(url.as_str(), Schema::Operations, 1)
-        .await
-        .unwrap()
+    Database::connect(url.as_str(), Schema::Operations, 1).await.unwrap()
 }
 
 async fn take(server: &PostgresServer) -> ProcessLock {
@@ -67,9 +62,8 @@ async fn take_away(observer: &Database, server: &PostgresServer) -> PgConnection
 
 /// Waits until the process of `holding` has the lock again, in another session than `first`.
 async fn is_held_again(observer: &Database, first: i64, mut holding: JoinHandle<()>) {
-    let again = eventually("the lock is held again", async || {
-        holder(observer).await.is_some_and(|pid| pid != first)
-    });
+    let again =
+        eventually("the lock is held again", async || holder(observer).await.is_some_and(|pid| pid != first));
     while_holding(&mut holding, again).await;
     holding.abort();
 }
@@ -154,14 +148,10 @@ async fn those_who_share_a_lock_exclude_only_those_who_want_it_alone() {
     let server = database.postgres().unwrap();
     let shared = [share(server, NAME).await, share(server, NAME).await];
     assert!(shared.iter().all(Option::is_some));
-    let alone = ProcessLock::take(server, OTHER, LockMode::Exclusive)
-        .await
-        .unwrap();
+    let alone = ProcessLock::take(server, OTHER, LockMode::Exclusive).await.unwrap();
     assert!(alone.is_some());
-    let (refused, also_refused) = tokio::join!(
-        ProcessLock::take(server, NAME, LockMode::Exclusive),
-        share(server, OTHER),
-    );
+    let (refused, also_refused) =
+        tokio::join!(ProcessLock::take(server, NAME, LockMode::Exclusive), share(server, OTHER),);
     assert!(refused.unwrap().is_none() && also_refused.is_none());
     drop((shared, alone));
     assert!(share(server, OTHER).await.is_some());
@@ -197,10 +187,7 @@ async fn a_server_that_ends_idle_sessions_keeps_the_lock_of_a_process_that_is_bu
     let lock = take(database).await;
     // A session that is idle for a shorter time than that of the lock.
     let mut idle = database.connect().await.unwrap();
-    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
-        .fetch_one(&mut idle)
-        .await
-        .unwrap();
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut idle).await.unwrap();
     let is_there = "SELECT 1 AS one FROM pg_stat_activity WHERE pid = $1";
     eventually("the idle session is ended", async || {
         let row = observer.fetch_optional(is_there, &[i64::from(pid).into()]).await;

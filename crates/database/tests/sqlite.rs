@@ -1,9 +1,6 @@
 //! Behaviour that only SQLite has: interrupted statements, files, full disks.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{
@@ -25,25 +22,18 @@ const ENDLESS: &str =
 async fn open(directory: &TempDir) -> Database {
     let url = Database::file_url(&directory.path().join("test.db"));
     let database = Database::connect(&url, Schema::ReadModels, 1).await.unwrap();
-    database
-        .execute("CREATE TABLE IF NOT EXISTS rows (data BLOB NOT NULL)", &[])
-        .await
-        .unwrap();
+    database.execute("CREATE TABLE IF NOT EXISTS rows (data BLOB NOT NULL)", &[]).await.unwrap();
     database
 }
 
 async fn count(database: &Database) -> i64 {
-    let row = database
-        .fetch_optional("SELECT count(*) AS n FROM rows", &[])
-        .await;
+    let row = database.fetch_optional("SELECT count(*) AS n FROM rows", &[]).await;
     row.unwrap().unwrap().integer("n").unwrap()
 }
 
 async fn insert(database: &Database, bytes: usize) -> Result<(), DatabaseError> {
     let mut transaction = database.begin().await?;
-    transaction
-        .execute("INSERT INTO rows (data) VALUES ($1)", &[vec![7; bytes].into()])
-        .await?;
+    transaction.execute("INSERT INTO rows (data) VALUES ($1)", &[vec![7; bytes].into()]).await?;
     transaction.commit().await
 }
 
@@ -63,10 +53,7 @@ async fn what_nobody_waits_for_is_interrupted_and_frees_its_connection() {
                     }
                     _ => {
                         let mut transaction = database.begin().await.unwrap();
-                        transaction
-                            .execute("INSERT INTO rows (data) VALUES (x'')", &[])
-                            .await
-                            .unwrap();
+                        transaction.execute("INSERT INTO rows (data) VALUES (x'')", &[]).await.unwrap();
                         transaction.fetch_all(ENDLESS, &[]).await.map(drop)
                     }
                 }
@@ -109,10 +96,7 @@ async fn a_full_disk_spoils_no_connection() {
     for _ in 0..3 {
         let mut loan = database.writer().await.unwrap();
         // Limits the number of pages, for this connection only.
-        sqlx::query("PRAGMA max_page_count = 1")
-            .execute(loan.sqlite().unwrap())
-            .await
-            .unwrap();
+        sqlx::query("PRAGMA max_page_count = 1").execute(loan.sqlite().unwrap()).await.unwrap();
         loan.give_back();
         let before = count(&database).await;
         let error = insert(&database, 1 << 20).await.unwrap_err();
@@ -202,11 +186,7 @@ async fn closing_waits_for_a_reader_that_stands_still_only_once() {
     insert(&database, 100).await.unwrap();
     let closing = Instant::now();
     database.close().await;
-    assert!(
-        closing.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        closing.elapsed()
-    );
+    assert!(closing.elapsed() < Duration::from_secs(8), "{:?}", closing.elapsed());
     drop(reader);
     assert_eq!(count(&open(&directory).await).await, 2);
 }
@@ -248,10 +228,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let unmounted = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(self.0.path())
-            .status();
+        let unmounted = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
         assert!(unmounted.unwrap().success());
     }
 }
@@ -288,10 +265,7 @@ async fn a_probe_tells_that_the_file_is_locked_and_when_it_is_free_again() {
     let holder = other.begin().await.unwrap();
     eventually("the probe notices", async || probe.state().is_err()).await;
     drop(holder);
-    eventually("the probe notices that it is free", async || {
-        probe.state().is_ok()
-    })
-    .await;
+    eventually("the probe notices that it is free", async || probe.state().is_ok()).await;
     assert!(background.shut_down(Duration::from_secs(30)).await);
 }
 
@@ -303,11 +277,7 @@ async fn who_reads_in_a_transaction_holds_up_nobody_when_deleted_rows_are_to_be_
     let mut reader = database.snapshot().await.unwrap();
     reader.fetch_all("SELECT count(*) FROM rows", &[]).await.unwrap();
     database.execute("DELETE FROM rows", &[]).await.unwrap();
-    let wal = || {
-        std::fs::metadata(directory.path().join("test.db-wal"))
-            .unwrap()
-            .len()
-    };
+    let wal = || std::fs::metadata(directory.path().join("test.db-wal")).unwrap().len();
     let before = wal();
     for _ in 0..3 {
         let forgetting = tokio::time::timeout(Duration::from_secs(5), database.forget_deleted());
@@ -316,10 +286,7 @@ async fn who_reads_in_a_transaction_holds_up_nobody_when_deleted_rows_are_to_be_
     }
     insert(&database, 1).await.unwrap();
     drop(reader);
-    eventually("all is forgotten", async || {
-        database.forget_deleted().await.unwrap() && wal() == 0
-    })
-    .await;
+    eventually("all is forgotten", async || database.forget_deleted().await.unwrap() && wal() == 0).await;
     assert_eq!(count(&database).await, 1);
 }
 
@@ -330,8 +297,7 @@ async fn what_is_deleted_is_overwritten_at_once() {
     let database = open(&directory).await;
     let holds_it = || {
         let file = std::fs::read(directory.path().join("test.db")).unwrap();
-        file.windows(1_000)
-            .any(|bytes| bytes.iter().all(|byte| *byte == 7))
+        file.windows(1_000).any(|bytes| bytes.iter().all(|byte| *byte == 7))
     };
     for bytes in [1_000, 100_000] {
         insert(&database, bytes).await.unwrap();
@@ -359,10 +325,8 @@ async fn the_wal_does_not_grow_for_ever_where_reads_overlap() {
     const MAX_BYTES: usize = 64 * MEGABYTE;
     let directory = TempDir::new().unwrap();
     let url = Database::file_url(&directory.path().join("test.db"));
-    let (database, readers) = (
-        open(&directory).await,
-        Database::connect(&url, Schema::ReadModels, 2).await.unwrap(),
-    );
+    let (database, readers) =
+        (open(&directory).await, Database::connect(&url, Schema::ReadModels, 2).await.unwrap());
     let reading = tokio::spawn(async move {
         let begin = async || {
             let mut reader = readers.snapshot().await.unwrap();

@@ -20,9 +20,7 @@ async fn open(directory: &TempDir, name: &str) -> Database {
 /// The threads of this process with this name.
 fn threads(name: &str) -> usize {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
-    let names = tasks
-        .flatten()
-        .map(|task| fs::read_to_string(task.path().join("comm")));
+    let names = tasks.flatten().map(|task| fs::read_to_string(task.path().join("comm")));
     names.flatten().filter(|it| it.trim() == name).count()
 }
 
@@ -30,12 +28,7 @@ fn threads(name: &str) -> usize {
 fn probes_of_a_disk_that_does_not_answer_take_one_thread() {
     const NAME: &str = "stalled-disk";
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime
-        .worker_threads(1)
-        .thread_name(NAME)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime.worker_threads(1).thread_name(NAME).enable_all().build().unwrap();
     let directory = TempDir::new().unwrap();
     // Whoever writes into a pipe waits until somebody reads from it.
     let pipe = directory.path().join("test.db.probe");
@@ -59,10 +52,7 @@ fn probes_of_a_disk_that_does_not_answer_take_one_thread() {
 #[tokio::test]
 async fn who_probes_a_file_at_the_same_time_as_another_is_not_refused() {
     let directory = TempDir::new().unwrap();
-    let (one, other) = (
-        open(&directory, "test.db").await,
-        open(&directory, "test.db").await,
-    );
+    let (one, other) = (open(&directory, "test.db").await, open(&directory, "test.db").await);
     for _ in 0..300 {
         let answers = tokio::join!(one.can_write(), one.can_write(), other.can_write());
         assert!(matches!(answers, (Ok(()), Ok(()), Ok(()))), "{answers:?}");
@@ -72,15 +62,10 @@ async fn who_probes_a_file_at_the_same_time_as_another_is_not_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_a_file_holds_up_its_closing_for_a_moment_only() {
     let directory = TempDir::new().unwrap();
-    let (file, other) = (
-        open(&directory, "test.db").await,
-        open(&directory, "test.db").await,
-    );
+    let (file, other) = (open(&directory, "test.db").await, open(&directory, "test.db").await);
     let mut reader = other.snapshot().await.unwrap();
     reader.fetch_all("SELECT * FROM rows", &[]).await.unwrap();
-    file.execute("INSERT INTO rows (data) VALUES ('later')", &[])
-        .await
-        .unwrap();
+    file.execute("INSERT INTO rows (data) VALUES ('later')", &[]).await.unwrap();
     timeout(Duration::from_secs(5), file.close()).await.unwrap();
     drop(reader);
     other.close().await;

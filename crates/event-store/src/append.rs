@@ -56,11 +56,9 @@ impl Append {
     pub(crate) fn answer(self, result: Result<Outcome, StoreError>) {
         let answer = match result {
             Ok(Outcome::Appended(appended)) => Ok(appended),
-            Ok(Outcome::Conflict { actual }) => Err(StoreError::Conflict {
-                stream: self.stream,
-                expected: self.expected_version,
-                actual,
-            }),
+            Ok(Outcome::Conflict { actual }) => {
+                Err(StoreError::Conflict { stream: self.stream, expected: self.expected_version, actual })
+            }
             Err(error) => Err(error),
         };
         // The caller may have gone.

@@ -7,9 +7,8 @@ use runtime::{metrics, process_metrics};
 /// The bounds of the buckets of batches, in appends or events.
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_000.0];
 /// The bounds of the buckets of durations, in seconds.
-const DURATIONS: &[f64] = &[
-    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+const DURATIONS: &[f64] =
+    &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 static METRICS: LazyLock<AppendMetrics> = LazyLock::new(|| AppendMetrics::new(process_metrics()));
 

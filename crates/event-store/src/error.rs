@@ -26,11 +26,7 @@ pub enum OpenError {
 pub enum StoreError {
     /// Another append came first, or the expected version was wrong.
     #[error("stream {stream} is at version {actual}, not {expected}")]
-    Conflict {
-        stream: StreamName,
-        expected: u64,
-        actual: u64,
-    },
+    Conflict { stream: StreamName, expected: u64, actual: u64 },
     #[error("an append needs at least one event")]
     Empty,
     /// The bytes are those of payloads and metadata. The append was not tried.
@@ -61,9 +57,9 @@ impl StoreError {
     /// Whether the database's user of this process has no right to it, in PostgreSQL.
     pub fn is_forbidden(&self) -> bool {
         match self {
-            Self::Unavailable(source) => source
-                .downcast_ref::<DatabaseError>()
-                .is_some_and(DatabaseError::is_forbidden),
+            Self::Unavailable(source) => {
+                source.downcast_ref::<DatabaseError>().is_some_and(DatabaseError::is_forbidden)
+            }
             _ => false,
         }
     }
@@ -72,10 +68,7 @@ impl StoreError {
 /// Refuses an append of more `bytes` than any store takes.
 pub(crate) fn check_size(bytes: usize) -> Result<usize, StoreError> {
     if bytes > MAX_APPEND_BYTES {
-        return Err(StoreError::TooLarge {
-            bytes,
-            most: MAX_APPEND_BYTES,
-        });
+        return Err(StoreError::TooLarge { bytes, most: MAX_APPEND_BYTES });
     }
     Ok(bytes)
 }

@@ -15,11 +15,7 @@ pub async fn agrees(store: &dyn EventStore, points: &[LogPoint]) -> Result<Vec<b
     }
     let positions: Vec<u64> = points.iter().map(|point| point.position).collect();
     let found = store.identify(&positions).await?;
-    Ok(points
-        .iter()
-        .zip(found)
-        .map(|(point, found)| point.agrees_with(found))
-        .collect())
+    Ok(points.iter().zip(found).map(|(point, found)| point.agrees_with(found)).collect())
 }
 
 /// Whether the log has the events of all `points` at their positions.
@@ -42,10 +38,7 @@ pub async fn head_point(store: &dyn EventStore) -> Result<LogPoint, StoreError> 
         }
         // The log was cut between the two reads: repeat both.
         if let Some(id) = store.identify(&[position]).await?.pop().flatten() {
-            return Ok(LogPoint {
-                position,
-                id: Some(id),
-            });
+            return Ok(LogPoint { position, id: Some(id) });
         }
     }
 }

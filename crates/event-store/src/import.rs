@@ -29,12 +29,7 @@ pub enum ImportError {
     MovedOn,
     /// The store cannot hold this event at this place: none of the given events was written.
     #[error("the event {id}, version {version} of the stream {stream}, cannot be imported: {reason}")]
-    Refused {
-        id: String,
-        stream: String,
-        version: i64,
-        reason: String,
-    },
+    Refused { id: String, stream: String, version: i64, reason: String },
     /// As for an append, the events may or may not have been written.
     #[error(transparent)]
     Store(#[from] StoreError),

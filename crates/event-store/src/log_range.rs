@@ -13,12 +13,7 @@ pub struct LogRange<'a> {
 impl<'a> LogRange<'a> {
     /// Reads the records with a position above `after`, up to `to`, with at most `limit` in a page.
     pub fn new(store: &'a dyn EventStore, after: u64, to: u64, limit: usize) -> Self {
-        Self {
-            store,
-            after,
-            to,
-            limit,
-        }
+        Self { store, after, to, limit }
     }
 
     /// The next page, which has at least one record; `None` after the last one, also when the log ends before `to`.

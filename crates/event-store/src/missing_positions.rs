@@ -13,9 +13,7 @@ pub struct MissingPositions {
 impl MissingPositions {
     /// Begins after the position `after` of `store`. Finds nothing in a store whose positions are not dense.
     pub fn after(store: &dyn EventStore, after: u64) -> Self {
-        Self {
-            last: store.positions_are_dense().then_some(after),
-        }
+        Self { last: store.positions_are_dense().then_some(after) }
     }
 
     /// The missing positions between the previous event and the one at `position`.

@@ -47,10 +47,7 @@ pub struct Unreadable {
 impl Unreadable {
     /// Its point in the log.
     pub fn point(&self) -> LogPoint {
-        LogPoint {
-            position: self.position,
-            id: self.id,
-        }
+        LogPoint { position: self.position, id: self.id }
     }
 }
 
@@ -73,10 +70,7 @@ impl Page {
     /// # Errors
     /// [`StoreError::Corrupt`] or [`StoreError::KeyUnusable`], which names the first record that cannot be read.
     pub fn readable(self) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.entries
-            .into_iter()
-            .map(|entry| entry.map_err(StoreError::from))
-            .collect()
+        self.entries.into_iter().map(|entry| entry.map_err(StoreError::from)).collect()
     }
 }
 
@@ -103,7 +97,5 @@ pub fn subject_of(metadata: &[u8]) -> Option<UserId> {
     struct Subject {
         subject: UserId,
     }
-    serde_json::from_slice::<Subject>(metadata)
-        .ok()
-        .map(|found| found.subject)
+    serde_json::from_slice::<Subject>(metadata).ok().map(|found| found.subject)
 }

@@ -21,12 +21,7 @@ pub struct StoredEvents<'a> {
 impl<'a> StoredEvents<'a> {
     /// Reads the events after the position `after`, up to the position `to`.
     pub fn new(store: &'a dyn EventStore, after: i64, to: i64) -> Self {
-        Self {
-            store: Some(store),
-            after,
-            to,
-            page: VecDeque::new(),
-        }
+        Self { store: Some(store), after, to, page: VecDeque::new() }
     }
 
     /// The next events, of which there is at least one; `None` after the last.

@@ -46,10 +46,7 @@ impl LogWatch {
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         Self {
             store,
-            seen: Mutex::new(Seen {
-                furthest: Vec::new(),
-                confirmed: None,
-            }),
+            seen: Mutex::new(Seen { furthest: Vec::new(), confirmed: None }),
             enough: Notify::new(),
         }
     }
@@ -103,10 +100,7 @@ impl LogWatch {
         let lost = known.iter().zip(agree).find(|(_, agrees)| !agrees);
         let mut seen = self.seen.lock();
         if let Some((lost, _)) = lost {
-            *seen = Seen {
-                furthest: vec![head],
-                confirmed: None,
-            };
+            *seen = Seen { furthest: vec![head], confirmed: None };
             tracing::error!(
                 event.position = lost.position,
                 head = head.position,

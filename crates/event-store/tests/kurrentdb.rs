@@ -14,16 +14,8 @@
 //!   `wrong_passwords_and_missing_rights_are_said_at_the_start`.
 //! - A connection is pinged every two seconds, and a late answer is noticed: `frozen_leader_is_left`.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 #[path = "kurrentdb/cluster.rs"]
 mod cluster;
@@ -64,9 +56,7 @@ async fn fresh() -> KurrentDbLog {
         Ok(server) => {
             let separator = if server.contains('?') { '&' } else { '?' };
             let prefix = Uuid::now_v7().simple();
-            KurrentDbLog::Server {
-                url: format!("{server}{separator}streamPrefix=test-{prefix}-"),
-            }
+            KurrentDbLog::Server { url: format!("{server}{separator}streamPrefix=test-{prefix}-") }
         }
         Err(_) => KurrentDbLog::StandIn(StandIn::start()),
     }
@@ -85,9 +75,7 @@ impl TestLog for KurrentDbLog {
     async fn store(&self) -> Arc<dyn EventStore> {
         match self {
             Self::StandIn(server) => open(server).await,
-            Self::Server { url } => event_store::open(url, 1)
-                .await
-                .expect("a server at KURRENTDB_URL"),
+            Self::Server { url } => event_store::open(url, 1).await.expect("a server at KURRENTDB_URL"),
         }
     }
 
@@ -120,10 +108,7 @@ async fn lost_answers_double_nothing() {
     assert_eq!(store.head().await.unwrap(), appended.position);
 
     server.lose_answers(1);
-    assert_eq!(
-        conflict(store.append(&stream("task-1"), 0, second.clone()).await),
-        2
-    );
+    assert_eq!(conflict(store.append(&stream("task-1"), 0, second.clone()).await), 2);
     store.append(&stream("task-1"), 2, second.clone()).await.unwrap();
 
     let log = whole_log(&*store).await;
@@ -182,23 +167,11 @@ async fn vendors_client_understands_the_store_and_the_store_it() {
         read
     };
     let read = timeout(conformance::DEADLINE, read).await.expect("in time");
-    let seen = read.iter().map(|event| {
-        (
-            event.id,
-            &*event.event_type,
-            event.revision + 1,
-            event.position.commit,
-        )
-    });
-    let appended = log
-        .iter()
-        .map(|event| (event.id.0, &*event.kind, event.version, event.position));
+    let seen =
+        read.iter().map(|event| (event.id, &*event.event_type, event.revision + 1, event.position.commit));
+    let appended = log.iter().map(|event| (event.id.0, &*event.kind, event.version, event.position));
     assert!(seen.eq(appended), "{read:?} {log:?}");
-    assert!(
-        read.iter()
-            .map(|event| &event.data)
-            .eq(new.iter().map(|event| &event.data))
-    );
+    assert!(read.iter().map(|event| &event.data).eq(new.iter().map(|event| &event.data)));
 
     let append = async |name: &str, event: EventData| {
         let options = AppendToStreamOptions::default();
@@ -213,12 +186,8 @@ async fn vendors_client_understands_the_store_and_the_store_it() {
     let like_ours = others().id(id).metadata(read[0].custom_metadata.clone());
     let appended = append("ours.task-1", like_ours).await;
 
-    let expected = RecordedEvent {
-        id: EventId(id),
-        version: 3,
-        position: appended.position.commit,
-        ..log[0].clone()
-    };
+    let expected =
+        RecordedEvent { id: EventId(id), version: 3, position: appended.position.commit, ..log[0].clone() };
     assert_eq!(whole_log(&*store).await, [log, vec![expected]].concat());
     store.append(&stream("task-1"), 3, events(1)).await.unwrap();
 }
@@ -226,10 +195,7 @@ async fn vendors_client_understands_the_store_and_the_store_it() {
 /// No call waits for the server's delayed acknowledgement of packets, which takes 40 ms.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_one_after_the_other_are_quick() {
-    let server = StandIn::with(Behaviour {
-        longest_indexing: Duration::ZERO,
-        ..Behaviour::default()
-    });
+    let server = StandIn::with(Behaviour { longest_indexing: Duration::ZERO, ..Behaviour::default() });
     let store = open(&server).await;
     let mut times: [Vec<Duration>; 6] = Default::default();
     for version in 0..21 {

@@ -1,16 +1,8 @@
 //! The conformance suite on PostgreSQL, and faults that only PostgreSQL can have. Needs a server: `DATABASE_URL`, or
 //! postgres@127.0.0.1:5432 without a password.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod conformance;
 mod damaged;
@@ -38,10 +30,7 @@ async fn fresh() -> PostgresLog {
 impl PostgresLog {
     async fn connect(&self) -> PgConnection {
         let mut connection = self.0.connect().await;
-        connection
-            .execute("SET search_path = event_store")
-            .await
-            .expect("a schema");
+        connection.execute("SET search_path = event_store").await.expect("a schema");
         connection
     }
 }
@@ -49,9 +38,7 @@ impl PostgresLog {
 #[async_trait]
 impl TestLog for PostgresLog {
     async fn store(&self) -> Arc<dyn EventStore> {
-        event_store::open(self.0.url().as_str(), 4)
-            .await
-            .expect("a store")
+        event_store::open(self.0.url().as_str(), 4).await.expect("a store")
     }
 
     fn dense(&self) -> bool {
@@ -69,10 +56,7 @@ async fn aborted_transaction_leaves_no_gap() {
     store.append(&stream("task-1"), 0, events(1)).await.unwrap();
     for (killed, version) in [(false, 1), (true, 2)] {
         let mut other = log.connect().await;
-        let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
-            .fetch_one(&mut other)
-            .await
-            .unwrap();
+        let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut other).await.unwrap();
         other.execute("BEGIN").await.unwrap();
         other.execute(LOCK).await.unwrap();
         let sql = "INSERT INTO events SELECT position + 1, version + 1, recorded_at, schema_version, id, stream, \
@@ -88,9 +72,7 @@ async fn aborted_transaction_leaves_no_gap() {
         assert_eq!(store.head().await.unwrap(), version);
         assert!(!waiting.is_finished());
         if killed {
-            log.0
-                .run_outside(&format!("SELECT pg_terminate_backend({pid})"))
-                .await;
+            log.0.run_outside(&format!("SELECT pg_terminate_backend({pid})")).await;
         } else {
             other.execute("ROLLBACK").await.unwrap();
         }
@@ -105,12 +87,7 @@ async fn wait_for_lock_waiter(log: &PostgresLog) {
     let mut connection = log.connect().await;
     let sql = "SELECT count(*) FROM pg_stat_activity \
         WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'";
-    while sqlx::query_scalar::<_, i64>(sql)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap()
-        == 0
-    {
+    while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut connection).await.unwrap() == 0 {
         tokio::task::yield_now().await;
     }
 }
@@ -174,11 +151,7 @@ async fn refused_stream_name() {
     let store = log.store().await;
     // Long, and too random to be compressed into an index entry.
     let name: String = (0..500).map(|_| Uuid::now_v7().simple().to_string()).collect();
-    let (good, bad, names) = (
-        events(2),
-        event("{}"),
-        [stream("task-1"), stream(&name), stream("task-2")],
-    );
+    let (good, bad, names) = (events(2), event("{}"), [stream("task-1"), stream(&name), stream("task-2")]);
     let (first, refused, last) = tokio::join!(
         store.append(&names[0], 0, vec![good[0].clone()]),
         store.append(&names[1], 0, vec![bad]),
@@ -198,13 +171,8 @@ async fn refused_stream_name() {
 async fn strict_defaults_of_the_server() {
     let log = fresh().await;
     let name = log.0.name();
-    for setting in [
-        "default_transaction_isolation = 'serializable'",
-        "synchronous_commit = 'off'",
-    ] {
-        log.0
-            .run_outside(&format!("ALTER DATABASE {name} SET {setting}"))
-            .await;
+    for setting in ["default_transaction_isolation = 'serializable'", "synchronous_commit = 'off'"] {
+        log.0.run_outside(&format!("ALTER DATABASE {name} SET {setting}")).await;
     }
     // Records the settings inside the transactions of appends.
     drop(log.store().await);
@@ -284,20 +252,11 @@ async fn terminated_connections() {
     }
 
     let last = event("{}");
-    while store
-        .append(&stream("task-last"), 0, vec![last.clone()])
-        .await
-        .is_err()
-    {}
+    while store.append(&stream("task-last"), 0, vec![last.clone()]).await.is_err() {}
     let read = whole_log(&*store).await;
     assert_in_order(&read, true);
-    let written_after_all = uncertain
-        .into_iter()
-        .filter(|id| read.iter().any(|event| event.id == *id));
-    assert_exactly(
-        &read,
-        acknowledged.into_iter().chain(written_after_all).chain([last.id]),
-    );
+    let written_after_all = uncertain.into_iter().filter(|id| read.iter().any(|event| event.id == *id));
+    assert_exactly(&read, acknowledged.into_iter().chain(written_after_all).chain([last.id]));
     assert_eq!(conformance::take(&mut subscription, read.len()).await, read);
 }
 
@@ -309,10 +268,8 @@ async fn listener_and_readers_come_back() {
     let mut subscription = there.subscribe(0);
     here.append(&stream("task-1"), 0, events(1)).await.unwrap();
     conformance::take(&mut subscription, 1).await;
-    let sql = format!(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
-        log.0.name()
-    );
+    let sql =
+        format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", log.0.name());
     log.0.run_outside(&sql).await;
     for version in 1..6 {
         while let Err(error) = here.append(&stream("task-1"), version, events(1)).await {
@@ -320,10 +277,7 @@ async fn listener_and_readers_come_back() {
         }
         conformance::take(&mut subscription, 1).await;
     }
-    assert_eq!(
-        there.read_stream(&stream("task-1"), 0, 100).await.unwrap().len(),
-        6
-    );
+    assert_eq!(there.read_stream(&stream("task-1"), 0, 100).await.unwrap().len(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

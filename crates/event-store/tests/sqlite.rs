@@ -1,15 +1,7 @@
 //! The conformance suite on SQLite, and faults that only SQLite can have.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod conformance;
 mod damaged;
@@ -39,9 +31,7 @@ impl SqliteLog {
     }
 
     async fn database(&self) -> Database {
-        Database::open(&self.url(), Schema::EventStore, 4)
-            .await
-            .expect("a database")
+        Database::open(&self.url(), Schema::EventStore, 4).await.expect("a database")
     }
 }
 
@@ -62,11 +52,7 @@ conformance!(fresh);
 async fn survives_being_opened_again() {
     let log = fresh().await;
     let new = events(2);
-    log.store()
-        .await
-        .append(&stream("task-1"), 0, new.clone())
-        .await
-        .unwrap();
+    log.store().await.append(&stream("task-1"), 0, new.clone()).await.unwrap();
     let store = log.store().await;
     store.append(&stream("task-1"), 2, events(1)).await.unwrap();
     let read = whole_log(&*store).await;
@@ -107,31 +93,20 @@ async fn full_disk() {
     let database = log.database().await;
     let store = SqlStore::new(database.clone());
     let first = event("{}");
-    store
-        .append(&stream("task-1"), 0, vec![first.clone()])
-        .await
-        .unwrap();
+    store.append(&stream("task-1"), 0, vec![first.clone()]).await.unwrap();
     // Limits the number of pages, for this connection only.
     let mut loan = database.writer().await.unwrap();
-    sqlx::query("PRAGMA max_page_count = 1")
-        .execute(loan.sqlite().unwrap())
-        .await
-        .unwrap();
+    sqlx::query("PRAGMA max_page_count = 1").execute(loan.sqlite().unwrap()).await.unwrap();
     loan.give_back();
 
-    let result = store
-        .append(&stream("task-2"), 0, vec![event(vec![7; 1 << 20])])
-        .await;
+    let result = store.append(&stream("task-2"), 0, vec![event(vec![7; 1 << 20])]).await;
     assert!(
         matches!(&result, Err(StoreError::Unavailable(error)) if error.to_string().contains("full")),
         "{result:?}"
     );
 
     let second = event(vec![7; 1 << 20]);
-    store
-        .append(&stream("task-2"), 0, vec![second.clone()])
-        .await
-        .unwrap();
+    store.append(&stream("task-2"), 0, vec![second.clone()]).await.unwrap();
     let read = whole_log(&store).await;
     assert_in_order(&read, true);
     assert_exactly(&read, [first.id, second.id]);
@@ -150,10 +125,7 @@ async fn nothing_is_appended_to_a_file_that_was_deleted_or_replaced() {
             std::fs::copy(&aside, &file).unwrap();
         }
         let refused = store.append(&stream("task-1"), 1, events(1)).await.unwrap_err();
-        assert!(
-            refused.to_string().contains("was deleted or replaced"),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains("was deleted or replaced"), "{refused}");
         store.can_append().await.unwrap_err();
     }
     assert_eq!(whole_log(&*store).await.len(), 1);
@@ -202,14 +174,8 @@ async fn a_watch_notices_that_the_log_is_another() {
 
     // Events that this process appends are remembered, even if they are lost soon after.
     let lost = event("{}");
-    let appended = store
-        .append(&stream("task-2"), 0, vec![lost.clone()])
-        .await
-        .unwrap();
-    watch.saw(LogPoint {
-        position: appended.position,
-        id: Some(lost.id),
-    });
+    let appended = store.append(&stream("task-2"), 0, vec![lost.clone()]).await.unwrap();
+    watch.saw(LogPoint { position: appended.position, id: Some(lost.id) });
     let database = log.database().await;
     let cut = "DELETE FROM events WHERE position > 10";
     assert_eq!(database.execute(cut, &[]).await.unwrap(), 1);
@@ -217,24 +183,15 @@ async fn a_watch_notices_that_the_log_is_another() {
     let others = events(5);
     let id = others[4].id;
     let regrown = store.append(&stream("task-2"), 0, others).await.unwrap();
-    watch.saw(LogPoint {
-        position: regrown.position,
-        id: Some(id),
-    });
-    eventually("the loss is noticed", async || {
-        replaced.load(Ordering::SeqCst) == 1
-    })
-    .await;
+    watch.saw(LogPoint { position: regrown.position, id: Some(id) });
+    eventually("the loss is noticed", async || replaced.load(Ordering::SeqCst) == 1).await;
     // From then on this log is watched.
     store.append(&stream("task-2"), 5, events(5)).await.unwrap();
     eventually("the new log was looked at", async || watch.vouches()).await;
     assert_eq!(replaced.load(Ordering::SeqCst), 1);
 
     // While the log cannot be read it is not trusted.
-    database
-        .execute("ALTER TABLE events RENAME TO events_away", &[])
-        .await
-        .unwrap();
+    database.execute("ALTER TABLE events RENAME TO events_away", &[]).await.unwrap();
     eventually("nothing is vouched for", async || !watch.vouches()).await;
     running.abort();
 }

@@ -26,9 +26,8 @@ use crate::{
 pub struct Forwarded;
 
 /// Seconds. Fine below 10 ms, where almost all answers should be.
-const BUCKETS: &[f64] = &[
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+const BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// The status in logs and metrics for a request that its client gave up, as proxies commonly call it.
 const CLIENT_GONE: u16 = 499;
@@ -54,10 +53,7 @@ pub(crate) struct AccessLog {
 
 impl AccessLog {
     pub(crate) fn new(role: &'static str, metrics: &Metrics) -> Self {
-        Self {
-            role,
-            metrics: RequestMetrics::new(metrics),
-        }
+        Self { role, metrics: RequestMetrics::new(metrics) }
     }
 
     /// Begins the line of the request with this id. Further facts go to the [`AccessNotes`] in its extensions.
@@ -118,14 +114,8 @@ impl Entry {
     fn count(&self, answer: &Answer) {
         let (route, method) = (answer.route(), known_method(&self.method));
         let metrics = &self.log.metrics;
-        metrics
-            .requests
-            .with_label_values(&[route, method, &answer.status.to_string()])
-            .inc();
-        metrics
-            .duration
-            .with_label_values(&[route, method])
-            .observe(answer.head_after.as_secs_f64());
+        metrics.requests.with_label_values(&[route, method, &answer.status.to_string()]).inc();
+        metrics.duration.with_label_values(&[route, method]).observe(answer.head_after.as_secs_f64());
     }
 
     fn log(&self, answer: &Answer, bytes: u64, is_whole: bool) {
@@ -202,12 +192,7 @@ impl Answer {
 
     /// For a client that was not there to take an answer.
     fn none(after: Duration) -> Self {
-        Self {
-            status: CLIENT_GONE,
-            route: None,
-            problem: None,
-            head_after: after,
-        }
+        Self { status: CLIENT_GONE, route: None, problem: None, head_after: after }
     }
 
     fn route(&self) -> &str {

@@ -33,12 +33,7 @@ impl Peers {
     /// # Errors
     /// The first text that is neither.
     pub fn parse<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Self, NotANetwork> {
-        networks
-            .into_iter()
-            .map(str::trim)
-            .map(network)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        networks.into_iter().map(str::trim).map(network).collect::<Result<_, _>>().map(Self)
     }
 
     /// The addresses of this machine that no other machine reaches.
@@ -108,10 +103,7 @@ pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
 fn network(text: &str) -> Result<IpNet, NotANetwork> {
     text.parse::<IpNet>()
         .map(|network| network.trunc())
-        .or_else(|_| {
-            text.parse::<IpAddr>()
-                .map(|address| IpNet::from(address.to_canonical()))
-        })
+        .or_else(|_| text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())))
         .map_err(|_| NotANetwork(text.to_owned()))
 }
 
@@ -146,10 +138,7 @@ mod tests {
     fn strangers_are_not_believed() {
         assert_eq!(client("", "192.0.2.1", &["1.2.3.4"]), "192.0.2.1");
         assert_eq!(client("10.0.0.0/8", "192.0.2.1", &["1.2.3.4"]), "192.0.2.1");
-        assert_eq!(
-            client("10.0.0.0/8", "::ffff:192.0.2.1", &["1.2.3.4"]),
-            "192.0.2.1"
-        );
+        assert_eq!(client("10.0.0.0/8", "::ffff:192.0.2.1", &["1.2.3.4"]), "192.0.2.1");
     }
 
     #[test]
@@ -157,38 +146,22 @@ mod tests {
         let peers = "10.0.0.0/8, 2001:db8::1";
         assert_eq!(client(peers, "10.0.0.1", &["1.2.3.4"]), "1.2.3.4");
         assert_eq!(client(peers, "10.0.0.1", &["6.6.6.6, 1.2.3.4"]), "1.2.3.4");
-        assert_eq!(
-            client(peers, "10.0.0.1", &["6.6.6.6", "1.2.3.4", "10.0.0.2"]),
-            "1.2.3.4"
-        );
-        assert_eq!(
-            client(peers, "2001:db8::1", &["6.6.6.6, 1.2.3.4,10.9.9.9"]),
-            "1.2.3.4"
-        );
+        assert_eq!(client(peers, "10.0.0.1", &["6.6.6.6", "1.2.3.4", "10.0.0.2"]), "1.2.3.4");
+        assert_eq!(client(peers, "2001:db8::1", &["6.6.6.6, 1.2.3.4,10.9.9.9"]), "1.2.3.4");
         assert_eq!(client(peers, "::ffff:10.0.0.1", &["::ffff:1.2.3.4"]), "1.2.3.4");
     }
 
     #[test]
     fn a_list_of_proxies_alone_names_the_first_of_them() {
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[]), "10.0.0.1");
-        assert_eq!(
-            client("10.0.0.0/8", "10.0.0.1", &["10.0.0.3, 10.0.0.2"]),
-            "10.0.0.3"
-        );
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
     }
 
     #[test]
     fn what_names_no_address_ends_the_list() {
-        for forged in [
-            "unknown",
-            "",
-            "1.2.3",
-            "1.2.3.4, unknown",
-            "1.2.3.4,",
-            "\u{7f}",
-            "1.2.3.4:99999",
-            "_hidden",
-        ] {
+        for forged in
+            ["unknown", "", "1.2.3", "1.2.3.4, unknown", "1.2.3.4,", "\u{7f}", "1.2.3.4:99999", "_hidden"]
+        {
             let mut headers = HeaderMap::new();
             if let Ok(value) = HeaderValue::from_str(forged) {
                 headers.insert(&X_FORWARDED_FOR, value);

@@ -47,21 +47,15 @@ impl AtLeast {
     /// # Errors
     /// When a token is malformed, or there are too many. A malformed preference is ignored (RFC 7240, section 2).
     pub fn of(headers: &HeaderMap) -> Result<Self, BadParameter> {
-        let tokens = members(headers, &CONSISTENCY_TOKEN)
-            .map(str::parse)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error: events::ParseConsistencyTokenError| {
-                BadParameter::new(TOKEN, error.to_string())
-            })?;
+        let tokens =
+            members(headers, &CONSISTENCY_TOKEN).map(str::parse).collect::<Result<Vec<_>, _>>().map_err(
+                |error: events::ParseConsistencyTokenError| BadParameter::new(TOKEN, error.to_string()),
+            )?;
         if tokens.len() > MAX_TOKENS {
             let detail = format!("expected at most {MAX_TOKENS} tokens, found {}", tokens.len());
             return Err(BadParameter::new(TOKEN, detail));
         }
-        let preferred_wait = if tokens.is_empty() {
-            None
-        } else {
-            preferred_wait(headers)
-        };
+        let preferred_wait = if tokens.is_empty() { None } else { preferred_wait(headers) };
         Ok(Self {
             tokens,
             preferred_wait,
@@ -78,14 +72,11 @@ impl AtLeast {
     pub fn behind(&self, is_lost: bool) -> Problem {
         let detail = match is_lost {
             true => "The log does not have it, as after a restore: ask without the token.".to_owned(),
-            false => format!(
-                "It was not reached within {} s. Nothing is lost: ask again.",
-                self.wait().as_secs()
-            ),
+            false => {
+                format!("It was not reached within {} s. Nothing is lost: ask again.", self.wait().as_secs())
+            }
         };
-        let problem = Problem::new(ProblemCode::ProjectionBehind)
-            .detail(detail)
-            .retry_after(1);
+        let problem = Problem::new(ProblemCode::ProjectionBehind).detail(detail).retry_after(1);
         match self.preference_applied() {
             Some(applied) => problem.header(PREFERENCE_APPLIED, applied),
             None => problem,
@@ -114,8 +105,7 @@ impl AtLeast {
 
     fn preference_applied(&self) -> Option<HeaderValue> {
         // Digits are always a header value.
-        self.preferred_wait
-            .and_then(|seconds| HeaderValue::try_from(format!("wait={seconds}")).ok())
+        self.preferred_wait.and_then(|seconds| HeaderValue::try_from(format!("wait={seconds}")).ok())
     }
 }
 
@@ -126,9 +116,7 @@ fn preferences<'h>(headers: &'h HeaderMap, wanted: &'static str) -> impl Iterato
         let (name, value) = preference.split(';').next()?.split_once('=')?;
         let value = value.trim();
         let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-        name.trim()
-            .eq_ignore_ascii_case(wanted)
-            .then_some(unquoted.unwrap_or(value))
+        name.trim().eq_ignore_ascii_case(wanted).then_some(unquoted.unwrap_or(value))
     })
 }
 
@@ -173,16 +161,9 @@ mod tests {
             ("waiting=1", None),
             ("return=minimal", None),
         ] {
-            assert_eq!(
-                preferred_wait(&headers(&[("prefer", preference)])),
-                wait,
-                "{preference}"
-            );
+            assert_eq!(preferred_wait(&headers(&[("prefer", preference)])), wait, "{preference}");
         }
-        assert_eq!(
-            preferred_wait(&headers(&[("prefer", "return=minimal"), ("prefer", "wait=4")])),
-            Some(4)
-        );
+        assert_eq!(preferred_wait(&headers(&[("prefer", "return=minimal"), ("prefer", "wait=4")])), Some(4));
     }
 
     #[test]
@@ -190,11 +171,7 @@ mod tests {
         let of = |lines: &[(&'static str, &'static str)]| AtLeast::of(&headers(lines));
         assert_eq!(
             of(&[("prefer", "wait=3")]),
-            Ok(AtLeast {
-                tokens: vec![],
-                preferred_wait: None,
-                is_lenient: false,
-            })
+            Ok(AtLeast { tokens: vec![], preferred_wait: None, is_lenient: false })
         );
         for (preference, is_lenient) in [
             ("handling=lenient", true),
@@ -205,15 +182,8 @@ mod tests {
             let one = of(&[("consistency-token", "0000abcd-7"), ("prefer", preference)]).unwrap();
             assert_eq!(one.is_lenient, is_lenient, "{preference}");
         }
-        let two = of(&[
-            ("consistency-token", "0000abcd-7"),
-            ("consistency-token", "0000abcd-9"),
-        ])
-        .unwrap();
-        assert_eq!(
-            two.tokens.iter().map(|token| token.position).collect::<Vec<_>>(),
-            [7, 9]
-        );
+        let two = of(&[("consistency-token", "0000abcd-7"), ("consistency-token", "0000abcd-9")]).unwrap();
+        assert_eq!(two.tokens.iter().map(|token| token.position).collect::<Vec<_>>(), [7, 9]);
         let many = |tokens: usize| {
             let lines = vec![("consistency-token", "0000abcd-7, 0000abcd-8"); tokens / 2];
             of(&lines)

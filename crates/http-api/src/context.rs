@@ -31,9 +31,7 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let headers = &parts.headers;
         Ok(Self {
-            request_id: request_id::current()
-                .unwrap_or_else(|| request_id::of_request(headers).0)
-                .into(),
+            request_id: request_id::current().unwrap_or_else(|| request_id::of_request(headers).0).into(),
             traceparent: trace_context::valid(headers),
             client_ip: Self::client(headers, &parts.extensions).map(|address| address.to_string()),
             user_agent: headers.get(header::USER_AGENT).map(shown_user_agent),
@@ -51,12 +49,8 @@ impl RequestContext {
 
     /// The client's address: from the gateway, or else the peer of the connection.
     pub(crate) fn client(headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
-        let forwarded = headers
-            .get(&X_FORWARDED_FOR)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
-        forwarded
-            .or_else(|| peer(extensions))
-            .map(|address: IpAddr| address.to_canonical())
+        let forwarded = headers.get(&X_FORWARDED_FOR).and_then(|value| value.to_str().ok()?.parse().ok());
+        forwarded.or_else(|| peer(extensions)).map(|address: IpAddr| address.to_canonical())
     }
 }
 

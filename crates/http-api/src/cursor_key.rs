@@ -53,9 +53,7 @@ impl CursorKey {
     pub fn open(&self, purpose: &str, binding: &impl Serialize, text: &str) -> Result<Vec<u8>, BadCursor> {
         let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor)?;
         let (signed, tag) = bytes.split_last_chunk::<TAG_BYTES>().ok_or(BadCursor)?;
-        self.mac(signed, purpose, binding)
-            .verify_truncated_left(tag)
-            .map_err(|_| BadCursor)?;
+        self.mac(signed, purpose, binding).verify_truncated_left(tag).map_err(|_| BadCursor)?;
         bytes.truncate(bytes.len() - TAG_BYTES);
         Ok(bytes)
     }

@@ -31,21 +31,15 @@ impl ErrorRoom {
             && bytes < most
             && let Some(error) = errors.next()
         {
-            let error = FieldError {
-                pointer: clip(error.pointer),
-                code: error.code,
-                detail: clip(error.detail),
-            };
+            let error =
+                FieldError { pointer: clip(error.pointer), code: error.code, detail: clip(error.detail) };
             bytes += written(&error);
             listed.push(error);
         }
         self.0 = self.0.saturating_sub(bytes);
         let rest = errors.len();
         if rest > 0 {
-            listed.push(FieldError::new(
-                "more-errors",
-                format!("{rest} more errors are not listed"),
-            ));
+            listed.push(FieldError::new("more-errors", format!("{rest} more errors are not listed")));
         }
         listed
     }

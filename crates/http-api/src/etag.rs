@@ -128,10 +128,7 @@ fn named(
     Ok(present_tags(headers, name, spelled)?.map(|tags| match tags {
         Tags::Any => Named::Any,
         Tags::List(tags) => {
-            let versions = tags
-                .iter()
-                .filter(|tag| counts(tag))
-                .filter_map(|tag| tag.version);
+            let versions = tags.iter().filter(|tag| counts(tag)).filter_map(|tag| tag.version);
             Named::Versions(versions.collect())
         }
     }))
@@ -181,16 +178,9 @@ fn tags(text: &str) -> Option<Tags> {
             return None;
         }
         // `"03"` is another tag than `"3"`.
-        let version = tag
-            .parse::<u64>()
-            .ok()
-            .filter(|version| version.to_string() == tag);
+        let version = tag.parse::<u64>().ok().filter(|version| version.to_string() == tag);
         let quoted = format!("\"{tag}\"");
-        list.push(Tag {
-            weak,
-            quoted,
-            version,
-        });
+        list.push(Tag { weak, quoted, version });
     }
     (!list.is_empty()).then_some(Tags::List(list))
 }
@@ -220,9 +210,7 @@ impl Problem {
     /// `412 version-mismatch` with the current version.
     pub fn version_mismatch(actual: u64) -> Self {
         Self::new(ProblemCode::VersionMismatch)
-            .detail(format!(
-                "It is at version {actual}, which the condition of the request rules out."
-            ))
+            .detail(format!("It is at version {actual}, which the condition of the request rules out."))
             .header(header::ETAG, etag(actual))
     }
 

@@ -54,10 +54,7 @@ pub struct Form {
 impl Form {
     /// Begins to read an object, member by member.
     pub fn new(fields: Map<String, Value>) -> Self {
-        Self {
-            fields,
-            errors: Vec::new(),
-        }
+        Self { fields, errors: Vec::new() }
     }
 
     /// Reads a required field. `None` means that [`Self::finish`] will fail.
@@ -105,11 +102,7 @@ impl Form {
         code: impl Into<Cow<'static, str>>,
         detail: impl Into<String>,
     ) {
-        self.errors.push(FieldError {
-            pointer: pointer.into(),
-            code: code.into(),
-            detail: detail.into(),
-        });
+        self.errors.push(FieldError { pointer: pointer.into(), code: code.into(), detail: detail.into() });
     }
 
     /// Ends the reading of the object.
@@ -118,11 +111,7 @@ impl Form {
     /// `422 validation-failed` with every mistake, unknown fields among them.
     pub fn finish(self) -> Result<(), Problem> {
         let errors = self.into_errors();
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Problem::validation(errors))
-        }
+        if errors.is_empty() { Ok(()) } else { Err(Problem::validation(errors)) }
     }
 
     /// Ends the reading of an object with required fields. `values` are what [`Self::required`] has read, so that all
@@ -140,21 +129,14 @@ impl Form {
     pub fn into_errors(self) -> Vec<FieldError> {
         let mut errors = self.errors;
         let unknown = FieldError::new("unknown-field", "there is no such field");
-        errors.extend(
-            self.fields
-                .keys()
-                .map(|name| unknown.clone().at(pointer_to(name))),
-        );
+        errors.extend(self.fields.keys().map(|name| unknown.clone().at(pointer_to(name))));
         errors
     }
 
     fn has_error(&self, name: &str) -> bool {
         let pointer = pointer_to(name);
         self.errors.last().is_some_and(|error| {
-            error
-                .pointer
-                .strip_prefix(&pointer)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            error.pointer.strip_prefix(&pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
     }
 }
@@ -178,11 +160,8 @@ pub fn items<T, C: FromIterator<T>>(
 ) -> Result<C, FieldErrors> {
     let items = value.as_array().ok_or_else(|| FieldError::wrong_type(expected))?;
     let mut errors = Vec::new();
-    let at_its_place = |(index, item)| {
-        parse(item)
-            .map_err(|error| errors.push(error.at(format!("/{index}"))))
-            .ok()
-    };
+    let at_its_place =
+        |(index, item)| parse(item).map_err(|error| errors.push(error.at(format!("/{index}")))).ok();
     let parsed = items.iter().enumerate().filter_map(at_its_place).collect();
     match errors.is_empty() {
         true => Ok(parsed),
@@ -202,9 +181,7 @@ mod tests {
     use super::*;
 
     fn form(value: Value) -> Form {
-        let Value::Object(fields) = value else {
-            panic!("not an object")
-        };
+        let Value::Object(fields) = value else { panic!("not an object") };
         Form::new(fields)
     }
 
@@ -230,11 +207,8 @@ mod tests {
         let strings = |value: &Value| items::<_, Vec<_>>(value, "an array of strings", owned);
         assert_eq!(form.required("d", strings), None);
         assert_eq!(form.optional("f", strings), Presence::Absent);
-        let found: Vec<_> = form
-            .into_errors()
-            .into_iter()
-            .map(|error| (error.pointer, error.code.into_owned()))
-            .collect();
+        let found: Vec<_> =
+            form.into_errors().into_iter().map(|error| (error.pointer, error.code.into_owned())).collect();
         let expected = [
             ("/a", "wrong-type"),
             ("/b", "required"),
@@ -244,9 +218,6 @@ mod tests {
             ("/f", "wrong-type"),
             ("/e~1~0", "unknown-field"),
         ];
-        assert_eq!(
-            found,
-            expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned()))
-        );
+        assert_eq!(found, expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned())));
     }
 }

@@ -131,9 +131,7 @@ impl Health {
     /// Also needs the bus to be connected.
     #[must_use]
     pub fn bus(self, is_connected: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        self.without_complaint(BUS, move || {
-            (!is_connected()).then_some("not connected to the message bus")
-        })
+        self.without_complaint(BUS, move || (!is_connected()).then_some("not connected to the message bus"))
     }
 
     /// The results of the checks, at most a second old.
@@ -181,14 +179,9 @@ impl Health {
     async fn run(&self) -> Readiness {
         let checks = self.checks.iter().map(|(name, check)| async {
             let outcome = tokio::time::timeout(TIMEOUT, check()).await;
-            (
-                *name,
-                outcome.unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs()))),
-            )
+            (*name, outcome.unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs()))))
         });
-        Readiness {
-            checks: join_all(checks).await,
-        }
+        Readiness { checks: join_all(checks).await }
     }
 }
 
@@ -306,12 +299,7 @@ mod tests {
             health.recently_ready().await.is_ready()
         };
         // The second request begins the checks, and waits for them.
-        let found = tokio::join!(
-            asked_after(400),
-            asked_after(500),
-            asked_after(900),
-            asked_after(1_000)
-        );
+        let found = tokio::join!(asked_after(400), asked_after(500), asked_after(900), asked_after(1_000));
         assert_eq!(found, (true, false, true, false));
     }
 }

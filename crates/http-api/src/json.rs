@@ -101,9 +101,9 @@ impl ReceivedJson {
             }
             Err(ReadError::TooMany) => Err(Problem::new(ProblemCode::TooManyValues)
                 .detail(format!("at most {MAX_VALUES} values may be in it, at any depth"))),
-            Err(ReadError::ByteOrderMark) => Err(malformed(
-                "it begins with a byte order mark (U+FEFF); send the JSON without it",
-            )),
+            Err(ReadError::ByteOrderMark) => {
+                Err(malformed("it begins with a byte order mark (U+FEFF); send the JSON without it"))
+            }
             Err(ReadError::OutOfRange(path)) => {
                 let pointer: String = path.iter().map(|name| pointer_to(name)).collect();
                 let error = FieldError::new("wrong-type", "no field takes a number as large as this one");
@@ -173,12 +173,7 @@ fn check_type(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
         return Err(unsupported("compressed bodies are not accepted".to_owned())
             .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
-    let expected = || {
-        unsupported(format!(
-            "send it with Content-Type: {}",
-            accepted.replace(", ", " or ")
-        ))
-    };
+    let expected = || unsupported(format!("send it with Content-Type: {}", accepted.replace(", ", " or ")));
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (types.next(), types.next()) else {
         return Err(expected());
@@ -186,23 +181,14 @@ fn check_type(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
     let value = value.to_str().map_err(|_| expected())?;
     let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
     let essence = essence.trim();
-    let known = accepted
-        .split(", ")
-        .any(|name| name.eq_ignore_ascii_case(essence));
-    if known && is_utf8(parameters) {
-        Ok(())
-    } else {
-        Err(expected())
-    }
+    let known = accepted.split(", ").any(|name| name.eq_ignore_ascii_case(essence));
+    if known && is_utf8(parameters) { Ok(()) } else { Err(expected()) }
 }
 
 /// Whether the parameters of a media type leave the text UTF-8, the only encoding of JSON.
 fn is_utf8(parameters: &str) -> bool {
-    parameters
-        .split(';')
-        .filter_map(|parameter| parameter.split_once('='))
-        .all(|(name, value)| {
-            !name.trim().eq_ignore_ascii_case("charset")
-                || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-        })
+    parameters.split(';').filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+        !name.trim().eq_ignore_ascii_case("charset")
+            || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+    })
 }

@@ -45,13 +45,8 @@ pub(crate) fn read(text: &[u8]) -> Result<Value, ReadError> {
     }
     let (left, path) = (Cell::new(MAX_VALUES + 1), RefCell::default());
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let visitor = StrictVisitor {
-        left: &left,
-        path: &path,
-    };
-    let read = visitor
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value));
+    let visitor = StrictVisitor { left: &left, path: &path };
+    let read = visitor.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
     match read {
         Ok(value) => Ok(value),
         Err(_) if left.get() == 0 => Err(ReadError::TooMany),
@@ -134,9 +129,7 @@ impl<'de> Visitor<'de> for StrictVisitor<'_> {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom(OUT_OF_RANGE))
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom(OUT_OF_RANGE))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -153,9 +146,8 @@ impl<'de> Visitor<'de> for StrictVisitor<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(element) = elements
-            .next_element_seed(self)
-            .inspect_err(|_| self.note(list.len().to_string()))?
+        while let Some(element) =
+            elements.next_element_seed(self).inspect_err(|_| self.note(list.len().to_string()))?
         {
             list.push(element);
         }
@@ -190,10 +182,7 @@ mod tests {
     fn reads_every_kind_of_value() {
         let text =
             r#"{"a":[1,-2,0.5,true,null,"ä\ud83d\ude00\u0000"],"b":{"a":{}},"c":18446744073709551615}"#;
-        assert_eq!(
-            read(text.as_bytes()).unwrap(),
-            serde_json::from_str::<Value>(text).unwrap()
-        );
+        assert_eq!(read(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap());
     }
 
     #[test]
@@ -252,10 +241,7 @@ mod tests {
     fn bounds_the_number_of_values() {
         let list = |values: usize| format!("[{}0]", "0,".repeat(values - 2));
         assert!(read(list(MAX_VALUES).as_bytes()).is_ok());
-        assert!(matches!(
-            read(list(MAX_VALUES + 1).as_bytes()),
-            Err(ReadError::TooMany)
-        ));
+        assert!(matches!(read(list(MAX_VALUES + 1).as_bytes()), Err(ReadError::TooMany)));
         // Reading stops as soon as there are too many values.
         let endless = format!("[{}", "{\"a\":0},".repeat(MAX_VALUES));
         assert!(matches!(read(endless.as_bytes()), Err(ReadError::TooMany)));
@@ -267,10 +253,7 @@ mod tests {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(read(nested(32).as_bytes()).is_ok());
         assert!(matches!(read(nested(33).as_bytes()), Err(ReadError::TooDeep)));
-        assert!(matches!(
-            read("[".repeat(60_000).as_bytes()),
-            Err(ReadError::TooDeep)
-        ));
+        assert!(matches!(read("[".repeat(60_000).as_bytes()), Err(ReadError::TooDeep)));
         assert!(read(format!(r#"["\"{}"]"#, "[".repeat(100)).as_bytes()).is_ok());
     }
 }

@@ -19,11 +19,7 @@ pub(crate) struct LoggedBody<Tell: FnOnce(u64, bool)> {
 
 impl<Tell: FnOnce(u64, bool)> LoggedBody<Tell> {
     pub(crate) fn new(body: Body, tell: Tell) -> Self {
-        Self {
-            body,
-            bytes: 0,
-            tell: Some(tell),
-        }
+        Self { body, bytes: 0, tell: Some(tell) }
     }
 
     fn tell(&mut self, is_whole: bool) {

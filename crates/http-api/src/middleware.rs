@@ -34,10 +34,7 @@ use crate::{
 };
 
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
-    (
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    ),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (
@@ -46,10 +43,7 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
             "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         ),
     ),
-    (
-        HeaderName::from_static("cross-origin-resource-policy"),
-        HeaderValue::from_static("same-origin"),
-    ),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
 /// For a year, clients use only TLS for this host and its subdomains (RFC 6797).
@@ -96,25 +90,20 @@ where
         .route("/health/live", get(live))
         .route(
             "/health/ready",
-            get(
-                |listener: Option<Extension<Listener>>, leaving: Option<Extension<Leaving>>| async move {
-                    let is_public = matches!(listener, Some(Extension(Listener::Public)));
-                    let readiness = match (leaving, is_public) {
-                        (Some(_), _) => Readiness::leaving(),
-                        (None, true) => health.recently_ready().await,
-                        (None, false) => health.ready().await,
-                    };
-                    match is_public {
-                        true => readiness.without_reasons(),
-                        false => readiness.into_response(),
-                    }
-                },
-            ),
+            get(|listener: Option<Extension<Listener>>, leaving: Option<Extension<Leaving>>| async move {
+                let is_public = matches!(listener, Some(Extension(Listener::Public)));
+                let readiness = match (leaving, is_public) {
+                    (Some(_), _) => Readiness::leaving(),
+                    (None, true) => health.recently_ready().await,
+                    (None, false) => health.ready().await,
+                };
+                match is_public {
+                    true => readiness.without_reasons(),
+                    false => readiness.into_response(),
+                }
+            }),
         )
-        .route(
-            STARTUP,
-            get(|| async move { starting.started().await.into_response() }),
-        )
+        .route(STARTUP, get(|| async move { starting.started().await.into_response() }))
         .route(
             METRICS,
             get(|forwarded: Option<Extension<Forwarded>>| async move {
@@ -190,9 +179,7 @@ impl Edge {
         request.headers_mut().insert(&X_REQUEST_ID, id_header.clone());
 
         let client = RequestContext::client(request.headers(), request.extensions());
-        let entry = self
-            .0
-            .begin(&mut request, id_header.clone(), traceparent.clone(), client);
+        let entry = self.0.begin(&mut request, id_header.clone(), traceparent.clone(), client);
         let refused = request.extensions_mut().remove::<Refusal>();
         let load = request.extensions().get::<RequestLoad>().cloned();
         let is_read = request.method().is_safe();
@@ -287,17 +274,12 @@ fn keep_limits(answer: &HeaderMap, problem: &mut HeaderMap) {
 /// `Allow` with commas and spaces.
 fn allowed(headers: &HeaderMap) -> Option<HeaderValue> {
     let methods = headers.get(header::ALLOW)?.to_str().ok()?;
-    let mut methods: Vec<_> = methods
-        .split(',')
-        .map(str::trim)
-        .filter(|method| !method.is_empty())
-        .collect();
+    let mut methods: Vec<_> = methods.split(',').map(str::trim).filter(|method| !method.is_empty()).collect();
     methods.sort_unstable();
     HeaderValue::from_str(&methods.join(", ")).ok()
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

@@ -32,10 +32,7 @@ pub struct BadParameter {
 impl BadParameter {
     /// The error of the parameter `name`. A long name is shortened.
     pub fn new(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            name: BoundedText::<MAX_NAME>::from(name.into()).into(),
-            detail: detail.into(),
-        }
+        Self { name: BoundedText::<MAX_NAME>::from(name.into()).into(), detail: detail.into() }
     }
 }
 
@@ -62,11 +59,7 @@ impl Parameters {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decoded(name).map_err(|wrong| BadParameter::new(name, format!("its name {wrong}")))?;
             match value.split(',').map(decoded).collect() {
-                Ok(values) => Ok(Parameter {
-                    name,
-                    values,
-                    raw: pair.to_owned(),
-                }),
+                Ok(values) => Ok(Parameter { name, values, raw: pair.to_owned() }),
                 Err(wrong) => Err(BadParameter::new(name, format!("its value {wrong}"))),
             }
         });
@@ -91,14 +84,9 @@ impl Parameters {
         }
         let value = parameter.values.join(",");
         if value.is_empty() {
-            return Err(BadParameter::new(
-                name,
-                "its value is empty: leave it out instead",
-            ));
+            return Err(BadParameter::new(name, "its value is empty: leave it out instead"));
         }
-        parse(&value)
-            .map(Some)
-            .map_err(|detail| BadParameter::new(name, detail))
+        parse(&value).map(Some).map_err(|detail| BadParameter::new(name, detail))
     }
 
     /// Takes `limit`, the number of items on a page: `usual` if it is not given, and at most `most`.
@@ -122,12 +110,8 @@ impl Parameters {
     ) -> Result<C, BadParameter> {
         let values = self.take(name).flat_map(|parameter| parameter.values);
         let one = |value: String| {
-            if value.is_empty() {
-                Err("one of its values is empty".to_owned())
-            } else {
-                parse(&value)
-            }
-            .map_err(|detail| BadParameter::new(name, detail))
+            if value.is_empty() { Err("one of its values is empty".to_owned()) } else { parse(&value) }
+                .map_err(|detail| BadParameter::new(name, detail))
         };
         values.map(one).collect()
     }
@@ -147,9 +131,8 @@ impl Parameters {
     /// that had characters which must be escaped.
     pub fn without(&self, name: &str) -> String {
         let others = self.0.iter().filter(|parameter| parameter.name != name);
-        let pairs: Vec<_> = others
-            .map(|parameter| utf8_percent_encode(&parameter.raw, ESCAPED).to_string())
-            .collect();
+        let pairs: Vec<_> =
+            others.map(|parameter| utf8_percent_encode(&parameter.raw, ESCAPED).to_string()).collect();
         pairs.join("&")
     }
 
@@ -225,10 +208,7 @@ mod tests {
     #[test]
     fn lists_are_repeated_or_between_commas() {
         let mut parameters = Parameters::parse("a=1,2&b=x&a=3%2C+4,%2c&c=%2C5,6").unwrap();
-        assert_eq!(
-            parameters.list::<_, Vec<_>>("a", text).unwrap(),
-            ["1", "2", "3, 4", ","]
-        );
+        assert_eq!(parameters.list::<_, Vec<_>>("a", text).unwrap(), ["1", "2", "3, 4", ","]);
         assert_eq!(parameters.single("c", text).unwrap().as_deref(), Some(",5,6"));
         assert_eq!(parameters.list::<_, Vec<_>>("none", text).unwrap(), [""; 0]);
         assert_eq!(parameters.finish().unwrap_err().name, "b");
@@ -236,25 +216,16 @@ mod tests {
 
     #[test]
     fn what_is_repeated_empty_or_not_text_is_refused() {
-        let single = |query: &str| {
-            Parameters::parse(query)
-                .and_then(|mut p| p.single("a", text))
-                .unwrap_err()
-        };
+        let single =
+            |query: &str| Parameters::parse(query).and_then(|mut p| p.single("a", text)).unwrap_err();
         for query in ["a=1&a=1", "a=", "a", "a=%FF", "a=1&a=", "a=%00", "a=x%00y"] {
             assert_eq!(single(query).name, "a", "{query}");
         }
         let list = |query: &str| {
-            Parameters::parse(query)
-                .and_then(|mut p| p.list::<_, Vec<_>>("a", text))
-                .unwrap_err()
+            Parameters::parse(query).and_then(|mut p| p.list::<_, Vec<_>>("a", text)).unwrap_err()
         };
         for query in ["a=1,,2", "a=", "a=,", "a=1&a="] {
-            assert_eq!(
-                list(query),
-                BadParameter::new("a", "one of its values is empty"),
-                "{query}"
-            );
+            assert_eq!(list(query), BadParameter::new("a", "one of its values is empty"), "{query}");
         }
     }
 

@@ -31,9 +31,7 @@ pub fn answering_request<T>(request_id: &str, answer: impl FnOnce() -> T) -> T {
 pub fn request_id_of(text: &str) -> Result<CorrelationId, String> {
     match (1..=MAX_CHARACTERS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         true => Ok(text.into()),
-        false => Err(format!(
-            "must be 1 to {MAX_CHARACTERS} visible ASCII characters, as X-Request-Id is"
-        )),
+        false => Err(format!("must be 1 to {MAX_CHARACTERS} visible ASCII characters, as X-Request-Id is")),
     }
 }
 
@@ -72,20 +70,9 @@ mod tests {
 
     #[test]
     fn replaces_what_is_absent_empty_too_long_spaced_or_doubled() {
-        for values in [
-            &[][..],
-            &[""],
-            &["a b"],
-            &["a\tb"],
-            &["x".repeat(129).as_str()],
-            &["a", "b"],
-        ] {
+        for values in [&[][..], &[""], &["a b"], &["a\tb"], &["x".repeat(129).as_str()], &["a", "b"]] {
             let id = id_for(values);
-            assert_eq!(
-                uuid::Uuid::parse_str(&id).unwrap().get_version_num(),
-                7,
-                "{values:?}"
-            );
+            assert_eq!(uuid::Uuid::parse_str(&id).unwrap().get_version_num(), 7, "{values:?}");
         }
     }
 }

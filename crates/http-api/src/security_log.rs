@@ -135,9 +135,7 @@ impl SecurityEvent {
             return Some(0);
         };
         let mut kinds = KINDS.lock();
-        let kind = kinds
-            .entry((self.event, reason))
-            .or_insert_with(|| Kind::starting(Instant::now()));
+        let kind = kinds.entry((self.event, reason)).or_insert_with(|| Kind::starting(Instant::now()));
         kind.room(Instant::now())
     }
 }
@@ -156,11 +154,7 @@ struct Kind {
 
 impl Kind {
     const fn starting(began: Instant) -> Self {
-        Self {
-            began,
-            lines: 0,
-            suppressed: 0,
-        }
+        Self { began, lines: 0, suppressed: 0 }
     }
 
     fn room(&mut self, now: Instant) -> Option<u64> {

@@ -50,16 +50,12 @@ pub(crate) fn continue_or_begin(headers: &mut HeaderMap) -> Traceparent {
 
 /// The trace id in a `traceparent`, if it is valid.
 pub fn trace_id_of(traceparent: &str) -> Option<&str> {
-    traceparent
-        .get(3..35)
-        .filter(|_| is_valid(traceparent.as_bytes()))
+    traceparent.get(3..35).filter(|_| is_valid(traceparent.as_bytes()))
 }
 
 /// The parent id in a `traceparent`, if it is valid: the span of the caller.
 pub fn parent_id_of(traceparent: &str) -> Option<&str> {
-    traceparent
-        .get(36..52)
-        .filter(|_| is_valid(traceparent.as_bytes()))
+    traceparent.get(36..52).filter(|_| is_valid(traceparent.as_bytes()))
 }
 
 /// `version "-" trace-id "-" parent-id "-" trace-flags`, lower-case hex; all-zero ids and version `ff` are
@@ -72,11 +68,7 @@ fn is_valid(value: &[u8]) -> bool {
     };
     let dashes = fixed[2] == b'-' && fixed[35] == b'-' && fixed[52] == b'-';
     let (version, trace, parent, flags) = (&fixed[..2], &fixed[3..35], &fixed[36..52], &fixed[53..]);
-    let tail = if version == b"00" {
-        rest.is_empty()
-    } else {
-        rest.is_empty() || rest[0] == b'-'
-    };
+    let tail = if version == b"00" { rest.is_empty() } else { rest.is_empty() || rest[0] == b'-' };
     dashes
         && hex(version)
         && version != b"ff"
@@ -145,8 +137,6 @@ mod tests {
         ] {
             assert!(!is_valid(bad.as_bytes()), "{bad}");
         }
-        assert!(is_valid(
-            b"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-comes-later"
-        ));
+        assert!(is_valid(b"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-comes-later"));
     }
 }

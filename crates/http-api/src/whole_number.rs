@@ -10,11 +10,7 @@ pub fn whole_number<T: Display + FromStr + PartialOrd>(
         let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
         match text.parse() {
             Ok(number) if is_digits && range.contains(&number) => Ok(number),
-            _ => Err(format!(
-                "expected a whole number from {} to {}",
-                range.start(),
-                range.end()
-            )),
+            _ => Err(format!("expected a whole number from {} to {}", range.start(), range.end())),
         }
     }
 }
@@ -29,9 +25,7 @@ mod tests {
         for (text, expected) in [("1", 1), ("100", 100), ("007", 7)] {
             assert_eq!(limit(text), Ok(expected));
         }
-        for bad in [
-            "", "0", "101", "+5", "-5", "5.0", " 5", "5 ", "x", "65537", "\u{665}",
-        ] {
+        for bad in ["", "0", "101", "+5", "-5", "5.0", " 5", "5 ", "x", "65537", "\u{665}"] {
             assert!(limit(bad).is_err(), "{bad:?}");
         }
     }

@@ -22,10 +22,7 @@ fn router() -> HttpService {
     let router = Router::new()
         .route("/echo", post(echo).patch(echo).put(echo).delete(echo))
         .route("/large", post(echo).layer(Extension(BodyLimit(1024 * 1024))))
-        .route(
-            "/form",
-            post(|object: JsonObject| async move { Form::new(object.fields).finish() }),
-        )
+        .route("/form", post(|object: JsonObject| async move { Form::new(object.fields).finish() }))
         .route("/none", get(|| async {}));
     with_middleware(router, "test", &Metrics::new("test"), Health::new())
 }
@@ -35,27 +32,16 @@ async fn send(method: &str, path: &str, media_type: Option<&str>, body: impl Int
     if let Some(media_type) = media_type {
         request = request.header(header::CONTENT_TYPE, media_type);
     }
-    router()
-        .oneshot(request.body(body.into()).unwrap())
-        .await
-        .unwrap()
+    router().oneshot(request.body(body.into()).unwrap()).await.unwrap()
 }
 
 async fn json_of(response: Response) -> Value {
-    serde_json::from_slice(
-        &axum::body::to_bytes(response.into_body(), usize::MAX)
-            .await
-            .unwrap(),
-    )
-    .unwrap()
+    serde_json::from_slice(&axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap()).unwrap()
 }
 
 async fn refusal(response: Response) -> (u16, String) {
     let status = response.status().as_u16();
-    (
-        status,
-        json_of(response).await["code"].as_str().unwrap().to_owned(),
-    )
+    (status, json_of(response).await["code"].as_str().unwrap().to_owned())
 }
 
 async fn refused(body: impl Into<Body>) -> (u16, String) {
@@ -73,21 +59,16 @@ fn object(length: usize) -> String {
 
 /// A body of unknown length, as `Transfer-Encoding: chunked` makes them.
 fn chunked(text: String) -> Body {
-    let chunks: Vec<_> = text
-        .into_bytes()
-        .chunks(1000)
-        .map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec()))
-        .collect();
+    let chunks: Vec<_> =
+        text.into_bytes().chunks(1000).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
     Body::from_stream(stream::iter(chunks))
 }
 
 #[tokio::test]
 async fn reads_an_object() {
-    for media_type in [
-        "application/json",
-        "Application/JSON; charset=utf-8",
-        "application/json;charset=\"UTF-8\"",
-    ] {
+    for media_type in
+        ["application/json", "Application/JSON; charset=utf-8", "application/json;charset=\"UTF-8\""]
+    {
         let response = send("POST", "/echo", Some(media_type), r#" {"a": [1, null]} "#).await;
         assert_eq!(json_of(response).await, json!({"a": [1, null]}), "{media_type}");
     }
@@ -109,23 +90,11 @@ async fn what_is_not_json_is_malformed() {
     ] {
         assert_eq!(refused(body).await, is(400, "malformed-json"), "{body:?}");
     }
-    assert_eq!(
-        refused(b"{\"a\":\"\xff\"}".to_vec()).await,
-        is(400, "malformed-json")
-    );
+    assert_eq!(refused(b"{\"a\":\"\xff\"}".to_vec()).await, is(400, "malformed-json"));
     assert_eq!(refused(chunked(String::new())).await, is(400, "malformed-json"));
-    assert_eq!(
-        refusal(send("POST", "/echo", None, "").await).await,
-        is(400, "malformed-json")
-    );
+    assert_eq!(refusal(send("POST", "/echo", None, "").await).await, is(400, "malformed-json"));
     let twice = json_of(send("POST", "/echo", JSON, "{\"title\":1,\"title\":2}").await).await;
-    assert!(
-        twice["detail"]
-            .as_str()
-            .unwrap()
-            .starts_with("the key `title` occurs twice"),
-        "{twice}"
-    );
+    assert!(twice["detail"].as_str().unwrap().starts_with("the key `title` occurs twice"), "{twice}");
 }
 
 #[tokio::test]
@@ -135,10 +104,7 @@ async fn a_number_that_nothing_can_hold_is_of_the_wrong_type() {
     let document = json_of(response).await;
     assert_eq!(document["code"], "validation-failed");
     let error = &document["errors"][0];
-    assert_eq!(
-        (&error["pointer"], &error["code"]),
-        (&json!("/a/0/b~0"), &json!("wrong-type"))
-    );
+    assert_eq!((&error["pointer"], &error["code"]), (&json!("/a/0/b~0"), &json!("wrong-type")));
 }
 
 #[tokio::test]
@@ -167,21 +133,16 @@ async fn size_is_bounded_whether_announced_or_not() {
     for body in [Body::from(object(64 * 1024)), chunked(object(64 * 1024))] {
         assert_eq!(send("POST", "/echo", JSON, body).await.status(), 200);
     }
-    for body in [
-        Body::from(object(64 * 1024 + 1)),
-        chunked(object(64 * 1024 + 1)),
-        chunked(object(10_000_000)),
-    ] {
+    for body in
+        [Body::from(object(64 * 1024 + 1)), chunked(object(64 * 1024 + 1)), chunked(object(10_000_000))]
+    {
         assert_eq!(refused(body).await, is(413, "body-too-large"));
     }
 }
 
 #[tokio::test]
 async fn a_route_may_take_more() {
-    assert_eq!(
-        send("POST", "/large", JSON, object(1024 * 1024)).await.status(),
-        200
-    );
+    assert_eq!(send("POST", "/large", JSON, object(1024 * 1024)).await.status(), 200);
     let refused = send("POST", "/large", JSON, object(1024 * 1024 + 1)).await;
     assert_eq!(refusal(refused).await, is(413, "body-too-large"));
 }
@@ -197,11 +158,7 @@ async fn other_types_are_refused_with_the_right_ones() {
     ];
     for media_type in types {
         let response = send("POST", "/echo", media_type, "{}").await;
-        assert_eq!(
-            response.headers()["accept-post"],
-            "application/json",
-            "{media_type:?}"
-        );
+        assert_eq!(response.headers()["accept-post"], "application/json", "{media_type:?}");
         assert_eq!(refusal(response).await, is(415, "unsupported-media-type"));
     }
     for method in ["PUT", "DELETE"] {
@@ -210,22 +167,15 @@ async fn other_types_are_refused_with_the_right_ones() {
         assert_eq!(response.status(), 415);
     }
     let response = send("PATCH", "/echo", Some("application/json-patch+json"), "[]").await;
-    assert_eq!(
-        response.headers()["accept-patch"],
-        "application/merge-patch+json, application/json"
-    );
+    assert_eq!(response.headers()["accept-patch"], "application/merge-patch+json, application/json");
     assert_eq!(refusal(response).await, is(415, "unsupported-media-type"));
 }
 
 #[tokio::test]
 async fn compressed_bodies_are_refused() {
-    let request = Request::post("/echo")
-        .header("content-type", "application/json")
-        .header("content-encoding", "gzip");
-    let response = router()
-        .oneshot(request.body(Body::from("{}")).unwrap())
-        .await
-        .unwrap();
+    let request =
+        Request::post("/echo").header("content-type", "application/json").header("content-encoding", "gzip");
+    let response = router().oneshot(request.body(Body::from("{}")).unwrap()).await.unwrap();
     assert_eq!(response.headers()[header::ACCEPT_ENCODING], "identity");
     assert_eq!(refusal(response).await, is(415, "unsupported-media-type"));
 }
@@ -234,19 +184,12 @@ async fn compressed_bodies_are_refused() {
 async fn the_answer_to_many_mistakes_is_short() {
     let fields: serde_json::Map<String, Value> = (0..5_500).map(|n| (n.to_string(), json!(0))).collect();
     let long = json!({"x".repeat(60_000): 1}).to_string();
-    for (body, listed, rest) in [
-        (
-            Value::Object(fields).to_string(),
-            50,
-            Some("5450 more errors are not listed"),
-        ),
-        (long, 1, None),
-    ] {
+    for (body, listed, rest) in
+        [(Value::Object(fields).to_string(), 50, Some("5450 more errors are not listed")), (long, 1, None)]
+    {
         let response = send("POST", "/form", JSON, body).await;
         assert_eq!(response.status(), 422);
-        let bytes = axum::body::to_bytes(response.into_body(), 16 * 1024)
-            .await
-            .unwrap();
+        let bytes = axum::body::to_bytes(response.into_body(), 16 * 1024).await.unwrap();
         let document: Value = serde_json::from_slice(&bytes).unwrap();
         let errors = document["errors"].as_array().unwrap();
         assert_eq!(errors.len(), listed + usize::from(rest.is_some()));
@@ -258,9 +201,7 @@ async fn the_answer_to_many_mistakes_is_short() {
     let twice = "y".repeat(30_000);
     let response = send("POST", "/form", JSON, format!(r#"{{"{twice}":1,"{twice}":2}}"#)).await;
     assert_eq!(response.status(), 400);
-    axum::body::to_bytes(response.into_body(), 2 * 1024)
-        .await
-        .unwrap();
+    axum::body::to_bytes(response.into_body(), 2 * 1024).await.unwrap();
 }
 
 #[tokio::test]

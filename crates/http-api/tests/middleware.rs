@@ -1,10 +1,6 @@
 //! What the middleware adds to every answer of every role.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 use std::{
     sync::{
@@ -31,50 +27,23 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-const LIMITS: [(&str, &str); 3] = [
-    ("retry-after", "7"),
-    ("ratelimit-policy", "\"all\";q=1;w=9"),
-    ("ratelimit", "\"all\";r=0;t=7"),
-];
+const LIMITS: [(&str, &str); 3] =
+    [("retry-after", "7"), ("ratelimit-policy", "\"all\";q=1;w=9"), ("ratelimit", "\"all\";r=0;t=7")];
 
 fn role() -> (HttpService, Metrics) {
     let router = Router::new()
-        .route(
-            "/things",
-            get(|| async { "a thing" }).post(|| async { StatusCode::CREATED }),
-        )
-        .route(
-            "/things/{id}",
-            get(|Path(id): Path<u32>| async move { id.to_string() }),
-        )
-        .route(
-            "/context",
-            get(|context: RequestContext| async move { Json(describe(&context)) }),
-        )
-        .route(
-            "/bug",
-            get(|| async { panic!("the secret is 42") as &'static str }),
-        )
+        .route("/things", get(|| async { "a thing" }).post(|| async { StatusCode::CREATED }))
+        .route("/things/{id}", get(|Path(id): Path<u32>| async move { id.to_string() }))
+        .route("/context", get(|context: RequestContext| async move { Json(describe(&context)) }))
+        .route("/bug", get(|| async { panic!("the secret is 42") as &'static str }))
         .route("/refused", post(|| async { refused() }))
         .route("/quiet", get(|| async { StatusCode::CONFLICT }))
-        .route(
-            "/limited",
-            get(|| async { (StatusCode::TOO_MANY_REQUESTS, LIMITS) }),
-        )
-        .route(
-            "/away",
-            get(|| async { (StatusCode::SERVICE_UNAVAILABLE, LIMITS, "away") }),
-        )
+        .route("/limited", get(|| async { (StatusCode::TOO_MANY_REQUESTS, LIMITS) }))
+        .route("/away", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, LIMITS, "away") }))
         .route("/known", get(|| async { StatusCode::NOT_MODIFIED }))
-        .route(
-            "/own",
-            get(|| async { ([(header::CONTENT_SECURITY_POLICY, "default-src 'self'")], "page") }),
-        );
+        .route("/own", get(|| async { ([(header::CONTENT_SECURITY_POLICY, "default-src 'self'")], "page") }));
     let metrics = Metrics::new("test-role");
-    (
-        with_middleware(router, "test-role", &metrics, Health::new()),
-        metrics,
-    )
+    (with_middleware(router, "test-role", &metrics, Health::new()), metrics)
 }
 
 fn describe(context: &RequestContext) -> Value {
@@ -87,20 +56,13 @@ fn describe(context: &RequestContext) -> Value {
 }
 
 fn refused() -> Response {
-    let errors = vec![FieldError {
-        pointer: "/title".into(),
-        code: "too-long".into(),
-        detail: "at most 200".into(),
-    }];
+    let errors =
+        vec![FieldError { pointer: "/title".into(), code: "too-long".into(), detail: "at most 200".into() }];
     Problem::validation(errors).into_response()
 }
 
 fn request(method: &str, path: &str) -> Request<Body> {
-    Request::builder()
-        .method(method)
-        .uri(path)
-        .body(Body::empty())
-        .unwrap()
+    Request::builder().method(method).uri(path).body(Body::empty()).unwrap()
 }
 
 async fn answer(request: Request<Body>) -> Response {
@@ -108,25 +70,17 @@ async fn answer(request: Request<Body>) -> Response {
 }
 
 async fn bytes(response: Response) -> bytes::Bytes {
-    axum::body::to_bytes(response.into_body(), usize::MAX)
-        .await
-        .unwrap()
+    axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap()
 }
 
 async fn problem(response: Response) -> Value {
-    assert_eq!(
-        response.headers()[header::CONTENT_TYPE],
-        "application/problem+json"
-    );
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
     let id = response.headers()[&X_REQUEST_ID].to_str().unwrap().to_owned();
     let status = response.status().as_u16();
     let document: Value = serde_json::from_slice(&bytes(response).await).unwrap();
     assert_eq!(document["request_id"], id);
     assert_eq!(document["status"], status);
-    assert_eq!(
-        document["type"],
-        format!("/problems/{}", document["code"].as_str().unwrap())
-    );
+    assert_eq!(document["type"], format!("/problems/{}", document["code"].as_str().unwrap()));
     document
 }
 
@@ -170,10 +124,7 @@ async fn a_panic_is_500_and_tells_nothing() {
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let document = problem(response).await;
     assert_eq!(document["code"], "internal");
-    assert!(
-        document.get("detail").is_none() && !document.to_string().contains("secret"),
-        "{document}"
-    );
+    assert!(document.get("detail").is_none() && !document.to_string().contains("secret"), "{document}");
 }
 
 #[tokio::test]
@@ -200,9 +151,7 @@ async fn an_answer_that_becomes_a_problem_keeps_what_it_says_about_limits() {
 #[tokio::test]
 async fn a_problem_reads_as_the_contract_says() {
     let mut request = request("POST", "/refused");
-    request
-        .headers_mut()
-        .insert(&X_REQUEST_ID, HeaderValue::from_static("mine-1"));
+    request.headers_mut().insert(&X_REQUEST_ID, HeaderValue::from_static("mine-1"));
     let response = answer(request).await;
     assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
     let expected = json!({
@@ -219,13 +168,9 @@ async fn a_problem_reads_as_the_contract_says() {
 
 #[tokio::test]
 async fn every_answer_has_a_request_id_and_security_headers() {
-    for (method, path) in [
-        ("GET", "/things"),
-        ("POST", "/things"),
-        ("GET", "/nothing"),
-        ("GET", "/bug"),
-        ("GET", "/metrics"),
-    ] {
+    for (method, path) in
+        [("GET", "/things"), ("POST", "/things"), ("GET", "/nothing"), ("GET", "/bug"), ("GET", "/metrics")]
+    {
         let response = answer(request(method, path)).await;
         let headers = response.headers();
         uuid::Uuid::parse_str(headers[&X_REQUEST_ID].to_str().unwrap()).unwrap();
@@ -262,24 +207,13 @@ async fn a_handler_knows_its_request() {
     assert_eq!(context, expected);
 
     let mut asked = request("GET", "/context");
-    asked
-        .headers_mut()
-        .insert(&X_FORWARDED_FOR, HeaderValue::from_static("not an address"));
-    asked
-        .headers_mut()
-        .insert(&TRACEPARENT, HeaderValue::from_static("nonsense"));
+    asked.headers_mut().insert(&X_FORWARDED_FOR, HeaderValue::from_static("not an address"));
+    asked.headers_mut().insert(&TRACEPARENT, HeaderValue::from_static("nonsense"));
     let response = answer(asked).await;
     let id = response.headers()[&X_REQUEST_ID].to_str().unwrap().to_owned();
     let context: Value = serde_json::from_slice(&bytes(response).await).unwrap();
-    assert_eq!(
-        (&context["request_id"], &context["client_ip"]),
-        (&json!(id), &Value::Null)
-    );
-    assert_eq!(
-        context["traceparent"].as_str().unwrap().len(),
-        TRACE.len(),
-        "a new one"
-    );
+    assert_eq!((&context["request_id"], &context["client_ip"]), (&json!(id), &Value::Null));
+    assert_eq!(context["traceparent"].as_str().unwrap().len(), TRACE.len(), "a new one");
 }
 
 #[tokio::test]
@@ -320,11 +254,7 @@ async fn readiness_says_what_is_wrong() {
         .check("database", || async { Err("connection refused".to_owned()) });
     let metrics = Metrics::new("test-role");
     let router = with_middleware(Router::new(), "test-role", &metrics, health);
-    let response = router
-        .clone()
-        .oneshot(request("GET", "/health/ready"))
-        .await
-        .unwrap();
+    let response = router.clone().oneshot(request("GET", "/health/ready")).await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(response.headers()[header::RETRY_AFTER], "1");
     let document: Value = serde_json::from_slice(&bytes(response).await).unwrap();
@@ -339,10 +269,7 @@ async fn readiness_says_what_is_wrong() {
 async fn a_check_that_hangs_is_a_check_that_failed() {
     let health = Health::new().check("database", std::future::pending);
     let readiness = health.ready().await;
-    assert_eq!(
-        readiness.checks,
-        [("database", Err("no answer within 1 s".to_owned()))]
-    );
+    assert_eq!(readiness.checks, [("database", Err("no answer within 1 s".to_owned()))]);
     assert!(!readiness.is_ready());
 }
 
@@ -371,26 +298,13 @@ async fn however_often_readiness_is_asked_for_the_checks_run_once_at_a_time() {
 #[tokio::test]
 async fn the_public_address_gives_no_reasons_and_no_metrics() {
     let health = Health::new().check("database", || async { Err("gone".to_owned()) });
-    let router = public_of(with_middleware(
-        Router::new(),
-        "gateway",
-        &Metrics::new("gateway"),
-        health,
-    ));
-    let ready = router
-        .clone()
-        .oneshot(request("GET", "/health/ready"))
-        .await
-        .unwrap();
+    let router = public_of(with_middleware(Router::new(), "gateway", &Metrics::new("gateway"), health));
+    let ready = router.clone().oneshot(request("GET", "/health/ready")).await.unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(ready.headers()[header::RETRY_AFTER], "1");
     let document: Value = serde_json::from_slice(&bytes(ready).await).unwrap();
     assert_eq!(document, json!({"status": "unavailable"}));
-    let live = router
-        .clone()
-        .oneshot(request("GET", "/health/live"))
-        .await
-        .unwrap();
+    let live = router.clone().oneshot(request("GET", "/health/live")).await.unwrap();
     assert_eq!(live.status(), StatusCode::OK);
     let metrics = router.oneshot(request("GET", "/metrics")).await.unwrap();
     assert_eq!(metrics.status(), StatusCode::NOT_FOUND);
@@ -402,12 +316,9 @@ async fn the_admin_address_serves_probes_and_metrics_only() {
     let (router, metrics) = role();
     let nothing = with_middleware(Router::new(), "projector", &metrics, Health::new());
     for admin in [admin_of(router), nothing] {
-        for (path, status) in [
-            ("/health/live", 200),
-            ("/health/ready", 200),
-            ("/metrics", 200),
-            ("/things", 404),
-        ] {
+        for (path, status) in
+            [("/health/live", 200), ("/health/ready", 200), ("/metrics", 200), ("/things", 404)]
+        {
             let response = admin.clone().oneshot(request("GET", path)).await.unwrap();
             assert_eq!(response.status(), status, "{path}");
             assert!(response.headers().contains_key(&X_REQUEST_ID), "{path}");
@@ -420,10 +331,7 @@ async fn a_process_that_is_about_to_stop_is_not_ready_although_all_is_well() {
     let (router, _) = role();
     for (router, answer) in [
         (public_of(router.clone()), json!({"status": "unavailable"})),
-        (
-            admin_of(router),
-            json!({"status": "unavailable", "checks": {"process": "it is about to stop"}}),
-        ),
+        (admin_of(router), json!({"status": "unavailable", "checks": {"process": "it is about to stop"}})),
     ] {
         let well = router.clone().oneshot(request("GET", "/health/ready"));
         assert_eq!(well.await.unwrap().status(), StatusCode::OK);

@@ -105,15 +105,8 @@ impl Activity {
         let mut state = self.0.lock();
         state.phase = Phase::Busy;
         state.requests += 1;
-        state.body = if has_no_body {
-            RequestBody::Read
-        } else {
-            RequestBody::Held
-        };
-        Busy {
-            activity: self.clone(),
-            request: state.requests,
-        }
+        state.body = if has_no_body { RequestBody::Read } else { RequestBody::Held };
+        Busy { activity: self.clone(), request: state.requests }
     }
 
     /// Keeps `guards` of an answer until all that was written before is sent, or the connection has ended. Those of an
@@ -199,9 +192,9 @@ impl Activity {
             RequestBody::Read => true,
             RequestBody::Held | RequestBody::Refused => false,
             RequestBody::Left(rest) if rest.size_hint().lower() > REST => false,
-            RequestBody::Left(rest) => tokio::time::timeout(REST_TIMEOUT, is_short(rest))
-                .await
-                .unwrap_or(false),
+            RequestBody::Left(rest) => {
+                tokio::time::timeout(REST_TIMEOUT, is_short(rest)).await.unwrap_or(false)
+            }
         };
         if read {
             self.body_read();

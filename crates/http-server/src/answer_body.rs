@@ -39,15 +39,7 @@ pub(crate) struct AnswerBody {
 
 impl AnswerBody {
     pub(crate) fn new(body: Body, end_of_wait: EndOfWait, busy: Busy, at_work: Arc<AtWork>) -> Self {
-        Self {
-            body,
-            end_of_wait,
-            rest: Bytes::new(),
-            is_cut: false,
-            passed_on: 0,
-            busy: Some(busy),
-            at_work,
-        }
+        Self { body, end_of_wait, rest: Bytes::new(), is_cut: false, passed_on: 0, busy: Some(busy), at_work }
     }
 
     /// The next piece of the last part. Pieces of a large part are copied: otherwise each of them, while it waits for
@@ -173,18 +165,10 @@ mod tests {
             let at_work = load.begin().0;
             at_work.count_for(&caller, [192, 0, 2, 1].into());
             assert!(at_work.answer(part.len()));
-            let body = Body::new(Guarded {
-                part: Some(part.clone()),
-                _guard: Arc::clone(&guard),
-            });
+            let body = Body::new(Guarded { part: Some(part.clone()), _guard: Arc::clone(&guard) });
             let end_of_wait = Box::pin(std::future::pending::<io::Result<()>>());
             let busy = activity.busy(true);
-            Self {
-                body: Some(AnswerBody::new(body, end_of_wait, busy, at_work)),
-                activity,
-                caller,
-                guard,
-            }
+            Self { body: Some(AnswerBody::new(body, end_of_wait, busy, at_work)), activity, caller, guard }
         }
 
         /// Takes the whole body and drops it, as hyper does before the client has it.
@@ -201,11 +185,7 @@ mod tests {
         /// The bytes of the caller, whether the guard is held, and whether a request is being served.
         fn held(&self) -> (usize, bool, bool) {
             let is_held = Arc::strong_count(&self.guard) > 1;
-            (
-                self.caller.add(0),
-                is_held,
-                self.activity.waiting_since().is_none(),
-            )
+            (self.caller.add(0), is_held, self.activity.waiting_since().is_none())
         }
     }
 

@@ -128,13 +128,8 @@ impl Body for TimedBody {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let deadline = (Instant::now() + self.stall).min(self.ends_by);
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        timer
-            .as_mut()
-            .poll(context)
-            .map(|()| Some(Err(BodyStalled.into())))
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        timer.as_mut().poll(context).map(|()| Some(Err(BodyStalled.into())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -142,8 +137,6 @@ impl Body for TimedBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

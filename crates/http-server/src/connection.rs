@@ -85,19 +85,10 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
         let (shared, client) = (Arc::clone(&shared), client.clone());
         let awaited = request.headers().contains_key(header::EXPECT);
         let mut request = request.map(|body| {
-            Body::new(TimedBody::new(
-                body,
-                activity.clone(),
-                awaited,
-                stall,
-                total,
-                Arc::clone(&at_work),
-            ))
+            Body::new(TimedBody::new(body, activity.clone(), awaited, stall, total, Arc::clone(&at_work)))
         });
         request.extensions_mut().insert(ConnectInfo(peer));
-        request
-            .extensions_mut()
-            .insert(RequestLoad::new(Arc::clone(&at_work)));
+        request.extensions_mut().insert(RequestLoad::new(Arc::clone(&at_work)));
         if is_tls {
             request.extensions_mut().insert(OverTls);
         }

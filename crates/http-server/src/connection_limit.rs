@@ -99,12 +99,7 @@ impl ConnectionLimit {
     /// A place for a connection from `address`, if there is one or one can be made.
     pub(crate) fn take(&self, address: IpAddr, activity: &Activity) -> Option<Place> {
         let network = network_of(address);
-        let Shared {
-            most,
-            most_of_one,
-            metrics,
-            ..
-        } = &*self.0;
+        let Shared { most, most_of_one, metrics, .. } = &*self.0;
         let mut displaced = 0;
         let mut taken = self.0.taken.lock();
         if taken.of.get(&network).is_some_and(|count| count >= most_of_one) {
@@ -128,21 +123,12 @@ impl ConnectionLimit {
         taken.last += 1;
         let number = taken.last;
         let close = CancellationToken::new();
-        let connection = Connection {
-            network,
-            activity: activity.clone(),
-            close: close.clone(),
-        };
+        let connection = Connection { network, activity: activity.clone(), close: close.clone() };
         taken.connections.insert(number, connection);
         taken.of.insert(network, of_one + 1);
         drop(taken);
         metrics.refused(Reason::Displaced, displaced, Some(address));
-        Some(Place {
-            shared: Arc::clone(&self.0),
-            number,
-            close,
-            _open: metrics.opened(),
-        })
+        Some(Place { shared: Arc::clone(&self.0), number, close, _open: metrics.opened() })
     }
 }
 

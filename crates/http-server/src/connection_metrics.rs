@@ -84,9 +84,7 @@ impl ConnectionMetrics {
         if connections == 0 {
             return;
         }
-        self.refused
-            .with_label_values(&[reason.name()])
-            .inc_by(connections as u64);
+        self.refused.with_label_values(&[reason.name()]).inc_by(connections as u64);
         if let Some(connections) = self.to_log(reason, connections) {
             tracing::warn!(
                 reason = reason.name(),

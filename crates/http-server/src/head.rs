@@ -25,10 +25,8 @@ impl HeadLimits {
         fields: 100, // as many as hyper takes by default
     };
     /// For a head that a gateway of ours hands on with fields of its own: any that it takes is taken behind it.
-    pub const OF_GATEWAYS: Self = Self {
-        bytes: Self::OF_CLIENTS.bytes + 4 * 1024,
-        fields: Self::OF_CLIENTS.fields + 16,
-    };
+    pub const OF_GATEWAYS: Self =
+        Self { bytes: Self::OF_CLIENTS.bytes + 4 * 1024, fields: Self::OF_CLIENTS.fields + 16 };
 }
 
 /// The request target may take this many bytes: 8 KiB of a query string, and a path. RFC 9110, section 4.1, asks for
@@ -79,10 +77,7 @@ impl Display for Refusal {
             Self::TargetTooLong => write!(formatter, "path and query may take {MAX_TARGET} bytes"),
             Self::TooLarge => {
                 let HeadLimits { bytes, fields } = HeadLimits::OF_CLIENTS;
-                write!(
-                    formatter,
-                    "the head of a request may take {bytes} bytes and {fields} fields"
-                )
+                write!(formatter, "the head of a request may take {bytes} bytes and {fields} fields")
             }
             Self::UnknownCoding => formatter.write_str("send the body as it is, or in chunks"),
             Self::TimedOut => formatter.write_str("the head of the request took too long to arrive"),
@@ -132,9 +127,8 @@ fn target_length(bytes: &[u8]) -> usize {
 
 fn judge(head: &httparse::Request<'_, '_>) -> Result<Framing, Refusal> {
     let known = |text: Option<&str>, valid: fn(&str) -> bool| text.is_some_and(valid);
-    if !known(head.method, |method| {
-        Method::from_bytes(method.as_bytes()).is_ok()
-    }) || !known(head.path, |target| target.parse::<Uri>().is_ok())
+    if !known(head.method, |method| Method::from_bytes(method.as_bytes()).is_ok())
+        || !known(head.path, |target| target.parse::<Uri>().is_ok())
     {
         return Err(Refusal::Malformed("the first line is malformed"));
     }
@@ -154,9 +148,7 @@ fn expectation(head: &httparse::Request<'_, '_>) -> Result<(), Refusal> {
 
 fn values<'a>(head: &'a httparse::Request<'_, '_>, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
     let fields = head.headers.iter();
-    fields
-        .filter(move |field| field.name.eq_ignore_ascii_case(name))
-        .map(|field| field.value)
+    fields.filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
 }
 
 /// RFC 9112, section 3.2: exactly one valid `Host`; before HTTP/1.1 there may be none.
@@ -164,9 +156,7 @@ fn host(head: &httparse::Request<'_, '_>) -> Result<(), Refusal> {
     let mut hosts = values(head, "host");
     match (hosts.next(), hosts.next()) {
         (Some(host), None) if is_host(host) => Ok(()),
-        (Some(_), None) => Err(Refusal::Malformed(
-            "Host: expected a host such as example.com:8080",
-        )),
+        (Some(_), None) => Err(Refusal::Malformed("Host: expected a host such as example.com:8080")),
         (Some(_), Some(_)) => Err(Refusal::Malformed("Host: must be sent once")),
         (None, _) if head.version == Some(0) => Ok(()),
         (None, _) => Err(Refusal::Malformed("Host: must be sent")),
@@ -224,9 +214,8 @@ fn is_ip_literal(text: &str) -> bool {
 fn framing(head: &httparse::Request<'_, '_>) -> Result<Framing, Refusal> {
     let mut length = None;
     for value in values(head, "content-length") {
-        let digits = std::str::from_utf8(value)
-            .ok()
-            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let digits =
+            std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
         let this = digits.and_then(|digits| digits.parse::<u64>().ok());
         let this = this.filter(|length| *length <= MAX_BODY);
         if this.is_none() || length.is_some_and(|length| Some(length) != this) {
@@ -252,9 +241,7 @@ fn framing(head: &httparse::Request<'_, '_>) -> Result<Framing, Refusal> {
         {
             Err(Refusal::UnknownCoding)
         }
-        _ => Err(Refusal::Malformed(
-            "Transfer-Encoding: expected chunked, once, as the last coding",
-        )),
+        _ => Err(Refusal::Malformed("Transfer-Encoding: expected chunked, once, as the last coding")),
     }
 }
 
@@ -264,12 +251,9 @@ pub(crate) fn stand_in(bytes: &[u8]) -> BytesMut {
     let mut head = httparse::Request::new(&mut fields);
     // Where the parser stops, it leaves what it has read before.
     let _ = head.parse(bytes);
-    let method = head
-        .method
-        .filter(|method| *method != "CONNECT" && Method::from_bytes(method.as_bytes()).is_ok());
-    let target = head
-        .path
-        .filter(|target| target.len() <= MAX_TARGET && target.parse::<Uri>().is_ok());
+    let method =
+        head.method.filter(|method| *method != "CONNECT" && Method::from_bytes(method.as_bytes()).is_ok());
+    let target = head.path.filter(|target| target.len() <= MAX_TARGET && target.parse::<Uri>().is_ok());
     let mut text = BytesMut::new();
     text.put_slice(method.unwrap_or("BAD").as_bytes());
     text.put_u8(b' ');

@@ -44,14 +44,7 @@ pub(crate) struct HeadGate {
 
 impl HeadGate {
     pub(crate) fn new(limits: HeadLimits) -> Self {
-        Self {
-            next: Next::Head,
-            limits,
-            held: BytesMut::new(),
-            passed: 0,
-            looked_at: 0,
-            empty_lines: 0,
-        }
+        Self { next: Next::Head, limits, held: BytesMut::new(), passed: 0, looked_at: 0, empty_lines: 0 }
     }
 
     /// Passes on what can be passed on, and returns whether there was anything.
@@ -219,10 +212,7 @@ enum Place {
 
 impl Chunks {
     fn new() -> Self {
-        Self {
-            place: Place::Size { digits: false },
-            left: 0,
-        }
+        Self { place: Place::Size { digits: false }, left: 0 }
     }
 
     /// How many of `bytes` are of the body; `None` when they are no chunks, which hyper finds, too.

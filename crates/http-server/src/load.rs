@@ -89,10 +89,7 @@ impl State {
         let large = self.large.lock();
         // Those that had the lock before may have released enough for all.
         let excess = match in_network_of {
-            Some(owner) => owner
-                .of_network
-                .total()
-                .saturating_sub(self.most_bytes_per_network),
+            Some(owner) => owner.of_network.total().saturating_sub(self.most_bytes_per_network),
             None => self.bytes.load(Ordering::Relaxed).saturating_sub(self.most_bytes),
         };
         let mut late: Vec<_> = large
@@ -138,10 +135,7 @@ struct Half {
 
 impl Half {
     fn of(places: usize) -> Self {
-        Self {
-            taken: AtomicUsize::new(0),
-            most: places.div_ceil(2),
-        }
+        Self { taken: AtomicUsize::new(0), most: places.div_ceil(2) }
     }
 
     /// Takes a place for a request, recorded in `is_in`, and returns whether there was one.
@@ -244,10 +238,7 @@ impl AtWork {
             true => waiting.anonymous.fetch_add(1, Ordering::Relaxed),
             false => 0,
         };
-        let request = WaitingRequest {
-            waiting,
-            is_anonymous,
-        };
+        let request = WaitingRequest { waiting, is_anonymous };
         let has_room = before < self.state.most_requests.div_ceil(2)
             && strangers_before < self.state.anonymous.most.div_ceil(2);
         has_room.then_some(request)
@@ -272,10 +263,7 @@ impl AtWork {
         if self.bytes.load(Ordering::Relaxed) > SMALL {
             let mut large = self.state.large.lock();
             large.retain(|answer| answer.at_work.strong_count() > 0);
-            large.push(LargeAnswer {
-                at_work: Arc::downgrade(self),
-                activity: activity.clone(),
-            });
+            large.push(LargeAnswer { at_work: Arc::downgrade(self), activity: activity.clone() });
         }
     }
 
@@ -308,11 +296,8 @@ impl AtWork {
     /// Counts its bytes, including earlier ones, for `caller` in this network. Only the first caller counts.
     pub(crate) fn count_for(&self, caller: &CallerBytes, network: IpAddr) {
         self.owner.get_or_init(|| {
-            let owner = Owner {
-                caller: caller.clone(),
-                network,
-                of_network: self.state.networks.enter(network),
-            };
+            let owner =
+                Owner { caller: caller.clone(), network, of_network: self.state.networks.enter(network) };
             let bytes = self.bytes.load(Ordering::Relaxed);
             owner.caller.add(bytes);
             owner.of_network.add(bytes);
@@ -332,10 +317,8 @@ impl AtWork {
         state.metrics.add_bytes(bytes);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let all = state.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let of_owner = self
-            .owner
-            .get()
-            .map(|owner| (owner, owner.caller.add(bytes), owner.of_network.add(bytes)));
+        let of_owner =
+            self.owner.get().map(|owner| (owner, owner.caller.add(bytes), owner.of_network.add(bytes)));
         if is_small {
             return true;
         }

@@ -34,9 +34,7 @@ const ANSWERED_INTERVAL: Duration = Duration::from_millis(50);
 /// # Errors
 /// A sentence with the remedy.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| StartError::cannot_listen(address, error))
+    TcpListener::bind(address).await.map_err(|error| StartError::cannot_listen(address, error))
 }
 
 /// Serves `service` until `stop` is cancelled and the requests in flight have been answered, at most `options.grace`
@@ -49,11 +47,8 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let metrics = ConnectionMetrics::new();
-    let (places, grace, workers) = (
-        ConnectionLimit::new(&options, metrics.clone()),
-        options.grace,
-        options.workers.clone(),
-    );
+    let (places, grace, workers) =
+        (ConnectionLimit::new(&options, metrics.clone()), options.grace, options.workers.clone());
     let refused_at_once = Arc::new(Semaphore::new(REFUSED_AT_ONCE));
     let connections = TaskTracker::new();
     let shared = Shared {
@@ -127,20 +122,14 @@ pub async fn serve(
     drop(listener);
     connections.close();
     if tokio::time::timeout(grace, connections.wait()).await.is_err() {
-        tracing::warn!(
-            connections = connections.len(),
-            "cut off requests that did not finish in time"
-        );
+        tracing::warn!(connections = connections.len(), "cut off requests that did not finish in time");
         cut.cancel();
         connections.wait().await;
     }
     // Including requests whose client has gone.
     shared.commands.close();
     if tokio::time::timeout(grace, shared.commands.wait()).await.is_err() {
-        tracing::warn!(
-            commands = shared.commands.len(),
-            "left behind commands that did not finish in time"
-        );
+        tracing::warn!(commands = shared.commands.len(), "left behind commands that did not finish in time");
     }
 }
 

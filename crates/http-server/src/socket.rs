@@ -86,11 +86,7 @@ impl Peer {
     /// Ends when the connection was reset, once the client has closed its side.
     pub(crate) async fn reset(&self) {
         let stream: &TcpStream = self.0.as_ref().as_ref();
-        while !stream
-            .ready(Interest::WRITABLE)
-            .await
-            .is_ok_and(|ready| ready.is_write_closed())
-        {
+        while !stream.ready(Interest::WRITABLE).await.is_ok_and(|ready| ready.is_write_closed()) {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
@@ -134,9 +130,7 @@ impl Socket {
     /// Throws away what the client still sends, for a while: closing before it has been received would reset the
     /// connection, and the client would lose the answer that says why its body was not wanted.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let timer = self
-            .linger_timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        let timer = self.linger_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
         if self.activity.is_body_read() || timer.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
@@ -229,17 +223,11 @@ impl Socket {
             self.write_since = Instant::now();
         }
         let slow_since = self.write_since.checked_sub(self.slow);
-        self.activity
-            .wait_for_client(slow_since.unwrap_or(self.write_since), context)?;
+        self.activity.wait_for_client(slow_since.unwrap_or(self.write_since), context)?;
         let left = self.timeouts.answer.saturating_sub(self.waited);
         let limit = self.timeouts.write.saturating_sub(self.slow).min(left);
-        let timer = self
-            .write_timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        timer
-            .as_mut()
-            .poll(context)
-            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let timer = self.write_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        timer.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Limits the wait for the client to take bytes of an answer, and counts those that it takes.
@@ -282,14 +270,10 @@ impl AsyncRead for Socket {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        let read = this.transport.poll_read(
-            context,
-            &mut (&mut *buffer).limit(this.gate.limit().min(BODY_READ)),
-        );
+        let read =
+            this.transport.poll_read(context, &mut (&mut *buffer).limit(this.gate.limit().min(BODY_READ)));
         let Poll::Ready(read) = read else {
-            return this
-                .poll_patience(context)
-                .map(|()| Err(io::ErrorKind::TimedOut.into()));
+            return this.poll_patience(context).map(|()| Err(io::ErrorKind::TimedOut.into()));
         };
         read?;
         let of_body = this.gate.read_past(&buffer.filled()[before..]);

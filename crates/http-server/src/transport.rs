@@ -102,10 +102,7 @@ impl Transport {
 impl Tcp {
     fn new(stream: TcpStream) -> Self {
         let (reader, writer) = stream.into_split();
-        Self {
-            reader,
-            writer: Arc::new(writer),
-        }
+        Self { reader, writer: Arc::new(writer) }
     }
 
     fn stream(&self) -> &TcpStream {

@@ -49,14 +49,9 @@ impl Workers {
         let end = CancellationToken::new();
         let start = |number| {
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            let worker = Worker {
-                runtime: runtime.handle().clone(),
-                connections: Arc::default(),
-            };
+            let worker = Worker { runtime: runtime.handle().clone(), connections: Arc::default() };
             let ended = end.clone().cancelled_owned();
-            thread::Builder::new()
-                .name(format!("worker {number}"))
-                .spawn(move || runtime.block_on(ended))?;
+            thread::Builder::new().name(format!("worker {number}")).spawn(move || runtime.block_on(ended))?;
             Ok(worker)
         };
         let count = thread::available_parallelism().map_or(1, usize::from);
@@ -71,10 +66,7 @@ impl Workers {
         let count = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
         let worker = self.0.all.iter().min_by_key(count)?;
         worker.connections.fetch_add(1, Ordering::Relaxed);
-        Some(Assigned {
-            runtime: worker.runtime.clone(),
-            connections: Arc::clone(&worker.connections),
-        })
+        Some(Assigned { runtime: worker.runtime.clone(), connections: Arc::clone(&worker.connections) })
     }
 }
 
@@ -120,25 +112,13 @@ mod tests {
     #[test]
     fn connections_are_spread_evenly_also_after_some_have_ended() {
         let workers = Workers::start().unwrap();
-        let counts = || {
-            workers
-                .0
-                .all
-                .iter()
-                .map(|worker| worker.connections.load(Ordering::Relaxed))
-        };
+        let counts = || workers.0.all.iter().map(|worker| worker.connections.load(Ordering::Relaxed));
         let count = workers.0.all.len();
         let mut assigned: Vec<_> = (0..3 * count).map(|_| workers.assign().unwrap()).collect();
         assert!(counts().all(|connections| connections == 3));
         assigned.truncate(count + 1);
-        let more: Vec<_> = (assigned.len()..2 * count)
-            .map(|_| workers.assign().unwrap())
-            .collect();
-        assert!(
-            counts().all(|connections| connections == 2),
-            "{:?}",
-            counts().collect::<Vec<_>>()
-        );
+        let more: Vec<_> = (assigned.len()..2 * count).map(|_| workers.assign().unwrap()).collect();
+        assert!(counts().all(|connections| connections == 2), "{:?}", counts().collect::<Vec<_>>());
         drop((assigned, more));
         assert!(counts().all(|connections| connections == 0));
     }

@@ -1,15 +1,8 @@
 //! Open connections, their memory, and what the limits refuse are shown as metrics of the process. One test, since all
 //! servers of a process share them.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -30,9 +23,7 @@ fn value(series: &str) -> usize {
 }
 
 fn refused(reason: &str) -> usize {
-    value(&format!(
-        "taskledger_http_connections_refused_total{{reason=\"{reason}\",role=\"test\"}} "
-    ))
+    value(&format!("taskledger_http_connections_refused_total{{reason=\"{reason}\",role=\"test\"}} "))
 }
 
 async fn reaches(series: &str, wanted: usize) {
@@ -42,11 +33,7 @@ async fn reaches(series: &str, wanted: usize) {
 
 #[tokio::test]
 async fn connections_and_what_is_refused_are_counted() {
-    let server = Server::start(ServerOptions {
-        max_connections: 1,
-        ..ServerOptions::default()
-    })
-    .await;
+    let server = Server::start(ServerOptions { max_connections: 1, ..ServerOptions::default() }).await;
     let mut busy = server.client_at_gate(get_of("/gate")).await;
     for reason in ["total", "address", "displaced", "memory"] {
         assert_eq!(refused(reason), 0, "{reason}");
@@ -64,11 +51,8 @@ async fn connections_and_what_is_refused_are_counted() {
     drop(next);
     reaches(CONNECTIONS, 0).await;
 
-    let server = Server::start(ServerOptions {
-        max_connections_per_address: 1,
-        ..ServerOptions::default()
-    })
-    .await;
+    let server =
+        Server::start(ServerOptions { max_connections_per_address: 1, ..ServerOptions::default() }).await;
     let mut busy = server.client_at_gate(get_of("/gate")).await;
     assert_eq!(server.status("/").await, 503);
     assert_eq!((refused("total"), refused("address")), (1, 1));

@@ -1,14 +1,7 @@
 //! Disconnecting cancels the answer, not the work. A client that only closes its side still gets an answer.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -19,10 +12,7 @@ use tokio::{sync::watch, time::timeout};
 const COMMAND: &str = "POST /gate HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
 
 async fn reaches(count: &watch::Sender<usize>, wanted: usize) {
-    timeout(DEADLINE, count.subscribe().wait_for(|count| *count >= wanted))
-        .await
-        .expect("in time")
-        .unwrap();
+    timeout(DEADLINE, count.subscribe().wait_for(|count| *count >= wanted)).await.expect("in time").unwrap();
 }
 
 #[tokio::test]
@@ -52,10 +42,7 @@ async fn stopping_waits_for_commands_whose_clients_have_gone() {
     tokio::time::sleep(SHORT).await;
     assert!(!server.task.is_finished());
     server.gate.notify_one();
-    timeout(DEADLINE, server.task)
-        .await
-        .expect("the server ends")
-        .unwrap();
+    timeout(DEADLINE, server.task).await.expect("the server ends").unwrap();
     assert_eq!(*server.ended.borrow(), 1);
 }
 
@@ -76,11 +63,7 @@ async fn a_read_ends_when_its_client_hangs_up() {
 #[tokio::test]
 async fn a_client_that_closes_its_side_gets_its_answer() {
     let server = Server::start(ServerOptions::default()).await;
-    for request in [
-        COMMAND.to_owned(),
-        get_of("/gate"),
-        format!("{COMMAND}{}", get_of("/")),
-    ] {
+    for request in [COMMAND.to_owned(), get_of("/gate"), format!("{COMMAND}{}", get_of("/"))] {
         let mut client = server.connect().await;
         client.send(&request).await;
         client.half_close().await;
@@ -88,10 +71,7 @@ async fn a_client_that_closes_its_side_gets_its_answer() {
         tokio::time::sleep(SHORT).await;
         server.gate.notify_one();
         let answers = client.rest().await;
-        assert_eq!(
-            answers.matches("HTTP/1.1 200").count(),
-            request.matches("HTTP/1.1").count()
-        );
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), request.matches("HTTP/1.1").count());
         assert!(answers.contains("through"), "{answers}");
     }
     let mut client = server.connect().await;
@@ -111,11 +91,7 @@ async fn a_client_that_closes_its_side_gets_its_answer() {
 #[tokio::test]
 async fn an_answer_that_waits_for_its_next_part_ends_when_its_client_hangs_up() {
     let server = Server::start(ServerOptions::default()).await;
-    let ways = [
-        ("text_event-stream", false),
-        ("text_event-stream", true),
-        ("text_plain", true),
-    ];
+    let ways = [("text_event-stream", false), ("text_event-stream", true), ("text_plain", true)];
     for (hung_up, (kind, resets)) in ways.into_iter().enumerate() {
         let mut client = server.connect().await;
         client.send(get_of(&format!("/stream/{kind}"))).await;

@@ -1,14 +1,7 @@
 //! A server at its limits: it refuses further work early, and continues with the rest.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -30,11 +23,7 @@ async fn idle(server: &Server) -> Client {
 
 #[tokio::test]
 async fn one_connection_more_than_allowed_closes_the_one_that_has_waited_longest() {
-    let server = Server::start(ServerOptions {
-        max_connections: 2,
-        ..ServerOptions::default()
-    })
-    .await;
+    let server = Server::start(ServerOptions { max_connections: 2, ..ServerOptions::default() }).await;
     let first = idle(&server).await;
     let mut second = idle(&server).await;
     let mut third = idle(&server).await;
@@ -47,11 +36,7 @@ async fn one_connection_more_than_allowed_closes_the_one_that_has_waited_longest
 
 #[tokio::test]
 async fn whoever_finds_everybody_being_served_is_told_to_come_again() {
-    let server = Server::start(ServerOptions {
-        max_connections: 1,
-        ..ServerOptions::default()
-    })
-    .await;
+    let server = Server::start(ServerOptions { max_connections: 1, ..ServerOptions::default() }).await;
     let mut busy = server.client_at_gate(get_of("/gate")).await;
     let mut late = server.connect().await;
     late.send(get_of("/")).await;
@@ -75,11 +60,7 @@ async fn whoever_finds_everybody_being_served_is_told_to_come_again() {
 #[tokio::test]
 async fn a_request_that_arrives_while_its_place_is_given_away_is_answered() {
     for _ in 0..20 {
-        let server = Server::start(ServerOptions {
-            max_connections: 1,
-            ..ServerOptions::default()
-        })
-        .await;
+        let server = Server::start(ServerOptions { max_connections: 1, ..ServerOptions::default() }).await;
         let mut first = idle(&server).await;
         first.send(get_of("/")).await;
         let _second = server.connect().await;
@@ -89,11 +70,8 @@ async fn a_request_that_arrives_while_its_place_is_given_away_is_answered() {
 
 #[tokio::test]
 async fn one_address_has_its_own_bound() {
-    let server = Server::start(ServerOptions {
-        max_connections_per_address: 1,
-        ..ServerOptions::default()
-    })
-    .await;
+    let server =
+        Server::start(ServerOptions { max_connections_per_address: 1, ..ServerOptions::default() }).await;
     let first = idle(&server).await;
     let _second = idle(&server).await;
     assert_eq!(first.rest().await, "");
@@ -101,11 +79,7 @@ async fn one_address_has_its_own_bound() {
 
 #[tokio::test]
 async fn more_requests_than_allowed_are_refused_on_a_connection_that_goes_on() {
-    let server = Server::start(ServerOptions {
-        max_requests: 1,
-        ..ServerOptions::default()
-    })
-    .await;
+    let server = Server::start(ServerOptions { max_requests: 1, ..ServerOptions::default() }).await;
     let mut busy = server.client_at_gate(get_of("/gate")).await;
     let mut other = server.connect().await;
     for _ in 0..3 {
@@ -124,18 +98,12 @@ async fn more_requests_than_allowed_are_refused_on_a_connection_that_goes_on() {
 
 #[tokio::test]
 async fn streams_of_events_leave_half_of_the_places_to_other_requests() {
-    let server = Server::start(ServerOptions {
-        max_requests: 4,
-        ..ServerOptions::default()
-    })
-    .await;
+    let server = Server::start(ServerOptions { max_requests: 4, ..ServerOptions::default() }).await;
     let stream = async || {
         let mut client = server.connect().await;
         client.send(get_of("/stream/text_event-stream")).await;
         let mut head = [0; 12];
-        tokio::io::AsyncReadExt::read_exact(&mut client.0, &mut head)
-            .await
-            .unwrap();
+        tokio::io::AsyncReadExt::read_exact(&mut client.0, &mut head).await.unwrap();
         (client, head.ends_with(b"200"))
     };
     let (first, second, third) = (stream().await, stream().await, stream().await);
@@ -150,11 +118,8 @@ async fn streams_of_events_leave_half_of_the_places_to_other_requests() {
 #[tokio::test]
 async fn while_memory_is_short_requests_are_refused() {
     let pressure = Pressure::default();
-    let server = Server::start(ServerOptions {
-        pressure: Some(pressure.clone()),
-        ..ServerOptions::default()
-    })
-    .await;
+    let server =
+        Server::start(ServerOptions { pressure: Some(pressure.clone()), ..ServerOptions::default() }).await;
     for (short, expected) in [(false, 200), (true, 503), (false, 200)] {
         pressure.set(short);
         assert_eq!(server.status("/").await, expected);
@@ -191,9 +156,7 @@ async fn readers_that_do_not_read_take_no_more_memory_than_allowed() {
     let mut command = server.connect().await;
     command.send(get_of("/endless").replace("GET", "POST")).await;
     let mut head = [0; 12];
-    tokio::io::AsyncReadExt::read_exact(&mut command.0, &mut head)
-        .await
-        .unwrap();
+    tokio::io::AsyncReadExt::read_exact(&mut command.0, &mut head).await.unwrap();
     assert_eq!(&head[9..], b"200");
     drop((slow, command));
     let mut answer = 503;
@@ -202,9 +165,7 @@ async fn readers_that_do_not_read_take_no_more_memory_than_allowed() {
         let mut again = server.connect().await;
         again.send(get_of("/endless")).await;
         let mut head = [0; 12];
-        tokio::io::AsyncReadExt::read_exact(&mut again.0, &mut head)
-            .await
-            .unwrap();
+        tokio::io::AsyncReadExt::read_exact(&mut again.0, &mut head).await.unwrap();
         answer = std::str::from_utf8(&head[9..]).unwrap().parse().unwrap();
     }
     assert_eq!(answer, 200);
@@ -212,11 +173,7 @@ async fn readers_that_do_not_read_take_no_more_memory_than_allowed() {
 
 #[tokio::test]
 async fn bodies_that_are_held_back_take_no_more_memory_than_allowed() {
-    let server = Server::start(ServerOptions {
-        max_bytes: 100_000,
-        ..ServerOptions::default()
-    })
-    .await;
+    let server = Server::start(ServerOptions { max_bytes: 100_000, ..ServerOptions::default() }).await;
     let head =
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n";
     let hold_back = async || {

@@ -1,14 +1,7 @@
 //! Requests that are refused before the router sees them get the same kind of answer as all others.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -24,18 +17,11 @@ async fn refused(server: &Server, request: &[u8]) -> (u16, String, Value) {
     let answer = client.rest().await;
     let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
     let head = head.to_lowercase();
-    (
-        head[9..12].parse().unwrap(),
-        head,
-        serde_json::from_str(body).unwrap_or_default(),
-    )
+    (head[9..12].parse().unwrap(), head, serde_json::from_str(body).unwrap_or_default())
 }
 
 fn assert_whole((status, head, problem): &(u16, String, Value), code: &str) {
-    assert!(
-        head.starts_with("http/1.1 ") || head.starts_with("http/1.0 "),
-        "{head}"
-    );
+    assert!(head.starts_with("http/1.1 ") || head.starts_with("http/1.0 "), "{head}");
     for part in [
         "\r\ncontent-type: application/problem+json",
         "\r\nx-content-type-options: nosniff",
@@ -47,25 +33,16 @@ fn assert_whole((status, head, problem): &(u16, String, Value), code: &str) {
     assert!(head.contains("\r\nconnection: close") || head.starts_with("http/1.0 "));
     let id = head.split("\r\nx-request-id: ").nth(1).expect("a request id");
     assert!(id.starts_with(&problem["request_id"].as_str().unwrap().to_lowercase()));
-    assert_eq!(
-        (&problem["status"], &problem["code"]),
-        (&(*status).into(), &code.into())
-    );
+    assert_eq!((&problem["status"], &problem["code"]), (&(*status).into(), &code.into()));
 }
 
 /// A gateway adds fields to a head that is as large as it may be.
 #[tokio::test]
 async fn a_head_from_a_gateway_may_be_larger() {
     for (limits, more) in [(HeadLimits::OF_CLIENTS, 0), (HeadLimits::OF_GATEWAYS, 16)] {
-        let server = Server::start(ServerOptions {
-            head_limits: limits,
-            ..ServerOptions::default()
-        })
-        .await;
+        let server = Server::start(ServerOptions { head_limits: limits, ..ServerOptions::default() }).await;
         for (fields, status) in [(98 + more, "200"), (99 + more, "431")] {
-            let fields: String = (0..fields)
-                .map(|number| format!("x-{number}: {number}\r\n"))
-                .collect();
+            let fields: String = (0..fields).map(|number| format!("x-{number}: {number}\r\n")).collect();
             let mut client = server.connect().await;
             let head = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n");
             client.send(head.as_bytes()).await;
@@ -81,38 +58,14 @@ async fn what_is_not_served_gets_a_problem_with_all_headers() {
     for (request, status, code) in [
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400, "bad-request"),
         (format!("GET / HTTP/1.1\r\n{host}{host}\r\n"), 400, "bad-request"),
-        (
-            "GET / HTTP/1.1\r\nHost: a b/c@d\r\n\r\n".to_owned(),
-            400,
-            "bad-request",
-        ),
-        (
-            "GET / HTTP/1.0\r\nHost: a b/c@d\r\n\r\n".to_owned(),
-            400,
-            "bad-request",
-        ),
-        (
-            "GET / HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(),
-            400,
-            "bad-request",
-        ),
+        ("GET / HTTP/1.1\r\nHost: a b/c@d\r\n\r\n".to_owned(), 400, "bad-request"),
+        ("GET / HTTP/1.0\r\nHost: a b/c@d\r\n\r\n".to_owned(), 400, "bad-request"),
+        ("GET / HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(), 400, "bad-request"),
         ("GET / HTTP/3.0\r\n\r\n".to_owned(), 400, "bad-request"),
         ("\u{16}\u{3}\u{1}\u{2}".to_owned(), 400, "bad-request"),
-        (
-            format!("GET /{} HTTP/1.1\r\n{host}\r\n", "a".repeat(70_000)),
-            414,
-            "uri-too-long",
-        ),
-        (
-            format!("GET / HTTP/1.1\r\n{host}{}\r\n", "a: b\r\n".repeat(110)),
-            431,
-            "headers-too-large",
-        ),
-        (
-            format!("GET / HTTP/1.1\r\n{host}a: {}\r\n\r\n", "b".repeat(200_000)),
-            431,
-            "headers-too-large",
-        ),
+        (format!("GET /{} HTTP/1.1\r\n{host}\r\n", "a".repeat(70_000)), 414, "uri-too-long"),
+        (format!("GET / HTTP/1.1\r\n{host}{}\r\n", "a: b\r\n".repeat(110)), 431, "headers-too-large"),
+        (format!("GET / HTTP/1.1\r\n{host}a: {}\r\n\r\n", "b".repeat(200_000)), 431, "headers-too-large"),
         (
             format!(
                 "POST /echo HTTP/1.1\r\n{host}Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
@@ -125,19 +78,9 @@ async fn what_is_not_served_gets_a_problem_with_all_headers() {
             400,
             "bad-request",
         ),
+        (format!("POST /echo HTTP/1.1\r\n{host}Content-Length: {}\r\n\r\n", u64::MAX), 400, "bad-request"),
         (
-            format!(
-                "POST /echo HTTP/1.1\r\n{host}Content-Length: {}\r\n\r\n",
-                u64::MAX
-            ),
-            400,
-            "bad-request",
-        ),
-        (
-            format!(
-                "POST /echo HTTP/1.1\r\n{host}Content-Length: {}\r\n\r\n",
-                u64::MAX - 1
-            ),
+            format!("POST /echo HTTP/1.1\r\n{host}Content-Length: {}\r\n\r\n", u64::MAX - 1),
             400,
             "bad-request",
         ),
@@ -149,11 +92,7 @@ async fn what_is_not_served_gets_a_problem_with_all_headers() {
             413,
             "body-too-large",
         ),
-        (
-            format!("POST /echo HTTP/1.1\r\n{host}Transfer-Encoding: gzip\r\n\r\n"),
-            400,
-            "bad-request",
-        ),
+        (format!("POST /echo HTTP/1.1\r\n{host}Transfer-Encoding: gzip\r\n\r\n"), 400, "bad-request"),
     ] {
         let answer = refused(&server, request.as_bytes()).await;
         assert_eq!(answer.0, status, "{}", &request[..request.len().min(90)]);
@@ -172,21 +111,9 @@ async fn a_refusal_is_counted_and_keeps_the_clients_own_id() {
         (named("/x", "Host: b\r\n\r\n"), "bad-request", 400),
         (named("/x", "A : b\r\n\r\n"), "bad-request", 400),
         (named("/x", "A: b"), "request-timeout", 408),
-        (
-            named(&format!("/{}", "x".repeat(10_000)), "\r\n"),
-            "uri-too-long",
-            414,
-        ),
-        (
-            named("/x", &format!("{}\r\n", "a: b\r\n".repeat(110))),
-            "headers-too-large",
-            431,
-        ),
-        (
-            named("/x", &format!("a: {}\r\n\r\n", "b".repeat(70_000))),
-            "headers-too-large",
-            431,
-        ),
+        (named(&format!("/{}", "x".repeat(10_000)), "\r\n"), "uri-too-long", 414),
+        (named("/x", &format!("{}\r\n", "a: b\r\n".repeat(110))), "headers-too-large", 431),
+        (named("/x", &format!("a: {}\r\n\r\n", "b".repeat(70_000))), "headers-too-large", 431),
     ] {
         let answer = refused(&server, request.as_bytes()).await;
         assert_whole(&answer, code);
@@ -235,15 +162,10 @@ async fn without_a_host_only_http_1_0_is_served() {
 #[tokio::test]
 async fn a_bad_head_behind_good_requests_is_answered_in_its_turn() {
     let server = Server::start(ServerOptions::default()).await;
-    for framing in [
-        "Content-Length: 2\r\n\r\n{}",
-        "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
-    ] {
+    for framing in ["Content-Length: 2\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"] {
         let good = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{framing}");
         let mut client = server.connect().await;
-        client
-            .send(format!("{good}{good}{}GET / HTTP/1.1\r\n\r\n{good}", get_of("/")))
-            .await;
+        client.send(format!("{good}{good}{}GET / HTTP/1.1\r\n\r\n{good}", get_of("/"))).await;
         for expected in ["2", "2", "hello"] {
             assert_eq!(client.answer().await, (200, expected.to_owned()), "{framing}");
         }
@@ -260,20 +182,13 @@ async fn nobody_is_told_to_go_on_with_a_body_that_is_not_wanted() {
     let head = "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n";
     for (rest, status) in [
         ("Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n", 415),
-        (
-            "Content-Type: application/json\r\nContent-Length: 70000\r\n\r\n",
-            413,
-        ),
+        ("Content-Type: application/json\r\nContent-Length: 70000\r\n\r\n", 413),
     ] {
         let (found, ..) = refused(&server, format!("{head}{rest}").as_bytes()).await;
         assert_eq!(found, status);
     }
     let mut client = server.connect().await;
-    client
-        .send(format!(
-            "{head}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n"
-        ))
-        .await;
+    client.send(format!("{head}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n")).await;
     client.expect("HTTP/1.1 100 Continue\r\n\r\n").await;
     client.send("{}").await;
     assert_eq!(client.answer().await, (200, "2".to_owned()));
@@ -317,12 +232,7 @@ fn head() -> impl Strategy<Value = Vec<u8>> {
         "TE: trailers",
         "Trailer: x",
     ]);
-    (
-        line,
-        prop::collection::vec(field, 0..6),
-        prop::sample::select(vec!["\r\n", "\n"]),
-        any::<u8>(),
-    )
+    (line, prop::collection::vec(field, 0..6), prop::sample::select(vec!["\r\n", "\n"]), any::<u8>())
         .prop_map(|(line, fields, end, spoil)| {
             let mut lines = vec![line];
             lines.extend(fields);

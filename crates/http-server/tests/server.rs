@@ -1,14 +1,7 @@
 //! The server over real sockets: every wait is limited, and the shutdown is graceful.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -31,10 +24,7 @@ async fn keeps_connections_alive_and_tells_handlers_their_peer() {
         assert_eq!(client.answer().await, (200, "hello".to_owned()));
     }
     client.send(get_of("/peer")).await;
-    assert_eq!(
-        client.answer().await.1,
-        client.0.local_addr().unwrap().to_string()
-    );
+    assert_eq!(client.answer().await.1, client.0.local_addr().unwrap().to_string());
 }
 
 #[tokio::test]
@@ -57,20 +47,13 @@ async fn connections_are_spread_over_the_workers_and_each_stays_with_its_own() {
 
 #[tokio::test]
 async fn a_connection_that_never_asks_is_closed() {
-    let server = Server::start(ServerOptions {
-        header_timeout: SHORT,
-        ..ServerOptions::default()
-    })
-    .await;
+    let server = Server::start(ServerOptions { header_timeout: SHORT, ..ServerOptions::default() }).await;
     assert_eq!(server.connect().await.rest().await, "");
 }
 
 #[tokio::test]
 async fn a_head_that_trickles_in_is_cut_off() {
-    let options = ServerOptions {
-        header_timeout: SHORT,
-        ..ServerOptions::default()
-    };
+    let options = ServerOptions { header_timeout: SHORT, ..ServerOptions::default() };
     let server = Server::start(options).await;
     // The second request of a connection, whose idle time is long.
     let mut client = server.connect().await;
@@ -92,10 +75,7 @@ async fn a_head_that_trickles_in_is_cut_off() {
         }
     });
     let mut answer = vec![0; 12];
-    timeout(DEADLINE, read.read_exact(&mut answer))
-        .await
-        .expect("an answer")
-        .unwrap();
+    timeout(DEADLINE, read.read_exact(&mut answer)).await.expect("an answer").unwrap();
     assert_eq!(answer, b"HTTP/1.1 408");
     assert!(started.elapsed() >= SHORT);
     trickle.abort();
@@ -103,11 +83,8 @@ async fn a_head_that_trickles_in_is_cut_off() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_later_than_a_slow_head() {
-    let options = ServerOptions {
-        header_timeout: SHORT,
-        idle_timeout: SHORT * 4,
-        ..ServerOptions::default()
-    };
+    let options =
+        ServerOptions { header_timeout: SHORT, idle_timeout: SHORT * 4, ..ServerOptions::default() };
     let server = Server::start(options).await;
     let mut client = server.connect().await;
     client.send(get_of("/")).await;
@@ -155,10 +132,7 @@ async fn a_body_that_trickles_in_is_given_up() {
         }
     });
     let mut answer = vec![0; 12];
-    timeout(DEADLINE, read.read_exact(&mut answer))
-        .await
-        .expect("an answer")
-        .unwrap();
+    timeout(DEADLINE, read.read_exact(&mut answer)).await.expect("an answer").unwrap();
     assert_eq!(answer, b"HTTP/1.1 408");
     trickle.abort();
 }
@@ -204,10 +178,7 @@ async fn an_answer_that_is_taken_in_trickles_is_given_up() {
         }
     });
     server.stop.cancel();
-    timeout(DEADLINE, server.task)
-        .await
-        .expect("the server does not wait for its grace")
-        .unwrap();
+    timeout(DEADLINE, server.task).await.expect("the server does not wait for its grace").unwrap();
     trickle.abort();
 }
 
@@ -227,10 +198,7 @@ async fn a_body_that_ends_early_is_malformed() {
 #[tokio::test]
 async fn a_client_that_sends_far_too_much_still_gets_to_see_why() {
     let server = Server::start(ServerOptions::default()).await;
-    for head in [
-        "Content-Length: 50000000\r\n\r\n",
-        "Transfer-Encoding: chunked\r\n\r\n2faf080\r\n",
-    ] {
+    for head in ["Content-Length: 50000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n2faf080\r\n"] {
         let client = server.connect().await;
         let (mut read, mut write) = client.0.into_split();
         let head = format!("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n{head}");
@@ -244,10 +212,7 @@ async fn a_client_that_sends_far_too_much_still_gets_to_see_why() {
         });
         flood.await.unwrap();
         let mut answer = vec![0; 12];
-        timeout(DEADLINE, read.read_exact(&mut answer))
-            .await
-            .expect("an answer")
-            .unwrap();
+        timeout(DEADLINE, read.read_exact(&mut answer)).await.expect("an answer").unwrap();
         assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 413");
     }
 }
@@ -255,10 +220,7 @@ async fn a_client_that_sends_far_too_much_still_gets_to_see_why() {
 #[tokio::test]
 async fn a_small_body_that_nobody_read_does_not_cost_the_connection() {
     let server = Server::start(ServerOptions::default()).await;
-    for framing in [
-        "Content-Length: 5\r\n\r\n",
-        "Transfer-Encoding: chunked\r\n\r\n5\r\n",
-    ] {
+    for framing in ["Content-Length: 5\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\n"] {
         let head = format!("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Type: text/plain\r\n{framing}");
         let mut client = loop {
             let mut client = server.connect().await;
@@ -270,11 +232,7 @@ async fn a_small_body_that_nobody_read_does_not_cost_the_connection() {
                 break client;
             }
         };
-        let end = if framing.starts_with('C') {
-            ""
-        } else {
-            "\r\n0\r\n\r\n"
-        };
+        let end = if framing.starts_with('C') { "" } else { "\r\n0\r\n\r\n" };
         client.send(format!("hello{end}")).await;
         assert_eq!(client.answer().await.0, 415, "{framing}");
         client.send(get_of("/")).await;
@@ -313,10 +271,7 @@ async fn a_length_beside_chunks_does_not_count() {
     let answers = client.rest().await;
     // Only the chunks count. A proxy in front may have used the length, so nothing after them is served.
     assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
-    assert!(
-        answers.starts_with("HTTP/1.1 200 OK") && answers.ends_with("\r\n\r\n2"),
-        "{answers}"
-    );
+    assert!(answers.starts_with("HTTP/1.1 200 OK") && answers.ends_with("\r\n\r\n2"), "{answers}");
 }
 
 #[tokio::test]
@@ -331,45 +286,28 @@ async fn stopping_finishes_what_has_begun_and_nothing_else() {
     assert!(!server.task.is_finished());
     server.gate.notify_one();
     assert_eq!(busy.answer().await, (200, "through".to_owned()));
-    timeout(DEADLINE, server.task)
-        .await
-        .expect("the server ends")
-        .unwrap();
+    timeout(DEADLINE, server.task).await.expect("the server ends").unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
 }
 
 #[tokio::test]
 async fn stopping_ends_a_stream_of_events_whole_and_at_once() {
-    let server = Server::start(ServerOptions {
-        grace: DEADLINE * 10,
-        ..ServerOptions::default()
-    })
-    .await;
+    let server = Server::start(ServerOptions { grace: DEADLINE * 10, ..ServerOptions::default() }).await;
     let mut client = server.connect().await;
     client.send(get_of("/stream/text_event-stream")).await;
     client.until("first\r\n").await;
     server.stop.cancel();
     assert_eq!(client.rest().await, "0\r\n\r\n");
-    timeout(DEADLINE, server.task)
-        .await
-        .expect("the server ends")
-        .unwrap();
+    timeout(DEADLINE, server.task).await.expect("the server ends").unwrap();
 }
 
 #[tokio::test]
 async fn stopping_does_not_wait_for_ever() {
-    let server = Server::start(ServerOptions {
-        grace: SHORT,
-        ..ServerOptions::default()
-    })
-    .await;
+    let server = Server::start(ServerOptions { grace: SHORT, ..ServerOptions::default() }).await;
     let client = server.client_at_gate(get_of("/gate")).await;
     let started = Instant::now();
     server.stop.cancel();
-    timeout(DEADLINE, server.task)
-        .await
-        .expect("the server ends")
-        .unwrap();
+    timeout(DEADLINE, server.task).await.expect("the server ends").unwrap();
     assert!(started.elapsed() >= SHORT);
     assert_eq!(client.rest().await, "");
 }

@@ -1,14 +1,7 @@
 //! Clients that take their answers slowly or not at all.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -103,10 +96,8 @@ async fn the_answer_to_a_command_is_not_cut_off_for_others() {
 async fn an_answer_is_taken_at_a_least_rate_or_given_up() {
     // Much longer than a busy machine delays a client.
     let stall = Duration::from_secs(6);
-    let server = Server::start_with_small_buffers(ServerOptions {
-        stall_timeout: stall,
-        ..ServerOptions::default()
-    });
+    let server =
+        Server::start_with_small_buffers(ServerOptions { stall_timeout: stall, ..ServerOptions::default() });
     // Takes some bytes each time, every quarter of a second, and then the rest.
     let is_taken = async |piece: usize| {
         let mut reader = server.connect_with_small_buffer().await;

@@ -1,14 +1,7 @@
 //! TLS before HTTP: which handshakes succeed, which fail, and that none waits for ever.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod support;
 
@@ -32,10 +25,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 fn put(directory: &Path, issued: &Issued) -> TlsFiles {
-    let files = TlsFiles {
-        certificate: directory.join("certificate.pem"),
-        key: directory.join("key.pem"),
-    };
+    let files = TlsFiles { certificate: directory.join("certificate.pem"), key: directory.join("key.pem") };
     fs::write(&files.certificate, &issued.certificate).unwrap();
     fs::write(&files.key, &issued.key).unwrap();
     fs::set_permissions(&files.key, fs::Permissions::from_mode(0o600)).unwrap();
@@ -53,16 +43,8 @@ impl Secured {
     async fn start(options: ServerOptions) -> Self {
         let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
         let tls = ServerTls::load(put(directory.path(), &authority.issue(&["localhost"]))).unwrap();
-        let options = ServerOptions {
-            tls: Some(tls.clone()),
-            ..options
-        };
-        Self {
-            server: Server::start(options).await,
-            tls,
-            authority,
-            directory,
-        }
+        let options = ServerOptions { tls: Some(tls.clone()), ..options };
+        Self { server: Server::start(options).await, tls, authority, directory }
     }
 
     /// Connects and trusts `authority`.
@@ -83,22 +65,14 @@ impl Secured {
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let stream = TcpStream::connect(self.server.address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        timeout(
-            DEADLINE,
-            TlsConnector::from(Arc::new(config)).connect(name, stream),
-        )
-        .await
-        .unwrap()
+        timeout(DEADLINE, TlsConnector::from(Arc::new(config)).connect(name, stream)).await.unwrap()
     }
 }
 
 /// Everything up to the end of the connection.
 async fn rest(mut stream: TlsStream<TcpStream>) -> String {
     let mut bytes = Vec::new();
-    timeout(DEADLINE, stream.read_to_end(&mut bytes))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(DEADLINE, stream.read_to_end(&mut bytes)).await.unwrap().unwrap();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -136,16 +110,9 @@ async fn both_versions_of_tls_serve_many_requests_on_one_connection() {
 
 #[tokio::test]
 async fn an_answer_larger_than_every_buffer_arrives_whole() {
-    let secured = Secured::start(ServerOptions {
-        max_bytes: usize::MAX,
-        ..ServerOptions::default()
-    })
-    .await;
+    let secured = Secured::start(ServerOptions { max_bytes: usize::MAX, ..ServerOptions::default() }).await;
     let mut stream = secured.connect(&secured.authority, &TLS13, &[]).await.unwrap();
-    stream
-        .write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
     assert!(rest(stream).await.len() > 64 * 1024 * 1024);
 }
 
@@ -156,27 +123,16 @@ async fn whoever_asks_without_tls_is_told_so_and_nothing_is_done() {
     client.send(GET).await;
     client.send(GET).await;
     let mut bytes = Vec::new();
-    timeout(DEADLINE, client.0.read_to_end(&mut bytes))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(DEADLINE, client.0.read_to_end(&mut bytes)).await.unwrap().unwrap();
     let answer = String::from_utf8_lossy(&bytes);
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert!(answer.contains("begin with https"), "{answer}");
-    assert_eq!(
-        answer.matches("HTTP/1.1").count(),
-        1,
-        "the connection ends: {answer}"
-    );
+    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "the connection ends: {answer}");
 }
 
 #[tokio::test]
 async fn a_handshake_that_does_not_come_to_an_end_is_given_up() {
-    let secured = Secured::start(ServerOptions {
-        header_timeout: SHORT,
-        ..ServerOptions::default()
-    })
-    .await;
+    let secured = Secured::start(ServerOptions { header_timeout: SHORT, ..ServerOptions::default() }).await;
     // Nothing, the beginning of a client hello, and an invalid one.
     for begun in [&b""[..], &[22, 3, 1], &[22, 3, 1, 0, 4, 1, 2, 3, 4]] {
         let mut stream = TcpStream::connect(secured.server.address).await.unwrap();
@@ -250,10 +206,7 @@ async fn a_client_that_takes_nothing_is_given_up_as_without_tls() {
     })
     .await;
     let mut stream = secured.connect(&secured.authority, &TLS13, &[]).await.unwrap();
-    stream
-        .write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     // It asks for 64 MiB and reads nothing. After the server has gone, only the bytes on their way are left.
     let gone = timeout(DEADLINE, async {
         let (mut reader, mut writer) = tokio::io::split(stream);
@@ -274,10 +227,7 @@ async fn stopping_waits_for_the_request_in_flight_and_for_no_handshake() {
     let secured = Secured::start(ServerOptions::default()).await;
     let mut stream = secured.connect(&secured.authority, &TLS13, &[]).await.unwrap();
     let _silent = TcpStream::connect(secured.server.address).await.unwrap();
-    stream
-        .write_all(b"GET /gate HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /gate HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     secured.server.begun.notified().await;
     secured.server.stop.cancel();
     secured.server.gate.notify_one();

@@ -9,13 +9,7 @@
     clippy::allow_attributes_without_reason,
     reason = "generated code allows itself what it needs"
 )]
-#![allow(
-    warnings,
-    missing_docs,
-    unreachable_pub,
-    clippy::all,
-    reason = "generated, and more than we need"
-)]
+#![allow(warnings, missing_docs, unreachable_pub, clippy::all, reason = "generated, and more than we need")]
 
 #[rustfmt::skip]
 pub mod event_store {

@@ -74,10 +74,7 @@ async fn receive(
             continue;
         }
         let correlation_id = request.correlation_id.clone();
-        let stream = request
-            .options
-            .as_ref()
-            .and_then(|options| options.stream_identifier.clone());
+        let stream = request.options.as_ref().and_then(|options| options.stream_identifier.clone());
         let done = start(node, request);
         let is_lost = node.faults.lost_answers.take();
         if is_lost {
@@ -145,11 +142,7 @@ fn start(node: &Node, request: BatchAppendReq) -> Started {
         Err(reason) => return Started::Answer(bad_request(&reason)),
     };
     Started::Answer(match node.log.append(&name, expected, &events) {
-        Outcome::Written {
-            revision,
-            position,
-            indexed_at,
-        } => {
+        Outcome::Written { revision, position, indexed_at } => {
             return Started::Wait(indexed_at, success(revision, position));
         }
         Outcome::There { revision, position } => success(revision, position),

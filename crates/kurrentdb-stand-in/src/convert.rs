@@ -64,9 +64,9 @@ impl Keep {
         match self {
             Self::All => true,
             Self::NotTheSystems => !record.stream.starts_with('$'),
-            Self::Prefixes(prefixes) => prefixes
-                .iter()
-                .any(|prefix| record.stream.starts_with(prefix.as_str())),
+            Self::Prefixes(prefixes) => {
+                prefixes.iter().any(|prefix| record.stream.starts_with(prefix.as_str()))
+            }
         }
     }
 
@@ -118,9 +118,7 @@ fn id(id: Option<WireUuid>) -> Result<Uuid, Status> {
 
 /// Decodes an append of a batch: the stream, the expected version, and the events.
 pub(crate) fn append(request: BatchAppendReq) -> Result<(String, Expected, Vec<Proposed>), Status> {
-    let options = request
-        .options
-        .ok_or_else(|| Status::invalid_argument("no options"))?;
+    let options = request.options.ok_or_else(|| Status::invalid_argument("no options"))?;
     if !request.is_final {
         return Err(Status::unimplemented("not in the stand-in"));
     }
@@ -198,12 +196,10 @@ pub(crate) fn append_answer(success: Success) -> Result<AppendResp, Status> {
             current_revision_option: Some(append_resp::success::CurrentRevisionOption::CurrentRevision(
                 revision,
             )),
-            position_option: Some(append_resp::success::PositionOption::Position(
-                append_resp::Position {
-                    commit_position: position.commit_position,
-                    prepare_position: position.prepare_position,
-                },
-            )),
+            position_option: Some(append_resp::success::PositionOption::Position(append_resp::Position {
+                commit_position: position.commit_position,
+                prepare_position: position.prepare_position,
+            })),
         })),
     })
 }
@@ -248,9 +244,7 @@ pub(crate) fn wrong_version(current: i64, expected: Expected) -> batch_append_re
 }
 
 pub(crate) fn too_large(most: usize) -> batch_append_resp::Result {
-    let detail = MaximumAppendSizeExceeded {
-        max_append_size: u32::try_from(most).unwrap_or(u32::MAX),
-    };
+    let detail = MaximumAppendSizeExceeded { max_append_size: u32::try_from(most).unwrap_or(u32::MAX) };
     refusal(Code::InvalidArgument, "MaximumAppendSizeExceeded", &detail)
 }
 
@@ -276,11 +270,8 @@ pub(crate) fn event_too_large(most: usize) -> batch_append_resp::Result {
 }
 
 pub(crate) fn deleted(stream: &str) -> batch_append_resp::Result {
-    let detail = StreamDeleted {
-        stream_identifier: Some(StreamIdentifier {
-            stream_name: stream.to_owned().into(),
-        }),
-    };
+    let detail =
+        StreamDeleted { stream_identifier: Some(StreamIdentifier { stream_name: stream.to_owned().into() }) };
     refusal(Code::NotFound, "StreamDeleted", &detail)
 }
 
@@ -297,24 +288,17 @@ pub(crate) fn not_handled(message: &str) -> batch_append_resp::Result {
     batch_append_resp::Result::Error(RpcStatus {
         code: Code::Ok.into(),
         message: message.to_owned(),
-        details: Some(Any {
-            type_url: <() as Name>::type_url(),
-            value: Vec::new(),
-        }),
+        details: Some(Any { type_url: <() as Name>::type_url(), value: Vec::new() }),
     })
 }
 
 pub(crate) fn bad_request(reason: &Status) -> batch_append_resp::Result {
-    let detail = kurrentdb_protocol::event_store::client::BadRequest {
-        message: reason.message().to_owned(),
-    };
+    let detail = kurrentdb_protocol::event_store::client::BadRequest { message: reason.message().to_owned() };
     refusal(Code::InvalidArgument, "BadRequest", &detail)
 }
 
 pub(crate) fn answer(content: read_resp::Content) -> ReadResp {
-    ReadResp {
-        content: Some(content),
-    }
+    ReadResp { content: Some(content) }
 }
 
 /// Encodes the answer to an append of a batch.
@@ -335,12 +319,7 @@ pub(crate) fn event(record: &Record, ids: Option<&UuidOption>) -> ReadResp {
     let mut metadata = record.event.metadata.clone();
     metadata.insert("created".to_owned(), "17800000001234567".to_owned());
     let (most, least) = record.event.id.as_u64_pair();
-    let as_text = matches!(
-        ids,
-        Some(UuidOption {
-            content: Some(UuidContent::String(Empty {}))
-        })
-    );
+    let as_text = matches!(ids, Some(UuidOption { content: Some(UuidContent::String(Empty {})) }));
     let id = if as_text {
         Value::String(record.event.id.to_string())
     } else {
@@ -351,9 +330,7 @@ pub(crate) fn event(record: &Record, ids: Option<&UuidOption>) -> ReadResp {
     };
     let recorded = RecordedEvent {
         id: Some(WireUuid { value: Some(id) }),
-        stream_identifier: Some(StreamIdentifier {
-            stream_name: record.stream.clone().into(),
-        }),
+        stream_identifier: Some(StreamIdentifier { stream_name: record.stream.clone().into() }),
         stream_revision: record.revision,
         prepare_position: record.position,
         commit_position: record.position,

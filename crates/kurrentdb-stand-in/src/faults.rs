@@ -41,9 +41,7 @@ impl Countdown {
     /// Whether this call has the fault.
     pub(crate) fn take(&self) -> bool {
         let less = |left: usize| left.checked_sub(1);
-        self.0
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
-            .is_ok()
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
     }
 }
 

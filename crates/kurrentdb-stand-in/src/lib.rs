@@ -19,10 +19,7 @@
 //! It is strict where the real one may be lenient: a read cannot start where no record begins.
 
 #![expect(missing_docs, reason = "a server for our own tests")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a server of its own has tasks, ids and chance of its own"
-)]
+#![expect(clippy::disallowed_methods, reason = "a server of its own has tasks, ids and chance of its own")]
 #![expect(clippy::expect_used, reason = "tests fail by panicking")]
 
 mod batch;
@@ -96,22 +93,14 @@ impl StandIn {
             cluster: Arc::default(),
             nodes: Vec::new(),
         };
-        let listeners: Vec<TcpListener> = (0..nodes)
-            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"))
-            .collect();
+        let listeners: Vec<TcpListener> =
+            (0..nodes).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port")).collect();
         for listener in &listeners {
             let address = listener.local_addr().expect("an address");
             server.members(|members| {
-                members.push(Member {
-                    address,
-                    is_alive: true,
-                });
+                members.push(Member { address, is_alive: true });
             });
-            server.nodes.push(Running {
-                address,
-                frozen: Arc::default(),
-                runtime: None,
-            });
+            server.nodes.push(Running { address, frozen: Arc::default(), runtime: None });
         }
         for (node, listener) in listeners.into_iter().enumerate() {
             server.serve(node, listener);
@@ -295,11 +284,7 @@ impl StandIn {
 
     fn serve(&mut self, index: usize, listener: TcpListener) {
         // A separate thread, so that the node can be stopped.
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         listener.set_nonblocking(true).expect("a socket");
         let node = Node {
             index,

@@ -125,11 +125,7 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn new(behaviour: Behaviour) -> Self {
-        Self {
-            behaviour,
-            records: Mutex::default(),
-            length: watch::Sender::default(),
-        }
+        Self { behaviour, records: Mutex::default(), length: watch::Sender::default() }
     }
 
     /// The length of the log, to be watched for more.
@@ -148,10 +144,8 @@ impl Log {
         }
         let now = Instant::now();
         let mut records = self.records.lock();
-        let (current, deleted) = records
-            .streams
-            .get(name)
-            .map_or((-1, false), |stream| (stream.last(), stream.deleted));
+        let (current, deleted) =
+            records.streams.get(name).map_or((-1, false), |stream| (stream.last(), stream.deleted));
         if deleted {
             return Outcome::Deleted;
         }
@@ -170,11 +164,7 @@ impl Log {
         for event in events {
             (revision, position) = records.push(name, event.clone(), indexed_at);
         }
-        Outcome::Written {
-            revision,
-            position,
-            indexed_at,
-        }
+        Outcome::Written { revision, position, indexed_at }
     }
 
     /// Adds `count` events of another application, indexed at once.
@@ -183,10 +173,7 @@ impl Log {
         let mut records = self.records.lock();
         let indexed_at = records.all.last().map_or(now, |last| last.indexed_at.max(now));
         for _ in 0..count {
-            let event = Proposed {
-                id: Uuid::new_v4(),
-                ..event.clone()
-            };
+            let event = Proposed { id: Uuid::new_v4(), ..event.clone() };
             records.push(stream, event, indexed_at);
         }
         drop(records);
@@ -203,9 +190,7 @@ impl Log {
 
     /// Reads a stream from its end.
     pub(crate) fn stream_backwards(&self, name: &str, count: usize) -> StreamRead {
-        self.read_stream(name, |records| {
-            records.iter().rev().take(count).cloned().collect()
-        })
+        self.read_stream(name, |records| records.iter().rev().take(count).cloned().collect())
     }
 
     fn read_stream(&self, name: &str, read: impl Fn(&[Arc<Record>]) -> Vec<Arc<Record>>) -> StreamRead {
@@ -216,9 +201,7 @@ impl Log {
         if stream.deleted {
             return StreamRead::Deleted;
         }
-        let begin = stream
-            .records
-            .partition_point(|record| record.revision < stream.first);
+        let begin = stream.records.partition_point(|record| record.revision < stream.first);
         let end = indexed(&stream.records, now);
         match stream.records.get(begin..end) {
             Some(visible) if end > 0 || stream.truncated.is_some() => StreamRead::Records(read(visible)),
@@ -248,9 +231,8 @@ impl Log {
     pub(crate) fn backwards(&self, position: Option<u64>, count: usize) -> Vec<Arc<Record>> {
         let records = self.records.lock();
         let all = &records.all[..indexed(&records.all, Instant::now())];
-        let before = position.map_or(all.len(), |position| {
-            all.partition_point(|record| record.position < position)
-        });
+        let before =
+            position.map_or(all.len(), |position| all.partition_point(|record| record.position < position));
         all[..before].iter().rev().take(count).cloned().collect()
     }
 
@@ -277,9 +259,7 @@ impl Log {
             .filter(|record| record.revision < first)
             .map(|record| record.position)
             .collect();
-        stream.truncated = first
-            .checked_sub(1)
-            .map(|last| last.min(stream.last().cast_unsigned()));
+        stream.truncated = first.checked_sub(1).map(|last| last.min(stream.last().cast_unsigned()));
         stream.records.retain(|record| record.revision >= first);
         records.all.retain(|record| !gone.contains(&record.position));
         records.scavenged.extend(gone);
@@ -318,15 +298,11 @@ impl Records {
             .take(events.len())
             .collect();
         let is_again = there.len() == events.len()
-            && there
-                .iter()
-                .zip(events)
-                .all(|(record, event)| record.event.id == event.id);
+            && there.iter().zip(events).all(|(record, event)| record.event.id == event.id);
         match there.last() {
-            Some(last) if is_again && last.indexed_at <= now => Outcome::There {
-                revision: last.revision,
-                position: last.position,
-            },
+            Some(last) if is_again && last.indexed_at <= now => {
+                Outcome::There { revision: last.revision, position: last.position }
+            }
             Some(_) if is_again => Outcome::NotIndexed,
             _ => Outcome::WrongVersion(current),
         }
@@ -350,13 +326,7 @@ impl Records {
         let position = self.end + 1_031;
         let stream = self.streams.entry(name.to_owned()).or_default();
         let revision = (stream.last() + 1).cast_unsigned();
-        let record = Arc::new(Record {
-            position,
-            stream: name.to_owned(),
-            revision,
-            event,
-            indexed_at,
-        });
+        let record = Arc::new(Record { position, stream: name.to_owned(), revision, event, indexed_at });
         stream.records.push(Arc::clone(&record));
         self.end = record.end();
         self.all.push(record);

@@ -191,8 +191,6 @@ impl Gossip for Service {
                 }),
             }
         });
-        Ok(Response::new(ClusterInfo {
-            members: members.collect(),
-        }))
+        Ok(Response::new(ClusterInfo { members: members.collect() }))
     }
 }

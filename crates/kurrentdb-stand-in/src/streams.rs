@@ -65,13 +65,8 @@ impl Streams for Service {
         if request.metadata().contains_key("requires-leader") {
             self.0.refused()?;
         }
-        let options = request
-            .into_inner()
-            .options
-            .ok_or_else(|| Status::invalid_argument("no options"))?;
-        let ids = options
-            .uuid_option
-            .ok_or_else(|| Status::invalid_argument("no form of ids"))?;
+        let options = request.into_inner().options.ok_or_else(|| Status::invalid_argument("no options"))?;
+        let ids = options.uuid_option.ok_or_else(|| Status::invalid_argument("no form of ids"))?;
         let backwards = options.read_direction == 1;
         let (keep, window) = filter(options.filter_option)?;
         let reading = match (options.stream_option, options.count_option) {
@@ -92,9 +87,7 @@ impl Streams for Service {
                     _ => return Err(Status::invalid_argument("revision out of range")),
                 };
                 return Ok(self.respond(|node, answers| async move {
-                    let not_found = StreamNotFound {
-                        stream_identifier: options.stream_identifier,
-                    };
+                    let not_found = StreamNotFound { stream_identifier: options.stream_identifier };
                     let _ = of_stream(&node, read, &name, not_found, &ids, &answers).await;
                 }));
             }
@@ -109,14 +102,7 @@ impl Streams for Service {
             (Some(StreamOption::All(options)), Some(CountOption::Count(count))) => {
                 self.0.faults.log_reads.add(1);
                 let (from, left) = (start(options)?, bounded(count));
-                Reading {
-                    from,
-                    left,
-                    backwards,
-                    keep,
-                    window,
-                    ids,
-                }
+                Reading { from, left, backwards, keep, window, ids }
             }
             (Some(StreamOption::All(options)), Some(CountOption::Subscription(_))) => {
                 let from = start(options)?.ok_or_else(|| Status::unimplemented("not in the stand-in"))?;
@@ -158,9 +144,7 @@ impl Streams for Service {
     ) -> Result<Response<Self::BatchAppendStream>, Status> {
         self.0.authenticate(request.metadata())?;
         let requests = request.into_inner();
-        let mut answers = self
-            .respond(|node, answers| batch::serve(node, requests, answers))
-            .into_inner();
+        let mut answers = self.respond(|node, answers| batch::serve(node, requests, answers)).into_inner();
         // The server sends nothing, not even headers, before the first answer.
         let first = answers.next().await;
         Ok(Response::new(stream::iter(first).chain(answers).boxed()))
@@ -215,14 +199,7 @@ struct Reading {
 
 /// Reads the log page by page.
 async fn read_all(node: &Node, reading: Reading, answers: &Answers<ReadResp>) -> Result<(), Gone> {
-    let Reading {
-        mut from,
-        mut left,
-        backwards,
-        keep,
-        window,
-        ids,
-    } = reading;
+    let Reading { mut from, mut left, backwards, keep, window, ids } = reading;
     let mut cost = Cost::new(node);
     loop {
         let count = if keep.is_filter() { window } else { left.min(PAGE) };
@@ -270,10 +247,7 @@ struct Cost<'a> {
 
 impl<'a> Cost<'a> {
     fn new(node: &'a Node) -> Self {
-        Self {
-            node,
-            owed: Duration::ZERO,
-        }
+        Self { node, owed: Duration::ZERO }
     }
 
     async fn examined(&mut self, events: usize) {
@@ -296,9 +270,7 @@ async fn follow(
 ) -> Result<(), Gone> {
     let mut length = node.log.length();
     let mut cost = Cost::new(node);
-    let confirmation = SubscriptionConfirmation {
-        subscription_id: Uuid::new_v4().to_string(),
-    };
+    let confirmation = SubscriptionConfirmation { subscription_id: Uuid::new_v4().to_string() };
     send(answers, answer(read_resp::Content::Confirmation(confirmation))).await?;
     let mut is_live = false;
     loop {
@@ -322,11 +294,8 @@ async fn follow(
         }
         if let Some(last) = new.last() {
             position = last.position;
-            let checkpoint = Checkpoint {
-                commit_position: position,
-                prepare_position: position,
-                timestamp: None,
-            };
+            let checkpoint =
+                Checkpoint { commit_position: position, prepare_position: position, timestamp: None };
             send(answers, answer(read_resp::Content::Checkpoint(checkpoint))).await?;
             continue;
         }

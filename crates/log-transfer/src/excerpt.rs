@@ -22,10 +22,7 @@ pub struct ExcerptWriter<W> {
 impl<W: Write> ExcerptWriter<W> {
     /// Writes into `out`.
     pub fn new(out: W) -> Self {
-        Self {
-            out,
-            summary: Summary::default(),
-        }
+        Self { out, summary: Summary::default() }
     }
 
     /// Writes an event, which must come after the previous ones in the log.

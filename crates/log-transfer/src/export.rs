@@ -39,11 +39,7 @@ pub struct Export {
 impl Export {
     /// Creates an export of the events after the position `after`.
     pub fn after(after: u64) -> Self {
-        Self {
-            after: signed(after),
-            summary: Summary::default(),
-            missing: Vec::new(),
-        }
+        Self { after: signed(after), summary: Summary::default(), missing: Vec::new() }
     }
 
     /// Continues `file`, an export of the events after the position `after`: compares every line with the log, and
@@ -97,11 +93,7 @@ impl Export {
         }
         file.set_len(whole)?;
         file.seek(SeekFrom::Start(whole))?;
-        Ok(Self {
-            after: signed(after),
-            summary,
-            missing,
-        })
+        Ok(Self { after: signed(after), summary, missing })
     }
 
     /// Writes the events up to the position `to` and the end. `progress` gets the position of the last written event.

@@ -148,10 +148,7 @@ fn end_of_whole(reader: &Reader<impl BufRead>) -> Result<End, ImportError> {
     match reader.end() {
         Some(end) if end.after == 0 => Ok(end.clone()),
         Some(end) => Err(ImportError::Partial(end.after)),
-        None => Err(ReadError::Unfinished {
-            lines: reader.line_number(),
-        }
-        .into()),
+        None => Err(ReadError::Unfinished { lines: reader.line_number() }.into()),
     }
 }
 
@@ -208,18 +205,13 @@ impl Inspector<'_> {
     ) -> Result<bool, ImportError> {
         let is_sealed = compare(there, event, self.keys).await?;
         self.found.present += u64::from(is_sealed.is_some());
-        is_sealed.ok_or(ImportError::Another {
-            position: there.position,
-            line,
-        })
+        is_sealed.ok_or(ImportError::Another { position: there.position, line })
     }
 
     /// Fails if the store would refuse an event that it lacks.
     fn check_missing(&self, event: &StoredEvent, is_in_clear: bool) -> Result<(), ImportError> {
         // Sealing makes an event larger, so the check is of a sealed one.
-        let sealed = (self.seals && is_in_clear)
-            .then(|| sealed_sample(event))
-            .transpose()?;
+        let sealed = (self.seals && is_in_clear).then(|| sealed_sample(event)).transpose()?;
         let event = sealed.as_ref().unwrap_or(event);
         match self.store {
             Some(store) => store.check_import(event)?,
@@ -248,10 +240,7 @@ pub async fn import(
     if inspection.missing() == 0 {
         return Ok(end);
     }
-    let begun = UnfinishedImport {
-        events: inspection.end.events,
-        root: inspection.end.root.clone(),
-    };
+    let begun = UnfinishedImport { events: inspection.end.events, root: inspection.end.root.clone() };
     store.note_import(Some(&begun)).await?;
     let (mut batch, mut bytes) = (Vec::new(), 0);
     loop {
@@ -279,10 +268,7 @@ async fn compare(
     event: &StoredEvent,
     keys: Option<&SubjectKeys>,
 ) -> Result<Option<bool>, KeyError> {
-    let mut moved = StoredEvent {
-        position: there.position,
-        ..event.clone()
-    };
+    let mut moved = StoredEvent { position: there.position, ..event.clone() };
     // One of the two logs may have dropped the payload since the export.
     if moved.data.is_same(&there.data) {
         moved.data = there.data.clone();

@@ -66,16 +66,8 @@ mod tests {
 
     #[test]
     fn the_end_is_read_as_it_was_written() {
-        let end = End {
-            after: 3,
-            position: 9,
-            events: 6,
-            root: "AA==".to_owned(),
-        };
+        let end = End { after: 3, position: 9, events: 6, root: "AA==".to_owned() };
         assert_eq!(Line::parse(&end.to_line()), Ok(Line::End(end)));
-        assert!(matches!(
-            Line::parse(r#"{"end":{"events":1}}"#),
-            Err(LineError::Malformed(_))
-        ));
+        assert!(matches!(Line::parse(r#"{"end":{"events":1}}"#), Err(LineError::Malformed(_))));
     }
 }

@@ -44,10 +44,7 @@ pub fn read_line(input: &mut impl BufRead, number: u64, line: &mut Vec<u8>) -> R
     line.clear();
     input.take(MAX_LINE_BYTES).read_until(b'\n', line)?;
     if line.len() as u64 == MAX_LINE_BYTES {
-        return Err(ReadError::Line {
-            number,
-            reason: format!("it is longer than {MAX_LINE_BYTES} bytes"),
-        });
+        return Err(ReadError::Line { number, reason: format!("it is longer than {MAX_LINE_BYTES} bytes") });
     }
     Ok(())
 }
@@ -155,10 +152,7 @@ impl<R: BufRead> Reader<R> {
         let event = &exported.event;
         let before = self.summary.position(0);
         if event.position <= before {
-            return Err(format!(
-                "position {} does not come after position {before}",
-                event.position
-            ));
+            return Err(format!("position {} does not come after position {before}", event.position));
         }
         if let Some(versions) = &mut self.versions {
             let mut stream = [0; 16];

@@ -51,10 +51,7 @@ impl Quota {
         let full_after = due.saturating_sub(now);
         let left = self.window().saturating_sub(full_after);
         let remaining = left.as_nanos() / self.interval.as_nanos();
-        Standing {
-            remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
-            full_after,
-        }
+        Standing { remaining: u32::try_from(remaining).unwrap_or(u32::MAX), full_after }
     }
 
     /// How long to wait at `now` until one more may happen; zero when it may now.
@@ -87,18 +84,12 @@ mod tests {
 
     #[test]
     fn no_number_is_too_strange() {
-        for (count, per, burst) in [
-            (0, Duration::ZERO, 0),
-            (u32::MAX, Duration::MAX, u32::MAX),
-            (1, Duration::MAX, 7),
-        ] {
+        for (count, per, burst) in
+            [(0, Duration::ZERO, 0), (u32::MAX, Duration::MAX, u32::MAX), (1, Duration::MAX, 7)]
+        {
             let quota = Quota::new(count, per, burst);
             let due = quota.after(Duration::ZERO, SECOND, u32::MAX);
-            let _ = (
-                quota.wait(due, SECOND),
-                quota.standing(due, SECOND),
-                quota.window(),
-            );
+            let _ = (quota.wait(due, SECOND), quota.standing(due, SECOND), quota.window());
         }
     }
 

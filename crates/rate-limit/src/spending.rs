@@ -153,10 +153,7 @@ fn place_of(row: &mut Row, hash: u64) -> &mut Place {
     });
     let place = &mut row[index];
     if known.is_none() {
-        *place = Place {
-            key: hash,
-            due: Duration::ZERO,
-        };
+        *place = Place { key: hash, due: Duration::ZERO };
     }
     place
 }
@@ -177,13 +174,7 @@ mod tests {
                 assert_eq!(spending.spend(&[(quota(2), key)]).unwrap()[0].remaining, left);
             }
             let refused = spending.spend(&[(quota(2), key)]).unwrap_err();
-            assert_eq!(
-                refused,
-                Refused {
-                    index: 0,
-                    wait: Duration::from_secs(1)
-                }
-            );
+            assert_eq!(refused, Refused { index: 0, wait: Duration::from_secs(1) });
         }
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(spending.spend(&[(quota(2), "ann")]).is_ok());

@@ -76,17 +76,13 @@ pub async fn checkpoints(
     read_models: &Database,
     partitions: PartitionCount,
 ) -> Result<Vec<(u16, LogPoint)>, DatabaseError> {
-    let rows = read_models
-        .fetch_all(CHECKPOINTS, &[partitions.get().into()])
-        .await?;
+    let rows = read_models.fetch_all(CHECKPOINTS, &[partitions.get().into()]).await?;
     Ok(checkpoints_of(&rows, partitions))
 }
 
 /// The checkpoints of the rows of [`CHECKPOINTS`] that can be read.
 pub fn checkpoints_of(rows: &[Row], partitions: PartitionCount) -> Vec<(u16, LogPoint)> {
-    readable("checkpoints", "partition", rows, |row| {
-        checkpoint_of(row, partitions)
-    })
+    readable("checkpoints", "partition", rows, |row| checkpoint_of(row, partitions))
 }
 
 /// The point of the log in the columns `position` and `event_id`.
@@ -94,10 +90,7 @@ pub fn checkpoints_of(rows: &[Row], partitions: PartitionCount) -> Vec<(u16, Log
 /// # Errors
 /// When they have invalid values.
 pub fn log_point(row: &Row) -> Result<LogPoint, DatabaseError> {
-    Ok(LogPoint {
-        position: row.unsigned("position")?,
-        id: row.optional_uuid("event_id")?.map(EventId),
-    })
+    Ok(LogPoint { position: row.unsigned("position")?, id: row.optional_uuid("event_id")?.map(EventId) })
 }
 
 #[cfg(test)]
@@ -106,22 +99,10 @@ mod tests {
 
     #[test]
     fn a_signal_says_which_step_was_taken() {
-        let step = Step {
-            partitions: 64,
-            partition: 7,
-            position: 12_345,
-        };
+        let step = Step { partitions: 64, partition: 7, position: 12_345 };
         assert_eq!(step.to_string().parse(), Ok(step));
         assert!(step.to_string().starts_with(&step.key()));
-        for bad in [
-            "",
-            "64 7",
-            "64 7 x",
-            "64 7 1 2",
-            "64  7 1",
-            "65536 7 1",
-            "64 7 -1",
-        ] {
+        for bad in ["", "64 7", "64 7 x", "64 7 1 2", "64  7 1", "65536 7 1", "64 7 -1"] {
             assert_eq!(bad.parse::<Step>(), Err(NotAStep), "{bad:?}");
         }
     }

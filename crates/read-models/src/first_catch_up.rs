@@ -59,10 +59,7 @@ mod tests {
     use super::*;
 
     fn points(positions: [u64; 2]) -> [LogPoint; 2] {
-        positions.map(|position| LogPoint {
-            position,
-            ..LogPoint::START
-        })
+        positions.map(|position| LogPoint { position, ..LogPoint::START })
     }
 
     #[test]
@@ -71,16 +68,9 @@ mod tests {
         assert_eq!(first.percent(0, 0), Some(0), "nobody knows the log yet");
         first.log_ends_at(200, &points([0, 150]));
         assert!(!first.asks_for_the_end());
-        assert_eq!(
-            [0, 50, 199].map(|at| first.percent(0, at)),
-            [Some(0), Some(25), Some(99)]
-        );
+        assert_eq!([0, 50, 199].map(|at| first.percent(0, at)), [Some(0), Some(25), Some(99)]);
         assert_eq!(first.percent(0, 200), None);
-        assert_eq!(
-            first.percent(1, 150),
-            None,
-            "a projection that is only late is shown"
-        );
+        assert_eq!(first.percent(1, 150), None, "a projection that is only late is shown");
         first.log_ends_at(300, &points([200, 150]));
         assert_eq!(first.percent(0, 200), None);
         first.emptied(1);

@@ -33,9 +33,7 @@ pub struct Bit {
 /// The bits of a gram.
 fn bits(gram: &[char]) -> impl Iterator<Item = Bit> + use<> {
     // A character fits into 21 bits and none is zero, so different grams have different numbers.
-    let number = gram
-        .iter()
-        .fold(0_u64, |number, c| (number << 21) | u64::from(u32::from(*c)));
+    let number = gram.iter().fold(0_u64, |number, c| (number << 21) | u64::from(u32::from(*c)));
     // The finaliser of SplitMix64. Stored rows depend on it: it must never change.
     let hash = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -98,10 +96,8 @@ pub fn bits_of_word(word: &str, most: usize) -> Vec<Bit> {
     let characters: Vec<char> = word.chars().collect();
     let mut grams: Vec<&[char]> = Vec::new();
     for length in (1..=MAX_GRAM.min(characters.len())).rev() {
-        let windows: Vec<_> = characters
-            .windows(length)
-            .filter(|window| !window.iter().any(|c| c.is_whitespace()))
-            .collect();
+        let windows: Vec<_> =
+            characters.windows(length).filter(|window| !window.iter().any(|c| c.is_whitespace())).collect();
         let wanted = windows.len().min(most - grams.len());
         grams.extend((0..wanted).map(|n| windows[n * windows.len() / wanted]));
         // Single characters add almost nothing to pairs of them.
@@ -119,9 +115,7 @@ mod tests {
     use super::*;
 
     fn may_contain(signature: &[u8], word: &str) -> bool {
-        bits_of_word(word, 6)
-            .iter()
-            .all(|bit| signature[bit.hash as usize % signature.len()] & bit.mask != 0)
+        bits_of_word(word, 6).iter().all(|bit| signature[bit.hash as usize % signature.len()] & bit.mask != 0)
     }
 
     proptest! {
@@ -159,13 +153,8 @@ mod tests {
                 .collect::<String>()
         };
         let signatures: Vec<_> = (0..200).map(|seed| signature(&text(seed))).collect();
-        for word in [
-            "z", "語", "zz", "1z", "語本", "a1b", "12345x", "absent", "nowhere",
-        ] {
-            let candidates = signatures
-                .iter()
-                .filter(|signature| may_contain(signature, word))
-                .count();
+        for word in ["z", "語", "zz", "1z", "語本", "a1b", "12345x", "absent", "nowhere"] {
+            let candidates = signatures.iter().filter(|signature| may_contain(signature, word)).count();
             assert!(candidates <= 20, "{word}: {candidates} of 200");
         }
     }

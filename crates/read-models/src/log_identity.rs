@@ -33,10 +33,7 @@ pub struct LogIdentity {
 impl LogIdentity {
     /// Creates it without a complaint, until the first [`Self::note`].
     pub fn new(store: Arc<dyn EventStore>) -> Self {
-        Self {
-            store,
-            mismatches: Arc::new(watch::Sender::new(0)),
-        }
+        Self { store, mismatches: Arc::new(watch::Sender::new(0)) }
     }
 
     /// For each of `points`, whether the log has its event at its position. Nothing is remembered.
@@ -87,10 +84,6 @@ impl LogIdentity {
     /// Waits until there is no complaint.
     pub async fn agreed(&self) {
         // Never fails: `self` keeps the sender.
-        let _ = self
-            .mismatches
-            .subscribe()
-            .wait_for(|mismatches| *mismatches == 0)
-            .await;
+        let _ = self.mismatches.subscribe().wait_for(|mismatches| *mismatches == 0).await;
     }
 }

@@ -168,16 +168,13 @@ impl Projection {
     /// `None` otherwise, also when they are only late.
     pub fn catching_up(&self, subject: UserId) -> Option<u64> {
         let partition = usize::from(self.partitions.of(subject));
-        self.first_catch_up
-            .percent(partition, *self.known[partition].borrow())
+        self.first_catch_up.percent(partition, *self.known[partition].borrow())
     }
 
     /// Like [`Self::catching_up`], about the read models that have the least.
     pub fn any_catching_up(&self) -> Option<u64> {
         let known = self.known.iter().enumerate();
-        known
-            .filter_map(|(partition, known)| self.first_catch_up.percent(partition, *known.borrow()))
-            .min()
+        known.filter_map(|(partition, known)| self.first_catch_up.percent(partition, *known.borrow())).min()
     }
 
     /// Whether the log has the event that stands at `point`.
@@ -302,10 +299,7 @@ impl Projection {
                 Reached::Lost | Reached::Behind => return Ok(Waited { reached, lost }),
             }
         }
-        Ok(Waited {
-            reached: Reached::There,
-            lost,
-        })
+        Ok(Waited { reached: Reached::There, lost })
     }
 
     async fn comes_within(&self, token: ConsistencyToken, wait: Duration) -> Result<bool, DatabaseError> {

@@ -35,17 +35,11 @@ mod tests {
         let all = [Role::User, Role::Auditor, Role::Admin];
         for bits in 0..8 {
             let roles = BTreeSet::from_iter(
-                all.into_iter()
-                    .enumerate()
-                    .filter_map(|(bit, role)| (bits >> bit & 1 == 1).then_some(role)),
+                all.into_iter().enumerate().filter_map(|(bit, role)| (bits >> bit & 1 == 1).then_some(role)),
             );
             let list = role_list(&roles);
             for role in all {
-                assert_eq!(
-                    list.contains(&in_role_list(role)),
-                    roles.contains(&role),
-                    "{list}"
-                );
+                assert_eq!(list.contains(&in_role_list(role)), roles.contains(&role), "{list}");
             }
             assert_eq!(roles_of_list(&list).unwrap(), roles);
         }

@@ -12,43 +12,16 @@ const STATE_INTERVAL: u64 = 64;
 /// The change of one field of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "field", rename_all = "snake_case")]
-#[expect(
-    missing_docs,
-    reason = "each variant is a field, with its value before and after"
-)]
+#[expect(missing_docs, reason = "each variant is a field, with its value before and after")]
 pub enum TaskChange {
-    Title {
-        from: Option<String>,
-        to: String,
-    },
-    Description {
-        from: Option<String>,
-        to: Option<String>,
-    },
-    Status {
-        from: Option<Status>,
-        to: Status,
-    },
-    Priority {
-        from: Option<Priority>,
-        to: Priority,
-    },
-    Due {
-        from: Option<Due>,
-        to: Option<Due>,
-    },
-    Tags {
-        from: Option<Vec<String>>,
-        to: Vec<String>,
-    },
-    CompletedAt {
-        from: Option<Timestamp>,
-        to: Option<Timestamp>,
-    },
-    DeletedAt {
-        from: Option<Timestamp>,
-        to: Option<Timestamp>,
-    },
+    Title { from: Option<String>, to: String },
+    Description { from: Option<String>, to: Option<String> },
+    Status { from: Option<Status>, to: Status },
+    Priority { from: Option<Priority>, to: Priority },
+    Due { from: Option<Due>, to: Option<Due> },
+    Tags { from: Option<Vec<String>>, to: Vec<String> },
+    CompletedAt { from: Option<Timestamp>, to: Option<Timestamp> },
+    DeletedAt { from: Option<Timestamp>, to: Option<Timestamp> },
 }
 
 impl TaskChange {

@@ -31,15 +31,7 @@ fn due() -> impl Strategy<Value = Option<Due>> {
 fn created() -> impl Strategy<Value = TaskEvent> {
     (text(), option::of(text()), priority(), due(), tags()).prop_map(
         |(title, description, priority, due, tags)| {
-            TaskCreated {
-                owner: UserId(Uuid::nil()),
-                title,
-                description,
-                priority,
-                due,
-                tags,
-            }
-            .into()
+            TaskCreated { owner: UserId(Uuid::nil()), title, description, priority, due, tags }.into()
         },
     )
 }
@@ -98,10 +90,8 @@ fn a_state_has_the_bytes_that_rows_hold_and_not_its_owner() {
         tags: Vec::new(),
         ..high.clone()
     };
-    let histories = [
-        (high, vec![TaskStarted {}.into()]),
-        (normal, vec![TaskCompleted {}.into(), TaskDeleted {}.into()]),
-    ];
+    let histories =
+        [(high, vec![TaskStarted {}.into()]), (normal, vec![TaskCompleted {}.into(), TaskDeleted {}.into()])];
     for ((created, events), stored) in histories.into_iter().zip(STORED) {
         let mut state = states(created.into(), events).pop().unwrap();
         assert_eq!(serde_json::to_string(&state).unwrap(), stored);

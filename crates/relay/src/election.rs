@@ -43,9 +43,7 @@ impl Election {
             Some(server) => Self::Postgres(server.clone()),
             None => {
                 let mut candidates = IN_PROCESS.lock();
-                Self::InProcess(Arc::clone(
-                    candidates.entry(operations.url().to_owned()).or_default(),
-                ))
+                Self::InProcess(Arc::clone(candidates.entry(operations.url().to_owned()).or_default()))
             }
         }
     }
@@ -53,9 +51,7 @@ impl Election {
     /// Waits until elected.
     pub(crate) async fn acquire(&self) -> Leadership {
         match self {
-            Self::InProcess(lock) => Leadership::InProcess {
-                _guard: Arc::clone(lock).lock_owned().await,
-            },
+            Self::InProcess(lock) => Leadership::InProcess { _guard: Arc::clone(lock).lock_owned().await },
             Self::Postgres(server) => {
                 let mut session = None;
                 loop {
@@ -114,9 +110,7 @@ mod tests {
     #[tokio::test]
     async fn postgres_a_stopped_holder_loses_the_leadership_and_one_that_answers_does_not() {
         let server = TestDatabase::create().await;
-        let operations = Database::open(server.url().as_str(), Schema::Operations, 2)
-            .await
-            .unwrap();
+        let operations = Database::open(server.url().as_str(), Schema::Operations, 2).await.unwrap();
         let election = Election::new(&operations);
         let longer_than_the_limit = LockSession::MAX_SILENCE + Duration::from_secs(2);
         let mut kept = None;

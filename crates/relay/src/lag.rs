@@ -23,9 +23,7 @@ impl Lag {
         while self.0.front().is_some_and(|(_, seen)| *seen <= published) {
             self.0.pop_front();
         }
-        self.0
-            .front()
-            .map_or(Duration::ZERO, |(since, _)| now.saturating_duration_since(*since))
+        self.0.front().map_or(Duration::ZERO, |(since, _)| now.saturating_duration_since(*since))
     }
 }
 
@@ -37,8 +35,7 @@ mod tests {
     fn a_relay_that_moves_with_the_log_is_not_behind_for_long() {
         let (mut lag, start) = (Lag::default(), Instant::now());
         let mut observe = |second: u64, head, published| {
-            lag.observe(start + Duration::from_secs(second), head, published)
-                .as_secs()
+            lag.observe(start + Duration::from_secs(second), head, published).as_secs()
         };
         assert_eq!(observe(0, 10, 10), 0);
         // Always some events behind, but never for longer than between two observations.

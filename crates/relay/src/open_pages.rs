@@ -24,11 +24,7 @@ struct Page {
 impl OpenPages {
     /// No pages, with everything up to `start` published.
     pub(crate) fn new(start: PartitionSequence) -> Self {
-        Self {
-            published: start,
-            open: VecDeque::new(),
-            first: 0,
-        }
+        Self { published: start, open: VecDeque::new(), first: 0 }
     }
 
     /// The number that the next page will have.
@@ -44,9 +40,7 @@ impl OpenPages {
 
     /// Records that one more batch of a page is done.
     pub(crate) fn done(&mut self, page: u64) {
-        let index = page
-            .checked_sub(self.first)
-            .and_then(|index| usize::try_from(index).ok());
+        let index = page.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         if let Some(page) = index.and_then(|index| self.open.get_mut(index)) {
             page.batches = page.batches.saturating_sub(1);
         }
@@ -91,11 +85,7 @@ mod tests {
         assert_eq!(pages.published(), &at(5));
         pages.done(1);
         pages.done(0);
-        assert_eq!(
-            pages.published(),
-            &at(5),
-            "half of the first page is still being sent"
-        );
+        assert_eq!(pages.published(), &at(5), "half of the first page is still being sent");
         assert!(!pages.is_idle());
         pages.done(0);
         assert_eq!(pages.published(), &at(30));

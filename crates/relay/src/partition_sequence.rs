@@ -17,11 +17,7 @@ impl PartitionSequence {
     /// A sequence that begins after `point`. The first message of each partition says that it follows `point`, so that
     /// consumers which have not reached that point read the store.
     pub(crate) fn after(partitions: PartitionCount, point: LogPoint) -> Self {
-        Self {
-            partitions,
-            positions: vec![point.position; usize::from(partitions.get())],
-            read_up_to: point,
-        }
+        Self { partitions, positions: vec![point.position; usize::from(partitions.get())], read_up_to: point }
     }
 
     /// Sets the last position of `partition`, and up to where the log was read, as they were saved.
@@ -39,12 +35,7 @@ impl PartitionSequence {
         let previous = std::mem::replace(last, event.position);
         self.read_up_to = LogPoint::from(&event);
         event.data = public_payload(&event.data);
-        EventMessage {
-            event,
-            partitions: self.partitions,
-            partition,
-            previous,
-        }
+        EventMessage { event, partitions: self.partitions, partition, previous }
     }
 
     /// Skips the record at `point`, which cannot be published. Its partition is not known, so the next message of every

@@ -33,12 +33,10 @@ impl RelayProgress {
         let mut sequence = PartitionSequence::after(partitions, LogPoint::START);
         let parts = readable("relay_progress", "partition", &rows, |row| {
             let partition = row.unsigned("partition")?;
-            let partition = u16::try_from(partition)
-                .ok()
-                .filter(|partition| *partition < partitions.get())
-                .ok_or_else(|| {
-                    DatabaseError::Unexpected(format!("relay_progress has a partition {partition}"))
-                })?;
+            let partition =
+                u16::try_from(partition).ok().filter(|partition| *partition < partitions.get()).ok_or_else(
+                    || DatabaseError::Unexpected(format!("relay_progress has a partition {partition}")),
+                )?;
             Ok((partition, row.unsigned("position")?, read_up_to(row)?))
         });
         if parts.len() != usize::from(partitions.get()) {
@@ -61,20 +59,13 @@ impl RelayProgress {
         const SQLITE: &str =
             "INSERT INTO relay_progress (partitions, partition, position, read_up_to, event_id)
             SELECT $1, place.key, place.value, $3, $4 FROM json_each($2) AS place";
-        let sql = if self.operations.is_postgres() {
-            POSTGRES
-        } else {
-            SQLITE
-        };
+        let sql = if self.operations.is_postgres() { POSTGRES } else { SQLITE };
         // One statement: nothing is published meanwhile.
         let sql = format!(
             "{sql} WHERE TRUE ON CONFLICT (partitions, partition) DO UPDATE
              SET position = excluded.position, read_up_to = excluded.read_up_to, event_id = excluded.event_id"
         );
-        let positions: Vec<_> = sequence
-            .positions()
-            .map(|(_, position)| position.to_string())
-            .collect();
+        let positions: Vec<_> = sequence.positions().map(|(_, position)| position.to_string()).collect();
         let values = [
             sequence.partitions().get().into(),
             format!("[{}]", positions.join(",")).into(),
@@ -87,10 +78,7 @@ impl RelayProgress {
 
 /// The last event that was published, according to a row of the table.
 pub(crate) fn read_up_to(row: &Row) -> Result<LogPoint, DatabaseError> {
-    Ok(LogPoint {
-        position: row.unsigned("read_up_to")?,
-        id: row.optional_uuid("event_id")?.map(EventId),
-    })
+    Ok(LogPoint { position: row.unsigned("read_up_to")?, id: row.optional_uuid("event_id")?.map(EventId) })
 }
 
 #[cfg(test)]
@@ -104,10 +92,7 @@ mod tests {
         let progress = RelayProgress::new(storage.operations().await);
         let partitions = PartitionCount::new(256).unwrap();
         for start in [7, 9, 8] {
-            let point = |position| LogPoint {
-                position,
-                id: Some(EventId(runtime::new_id())),
-            };
+            let point = |position| LogPoint { position, id: Some(EventId(runtime::new_id())) };
             let mut sequence = PartitionSequence::after(partitions, point(start));
             sequence.restore(3, 1, point(start));
             progress.save(&sequence).await.unwrap();
@@ -134,10 +119,7 @@ mod tests {
         let progress = RelayProgress::new(operations.clone());
         let sequence = PartitionSequence::after(partitions, LogPoint::START);
         progress.save(&sequence).await.unwrap();
-        let rows = operations
-            .fetch_all("SELECT last_value FROM statements", &[])
-            .await
-            .unwrap();
+        let rows = operations.fetch_all("SELECT last_value FROM statements", &[]).await.unwrap();
         assert_eq!(rows[0].unsigned("last_value").unwrap(), 1);
     }
 }

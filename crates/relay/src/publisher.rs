@@ -129,15 +129,10 @@ impl Relay {
 
     /// Publishes until `stop` is cancelled, the leadership is lost, or the bus is away for too long.
     async fn serve(&self, leadership: &mut Leadership, stop: &CancellationToken) -> anyhow::Result<()> {
-        let sequence = timeout(TIMEOUT, self.resume())
-            .await
-            .context("the databases do not answer")??;
+        let sequence = timeout(TIMEOUT, self.resume()).await.context("the databases do not answer")??;
         let (done, finished) = mpsc::unbounded_channel();
-        let (queues, senders): (Vec<_>, Vec<_>) = self
-            .partitions
-            .iter()
-            .map(|_| sender(&self.bus, &self.metrics, &done))
-            .unzip();
+        let (queues, senders): (Vec<_>, Vec<_>) =
+            self.partitions.iter().map(|_| sender(&self.bus, &self.metrics, &done)).unzip();
         let (revocations, revoked) = revocations::queue();
         let publishing = Publishing {
             pages: OpenPages::new(sequence.clone()),
@@ -147,10 +142,7 @@ impl Relay {
             unsaved: false,
             save_at: Instant::now(),
         };
-        let (reached, head) = (
-            watch::Sender::new(publishing.sequence.read_up_to()),
-            watch::Sender::new(0),
-        );
+        let (reached, head) = (watch::Sender::new(publishing.sequence.read_up_to()), watch::Sender::new(0));
         let sending = join_all(senders.into_iter().map(|sender| sender.run()));
         let mut broadcasting = pin!(revocations::run(Arc::clone(&self.bus), revoked));
         let reading = self.publish(publishing, finished, head.subscribe(), &reached, stop);
@@ -231,10 +223,7 @@ impl Relay {
             }
         }
         let number = publishing.pages.next();
-        let batches: Vec<_> = messages
-            .into_iter()
-            .map(|messages| batches(messages, number))
-            .collect();
+        let batches: Vec<_> = messages.into_iter().map(|messages| batches(messages, number)).collect();
         let count = batches.iter().map(Vec::len).sum();
         publishing.pages.push(publishing.sequence.clone(), count);
         let mut may_wait = true;

@@ -46,11 +46,6 @@ pub async fn has_published(operations: &Database) -> Result<bool, DatabaseError>
 /// # Errors
 /// When the database does not answer.
 pub async fn forget_relay_progress(operations: &Database, partitions: u64) -> Result<(), DatabaseError> {
-    operations
-        .execute(
-            "DELETE FROM relay_progress WHERE partitions = $1",
-            &[partitions.into()],
-        )
-        .await?;
+    operations.execute("DELETE FROM relay_progress WHERE partitions = $1", &[partitions.into()]).await?;
     Ok(())
 }

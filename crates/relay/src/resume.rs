@@ -14,11 +14,7 @@ impl Relay {
     /// The place where the relay stopped, if the log still has it. Otherwise the relay resumes at the end of the log.
     /// That is safe, since consumers notice what they have missed and read the store.
     pub(crate) async fn resume(&self) -> anyhow::Result<PartitionSequence> {
-        let saved = self
-            .progress
-            .load(self.partitions)
-            .await
-            .context("cannot read the relay's progress")?;
+        let saved = self.progress.load(self.partitions).await.context("cannot read the relay's progress")?;
         // Progress of a release that did not keep the event's id proves nothing.
         let proves =
             |saved: &PartitionSequence| saved.read_up_to().position == 0 || saved.read_up_to().id.is_some();
@@ -32,9 +28,7 @@ impl Relay {
                 "the log is not the one that was published up to here: publishing goes on at its end"
             );
         }
-        let head = head_point(&*self.store)
-            .await
-            .context("cannot read the log's end")?;
+        let head = head_point(&*self.store).await.context("cannot read the log's end")?;
         let start = match self.store.events_between(0, head.position) {
             0..=SHORT_LOG => LogPoint::START,
             _ => head,

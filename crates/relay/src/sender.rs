@@ -75,10 +75,7 @@ pub(crate) fn batches(messages: Vec<EventMessage>, page: u64) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     for message in messages {
         if batches.last().is_none_or(Batch::is_full) {
-            batches.push(Batch {
-                pages: vec![page],
-                ..Batch::default()
-            });
+            batches.push(Batch { pages: vec![page], ..Batch::default() });
         }
         if let Some(batch) = batches.last_mut() {
             batch.push(message);
@@ -125,12 +122,7 @@ pub(crate) fn sender(
             is_stuck: false,
             skipping: LogLimit::default(),
         },
-        Sender {
-            bus: Arc::clone(bus),
-            metrics: metrics.clone(),
-            batches,
-            done: done.clone(),
-        },
+        Sender { bus: Arc::clone(bus), metrics: metrics.clone(), batches, done: done.clone() },
     )
 }
 
@@ -246,9 +238,7 @@ impl Sender {
             }
         };
         for refusal in &refusals {
-            let message = messages
-                .iter()
-                .find(|message| message.event.position == refusal.position);
+            let message = messages.iter().find(|message| message.event.position == refusal.position);
             skip(&self.metrics, message, &refusal.reason);
         }
         let taken = messages.len().saturating_sub(refusals.len());

@@ -34,10 +34,7 @@ pub(crate) struct Sampler {
 
 impl Sampler {
     pub(crate) fn new(sampling: Sampling) -> Self {
-        Self {
-            sampling,
-            succeeded: AtomicU64::new(0),
-        }
+        Self { sampling, succeeded: AtomicU64::new(0) }
     }
 
     fn is_wanted(&self, line: Line) -> bool {
@@ -96,10 +93,7 @@ mod tests {
 
     #[test]
     fn errors_and_slow_requests_are_written_and_one_in_so_many_of_the_others() {
-        let sampler = Sampler::new(Sampling {
-            one_in: 10,
-            slow: Duration::from_millis(500),
-        });
+        let sampler = Sampler::new(Sampling { one_in: 10, slow: Duration::from_millis(500) });
         assert_eq!(written(&sampler, 100, 200, 3.0), 10);
         for error in [400, 404, 429, 499, 500, 503] {
             assert_eq!(written(&sampler, 100, error, 3.0), 100, "{error}");

@@ -74,10 +74,7 @@ impl Background {
 
 /// Starts a task that belongs to a value. The caller awaits or aborts it, or lets it run on. A panic is logged with
 /// `name`, and the handle returns it.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the place that others are sent to"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the place that others are sent to")]
 pub fn spawn<T: Send + 'static>(
     name: &'static str,
     work: impl Future<Output = T> + Send + 'static,
@@ -101,16 +98,10 @@ mod tests {
     async fn a_panic_stops_the_process_and_an_end_does_not() {
         let background = Background::new();
         background.spawn("one that ends", async {});
-        assert!(
-            timeout(Duration::from_millis(50), background.stop().cancelled())
-                .await
-                .is_err()
-        );
+        assert!(timeout(Duration::from_millis(50), background.stop().cancelled()).await.is_err());
         assert_eq!(background.failure(), None);
         background.spawn("one that panics", async { panic!("a bug") });
-        timeout(Duration::from_secs(20), background.stop().cancelled())
-            .await
-            .unwrap();
+        timeout(Duration::from_secs(20), background.stop().cancelled()).await.unwrap();
         let failure = background.failure();
         assert_eq!(failure, Some("background work has panicked: one that panics"));
     }

@@ -17,11 +17,7 @@ pub struct Backoff {
 impl Backoff {
     /// Creates a series of pauses that double from `first` to `longest`.
     pub const fn new(first: Duration, longest: Duration) -> Self {
-        Self {
-            first,
-            longest,
-            next: first,
-        }
+        Self { first, longest, next: first }
     }
 
     /// The next pause: a random time between half of the current step and all of it.

@@ -41,10 +41,7 @@ impl BlockingCalls {
     /// At most `at_once` calls run at the same time, and each takes at most `limit`, including the time until it can
     /// begin.
     pub fn new(at_once: usize, limit: Duration) -> Self {
-        Self {
-            running: Arc::new(Semaphore::new(at_once)),
-            limit,
-        }
+        Self { running: Arc::new(Semaphore::new(at_once)), limit }
     }
 
     /// The result of `call`. It is not broken off when it takes too long.

@@ -36,25 +36,13 @@ mod tests {
     }
 
     fn failed(text: &'static str) -> Failed {
-        Failed {
-            text,
-            source: io::Error::other("the disk is full"),
-        }
+        Failed { text, source: io::Error::other("the disk is full") }
     }
 
     #[test]
     fn a_cause_is_said_once() {
-        assert_eq!(
-            with_causes(&failed("cannot write")),
-            "cannot write: the disk is full"
-        );
-        assert_eq!(
-            with_causes(&failed("the disk is full, again")),
-            "the disk is full, again"
-        );
-        assert_eq!(
-            followed_by_causes("no", &failed("cannot write")),
-            "no: the disk is full"
-        );
+        assert_eq!(with_causes(&failed("cannot write")), "cannot write: the disk is full");
+        assert_eq!(with_causes(&failed("the disk is full, again")), "the disk is full, again");
+        assert_eq!(followed_by_causes("no", &failed("cannot write")), "no: the disk is full");
     }
 }

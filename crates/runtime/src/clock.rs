@@ -16,10 +16,7 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place that others are sent to"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the place that others are sent to")]
     fn now(&self) -> Timestamp {
         let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => crate::signed(since.as_micros()),
@@ -30,10 +27,7 @@ impl Clock for SystemClock {
 }
 
 /// A new UUIDv7 (RFC 9562): ids made later by this process sort later.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the place that others are sent to"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the place that others are sent to")]
 pub fn new_id() -> Uuid {
     Uuid::now_v7()
 }

@@ -49,11 +49,7 @@ struct QueueSlot<K: Eq + Hash> {
 impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
     /// Allows `at_once` permits for each key, and `most` permits and waiters together.
     pub fn new(at_once: usize, most: usize) -> Self {
-        Self {
-            queues: Arc::default(),
-            at_once,
-            most,
-        }
+        Self { queues: Arc::default(), at_once, most }
     }
 
     /// Waits for a turn for `key`, in the order of arrival, for at most `limit`.
@@ -63,10 +59,7 @@ impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
     pub async fn take(&self, key: K, limit: Duration) -> Result<KeyedPermit<K>, NoKeyedPermit> {
         let (slot, turns) = self.enter(key).ok_or(NoKeyedPermit::Full)?;
         match timeout(limit, turns.acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(KeyedPermit {
-                _permit: permit,
-                _slot: slot,
-            }),
+            Ok(Ok(permit)) => Ok(KeyedPermit { _permit: permit, _slot: slot }),
             // These semaphores are never closed.
             Ok(Err(_)) | Err(_) => Err(NoKeyedPermit::Late),
         }
@@ -79,10 +72,7 @@ impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
     pub fn try_take(&self, key: K) -> Result<KeyedPermit<K>, NoKeyedPermit> {
         let (slot, turns) = self.enter(key).ok_or(NoKeyedPermit::Full)?;
         let permit = turns.try_acquire_owned().map_err(|_| NoKeyedPermit::Late)?;
-        Ok(KeyedPermit {
-            _permit: permit,
-            _slot: slot,
-        })
+        Ok(KeyedPermit { _permit: permit, _slot: slot })
     }
 
     /// Whether nobody has a turn or waits for one, so that no key is remembered.
@@ -102,10 +92,7 @@ impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
             }
             Entry::Vacant(none) => {
                 let turns = Arc::new(Semaphore::new(self.at_once));
-                none.insert(Queue {
-                    turns: Arc::clone(&turns),
-                    users: 1,
-                });
+                none.insert(Queue { turns: Arc::clone(&turns), users: 1 });
                 turns
             }
         };
@@ -134,19 +121,13 @@ mod tests {
         let turns = KeyedSemaphore::new(1, 2);
         let first = turns.take("a", LONG).await.unwrap();
         let _other = turns.take("b", Duration::ZERO).await.unwrap();
-        assert_eq!(
-            turns.take("a", Duration::ZERO).await.unwrap_err(),
-            NoKeyedPermit::Late
-        );
+        assert_eq!(turns.take("a", Duration::ZERO).await.unwrap_err(), NoKeyedPermit::Late);
         let second = tokio::join!(turns.take("a", LONG), async {
             assert_eq!(turns.take("a", LONG).await.unwrap_err(), NoKeyedPermit::Full);
             drop(first);
         });
         drop(second);
-        assert!(
-            !turns.queues.contains_key("a"),
-            "a queue that nobody needs is kept"
-        );
+        assert!(!turns.queues.contains_key("a"), "a queue that nobody needs is kept");
     }
 
     #[tokio::test]
@@ -154,10 +135,7 @@ mod tests {
         let turns = KeyedSemaphore::new(1, 2);
         let first = turns.take(1, LONG).await.unwrap();
         for _ in 0..5 {
-            assert_eq!(
-                turns.take(1, Duration::from_millis(1)).await.unwrap_err(),
-                NoKeyedPermit::Late
-            );
+            assert_eq!(turns.take(1, Duration::from_millis(1)).await.unwrap_err(), NoKeyedPermit::Late);
         }
         drop(first);
         let _ = turns.take(1, Duration::ZERO).await.unwrap();

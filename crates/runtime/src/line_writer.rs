@@ -67,9 +67,7 @@ impl LineWriter {
             log,
         });
         let writing = Arc::clone(&queue);
-        thread::Builder::new()
-            .name(name)
-            .spawn(move || writing.write_all(&mut target))?;
+        thread::Builder::new().name(name).spawn(move || writing.write_all(&mut target))?;
         Ok(Self(queue))
     }
 
@@ -119,9 +117,8 @@ impl Queue {
                 self.written.notify_all();
             }
             let dropped = self.log.dropped.get();
-            let (is_soon, known) = complained.map_or((false, 0), |(at, dropped)| {
-                (at.elapsed() < COMPLAIN_INTERVAL, dropped)
-            });
+            let (is_soon, known) =
+                complained.map_or((false, 0), |(at, dropped)| (at.elapsed() < COMPLAIN_INTERVAL, dropped));
             if dropped > known && !is_soon {
                 complained = Some((Instant::now(), dropped));
                 tracing::error!(
@@ -139,8 +136,7 @@ fn whole_lines(lines: &[u8]) -> usize {
     let end_of_line = |byte: &u8| *byte == b'\n';
     let some = &lines[..lines.len().min(MAX_AT_ONCE)];
     let last = some.iter().rposition(end_of_line);
-    last.or_else(|| lines.iter().position(end_of_line))
-        .map_or(lines.len(), |end| end + 1)
+    last.or_else(|| lines.iter().position(end_of_line)).map_or(lines.len(), |end| end + 1)
 }
 
 fn count_lines(lines: &[u8]) -> u64 {
@@ -194,11 +190,7 @@ mod tests {
     }
 
     fn log(dropped: &IntCounter) -> Log {
-        Log {
-            name: "log",
-            gather: Duration::from_millis(5),
-            dropped: dropped.clone(),
-        }
+        Log { name: "log", gather: Duration::from_millis(5), dropped: dropped.clone() }
     }
 
     fn counter() -> IntCounter {
@@ -214,9 +206,7 @@ mod tests {
         let mut writer = LineWriter::with_room(40, disk, log(&dropped)).unwrap();
         // Nothing is written during this, and still it does not block.
         for number in 0..10 {
-            writer
-                .write_all(format!("line {number:03}\n").as_bytes())
-                .unwrap();
+            writer.write_all(format!("line {number:03}\n").as_bytes()).unwrap();
         }
         assert_eq!(dropped.get(), 6, "four lines of nine bytes have room");
         assert!(!writer.flush(Duration::from_millis(1)));

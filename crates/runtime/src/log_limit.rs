@@ -18,10 +18,7 @@ impl LogLimit {
     /// Counts `more`. Returns how many there were since the last line in the log, if it is time for the next line.
     pub fn count(&mut self, more: usize) -> Option<usize> {
         self.count += more;
-        if self
-            .logged
-            .is_some_and(|logged| logged.elapsed() < Self::INTERVAL)
-        {
+        if self.logged.is_some_and(|logged| logged.elapsed() < Self::INTERVAL) {
             return None;
         }
         self.logged = Some(Instant::now());

@@ -47,9 +47,7 @@ pub fn masked(url: &str) -> String {
 
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text
-            .chars()
-            .all(|character| character.is_ascii_alphanumeric() || "+-.".contains(character))
+        && text.chars().all(|character| character.is_ascii_alphanumeric() || "+-.".contains(character))
 }
 
 /// Whether every host at the start of `rest` that is followed by a colon has a port there.
@@ -66,9 +64,8 @@ fn has_ports(rest: &str) -> bool {
 
 /// One `name=value` of a query, with secret values masked.
 fn masked_parameter(parameter: &str) -> String {
-    let secret = url::form_urlencoded::parse(parameter.as_bytes())
-        .next()
-        .is_some_and(|(name, _)| is_secret(&name));
+    let secret =
+        url::form_urlencoded::parse(parameter.as_bytes()).next().is_some_and(|(name, _)| is_secret(&name));
     match parameter.split_once('=') {
         Some((name, _)) if secret => format!("{name}=***"),
         _ => parameter.to_owned(),
@@ -88,27 +85,18 @@ mod tests {
     fn no_secret_is_left_in_a_url() {
         for (url, expected) in [
             ("sqlite:data/events.db", "sqlite:data/events.db"),
-            (
-                "postgres://h/db?sslmode=require",
-                "postgres://h/db?sslmode=require",
-            ),
+            ("postgres://h/db?sslmode=require", "postgres://h/db?sslmode=require"),
             ("postgres://u@h/db?user=a@b", "postgres://u@h/db?user=a@b"),
             ("postgres://u:hunter2@h/db", "postgres://u:***@h/db"),
             ("postgres://u:12/hunter2@h/db", "postgres://u:***@h/db"),
             ("postgres://u:hunter2@hunter2@h/db", "postgres://u:***@h/db"),
             ("postgres://u:hunter2?hunter2@h/db", "***"),
-            (
-                "postgres://h/db?user=u&password=hunter2",
-                "postgres://h/db?user=u&password=***",
-            ),
+            ("postgres://h/db?user=u&password=hunter2", "postgres://h/db?user=u&password=***"),
             (
                 "postgres://u:hunter2@h/db?sslkey=hunter2&sslmode=require&SSLPassword=hunter2",
                 "postgres://u:***@h/db?sslkey=***&sslmode=require&SSLPassword=***",
             ),
-            (
-                "postgres://h/db?p%61ssword=hunter2",
-                "postgres://h/db?p%61ssword=***",
-            ),
+            ("postgres://h/db?p%61ssword=hunter2", "postgres://h/db?p%61ssword=***"),
             (
                 "amqps://u:hunter2@h/%2f?heartbeat=5&auth_secret=hunter2",
                 "amqps://u:***@h/%2f?heartbeat=5&auth_secret=***",
@@ -122,10 +110,7 @@ mod tests {
                 "kurrent+discover://u:***@a?tls=true&userKeyFile=***",
             ),
             ("kdb://u:hunter2@a:1,b:2?tls=true", "kdb://u:***@a:1,b:2?tls=true"),
-            (
-                "esdb+discover://u:hunt#er2@a?tls=true",
-                "esdb+discover://u:***@a?tls=true",
-            ),
+            ("esdb+discover://u:hunt#er2@a?tls=true", "esdb+discover://u:***@a?tls=true"),
             ("hunter2", "***"),
             ("u:hunter2@h/db", "***"),
             ("postgres:/u:hunter2@h/db", "***"),
@@ -138,10 +123,7 @@ mod tests {
             ("https://h:1/path", "https://h:1/path"),
             ("http://hunter2@h/", "http://***@h/"),
             ("ftp://hunter2@h/", "ftp://***@h/"),
-            (
-                "http://u:hunter2@h/path?page=hunter2#hunter2",
-                "http://***@h/path?***",
-            ),
+            ("http://u:hunter2@h/path?page=hunter2#hunter2", "http://***@h/path?***"),
             ("http://h/#hunter2?hunter2", "http://h/#***"),
             ("http://u:1#hunter2@h/", "***"),
         ] {

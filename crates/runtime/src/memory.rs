@@ -85,9 +85,7 @@ fn limit_of_groups(groups: &str, root: &Path) -> Option<u64> {
             _ => return Vec::new(),
         };
         let group = top.join(group.trim_start_matches('/'));
-        let above = group
-            .ancestors()
-            .take_while(|directory| directory.starts_with(&top));
+        let above = group.ancestors().take_while(|directory| directory.starts_with(&top));
         let limit = |directory: &Path| fs::read_to_string(directory.join(file)).ok()?.trim().parse().ok();
         above.filter_map(limit).collect()
     });
@@ -114,11 +112,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test(start_paused = true)]
     async fn it_is_told_when_memory_is_short_and_only_then() {
-        for (limit, expected) in [
-            (Some(1 << 20), vec![true]),
-            (Some(u64::MAX), vec![]),
-            (None, vec![]),
-        ] {
+        for (limit, expected) in [(Some(1 << 20), vec![true]), (Some(u64::MAX), vec![]), (None, vec![])] {
             let told = Arc::new(Mutex::new(Vec::new()));
             let hears = Arc::clone(&told);
             let hear = move |short| hears.lock().unwrap().push(short);
@@ -162,10 +156,7 @@ mod tests {
 
     #[test]
     fn numbers_are_read() {
-        assert_eq!(
-            kib("A:\t1 kB\nVmRSS:\t   12345 kB\n", "VmRSS:"),
-            Some(12_345 * 1024)
-        );
+        assert_eq!(kib("A:\t1 kB\nVmRSS:\t   12345 kB\n", "VmRSS:"), Some(12_345 * 1024));
         assert_eq!(kib("", "VmRSS:"), None);
     }
 }

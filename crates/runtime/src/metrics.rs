@@ -23,20 +23,12 @@ impl Metrics {
         let labels = HashMap::from([("role".to_owned(), role.to_owned())]);
         // Fails only for an empty prefix.
         let registry = Registry::new_custom(None, Some(labels)).unwrap_or_default();
-        Self {
-            role,
-            registry,
-            known: Arc::default(),
-        }
+        Self { role, registry, known: Arc::default() }
     }
 
     /// Metrics of a process, to which the label `role` is added when they are shown.
     pub(crate) fn without_role() -> Self {
-        Self {
-            role: "",
-            registry: Registry::new(),
-            known: Arc::default(),
-        }
+        Self { role: "", registry: Registry::new(), known: Arc::default() }
     }
 
     /// The role.
@@ -71,9 +63,7 @@ impl Metrics {
 
     /// A distribution; `buckets` are upper bounds in the unit of the name.
     pub fn histogram(&self, name: &'static str, help: &'static str, buckets: &[f64]) -> Histogram {
-        self.metric(name, || {
-            Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
-        })
+        self.metric(name, || Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
     }
 
     /// Distributions by labels.
@@ -91,12 +81,10 @@ impl Metrics {
 
     /// Everything in Prometheus text format 0.0.4.
     pub fn encode(&self) -> String {
-        TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
-            .unwrap_or_else(|error| {
-                tracing::error!(error = %error, "the metrics cannot be written");
-                String::new()
-            })
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|error| {
+            tracing::error!(error = %error, "the metrics cannot be written");
+            String::new()
+        })
     }
 
     /// The metric with this name, created and registered when it is new.
@@ -113,9 +101,7 @@ impl Metrics {
             return metric.clone();
         }
         let metric = make().expect("a valid name and valid labels");
-        self.registry
-            .register(Box::new(metric.clone()))
-            .expect("one kind of metric for each name");
+        self.registry.register(Box::new(metric.clone())).expect("one kind of metric for each name");
         known.insert(name, Box::new(metric.clone()));
         metric
     }
@@ -224,14 +210,8 @@ mod tests {
     fn every_sample_names_its_role_and_a_name_means_one_metric() {
         let metrics = Metrics::new("auth");
         metrics.counter("taskledger_auth_logins_total", "Logins.").inc();
-        metrics
-            .clone()
-            .counter("taskledger_auth_logins_total", "Logins.")
-            .inc();
+        metrics.clone().counter("taskledger_auth_logins_total", "Logins.").inc();
         let text = metrics.encode();
-        assert!(
-            text.contains("taskledger_auth_logins_total{role=\"auth\"} 2\n"),
-            "{text}"
-        );
+        assert!(text.contains("taskledger_auth_logins_total{role=\"auth\"} 2\n"), "{text}");
     }
 }

@@ -151,11 +151,7 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
     match create_for_system(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         // It may be a link to a file that does not exist.
-        _ => OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path),
+        _ => OpenOptions::new().append(true).create(true).mode(0o600).open(path),
     }
 }
 
@@ -249,12 +245,7 @@ fn create_for_system(path: &Path) -> io::Result<File> {
 
 /// Creates a file that only its owner can read. If root creates it, that is the owner of `like`, if there is one.
 fn create_new(path: &Path, like: Option<&Path>) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
     // Files that exist are never given away: in a directory of somebody else they may be links to others.
     let given = like.map_or(Ok(None), new_owner).and_then(|owner| match owner {
         Some(owner) => fchown(&file, Some(owner.uid()), Some(owner.gid())),
@@ -289,12 +280,12 @@ fn write(mut file: File, content: &[u8]) -> io::Result<()> {
 /// When it cannot be written. An existing file is not an error.
 pub fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = path.with_extension(format!("{}.draft", crate::new_id()));
-    let written = create_for_system(&draft)
-        .and_then(|file| write(file, content))
-        .and_then(|()| match fs::hard_link(&draft, path) {
+    let written = create_for_system(&draft).and_then(|file| write(file, content)).and_then(|()| {
+        match fs::hard_link(&draft, path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             linked => linked,
-        });
+        }
+    });
     let removed = fs::remove_file(&draft);
     written.and(removed)?;
     sync_directory_of(path)

@@ -56,12 +56,10 @@ pub fn encode_process_metrics(role: &str) -> String {
         labels.push(label);
         metric.set_label(labels);
     }
-    TextEncoder::new()
-        .encode_to_string(&families)
-        .unwrap_or_else(|error| {
-            tracing::error!(%error, "the metrics of the process cannot be written");
-            String::new()
-        })
+    TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
+        tracing::error!(%error, "the metrics of the process cannot be written");
+        String::new()
+    })
 }
 
 #[cfg(test)]
@@ -82,10 +80,7 @@ mod tests {
             assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
         }
         #[cfg(target_os = "linux")]
-        assert!(
-            page.contains("process_resident_memory_bytes{role=\"auth\"} "),
-            "{page}"
-        );
+        assert!(page.contains("process_resident_memory_bytes{role=\"auth\"} "), "{page}");
         assert!(encode_process_metrics("gateway").contains(r#"{kind="a",role="gateway"} 1"#));
     }
 }

@@ -1,8 +1,5 @@
 //! Random numbers. Only this file asks the machine for them.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this is the place that others are sent to"
-)]
+#![expect(clippy::disallowed_methods, reason = "this is the place that others are sent to")]
 
 /// A random number from `low` to `high`, not for secrets.
 pub fn random_between(low: f64, high: f64) -> f64 {

@@ -17,11 +17,7 @@ impl Rounds {
     /// The first round begins at once, and each other round `pause` after the end of the one before. No round begins
     /// after `stop` was cancelled.
     pub const fn every(pause: Duration, stop: CancellationToken) -> Self {
-        Self {
-            pause,
-            next: Duration::ZERO,
-            stop,
-        }
+        Self { pause, next: Duration::ZERO, stop }
     }
 
     /// The first round begins after a pause, too.
@@ -71,12 +67,7 @@ mod tests {
         assert!(elapsed >= 5 * PAUSE && elapsed < 6 * PAUSE, "{elapsed:?}");
 
         let begun = Instant::now();
-        assert!(
-            Rounds::every(PAUSE, CancellationToken::new())
-                .after_a_pause()
-                .next()
-                .await
-        );
+        assert!(Rounds::every(PAUSE, CancellationToken::new()).after_a_pause().next().await);
         assert!(begun.elapsed() >= PAUSE);
     }
 

@@ -36,10 +36,6 @@ impl StartError {
             io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
             _ => source.to_string(),
         };
-        Self::CannotListen {
-            address,
-            reason,
-            source,
-        }
+        Self::CannotListen { address, reason, source }
     }
 }

@@ -10,9 +10,7 @@ pub fn system_user() -> String {
     let uid = getuid().as_raw();
     let sudo_user = env::var("SUDO_USER").ok().filter(|name| !name.is_empty());
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    sudo_user
-        .or_else(|| name_of(uid, &users))
-        .unwrap_or_else(|| format!("uid {uid}"))
+    sudo_user.or_else(|| name_of(uid, &users)).unwrap_or_else(|| format!("uid {uid}"))
 }
 
 /// The name of the user with this number in a file of the form of `passwd(5)`.

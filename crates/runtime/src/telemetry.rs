@@ -133,10 +133,7 @@ impl Drop for Logs {
 
 /// The filter `filter` with the directives in `rest`. The bodies of messages are never logged.
 fn read_filter<S>(filter: &str, rest: &str) -> Result<And<EnvFilter, Targets, S>, StartError> {
-    let refused = |reason: String| StartError::BadLogFilter {
-        filter: filter.to_owned(),
-        reason,
-    };
+    let refused = |reason: String| StartError::BadLogFilter { filter: filter.to_owned(), reason };
     let directives = checked(filter).map_err(refused)?;
     let without_messages = Targets::new()
         .with_default(LevelFilter::TRACE)
@@ -180,9 +177,7 @@ pub fn init(options: LogOptions<'_>, extra: Option<ExtraLayer>) -> Result<Logs, 
     let without_access = format!(",{ACCESS}=off");
     // `None` in place of a layer would count as one that wants everything, and every span and line would be made.
     let extra = match extra {
-        Some(extra) => extra
-            .with_filter(read_filter(options.filter, &without_access)?)
-            .boxed(),
+        Some(extra) => extra.with_filter(read_filter(options.filter, &without_access)?).boxed(),
         None => Identity::new().with_filter(LevelFilter::OFF).boxed(),
     };
     let logs = Logs::start(&options)?;
@@ -220,16 +215,10 @@ where
 {
     let lines = tracing_subscriber::fmt::layer::<S>().with_writer(log.clone());
     match format {
-        LogFormat::Text => lines
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_target(false)
-            .boxed(),
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(with_span)
-            .with_span_list(false)
-            .boxed(),
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed(),
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_current_span(with_span).with_span_list(false).boxed()
+        }
     }
 }
 
@@ -247,10 +236,8 @@ fn writer(path: Option<&Path>, log: Log) -> Result<LineWriter, StartError> {
 }
 
 fn appended(path: &Path) -> Result<File, StartError> {
-    private_files::open_to_append(path).map_err(|source| StartError::CannotLog {
-        path: path.to_owned(),
-        source,
-    })
+    private_files::open_to_append(path)
+        .map_err(|source| StartError::CannotLog { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -267,15 +254,8 @@ mod tests {
 
     #[test]
     fn levels_targets_and_spans_are_taken_without_the_spaces_around_them() {
-        for filter in [
-            "",
-            "info",
-            "INFO",
-            "3",
-            "off",
-            "info,sqlx=warn",
-            "warn,[request],auth[request]=debug",
-        ] {
+        for filter in ["", "info", "INFO", "3", "off", "info,sqlx=warn", "warn,[request],auth[request]=debug"]
+        {
             assert_eq!(checked(filter).as_deref(), Ok(filter));
         }
         let spaced = checked(" info, projector=debug ");

@@ -16,17 +16,11 @@ fn a_panic_loses_no_line() {
         format: LogFormat::Json,
         security: Some(&security),
         access: Some(&access),
-        sampling: Sampling {
-            one_in: 1,
-            slow: Duration::from_secs(1),
-        },
+        sampling: Sampling { one_in: 1, slow: Duration::from_secs(1) },
     };
     let logs = telemetry::init(options, None).unwrap();
     assert!(!tracing::info_span!("request").is_disabled());
-    assert!(
-        tracing::debug_span!("request").is_disabled(),
-        "nobody looks at it"
-    );
+    assert!(tracing::debug_span!("request").is_disabled(), "nobody looks at it");
     let ended = panic::catch_unwind(panic::AssertUnwindSafe(move || {
         let _logs = logs;
         for _ in 0..1_000 {
@@ -37,10 +31,6 @@ fn a_panic_loses_no_line() {
     }));
     assert!(ended.is_err());
     for file in [security, access] {
-        assert_eq!(
-            fs::read_to_string(&file).unwrap().lines().count(),
-            1_000,
-            "{file:?}"
-        );
+        assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 1_000, "{file:?}");
     }
 }

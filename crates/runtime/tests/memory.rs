@@ -20,10 +20,7 @@ async fn memory_is_no_longer_short_soon_after_it_was_freed_by_threads_that_go_on
     let told = move |short| {
         told.send_replace(short);
     };
-    background.spawn(
-        "memory",
-        memory::watch(Some(LIMIT as u64), told, background.stop()),
-    );
+    background.spawn("memory", memory::watch(Some(LIMIT as u64), told, background.stop()));
     let (frees, freed) = channel::<()>();
     let (end, ended) = channel::<()>();
     let worker = thread::spawn(move || {
@@ -33,16 +30,10 @@ async fn memory_is_no_longer_short_soon_after_it_was_freed_by_threads_that_go_on
         let _ = ended.recv();
     });
     let deadline = Duration::from_secs(10);
-    timeout(deadline, is_short.wait_for(|short| *short))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(deadline, is_short.wait_for(|short| *short)).await.unwrap().unwrap();
     frees.send(()).unwrap();
     let deadline = Duration::from_secs(20);
-    timeout(deadline, is_short.wait_for(|short| !*short))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(deadline, is_short.wait_for(|short| !*short)).await.unwrap().unwrap();
     drop(end);
     worker.join().unwrap();
     background.stop().cancel();

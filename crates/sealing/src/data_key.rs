@@ -59,11 +59,7 @@ impl Key {
     pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let nonce = Nonce::try_assume_unique_for_key(sealed.get(..NONCE_LEN)?).ok()?;
         let mut bytes = Zeroizing::new(sealed[NONCE_LEN..].to_vec());
-        let length = self
-            .0
-            .open_in_place(nonce, Aad::from(associated), &mut bytes)
-            .ok()?
-            .len();
+        let length = self.0.open_in_place(nonce, Aad::from(associated), &mut bytes).ok()?.len();
         bytes.truncate(length);
         Some(bytes)
     }
@@ -85,17 +81,8 @@ mod tests {
         let sealed = key.seal(b"here", b"secret").unwrap();
         assert_eq!(key.open(b"here", &sealed).unwrap().as_slice(), b"secret");
         assert!(key.open(b"there", &sealed).is_none());
-        assert!(
-            Key::new(&[2; KEY_BYTES])
-                .unwrap()
-                .open(b"here", &sealed)
-                .is_none()
-        );
-        assert_ne!(
-            key.seal(b"here", b"secret").unwrap(),
-            sealed,
-            "the nonce is another"
-        );
+        assert!(Key::new(&[2; KEY_BYTES]).unwrap().open(b"here", &sealed).is_none());
+        assert_ne!(key.seal(b"here", b"secret").unwrap(), sealed, "the nonce is another");
         for (place, _) in sealed.iter().enumerate() {
             let mut spoiled = sealed.clone();
             spoiled[place] ^= 1;

@@ -12,11 +12,7 @@ pub(crate) struct EventPlace<'a> {
 
 impl<'a> EventPlace<'a> {
     pub(crate) fn new(stream: &'a StreamName, version: u64, kind: &'a str) -> Self {
-        Self {
-            stream: stream.as_str(),
-            version,
-            kind,
-        }
+        Self { stream: stream.as_str(), version, kind }
     }
 
     pub(crate) fn of_stored(event: &'a StoredEvent) -> Self {

@@ -82,10 +82,7 @@ impl MasterKeys {
     /// When the text is something else, or empty.
     pub fn from_pipe(path: &Path, text: &str) -> Result<Self, KeyError> {
         let keys = Self::new(None, path.display().to_string(), text)?;
-        Ok(Self {
-            is_pipe: true,
-            ..keys
-        })
+        Ok(Self { is_pipe: true, ..keys })
     }
 
     /// Like [`Self::from_file`], but creates a missing file with one key, readable only by its owner, if
@@ -242,10 +239,7 @@ fn parse(text: &str) -> Option<Vec<MasterKey>> {
             let bytes = Zeroizing::new(hex::decode(part).ok().filter(|bytes| bytes.len() == KEY_BYTES)?);
             let named = [b"taskledger master key".as_slice(), &bytes].concat();
             let digest = digest::digest(&digest::SHA256, &Zeroizing::new(named));
-            Some(MasterKey {
-                id: hex::encode(&digest.as_ref()[..8]),
-                key: Key::new(&bytes)?,
-            })
+            Some(MasterKey { id: hex::encode(&digest.as_ref()[..8]), key: Key::new(&bytes)? })
         })
         .collect();
     keys.filter(|keys| !keys.is_empty())
@@ -257,23 +251,15 @@ fn line(key: &[u8; KEY_BYTES]) -> Zeroizing<String> {
 
 /// Whether this process may not create a file where it tried to.
 fn is_read_only(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
-    )
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>, KeyError> {
-    fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .map_err(|source| file_error(path, source))
+    fs::read_to_string(path).map(Zeroizing::new).map_err(|source| file_error(path, source))
 }
 
 fn file_error(path: &Path, source: io::Error) -> KeyError {
-    KeyError::File {
-        path: path.to_owned(),
-        source,
-    }
+    KeyError::File { path: path.to_owned(), source }
 }
 
 impl fmt::Debug for MasterKey {

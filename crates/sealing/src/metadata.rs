@@ -98,9 +98,7 @@ pub(crate) fn is_sealed_copy(
         })
     };
     blank(copy) == blank(original)
-        && texts(original)
-            .zip(texts(copy))
-            .all(|(text, of_copy)| same(text, of_copy))
+        && texts(original).zip(texts(copy)).all(|(text, of_copy)| same(text, of_copy))
 }
 
 /// Decrypts the texts; without a key an encrypted text becomes [`ERASED`].
@@ -127,9 +125,7 @@ pub(crate) fn open(metadata: &mut Metadata, place: EventPlace<'_>, key: Option<&
 /// The texts that clients choose, by the names of their members.
 fn texts(metadata: &Metadata) -> impl Iterator<Item = (&'static str, &str)> {
     let key = metadata.idempotency_key.as_deref();
-    [("correlation_id", &*metadata.correlation_id)]
-        .into_iter()
-        .chain(key.map(|key| ("idempotency_key", key)))
+    [("correlation_id", &*metadata.correlation_id)].into_iter().chain(key.map(|key| ("idempotency_key", key)))
 }
 
 /// Replaces each text by the result of `of`.
@@ -137,9 +133,8 @@ fn replace<E>(
     metadata: &mut Metadata,
     of: impl Fn(&str, &str) -> Result<Option<String>, E>,
 ) -> Result<(), E> {
-    let replaced = texts(metadata)
-        .map(|(part, text)| Ok((part, of(part, text)?)))
-        .collect::<Result<Vec<_>, E>>()?;
+    let replaced =
+        texts(metadata).map(|(part, text)| Ok((part, of(part, text)?))).collect::<Result<Vec<_>, E>>()?;
     for (part, text) in replaced {
         match (part, text) {
             (_, None) => {}

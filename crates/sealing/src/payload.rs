@@ -39,10 +39,7 @@ pub(crate) fn is_sealed_copy(
     };
     let associated = EventPlace::of_stored(event).associated(PART);
     let is_personal = key.is_none_or(|key| {
-        let opened = BASE64URL
-            .decode(&text)
-            .ok()
-            .and_then(|sealed| key.open(&associated, &sealed));
+        let opened = BASE64URL.decode(&text).ok().and_then(|sealed| key.open(&associated, &sealed));
         opened.is_some_and(|opened| *opened == divided.personal)
     });
     is_personal && divided.with_sealed(&text) == data

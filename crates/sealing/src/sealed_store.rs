@@ -65,12 +65,7 @@ impl SealedStore {
     }
 
     fn new(inner: Arc<dyn EventStore>, keys: SubjectKeys, seals: bool) -> Arc<Self> {
-        Arc::new(Self {
-            inner,
-            keys,
-            order: AppendOrder::new(),
-            seals,
-        })
+        Arc::new(Self { inner, keys, order: AppendOrder::new(), seals })
     }
 
     async fn seal(
@@ -221,9 +216,7 @@ fn open_one(
         None => "the key of its person is missing: restore the keys from a backup".to_owned(),
     };
     let mut impersonal = event.clone();
-    let impersonal = open_with(&mut impersonal, None)
-        .ok()
-        .map(|()| Box::new(impersonal));
+    let impersonal = open_with(&mut impersonal, None).ok().map(|()| Box::new(impersonal));
     Err((reason, impersonal))
 }
 
@@ -263,10 +256,7 @@ impl EventStore for SealedStore {
         for event in &events {
             people.extend(person_in_clear(event).map_err(|reason| ImportError::refused(event, reason))?);
         }
-        let keys = self
-            .keys_to_seal_with(&people)
-            .await
-            .map_err(StoreError::unavailable)?;
+        let keys = self.keys_to_seal_with(&people).await.map_err(StoreError::unavailable)?;
         for event in &mut events {
             stored::seal(event, &keys).map_err(StoreError::unavailable)?;
         }

@@ -56,9 +56,7 @@ pub(crate) fn seal(event: &mut StoredEvent, keys: &HashMap<UserId, SubjectKey>) 
     }
     if metadata::is_in_clear(&metadata) {
         metadata::seal_what_is_clear(&mut metadata, EventPlace::of_stored(event), &key)?;
-        event.metadata = serde_json::to_vec(&metadata)
-            .map_err(|_| KeyError::Unusable)?
-            .into();
+        event.metadata = serde_json::to_vec(&metadata).map_err(|_| KeyError::Unusable)?.into();
     }
     Ok(())
 }

@@ -75,10 +75,9 @@ pub(crate) fn sealing_key(keys: &HashMap<UserId, SubjectKey>, subject: UserId) -
             Ok(Arc::new(key))
         }
         Some(SubjectKey::Damaged) => Err(KeyError::Damaged(subject)),
-        Some(SubjectKey::OtherMasterKey { id, place }) => Err(KeyError::OtherMasterKey {
-            id: id.clone(),
-            place: place.clone(),
-        }),
+        Some(SubjectKey::OtherMasterKey { id, place }) => {
+            Err(KeyError::OtherMasterKey { id: id.clone(), place: place.clone() })
+        }
         None => Err(KeyError::Lost(subject)),
     }
 }
@@ -107,10 +106,7 @@ impl SubjectKeys {
         master_keys: MasterKeys,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, KeyError> {
-        let cache = Cache::builder()
-            .max_capacity(CACHE_CAPACITY)
-            .time_to_live(CACHE_TTL)
-            .build();
+        let cache = Cache::builder().max_capacity(CACHE_CAPACITY).time_to_live(CACHE_TTL).build();
         let keys = Self(Arc::new(Inner {
             database,
             master_keys,
@@ -232,11 +228,7 @@ impl SubjectKeys {
         let subject = UserId(row.uuid(0)?);
         // Columns of SQLite may hold values of any type.
         let columns = || -> Result<_, DatabaseError> {
-            Ok((
-                row.optional_integer(3)?,
-                row.optional_text(1)?,
-                row.optional_bytes(2)?,
-            ))
+            Ok((row.optional_integer(3)?, row.optional_text(1)?, row.optional_bytes(2)?))
         };
         let (destroyed_at, master_key, wrapped) = columns().unwrap_or_default();
         if destroyed_at.is_some() {
@@ -309,10 +301,7 @@ impl SubjectKeys {
     }
 
     fn other_master_key(&self, id: String) -> KeyError {
-        KeyError::OtherMasterKey {
-            id,
-            place: self.0.master_keys.place().to_owned(),
-        }
+        KeyError::OtherMasterKey { id, place: self.0.master_keys.place().to_owned() }
     }
 }
 

@@ -1,9 +1,6 @@
 //! The promises about encrypted events and keys, on PostgreSQL.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod suite;
@@ -16,9 +13,7 @@ async fn place() -> (Place, TestDatabase) {
     let server = TestDatabase::create().await;
     let place = Place {
         log: event_store::open(server.url().as_str(), 4).await.unwrap(),
-        database: Database::open(server.url().as_str(), Schema::SubjectKeys, 4)
-            .await
-            .unwrap(),
+        database: Database::open(server.url().as_str(), Schema::SubjectKeys, 4).await.unwrap(),
     };
     (place, server)
 }
@@ -44,9 +39,7 @@ async fn a_master_key_that_is_retired_while_a_key_is_made_wraps_nothing_afterwar
             .await;
         };
         let mut lock = place.database.begin().await.unwrap();
-        lock.execute("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE", &[])
-            .await
-            .unwrap();
+        lock.execute("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE", &[]).await.unwrap();
         let turn = async |is_first: bool| wait(if is_first { 0 } else { 1 }).await;
         let making = async {
             turn(!retires_first).await;

@@ -1,15 +1,7 @@
 //! The conformance suite of event stores over encrypted events on SQLite, and the promises about keys.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 #[path = "../../../events/tests/laws/arbitrary.rs"]
 mod arbitrary;
@@ -65,9 +57,7 @@ async fn place() -> (Place, TempDir) {
     let url = |name: &str| Database::file_url(&directory.path().join(name));
     let place = Place {
         log: event_store::open(&url("events.db"), 4).await.unwrap(),
-        database: Database::open(&url("subject-keys.db"), Schema::SubjectKeys, 4)
-            .await
-            .unwrap(),
+        database: Database::open(&url("subject-keys.db"), Schema::SubjectKeys, 4).await.unwrap(),
     };
     (place, directory)
 }

@@ -57,10 +57,8 @@ pub(crate) fn write_task(out: impl Write, task: &Task) -> Result<(), csv::Error>
 
 fn write_row(out: impl Write, cells: [String; COLUMNS.len()]) -> Result<(), csv::Error> {
     // All cells are quoted, so that the separator of another program does not begin a cell.
-    let mut writer = WriterBuilder::new()
-        .quote_style(QuoteStyle::Always)
-        .terminator(Terminator::CRLF)
-        .from_writer(out);
+    let mut writer =
+        WriterBuilder::new().quote_style(QuoteStyle::Always).terminator(Terminator::CRLF).from_writer(out);
     writer.write_record(cells)?;
     writer.flush()?;
     Ok(())
@@ -86,18 +84,9 @@ pub(crate) fn read(text: &str) -> Result<Content, Unreadable> {
     let first = text.lines().next().unwrap_or_default();
     let count = |separator: &u8| first.bytes().filter(|byte| byte == separator).count();
     let separator = SEPARATORS.into_iter().rev().max_by_key(count).unwrap_or(b',');
-    let mut reader = ReaderBuilder::new()
-        .delimiter(separator)
-        .flexible(true)
-        .from_reader(text.as_bytes());
-    let head = reader
-        .headers()
-        .map_err(|error| Unreadable(error.to_string()))?
-        .clone();
-    let names: Vec<String> = head
-        .iter()
-        .map(|name| name.trim().to_lowercase().replace(' ', "_"))
-        .collect();
+    let mut reader = ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(text.as_bytes());
+    let head = reader.headers().map_err(|error| Unreadable(error.to_string()))?.clone();
+    let names: Vec<String> = head.iter().map(|name| name.trim().to_lowercase().replace(' ', "_")).collect();
     if !names.iter().any(|name| name == "title") {
         return Err(Unreadable(
             "the first line has no column `title`: it must have the names of the columns".to_owned(),
@@ -106,10 +95,7 @@ pub(crate) fn read(text: &str) -> Result<Content, Unreadable> {
     if let Some(twice) =
         (1..names.len()).find(|at| !names[*at].is_empty() && names[..*at].contains(&names[*at]))
     {
-        return Err(Unreadable(format!(
-            "the column `{}` is there twice",
-            names[twice]
-        )));
+        return Err(Unreadable(format!("the column `{}` is there twice", names[twice])));
     }
     let mut content = Content::default();
     let mut lines = LineNumbers::new(text);
@@ -132,11 +118,7 @@ fn task(
     ignored: &mut BTreeMap<String, u64>,
 ) -> Result<FileTask, String> {
     if record.len() > names.len() {
-        return Err(format!(
-            "it has {} cells, and there are {} columns",
-            record.len(),
-            names.len()
-        ));
+        return Err(format!("it has {} cells, and there are {} columns", record.len(), names.len()));
     }
     let cells: BTreeMap<&str, &str> = names.iter().map(String::as_str).zip(record).collect();
     let cell = |name: &str| cells.get(name).copied().filter(|cell| !cell.trim().is_empty());
@@ -154,9 +136,8 @@ fn task(
         status: cell("status").map_or(Ok(events::Status::Open), status)?,
         priority: cell("priority").map_or(Ok(events::Priority::Normal), priority)?,
         due: cell("due").map(due).transpose()?,
-        tags: cell("tags").map_or_else(Vec::new, |tags| {
-            escaped_list::split(from_text(tags), |escaped| escaped)
-        }),
+        tags: cell("tags")
+            .map_or_else(Vec::new, |tags| escaped_list::split(from_text(tags), |escaped| escaped)),
     })
 }
 
@@ -167,9 +148,7 @@ mod tests {
     /// The line numbers with the titles, or with the errors.
     fn rows(text: &str) -> Vec<(u64, Result<String, String>)> {
         let found = read(text).unwrap().tasks.into_iter();
-        found
-            .map(|found| (found.line, found.task.map(|task| task.title)))
-            .collect()
+        found.map(|found| (found.line, found.task.map(|task| task.title))).collect()
     }
 
     #[test]
@@ -199,11 +178,7 @@ mod tests {
         for separator in [",", ";", "\t"] {
             let text = "Due,TITLE,Tags,,Owner\r\n2026-12-01,\"a \"\"b\"\"\nc\",\"x\",,\r\n,,,,\r\n,second\r\n,'=third,,,me\r\n";
             let content = read(&text.replace(',', separator)).unwrap();
-            let tasks: Vec<_> = content
-                .tasks
-                .iter()
-                .map(|found| found.task.clone().unwrap())
-                .collect();
+            let tasks: Vec<_> = content.tasks.iter().map(|found| found.task.clone().unwrap()).collect();
             assert_eq!(
                 (&*tasks[0].title, &*tasks[1].title, &*tasks[2].title),
                 ("a \"b\"\nc", "second", "=third")
@@ -212,10 +187,7 @@ mod tests {
                 (tasks[0].due.map(|due| due.to_string()).as_deref(), tasks[1].due),
                 (Some("2026-12-01"), None)
             );
-            assert_eq!(
-                content.tasks.iter().map(|found| found.line).collect::<Vec<_>>(),
-                [2, 5, 6]
-            );
+            assert_eq!(content.tasks.iter().map(|found| found.line).collect::<Vec<_>>(), [2, 5, 6]);
             assert_eq!(content.ignored, BTreeMap::from([("owner".to_owned(), 1)]));
         }
     }
@@ -235,11 +207,9 @@ mod tests {
                 wrong(7, "it has 5 cells, and there are 4 columns"),
             ]
         );
-        for (text, reason) in [
-            ("", "no column `title`"),
-            ("name\na", "no column `title`"),
-            ("title,Title\na,b", "twice"),
-        ] {
+        for (text, reason) in
+            [("", "no column `title`"), ("name\na", "no column `title`"), ("title,Title\na,b", "twice")]
+        {
             assert!(read(text).unwrap_err().to_string().contains(reason), "{text}");
         }
     }

@@ -2,10 +2,8 @@
 
 /// The texts in one.
 pub(crate) fn join(texts: &[String]) -> String {
-    let escaped: Vec<String> = texts
-        .iter()
-        .map(|text| text.replace('\\', "\\\\").replace(',', "\\,"))
-        .collect();
+    let escaped: Vec<String> =
+        texts.iter().map(|text| text.replace('\\', "\\\\").replace(',', "\\,")).collect();
     escaped.join(",")
 }
 

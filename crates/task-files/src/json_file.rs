@@ -11,14 +11,7 @@ use crate::{
 };
 
 /// Fields that the API shows but nobody can set.
-const SHOWN: [&str; 6] = [
-    "id",
-    "created_at",
-    "updated_at",
-    "completed_at",
-    "deleted_at",
-    "version",
-];
+const SHOWN: [&str; 6] = ["id", "created_at", "updated_at", "completed_at", "deleted_at", "version"];
 
 pub(crate) fn read(text: &str) -> Result<Content, Unreadable> {
     let items: Vec<&RawValue> = serde_json::from_str(text)
@@ -68,11 +61,7 @@ fn task(item: &str, ignored: &mut BTreeMap<String, u64>) -> Result<FileTask, Str
             (other, _) => *ignored.entry(other.to_owned()).or_default() += 1,
         }
     }
-    if has_title {
-        Ok(task)
-    } else {
-        Err("it has no title".to_owned())
-    }
+    if has_title { Ok(task) } else { Err("it has no title".to_owned()) }
 }
 
 #[cfg(test)]
@@ -86,13 +75,7 @@ mod tests {
         let found = content.tasks.iter();
         let found: Vec<_> = found
             .map(|found| {
-                (
-                    found.line,
-                    found
-                        .task
-                        .as_ref()
-                        .map_or_else(|reason| &**reason, |task| &*task.title),
-                )
+                (found.line, found.task.as_ref().map_or_else(|reason| &**reason, |task| &*task.title))
             })
             .collect();
         assert_eq!(

@@ -38,12 +38,7 @@ pub fn read(format: Format, bytes: &[u8], zone: &TimeZone) -> Result<Content, Un
 
 fn text(bytes: &[u8]) -> Result<&str, Unreadable> {
     std::str::from_utf8(bytes).map_err(|error| {
-        let line = 1 + bytes[..error.valid_up_to()]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
-        Unreadable(format!(
-            "line {line} is not UTF-8: save the file in that encoding"
-        ))
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        Unreadable(format!("line {line} is not UTF-8: save the file in that encoding"))
     })
 }

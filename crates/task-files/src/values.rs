@@ -18,9 +18,7 @@ pub(crate) fn priority(text: &str) -> Result<Priority, String> {
 }
 
 pub(crate) fn due(text: &str) -> Result<Due, String> {
-    text.trim()
-        .parse()
-        .map_err(|error: events::ParseDueError| format!("`{text}`: {error}"))
+    text.trim().parse().map_err(|error: events::ParseDueError| format!("`{text}`: {error}"))
 }
 
 /// The name of a status or a priority in JSON.

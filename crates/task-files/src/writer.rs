@@ -31,11 +31,7 @@ impl<W: Write> Writer<W> {
             }
             Format::Ical => ical::write_head(&mut out)?,
         }
-        Ok(Self {
-            format,
-            out,
-            tasks: 0,
-        })
+        Ok(Self { format, out, tasks: 0 })
     }
 
     /// Writes a task.

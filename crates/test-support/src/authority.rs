@@ -50,10 +50,7 @@ impl Authority {
         params.not_before = (now - Duration::from_secs(60 * 60)).into();
         params.not_after = (now + lifetime).into();
         let key = KeyPair::generate().unwrap();
-        Issued {
-            certificate: params.signed_by(&key, &self.0).unwrap().pem(),
-            key: key.serialize_pem(),
-        }
+        Issued { certificate: params.signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
     }
 }
 

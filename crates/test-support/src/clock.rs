@@ -16,18 +16,12 @@ pub struct TestClock {
 impl TestClock {
     /// Runs with the machine's clock.
     pub const fn running() -> Self {
-        Self {
-            runs: true,
-            micros: AtomicI64::new(0),
-        }
+        Self { runs: true, micros: AtomicI64::new(0) }
     }
 
     /// Stands still at `now`.
     pub const fn standing_at(now: Timestamp) -> Self {
-        Self {
-            runs: false,
-            micros: AtomicI64::new(now.as_micros()),
-        }
+        Self { runs: false, micros: AtomicI64::new(now.as_micros()) }
     }
 
     /// Moves it forward, or back if `seconds` is negative.
@@ -44,11 +38,7 @@ impl TestClock {
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        let base = if self.runs {
-            SystemClock.now().as_micros()
-        } else {
-            0
-        };
+        let base = if self.runs { SystemClock.now().as_micros() } else { 0 };
         Timestamp::from_micros(base + self.micros.load(Ordering::SeqCst))
     }
 }

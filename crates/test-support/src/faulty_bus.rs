@@ -141,11 +141,7 @@ impl Bus for FaultyBus {
         let panics = *self.panicking_queue.lock().unwrap() == Some(queue);
         assert!(!panics, "a bug in the bus");
         let reply = self.inner.request(queue, request, deadline).await;
-        let standstill = self
-            .standstill
-            .lock()
-            .unwrap()
-            .take_if(|(name, _)| *name == queue);
+        let standstill = self.standstill.lock().unwrap().take_if(|(name, _)| *name == queue);
         if let Some((_, standstill)) = standstill {
             std::thread::sleep(standstill);
         }
@@ -176,16 +172,11 @@ impl Bus for FaultyBus {
         self.listens.fetch_add(1, Ordering::SeqCst);
         self.check()?;
         let left = |left: usize| left.checked_sub(1);
-        let refused = self
-            .listens_to_refuse
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
+        let refused = self.listens_to_refuse.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
         if refused.is_ok() {
             return Err(BusError::unavailable("not yet"));
         }
-        Ok(Box::new(FaultyListener {
-            inner: self.inner.listen(topic).await?,
-            gaps: Arc::clone(&self.gaps),
-        }))
+        Ok(Box::new(FaultyListener { inner: self.inner.listen(topic).await?, gaps: Arc::clone(&self.gaps) }))
     }
 
     fn is_connected(&self) -> bool {

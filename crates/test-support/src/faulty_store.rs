@@ -144,11 +144,7 @@ impl EventStore for FaultyStore {
             fail_if(&self.sessions, "no appends to sessions")?;
         }
         let left = |left: usize| left.checked_sub(1);
-        if self
-            .appends_left
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, left)
-            .is_err()
-        {
+        if self.appends_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_err() {
             return Err(StoreError::unavailable("no appends left"));
         }
         let _appending = self.appending.read().await;

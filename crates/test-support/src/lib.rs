@@ -1,10 +1,6 @@
 //! What the tests of several crates need: databases of their own, a clock, a store and a bus that fail, waiting for a
 //! condition. Only tests depend on it, so it may panic.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 mod authority;
 mod clock;

@@ -15,9 +15,7 @@ pub async fn subject_keys(directory: &Path) -> SubjectKeys {
     let url = Database::file_url(&directory.join("subject-keys.db"));
     let database = Database::open(&url, Schema::SubjectKeys, 4).await.unwrap();
     let master_keys = MasterKeys::from_setting("the tests", &"ab".repeat(32)).unwrap();
-    SubjectKeys::open(database, master_keys, Arc::new(SystemClock))
-        .await
-        .unwrap()
+    SubjectKeys::open(database, master_keys, Arc::new(SystemClock)).await.unwrap()
 }
 
 /// Encrypts what is appended to `store`, under the [keys](subject_keys) in `directory`. None of them is in memory yet.

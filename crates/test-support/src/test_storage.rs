@@ -71,8 +71,7 @@ impl TestStorage {
     /// # Panics
     /// When there is none above it.
     pub async fn cut_log(&self, after: u64) {
-        self.damage_log(&format!("DELETE FROM events WHERE position > {after}"))
-            .await;
+        self.damage_log(&format!("DELETE FROM events WHERE position > {after}")).await;
     }
 
     /// Changes the log directly.
@@ -80,9 +79,7 @@ impl TestStorage {
     /// # Panics
     /// When the statement changes nothing.
     pub async fn damage_log(&self, sql: &str) {
-        let log = Database::connect(&self.url("events.db"), Schema::EventStore, 1)
-            .await
-            .unwrap();
+        let log = Database::connect(&self.url("events.db"), Schema::EventStore, 1).await.unwrap();
         assert!(log.execute(sql, &[]).await.unwrap() > 0);
         log.close().await;
     }

@@ -8,10 +8,8 @@ use ring::hmac;
 /// # Panics
 /// When the secret is not in Base32.
 pub fn totp_code(secret: &str, step: i64) -> String {
-    let key = hmac::Key::new(
-        hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-        &BASE32_NOPAD.decode(secret.as_bytes()).unwrap(),
-    );
+    let key =
+        hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &BASE32_NOPAD.decode(secret.as_bytes()).unwrap());
     let tag = hmac::sign(&key, &step.to_be_bytes());
     let offset = usize::from(tag.as_ref()[19] & 15);
     let bytes: [u8; 4] = tag.as_ref()[offset..offset + 4].try_into().unwrap();

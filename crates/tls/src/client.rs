@@ -18,9 +18,7 @@ use crate::{
 pub fn trusting(authorities: &Path) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(authorities, &read(authorities)?)? {
-        roots
-            .add(certificate)
-            .map_err(|error| malformed(authorities, &error))?;
+        roots.add(certificate).map_err(|error| malformed(authorities, &error))?;
     }
     believing(roots).map_err(|error| malformed(authorities, &error))
 }

@@ -43,22 +43,13 @@ pub(crate) fn key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, Tls
 }
 
 pub(crate) fn malformed(path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
-    TlsError::Malformed {
-        path: path.to_owned(),
-        reason: reason.to_string(),
-    }
+    TlsError::Malformed { path: path.to_owned(), reason: reason.to_string() }
 }
 
 fn unreadable(path: &Path, source: std::io::Error) -> TlsError {
-    TlsError::Unreadable {
-        path: path.to_owned(),
-        source,
-    }
+    TlsError::Unreadable { path: path.to_owned(), source }
 }
 
 fn missing(path: &Path, wanted: &'static str) -> TlsError {
-    TlsError::Missing {
-        path: path.to_owned(),
-        wanted,
-    }
+    TlsError::Missing { path: path.to_owned(), wanted }
 }

@@ -98,10 +98,6 @@ impl FromStr for Checkpoint {
         if size == 0 && root != empty_root() {
             return malformed("it has no leaves, but a root");
         }
-        Ok(Self {
-            origin: origin.to_owned(),
-            size,
-            root,
-        })
+        Ok(Self { origin: origin.to_owned(), size, root })
     }
 }

@@ -24,21 +24,12 @@ pub fn entry_hash(bytes: &[u8]) -> Hash {
 
 /// The hash of a leaf with this entry.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    Hash(
-        Sha256::new()
-            .chain_update([0])
-            .chain_update(entry)
-            .finalize()
-            .into(),
-    )
+    Hash(Sha256::new().chain_update([0]).chain_update(entry).finalize().into())
 }
 
 /// The hash of a node with these children.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    let node = Sha256::new()
-        .chain_update([1])
-        .chain_update(left.0)
-        .chain_update(right.0);
+    let node = Sha256::new().chain_update([1]).chain_update(left.0).chain_update(right.0);
     Hash(node.finalize().into())
 }
 
@@ -59,8 +50,6 @@ impl FromStr for Hash {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = STANDARD.decode(text).map_err(|_| "a hash is not Base64")?;
-        Ok(Self(
-            bytes.try_into().map_err(|_| "a hash does not have 32 bytes")?,
-        ))
+        Ok(Self(bytes.try_into().map_err(|_| "a hash does not have 32 bytes")?))
     }
 }

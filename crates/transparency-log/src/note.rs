@@ -91,11 +91,7 @@ impl VerifierKey {
         if !is_name {
             return Err(NoteError::Key);
         }
-        Ok(Self {
-            name: name.to_owned(),
-            algorithm,
-            key,
-        })
+        Ok(Self { name: name.to_owned(), algorithm, key })
     }
 
     /// The name of the key.
@@ -118,9 +114,7 @@ impl VerifierKey {
     /// # Errors
     /// Never: every key can be written.
     pub fn to_pem(&self) -> Result<String, NoteError> {
-        self.key
-            .to_public_key_pem(LineEnding::LF)
-            .map_err(|_| NoteError::Key)
+        self.key.to_public_key_pem(LineEnding::LF).map_err(|_| NoteError::Key)
     }
 
     /// The key id: the first four bytes of the hash of its name, algorithm and public key.
@@ -148,13 +142,7 @@ impl VerifierKey {
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = [&[self.algorithm.byte()], self.key.as_bytes().as_slice()].concat();
-        write!(
-            f,
-            "{}+{}+{}",
-            self.name,
-            hex::encode(self.id()),
-            STANDARD.encode(key)
-        )
+        write!(f, "{}+{}+{}", self.name, hex::encode(self.id()), STANDARD.encode(key))
     }
 }
 
@@ -176,11 +164,7 @@ impl FromStr for VerifierKey {
         let key = VerifyingKey::from_bytes(&bytes).map_err(|_| NoteError::Key)?;
         let verifier = Self::new(name, algorithm, key)?;
         // The id is also a checksum.
-        if hex::encode(verifier.id()) == id {
-            Ok(verifier)
-        } else {
-            Err(NoteError::Key)
-        }
+        if hex::encode(verifier.id()) == id { Ok(verifier) } else { Err(NoteError::Key) }
     }
 }
 
@@ -210,19 +194,13 @@ impl Signer {
     }
 
     pub(crate) fn signature(&self, bytes: Vec<u8>) -> Signature {
-        Signature {
-            name: self.verifier.name.clone(),
-            key_id: self.verifier.id(),
-            bytes,
-        }
+        Signature { name: self.verifier.name.clone(), key_id: self.verifier.id(), bytes }
     }
 }
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer")
-            .field("verifier", &self.verifier)
-            .finish_non_exhaustive()
+        f.debug_struct("Signer").field("verifier", &self.verifier).finish_non_exhaustive()
     }
 }
 
@@ -239,21 +217,14 @@ impl FromStr for Signature {
 
     fn from_str(line: &str) -> Result<Self, NoteError> {
         const WRONG: NoteError = NoteError::Malformed("a line of signature is not `— name base64`");
-        let (name, bytes) = line
-            .strip_prefix("— ")
-            .and_then(|rest| rest.split_once(' '))
-            .ok_or(WRONG)?;
+        let (name, bytes) = line.strip_prefix("— ").and_then(|rest| rest.split_once(' ')).ok_or(WRONG)?;
         let bytes = STANDARD.decode(bytes).map_err(|_| WRONG)?;
         let (key_id, bytes) = bytes.split_first_chunk::<4>().ok_or(WRONG)?;
         let is_name = !name.is_empty() && !name.contains('+');
         if !is_name || bytes.is_empty() {
             return Err(WRONG);
         }
-        Ok(Self {
-            name: name.to_owned(),
-            key_id: *key_id,
-            bytes: bytes.to_vec(),
-        })
+        Ok(Self { name: name.to_owned(), key_id: *key_id, bytes: bytes.to_vec() })
     }
 }
 
@@ -280,20 +251,14 @@ impl Note {
                 is_signed = true;
             }
         }
-        if is_signed {
-            Ok(())
-        } else {
-            Err(NoteError::Unsigned)
-        }
+        if is_signed { Ok(()) } else { Err(NoteError::Unsigned) }
     }
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
-        self.signatures
-            .iter()
-            .try_for_each(|signature| writeln!(f, "{signature}"))
+        self.signatures.iter().try_for_each(|signature| writeln!(f, "{signature}"))
     }
 }
 
@@ -317,9 +282,6 @@ impl FromStr for Note {
             return malformed("it has too many signatures");
         }
         let signatures = lines.into_iter().map(str::parse).collect::<Result<_, _>>()?;
-        Ok(Self {
-            text: text.to_owned(),
-            signatures,
-        })
+        Ok(Self { text: text.to_owned(), signatures })
     }
 }

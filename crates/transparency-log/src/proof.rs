@@ -57,13 +57,7 @@ impl fmt::Display for InclusionProof {
         if let Some(extra) = &self.extra {
             writeln!(f, "extra {}", STANDARD.encode(extra))?;
         }
-        write!(
-            f,
-            "index {}\n{}\n{}",
-            self.index,
-            lines(&self.hashes),
-            self.checkpoint
-        )
+        write!(f, "index {}\n{}\n{}", self.index, lines(&self.hashes), self.checkpoint)
     }
 }
 
@@ -71,14 +65,11 @@ impl FromStr for InclusionProof {
     type Err = ProofError;
 
     fn from_str(text: &str) -> Result<Self, ProofError> {
-        let rest = text
-            .strip_prefix(HEAD)
-            .ok_or(ProofError::Malformed("its first line is another"))?;
+        let rest = text.strip_prefix(HEAD).ok_or(ProofError::Malformed("its first line is another"))?;
         let (line, rest) = rest.split_once('\n').unwrap_or((rest, ""));
         let extra = line.strip_prefix("extra ").map(|extra| STANDARD.decode(extra));
-        let extra = extra
-            .transpose()
-            .map_err(|_| ProofError::Malformed("what is added to it is not Base64"))?;
+        let extra =
+            extra.transpose().map_err(|_| ProofError::Malformed("what is added to it is not Base64"))?;
         let (line, rest) = match extra {
             Some(_) => rest.split_once('\n').unwrap_or((rest, "")),
             None => (line, rest),
@@ -88,11 +79,6 @@ impl FromStr for InclusionProof {
             .and_then(number)
             .ok_or(ProofError::Malformed("it does not say at which index"))?;
         let (hashes, checkpoint) = hashes(rest).ok_or(ProofError::Malformed("its hashes cannot be read"))?;
-        Ok(Self {
-            index,
-            hashes,
-            checkpoint: checkpoint.parse().map_err(CheckpointError::from)?,
-            extra,
-        })
+        Ok(Self { index, hashes, checkpoint: checkpoint.parse().map_err(CheckpointError::from)?, extra })
     }
 }

@@ -55,10 +55,7 @@ impl TileKind {
 impl Tile {
     /// Whether a tree of `size` leaves contains the whole tile.
     pub fn is_within(&self, size: u64) -> bool {
-        let end = self
-            .number
-            .checked_mul(WIDTH)
-            .and_then(|start| start.checked_add(self.width));
+        let end = self.number.checked_mul(WIDTH).and_then(|start| start.checked_add(self.width));
         end.is_some_and(|end| end <= self.kind.hashes(size))
     }
 
@@ -89,22 +86,12 @@ impl Tile {
                 return Err(TilePathError);
             }
             let group: u64 = group.parse().map_err(|_| TilePathError)?;
-            index = index
-                .checked_mul(1_000)
-                .and_then(|index| index.checked_add(group))
-                .ok_or(TilePathError)?;
+            index =
+                index.checked_mul(1_000).and_then(|index| index.checked_add(group)).ok_or(TilePathError)?;
         }
-        let tile = Self {
-            kind,
-            number: index,
-            width,
-        };
+        let tile = Self { kind, number: index, width };
         // Leading zeroes and a missing or misplaced `x` would be other spellings.
-        if tile.to_string() == path {
-            Ok(tile)
-        } else {
-            Err(TilePathError)
-        }
+        if tile.to_string() == path { Ok(tile) } else { Err(TilePathError) }
     }
 }
 

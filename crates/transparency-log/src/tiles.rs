@@ -38,10 +38,7 @@ impl Tiles {
     /// The tiles that [`Self::root`] of these ranges needs.
     pub fn needed(ranges: &[Range]) -> BTreeSet<(u8, u64)> {
         let parts = ranges.iter().flat_map(|range| complete_parts(*range));
-        parts
-            .map(|part| part.place())
-            .map(|(level, number, _)| (level, number))
-            .collect()
+        parts.map(|part| part.place()).map(|(level, number, _)| (level, number)).collect()
     }
 
     /// The root of the subtree of these leaves; that of the empty tree when there are none.
@@ -87,10 +84,7 @@ fn complete_parts(Range { mut start, end }: Range) -> Vec<Complete> {
     let mut parts = Vec::new();
     while start < end {
         let height = (end - start).ilog2();
-        parts.push(Complete {
-            height,
-            number: start >> height,
-        });
+        parts.push(Complete { height, number: start >> height });
         start += 1 << height;
     }
     parts

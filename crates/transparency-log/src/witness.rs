@@ -33,13 +33,7 @@ pub enum AddCheckpointError {
 
 impl fmt::Display for AddCheckpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "old {}\n{}\n{}",
-            self.old_size,
-            lines(&self.proof),
-            self.checkpoint
-        )
+        write!(f, "old {}\n{}\n{}", self.old_size, lines(&self.proof), self.checkpoint)
     }
 }
 
@@ -47,21 +41,13 @@ impl FromStr for AddCheckpoint {
     type Err = AddCheckpointError;
 
     fn from_str(text: &str) -> Result<Self, AddCheckpointError> {
-        let (old, rest) = text
-            .split_once('\n')
-            .ok_or(AddCheckpointError::Malformed("it has no lines"))?;
+        let (old, rest) = text.split_once('\n').ok_or(AddCheckpointError::Malformed("it has no lines"))?;
         let old_size = old
             .strip_prefix("old ")
             .and_then(number)
-            .ok_or(AddCheckpointError::Malformed(
-                "its first line is not `old <size>`",
-            ))?;
+            .ok_or(AddCheckpointError::Malformed("its first line is not `old <size>`"))?;
         let (proof, checkpoint) =
             hashes(rest).ok_or(AddCheckpointError::Malformed("its hashes cannot be read"))?;
-        Ok(Self {
-            old_size,
-            proof,
-            checkpoint: checkpoint.parse()?,
-        })
+        Ok(Self { old_size, proof, checkpoint: checkpoint.parse()? })
     }
 }

@@ -29,17 +29,13 @@ where
 
 #[test]
 fn the_example_of_signed_note_verifies() {
-    let key: VerifierKey = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
-        .parse()
-        .unwrap();
+    let key: VerifierKey =
+        "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k".parse().unwrap();
     let text = "This is an example message.\n\n— example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n";
     let note: Note = text.parse().unwrap();
     assert_eq!(note.to_string(), text);
     note.verify(std::slice::from_ref(&key)).unwrap();
-    let changed: Note = text
-        .replace("example message", "exemple message")
-        .parse()
-        .unwrap();
+    let changed: Note = text.replace("example message", "exemple message").parse().unwrap();
     assert_eq!(
         changed.verify(std::slice::from_ref(&key)),
         Err(NoteError::WrongSignature("example.com/foo".to_owned()))
@@ -52,17 +48,11 @@ fn the_example_of_signed_note_verifies() {
 #[test]
 fn a_checkpoint_is_accepted_from_its_log_only() {
     let checkpoint = checkpoint(7, entry_hash(b"root"));
-    let (old, new) = (
-        signer(ORIGIN, Algorithm::Ed25519, 1),
-        signer(ORIGIN, Algorithm::Ed25519, 2),
-    );
+    let (old, new) = (signer(ORIGIN, Algorithm::Ed25519, 1), signer(ORIGIN, Algorithm::Ed25519, 2));
     let note = checkpoint.sign(&[old.clone(), new.clone()]);
     same_after_parsing(&note);
     for key in [&old, &new] {
-        assert_eq!(
-            Checkpoint::open(&note, &[key.verifier().clone()]),
-            Ok(checkpoint.clone())
-        );
+        assert_eq!(Checkpoint::open(&note, &[key.verifier().clone()]), Ok(checkpoint.clone()));
     }
     let other = signer("example.org/other", Algorithm::Ed25519, 3);
     let foreign = checkpoint.sign(std::slice::from_ref(&other));
@@ -89,19 +79,13 @@ fn a_cosignature_says_when_and_of_what() {
     assert_eq!(cosigned_at(&note, witness.verifier()), Ok(None));
     let cosignature = cosign(&witness, &note.text, 1_679_315_147);
     let cosigned = note.clone().with(cosignature.clone());
-    assert_eq!(
-        cosigned_at(&cosigned, witness.verifier()),
-        Ok(Some(1_679_315_147))
-    );
+    assert_eq!(cosigned_at(&cosigned, witness.verifier()), Ok(Some(1_679_315_147)));
     same_after_parsing(&cosigned);
     let mut later = cosignature;
     later.bytes[7] += 1;
     assert!(cosigned_at(&note.with(later), witness.verifier()).is_err());
     // It is not a signature of the note itself.
-    assert_eq!(
-        cosigned.verify(&[witness.verifier().clone()]),
-        Err(NoteError::Unsigned)
-    );
+    assert_eq!(cosigned.verify(&[witness.verifier().clone()]), Err(NoteError::Unsigned));
 }
 
 #[test]
@@ -118,22 +102,10 @@ fn a_proof_shows_one_entry_at_one_place() {
     same_after_parsing(&proof);
     let keys = [log.verifier().clone()];
     assert_eq!(proof.verify(leaves[4], &keys), Ok(checkpoint));
-    assert!(matches!(
-        proof.verify(leaves[3], &keys),
-        Err(ProofError::Inclusion(_))
-    ));
-    let elsewhere = InclusionProof {
-        index: 3,
-        ..proof.clone()
-    };
-    assert!(matches!(
-        elsewhere.verify(leaves[4], &keys),
-        Err(ProofError::Inclusion(_))
-    ));
-    let receipt = InclusionProof {
-        extra: Some(b"abc".to_vec()),
-        ..proof.clone()
-    };
+    assert!(matches!(proof.verify(leaves[3], &keys), Err(ProofError::Inclusion(_))));
+    let elsewhere = InclusionProof { index: 3, ..proof.clone() };
+    assert!(matches!(elsewhere.verify(leaves[4], &keys), Err(ProofError::Inclusion(_))));
+    let receipt = InclusionProof { extra: Some(b"abc".to_vec()), ..proof.clone() };
     same_after_parsing(&receipt);
     let with_extra = proof.to_string().replacen("index", "extra YWJj\nindex", 1);
     assert_eq!(receipt.to_string(), with_extra);
@@ -158,21 +130,9 @@ fn what_a_log_sends_to_a_witness_is_read_back() {
         checkpoint: checkpoint.sign(&[log]),
     };
     same_after_parsing(&request);
-    let many = AddCheckpoint {
-        proof: vec![entry_hash(b"a"); 64],
-        ..request.clone()
-    };
-    assert!(
-        many.to_string().parse::<AddCheckpoint>().is_err(),
-        "63 hashes at most"
-    );
-    assert!(
-        request
-            .to_string()
-            .replacen("old 3", "old", 1)
-            .parse::<AddCheckpoint>()
-            .is_err()
-    );
+    let many = AddCheckpoint { proof: vec![entry_hash(b"a"); 64], ..request.clone() };
+    assert!(many.to_string().parse::<AddCheckpoint>().is_err(), "63 hashes at most");
+    assert!(request.to_string().replacen("old 3", "old", 1).parse::<AddCheckpoint>().is_err());
 }
 
 #[test]

@@ -11,16 +11,8 @@ use transparency_log::{
 
 /// The entries of the test vectors of Certificate Transparency, and the roots of the trees over the first 1, 2, … of
 /// them.
-const ENTRIES: [&str; 8] = [
-    "",
-    "00",
-    "10",
-    "2021",
-    "3031",
-    "40414243",
-    "5051525354555657",
-    "606162636465666768696a6b6c6d6e6f",
-];
+const ENTRIES: [&str; 8] =
+    ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
 const ROOTS: [&str; 8] = [
     "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
     "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
@@ -58,10 +50,7 @@ fn the_roots_are_those_of_certificate_transparency() {
         hex::encode(empty_root().0),
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     );
-    let leaves: Vec<Hash> = ENTRIES
-        .iter()
-        .map(|entry| leaf_hash(&hex::decode(entry).unwrap()))
-        .collect();
+    let leaves: Vec<Hash> = ENTRIES.iter().map(|entry| leaf_hash(&hex::decode(entry).unwrap())).collect();
     for (count, root) in (1..).zip(ROOTS) {
         assert_eq!(hex::encode(root_of(&leaves[..count]).unwrap().0), root);
         let mut edge = Edge::default();
@@ -81,22 +70,14 @@ fn every_proof_of_small_trees_is_that_of_another_implementation() {
         for index in 0..size {
             let proof = roots(&tiles, &inclusion_ranges(index, size).unwrap());
             let bytes: Vec<u8> = proof.iter().flat_map(|hash| hash.0).collect();
-            assert_eq!(
-                bytes,
-                other.prove_inclusion(index as usize).as_bytes(),
-                "{index} in {size}"
-            );
+            assert_eq!(bytes, other.prove_inclusion(index as usize).as_bytes(), "{index} in {size}");
             verify_inclusion(leaf(index), index, size, &proof, &edge.root()).unwrap();
         }
         for from in 1..size {
             let proof = roots(&tiles, &consistency_ranges(from, size).unwrap());
             let bytes: Vec<u8> = proof.iter().flat_map(|hash| hash.0).collect();
             let additions = (size - from) as usize;
-            assert_eq!(
-                bytes,
-                other.prove_consistency(additions).as_bytes(),
-                "{from} to {size}"
-            );
+            assert_eq!(bytes, other.prove_consistency(additions).as_bytes(), "{from} to {size}");
         }
     }
 }
@@ -105,11 +86,7 @@ fn every_proof_of_small_trees_is_that_of_another_implementation() {
 fn the_tiles_of_a_large_tree_are_where_the_specification_has_them() {
     // The example of tlog-tiles: 273 full tiles and 112 hashes, one full tile and 17 hashes, one hash.
     let edge: Vec<Tile> = Edge::tiles(70_000).collect();
-    let tile = |level, number, width| Tile {
-        kind: TileKind::Hashes(level),
-        number,
-        width,
-    };
+    let tile = |level, number, width| Tile { kind: TileKind::Hashes(level), number, width };
     assert_eq!(edge, [tile(0, 273, 112), tile(1, 1, 17), tile(2, 0, 1)]);
     assert_eq!(Edge::tiles(256).collect::<Vec<_>>(), [tile(1, 0, 1)]);
     for (path, kind, number, width) in [

@@ -60,18 +60,9 @@ impl ClosedStream {
     /// Begins with `stream`, which may have been closed before `before`; `None` if such a stream is never closed.
     pub fn before(before: Timestamp, stream: &StreamName) -> Option<Self> {
         let kind = stream.kind().ok()?;
-        matches!(
-            kind,
-            StreamKind::Task(_) | StreamKind::Session(_) | StreamKind::Account(_)
+        matches!(kind, StreamKind::Task(_) | StreamKind::Session(_) | StreamKind::Account(_)).then_some(
+            Self { before, kind, subject: UserId::NOBODY, last: 0, end: End::None, has_young: false },
         )
-        .then_some(Self {
-            before,
-            kind,
-            subject: UserId::NOBODY,
-            last: 0,
-            end: End::None,
-            has_young: false,
-        })
     }
 
     /// Takes the next event of the stream, which has to be given from its beginning on.
@@ -126,10 +117,7 @@ impl ClosedStream {
             _ if person_is_erased => true,
             _ => return Closing::Open,
         };
-        Closing::Closed(Droppable {
-            up_to: self.last - u64::from(!is_whole_stream),
-            is_whole_stream,
-        })
+        Closing::Closed(Droppable { up_to: self.last - u64::from(!is_whole_stream), is_whole_stream })
     }
 }
 

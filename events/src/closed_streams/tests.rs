@@ -110,10 +110,7 @@ fn a_purged_task_keeps_its_purge() {
 
 #[test]
 fn a_session_goes_whole_when_it_has_ended_or_run_out() {
-    let log = [
-        (session(), 1, started(LATE), EARLY),
-        (session(), 2, ended(), EARLY),
-    ];
+    let log = [(session(), 1, started(LATE), EARLY), (session(), 2, ended(), EARLY)];
     assert_eq!(given(&log, false), Some((2, true)));
     let log = [(session(), 1, started(EARLY + 1), EARLY)];
     assert_eq!(given(&log, false), Some((1, true)));
@@ -126,10 +123,7 @@ fn with_an_erased_person_all_of_theirs_ends() {
     let registered = Event::Account(AccountRegistered::default().into());
     let log = [(account(), 1, registered, EARLY), (account(), 2, erased(), EARLY)];
     assert_eq!(given(&log, false), Some((1, false)));
-    for log in [
-        [(task(), 1, created(), EARLY)],
-        [(session(), 1, started(LATE), EARLY)],
-    ] {
+    for log in [[(task(), 1, created(), EARLY)], [(session(), 1, started(LATE), EARLY)]] {
         assert_eq!(given(&log, true), Some((1, true)));
     }
     let task = ClosedStream::before(BEFORE, &task()).map(|mut task| {
@@ -148,15 +142,8 @@ fn what_is_young_or_goes_on_stays() {
         vec![(task(), 1, created(), EARLY), (task(), 2, purged(), LATE)],
         vec![(task(), 1, created(), LATE), (task(), 2, purged(), EARLY)],
         vec![(task(), 1, created(), EARLY), (task(), 2, deleted.clone(), EARLY)],
-        vec![
-            (task(), 1, created(), EARLY),
-            (task(), 2, purged(), EARLY),
-            (task(), 3, deleted, EARLY),
-        ],
-        vec![
-            (session(), 1, started(EARLY), EARLY),
-            (session(), 2, ended(), LATE),
-        ],
+        vec![(task(), 1, created(), EARLY), (task(), 2, purged(), EARLY), (task(), 3, deleted, EARLY)],
+        vec![(session(), 1, started(EARLY), EARLY), (session(), 2, ended(), LATE)],
         vec![(account(), 1, erased(), LATE)],
     ] {
         assert_eq!(given(&log, false), None, "{log:?}");

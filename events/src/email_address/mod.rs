@@ -54,12 +54,7 @@ impl EmailAddress {
         let (local, domain) = written.split_once('@').ok_or(NotAnAddress::Malformed)?;
         let local = canonical_local(local)?;
         let domain = Uts46::new()
-            .to_ascii(
-                domain.as_bytes(),
-                AsciiDenyList::STD3,
-                Hyphens::CheckFirstLast,
-                DnsLength::Verify,
-            )
+            .to_ascii(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify)
             .map_err(|_| NotAnAddress::Malformed)?;
         let canonical = format!("{local}@{domain}");
         if local.len() > MAX_LOCAL_OCTETS || canonical.len() > MAX_OCTETS {

@@ -51,25 +51,11 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
 }
 
 pub(crate) fn task_event() -> impl Strategy<Value = TaskEvent> {
-    let created = (
-        user_id(),
-        text(),
-        option::of(text()),
-        priority(),
-        option::of(due()),
-        tags(),
-    )
-        .prop_map(|(owner, title, description, priority, due, tags)| {
-            TaskCreated {
-                owner,
-                title,
-                description,
-                priority,
-                due,
-                tags,
-            }
-            .into()
-        });
+    let created = (user_id(), text(), option::of(text()), priority(), option::of(due()), tags()).prop_map(
+        |(owner, title, description, priority, due, tags)| {
+            TaskCreated { owner, title, description, priority, due, tags }.into()
+        },
+    );
     prop_oneof![
         2 => created,
         1 => text().prop_map(|title| TaskRenamed { title }.into()),
@@ -91,12 +77,7 @@ pub(crate) fn task_event() -> impl Strategy<Value = TaskEvent> {
 
 pub(crate) fn account_event() -> impl Strategy<Value = AccountEvent> {
     let registered = (text(), option::of(text()), hash()).prop_map(|(email, display_name, password_hash)| {
-        AccountRegistered {
-            email,
-            display_name,
-            password_hash,
-        }
-        .into()
+        AccountRegistered { email, display_name, password_hash }.into()
     });
     prop_oneof![
         2 => registered,
@@ -128,47 +109,30 @@ fn admin_reason() -> impl Strategy<Value = Option<AdminReason>> {
 }
 
 fn second_factor_event() -> impl Strategy<Value = AccountEvent> {
-    let code = prop_oneof![
-        any::<u64>().prop_map(UsedCode::Totp),
-        (0_usize..12).prop_map(UsedCode::Recovery),
-    ];
+    let code =
+        prop_oneof![any::<u64>().prop_map(UsedCode::Totp), (0_usize..12).prop_map(UsedCode::Recovery),];
     prop_oneof![
         (hash(), collection::vec(hash(), 0..3)).prop_map(|(totp_secret, recovery_hashes)| {
-            SecondFactorEnrolled {
-                totp_secret,
-                recovery_hashes,
-            }
-            .into()
+            SecondFactorEnrolled { totp_secret, recovery_hashes }.into()
         }),
         any::<u64>().prop_map(|step| SecondFactorConfirmed { step }.into()),
         code.prop_map(|code| SecondFactorPassed { code }.into()),
-        select(vec![
-            AccountEvent::from(SecondFactorRemoved {}),
-            SecondFactorRefused {}.into()
-        ]),
+        select(vec![AccountEvent::from(SecondFactorRemoved {}), SecondFactorRefused {}.into()]),
     ]
 }
 
 fn program_token_created() -> impl Strategy<Value = ProgramTokenCreated> {
     let scopes = collection::btree_set(select(Scope::ALL), 0..=3);
-    (
-        token_id(),
-        text(),
-        scopes,
-        hash(),
-        option::of(timestamp()),
-        any::<bool>(),
+    (token_id(), text(), scopes, hash(), option::of(timestamp()), any::<bool>()).prop_map(
+        |(token, name, scopes, token_hash, expires_at, second_factor)| ProgramTokenCreated {
+            token,
+            name,
+            scopes,
+            token_hash,
+            expires_at,
+            second_factor,
+        },
     )
-        .prop_map(
-            |(token, name, scopes, token_hash, expires_at, second_factor)| ProgramTokenCreated {
-                token,
-                name,
-                scopes,
-                token_hash,
-                expires_at,
-                second_factor,
-            },
-        )
 }
 
 pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {
@@ -182,30 +146,14 @@ pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {
         methods,
         option::of(any::<u32>()),
     )
-        .prop_map(
-            |(account, refresh_hash, expires_at, ip, user_agent, methods, idle_seconds)| {
-                SessionStarted {
-                    account,
-                    refresh_hash,
-                    expires_at,
-                    ip,
-                    user_agent,
-                    methods,
-                    idle_seconds,
-                }
-                .into()
-            },
-        );
+        .prop_map(|(account, refresh_hash, expires_at, ip, user_agent, methods, idle_seconds)| {
+            SessionStarted { account, refresh_hash, expires_at, ip, user_agent, methods, idle_seconds }.into()
+        });
     let reason = select(EndReason::ALL);
     prop_oneof![
         started,
         (hash(), option::of(text()), option::of(0u8..40)).prop_map(|(refresh_hash, client, used)| {
-            SessionRefreshed {
-                refresh_hash,
-                client,
-                used,
-            }
-            .into()
+            SessionRefreshed { refresh_hash, client, used }.into()
         }),
         (hash(), option::of(0u8..40))
             .prop_map(|(refresh_hash, beside)| { SessionRefreshRepeated { refresh_hash, beside }.into() }),
@@ -214,10 +162,7 @@ pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {
 }
 
 fn email_event() -> impl Strategy<Value = EmailEvent> {
-    prop_oneof![
-        user_id().prop_map(|account| EmailClaimed { account }.into()),
-        Just(EmailReleased {}.into()),
-    ]
+    prop_oneof![user_id().prop_map(|account| EmailClaimed { account }.into()), Just(EmailReleased {}.into()),]
 }
 
 fn roles() -> impl Strategy<Value = BTreeSet<Role>> {
@@ -234,12 +179,7 @@ fn admins_event() -> impl Strategy<Value = AdminsEvent> {
 
 fn operation_event() -> impl Strategy<Value = OperationEvent> {
     let started = (text(), text(), option::of(text())).prop_map(|(command, by, reason)| {
-        OperationStarted {
-            command: command.into(),
-            by: by.into(),
-            reason: reason.map(Into::into),
-        }
-        .into()
+        OperationStarted { command: command.into(), by: by.into(), reason: reason.map(Into::into) }.into()
     });
     let outcome = select(vec![OperationOutcome::Succeeded, OperationOutcome::Failed]);
     let finished = (outcome, option::of(text())).prop_map(|(outcome, result)| {

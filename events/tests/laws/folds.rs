@@ -21,17 +21,12 @@ fn fold_on<A: Aggregate<Id: From<Uuid>>>(
     events: &[(A::Event, u64, Timestamp)],
 ) -> Option<A> {
     let id = Uuid::nil().into();
-    events.iter().fold(state, |state, (event, version, at)| {
-        A::evolve(state, &id, event, *version, *at)
-    })
+    events.iter().fold(state, |state, (event, version, at)| A::evolve(state, &id, event, *version, *at))
 }
 
 /// The history from the creating event on. The fold must not depend on events before it.
 fn from_creation<E>(events: &[(E, u64, Timestamp)], creates: impl Fn(&E) -> bool) -> &[(E, u64, Timestamp)] {
-    let start = events
-        .iter()
-        .position(|(event, ..)| creates(event))
-        .unwrap_or(events.len());
+    let start = events.iter().position(|(event, ..)| creates(event)).unwrap_or(events.len());
     &events[start..]
 }
 

@@ -43,26 +43,10 @@ fn partition_counts_run_from_1_to_256() {
 fn the_partition_of_a_subject_never_changes() {
     let counts = [1, 2, 4, 7, 16, 256].map(|count| PartitionCount::new(count).unwrap());
     let golden = [
-        (
-            "01890a5d-ac96-774b-bcce-b302099a8057",
-            "96f8b57a-7",
-            [0, 0, 2, 1, 10, 122],
-        ),
-        (
-            "00000000-0000-0000-0000-000000000000",
-            "374708ff-7",
-            [0, 1, 3, 1, 15, 255],
-        ),
-        (
-            "ffffffff-ffff-ffff-ffff-ffffffffffff",
-            "5ac6a594-7",
-            [0, 0, 0, 6, 4, 148],
-        ),
-        (
-            "01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9e",
-            "53528bc7-7",
-            [0, 1, 3, 1, 7, 199],
-        ),
+        ("01890a5d-ac96-774b-bcce-b302099a8057", "96f8b57a-7", [0, 0, 2, 1, 10, 122]),
+        ("00000000-0000-0000-0000-000000000000", "374708ff-7", [0, 1, 3, 1, 15, 255]),
+        ("ffffffff-ffff-ffff-ffff-ffffffffffff", "5ac6a594-7", [0, 0, 0, 6, 4, 148]),
+        ("01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9e", "53528bc7-7", [0, 1, 3, 1, 7, 199]),
     ];
     for (subject, token, partitions) in golden {
         let subject: UserId = subject.parse().unwrap();

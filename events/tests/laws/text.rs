@@ -100,11 +100,7 @@ fn rfc_3339_instants_are_read_in_every_form() {
         ("9999-12-31T23:59:59.999999Z", Timestamp::MAX.as_micros()),
     ];
     for (text, micros) in forms {
-        assert_eq!(
-            text.parse::<Timestamp>().map(Timestamp::as_micros),
-            Ok(micros),
-            "{text}"
-        );
+        assert_eq!(text.parse::<Timestamp>().map(Timestamp::as_micros), Ok(micros), "{text}");
     }
 }
 
@@ -152,11 +148,7 @@ fn what_is_not_an_rfc_3339_instant_is_refused() {
 
 #[test]
 fn an_instant_is_written_as_short_as_it_can_be() {
-    for text in [
-        "1970-01-01T00:00:00Z",
-        "2026-12-01T09:00:00.5Z",
-        "2026-12-01T09:00:00.000001Z",
-    ] {
+    for text in ["1970-01-01T00:00:00Z", "2026-12-01T09:00:00.5Z", "2026-12-01T09:00:00.000001Z"] {
         assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
     }
 }
@@ -182,16 +174,8 @@ fn a_day_is_overdue_when_it_has_ended_and_an_instant_when_it_comes() {
 
 #[test]
 fn due_dates_lie_in_the_years_1970_to_9999() {
-    for text in [
-        "1970-01-01",
-        "9999-12-31",
-        "1970-01-01T00:00:00Z",
-        "9999-12-31T23:59:59.999999Z",
-    ] {
-        assert_eq!(
-            text.parse::<Due>().map(|due| due.to_string()).as_deref(),
-            Ok(text)
-        );
+    for text in ["1970-01-01", "9999-12-31", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"] {
+        assert_eq!(text.parse::<Due>().map(|due| due.to_string()).as_deref(), Ok(text));
     }
     let refused = [
         "1969-12-31",
@@ -213,14 +197,7 @@ fn due_dates_lie_in_the_years_1970_to_9999() {
 
 #[test]
 fn what_names_no_stream_is_refused() {
-    for name in [
-        "",
-        "task",
-        "task-",
-        "task-1",
-        "project-01890a5d-ac96-774b-bcce-b302099a8057",
-        "$all",
-    ] {
+    for name in ["", "task", "task-", "task-1", "project-01890a5d-ac96-774b-bcce-b302099a8057", "$all"] {
         assert!(StreamName::raw(name).kind().is_err(), "{name:?}");
     }
 }

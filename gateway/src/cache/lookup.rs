@@ -94,10 +94,7 @@ impl Lookup {
             return None;
         }
         Some(Self {
-            key: Key {
-                token: TokenHash::of(bearer(headers)?),
-                target: target.to_owned(),
-            },
+            key: Key { token: TokenHash::of(bearer(headers)?), target: target.to_owned() },
             identity: Arc::clone(identity),
             at_least,
             is_refresh: cache_control().any(|directive| {
@@ -138,11 +135,7 @@ mod tests {
         for (path, query, expected) in [
             ("/tasks", None, true),
             ("/tasks", Some(""), true),
-            (
-                "/tasks",
-                Some("status=open,done&sort=-due&limit=3&count=true"),
-                true,
-            ),
+            ("/tasks", Some("status=open,done&sort=-due&limit=3&count=true"), true),
             ("/tasks", Some("due_before=2026-12-01&q=a+b&tag=x&tag=y"), true),
             ("/tasks", Some("overdue=true"), false),
             ("/tasks", Some("limit=3&over%64ue=true"), false),

@@ -31,11 +31,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(answers: Answers, metrics: CacheMetrics) -> Self {
-        Self {
-            answers,
-            flights: PendingReads::default(),
-            metrics,
-        }
+        Self { answers, flights: PendingReads::default(), metrics }
     }
 
     /// Answers `request`, which is `lookup`. `ask` sends a request to the role, and is called at most once.

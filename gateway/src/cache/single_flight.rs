@@ -52,11 +52,7 @@ impl PendingReads {
                 Entry::Vacant(entry) => {
                     let (outcome, receiver) = watch::channel(None);
                     entry.insert(receiver);
-                    return Joined::Leads(Lead {
-                        flights: self.clone(),
-                        flight,
-                        outcome,
-                    });
+                    return Joined::Leads(Lead { flights: self.clone(), flight, outcome });
                 }
             };
             let landed = match timeout_at(deadline, landing.wait_for(Option::is_some)).await {
@@ -84,8 +80,7 @@ pub(super) struct Lead {
 impl Lead {
     /// Gives the answer to all who wait.
     pub(super) fn lands(self, stored: Option<Arc<Stored>>) {
-        self.outcome
-            .send_replace(Some(stored.map_or(Shared::Empty, Shared::With)));
+        self.outcome.send_replace(Some(stored.map_or(Shared::Empty, Shared::With)));
     }
 }
 

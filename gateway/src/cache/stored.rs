@@ -20,13 +20,8 @@ pub(crate) const MAX_BYTES: u64 = 256 * 1024;
 /// The approximate size of an answer without its target and body, in bytes.
 const OVERHEAD: usize = 1_024;
 /// The headers that belong to the content. Others belong to one request, or are added later.
-const KEPT: [&HeaderName; 5] = [
-    &CONSISTENCY_TOKEN,
-    &header::CONTENT_TYPE,
-    &header::ETAG,
-    &header::LINK,
-    &header::CACHE_CONTROL,
-];
+const KEPT: [&HeaderName; 5] =
+    [&CONSISTENCY_TOKEN, &header::CONTENT_TYPE, &header::ETAG, &header::LINK, &header::CACHE_CONTROL];
 
 /// An answer with the facts that decide whether it can be used.
 #[derive(Debug)]
@@ -57,28 +52,15 @@ impl Stored {
     ) -> Result<Taken, ForwardError> {
         let own = ConsistencyToken::new(lookup.identity.user_id, 0);
         let shown = consistency::token_in(response.headers()).filter(|shown| shown.same_subject(own));
-        let is_short = response
-            .body()
-            .size_hint()
-            .exact()
-            .is_some_and(|size| size <= MAX_BYTES);
+        let is_short = response.body().size_hint().exact().is_some_and(|size| size <= MAX_BYTES);
         let (StatusCode::OK, Some(shown), true) = (response.status(), shown, is_short) else {
             return Ok(Taken::Passed(response));
         };
         let (parts, body) = response.into_parts();
         let body = copied(body).await.map_err(|_| ForwardError::BrokenOff)?;
         let copied = |name: &HeaderName| HeaderValue::from_bytes(parts.headers.get(name)?.as_bytes()).ok();
-        let headers = KEPT
-            .iter()
-            .filter_map(|name| Some(((*name).clone(), copied(name)?)))
-            .collect();
-        Ok(Taken::Stored(Self {
-            headers,
-            body,
-            identity: Arc::clone(&lookup.identity),
-            shown,
-            asked,
-        }))
+        let headers = KEPT.iter().filter_map(|name| Some(((*name).clone(), copied(name)?))).collect();
+        Ok(Taken::Stored(Self { headers, body, identity: Arc::clone(&lookup.identity), shown, asked }))
     }
 
     /// Whether it includes the state that `lookup` requires, and the caller is unchanged: roles and address must be
@@ -123,10 +105,7 @@ mod tests {
     async fn what_is_kept_does_not_keep_the_buffers_it_was_read_into() {
         let user_id = UserId(Uuid::from_u128(1));
         let lookup = Lookup {
-            key: Key {
-                token: TokenHash::of("a.b.c"),
-                target: "/tasks".to_owned(),
-            },
+            key: Key { token: TokenHash::of("a.b.c"), target: "/tasks".to_owned() },
             identity: Arc::new(Identity {
                 user_id,
                 credential: Credential::Session(SessionId(Uuid::from_u128(2))),
@@ -142,23 +121,14 @@ mod tests {
         let tokens = Bytes::from(token.clone());
         let value = |bytes| HeaderValue::from_maybe_shared::<Bytes>(bytes).unwrap();
         let mut response = Response::new(Body::from(buffer.slice(..10)));
-        response
-            .headers_mut()
-            .insert(header::ETAG, value(buffer.slice(..20)));
-        response
-            .headers_mut()
-            .insert(&CONSISTENCY_TOKEN, value(tokens.clone()));
+        response.headers_mut().insert(header::ETAG, value(buffer.slice(..20)));
+        response.headers_mut().insert(&CONSISTENCY_TOKEN, value(tokens.clone()));
         let taken = Stored::take(&lookup, Instant::now(), response).await.unwrap();
         assert!(buffer.is_unique() && tokens.is_unique());
-        let Taken::Stored(stored) = taken else {
-            unreachable!("it is short, and shows a state")
-        };
+        let Taken::Stored(stored) = taken else { unreachable!("it is short, and shows a state") };
         let answer = stored.answer();
         assert_eq!(answer.headers()[header::ETAG], "x".repeat(20));
         assert_eq!(answer.headers()[&CONSISTENCY_TOKEN], token);
-        assert_eq!(
-            answer.into_body().collect().await.unwrap().to_bytes(),
-            "x".repeat(10)
-        );
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "x".repeat(10));
     }
 }

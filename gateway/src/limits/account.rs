@@ -28,9 +28,7 @@ mod tests {
     async fn named(body: &str) -> Option<String> {
         let request = Request::new(Body::from(body.to_owned()));
         let (request, account) = account(request).await.unwrap();
-        let handed_on = read_body(request.into_body(), BodyLimit::default())
-            .await
-            .unwrap();
+        let handed_on = read_body(request.into_body(), BodyLimit::default()).await.unwrap();
         assert_eq!(handed_on, body);
         account
     }
@@ -49,14 +47,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_names_no_account_is_handed_on() {
-        for body in [
-            "",
-            "{",
-            "[]",
-            r#"{"email": 1}"#,
-            r#"{"email": "nobody"}"#,
-            "\u{feff}{}",
-        ] {
+        for body in ["", "{", "[]", r#"{"email": 1}"#, r#"{"email": "nobody"}"#, "\u{feff}{}"] {
             assert_eq!(named(body).await, None, "{body}");
         }
     }

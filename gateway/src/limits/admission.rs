@@ -39,11 +39,7 @@ pub(super) async fn admit<'a>(
     }
     admission.count_sender()?;
     let request = admission.count_account(request).await?;
-    Ok(Admitted {
-        request,
-        standings: admission.standings,
-        at_work: admission.at_work,
-    })
+    Ok(Admitted { request, standings: admission.standings, at_work: admission.at_work })
 }
 
 /// A request that is being counted.
@@ -124,9 +120,7 @@ impl<'a, 'l> Admission<'a, 'l> {
         if let Some(user) = self.user {
             // Until now it was one of the strangers from its address.
             self.notes.user(user);
-            self.at_work = self
-                .limiter
-                .begin(&self.notes, Subject::User(user), self.in_flight)?;
+            self.at_work = self.limiter.begin(&self.notes, Subject::User(user), self.in_flight)?;
             if let Some(load) = &self.load {
                 load.count_as_known();
             }
@@ -169,9 +163,7 @@ impl<'a, 'l> Admission<'a, 'l> {
     /// none of them has spent anything, and those of `spent` get theirs back.
     fn spend(&mut self, subject: impl Fn(&Limit) -> Option<Subject>) -> Result<(), Problem> {
         let counted = self.limits.iter();
-        let counted: Vec<_> = counted
-            .filter_map(|limit| Some((*limit, subject(limit)?)))
-            .collect();
+        let counted: Vec<_> = counted.filter_map(|limit| Some((*limit, subject(limit)?))).collect();
         let standings = self.limiter.spend(&self.notes, &counted);
         let standings = standings.inspect_err(|_| self.limiter.give_back(&self.spent))?;
         self.standings.extend(standings);

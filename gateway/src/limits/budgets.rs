@@ -61,10 +61,8 @@ impl Limiter {
         notes: &AccessNotes,
         counted: &[(&'a Limit, Subject)],
     ) -> Result<Vec<(&'a Limit, Standing)>, Problem> {
-        let budgets: Vec<_> = counted
-            .iter()
-            .map(|(limit, subject)| (limit.quota, budget(limit, subject)))
-            .collect();
+        let budgets: Vec<_> =
+            counted.iter().map(|(limit, subject)| (limit.quota, budget(limit, subject))).collect();
         let spent = self.spending.spend(&budgets);
         let mut limits = counted.iter().map(|(limit, _)| *limit);
         match spent {
@@ -82,10 +80,7 @@ impl Limiter {
                 };
                 self.count(limit.name.as_str(), "refused");
                 notes.limit_refused(limit.name.as_str());
-                let standing = Standing {
-                    remaining: 0,
-                    full_after: wait,
-                };
+                let standing = Standing { remaining: 0, full_after: wait };
                 Err(refusal(limit, standing))
             }
         }
@@ -141,9 +136,7 @@ fn refusal(limit: &Limit, standing: Standing) -> Problem {
     );
     let mut headers = http::HeaderMap::new();
     fields::tell(&mut headers, &[(limit, standing)]);
-    let problem = Problem::new(ProblemCode::RateLimited)
-        .detail(detail)
-        .retry_after(wait);
+    let problem = Problem::new(ProblemCode::RateLimited).detail(detail).retry_after(wait);
     headers
         .into_iter()
         .filter_map(|(name, value)| Some((name?, value)))

@@ -37,11 +37,7 @@ impl InFlight {
         of_caller.requests += 1;
         let bytes = of_caller.bytes.clone();
         drop(of_caller);
-        Some(AtWork {
-            all: self.clone(),
-            caller,
-            bytes,
-        })
+        Some(AtWork { all: self.clone(), caller, bytes })
     }
 }
 

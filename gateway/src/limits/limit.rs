@@ -56,11 +56,7 @@ pub(crate) struct RoutePattern {
 impl RoutePattern {
     /// Whether it counts requests with this method to this path of `ROUTES`, if to any of them.
     pub(crate) fn counts(&self, method: &Method, path: Option<&str>) -> bool {
-        let asked = if method == Method::HEAD {
-            &Method::GET
-        } else {
-            method
-        };
+        let asked = if method == Method::HEAD { &Method::GET } else { method };
         self.method.as_ref().is_none_or(|counted| counted == asked) && self.covers(path)
     }
 
@@ -98,13 +94,7 @@ impl Limit {
             unit: None,
             window: Some(seconds(quota.window()).max(1)),
         };
-        Self {
-            policy: policy.to_string(),
-            name,
-            by,
-            routes,
-            quota,
-        }
+        Self { policy: policy.to_string(), name, by, routes, quota }
     }
 
     fn counts(&self, method: &Method, path: Option<&str>) -> bool {
@@ -138,10 +128,7 @@ mod tests {
     use super::*;
 
     fn pattern(method: Option<Method>, path: &str) -> RoutePattern {
-        RoutePattern {
-            method,
-            path: path.to_owned(),
-        }
+        RoutePattern { method, path: path.to_owned() }
     }
 
     #[test]

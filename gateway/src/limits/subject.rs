@@ -33,10 +33,7 @@ impl Subject {
 
     /// The account of `email`, tried from `address`.
     pub(crate) fn account(email: String, address: IpAddr) -> Self {
-        Self::Account {
-            email,
-            from: network_of(address),
-        }
+        Self::Account { email, from: network_of(address) }
     }
 }
 

@@ -59,11 +59,7 @@ struct Rate {
 impl Default for Rate {
     /// The default limit for requests without a token.
     fn default() -> Self {
-        Self {
-            requests: 500,
-            per_seconds: 1,
-            burst: Some(3_000),
-        }
+        Self { requests: 500, per_seconds: 1, burst: Some(3_000) }
     }
 }
 
@@ -98,17 +94,13 @@ pub(super) fn parse(text: &str) -> Result<Policy, InvalidPolicy> {
     let trusted_proxies = Peers::parse(file.trusted_proxies.iter().map(String::as_str))
         .map_err(|error| InvalidPolicy(format!("trusted_proxies: {error}")))?;
     if file.allowed_origins.len() > MAX_ORIGINS {
-        return Err(InvalidPolicy(format!(
-            "at most {MAX_ORIGINS} origins can be allowed"
-        )));
+        return Err(InvalidPolicy(format!("at most {MAX_ORIGINS} origins can be allowed")));
     }
     let origins = Origins::parse(file.allowed_origins.iter().map(String::as_str))
         .map_err(|error| InvalidPolicy(format!("allowed_origins: {error}")))?;
     let in_flight_per_caller = file.in_flight_per_caller;
     if !(1..=MAX_IN_FLIGHT).contains(&in_flight_per_caller) {
-        return Err(InvalidPolicy(format!(
-            "in_flight_per_caller is a number from 1 to {MAX_IN_FLIGHT}"
-        )));
+        return Err(InvalidPolicy(format!("in_flight_per_caller is a number from 1 to {MAX_IN_FLIGHT}")));
     }
     if file.limit.len() > MAX_LIMITS {
         return Err(InvalidPolicy(format!("at most {MAX_LIMITS} limits can be set")));
@@ -121,12 +113,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, InvalidPolicy> {
         }
         limits.push(limit);
     }
-    Ok(Policy {
-        trusted_proxies,
-        origins,
-        in_flight_per_caller,
-        limits: Limits(limits),
-    })
+    Ok(Policy { trusted_proxies, origins, in_flight_per_caller, limits: Limits(limits) })
 }
 
 /// The limit that always exists.
@@ -148,9 +135,7 @@ impl Rate {
     fn quota(self, of: &str) -> Result<Quota, InvalidPolicy> {
         let burst = self.burst.unwrap_or(self.requests);
         if self.requests == 0 || self.per_seconds == 0 || burst == 0 {
-            return Err(InvalidPolicy(format!(
-                "{of}: requests, per_seconds and burst are at least 1"
-            )));
+            return Err(InvalidPolicy(format!("{of}: requests, per_seconds and burst are at least 1")));
         }
         let per = Duration::from_secs(self.per_seconds.into());
         Ok(Quota::new(self.requests, per, burst))
@@ -159,31 +144,19 @@ impl Rate {
 
 impl LimitOf {
     fn read(self) -> Result<Limit, InvalidPolicy> {
-        let rate = Rate {
-            requests: self.requests,
-            per_seconds: self.per_seconds,
-            burst: self.burst,
-        };
+        let rate = Rate { requests: self.requests, per_seconds: self.per_seconds, burst: self.burst };
         if self.routes.is_empty() {
             return Err(InvalidPolicy(format!("{}: routes names no route", self.name)));
         }
         let routes = self.routes.iter().map(|text| route(text));
         let routes = routes.collect::<Result<_, _>>()?;
-        Ok(Limit::new(
-            name(&self.name)?,
-            self.by,
-            routes,
-            rate.quota(&self.name)?,
-        ))
+        Ok(Limit::new(name(&self.name)?, self.by, routes, rate.quota(&self.name)?))
     }
 }
 
 fn name(text: &str) -> Result<Name, InvalidPolicy> {
-    Name::new(text).ok_or_else(|| {
-        InvalidPolicy(format!(
-            "`{text}` is not a name: expected up to 32 of a-z, 0-9 and -"
-        ))
-    })
+    Name::new(text)
+        .ok_or_else(|| InvalidPolicy(format!("`{text}` is not a name: expected up to 32 of a-z, 0-9 and -")))
 }
 
 /// Parses a method and a path, or a path alone.
@@ -196,10 +169,7 @@ fn route(text: &str) -> Result<RoutePattern, InvalidPolicy> {
         .map(|method| Method::from_bytes(method.as_bytes()))
         .transpose()
         .map_err(|_| InvalidPolicy(format!("`{text}` does not begin with a method")))?;
-    let pattern = RoutePattern {
-        method,
-        path: path.to_owned(),
-    };
+    let pattern = RoutePattern { method, path: path.to_owned() };
     if path != "*" && !routes::paths().any(|path| pattern.covers(Some(path))) {
         return Err(InvalidPolicy(format!("no route is called `{path}`")));
     }
@@ -252,10 +222,7 @@ mod tests {
             ];
             fields.retain(|(name, _)| *name != field);
             fields.push((field, value));
-            let lines: Vec<String> = fields
-                .iter()
-                .map(|(name, value)| format!("{name} = {value}"))
-                .collect();
+            let lines: Vec<String> = fields.iter().map(|(name, value)| format!("{name} = {value}")).collect();
             format!("[[limit]]\n{}", lines.join("\n"))
         };
         assert!(parse(&limit("burst", "5")).is_ok());

@@ -40,12 +40,8 @@ impl Policies {
 
 fn from_file(file: &Path) -> anyhow::Result<Policy> {
     use anyhow::Context as _;
-    let text = std::fs::read_to_string(file).with_context(|| {
-        format!(
-            "cannot read {}, which TASKLEDGER_GATEWAY_CONFIG names",
-            file.display()
-        )
-    })?;
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read {}, which TASKLEDGER_GATEWAY_CONFIG names", file.display()))?;
     parse(&text).map_err(|InvalidPolicy(reason)| anyhow::anyhow!("{}: {reason}", file.display()))
 }
 
@@ -60,11 +56,7 @@ mod tests {
         std::fs::write(&file, "trusted_proxies = [\"10.0.0.1\"]").unwrap();
         let policies = Policies::read(Some(&file)).unwrap();
         let before = policies.current();
-        for broken in [
-            "trusted_proxies = [",
-            "trusted_proxies = [\"here\"]",
-            "unknown = 1",
-        ] {
+        for broken in ["trusted_proxies = [", "trusted_proxies = [\"here\"]", "unknown = 1"] {
             std::fs::write(&file, broken).unwrap();
             let error = policies.replace_from(&file).unwrap_err().to_string();
             assert!(!error.contains('\n'), "{error}");
@@ -76,11 +68,6 @@ mod tests {
         assert!(policies.replace_from(&file).is_err());
         std::fs::write(&file, "trusted_proxies = [\"10.0.0.2\"]").unwrap();
         policies.replace_from(&file).unwrap();
-        assert!(
-            policies
-                .current()
-                .trusted_proxies
-                .include("10.0.0.2".parse().unwrap())
-        );
+        assert!(policies.current().trusted_proxies.include("10.0.0.2".parse().unwrap()));
     }
 }

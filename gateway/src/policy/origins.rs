@@ -64,11 +64,7 @@ mod tests {
 
     #[test]
     fn an_origin_is_written_as_browsers_write_it_and_never_a_pattern() {
-        let good = [
-            "https://app.example.org",
-            "http://localhost:5173",
-            "https://xn--mller-kva.example",
-        ];
+        let good = ["https://app.example.org", "http://localhost:5173", "https://xn--mller-kva.example"];
         assert_eq!(Origins::parse(good).unwrap().0.len(), 3);
         for bad in [
             "*",

@@ -39,9 +39,7 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 
 /// The paths that the gateway itself answers.
 pub(crate) fn router() -> Router {
-    let routes = Router::new()
-        .route("/openapi.json", get(document))
-        .route("/docs", get(page));
+    let routes = Router::new().route("/openapi.json", get(document)).route("/docs", get(page));
     refuse_parameters(routes).route_layer(middleware::from_fn(check_untagged_conditions))
 }
 
@@ -55,10 +53,7 @@ async fn document() -> Response {
 
 async fn page() -> Response {
     let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/html; charset=utf-8"),
-        ),
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CACHE_CONTROL, CACHE_CONTROL),
         (header::CONTENT_SECURITY_POLICY, POLICY.clone()),
     ];

@@ -61,8 +61,7 @@ impl<'d> Page<'d> {
             let methods = item.as_object().into_iter().flatten();
             methods.map(move |(method, operation)| (method.to_ascii_uppercase(), path.as_str(), operation))
         });
-        all.filter(|(_, _, operation)| operation["tags"][0] == tag)
-            .collect()
+        all.filter(|(_, _, operation)| operation["tags"][0] == tag).collect()
     }
 
     fn operation(&self, operation: &Value) -> String {
@@ -100,9 +99,8 @@ impl<'d> Page<'d> {
         let Some((_, content)) = members(&body["content"]).next() else {
             return String::new();
         };
-        let types: Vec<_> = members(&body["content"])
-            .map(|(name, _)| format!("<code>{}</code>", escaped(name)))
-            .collect();
+        let types: Vec<_> =
+            members(&body["content"]).map(|(name, _)| format!("<code>{}</code>", escaped(name))).collect();
         let optional = match body["required"].as_bool() {
             Some(true) => "",
             _ => ", may be left out",
@@ -123,9 +121,7 @@ impl<'d> Page<'d> {
                     .map(|(name, _)| format!("<code>{}</code>", escaped(name)))
                     .collect();
                 let content = members(&answer["content"]).next();
-                let body = content
-                    .map(|(_, content)| kind(&content["schema"]))
-                    .unwrap_or_default();
+                let body = content.map(|(_, content)| kind(&content["schema"])).unwrap_or_default();
                 format!(
                     "<tr><td>{}<td>{}<td>{body}<td>{}</tr>",
                     escaped(status),
@@ -145,9 +141,7 @@ impl<'d> Page<'d> {
     }
 
     fn schemas(&self) -> String {
-        members(&self.document["components"]["schemas"])
-            .map(|(name, schema)| section(name, schema))
-            .collect()
+        members(&self.document["components"]["schemas"]).map(|(name, schema)| section(name, schema)).collect()
     }
 
     fn problems(&self) -> String {
@@ -174,11 +168,7 @@ impl<'d> Page<'d> {
 }
 
 fn members(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    value
-        .as_object()
-        .into_iter()
-        .flat_map(Map::iter)
-        .map(|(name, value)| (name.as_str(), value))
+    value.as_object().into_iter().flat_map(Map::iter).map(|(name, value)| (name.as_str(), value))
 }
 
 /// The example of a body, or the first of several.

@@ -25,10 +25,7 @@ pub(super) fn kind(schema: &Value) -> String {
     }
     if let Some(values) = schema["enum"].as_array() {
         let names = values.iter().filter_map(Value::as_str);
-        return names
-            .map(|name| format!("<code>{}</code>", escaped(name)))
-            .collect::<Vec<_>>()
-            .join(", ");
+        return names.map(|name| format!("<code>{}</code>", escaped(name))).collect::<Vec<_>>().join(", ");
     }
     let types: Vec<&str> = match &schema["type"] {
         Value::String(name) => vec![name],
@@ -49,10 +46,7 @@ pub(super) fn kind(schema: &Value) -> String {
 /// Describes the limits of the values of `schema`.
 fn bounds(schema: &Value) -> String {
     let mut bounds = Vec::new();
-    if let Some(format) = schema["format"]
-        .as_str()
-        .filter(|format| !format.starts_with("int"))
-    {
+    if let Some(format) = schema["format"].as_str().filter(|format| !format.starts_with("int")) {
         bounds.push(escaped(format));
     }
     for (least, most, what) in [
@@ -104,12 +98,8 @@ fn properties(schema: &Value) -> String {
             None => properties(part),
         })
         .collect();
-    let required: Vec<&str> = schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let required: Vec<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let own = schema["properties"].as_object().into_iter().flatten();
     let own: String = own
         .map(|(name, property)| {
@@ -118,11 +108,7 @@ fn properties(schema: &Value) -> String {
                 false => " <small>optional</small>",
             };
             let about = property["description"].as_str().map(prose).unwrap_or_default();
-            format!(
-                "<tr><td><code>{}</code>{optional}<td>{}<td>{about}</tr>",
-                escaped(name),
-                kind(property)
-            )
+            format!("<tr><td><code>{}</code>{optional}<td>{}<td>{about}</tr>", escaped(name), kind(property))
         })
         .collect();
     inherited + &own
@@ -137,14 +123,8 @@ mod tests {
     #[test]
     fn a_value_is_described_in_a_few_words() {
         for (schema, words) in [
-            (
-                json!({"type": "string", "maxLength": 9}),
-                "string (at most 9 characters)",
-            ),
-            (
-                json!({"type": ["string", "null"], "minLength": 1}),
-                "string (at least 1 characters) or null",
-            ),
+            (json!({"type": "string", "maxLength": 9}), "string (at most 9 characters)"),
+            (json!({"type": ["string", "null"], "minLength": 1}), "string (at least 1 characters) or null"),
             (
                 json!({"type": "array", "items": {"type": "integer"}, "maxItems": 2}),
                 "array of integer (at most 2 items)",

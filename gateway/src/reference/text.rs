@@ -34,9 +34,6 @@ mod tests {
 
     #[test]
     fn nothing_in_a_text_becomes_an_element() {
-        assert_eq!(
-            prose("a < `b > \"c\"` & d"),
-            "a &lt; <code>b &gt; &quot;c&quot;</code> &amp; d"
-        );
+        assert_eq!(prose("a < `b > \"c\"` & d"), "a &lt; <code>b &gt; &quot;c&quot;</code> &amp; d");
     }
 }

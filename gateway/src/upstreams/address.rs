@@ -37,11 +37,7 @@ impl Address {
         let Ok(authority) = url.authority().parse::<Authority>() else {
             bail!("`{shown}` is not an address of {role}: that names no host")
         };
-        Ok(Self {
-            scheme,
-            authority,
-            prefix: url.path().trim_end_matches('/').to_owned(),
-        })
+        Ok(Self { scheme, authority, prefix: url.path().trim_end_matches('/').to_owned() })
     }
 }
 
@@ -51,10 +47,7 @@ fn not_an_address(role: &str, shown: &str) -> String {
 
 /// The addresses of the replicas of `role`: at least one, and each of them once.
 pub(super) fn addresses(role: &str, urls: &[Url], believes_somebody: bool) -> anyhow::Result<Vec<Address>> {
-    ensure!(
-        !urls.is_empty(),
-        "{role} needs at least one address, such as http://127.0.0.1:8081"
-    );
+    ensure!(!urls.is_empty(), "{role} needs at least one address, such as http://127.0.0.1:8081");
     let addresses = urls
         .iter()
         .map(|url| Address::of(role, url, believes_somebody))

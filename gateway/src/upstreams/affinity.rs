@@ -43,14 +43,8 @@ impl CallerKey {
 
     /// The weight of the replica at `address` for the caller. The replica with the highest weight comes first.
     pub(super) fn weight(self, address: &str) -> u64 {
-        let digest = Sha256::new()
-            .chain_update(self.0)
-            .chain_update(address.as_bytes())
-            .finalize();
-        digest
-            .iter()
-            .take(8)
-            .fold(0, |weight, byte| weight << 8 | u64::from(*byte))
+        let digest = Sha256::new().chain_update(self.0).chain_update(address.as_bytes()).finalize();
+        digest.iter().take(8).fold(0, |weight, byte| weight << 8 | u64::from(*byte))
     }
 }
 
@@ -88,14 +82,10 @@ mod tests {
         let place = |caller: &CallerKey, of: &[&'static str]| {
             *of.iter().max_by_key(|address| caller.weight(address)).unwrap()
         };
-        let callers: Vec<CallerKey> = (0..3_000)
-            .map(|number| key(&format!("Bearer {number}")).unwrap())
-            .collect();
+        let callers: Vec<CallerKey> =
+            (0..3_000).map(|number| key(&format!("Bearer {number}")).unwrap()).collect();
         for replica in replicas {
-            let count = callers
-                .iter()
-                .filter(|caller| place(caller, &replicas) == replica)
-                .count();
+            let count = callers.iter().filter(|caller| place(caller, &replicas) == replica).count();
             assert!((850..1_150).contains(&count), "{replica}: {count}");
         }
         for caller in &callers {

@@ -44,10 +44,7 @@ impl<B: HttpBody<Error: Into<Error>> + Unpin> HttpBody for AnswerBody<B> {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(SILENCE)));
-        timer
-            .as_mut()
-            .poll(context)
-            .map(|()| Some(Err(ForwardError::BrokenOff.into())))
+        timer.as_mut().poll(context).map(|()| Some(Err(ForwardError::BrokenOff.into())))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -40,11 +40,7 @@ impl Backend {
             Upstream::InProcess(service) => Location::Local(service),
             Upstream::Http(urls) => Location::Remote(Box::new(Replicas::new(name, &urls, client, metrics)?)),
         };
-        Ok(Self {
-            name,
-            location,
-            waiting: Waiting::default(),
-        })
+        Ok(Self { name, location, waiting: Waiting::default() })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -79,10 +75,7 @@ impl Backend {
             Location::Local(service) => vec![(None, probe(service, "/metrics").await)],
             Location::Remote(replicas) => {
                 let metrics = replicas.metrics().await;
-                metrics
-                    .into_iter()
-                    .map(|(address, text)| (Some(address), text))
-                    .collect()
+                metrics.into_iter().map(|(address, text)| (Some(address), text)).collect()
             }
         }
     }

@@ -63,10 +63,7 @@ impl Breaker {
             *circuit = Circuit::Trial { since: now, pause };
         }
         drop(circuit);
-        Some(Attempt {
-            breaker: self,
-            is_judged: false,
-        })
+        Some(Attempt { breaker: self, is_judged: false })
     }
 
     /// Closes the circuit, because the replica has come back.
@@ -93,9 +90,9 @@ impl Attempt<'_> {
         self.is_judged = true;
         let mut circuit = self.breaker.0.lock();
         *circuit = match *circuit {
-            Circuit::Closed { failures } if failures + 1 < FAILURES => Circuit::Closed {
-                failures: failures + 1,
-            },
+            Circuit::Closed { failures } if failures + 1 < FAILURES => {
+                Circuit::Closed { failures: failures + 1 }
+            }
             Circuit::Closed { .. } => opened(now, MIN_OPEN),
             Circuit::Trial { pause, .. } => opened(now, (pause * 2).min(MAX_OPEN)),
             // Sent before the circuit opened.
@@ -117,10 +114,7 @@ impl Drop for Attempt<'_> {
         }
         let mut circuit = self.breaker.0.lock();
         if let Circuit::Trial { pause, .. } = *circuit {
-            *circuit = Circuit::Open {
-                until: Instant::now(),
-                pause,
-            };
+            *circuit = Circuit::Open { until: Instant::now(), pause };
         }
     }
 }
@@ -179,10 +173,7 @@ mod tests {
         assert!(breaker.begin(later + TRIAL / 2).is_none());
         assert!(breaker.admits(later + TRIAL));
         let honest = breaker.begin(later + TRIAL).unwrap();
-        assert!(
-            breaker.begin(later + TRIAL).is_none(),
-            "that one is the trial now"
-        );
+        assert!(breaker.begin(later + TRIAL).is_none(), "that one is the trial now");
         honest.answered();
         assert!(breaker.is_closed());
         drop(slow);

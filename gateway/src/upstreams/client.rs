@@ -109,9 +109,7 @@ mod tests {
                 thread::spawn(move || {
                     let mut request = [0; 4096];
                     while stream.read(&mut request).unwrap() > 0 {
-                        stream
-                            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-                            .unwrap();
+                        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
                     }
                 });
             }
@@ -140,9 +138,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = Client::believing(None).unwrap();
         let mut request = Request::new(ReplayableBody::new(Body::empty()));
-        *request.uri_mut() = format!("https://{}/", listener.local_addr().unwrap())
-            .parse()
-            .unwrap();
+        *request.uri_mut() = format!("https://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let outcome = timeout(CONNECT_TIMEOUT * 5, client.request(request)).await;
         assert!(outcome.expect("an end").unwrap_err().is_connect());
     }

@@ -117,11 +117,7 @@ enum Failure {
 
 impl Clone for ReplayableBody {
     fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            read: 0,
-            awaited: None,
-        }
+        Self { shared: Arc::clone(&self.shared), read: 0, awaited: None }
     }
 }
 
@@ -156,10 +152,7 @@ impl ReplayableBody {
 
     /// The same body, which is not read before the upstream asks for it.
     pub(crate) fn once_asked_for(self, awaited: Arc<Continue>) -> Self {
-        Self {
-            awaited: Some(awaited),
-            ..self
-        }
+        Self { awaited: Some(awaited), ..self }
     }
 
     /// Whether another attempt could send all of it.
@@ -212,11 +205,7 @@ impl HttpBody for ReplayableBody {
         }
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        if let Some(piece) = state
-            .kept
-            .get(self.read..)
-            .and_then(|rest| rest.chunks(PIECE).next())
-        {
+        if let Some(piece) = state.kept.get(self.read..).and_then(|rest| rest.chunks(PIECE).next()) {
             self.read += piece.len();
             return Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(piece)))));
         }

@@ -192,20 +192,13 @@ impl Replica {
     async fn probe(&self, path: &'static str, limit: Duration) -> Result<String, String> {
         let probe = async {
             let mut request = Request::new(ReplayableBody::new(Body::empty()));
-            *request.uri_mut() = self
-                .uri(Some(&PathAndQuery::from_static(path)))
-                .map_err(|error| error.to_string())?;
-            let response = self
-                .client
-                .request(request)
-                .await
-                .map_err(|error| match error.is_connect() {
-                    true if self.address.scheme == Scheme::HTTPS => {
-                        followed_by_causes("cannot connect", &error)
-                    }
-                    true => "cannot connect".to_owned(),
-                    false => "the connection broke".to_owned(),
-                })?;
+            *request.uri_mut() =
+                self.uri(Some(&PathAndQuery::from_static(path))).map_err(|error| error.to_string())?;
+            let response = self.client.request(request).await.map_err(|error| match error.is_connect() {
+                true if self.address.scheme == Scheme::HTTPS => followed_by_causes("cannot connect", &error),
+                true => "cannot connect".to_owned(),
+                false => "the connection broke".to_owned(),
+            })?;
             read_probe(response.map(Body::new)).await
         };
         timeout(limit, probe)
@@ -214,11 +207,7 @@ impl Replica {
     }
 
     fn uri(&self, path: Option<&PathAndQuery>) -> Result<Uri, http::Error> {
-        let Address {
-            scheme,
-            authority,
-            prefix,
-        } = &self.address;
+        let Address { scheme, authority, prefix } = &self.address;
         let builder = Uri::builder().scheme(scheme.clone()).authority(authority.clone());
         match path {
             Some(path) if prefix.is_empty() => builder.path_and_query(path.clone()).build(),
@@ -237,11 +226,7 @@ pub(super) async fn read_probe(response: Response) -> Result<String, String> {
         .await
         .map_err(|_| "the answer broke off".to_owned())?;
     let text = String::from_utf8(bytes.into()).map_err(|_| "the answer is not text".to_owned())?;
-    if status.is_success() {
-        Ok(text)
-    } else {
-        Err(reason(status.as_u16(), &text))
-    }
+    if status.is_success() { Ok(text) } else { Err(reason(status.as_u16(), &text)) }
 }
 
 /// The names of the failed checks in an answer of `/health/ready`.

@@ -102,11 +102,7 @@ impl Replicas {
                 Err(patience) => {
                     failure = ForwardError::TimedOut;
                     if is_ready {
-                        given_up = Some(GivenUp {
-                            replica,
-                            patience,
-                            at: Instant::now(),
-                        });
+                        given_up = Some(GivenUp { replica, patience, at: Instant::now() });
                         continue;
                     }
                     replica.was_silent();
@@ -231,10 +227,8 @@ impl Replicas {
 
     /// The metrics of all replicas: the address, and the text or an error.
     pub(super) async fn metrics(&self) -> Vec<(&str, Result<String, String>)> {
-        let asked = self
-            .replicas
-            .iter()
-            .map(|replica| async { (replica.address(), replica.metrics().await) });
+        let asked =
+            self.replicas.iter().map(|replica| async { (replica.address(), replica.metrics().await) });
         join_all(asked).await
     }
 }
@@ -263,8 +257,5 @@ fn patience(parts: &Parts) -> Duration {
 
 /// Whether a request that failed like this may have taken effect.
 fn is_sent(failure: &ForwardError) -> bool {
-    matches!(
-        failure,
-        ForwardError::Lost(_) | ForwardError::TimedOut | ForwardError::BrokenOff
-    )
+    matches!(failure, ForwardError::Lost(_) | ForwardError::TimedOut | ForwardError::BrokenOff)
 }

@@ -27,10 +27,7 @@ struct Saved {
 
 impl RetryBudget {
     pub(super) fn new(now: Instant) -> Self {
-        Self(Mutex::new(Saved {
-            retries: EACH_SECOND,
-            since: now,
-        }))
+        Self(Mutex::new(Saved { retries: EACH_SECOND, since: now }))
     }
 
     /// Adds the share of a new request.

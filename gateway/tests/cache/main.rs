@@ -90,9 +90,8 @@ async fn some_yields(number: u64) {
 }
 
 fn with_token(request: &HeaderMap, position: u64, body: String) -> Response {
-    let is_bob = request
-        .get(header::AUTHORIZATION)
-        .is_some_and(|value| value.to_str().unwrap().contains("bob"));
+    let is_bob =
+        request.get(header::AUTHORIZATION).is_some_and(|value| value.to_str().unwrap().contains("bob"));
     let token = ConsistencyToken::new(if is_bob { bob() } else { ann() }, position).to_string();
     let headers = [
         (CONSISTENCY_TOKEN.clone(), token),
@@ -148,13 +147,7 @@ async fn the_same_question_is_answered_again_without_the_role_and_no_other() {
     let body = text(first).await;
     let again = get(&gateway, "/tasks?limit=3", &[ANN]).await;
     assert_eq!(status_of(&again), "taskledger; hit");
-    for name in [
-        "content-type",
-        "etag",
-        "cache-control",
-        "consistency-token",
-        "x-frame-options",
-    ] {
+    for name in ["content-type", "etag", "cache-control", "consistency-token", "x-frame-options"] {
         assert_eq!(again.headers()[name], first_headers[name], "{name}");
     }
     assert_ne!(again.headers()["x-request-id"], first_id);
@@ -168,21 +161,14 @@ async fn the_same_question_is_answered_again_without_the_role_and_no_other() {
         ("/tasks/0190a000-0000-7000-8000-000000000001", ANN),
     ] {
         let asked = fixture.asked.load(SeqCst);
-        assert_eq!(
-            status_of(&get(&gateway, path, &[who]).await),
-            "taskledger; fwd=miss; stored"
-        );
+        assert_eq!(status_of(&get(&gateway, path, &[who]).await), "taskledger; fwd=miss; stored");
         assert_eq!(fixture.asked.load(SeqCst), asked + 1);
     }
     // A HEAD request, a stranger, and answers that depend on the time or on more than the state.
     for (method, path, headers) in [
         ("HEAD", "/tasks?limit=3", vec![ANN]),
         ("GET", "/tasks?limit=3", vec![]),
-        (
-            "GET",
-            "/tasks?limit=3",
-            vec![("authorization", "Bearer nobody.x.y")],
-        ),
+        ("GET", "/tasks?limit=3", vec![("authorization", "Bearer nobody.x.y")]),
         ("GET", "/tasks?overdue=true", vec![ANN]),
         ("GET", "/tasks?limit=3", vec![ANN, ("prefer", "wait=1")]),
         ("GET", "/tasks?limit=3", vec![ANN, ("if-match", "\"0\"")]),
@@ -191,11 +177,7 @@ async fn the_same_question_is_answered_again_without_the_role_and_no_other() {
         for _ in 0..2 {
             let asked = fixture.asked.load(SeqCst);
             let response = ask(&gateway, request(method, path, &headers, Body::empty())).await;
-            assert_eq!(
-                status_of(&response),
-                "taskledger; fwd=bypass",
-                "{method} {path} {headers:?}"
-            );
+            assert_eq!(status_of(&response), "taskledger; fwd=bypass", "{method} {path} {headers:?}");
             assert_eq!(fixture.asked.load(SeqCst), asked + 1);
         }
     }
@@ -225,10 +207,7 @@ async fn who_has_it_is_told_so_without_the_role() {
     let fetched = get(&gateway, "/tasks?q=a", &[ANN, ("if-none-match", &etag)]).await;
     assert_eq!(fetched.status(), StatusCode::NOT_MODIFIED);
     let whole = get(&gateway, "/tasks?q=a", &[ANN]).await;
-    assert_eq!(
-        (whole.status(), status_of(&whole)),
-        (StatusCode::OK, "taskledger; hit")
-    );
+    assert_eq!((whole.status(), status_of(&whole)), (StatusCode::OK, "taskledger; hit"));
 }
 
 #[tokio::test]
@@ -251,10 +230,7 @@ async fn a_write_makes_what_was_kept_unreachable_also_one_that_failed() {
     // The command has no answer, but it took effect.
     let fixture = Arc::new(Fixture::default());
     let silent = Router::new().route("/{*path}", any(|| async { StatusCode::SERVICE_UNAVAILABLE }));
-    let config = Config {
-        command_api: Upstream::InProcess(silent.into()),
-        ..roles(&fixture)
-    };
+    let config = Config { command_api: Upstream::InProcess(silent.into()), ..roles(&fixture) };
     let gateway = background.gateway(config).await;
     assert_eq!(text(get(&gateway, "/tasks", &[ANN]).await).await, "0 ");
     let post = ask(&gateway, request("POST", "/tasks", &[ANN], "{}")).await;
@@ -269,27 +245,15 @@ async fn a_token_that_is_no_longer_good_gets_nothing_of_what_was_kept() {
     let fixture = Arc::new(Fixture::default());
     let people = Arc::new(TwoPeople::default());
     let verifier = auth_client::Verifier::direct(Arc::clone(&people) as Arc<dyn auth_client::Check>);
-    let gateway = gateway::start(roles(&fixture), verifier, &background.0)
-        .await
-        .unwrap();
+    let gateway = gateway::start(roles(&fixture), verifier, &background.0).await.unwrap();
     get(&gateway, "/tasks", &[ANN]).await;
-    assert_eq!(
-        status_of(&get(&gateway, "/tasks", &[ANN]).await),
-        "taskledger; hit"
-    );
+    assert_eq!(status_of(&get(&gateway, "/tasks", &[ANN]).await), "taskledger; hit");
     people.change_ann();
     let changed = get(&gateway, "/tasks", &[ANN]).await;
-    assert_eq!(
-        status_of(&changed),
-        "taskledger; fwd=miss; stored",
-        "she is not who she was"
-    );
+    assert_eq!(status_of(&changed), "taskledger; fwd=miss; stored", "she is not who she was");
     people.revoke_ann();
     let asked = fixture.asked.load(SeqCst);
-    assert_eq!(
-        status_of(&get(&gateway, "/tasks", &[ANN]).await),
-        "taskledger; fwd=bypass"
-    );
+    assert_eq!(status_of(&get(&gateway, "/tasks", &[ANN]).await), "taskledger; fwd=bypass");
     assert_eq!(fixture.asked.load(SeqCst), asked + 1, "the role refuses her");
 }
 
@@ -325,17 +289,11 @@ async fn what_is_kept_has_a_bound() {
     let bytes = async || {
         get(&gateway, "/tasks", &[ANN]).await;
         let page = text(get(&gateway, "/metrics", &[]).await).await;
-        let line = page
-            .lines()
-            .find(|line| line.starts_with("taskledger_gateway_cache_bytes"))
-            .unwrap()
-            .to_owned();
+        let line =
+            page.lines().find(|line| line.starts_with("taskledger_gateway_cache_bytes")).unwrap().to_owned();
         line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
     };
-    eventually("the cache is within its bound", async || {
-        bytes().await <= 32 << 20
-    })
-    .await;
+    eventually("the cache is within its bound", async || bytes().await <= 32 << 20).await;
     assert!(bytes().await > 1 << 20, "something was kept");
 }
 
@@ -345,10 +303,7 @@ async fn what_is_kept_has_a_bound() {
 async fn no_read_is_stale_in_whatever_order_she_writes_and_reads_through_two_front_doors() {
     let background = Background::default();
     let fixture = Arc::new(Fixture::default());
-    let doors = [
-        background.gateway(roles(&fixture)).await,
-        background.gateway(roles(&fixture)).await,
-    ];
+    let doors = [background.gateway(roles(&fixture)).await, background.gateway(roles(&fixture)).await];
     // The states that the answers of each gateway have shown.
     let told = [AtomicU64::new(0), AtomicU64::new(0)];
     let (reads, hits) = (AtomicUsize::new(0), AtomicUsize::new(0));

@@ -10,19 +10,13 @@ use tokio::{sync::Notify, task::yield_now};
 use super::{ANN, Fixture, get, roles, status_of, support::Background};
 
 async fn gated(background: &Background) -> (HttpService, Arc<Fixture>) {
-    let fixture = Arc::new(Fixture {
-        gate: Some(Notify::new()),
-        ..Fixture::default()
-    });
+    let fixture = Arc::new(Fixture { gate: Some(Notify::new()), ..Fixture::default() });
     (background.gateway(roles(&fixture)).await, fixture)
 }
 
 impl Fixture {
     async fn was_asked(&self, times: usize) {
-        eventually("the query API is asked", async || {
-            self.asked.load(SeqCst) == times
-        })
-        .await;
+        eventually("the query API is asked", async || self.asked.load(SeqCst) == times).await;
     }
 }
 

@@ -115,12 +115,7 @@ pub fn bob() -> UserId {
 /// the answer has a consistency token.
 pub fn role(name: &'static str) -> HttpService {
     let echo = move |request: Request| async move { echo(name, request).await };
-    with_middleware(
-        Router::new().route("/{*path}", any(echo)),
-        name,
-        &Metrics::new(name),
-        Health::new(),
-    )
+    with_middleware(Router::new().route("/{*path}", any(echo)), name, &Metrics::new(name), Health::new())
 }
 
 async fn echo(name: &'static str, request: Request) -> Response {
@@ -178,14 +173,12 @@ impl Background {
     pub async fn serve_with(&self, service: impl Into<HttpService>, options: ServerOptions) -> SocketAddr {
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
-        self.0
-            .spawn("server", serve(listener, service.into(), options, self.0.stop()));
+        self.0.spawn("server", serve(listener, service.into(), options, self.0.stop()));
         address
     }
 
     pub async fn gateway(&self, config: Config) -> HttpService {
-        self.gateway_that_asks(Arc::new(TwoPeople::default()), config)
-            .await
+        self.gateway_that_asks(Arc::new(TwoPeople::default()), config).await
     }
 
     /// A gateway whose tokens are checked by `people`.
@@ -202,15 +195,10 @@ impl Background {
     /// Every role behind an address of its own.
     pub async fn distributed(&self) -> HttpService {
         let mut config = embedded();
-        for upstream in [
-            &mut config.command_api,
-            &mut config.query_api,
-            &mut config.auth,
-            &mut config.projector,
-        ] {
-            let Upstream::InProcess(router) = upstream else {
-                unreachable!()
-            };
+        for upstream in
+            [&mut config.command_api, &mut config.query_api, &mut config.auth, &mut config.projector]
+        {
+            let Upstream::InProcess(router) = upstream else { unreachable!() };
             *upstream = http([self.serve(router.clone()).await]);
         }
         self.gateway(config).await
@@ -230,20 +218,13 @@ pub fn embedded() -> Config {
 
 pub fn http(addresses: impl IntoIterator<Item = SocketAddr>) -> Upstream {
     Upstream::Http(
-        addresses
-            .into_iter()
-            .map(|address| Url::parse(&format!("http://{address}")).unwrap())
-            .collect(),
+        addresses.into_iter().map(|address| Url::parse(&format!("http://{address}")).unwrap()).collect(),
     )
 }
 
 /// An address without a listener.
 pub async fn nobody() -> SocketAddr {
-    bind("127.0.0.1:0".parse().unwrap())
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    bind("127.0.0.1:0".parse().unwrap()).await.unwrap().local_addr().unwrap()
 }
 
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request {
@@ -262,9 +243,7 @@ pub async fn ask(gateway: &HttpService, request: Request) -> Response {
 }
 
 pub async fn text(response: Response) -> String {
-    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
-        .await
-        .unwrap();
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
     String::from_utf8(bytes.into()).unwrap()
 }
 

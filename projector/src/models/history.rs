@@ -49,12 +49,7 @@ impl TaskVersion {
 
     /// The row of a purge: only the fact that it happened. Nothing else of the history is kept.
     pub(crate) fn purged(record: &RecordedEvent, after: &Task) -> Self {
-        Self {
-            record: record.clone(),
-            task: after.id,
-            changes: Vec::new(),
-            state: None,
-        }
+        Self { record: record.clone(), task: after.id, changes: Vec::new(), state: None }
     }
 
     /// Whether it is the row of a purge, which is all that is left of the history.
@@ -64,16 +59,9 @@ impl TaskVersion {
 
     /// Appends its row in the order of the columns.
     pub(crate) fn values(&self, row: &mut Vec<Value>) {
-        let Self {
-            record,
-            task,
-            changes,
-            state,
-        } = self;
+        let Self { record, task, changes, state } = self;
         // Names, numbers and texts can always be written.
-        let state = state
-            .as_ref()
-            .map(|state| serde_json::to_string(state).unwrap_or_default());
+        let state = state.as_ref().map(|state| serde_json::to_string(state).unwrap_or_default());
         row.extend([
             record.position.into(),
             task.0.into(),

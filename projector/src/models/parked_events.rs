@@ -17,7 +17,5 @@ pub(crate) const PARKED_EVENTS: Table = Table {
 };
 
 /// The columns that do not depend on when an event was parked: without the reason and the number of attempts.
-pub(crate) const PARKED_EVENTS_WITHOUT_REASON: Table = Table {
-    name: PARKED_EVENTS.name,
-    columns: PARKED_EVENTS.columns.split_at(5).0,
-};
+pub(crate) const PARKED_EVENTS_WITHOUT_REASON: Table =
+    Table { name: PARKED_EVENTS.name, columns: PARKED_EVENTS.columns.split_at(5).0 };

@@ -51,10 +51,7 @@ impl<M: Model> RowBuffer<M> {
     ) -> Result<Option<M>, ApplyFailure> {
         let projected = self.version(id);
         if record.version != projected + 1 && !M::starts_over(event) {
-            return Err(ApplyFailure::Hole {
-                version: record.version,
-                projected,
-            });
+            return Err(ApplyFailure::Hole { version: record.version, projected });
         }
         let subject = record.metadata.subject;
         let is_someone_else = |named: UserId| named != subject;
@@ -66,30 +63,16 @@ impl<M: Model> RowBuffer<M> {
                 "its subject is not the one whom its stream is about".to_owned(),
             ));
         }
-        let Some(state) = M::evolve(
-            before.cloned(),
-            &id.into(),
-            event,
-            record.version,
-            record.recorded_at,
-        ) else {
-            return Err(ApplyFailure::Senseless(
-                "its stream does not begin with this type".to_owned(),
-            ));
+        let Some(state) = M::evolve(before.cloned(), &id.into(), event, record.version, record.recorded_at)
+        else {
+            return Err(ApplyFailure::Senseless("its stream does not begin with this type".to_owned()));
         };
         if let Some((field, _)) = state.texts().find(|(_, text)| text.contains('\0')) {
             return Err(ApplyFailure::Senseless(format!(
                 "its {field} contains U+0000, which PostgreSQL cannot store"
             )));
         }
-        let replaced = self.0.insert(
-            id,
-            Slot {
-                state,
-                position: record.position,
-                changed: true,
-            },
-        );
+        let replaced = self.0.insert(id, Slot { state, position: record.position, changed: true });
         Ok(replaced.map(|slot| slot.state))
     }
 

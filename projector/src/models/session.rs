@@ -32,11 +32,7 @@ impl Model for Session {
     const ERASURE: &'static [&'static str] = &["account = $1"];
 
     fn named(_: Uuid, event: &SessionEvent) -> Option<UserId> {
-        if let SessionEvent::Started(started) = event {
-            Some(started.account)
-        } else {
-            None
-        }
+        if let SessionEvent::Started(started) = event { Some(started.account) } else { None }
     }
 
     fn subject(&self) -> UserId {
@@ -44,10 +40,7 @@ impl Model for Session {
     }
 
     fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let texts = [
-            ("ip", self.ip.as_deref()),
-            ("user_agent", self.user_agent.as_deref()),
-        ];
+        let texts = [("ip", self.ip.as_deref()), ("user_agent", self.user_agent.as_deref())];
         texts.into_iter().filter_map(|(name, text)| Some((name, text?)))
     }
 
@@ -68,10 +61,7 @@ impl Model for Session {
     }
 
     fn from_row(row: &Row) -> Result<Self, DatabaseError> {
-        let ended = match (
-            row.optional_integer("ended_at")?,
-            row.optional_text("end_reason")?,
-        ) {
+        let ended = match (row.optional_integer("ended_at")?, row.optional_text("end_reason")?) {
             (Some(at), Some(name)) => Some((Timestamp::from_micros(at), reason(&name)?)),
             _ => None,
         };

@@ -46,11 +46,7 @@ const MAX_ROWS: usize = 256;
 impl Table {
     /// Its columns for a `SELECT`. PostgreSQL refuses a prepared `SELECT *` once a migration has added a column.
     pub(crate) fn column_list(&self) -> String {
-        self.columns
-            .iter()
-            .map(|(name, _)| *name)
-            .collect::<Vec<_>>()
-            .join(", ")
+        self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
     }
 
     fn insert(&self, source: &str, conflict: Conflict) -> String {
@@ -60,14 +56,9 @@ impl Table {
         let action = match conflict {
             Conflict::Keep => "NOTHING".to_owned(),
             Conflict::Replace => {
-                let set: Vec<String> = columns[1..]
-                    .iter()
-                    .map(|(column, _)| format!("{column} = excluded.{column}"))
-                    .collect();
-                format!(
-                    "UPDATE SET {} WHERE excluded.version > {name}.version",
-                    set.join(", ")
-                )
+                let set: Vec<String> =
+                    columns[1..].iter().map(|(column, _)| format!("{column} = excluded.{column}")).collect();
+                format!("UPDATE SET {} WHERE excluded.version > {name}.version", set.join(", "))
             }
         };
         format!("INSERT INTO {name} ({list}) {source} ON CONFLICT ({key}) DO {action}")
@@ -112,10 +103,7 @@ impl Table {
 
 impl Rows {
     pub(crate) const fn of(table: Table) -> Self {
-        Self {
-            table,
-            values: Vec::new(),
-        }
+        Self { table, values: Vec::new() }
     }
 
     /// The place for the columns of the next row, in the order of the table.
@@ -159,15 +147,13 @@ impl Rows {
         for (index, value) in self.values.into_iter().enumerate() {
             columns[index % width].push(value)?;
         }
-        let query = columns
-            .into_iter()
-            .fold(sqlx::query(&sql), |query, column| match column {
-                Array::Integer(values) => query.bind(values),
-                Array::Text(values) => query.bind(values),
-                Array::Bytes(values) => query.bind(values),
-                Array::Uuid(values) => query.bind(values),
-                Array::Boolean(values) => query.bind(values),
-            });
+        let query = columns.into_iter().fold(sqlx::query(&sql), |query, column| match column {
+            Array::Integer(values) => query.bind(values),
+            Array::Text(values) => query.bind(values),
+            Array::Bytes(values) => query.bind(values),
+            Array::Uuid(values) => query.bind(values),
+            Array::Boolean(values) => query.bind(values),
+        });
         tx.execute_postgres(query).await?;
         Ok(())
     }
@@ -201,9 +187,7 @@ impl Array {
             (Self::Uuid(values), Value::Uuid(value)) => values.push(value),
             (Self::Boolean(values), Value::Boolean(value)) => values.push(value),
             (_, value) => {
-                return Err(DatabaseError::Unexpected(format!(
-                    "{value:?} in a column of another type"
-                )));
+                return Err(DatabaseError::Unexpected(format!("{value:?} in a column of another type")));
             }
         }
         Ok(())
@@ -222,10 +206,8 @@ fn power_of_two(rows: usize) -> usize {
 mod tests {
     use super::{Column, Conflict, Table, power_of_two};
 
-    const PAIRS: Table = Table {
-        name: "pairs",
-        columns: &[("id", Column::Uuid), ("version", Column::Integer)],
-    };
+    const PAIRS: Table =
+        Table { name: "pairs", columns: &[("id", Column::Uuid), ("version", Column::Integer)] };
 
     #[test]
     fn statements_differ_only_in_where_the_rows_come_from() {

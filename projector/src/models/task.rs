@@ -41,17 +41,11 @@ impl Model for Task {
     const SUBJECT: &'static str = "owner";
 
     // Each part of the table has an index.
-    const ERASURE: &'static [&'static str] = &[
-        "owner = $1 AND deleted_at IS NULL",
-        "owner = $1 AND deleted_at IS NOT NULL",
-    ];
+    const ERASURE: &'static [&'static str] =
+        &["owner = $1 AND deleted_at IS NULL", "owner = $1 AND deleted_at IS NOT NULL"];
 
     fn named(_: Uuid, event: &TaskEvent) -> Option<UserId> {
-        if let TaskEvent::Created(created) = event {
-            Some(created.owner)
-        } else {
-            None
-        }
+        if let TaskEvent::Created(created) = event { Some(created.owner) } else { None }
     }
 
     fn starts_over(event: &TaskEvent) -> bool {

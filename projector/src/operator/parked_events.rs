@@ -102,9 +102,7 @@ pub async fn parked_among(
     );
     let names = list_parameter(streams.iter().map(|stream| stream.as_str()));
     let rows = read_models.fetch_all(&sql, &[names]).await?;
-    rows.iter()
-        .map(|row| Ok(StreamName::raw(row.text("stream")?)))
-        .collect()
+    rows.iter().map(|row| Ok(StreamName::raw(row.text("stream")?))).collect()
 }
 
 /// Projects the parked events of `stream` in order, as far as possible.
@@ -137,9 +135,7 @@ pub(crate) async fn retry_with_key(
     read_models: &Database,
     stream: &StreamName,
 ) -> Result<u64, ParkingError> {
-    let row = read_models
-        .fetch_optional(&first(), &[stream.as_str().into()])
-        .await?;
+    let row = read_models.fetch_optional(&first(), &[stream.as_str().into()]).await?;
     let Some(first) = row.as_ref().map(from_row).transpose()? else {
         return Ok(0);
     };
@@ -170,10 +166,7 @@ pub async fn discard(read_models: &Database, position: u64) -> Result<Discarded,
     // The event is discarded, whatever becomes of this.
     let later = parked_of(read_models, &event.stream).await;
     let later = later.inspect_err(|error| tracing::warn!(%error, "what is still parked cannot be counted"));
-    Ok(Discarded {
-        event,
-        later: later.ok(),
-    })
+    Ok(Discarded { event, later: later.ok() })
 }
 
 async fn discard_first(read_models: &Database, position: u64) -> Result<ParkedEvent, ParkingError> {
@@ -187,23 +180,15 @@ async fn discard_first(read_models: &Database, position: u64) -> Result<ParkedEv
     if let Some(first) = first_of(&mut tx, &event.stream).await?
         && first.position != position
     {
-        return Err(ParkingError::NotFirst {
-            first: first.position,
-        });
+        return Err(ParkingError::NotFirst { first: first.position });
     }
     give_up_on(&mut tx, &row).await?;
     unpark(&mut tx, position).await?;
     if let Some((table, id)) = table_of(&event.stream) {
-        let sql = format!(
-            "UPDATE {} SET version = $1, position = $4 WHERE id = $2 AND version = $3",
-            table.name
-        );
-        let values = [
-            event.version.into(),
-            id.into(),
-            event.version.saturating_sub(1).into(),
-            position.into(),
-        ];
+        let sql =
+            format!("UPDATE {} SET version = $1, position = $4 WHERE id = $2 AND version = $3", table.name);
+        let values =
+            [event.version.into(), id.into(), event.version.saturating_sub(1).into(), position.into()];
         tx.execute(&sql, &values).await?;
     }
     tx.commit().await?;
@@ -238,9 +223,7 @@ async fn retry_first(
     stream: &StreamName,
 ) -> Result<Option<bool>, ParkingError> {
     let (mut tx, parked, event) = loop {
-        let row = read_models
-            .fetch_optional(&first(), &[stream.as_str().into()])
-            .await?;
+        let row = read_models.fetch_optional(&first(), &[stream.as_str().into()]).await?;
         let Some(parked) = row.as_ref().map(from_row).transpose()? else {
             return Ok(None);
         };
@@ -250,10 +233,7 @@ async fn retry_first(
         // Events that arrive meanwhile must find the stream either parked or completely projected.
         let mut tx = begin_with_locks(read_models, |tx| Box::pin(checkpoint::lock(tx, subject))).await?;
         // Another process may have retried or discarded it.
-        if first_of(&mut tx, stream)
-            .await?
-            .is_some_and(|first| first.position == parked.position)
-        {
+        if first_of(&mut tx, stream).await?.is_some_and(|first| first.position == parked.position) {
             break (tx, parked, event);
         }
     };
@@ -284,10 +264,7 @@ async fn read(store: &dyn EventStore, parked: &ParkedEvent) -> Result<Decoded, P
     let event = decode(store, found).await?.pop();
     event
         .filter(|event| is_record_of(parked, &event.record))
-        .ok_or_else(|| ParkingError::NotInLog {
-            stream: parked.stream.clone(),
-            version: parked.version,
-        })
+        .ok_or_else(|| ParkingError::NotInLog { stream: parked.stream.clone(), version: parked.version })
 }
 
 fn is_record_of(parked: &ParkedEvent, record: &RecordedEvent) -> bool {
@@ -325,11 +302,7 @@ fn first() -> String {
 }
 
 async fn first_of(tx: &mut Transaction, stream: &StreamName) -> Result<Option<ParkedEvent>, DatabaseError> {
-    tx.fetch_optional(&first(), &[stream.as_str().into()])
-        .await?
-        .as_ref()
-        .map(from_row)
-        .transpose()
+    tx.fetch_optional(&first(), &[stream.as_str().into()]).await?.as_ref().map(from_row).transpose()
 }
 
 fn from_row(row: &Row) -> Result<ParkedEvent, DatabaseError> {

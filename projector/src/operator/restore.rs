@@ -62,17 +62,10 @@ pub async fn foreign_discards(
     read_models: &Database,
 ) -> Result<Vec<u64>, VerifyError> {
     let rows = read_models
-        .fetch_all(
-            "SELECT position, stream, version FROM discarded_events ORDER BY position",
-            &[],
-        )
+        .fetch_all("SELECT position, stream, version FROM discarded_events ORDER BY position", &[])
         .await?;
     let discards = readable("discarded_events", "position", &rows, |row| {
-        Ok((
-            row.unsigned("position")?,
-            row.text("stream")?,
-            row.unsigned("version")?,
-        ))
+        Ok((row.unsigned("position")?, row.text("stream")?, row.unsigned("version")?))
     });
     let mut foreign = Vec::new();
     for (position, stream, version) in discards {
@@ -98,11 +91,7 @@ pub async fn empty(read_models: &Database, discards: &[u64]) -> Result<(), Datab
     let read_models = read_models.with_statement_timeout(StatementTimeout::Maintenance);
     let mut tx = begin_with_locks(&read_models, |tx| Box::pin(delete_all(tx))).await?;
     for position in discards {
-        tx.execute(
-            "DELETE FROM discarded_events WHERE position = $1",
-            &[(*position).into()],
-        )
-        .await?;
+        tx.execute("DELETE FROM discarded_events WHERE position = $1", &[(*position).into()]).await?;
     }
     tx.commit().await
 }

@@ -35,18 +35,12 @@ pub struct PartitionStatus {
 
 /// The tables that are not folded from one stream for each row.
 const OTHER_TABLES: [(&str, &str); 7] = [
-    (
-        "task_history",
-        "one row for each event of a task, with what it changed",
-    ),
+    ("task_history", "one row for each event of a task, with what it changed"),
     ("audit_log", "one row for each event of the log"),
     ("parked_events", "events that could not be projected"),
     ("discarded_events", "events that an operator gave up on"),
     ("erased_subjects", "people who were erased"),
-    (
-        "unfinished_erasures",
-        "those of them whose rows are being deleted",
-    ),
+    ("unfinished_erasures", "those of them whose rows are being deleted"),
     ("unfinished_purges", "purged tasks whose history is being deleted"),
 ];
 
@@ -81,10 +75,7 @@ pub async fn status(
 ) -> Result<Status, VerifyError> {
     let checkpoints = read_models::checkpoints(read_models, partitions).await?;
     let parked = parked_by_partition(read_models, partitions).await?;
-    let mut status = Status {
-        head: 0,
-        partitions: Vec::with_capacity(checkpoints.len()),
-    };
+    let mut status = Status { head: 0, partitions: Vec::with_capacity(checkpoints.len()) };
     for (partition, point) in checkpoints {
         status.partitions.push(PartitionStatus {
             partition,

@@ -66,11 +66,7 @@ pub(crate) enum ApplyError {
 
 impl From<DatabaseError> for ApplyError {
     fn from(error: DatabaseError) -> Self {
-        if is_lock_timeout(&error) {
-            Self::Blocked
-        } else {
-            Self::Database(error)
-        }
+        if is_lock_timeout(&error) { Self::Blocked } else { Self::Database(error) }
     }
 }
 
@@ -85,12 +81,7 @@ impl Applier {
         // The database needs as much of a core as a projector does. Applying more partitions at once would only make
         // smaller batches, and many small batches cost more.
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self {
-            read_models,
-            partitions,
-            metrics,
-            turns: Arc::new(Semaphore::new(cores.div_ceil(2))),
-        }
+        Self { read_models, partitions, metrics, turns: Arc::new(Semaphore::new(cores.div_ceil(2))) }
     }
 
     /// Waits until a batch of one partition may be applied.
@@ -141,10 +132,7 @@ impl Applier {
                 continue;
             };
             let position = event.record.position;
-            let step = [CheckpointMove {
-                to: event.point(),
-                ..*whole
-            }];
+            let step = [CheckpointMove { to: event.point(), ..*whole }];
             let one = std::slice::from_ref(event);
             match self.transact(one, &step, gaps, None).await {
                 Err(ApplyError::Database(error)) if error.refuses_data() => {
@@ -159,11 +147,7 @@ impl Applier {
             whole.from = position;
         }
         moves.retain(|step| step.from < step.to.position);
-        if moves.is_empty() {
-            Ok(())
-        } else {
-            self.transact(&[], &moves, gaps, None).await
-        }
+        if moves.is_empty() { Ok(()) } else { self.transact(&[], &moves, gaps, None).await }
     }
 
     async fn transact(
@@ -194,12 +178,9 @@ impl Applier {
         if !events.is_empty() {
             let mut fold = loading::load(&self.read_models, &mut tx, events).await?;
             for event in events {
-                let forced = forced
-                    .as_ref()
-                    .filter(|forced| forced.position == event.record.position);
+                let forced = forced.as_ref().filter(|forced| forced.position == event.record.position);
                 let reason = forced.map(|forced| forced.reason.as_str());
-                fold.take(event, reason, gaps)
-                    .map_err(|HoleFound| ApplyError::Hole)?;
+                fold.take(event, reason, gaps).map_err(|HoleFound| ApplyError::Hole)?;
             }
             self.report(&fold.newly_parked);
             writing::audit(&mut tx, events, &fold.erased).await?;
@@ -217,12 +198,7 @@ impl Applier {
     }
 
     fn report(&self, parked: &[Parked]) {
-        for Parked {
-            record,
-            cause,
-            reason,
-        } in parked
-        {
+        for Parked { record, cause, reason } in parked {
             self.metrics.parked(*cause);
             tracing::error!(
                 event.position = record.position,

@@ -46,10 +46,7 @@ pub(crate) async fn catch_up(
             }
             Err(error) => {
                 applier.metrics.failures.inc();
-                tracing::warn!(
-                    error = with_causes(&error),
-                    "cannot catch up with the log: trying again"
-                );
+                tracing::warn!(error = with_causes(&error), "cannot catch up with the log: trying again");
             }
         }
         if !backoff.wait_unless(stop).await {
@@ -69,9 +66,7 @@ pub(crate) async fn catch_up_once(
 ) -> Result<(), ProjectError> {
     let mut checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
     identity.compare(&checkpoints).await?;
-    let positions = partitions
-        .iter()
-        .map(|partition| checkpoints[usize::from(*partition)].position);
+    let positions = partitions.iter().map(|partition| checkpoints[usize::from(*partition)].position);
     let Some(from) = positions.min() else {
         return Ok(());
     };

@@ -31,8 +31,7 @@ pub(crate) async fn load_all(
         // In SQLite it may be no number, with which the floor cannot be compared. No other process writes there.
         if known.is_none() && !tx.is_postgres() {
             let unreadable = "DELETE FROM checkpoints WHERE partitions = $1 AND partition = $2";
-            tx.execute(unreadable, &[partitions.get().into(), partition.into()])
-                .await?;
+            tx.execute(unreadable, &[partitions.get().into(), partition.into()]).await?;
         }
         raise(&mut tx, partitions.get(), partition, floor).await?;
     }
@@ -52,12 +51,7 @@ pub(crate) async fn raise(
                ON CONFLICT (partitions, partition)
                DO UPDATE SET position = excluded.position, event_id = excluded.event_id
                WHERE excluded.position > checkpoints.position";
-    let values = [
-        partitions.into(),
-        partition.into(),
-        floor.position.into(),
-        floor.id.map(|id| id.0).into(),
-    ];
+    let values = [partitions.into(), partition.into(), floor.position.into(), floor.id.map(|id| id.0).into()];
     tx.execute(sql, &values).await.map(drop)
 }
 
@@ -162,11 +156,7 @@ pub(crate) async fn bring(
         partitions.get().into(),
         serde_json::Value::from(known).to_string().into(),
     ];
-    let sql = if read_models.is_postgres() {
-        POSTGRES
-    } else {
-        SQLITE
-    };
+    let sql = if read_models.is_postgres() { POSTGRES } else { SQLITE };
     let mut tx = read_models.begin().await?;
     let moved = tx.fetch_all(sql, &values).await?;
     tx.commit().await?;
@@ -181,11 +171,7 @@ pub(crate) async fn bring(
 
 /// Sends a signal to waiting readers once the transaction has committed. Only the last signal of a partition matters.
 pub(crate) fn signal(tx: &mut Transaction, partitions: PartitionCount, step: CheckpointMove) {
-    let step = Step {
-        partitions: partitions.get(),
-        partition: step.partition,
-        position: step.to.position,
-    };
+    let step = Step { partitions: partitions.get(), partition: step.partition, position: step.to.position };
     tx.signal(CHECKPOINT_CHANNEL, step.key(), step.to_string());
 }
 
@@ -193,10 +179,7 @@ pub(crate) fn signal(tx: &mut Transaction, partitions: PartitionCount, step: Che
 /// the same order as they do, so that there are no deadlocks.
 pub(crate) async fn lock(tx: &mut Transaction, subject: UserId) -> Result<(), DatabaseError> {
     let rows = tx
-        .fetch_all(
-            "SELECT partitions, partition FROM checkpoints ORDER BY partitions, partition",
-            &[],
-        )
+        .fetch_all("SELECT partitions, partition FROM checkpoints ORDER BY partitions, partition", &[])
         .await?;
     for row in rows {
         let (partitions, partition) = (row.integer("partitions")?, row.integer("partition")?);
@@ -217,9 +200,7 @@ async fn points(
     database: &Database,
     partitions: PartitionCount,
 ) -> Result<(Vec<Option<LogPoint>>, usize), DatabaseError> {
-    let rows = database
-        .fetch_all(CHECKPOINTS, &[partitions.get().into()])
-        .await?;
+    let rows = database.fetch_all(CHECKPOINTS, &[partitions.get().into()]).await?;
     let mut points = vec![None; usize::from(partitions.get())];
     for (partition, point) in checkpoints_of(&rows, partitions) {
         points[usize::from(partition)] = Some(point);

@@ -35,10 +35,7 @@ pub(crate) enum Reading {
 impl Decoded {
     /// Its point in the log. Only a record whose id cannot be read either has none there.
     pub(crate) fn point(&self) -> LogPoint {
-        LogPoint {
-            position: self.record.position,
-            id: Some(self.record.id).filter(|id| !id.0.is_nil()),
-        }
+        LogPoint { position: self.record.position, id: Some(self.record.id).filter(|id| !id.0.is_nil()) }
     }
 }
 
@@ -116,10 +113,6 @@ impl Decoded {
 impl From<RecordedEvent> for Decoded {
     fn from(record: RecordedEvent) -> Self {
         let payload = Event::try_from(&record).map_err(|error| with_causes(&error));
-        Self {
-            record,
-            payload,
-            reading: Reading::Whole,
-        }
+        Self { record, payload, reading: Reading::Whole }
     }
 }

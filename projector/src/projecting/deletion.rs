@@ -46,10 +46,7 @@ pub(crate) struct Erasure {
 
 impl Erasure {
     pub(crate) const fn of(subject: UserId) -> Self {
-        Self {
-            subject,
-            recorded_from: i64::MIN,
-        }
+        Self { subject, recorded_from: i64::MIN }
     }
 
     /// Deletes as many rows of the person as `budget` allows. Returns `true` when none are left.
@@ -124,10 +121,7 @@ async fn delete(
     budget: &mut RowBudget,
 ) -> Result<bool, DatabaseError> {
     if budget.is_left() {
-        let some = format!(
-            "SELECT {key} FROM {table} WHERE {rows} LIMIT ${}",
-            values.len() + 1
-        );
+        let some = format!("SELECT {key} FROM {table} WHERE {rows} LIMIT ${}", values.len() + 1);
         let sql = format!("DELETE FROM {table} WHERE {}", is_among(tx, key, &some));
         let values = [values, &[budget.0.into()]].concat();
         budget.spend(tx.execute(&sql, &values).await?);

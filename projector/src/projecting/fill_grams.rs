@@ -27,10 +27,7 @@ pub(crate) async fn fill_grams(read_models: Database, tuning: Tuning, stop: Canc
                 rounds.set_next_pause(PAUSE);
             }
             Err(error) => {
-                tracing::warn!(
-                    error = with_causes(&error),
-                    "cannot make tasks searchable by their grams"
-                );
+                tracing::warn!(error = with_causes(&error), "cannot make tasks searchable by their grams");
                 rounds.set_next_pause(tuning.heartbeat);
             }
         }
@@ -54,11 +51,7 @@ async fn fill_batch(read_models: &Database, after: Uuid) -> Result<Option<Uuid>,
     for (id, version, grams) in lacking {
         let values: [Value; 3] = [grams.into(), id.into(), version.into()];
         // If an event was projected meanwhile, the version differs, and the column is filled already.
-        tx.execute(
-            "UPDATE tasks SET grams = $1 WHERE id = $2 AND version = $3",
-            &values,
-        )
-        .await?;
+        tx.execute("UPDATE tasks SET grams = $1 WHERE id = $2 AND version = $3", &values).await?;
     }
     tx.commit().await?;
     Ok(Some(last))

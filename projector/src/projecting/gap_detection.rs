@@ -22,10 +22,7 @@ pub(crate) enum Plan<'a> {
 pub(crate) fn plan(checkpoint: u64, messages: &[EventMessage]) -> Plan<'_> {
     let mut reached = checkpoint;
     let mut new = Vec::new();
-    for message in messages
-        .iter()
-        .filter(|message| message.event.position > checkpoint)
-    {
+    for message in messages.iter().filter(|message| message.event.position > checkpoint) {
         let position = message.event.position;
         if position == reached {
             continue;
@@ -37,11 +34,7 @@ pub(crate) fn plan(checkpoint: u64, messages: &[EventMessage]) -> Plan<'_> {
         new.push(message);
         reached = position;
     }
-    if new.is_empty() {
-        Plan::Skip
-    } else {
-        Plan::Apply(new)
-    }
+    if new.is_empty() { Plan::Skip } else { Plan::Apply(new) }
 }
 
 #[cfg(test)]
@@ -68,26 +61,17 @@ mod tests {
             metadata: Metadata::new(UserId::NOBODY, Actor::System, "", Uuid::nil()),
             recorded_at: Timestamp::from_micros(0),
         };
-        EventMessage {
-            event,
-            partitions: PartitionCount::new(1).unwrap(),
-            partition: 0,
-            previous,
-        }
+        EventMessage { event, partitions: PartitionCount::new(1).unwrap(), partition: 0, previous }
     }
 
     fn planned(checkpoint: u64, messages: &[(u64, u64)]) -> String {
-        let messages: Vec<_> = messages
-            .iter()
-            .map(|(previous, position)| message(*previous, *position))
-            .collect();
+        let messages: Vec<_> =
+            messages.iter().map(|(previous, position)| message(*previous, *position)).collect();
         match plan(checkpoint, &messages) {
             Plan::Skip => "skip".to_owned(),
             Plan::Apply(new) => {
-                let positions: Vec<_> = new
-                    .iter()
-                    .map(|message| message.event.position.to_string())
-                    .collect();
+                let positions: Vec<_> =
+                    new.iter().map(|message| message.event.position.to_string()).collect();
                 format!("apply {}", positions.join(" "))
             }
             Plan::Repair { until } => format!("repair until {until}"),
@@ -100,21 +84,13 @@ mod tests {
         assert_eq!(planned(9, &[(3, 5), (5, 9)]), "skip", "seen before");
         assert_eq!(planned(0, &[(0, 2), (2, 5)]), "apply 2 5");
         assert_eq!(planned(2, &[(0, 2), (2, 5)]), "apply 5", "half seen before");
-        assert_eq!(
-            planned(2, &[(2, 5), (2, 5), (5, 6)]),
-            "apply 5 6",
-            "one comes twice"
-        );
+        assert_eq!(planned(2, &[(2, 5), (2, 5), (5, 6)]), "apply 5 6", "one comes twice");
         assert_eq!(
             planned(4, &[(2, 5)]),
             "apply 5",
             "a heartbeat has moved the checkpoint past the predecessor"
         );
         assert_eq!(planned(2, &[(5, 7)]), "repair until 7", "5 is missing");
-        assert_eq!(
-            planned(2, &[(2, 5), (7, 9), (9, 12)]),
-            "repair until 12",
-            "7 is missing"
-        );
+        assert_eq!(planned(2, &[(2, 5), (7, 9), (9, 12)]), "repair until 12", "7 is missing");
     }
 }

@@ -21,12 +21,7 @@ impl PartitionConsumer {
         }
         let mut found = false;
         while self.checkpoint.position < until {
-            let WorkerContext {
-                store,
-                identity,
-                tuning,
-                ..
-            } = &self.context;
+            let WorkerContext { store, identity, tuning, .. } = &self.context;
             let page = store.log_page(self.checkpoint.position, tuning.page).await?;
             let read = decode(&**store, page.entries).await?;
             let Some(to) = read.last().map(Decoded::point) else {

@@ -59,25 +59,15 @@ async fn load_exceptions(
     events: &[Decoded],
     fold: &mut Fold,
 ) -> Result<(), DatabaseError> {
-    let subjects: HashSet<String> = events
-        .iter()
-        .map(|event| event.record.metadata.subject.to_string())
-        .collect();
+    let subjects: HashSet<String> =
+        events.iter().map(|event| event.record.metadata.subject.to_string()).collect();
     // The names as they are stored: see `storable`.
-    let streams: HashMap<String, &StreamName> = events
-        .iter()
-        .map(|event| (storable(event.record.stream.as_str()), &event.record.stream))
-        .collect();
-    let values = [
-        list_parameter(subjects),
-        list_parameter(streams.keys().map(String::as_str)),
-    ];
+    let streams: HashMap<String, &StreamName> =
+        events.iter().map(|event| (storable(event.record.stream.as_str()), &event.record.stream)).collect();
+    let values = [list_parameter(subjects), list_parameter(streams.keys().map(String::as_str))];
     for row in tx.fetch_all(&exceptions(database), &values).await? {
         let kind = row.text("kind")?;
-        if row
-            .optional_integer("number")
-            .is_ok_and(|number| number.is_none())
-        {
+        if row.optional_integer("number").is_ok_and(|number| number.is_none()) {
             continue;
         }
         let Some(name) = left_out(&kind, "name", &row, row.text("name")) else {
@@ -118,11 +108,7 @@ async fn load_rows<M: ListedModel>(
     streams: &[StreamKind],
     fold: &mut Fold,
 ) -> Result<(), DatabaseError> {
-    let ids: Vec<String> = streams
-        .iter()
-        .filter_map(M::row_of)
-        .map(|id| id.to_string())
-        .collect();
+    let ids: Vec<String> = streams.iter().filter_map(M::row_of).map(|id| id.to_string()).collect();
     if ids.is_empty() {
         return Ok(());
     }
@@ -137,11 +123,7 @@ async fn load_rows<M: ListedModel>(
         let read = M::from_row(&row).and_then(|state| Ok((state, row.unsigned("position")?)));
         match read {
             Ok((state, position)) => {
-                let slot = Slot {
-                    state,
-                    position,
-                    changed: false,
-                };
+                let slot = Slot { state, position, changed: false };
                 M::slots(&mut fold.rows).0.insert(slot.state.id(), slot);
             }
             // The error is about the row itself, not about the database.
@@ -150,8 +132,7 @@ async fn load_rows<M: ListedModel>(
                     version: row.unsigned("version").ok(),
                     reason: format!("its row cannot be read: {}", with_causes(&error)),
                 };
-                fold.unreadable_rows
-                    .insert(M::stream(&row.uuid("id")?.into()), unreadable);
+                fold.unreadable_rows.insert(M::stream(&row.uuid("id")?.into()), unreadable);
             }
         }
     }

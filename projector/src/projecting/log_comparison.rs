@@ -20,10 +20,7 @@ pub(crate) struct LogComparison {
 
 impl LogComparison {
     pub(crate) fn new(store: Arc<dyn EventStore>, metrics: ProjectorMetrics) -> Self {
-        Self {
-            identity: LogIdentity::new(store),
-            metrics,
-        }
+        Self { identity: LogIdentity::new(store), metrics }
     }
 
     /// Compares the checkpoints of all partitions with the log. Called repeatedly, it also notices that the read
@@ -45,11 +42,7 @@ impl LogComparison {
         let agree = self.identity.agrees(&points).await?;
         let (has_read_to, agree) = agree.split_last().ok_or(ProjectError::LostTail)?;
         self.refuse(checkpoints, agree)?;
-        if *has_read_to {
-            Ok(())
-        } else {
-            Err(ProjectError::LostTail)
-        }
+        if *has_read_to { Ok(()) } else { Err(ProjectError::LostTail) }
     }
 
     /// Compares the new messages and their checkpoint with the log, in one read. Drops messages of events that the

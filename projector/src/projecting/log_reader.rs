@@ -98,9 +98,7 @@ impl LogReader {
     /// the end of the log.
     pub(crate) async fn run(mut self) {
         let (pages, stop) = (self.pages.clone(), self.stop.clone());
-        let catching_up = pages
-            .clone()
-            .catch_up(self.far.subscribe(), Arc::clone(&self.more));
+        let catching_up = pages.clone().catch_up(self.far.subscribe(), Arc::clone(&self.more));
         let reading = async { tokio::join!(self.look_again_and_again(), catching_up) };
         stop.run_until_cancelled(reading).await;
         let last = timeout(SHUTDOWN_TIMEOUT, pages.bring_idle_to_the_end()).await;
@@ -126,13 +124,7 @@ impl LogReader {
 
     /// Compares once, and reads for partitions that are nearly up to date.
     async fn look(&mut self) -> Result<(), ProjectError> {
-        let WorkerContext {
-            applier,
-            store,
-            identity,
-            bus,
-            ..
-        } = &self.pages.context;
+        let WorkerContext { applier, store, identity, bus, .. } = &self.pages.context;
         let checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
         let head = store.head().await?;
         applier.metrics.head_is(head);
@@ -149,12 +141,7 @@ impl LogReader {
             let distance = self.pages.context.store.events_between(checkpoint.position, head);
             if checkpoint.position < due || distance > FAR {
                 let list = if distance > VERY_FAR { &mut far } else { &mut near };
-                list.push(Behind {
-                    partition,
-                    checkpoint,
-                    handed: None,
-                    stuck: false,
-                });
+                list.push(Behind { partition, checkpoint, handed: None, stuck: false });
             }
         }
         self.far.send_replace(far);
@@ -167,19 +154,11 @@ impl LogReader {
     /// The position that must be projected by now: the end of the log a heartbeat ago, or at the previous read when
     /// the bus is unavailable or silent.
     fn due(&mut self, head: u64) -> u64 {
-        let WorkerContext {
-            bus,
-            tuning,
-            delivered,
-            ..
-        } = &self.pages.context;
+        let WorkerContext { bus, tuning, delivered, .. } = &self.pages.context;
         let delivered = delivered.load(Ordering::Relaxed);
         let is_silent = std::mem::replace(&mut self.delivered, delivered) == delivered;
-        let patience = if is_silent || !bus.is_connected() {
-            tuning.heartbeat / LOOKS
-        } else {
-            tuning.heartbeat
-        };
+        let patience =
+            if is_silent || !bus.is_connected() { tuning.heartbeat / LOOKS } else { tuning.heartbeat };
         let now = Instant::now();
         let due = self
             .heads
@@ -216,22 +195,13 @@ impl PageReader {
             return;
         }
         self.context.applier.metrics.failures.inc();
-        tracing::warn!(
-            error = with_causes(error),
-            "cannot compare the projection with the log"
-        );
+        tracing::warn!(error = with_causes(error), "cannot compare the projection with the log");
     }
 
     /// Reads up to [`PAGES`] pages, from the furthest checkpoint on, and passes the events to their partitions. Returns
     /// `true` when there is more to read.
     async fn read(&self, mut behind: Vec<Behind>) -> Result<bool, ProjectError> {
-        let WorkerContext {
-            applier,
-            store,
-            identity,
-            tuning,
-            ..
-        } = &self.context;
+        let WorkerContext { applier, store, identity, tuning, .. } = &self.context;
         let Some(start) = behind.iter().map(|behind| behind.checkpoint.position).min() else {
             return Ok(false);
         };
@@ -300,13 +270,7 @@ impl PageReader {
 
     /// Moves idle partitions to the end of the log, when the process ends.
     async fn bring_idle_to_the_end(&self) -> Result<(), ProjectError> {
-        let WorkerContext {
-            applier,
-            store,
-            identity,
-            tuning,
-            ..
-        } = &self.context;
+        let WorkerContext { applier, store, identity, tuning, .. } = &self.context;
         let checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
         let head = store.head().await?;
         let mut idle = self.workers.all();
@@ -337,10 +301,8 @@ impl PageReader {
         match end {
             Some(to) => {
                 identity.confirm(&points, to).await?;
-                let idle: Vec<(u16, u64)> = idle
-                    .iter()
-                    .map(|partition| (*partition, at(partition).position))
-                    .collect();
+                let idle: Vec<(u16, u64)> =
+                    idle.iter().map(|partition| (*partition, at(partition).position)).collect();
                 self.bring(&idle, to).await
             }
             None => Ok(()),

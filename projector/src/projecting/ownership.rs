@@ -80,23 +80,16 @@ impl Ownership {
                 *owned = claimed;
                 self.readiness.owns(owned);
             }
-            Err(error) => tracing::warn!(
-                error = with_causes(&error),
-                "cannot claim partitions: trying again"
-            ),
+            Err(error) => {
+                tracing::warn!(error = with_causes(&error), "cannot claim partitions: trying again")
+            }
         }
     }
 
     /// Catches up until the end of the log, or until another process works on a partition: then each partition
     /// continues by itself.
     async fn catch_up(&self, partitions: BTreeSet<u16>) {
-        let WorkerContext {
-            applier,
-            store,
-            identity,
-            tuning,
-            ..
-        } = &self.context;
+        let WorkerContext { applier, store, identity, tuning, .. } = &self.context;
         let mut backoff = tuning.backoff();
         loop {
             match catch_up_once(applier, store, identity, &partitions, *tuning, &self.stop).await {
@@ -108,10 +101,7 @@ impl Ownership {
                 }
                 Err(error) => {
                     applier.metrics.failures.inc();
-                    tracing::warn!(
-                        error = with_causes(&error),
-                        "cannot catch up with the log: trying again"
-                    );
+                    tracing::warn!(error = with_causes(&error), "cannot catch up with the log: trying again");
                     if !backoff.wait_unless(&self.stop).await {
                         return;
                     }

@@ -44,13 +44,7 @@ impl PartitionConsumer {
         pending: Arc<Pending>,
         stop: CancellationToken,
     ) -> Self {
-        Self {
-            context,
-            partition,
-            stop,
-            pending,
-            checkpoint: LogPoint::START,
-        }
+        Self { context, partition, stop, pending, checkpoint: LogPoint::START }
     }
 
     /// Runs until it is stopped, and finishes the current batch.
@@ -58,9 +52,7 @@ impl PartitionConsumer {
         if !self.reload().await {
             return;
         }
-        let WorkerContext {
-            applier, bus, tuning, ..
-        } = self.context.clone();
+        let WorkerContext { applier, bus, tuning, .. } = self.context.clone();
         let mut messages = Messages::new(bus, applier.partitions, self.partition, tuning);
         loop {
             tokio::select! {
@@ -129,10 +121,9 @@ impl PartitionConsumer {
     fn complain(&self, error: &ProjectError) {
         let metrics = &self.context.applier.metrics;
         match error {
-            ProjectError::Apply(ApplyError::Fenced) => tracing::info!(
-                partition = self.partition,
-                "another projector has moved the checkpoint"
-            ),
+            ProjectError::Apply(ApplyError::Fenced) => {
+                tracing::info!(partition = self.partition, "another projector has moved the checkpoint")
+            }
             ProjectError::Apply(ApplyError::Blocked) => {
                 metrics.blocked.inc();
                 tracing::warn!(
@@ -184,11 +175,7 @@ impl PartitionConsumer {
     /// Applies a segment of the log reader. If it does not begin at the checkpoint, it will be sent again.
     async fn attempt_slice(&mut self, slice: &mut LogSegment) -> Result<(), ProjectError> {
         if slice.from != self.checkpoint.position {
-            let Applier {
-                read_models,
-                partitions,
-                ..
-            } = &self.context.applier;
+            let Applier { read_models, partitions, .. } = &self.context.applier;
             self.checkpoint = checkpoint::load(read_models, *partitions, self.partition).await?;
         }
         let reached = self.checkpoint.position;
@@ -212,11 +199,7 @@ impl PartitionConsumer {
         to: LogPoint,
         gaps: GapPolicy,
     ) -> Result<(), ApplyError> {
-        let step = CheckpointMove {
-            partition: self.partition,
-            from: self.checkpoint.position,
-            to,
-        };
+        let step = CheckpointMove { partition: self.partition, from: self.checkpoint.position, to };
         self.context.applier.apply(events, &[step], gaps).await?;
         self.checkpoint = to;
         if tracing::enabled!(tracing::Level::DEBUG) {
@@ -227,12 +210,7 @@ impl PartitionConsumer {
 
     /// Reads the checkpoint from the database, with retries. Returns `false` when it is time to stop.
     async fn reload(&mut self) -> bool {
-        let Applier {
-            read_models,
-            partitions,
-            metrics,
-            ..
-        } = self.context.applier.clone();
+        let Applier { read_models, partitions, metrics, .. } = self.context.applier.clone();
         let mut backoff = self.context.tuning.backoff();
         loop {
             match checkpoint::load(&read_models, partitions, self.partition).await {
@@ -315,16 +293,10 @@ mod tests {
         let events = decode(&*store, page.entries).await.unwrap();
         let run = async |sql| read_models.execute(sql, &[]).await.unwrap();
         let mut tx = read_models.begin().await.unwrap();
-        checkpoint::raise(&mut tx, 1_i64, 0_i64, events[4].point())
-            .await
-            .unwrap();
+        checkpoint::raise(&mut tx, 1_i64, 0_i64, events[4].point()).await.unwrap();
         tx.commit().await.unwrap();
         let mut consumer = PartitionConsumer::new(context, 0, Arc::default(), CancellationToken::new());
-        let mut segment = LogSegment {
-            from: 0,
-            to: events[9].point(),
-            events,
-        };
+        let mut segment = LogSegment { from: 0, to: events[9].point(), events };
         run("ALTER TABLE erased_subjects RENAME TO away").await;
         assert!(consumer.reload().await);
         consumer.attempt_slice(&mut segment).await.unwrap_err();

@@ -83,16 +83,12 @@ impl Readiness {
                 self.metrics.behind_for(partition, 0);
                 continue;
             }
-            let since = state.behind.entry(partition).or_insert(Since {
-                behind: now,
-                checkpoint,
-                moved: now,
-            });
+            let since =
+                state.behind.entry(partition).or_insert(Since { behind: now, checkpoint, moved: now });
             if since.checkpoint != checkpoint {
                 (since.checkpoint, since.moved) = (checkpoint, now);
             }
-            self.metrics
-                .behind_for(partition, now.duration_since(since.behind).as_secs());
+            self.metrics.behind_for(partition, now.duration_since(since.behind).as_secs());
         }
     }
 

@@ -98,8 +98,7 @@ async fn finish_purge(read_models: &Database, task: TaskId) -> Result<(), Databa
 async fn begin(read_models: &Database) -> Result<Transaction, DatabaseError> {
     let mut tx = read_models.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
     if tx.is_postgres() {
-        tx.execute("LOCK TABLE checkpoints IN ROW EXCLUSIVE MODE", &[])
-            .await?;
+        tx.execute("LOCK TABLE checkpoints IN ROW EXCLUSIVE MODE", &[]).await?;
     }
     Ok(tx)
 }
@@ -107,19 +106,13 @@ async fn begin(read_models: &Database) -> Result<Transaction, DatabaseError> {
 /// The position of the event that purged `task`, according to its history; 0 without one.
 async fn purged_at(tx: &mut Transaction, task: TaskId) -> Result<u64, DatabaseError> {
     let sql = "SELECT COALESCE(MAX(position), 0) AS position FROM task_history WHERE task = $1 AND type = $2";
-    let row = tx
-        .fetch_optional(sql, &[task.0.into(), TaskPurged::KIND.into()])
-        .await?;
+    let row = tx.fetch_optional(sql, &[task.0.into(), TaskPurged::KIND.into()]).await?;
     row.map_or(Ok(0), |row| row.unsigned("position"))
 }
 
 /// Locks and returns the row of an unfinished deletion. `None` when it is finished or another projector has the lock.
 async fn take(tx: &mut Transaction, sql: &str, id: Uuid) -> Result<Option<database::Row>, DatabaseError> {
-    let lock = if tx.is_postgres() {
-        " FOR UPDATE SKIP LOCKED"
-    } else {
-        ""
-    };
+    let lock = if tx.is_postgres() { " FOR UPDATE SKIP LOCKED" } else { "" };
     tx.fetch_optional(&format!("{sql}{lock}"), &[id.into()]).await
 }
 

@@ -36,11 +36,7 @@ struct Worker {
 
 impl Workers {
     pub(crate) fn new(context: WorkerContext, background: Background) -> Self {
-        Self {
-            context,
-            running: Arc::default(),
-            background,
-        }
+        Self { context, running: Arc::default(), background }
     }
 
     /// Sets the partitions that have workers. One that is stopped finishes its current batch.
@@ -54,27 +50,17 @@ impl Workers {
             stays
         });
         for partition in partitions {
-            running
-                .entry(*partition)
-                .or_insert_with(|| self.start(*partition));
+            running.entry(*partition).or_insert_with(|| self.start(*partition));
         }
     }
 
     fn start(&self, partition: u16) -> Worker {
         let (slices, received) = mpsc::channel(WAITING);
         let (pending, stop) = (Arc::<Pending>::default(), self.background.stop().child_token());
-        let consumer = PartitionConsumer::new(
-            self.context.clone(),
-            partition,
-            Arc::clone(&pending),
-            stop.clone(),
-        );
+        let consumer =
+            PartitionConsumer::new(self.context.clone(), partition, Arc::clone(&pending), stop.clone());
         self.background.spawn("partition", consumer.run(received));
-        Worker {
-            slices,
-            pending,
-            stop,
-        }
+        Worker { slices, pending, stop }
     }
 
     /// The partitions whose workers have no segment.

@@ -20,14 +20,7 @@ use crate::{
 };
 
 pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), DatabaseError> {
-    let Fold {
-        mut rows,
-        erased,
-        newly_erased,
-        newly_dropped,
-        newly_parked,
-        ..
-    } = fold;
+    let Fold { mut rows, erased, newly_erased, newly_dropped, newly_parked, .. } = fold;
     let is_erased = |subject: UserId| erased.contains_key(&subject);
     let mut budget = RowBudget::new();
     let history = rows.history.take().unwrap_or_default();
@@ -112,9 +105,8 @@ async fn write_history(
     budget: &mut RowBudget,
 ) -> Result<(), DatabaseError> {
     let purged = history.iter().filter(|version| version.is_purge());
-    let purged: HashMap<TaskId, u64> = purged
-        .map(|version| (version.task, version.record.position))
-        .collect();
+    let purged: HashMap<TaskId, u64> =
+        purged.map(|version| (version.task, version.record.position)).collect();
     for (task, position) in &purged {
         if !purge(tx, *task, *position, budget).await? {
             let sql = "INSERT INTO unfinished_purges (task, position) VALUES ($1, $2) ON CONFLICT (task) DO NOTHING";

@@ -22,15 +22,11 @@ pub(crate) async fn a_projector_works_from_the_store_alone(fixture: Fixture) {
     let running = fixture.project(4, bus.clone()).await;
     let mut log = Writer::new(&fixture.store);
     for number in 0..40 {
-        log.task(number, user(number % 7), created(user(number % 7), "Task"))
-            .await;
+        log.task(number, user(number % 7), created(user(number % 7), "Task")).await;
     }
     let report = fixture.caught_up().await;
     assert_eq!((report.tasks, report.parked), (40, 0));
-    eventually("it keeps asking for the bus", async || {
-        bus.consumes.load(Ordering::SeqCst) > 8
-    })
-    .await;
+    eventually("it keeps asking for the bus", async || bus.consumes.load(Ordering::SeqCst) > 8).await;
     running.stop().await;
 }
 
@@ -54,10 +50,8 @@ pub(crate) async fn a_trickle_of_old_messages_does_not_keep_it_from_the_log(fixt
     for number in 0..20 {
         log.task(number, user(1), TaskCompleted {}).await;
     }
-    eventually("everything is projected", async || {
-        fixture.count("tasks WHERE status = 'done'").await == 20
-    })
-    .await;
+    eventually("everything is projected", async || fixture.count("tasks WHERE status = 'done'").await == 20)
+        .await;
     trickle.abort();
     fixture.caught_up().await;
     running.stop().await;
@@ -68,11 +62,7 @@ pub(crate) async fn a_log_without_an_end_is_looked_at_again_and_again(fixture: F
     const PAGE: usize = 4;
     let store = FaultyStore::over(fixture.store.clone());
     let fixture = fixture.over(store.clone());
-    let pace = Tuning {
-        page: PAGE,
-        heartbeat: Duration::from_millis(200),
-        ..pace()
-    };
+    let pace = Tuning { page: PAGE, heartbeat: Duration::from_millis(200), ..pace() };
     let running = fixture.project_at_pace(pace, 1, InProcessBus::new()).await;
     fixture.caught_up().await;
     *store.page_takes.lock().unwrap() = Duration::from_millis(100);
@@ -97,10 +87,7 @@ pub(crate) async fn a_log_without_an_end_is_looked_at_again_and_again(fixture: F
 /// A process that stops right after the last event leaves no partition behind.
 pub(crate) async fn an_orderly_end_leaves_every_partition_at_the_end_of_the_log(fixture: Fixture) {
     // So slow that idle partitions are not checked before the end.
-    let slow = Tuning {
-        heartbeat: Duration::from_secs(600),
-        ..pace()
-    };
+    let slow = Tuning { heartbeat: Duration::from_secs(600), ..pace() };
     let mut relay = Relay::new(&fixture.store, 8);
     for round in 0..3 {
         let bus = InProcessBus::new();

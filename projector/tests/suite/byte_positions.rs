@@ -22,10 +22,7 @@ async fn a_gap_of_a_few_events_is_filled_before_the_log_is_looked_at_again() {
     let store = event_store::open(&url, 1).await.unwrap();
     let fixture = Fixture::sqlite().await.over(store);
     let bus = InProcessBus::new();
-    let once = Tuning {
-        heartbeat: Duration::from_secs(3_600),
-        ..pace()
-    };
+    let once = Tuning { heartbeat: Duration::from_secs(3_600), ..pace() };
     let running = fixture.project_at_pace(once, 1, bus.clone()).await;
     eventually("the log was looked at while it was empty", async || {
         metric(&running, "taskledger_projector_bus_connected").await == 1

@@ -23,11 +23,7 @@ async fn lives(log: &mut Writer) {
     log.task(2, user(1), created(user(1), "Stays")).await;
     log.task(3, user(2), created(user(2), "Of nobody any more")).await;
     log.session(3, user(2), started(user(2))).await;
-    let refreshed = SessionRefreshed {
-        refresh_hash: "secret".into(),
-        client: None,
-        used: None,
-    };
+    let refreshed = SessionRefreshed { refresh_hash: "secret".into(), client: None, used: None };
     log.session(1, user(1), refreshed).await;
     log.task(1, user(1), renamed("Renamed")).await;
     log.task(1, user(1), TaskCompleted {}).await;
@@ -51,12 +47,7 @@ async fn droppable(fixture: &Fixture) -> Vec<EventDigest> {
     let goes = |event: &&StoredEvent| {
         ended.contains(&event.stream) && !["task.purged", "account.erased"].contains(&&*event.kind)
     };
-    events
-        .iter()
-        .filter(goes)
-        .rev()
-        .map(StoredEvent::digest)
-        .collect()
+    events.iter().filter(goes).rev().map(StoredEvent::digest).collect()
 }
 
 pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(fixture: Fixture) {
@@ -68,22 +59,14 @@ pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(fixture: 
     let events = droppable(&fixture).await;
     assert_eq!(events.len(), 10);
     for event in &events {
-        fixture
-            .store
-            .drop_payloads(std::slice::from_ref(event))
-            .await
-            .unwrap();
+        fixture.store.drop_payloads(std::slice::from_ref(event)).await.unwrap();
         // As if the command had been killed here: nothing differs, and the report shows what is left to do.
         let left = u64::from(
             event.stream == format!("session-{}", session(1)) && fixture.count("sessions").await == 2,
         );
         assert_eq!(fixture.caught_up().await.left_by_drop, left, "{event:?}");
         let sample = fixture.sample(100).await;
-        assert_eq!(
-            (sample.left_by_drop, sample.differences),
-            (left, Vec::new()),
-            "{event:?}"
-        );
+        assert_eq!((sample.left_by_drop, sample.differences), (left, Vec::new()), "{event:?}");
 
         let rows = DroppedRows::open(&fixture.url()).await.unwrap();
         let second = DroppedRows::open(&fixture.url()).await;
@@ -105,11 +88,7 @@ pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(fixture: 
     }
     assert_eq!(fixture.count("sessions").await, 1);
     assert_eq!(fixture.count("tasks").await, 2);
-    assert_eq!(
-        fixture.count("audit_log").await,
-        audit_trail,
-        "who did what when stays"
-    );
+    assert_eq!(fixture.count("audit_log").await, audit_trail, "who did what when stays");
 
     // Projected again over the existing rows, with as many partitions and with more.
     for partitions in [2, 3] {
@@ -136,9 +115,7 @@ pub(crate) async fn rows_that_are_kept_aside_go_with_the_others(fixture: Fixture
     drop(rebuild);
 
     let rows = DroppedRows::open(&fixture.url()).await.unwrap();
-    rows.delete([events::StreamName::session(session(1))].iter())
-        .await
-        .unwrap();
+    rows.delete([events::StreamName::session(session(1))].iter()).await.unwrap();
     rows.close().await;
     drop(rows);
     let gone: Vec<_> = droppable(&fixture)
@@ -149,10 +126,7 @@ pub(crate) async fn rows_that_are_kept_aside_go_with_the_others(fixture: Fixture
     fixture.store.drop_payloads(&gone).await.unwrap();
     fixture.caught_up().await;
     let rebuild = fixture.rebuild(2).await;
-    assert_eq!(
-        rebuild.compare(|_| {}).await.unwrap().differences,
-        Vec::<String>::new()
-    );
+    assert_eq!(rebuild.compare(|_| {}).await.unwrap().differences, Vec::<String>::new());
     rebuild.rollback().await.unwrap();
     fixture.caught_up().await;
     rebuild.close().await;

@@ -24,40 +24,21 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(fixtu
         log.account(person, registered("person@example.org")).await;
         log.session(number, person, started(person)).await;
         log.task(number, person, created(person, "Kept")).await;
-        log.task(number + 1, person, created(person, "In the trash"))
-            .await;
+        log.task(number + 1, person, created(person, "In the trash")).await;
         log.task(number + 1, person, TaskDeleted {}).await;
-        log.append_raw(
-            &StreamName::task(task(number)),
-            person,
-            "task.unknown",
-            Bytes::from_static(b"{}"),
-        )
-        .await;
+        log.append_raw(&StreamName::task(task(number)), person, "task.unknown", Bytes::from_static(b"{}"))
+            .await;
     }
     let report = fixture.catch_up(2).await;
-    assert_eq!(
-        (report.tasks, report.accounts, report.sessions, report.parked),
-        (4, 2, 2, 2)
-    );
+    assert_eq!((report.tasks, report.accounts, report.sessions, report.parked), (4, 2, 2, 2));
 
     let person = user(1);
     log.account(person, AccountErased {}).await;
     let report = fixture.catch_up(2).await;
-    assert_eq!(
-        (report.tasks, report.accounts, report.sessions, report.parked),
-        (2, 1, 1, 1)
-    );
+    assert_eq!((report.tasks, report.accounts, report.sessions, report.parked), (2, 1, 1, 1));
 
     // Events that were still on their way at the erasure.
-    log.session(
-        0,
-        person,
-        SessionEnded {
-            reason: EndReason::Erased,
-        },
-    )
-    .await;
+    log.session(0, person, SessionEnded { reason: EndReason::Erased }).await;
     log.session(2, person, started(person)).await;
     log.task(1, person, TaskCompleted {}).await;
     log.task(2, person, created(person, "Too late")).await;
@@ -65,10 +46,7 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(fixtu
         // With another number of partitions everything is projected again.
         fixture.run("UPDATE checkpoints SET position = 0").await;
         let report = fixture.catch_up(partitions).await;
-        assert_eq!(
-            (report.tasks, report.accounts, report.sessions, report.parked),
-            (2, 1, 1, 1)
-        );
+        assert_eq!((report.tasks, report.accounts, report.sessions, report.parked), (2, 1, 1, 1));
         assert_eq!(report.audit, 17);
     }
     // Request ids may be personal.
@@ -82,10 +60,7 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(fixtu
 /// The keys of two people are lost. One is restored from a backup, the other person is erased.
 pub(crate) async fn the_trail_of_a_person_without_a_key_is_whole(fixture: Fixture) {
     let directories = [TempDir::new().unwrap(), TempDir::new().unwrap()];
-    let [kept, lost] = [
-        subject_keys(directories[0].path()).await,
-        subject_keys(directories[1].path()).await,
-    ];
+    let [kept, lost] = [subject_keys(directories[0].path()).await, subject_keys(directories[1].path()).await];
     let stored = Arc::clone(&fixture.store);
     let by =
         |keys: &SubjectKeys| -> Arc<dyn EventStore> { SealedStore::over(Arc::clone(&stored), keys.clone()) };
@@ -93,8 +68,7 @@ pub(crate) async fn the_trail_of_a_person_without_a_key_is_whole(fixture: Fixtur
     let people = [user(1), user(2)];
     for person in people {
         log.account(person, registered("person@example.org")).await;
-        log.task(person.0.as_u128(), person, created(person, "Sealed"))
-            .await;
+        log.task(person.0.as_u128(), person, created(person, "Sealed")).await;
     }
     let fixture = fixture.over(by(&lost));
     let report = fixture.catch_up(2).await;
@@ -102,9 +76,7 @@ pub(crate) async fn the_trail_of_a_person_without_a_key_is_whole(fixture: Fixtur
     let ids = "SELECT correlation_id FROM audit_log ORDER BY position";
     let texts = async |fixture: &Fixture| -> Vec<String> {
         let rows = fixture.rows(ids).await;
-        rows.iter()
-            .map(|row| row.text("correlation_id").unwrap())
-            .collect()
+        rows.iter().map(|row| row.text("correlation_id").unwrap()).collect()
     };
     assert_eq!(texts(&fixture).await, ["erased"; 4]);
 
@@ -116,10 +88,7 @@ pub(crate) async fn the_trail_of_a_person_without_a_key_is_whole(fixture: Fixtur
 
     kept.destroy(second).await.unwrap();
     let fixture = fixture.over(by(&kept));
-    for stream in [
-        StreamName::account(first),
-        StreamName::task(task(first.0.as_u128())),
-    ] {
+    for stream in [StreamName::account(first), StreamName::task(task(first.0.as_u128()))] {
         assert_eq!(fixture.retry(&stream).await, (1, 0));
     }
     let report = fixture.caught_up().await;
@@ -129,13 +98,8 @@ pub(crate) async fn the_trail_of_a_person_without_a_key_is_whole(fixture: Fixtur
 }
 
 /// Tables whose rows are about nobody.
-const ABOUT_NOBODY: [&str; 5] = [
-    "_sqlx_migrations",
-    "checkpoints",
-    "partition_leases",
-    "projector_replicas",
-    "unfinished_purges",
-];
+const ABOUT_NOBODY: [&str; 5] =
+    ["_sqlx_migrations", "checkpoints", "partition_leases", "projector_replicas", "unfinished_purges"];
 /// Tables that are about people who were erased only.
 const ABOUT_THE_ERASED: [&str; 2] = ["erased_subjects", "unfinished_erasures"];
 /// Tables that keep the id of an erased person, and nothing else.
@@ -189,9 +153,7 @@ pub(crate) async fn every_table_forgets_an_erased_person(fixture: Fixture) {
         let stream = StreamName::task(task(number));
         log.task(number, person, created(person, &title)).await;
         let nonsense = Bytes::from(format!("{{\"{PERSONAL}\": 1}}"));
-        let position = log
-            .append_raw(&stream, person, "task.prioritized", nonsense)
-            .await;
+        let position = log.append_raw(&stream, person, "task.prioritized", nonsense).await;
         fixture.catch_up(2).await;
         if number == 2 {
             projector::discard(&fixture.read_models, position).await.unwrap();
@@ -199,11 +161,7 @@ pub(crate) async fn every_table_forgets_an_erased_person(fixture: Fixture) {
     }
     // A reason that quotes the event, as a later release might write.
     for table in ["parked_events", "discarded_events"] {
-        fixture
-            .run(&format!(
-                "UPDATE {table} SET reason = '{PERSONAL} is no priority'"
-            ))
-            .await;
+        fixture.run(&format!("UPDATE {table} SET reason = '{PERSONAL} is no priority'")).await;
     }
     let before = rows_about(&fixture, person).await;
     for (table, (named, personal)) in &before {
@@ -235,24 +193,18 @@ fn files_hold(fixture: &Fixture, word: &str) -> bool {
     let url = fixture.url();
     let live = std::path::Path::new(url.strip_prefix("sqlite:").unwrap());
     let files = std::fs::read_dir(live.parent().unwrap()).unwrap();
-    let of_read_models = files.map(|file| file.unwrap().path()).filter(|file| {
-        file.file_name()
-            .unwrap()
-            .to_string_lossy()
-            .starts_with("read-models")
-    });
+    let of_read_models = files
+        .map(|file| file.unwrap().path())
+        .filter(|file| file.file_name().unwrap().to_string_lossy().starts_with("read-models"));
     // A file may be deleted meanwhile.
     let contents = of_read_models.filter_map(|file| std::fs::read(file).ok());
-    contents
-        .into_iter()
-        .any(|bytes| bytes.windows(word.len()).any(|window| window == word.as_bytes()))
+    contents.into_iter().any(|bytes| bytes.windows(word.len()).any(|window| window == word.as_bytes()))
 }
 
 pub(crate) async fn nothing_of_an_erased_person_is_left_aside(fixture: Fixture) {
     let person = user(1);
     let mut log = Writer::new(&fixture.store);
-    log.account(person, registered(&format!("{PERSONAL}@example.org")))
-        .await;
+    log.account(person, registered(&format!("{PERSONAL}@example.org"))).await;
     for number in 0..200 {
         let title = format!("{PERSONAL} {}", number * 7_919 % 200);
         log.task(number, person, created(person, &title)).await;
@@ -270,11 +222,7 @@ pub(crate) async fn nothing_of_an_erased_person_is_left_aside(fixture: Fixture) 
         // As a rebuild leaves it that is killed during the swap.
         let url = fixture.url();
         let live = std::path::Path::new(url.strip_prefix("sqlite:").unwrap());
-        std::fs::copy(
-            live.with_extension("previous.db"),
-            live.with_extension("previous.db.new"),
-        )
-        .unwrap();
+        std::fs::copy(live.with_extension("previous.db"), live.with_extension("previous.db.new")).unwrap();
         assert!(files_hold(&fixture, PERSONAL));
     }
 

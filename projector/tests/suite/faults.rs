@@ -40,11 +40,7 @@ pub(crate) async fn a_failing_database_delays_and_loses_nothing(fixture: Fixture
     log.task(2, owner, created(owner, "During, too")).await;
     relay.publish(bus.as_ref()).await;
     failed_some_times(&running).await;
-    assert_eq!(
-        fixture.count("audit_log").await,
-        1,
-        "nothing of a failed batch stays"
-    );
+    assert_eq!(fixture.count("audit_log").await, 1, "nothing of a failed batch stays");
     fixture.run("ALTER TABLE tasks_away RENAME TO tasks").await;
     let report = fixture.caught_up().await;
     assert_eq!((report.tasks, report.parked), (2, 0));
@@ -63,9 +59,7 @@ async fn failures(running: &Running) -> u64 {
 pub(crate) async fn metric(running: &Running, name: &str) -> u64 {
     let (_, text) = running.get("/metrics").await;
     let sample = text.lines().find(|line| line.starts_with(name));
-    sample
-        .and_then(|line| line.rsplit(' ').next()?.parse().ok())
-        .unwrap_or_default()
+    sample.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
 }
 
 pub(crate) async fn two_projectors_of_one_partition_do_not_disturb_each_other(fixture: Fixture) {
@@ -136,31 +130,20 @@ pub(crate) async fn a_row_never_goes_back_while_the_log_is_read_again(fixture: F
 
 pub(crate) async fn projectors_of_different_partition_counts_do_not_disturb_each_other(fixture: Fixture) {
     let bus = InProcessBus::new();
-    let running = [
-        fixture.project(2, bus.clone()).await,
-        fixture.project(3, bus.clone()).await,
-    ];
+    let running = [fixture.project(2, bus.clone()).await, fixture.project(3, bus.clone()).await];
     let mut log = Writer::new(&fixture.store);
     let mut relays = [Relay::new(&fixture.store, 2), Relay::new(&fixture.store, 3)];
     for number in 0..100 {
         let owner = user(number % 5);
         log.task(number, owner, created(owner, "Task")).await;
-        log.task(
-            number / 2,
-            user(number / 2 % 5),
-            renamed(format!("Title {number}")),
-        )
-        .await;
+        log.task(number / 2, user(number / 2 % 5), renamed(format!("Title {number}"))).await;
         for relay in &mut relays {
             relay.publish(bus.as_ref()).await;
         }
     }
     for count in [2, 3] {
         let done = format!("SELECT position FROM checkpoints WHERE partitions = {count} AND position < 200");
-        eventually("both have projected everything", async || {
-            fixture.rows(&done).await.is_empty()
-        })
-        .await;
+        eventually("both have projected everything", async || fixture.rows(&done).await.is_empty()).await;
     }
     let report = fixture.caught_up().await;
     assert_eq!((report.tasks, report.parked), (100, 0));

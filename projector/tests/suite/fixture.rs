@@ -68,9 +68,7 @@ impl Fixture {
         let url = |file| Database::file_url(&directory.path().join(file));
         Self {
             store: event_store::open(&url("events.db"), 2).await.unwrap(),
-            read_models: Database::open(&url("read-models.db"), Schema::ReadModels, 4)
-                .await
-                .unwrap(),
+            read_models: Database::open(&url("read-models.db"), Schema::ReadModels, 4).await.unwrap(),
             place: Place::Directory { directory },
         }
     }
@@ -95,10 +93,7 @@ impl Fixture {
 
     /// Empty read models over the same log.
     pub(crate) async fn fresh_read_models(&self) -> Self {
-        Self {
-            store: self.store.clone(),
-            ..self.fresh_log().await
-        }
+        Self { store: self.store.clone(), ..self.fresh_log().await }
     }
 
     /// The same read models over `store`.
@@ -118,12 +113,8 @@ impl Fixture {
             read_models: self.read_models.clone(),
             audit: None,
         };
-        let config = Config {
-            partitions: partitions(count),
-        };
-        let router = projector::start_with_tuning(config, pace, dependencies, &background)
-            .await
-            .unwrap();
+        let config = Config { partitions: partitions(count) };
+        let router = projector::start_with_tuning(config, pace, dependencies, &background).await.unwrap();
         Running { router, background }
     }
 
@@ -140,10 +131,8 @@ impl Fixture {
         let deadline = Instant::now() + TIMEOUT;
         loop {
             let report = self.report().await;
-            let lags = report
-                .differences
-                .iter()
-                .any(|difference| difference.starts_with("the projection is at"));
+            let lags =
+                report.differences.iter().any(|difference| difference.starts_with("the projection is at"));
             if !lags || Instant::now() > deadline {
                 assert_eq!(report.differences, Vec::<String>::new());
                 return report;
@@ -185,9 +174,7 @@ impl Fixture {
     }
 
     pub(crate) async fn count(&self, table: &str) -> u64 {
-        self.rows(&format!("SELECT COUNT(*) AS rows FROM {table}")).await[0]
-            .unsigned("rows")
-            .unwrap()
+        self.rows(&format!("SELECT COUNT(*) AS rows FROM {table}")).await[0].unsigned("rows").unwrap()
     }
 
     pub(crate) async fn run(&self, sql: &str) {
@@ -204,8 +191,7 @@ impl Fixture {
 
     /// Deletes every event above `after`, as a restore from a backup or a failover does.
     pub(crate) async fn cut_log(&self, after: u64) {
-        self.damage_log(&format!("DELETE FROM events WHERE position > {after}"))
-            .await;
+        self.damage_log(&format!("DELETE FROM events WHERE position > {after}")).await;
     }
 
     /// Changes the log directly.

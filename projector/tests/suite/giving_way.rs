@@ -30,13 +30,9 @@ pub(crate) async fn whoever_cannot_read_the_log_leaves_its_partitions_to_others(
     faulty.down.store(true, Ordering::SeqCst);
     let mut log = Writer::new(&fixture.store);
     for number in 0..20 {
-        log.task(number, user(number), created(user(number), "Task"))
-            .await;
+        log.task(number, user(number), created(user(number), "Task")).await;
     }
-    eventually("the other one projects all partitions", async || {
-        fixture.count("tasks").await == 20
-    })
-    .await;
+    eventually("the other one projects all partitions", async || fixture.count("tasks").await == 20).await;
     faulty.down.store(false, Ordering::SeqCst);
     eventually("both own partitions again", async || replicas().await == 2).await;
     log.task(0, user(0), renamed("Again")).await;
@@ -118,10 +114,7 @@ pub(crate) async fn nobody_is_forgotten_whose_rows_are_deleted_while_tables_chan
         fixture.run(&mark).await;
     }
     let mut holder = PgConnection::connect(&fixture.url()).await.unwrap();
-    holder
-        .execute("BEGIN; SELECT id FROM read_models.sessions FOR UPDATE")
-        .await
-        .unwrap();
+    holder.execute("BEGIN; SELECT id FROM read_models.sessions FOR UPDATE").await.unwrap();
     let is_true = async |sql: &str| {
         let sql = format!("SELECT CAST(CASE WHEN {sql} THEN 1 ELSE 0 END AS BIGINT) AS number");
         fixture.rows(&sql).await[0].unsigned("number").unwrap() == 1
@@ -137,13 +130,10 @@ pub(crate) async fn nobody_is_forgotten_whose_rows_are_deleted_while_tables_chan
         rebuild.swap(&CancellationToken::new()).await
     };
     let letting_go = async {
-        eventually(
-            "the tables have changed places or wait for the deletion",
-            async || {
-                is_true("to_regnamespace('read_models_previous') IS NOT NULL").await
-                    || is_true(&format!("{waits} 'LOCK TABLE checkpoints IN SHARE%')")).await
-            },
-        )
+        eventually("the tables have changed places or wait for the deletion", async || {
+            is_true("to_regnamespace('read_models_previous') IS NOT NULL").await
+                || is_true(&format!("{waits} 'LOCK TABLE checkpoints IN SHARE%')")).await
+        })
         .await;
         holder.execute("ROLLBACK").await.unwrap();
     };
@@ -151,9 +141,6 @@ pub(crate) async fn nobody_is_forgotten_whose_rows_are_deleted_while_tables_chan
     let (_, swapped, ()) = tokio::join!(deleting, swapping, letting_go);
     swapped.unwrap();
     let rows = fixture.count("accounts").await + fixture.count("sessions").await;
-    assert!(
-        rows == 0 || fixture.count("unfinished_erasures").await == 1,
-        "{rows} rows are left"
-    );
+    assert!(rows == 0 || fixture.count("unfinished_erasures").await == 1, "{rows} rows are left");
     rebuild.close().await;
 }

@@ -79,15 +79,10 @@ pub(crate) async fn however_much_a_person_leaves_it_goes(fixture: Fixture) {
     })
     .await;
     assert_eq!(fixture.count("task_history").await, 1);
-    let left = format!(
-        "audit_log WHERE subject = '{}' AND correlation_id <> 'erased'",
-        user(1)
-    );
+    let left = format!("audit_log WHERE subject = '{}' AND correlation_id <> 'erased'", user(1));
     assert_eq!(fixture.count(&left).await, 0);
     assert_eq!(fixture.count("audit_log").await, MANY + 5);
-    fixture
-        .run("DELETE FROM audit_log WHERE position > 1000000")
-        .await;
+    fixture.run("DELETE FROM audit_log WHERE position > 1000000").await;
     fixture.caught_up().await;
     running.stop().await;
 }
@@ -100,9 +95,7 @@ pub(crate) async fn however_long_the_history_of_a_purged_task_is_it_goes(fixture
     fixture.caught_up().await;
     many_rows(&fixture, user(1), 1).await;
     // They are of events before the purge.
-    fixture
-        .run("UPDATE task_history SET position = position - 2000000 WHERE position > 1000000")
-        .await;
+    fixture.run("UPDATE task_history SET position = position - 2000000 WHERE position > 1000000").await;
     if fixture.is_postgres() {
         refuse_many(&fixture).await;
     }

@@ -32,18 +32,9 @@ async fn a_swap_that_takes_too_long_changes_nothing_and_lets_go() {
     let live = std::path::Path::new(url.strip_prefix("sqlite:").unwrap());
     assert!(!live.with_extension("previous.db.new").exists(), "a copy is left");
     // The lock is released, and the next try succeeds.
-    fixture
-        .read_models
-        .execute("DROP TRIGGER endless", &[])
-        .await
-        .unwrap();
+    fixture.read_models.execute("DROP TRIGGER endless", &[]).await.unwrap();
     rebuild.close().await;
     drop(rebuild);
-    fixture
-        .rebuild(2)
-        .await
-        .swap(&CancellationToken::new())
-        .await
-        .unwrap();
+    fixture.rebuild(2).await.swap(&CancellationToken::new()).await.unwrap();
     assert_eq!(fixture.caught_up().await.differences, Vec::<String>::new());
 }

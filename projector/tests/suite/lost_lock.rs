@@ -48,10 +48,7 @@ async fn a_rebuild_without_its_lock_leaves_everything_to_the_next_one() {
         ("compare", first.compare(|_| {}).await.map(|_| 0)),
         ("swap", first.swap(&run).await),
     ] {
-        assert!(
-            matches!(refused, Err(RebuildError::LockLost)),
-            "{what}: {refused:?}"
-        );
+        assert!(matches!(refused, Err(RebuildError::LockLost)), "{what}: {refused:?}");
     }
     second.swap(&run).await.unwrap();
     let report = fixture.caught_up().await;
@@ -65,17 +62,12 @@ async fn a_rebuild_that_loses_its_lock_while_it_projects_ends() {
     history(&mut Writer::new(&fixture.store), 20).await;
     fixture.catch_up(2).await;
     let faulty = FaultyStore::over(fixture.store.clone());
-    let rebuild = Rebuild::open(&fixture.url(), faulty.clone(), partitions(2), pace())
-        .await
-        .unwrap();
+    let rebuild = Rebuild::open(&fixture.url(), faulty.clone(), partitions(2), pace()).await.unwrap();
     let run = CancellationToken::new();
     // It tries again and again to read the log.
     let building = rebuild.build(&run, |_| faulty.down.store(true, Ordering::SeqCst));
     let ending = async {
-        eventually("it cannot read the log", async || {
-            faulty.down.load(Ordering::SeqCst)
-        })
-        .await;
+        eventually("it cannot read the log", async || faulty.down.load(Ordering::SeqCst)).await;
         end_the_session_with_the_lock(&fixture).await;
     };
     let (ended, ()) = tokio::join!(timeout(Duration::from_secs(30), building), ending);

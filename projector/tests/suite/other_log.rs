@@ -37,15 +37,9 @@ async fn is_ready(running: &Running) -> bool {
 }
 
 async fn empty_read_models(fixture: &Fixture) {
-    for table in [
-        "tasks",
-        "accounts",
-        "sessions",
-        "audit_log",
-        "task_history",
-        "checkpoints",
-        "parked_events",
-    ] {
+    for table in
+        ["tasks", "accounts", "sessions", "audit_log", "task_history", "checkpoints", "parked_events"]
+    {
         fixture.run(&format!("DELETE FROM {table}")).await;
     }
 }
@@ -97,10 +91,7 @@ pub(crate) async fn read_models_ahead_of_the_log_are_not_projected_over(fixture:
     let mut log = Writer::new(&fixture.store);
     tasks(&mut log, 200, 20, "New").await;
     relay.publish(bus.as_ref()).await;
-    assert!(
-        metric(&running, MISMATCH).await > 0,
-        "positions that exist again are no better"
-    );
+    assert!(metric(&running, MISMATCH).await > 0, "positions that exist again are no better");
     assert_eq!(titled(&fixture, "New").await, 0, "projected over another history");
 
     empty_read_models(&fixture).await;
@@ -137,9 +128,7 @@ pub(crate) async fn a_log_that_loses_its_tail_under_a_running_projector_is_notic
 pub(crate) async fn a_lost_tail_that_ended_unreadable_is_noticed(fixture: Fixture) {
     tasks(&mut Writer::new(&fixture.store), 0, 8, "Kept").await;
     tasks(&mut Writer::new(&fixture.store), 100, 5, "Lost").await;
-    fixture
-        .damage_log("UPDATE events SET encoding = 'cbor' WHERE position = 13")
-        .await;
+    fixture.damage_log("UPDATE events SET encoding = 'cbor' WHERE position = 13").await;
     assert_eq!(fixture.catch_up(2).await.parked, 1);
     fixture.cut_log(8).await;
     // The log has as many events as before, so that nothing is behind or missing.
@@ -161,9 +150,7 @@ pub(crate) async fn a_parked_event_is_not_taken_for_another_at_its_position(fixt
     let mut log = Writer::new(&fixture.store);
     let (owner, stream) = (user(1), StreamName::task(task(1)));
     log.task(1, owner, created(owner, "Old")).await;
-    let position = log
-        .append_raw(&stream, owner, "task.teleported", Bytes::from_static(b"{}"))
-        .await;
+    let position = log.append_raw(&stream, owner, "task.teleported", Bytes::from_static(b"{}")).await;
     assert_eq!((position, fixture.catch_up(1).await.parked), (2, 1));
     let is_refused = async || {
         let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream).await;
@@ -193,10 +180,7 @@ pub(crate) async fn a_rebuild_starts_over_when_the_log_is_another(fixture: Fixtu
     fixture.catch_up(2).await;
     let rebuild = fixture.rebuild(2).await;
     let run = CancellationToken::new();
-    assert!(
-        rebuild.build(&run, |_| {}).await.unwrap(),
-        "left before it takes over"
-    );
+    assert!(rebuild.build(&run, |_| {}).await.unwrap(), "left before it takes over");
     fixture.cut_log(10).await;
     tasks(&mut Writer::new(&fixture.store), 200, 30, "New").await;
 
@@ -215,15 +199,10 @@ pub(crate) async fn a_rebuild_under_which_the_log_is_replaced_ends(fixture: Fixt
     tasks(&mut log, 0, 60, "Old").await;
     fixture.catch_up(2).await;
     let faulty = FaultyStore::over(fixture.store.clone());
-    let rebuild = Rebuild::open(&fixture.url(), faulty.clone(), partitions(2), pace())
-        .await
-        .unwrap();
+    let rebuild = Rebuild::open(&fixture.url(), faulty.clone(), partitions(2), pace()).await.unwrap();
     let stop = CancellationToken::new();
     stop.cancel();
-    assert!(
-        !rebuild.build(&stop, |_| {}).await.unwrap(),
-        "it stops after a page"
-    );
+    assert!(!rebuild.build(&stop, |_| {}).await.unwrap(), "it stops after a page");
     let mut has_begun = false;
     let run = CancellationToken::new();
     let building = rebuild.build(&run, |_| {
@@ -232,10 +211,7 @@ pub(crate) async fn a_rebuild_under_which_the_log_is_replaced_ends(fixture: Fixt
         }
     });
     let replacing = async {
-        eventually("it cannot read the log", async || {
-            faulty.down.load(Ordering::SeqCst)
-        })
-        .await;
+        eventually("it cannot read the log", async || faulty.down.load(Ordering::SeqCst)).await;
         fixture.cut_log(10).await;
         tasks(&mut Writer::new(&fixture.store), 200, 60, "New").await;
         faulty.down.store(false, Ordering::SeqCst);
@@ -252,16 +228,11 @@ pub(crate) async fn a_rebuild_under_which_the_log_is_replaced_ends(fixture: Fixt
 pub(crate) async fn a_hole_in_the_log_is_named(fixture: Fixture) {
     let mut log = Writer::new(&fixture.store);
     tasks(&mut log, 0, 20, "Task").await;
-    fixture
-        .damage_log("DELETE FROM events WHERE position IN (5, 9, 10, 11)")
-        .await;
+    fixture.damage_log("DELETE FROM events WHERE position IN (5, 9, 10, 11)").await;
     // Read models that were made after the damage do not show it.
     let running = fixture.project(2, InProcessBus::new()).await;
     eventually("all is projected", async || {
-        fixture
-            .rows("SELECT position FROM checkpoints WHERE position < 20")
-            .await
-            .is_empty()
+        fixture.rows("SELECT position FROM checkpoints WHERE position < 20").await.is_empty()
     })
     .await;
     running.stop().await;

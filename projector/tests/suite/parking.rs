@@ -28,44 +28,28 @@ pub(crate) async fn an_unreadable_event_parks_its_stream_only(fixture: Fixture) 
     let (owner, stream) = (user(1), StreamName::task(task(1)));
     log.task(1, owner, created(owner, "One")).await;
     log.task(2, owner, created(owner, "Two")).await;
-    let poison = log
-        .append_raw(&stream, owner, "task.teleported", Bytes::from_static(b"{}"))
-        .await;
+    let poison = log.append_raw(&stream, owner, "task.teleported", Bytes::from_static(b"{}")).await;
     log.task(2, owner, TaskCompleted {}).await;
     relay.publish(bus.as_ref()).await;
     let later = log.task(1, owner, renamed("Later")).await;
     log.task(2, owner, renamed("Flows on")).await;
     relay.publish(bus.as_ref()).await;
     let report = fixture.caught_up().await;
-    assert_eq!(
-        (report.audit, report.parked),
-        (6, 2),
-        "the audit trail has parked events, too"
-    );
+    assert_eq!((report.audit, report.parked), (6, 2), "the audit trail has parked events, too");
     assert_eq!(
         (title(&fixture, 1).await, title(&fixture, 2).await),
         ("One".to_owned(), "Flows on".to_owned())
     );
 
     let list = parked(&fixture.read_models, 0).await.unwrap();
-    assert_eq!(
-        list.iter().map(|event| event.position).collect::<Vec<_>>(),
-        [poison, later]
-    );
-    assert!(
-        list[0].reason.contains("unknown event type `task.teleported`"),
-        "{}",
-        list[0].reason
-    );
+    assert_eq!(list.iter().map(|event| event.position).collect::<Vec<_>>(), [poison, later]);
+    assert!(list[0].reason.contains("unknown event type `task.teleported`"), "{}", list[0].reason);
 
     // A retry changes nothing while the build is the same.
     assert_eq!(fixture.retry(&stream).await, (0, 2));
     assert_eq!(parked(&fixture.read_models, 0).await.unwrap()[0].attempts, 2);
     let refused = discard(&fixture.read_models, later).await;
-    assert!(
-        matches!(refused, Err(ParkingError::NotFirst { first }) if first == poison),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ParkingError::NotFirst { first }) if first == poison), "{refused:?}");
 
     // Without the bad event the rest of the stream continues.
     discard(&fixture.read_models, poison).await.unwrap();
@@ -75,10 +59,7 @@ pub(crate) async fn an_unreadable_event_parks_its_stream_only(fixture: Fixture) 
     assert_eq!(fixture.caught_up().await.parked, 0);
     assert_eq!(title(&fixture, 1).await, "Later");
     let missing = retry(fixture.store.as_ref(), &fixture.read_models, &stream).await;
-    assert!(
-        matches!(missing, Err(ParkingError::StreamNotParked(_))),
-        "{missing:?}"
-    );
+    assert!(matches!(missing, Err(ParkingError::StreamNotParked(_))), "{missing:?}");
     running.stop().await;
 
     // A discarded event stays discarded when everything is projected again.
@@ -91,16 +72,12 @@ pub(crate) async fn an_unreadable_event_parks_its_stream_only(fixture: Fixture) 
 
 pub(crate) async fn a_refused_row_parks_its_stream_until_retried(fixture: Fixture) {
     if fixture.is_postgres() {
-        fixture
-            .run("ALTER TABLE tasks ADD CONSTRAINT no_poison CHECK (title <> 'poison')")
-            .await;
+        fixture.run("ALTER TABLE tasks ADD CONSTRAINT no_poison CHECK (title <> 'poison')").await;
     } else {
         for event in ["INSERT", "UPDATE"] {
             let when = format!("BEFORE {event} ON tasks WHEN NEW.title = 'poison'");
             fixture
-                .run(&format!(
-                    "CREATE TRIGGER no_{event} {when} BEGIN SELECT RAISE(ABORT, 'no poison'); END"
-                ))
+                .run(&format!("CREATE TRIGGER no_{event} {when} BEGIN SELECT RAISE(ABORT, 'no poison'); END"))
                 .await;
         }
     }
@@ -132,21 +109,13 @@ pub(crate) async fn a_refused_row_parks_its_stream_until_retried(fixture: Fixtur
 
 /// Only this event cannot be projected, because the database refuses it.
 async fn assert_refused(fixture: &Fixture, poison: u64) {
-    super::fixture::eventually("the whole log is projected", async || {
-        fixture.count("audit_log").await == 22
-    })
-    .await;
-    super::fixture::eventually("the stream is parked", async || {
-        fixture.count("parked_events").await == 3
-    })
-    .await;
+    super::fixture::eventually("the whole log is projected", async || fixture.count("audit_log").await == 22)
+        .await;
+    super::fixture::eventually("the stream is parked", async || fixture.count("parked_events").await == 3)
+        .await;
     let list = parked(&fixture.read_models, 0).await.unwrap();
     assert_eq!(list[0].position, poison);
-    assert!(
-        list[0].reason.starts_with("the database refuses it"),
-        "{}",
-        list[0].reason
-    );
+    assert!(list[0].reason.starts_with("the database refuses it"), "{}", list[0].reason);
     assert_eq!(list[1].reason, "an earlier event of its stream is parked");
     let done = fixture.rows("SELECT id FROM tasks WHERE status = 'done'").await;
     assert_eq!(done.len(), 9, "every other stream flows");
@@ -159,30 +128,13 @@ pub(crate) async fn text_with_nul_is_parked(fixture: Fixture) {
     log.task(2, owner, created(owner, "Two")).await;
     log.task(2, owner, renamed("\0")).await;
     log.account(owner, registered("nul\0@example.org")).await;
-    log.append_raw(
-        &StreamName::raw("odd\u{7f}"),
-        owner,
-        "odd.\u{7f}",
-        Bytes::from_static(b"{}"),
-    )
-    .await;
+    log.append_raw(&StreamName::raw("odd\u{7f}"), owner, "odd.\u{7f}", Bytes::from_static(b"{}")).await;
     log.task(3, owner, created(owner, "Three")).await;
     let report = fixture.catch_up(1).await;
-    assert_eq!(
-        (report.tasks, report.accounts, report.audit, report.parked),
-        (2, 0, 6, 4)
-    );
+    assert_eq!((report.tasks, report.accounts, report.audit, report.parked), (2, 0, 6, 4));
     let reasons = parked(&fixture.read_models, 0).await.unwrap();
-    assert!(
-        reasons[0].reason.contains("title contains U+0000"),
-        "{}",
-        reasons[0].reason
-    );
-    assert!(
-        reasons[2].reason.contains("email contains U+0000"),
-        "{}",
-        reasons[2].reason
-    );
+    assert!(reasons[0].reason.contains("title contains U+0000"), "{}", reasons[0].reason);
+    assert!(reasons[2].reason.contains("email contains U+0000"), "{}", reasons[2].reason);
 }
 
 pub(crate) async fn a_misplaced_event_is_parked(fixture: Fixture) {
@@ -191,24 +143,13 @@ pub(crate) async fn a_misplaced_event_is_parked(fixture: Fixture) {
     // An event before the creation of its task, a task of someone else, another kind of stream.
     log.task(1, owner, TaskCompleted {}).await;
     log.task(2, owner, created(user(2), "Not mine")).await;
-    log.append(
-        &StreamName::session(super::writer::session(1)),
-        owner,
-        created(owner, "No session").encode(),
-    )
-    .await;
+    log.append(&StreamName::session(super::writer::session(1)), owner, created(owner, "No session").encode())
+        .await;
     log.task(3, owner, created(owner, "Three")).await;
     let report = fixture.catch_up(1).await;
-    assert_eq!(
-        (report.tasks, report.sessions, report.audit, report.parked),
-        (1, 0, 4, 3)
-    );
-    let reasons: Vec<String> = parked(&fixture.read_models, 0)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|event| event.reason)
-        .collect();
+    assert_eq!((report.tasks, report.sessions, report.audit, report.parked), (1, 0, 4, 3));
+    let reasons: Vec<String> =
+        parked(&fixture.read_models, 0).await.unwrap().into_iter().map(|event| event.reason).collect();
     assert_eq!(
         reasons,
         [
@@ -224,8 +165,7 @@ pub(crate) async fn another_try_holds_up_nobody_while_it_reads(fixture: Fixture)
     let running = fixture.project(1, InProcessBus::new()).await;
     let mut log = Writer::new(&fixture.store);
     let stream = StreamName::task(task(1));
-    log.append_raw(&stream, user(1), "task.teleported", Bytes::from_static(b"{}"))
-        .await;
+    log.append_raw(&stream, user(1), "task.teleported", Bytes::from_static(b"{}")).await;
     assert_eq!(fixture.caught_up().await.parked, 1);
     let slow = FaultyStore::over(fixture.store.clone());
     *slow.page_takes.lock().unwrap() = Duration::from_secs(5);
@@ -279,9 +219,7 @@ pub(crate) async fn millions_of_parked_events_are_read_and_counted_in_parts(fixt
     assert_eq!(status.unwrap().partitions[0].parked, 10_100);
 
     // Whole pages of no known form hide nothing behind them.
-    fixture
-        .run("UPDATE parked_events SET version = -version WHERE position < 1010100")
-        .await;
+    fixture.run("UPDATE parked_events SET version = -version WHERE position < 1010100").await;
     let readable = parked(&fixture.read_models, 0).await.unwrap();
     assert_eq!(readable.len(), 1, "{readable:?}");
 }

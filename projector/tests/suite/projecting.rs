@@ -22,24 +22,18 @@ pub(crate) async fn checkpoints_are_signalled(fixture: Fixture) {
     Relay::new(&fixture.store, 4).publish(bus.as_ref()).await;
     let expected = format!("4 {} {position}", partitions(4).of(user(1)));
     let heard = async { while signals.next().await.as_ref() != Some(&expected) {} };
-    tokio::time::timeout(std::time::Duration::from_secs(10), heard)
-        .await
-        .expect("a signal");
+    tokio::time::timeout(std::time::Duration::from_secs(10), heard).await.expect("a signal");
     running.stop().await;
 }
 
 pub(crate) async fn metrics_and_probes_answer(fixture: Fixture) {
     let mut log = Writer::new(&fixture.store);
     for number in 0..40 {
-        log.task(number, user(number % 3), created(user(number % 3), "One of many"))
-            .await;
+        log.task(number, user(number % 3), created(user(number % 3), "One of many")).await;
     }
     let running = fixture.project(2, InProcessBus::new()).await;
     fixture.caught_up().await;
-    eventually("it is ready", async || {
-        readiness(&running).await.contains(r#""status":"ready""#)
-    })
-    .await;
+    eventually("it is ready", async || readiness(&running).await.contains(r#""status":"ready""#)).await;
     eventually("the metrics say so", async || {
         let (_, metrics) = running.get("/metrics").await;
         let has = |line: &str| metrics.lines().any(|found| found == line);
@@ -62,14 +56,12 @@ pub(crate) async fn a_restart_goes_on_where_it_was(fixture: Fixture) {
         let running = fixture.project(4, bus.clone()).await;
         for number in 0..20 {
             let owner = user(number % 5);
-            log.task(round * 100 + number, owner, created(owner, "Before"))
-                .await;
+            log.task(round * 100 + number, owner, created(owner, "Before")).await;
         }
         relay.publish(bus.as_ref()).await;
         running.stop().await;
         for number in 0..20 {
-            log.task(round * 100 + number, user(number % 5), TaskCompleted {})
-                .await;
+            log.task(round * 100 + number, user(number % 5), TaskCompleted {}).await;
         }
         relay.publish(bus.as_ref()).await;
     }
@@ -90,9 +82,8 @@ pub(crate) async fn the_number_of_partitions_may_change(fixture: Fixture) {
         let report = fixture.catch_up(count).await;
         assert_eq!((report.tasks, report.audit), (30, 30 * (round as u64 + 1)));
     }
-    let lowest = fixture
-        .rows("SELECT MIN(position) AS position FROM checkpoints WHERE partitions = 16")
-        .await;
+    let lowest =
+        fixture.rows("SELECT MIN(position) AS position FROM checkpoints WHERE partitions = 16").await;
     assert_eq!(lowest[0].unsigned("position").unwrap(), 180);
 }
 
@@ -106,10 +97,7 @@ pub(crate) async fn tasks_from_before_there_were_grams_are_filled(fixture: Fixtu
     fixture.run("UPDATE tasks SET grams = NULL").await;
     let running = fixture.project(2, InProcessBus::new()).await;
     eventually("every task has grams", async || {
-        fixture
-            .rows("SELECT id FROM tasks WHERE grams IS NULL LIMIT 1")
-            .await
-            .is_empty()
+        fixture.rows("SELECT id FROM tasks WHERE grams IS NULL LIMIT 1").await.is_empty()
     })
     .await;
     // The same as if they had been projected.

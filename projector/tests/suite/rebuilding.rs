@@ -73,18 +73,9 @@ pub(crate) async fn a_rebuild_gives_the_same_rows_and_can_be_undone(fixture: Fix
     log.account(user(3), registered("gone@example.org")).await;
     log.account(user(3), AccountErased {}).await;
     let poisoned = StreamName::task(task(1));
-    let poison = log
-        .append_raw(&poisoned, user(1), "task.teleported", Bytes::from_static(b"{}"))
-        .await;
+    let poison = log.append_raw(&poisoned, user(1), "task.teleported", Bytes::from_static(b"{}")).await;
     log.task(1, user(1), TaskCompleted {}).await;
-    let other = log
-        .append_raw(
-            &StreamName::task(task(2)),
-            user(2),
-            "task.teleported",
-            Bytes::new(),
-        )
-        .await;
+    let other = log.append_raw(&StreamName::task(task(2)), user(2), "task.teleported", Bytes::new()).await;
     fixture.catch_up(2).await;
     // One is discarded, the other was retried.
     discard(&fixture.read_models, poison).await.unwrap();
@@ -97,23 +88,14 @@ pub(crate) async fn a_rebuild_gives_the_same_rows_and_can_be_undone(fixture: Fix
     let second = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace()).await;
     assert!(matches!(second, Err(RebuildError::AlreadyRunning)));
     let mut told = Vec::new();
-    let complete = rebuild
-        .build(&CancellationToken::new(), |progress| told.push(progress))
-        .await;
+    let complete = rebuild.build(&CancellationToken::new(), |progress| told.push(progress)).await;
     assert!(complete.unwrap());
     assert_eq!(told.last().unwrap().position, told.last().unwrap().head);
     let comparison = rebuild.compare(|_| {}).await.unwrap();
     assert_eq!(comparison.differences, Vec::<String>::new());
-    assert!(
-        comparison
-            .tables
-            .iter()
-            .all(|table| table.moved == 0 && table.digests[0] == table.digests[1])
-    );
+    assert!(comparison.tables.iter().all(|table| table.moved == 0 && table.digests[0] == table.digests[1]));
     assert_eq!(dump(&fixture).await, before, "building changes nothing");
-    fixture
-        .run("UPDATE tasks SET title = 'Tampered' WHERE status = 'open'")
-        .await;
+    fixture.run("UPDATE tasks SET title = 'Tampered' WHERE status = 'open'").await;
     let comparison = rebuild.compare(|_| {}).await.unwrap();
     assert!(!comparison.differences.is_empty());
     let tampered = dump(&fixture).await;
@@ -157,22 +139,13 @@ pub(crate) async fn tables_that_grow_all_the_time_are_compared_to_their_end(fixt
 pub(crate) async fn tables_in_which_more_is_parked_take_over_only_by_force(fixture: Fixture) {
     let mut log = Writer::new(&fixture.store);
     history(&mut log, 10).await;
-    log.append_raw(
-        &StreamName::task(task(1)),
-        user(1),
-        "task.teleported",
-        Bytes::new(),
-    )
-    .await;
+    log.append_raw(&StreamName::task(task(1)), user(1), "task.teleported", Bytes::new()).await;
     fixture.catch_up(2).await;
     fixture.run("DELETE FROM parked_events").await;
     let before = dump(&fixture).await;
     let rebuild = fixture.built(2).await;
     let refused = rebuild.swap(&CancellationToken::new()).await;
-    assert!(
-        matches!(refused, Err(RebuildError::MoreParked { live: 0, next: 1 })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(RebuildError::MoreParked { live: 0, next: 1 })), "{refused:?}");
     assert_eq!(dump(&fixture).await, before);
     let rebuild = rebuild.accepting_more_parked(true);
     rebuild.swap(&CancellationToken::new()).await.unwrap();
@@ -188,11 +161,7 @@ pub(crate) async fn an_interrupted_rebuild_goes_on_where_it_was(fixture: Fixture
     let stop = CancellationToken::new();
     stop.cancel();
     let mut reached = 0;
-    let complete = fixture
-        .rebuild(2)
-        .await
-        .build(&stop, |progress| reached = progress.position)
-        .await;
+    let complete = fixture.rebuild(2).await.build(&stop, |progress| reached = progress.position).await;
     assert!(!complete.unwrap());
     assert!(reached > 0, "a page is finished");
     let mut first = None;
@@ -225,10 +194,7 @@ pub(crate) async fn an_interrupted_rebuild_goes_on_where_it_was(fixture: Fixture
 
 pub(crate) async fn projectors_work_and_readers_read_through_swaps(fixture: Fixture) {
     let bus = InProcessBus::new();
-    let running = [
-        fixture.project(2, bus.clone()).await,
-        fixture.project(2, bus.clone()).await,
-    ];
+    let running = [fixture.project(2, bus.clone()).await, fixture.project(2, bus.clone()).await];
     let ended = Arc::new(AtomicBool::new(false));
     let mut log = Writer::new(&fixture.store);
     history(&mut log, 60).await;
@@ -243,16 +209,8 @@ pub(crate) async fn projectors_work_and_readers_read_through_swaps(fixture: Fixt
                 let floor = read_models.fetch_optional(floor, &[]).await.unwrap().unwrap();
                 let floor = floor.optional_integer("position").unwrap().unwrap_or(0);
                 let sql = "SELECT COUNT(*) AS rows FROM audit_log WHERE position <= $1";
-                let rows = read_models
-                    .fetch_optional(sql, &[floor.into()])
-                    .await
-                    .unwrap()
-                    .unwrap();
-                assert_eq!(
-                    rows.integer("rows").unwrap(),
-                    floor,
-                    "rows are behind the checkpoint"
-                );
+                let rows = read_models.fetch_optional(sql, &[floor.into()]).await.unwrap().unwrap();
+                assert_eq!(rows.integer("rows").unwrap(), floor, "rows are behind the checkpoint");
                 looks += 1;
             }
             looks
@@ -278,10 +236,7 @@ pub(crate) async fn projectors_work_and_readers_read_through_swaps(fixture: Fixt
         assert_eq!(comparison.differences, Vec::<String>::new());
         swapped(async || rebuild.swap(&CancellationToken::new()).await).await;
         let head = fixture.store.head().await.unwrap();
-        eventually("the projection goes on", async || {
-            fixture.count("audit_log").await > head
-        })
-        .await;
+        eventually("the projection goes on", async || fixture.count("audit_log").await > head).await;
         swapped(async || rebuild.rollback().await).await;
     }
     ended.store(true, Ordering::Relaxed);
@@ -309,9 +264,7 @@ pub(crate) async fn what_is_discarded_during_a_rebuild_stays_discarded(fixture: 
     let mut log = Writer::new(&fixture.store);
     history(&mut log, 10).await;
     let stream = StreamName::task(task(1));
-    let poison = log
-        .append_raw(&stream, user(1), "task.teleported", Bytes::from_static(b"{}"))
-        .await;
+    let poison = log.append_raw(&stream, user(1), "task.teleported", Bytes::from_static(b"{}")).await;
     log.task(1, user(1), TaskCompleted {}).await;
     fixture.catch_up(2).await;
     let mut signals = fixture.read_models.signals("taskledger_checkpoints");
@@ -323,11 +276,7 @@ pub(crate) async fn what_is_discarded_during_a_rebuild_stays_discarded(fixture: 
     tx.signal("taskledger_checkpoints", "mine", "mine");
     tx.commit().await.unwrap();
     let first = signals.next().await;
-    assert_eq!(
-        first.as_deref(),
-        Some("mine"),
-        "what is being built is announced to nobody"
-    );
+    assert_eq!(first.as_deref(), Some("mine"), "what is being built is announced to nobody");
     discard(&fixture.read_models, poison).await.unwrap();
     fixture.retry(&stream).await;
     let before = dump(&fixture).await;

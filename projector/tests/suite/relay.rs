@@ -18,12 +18,7 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn new(store: &Arc<dyn EventStore>, count: u16) -> Self {
-        Self {
-            store: store.clone(),
-            count,
-            published: 0,
-            previous: vec![0; usize::from(count)],
-        }
+        Self { store: store.clone(), count, published: 0, previous: vec![0; usize::from(count)] }
     }
 
     /// The messages of all new events in the log.
@@ -35,12 +30,7 @@ impl Relay {
             let position = event.position;
             let previous = std::mem::replace(&mut self.previous[usize::from(partition)], position);
             self.published = position;
-            EventMessage {
-                event,
-                partitions,
-                partition,
-                previous,
-            }
+            EventMessage { event, partitions, partition, previous }
         };
         events.into_iter().map(message).collect()
     }

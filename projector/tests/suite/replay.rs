@@ -88,10 +88,7 @@ pub(crate) async fn replay_equals_live(fixture: Fixture) {
 async fn play_live(fixture: &Fixture, history: &History) {
     let bus = InProcessBus::new();
     let running = fixture.project(history.partitions, bus.clone()).await;
-    let (mut log, mut relay) = (
-        Writer::new(&fixture.store),
-        Relay::new(&fixture.store, history.partitions),
-    );
+    let (mut log, mut relay) = (Writer::new(&fixture.store), Relay::new(&fixture.store, history.partitions));
     let mut cuts = history.cuts.iter();
     let mut left = cuts.next().copied().unwrap_or(1);
     let mut late = Vec::new();
@@ -142,15 +139,7 @@ async fn happen(
         1..10 if begun.insert(StreamName::account(owner)) => {
             log.account(owner, registered("a@example.org")).await
         }
-        1..4 => {
-            log.account(
-                owner,
-                AccountRenamed {
-                    display_name: Some(title()),
-                },
-            )
-            .await
-        }
+        1..4 => log.account(owner, AccountRenamed { display_name: Some(title()) }).await,
         4..7 => log.account(owner, AccountDisabled::default()).await,
         7..10 => log.account(owner, AccountEnabled::default()).await,
         10..25 if begun.insert(StreamName::session(super::writer::session(id))) => {
@@ -160,70 +149,18 @@ async fn happen(
             log.session(
                 id,
                 owner,
-                SessionRefreshed {
-                    refresh_hash: title().into(),
-                    client: None,
-                    used: None,
-                },
+                SessionRefreshed { refresh_hash: title().into(), client: None, used: None },
             )
             .await
         }
-        20..25 => {
-            log.session(
-                id,
-                owner,
-                SessionEnded {
-                    reason: EndReason::Logout,
-                },
-            )
-            .await
-        }
-        25..27 => {
-            log.append_raw(&StreamName::task(task(id)), owner, "task.unknown", "{}".into())
-                .await
-        }
+        20..25 => log.session(id, owner, SessionEnded { reason: EndReason::Logout }).await,
+        25..27 => log.append_raw(&StreamName::task(task(id)), owner, "task.unknown", "{}".into()).await,
         _ if begun.insert(StreamName::task(task(id))) => log.task(id, owner, created(owner, &title())).await,
         27..35 => log.task(id, owner, renamed(title())).await,
-        35..42 => {
-            log.task(
-                id,
-                owner,
-                TaskDescribed {
-                    description: Some(title()),
-                },
-            )
-            .await
-        }
-        42..48 => {
-            log.task(
-                id,
-                owner,
-                TaskPrioritized {
-                    priority: Priority::High,
-                },
-            )
-            .await
-        }
-        48..54 => {
-            log.task(
-                id,
-                owner,
-                TaskScheduled {
-                    due: "2031-01-01".parse().ok(),
-                },
-            )
-            .await
-        }
-        54..60 => {
-            log.task(
-                id,
-                owner,
-                TaskTagged {
-                    tags: vec![title(), "b".to_owned()],
-                },
-            )
-            .await
-        }
+        35..42 => log.task(id, owner, TaskDescribed { description: Some(title()) }).await,
+        42..48 => log.task(id, owner, TaskPrioritized { priority: Priority::High }).await,
+        48..54 => log.task(id, owner, TaskScheduled { due: "2031-01-01".parse().ok() }).await,
+        54..60 => log.task(id, owner, TaskTagged { tags: vec![title(), "b".to_owned()] }).await,
         60..66 => log.task(id, owner, TaskStarted {}).await,
         66..73 => log.task(id, owner, TaskCompleted {}).await,
         73..79 => log.task(id, owner, TaskCancelled {}).await,
@@ -242,11 +179,7 @@ async fn rows(fixture: &Fixture) -> Vec<String> {
             "id",
             "id owner title title_sort description status priority due due_at overdue_at tags tag_list grams search_text created_at updated_at completed_at deleted_at version position",
         ),
-        (
-            "accounts",
-            "id",
-            "id email display_name roles disabled created_at updated_at version position",
-        ),
+        ("accounts", "id", "id email display_name roles disabled created_at updated_at version position"),
         (
             "sessions",
             "id",
@@ -262,21 +195,12 @@ async fn rows(fixture: &Fixture) -> Vec<String> {
             "position",
             "position task owner version event_id type actor correlation_id recorded_at changes state",
         ),
-        (
-            "parked_events",
-            "position",
-            "position stream version type subject",
-        ),
+        ("parked_events", "position", "position stream version type subject"),
         ("erased_subjects", "subject", "subject position"),
     ] {
-        let texts: Vec<String> = columns
-            .split(' ')
-            .map(|column| format!("COALESCE(CAST({column} AS TEXT), '-')"))
-            .collect();
-        let sql = format!(
-            "SELECT {} AS line FROM {table} ORDER BY {order}",
-            texts.join(" || '|' || ")
-        );
+        let texts: Vec<String> =
+            columns.split(' ').map(|column| format!("COALESCE(CAST({column} AS TEXT), '-')")).collect();
+        let sql = format!("SELECT {} AS line FROM {table} ORDER BY {order}", texts.join(" || '|' || "));
         for row in fixture.rows(&sql).await {
             all.push(format!("{table}: {}", row.text("line").unwrap()));
         }

@@ -44,10 +44,7 @@ pub(crate) async fn whose_key_is_there_again_is_projected_without_a_command(fixt
 
     let return_it = "UPDATE data_keys SET master_key = (SELECT id FROM master_keys) WHERE subject = $1";
     set(&database, return_it, back).await;
-    eventually("their events are projected", async || {
-        fixture.count("parked_events").await == 3
-    })
-    .await;
+    eventually("their events are projected", async || fixture.count("parked_events").await == 3).await;
     assert_eq!(fixture.caught_up().await.parked, 3);
     assert_eq!(fixture.count("tasks WHERE status = 'done'").await, 1);
     let left = parked(&fixture.read_models, 0).await.unwrap();

@@ -35,10 +35,7 @@ fn one_of_each() -> Vec<u128> {
 pub(crate) async fn a_locked_checkpoint_stops_no_other_partition(fixture: Fixture) {
     let bus = InProcessBus::new();
     let running = fixture.project(PARTITIONS, bus.clone()).await;
-    let (mut log, mut relay) = (
-        Writer::new(&fixture.store),
-        Relay::new(&fixture.store, PARTITIONS),
-    );
+    let (mut log, mut relay) = (Writer::new(&fixture.store), Relay::new(&fixture.store, PARTITIONS));
     fixture.caught_up().await;
     let mut holder = connect(&fixture).await;
     holder
@@ -50,28 +47,19 @@ pub(crate) async fn a_locked_checkpoint_stops_no_other_partition(fixture: Fixtur
     for round in 0..5 {
         for person in &people {
             let owner = user(*person);
-            log.task(round * 1_000 + person, owner, created(owner, "Task"))
-                .await;
+            log.task(round * 1_000 + person, owner, created(owner, "Task")).await;
         }
         relay.publish(bus.as_ref()).await;
         let wanted = u64::try_from(round + 1).unwrap() * u64::from(PARTITIONS - 1);
-        eventually("all others go on", async || {
-            fixture.count("tasks").await == wanted
-        })
-        .await;
+        eventually("all others go on", async || fixture.count("tasks").await == wanted).await;
     }
     eventually("it says that it stands still", async || {
-        readiness(&running)
-            .await
-            .contains("nothing is projected in partition 0")
+        readiness(&running).await.contains("nothing is projected in partition 0")
     })
     .await;
     holder.execute("ROLLBACK").await.unwrap();
     assert_eq!(fixture.caught_up().await.tasks, 20);
-    eventually("it is ready again", async || {
-        readiness(&running).await.contains(r#""status":"ready""#)
-    })
-    .await;
+    eventually("it is ready again", async || readiness(&running).await.contains(r#""status":"ready""#)).await;
     running.stop().await;
 }
 
@@ -80,10 +68,7 @@ pub(crate) async fn a_frozen_transaction_holds_a_partition_for_seconds_only(fixt
     let running = fixture.project(1, InProcessBus::new()).await;
     fixture.caught_up().await;
     let mut frozen = fixture.read_models.begin().await.unwrap();
-    frozen
-        .execute("UPDATE checkpoints SET position = position", &[])
-        .await
-        .unwrap();
+    frozen.execute("UPDATE checkpoints SET position = position", &[]).await.unwrap();
     // The times are the server's, which ends the transaction.
     let now = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS millis";
     let rows = frozen.fetch_all(now, &[]).await.unwrap();
@@ -100,10 +85,7 @@ pub(crate) async fn a_frozen_transaction_holds_a_partition_for_seconds_only(fixt
     .await;
     let held_for = Duration::from_millis(went_on_at - frozen_at);
     assert!(held_for < Duration::from_secs(15), "{held_for:?}");
-    assert!(
-        held_for > Duration::from_secs(8),
-        "the lock was not held: {held_for:?}"
-    );
+    assert!(held_for > Duration::from_secs(8), "the lock was not held: {held_for:?}");
     drop(frozen);
     running.stop().await;
 }
@@ -120,14 +102,10 @@ pub(crate) async fn replicas_share_the_partitions_evenly(fixture: Fixture) {
     let second = fixture.project(PARTITIONS, InProcessBus::new()).await;
     eventually("two have half each", async || owners(&fixture).await == [2, 2]).await;
     let third = fixture.project(PARTITIONS, InProcessBus::new()).await;
-    eventually("each of three has some", async || {
-        owners(&fixture).await == [1, 1, 2]
-    })
-    .await;
+    eventually("each of three has some", async || owners(&fixture).await == [1, 1, 2]).await;
     let mut log = Writer::new(&fixture.store);
     for person in one_of_each() {
-        log.task(person, user(person), created(user(person), "Task"))
-            .await;
+        log.task(person, user(person), created(user(person), "Task")).await;
     }
     fixture.caught_up().await;
     first.stop().await;
@@ -135,8 +113,7 @@ pub(crate) async fn replicas_share_the_partitions_evenly(fixture: Fixture) {
     second.stop().await;
     eventually("one has all", async || owners(&fixture).await == [4]).await;
     for person in one_of_each() {
-        log.task(1_000 + person, user(person), created(user(person), "Task"))
-            .await;
+        log.task(1_000 + person, user(person), created(user(person), "Task")).await;
     }
     assert_eq!(fixture.caught_up().await.tasks, 8);
     third.stop().await;
@@ -147,25 +124,15 @@ pub(crate) async fn replicas_share_the_partitions_evenly(fixture: Fixture) {
 pub(crate) async fn who_cannot_claim_partitions_is_not_ready(fixture: Fixture) {
     let claim = "FUNCTION claim_partitions(bigint, uuid, bigint)";
     let running = fixture.project(PARTITIONS, InProcessBus::new()).await;
-    eventually("it is ready", async || {
-        readiness(&running).await.contains(r#""status":"ready""#)
-    })
-    .await;
+    eventually("it is ready", async || readiness(&running).await.contains(r#""status":"ready""#)).await;
     fixture.run(&format!("ALTER {claim} RENAME TO away")).await;
     eventually("it says that it claims nothing", async || {
-        readiness(&running)
-            .await
-            .contains("no partitions could be claimed")
+        readiness(&running).await.contains("no partitions could be claimed")
     })
     .await;
     let away = claim.replace("claim_partitions", "away");
-    fixture
-        .run(&format!("ALTER {away} RENAME TO claim_partitions"))
-        .await;
-    eventually("it is ready again", async || {
-        readiness(&running).await.contains(r#""status":"ready""#)
-    })
-    .await;
+    fixture.run(&format!("ALTER {away} RENAME TO claim_partitions")).await;
+    eventually("it is ready again", async || readiness(&running).await.contains(r#""status":"ready""#)).await;
     running.stop().await;
 }
 
@@ -174,28 +141,20 @@ pub(crate) async fn a_replica_that_stands_still_loses_its_partitions(fixture: Fi
     let frozen = Uuid::now_v7();
     for partition in 0..PARTITIONS {
         fixture
-            .run(&format!(
-                "INSERT INTO partition_leases VALUES ({PARTITIONS}, {partition}, '{frozen}')"
-            ))
+            .run(&format!("INSERT INTO partition_leases VALUES ({PARTITIONS}, {partition}, '{frozen}')"))
             .await;
     }
     fixture
-        .run(&format!(
-            "INSERT INTO projector_replicas VALUES ({PARTITIONS}, '{frozen}', clock_timestamp())"
-        ))
+        .run(&format!("INSERT INTO projector_replicas VALUES ({PARTITIONS}, '{frozen}', clock_timestamp())"))
         .await;
     let since = Instant::now();
     let running = fixture.project(PARTITIONS, InProcessBus::new()).await;
     let mut log = Writer::new(&fixture.store);
     for person in one_of_each() {
-        log.task(person, user(person), created(user(person), "Task"))
-            .await;
+        log.task(person, user(person), created(user(person), "Task")).await;
     }
     let of_frozen = format!("partition_leases WHERE replica = '{frozen}'");
-    eventually("the frozen one has lost all", async || {
-        fixture.count(&of_frozen).await == 0
-    })
-    .await;
+    eventually("the frozen one has lost all", async || fixture.count(&of_frozen).await == 0).await;
     fixture.caught_up().await;
     assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
     running.stop().await;
@@ -206,8 +165,7 @@ pub(crate) async fn what_is_claimed_while_others_are_caught_up_does_not_wait(fix
     const LONG: usize = 2_000;
     let people = one_of_each();
     let mut log = Writer::new(&fixture.store);
-    log.task(0, user(people[0]), created(user(people[0]), "Does not wait"))
-        .await;
+    log.task(0, user(people[0]), created(user(people[0]), "Does not wait")).await;
     let owner = user(people[3]);
     for number in 1..=LONG as u128 {
         log.task(number, owner, created(owner, "Slow")).await;
@@ -215,29 +173,19 @@ pub(crate) async fn what_is_claimed_while_others_are_caught_up_does_not_wait(fix
     let gone = Uuid::now_v7();
     for partition in 0..2 {
         fixture
-            .run(&format!(
-                "INSERT INTO partition_leases VALUES ({PARTITIONS}, {partition}, '{gone}')"
-            ))
+            .run(&format!("INSERT INTO partition_leases VALUES ({PARTITIONS}, {partition}, '{gone}')"))
             .await;
     }
     fixture
-        .run(&format!(
-            "INSERT INTO projector_replicas VALUES ({PARTITIONS}, '{gone}', clock_timestamp())"
-        ))
+        .run(&format!("INSERT INTO projector_replicas VALUES ({PARTITIONS}, '{gone}', clock_timestamp())"))
         .await;
     let store = FaultyStore::over(fixture.store.clone());
     *store.page_takes.lock().unwrap() = Duration::from_millis(100);
     let fixture = fixture.over(store.clone());
     let running = fixture.project(PARTITIONS, InProcessBus::new()).await;
     let title = async |title: &str| fixture.count(&format!("tasks WHERE title = '{title}'")).await;
-    eventually("what was claimed later is projected", async || {
-        title("Does not wait").await == 1
-    })
-    .await;
-    assert!(
-        title("Slow").await < LONG as u64,
-        "the others are caught up already"
-    );
+    eventually("what was claimed later is projected", async || title("Does not wait").await == 1).await;
+    assert!(title("Slow").await < LONG as u64, "the others are caught up already");
     *store.page_takes.lock().unwrap() = Duration::ZERO;
     fixture.caught_up().await;
     running.stop().await;
@@ -314,9 +262,7 @@ pub(crate) async fn operators_wait_for_nobody_with_locks_in_their_hands(fixture:
     let people = one_of_each();
     let owner = user(people[1]);
     let unreadable = StreamName::task(task(people[1]));
-    let position = log
-        .append_raw(&unreadable, owner, "task.teleported", Bytes::from_static(b"{}"))
-        .await;
+    let position = log.append_raw(&unreadable, owner, "task.teleported", Bytes::from_static(b"{}")).await;
     assert_eq!(fixture.caught_up().await.parked, 1);
     let mut holder = connect(&fixture).await;
     holder
@@ -324,10 +270,7 @@ pub(crate) async fn operators_wait_for_nobody_with_locks_in_their_hands(fixture:
         .await
         .unwrap();
     projector::discard(&fixture.read_models, position).await.unwrap();
-    holder
-        .execute("ROLLBACK; BEGIN; SELECT COUNT(*) FROM read_models.tasks")
-        .await
-        .unwrap();
+    holder.execute("ROLLBACK; BEGIN; SELECT COUNT(*) FROM read_models.tasks").await.unwrap();
     let read_models = fixture.read_models.clone();
     let emptying = tokio::spawn(async move { projector::empty(&read_models, &[]).await });
     for number in 1..4 {

@@ -14,14 +14,8 @@ use super::{
 const RECORDS: [(&str, &str); 5] = [
     ("encoding = 'cbor'", "encoding"),
     ("metadata = '{'", "metadata"),
-    (
-        r#"metadata = replace(metadata, '"actor":"', '"actor":"robot-')"#,
-        "metadata",
-    ),
-    (
-        "metadata = replace(metadata, 'causation_id', 'cause')",
-        "metadata",
-    ),
+    (r#"metadata = replace(metadata, '"actor":"', '"actor":"robot-')"#, "metadata"),
+    ("metadata = replace(metadata, 'causation_id', 'cause')", "metadata"),
     ("schema_version = 70000", "schema version"),
 ];
 
@@ -75,9 +69,7 @@ pub(crate) async fn an_unreadable_record_parks_its_stream_only(fixture: Fixture)
         let fixture = fixture.fresh_log().await;
         let (bus, mut log) = (InProcessBus::new(), Writer::new(&fixture.store));
         three_tasks(&mut log).await;
-        fixture
-            .damage_log(&format!("UPDATE events SET {damage} WHERE position = 5"))
-            .await;
+        fixture.damage_log(&format!("UPDATE events SET {damage} WHERE position = 5")).await;
 
         // From the log, at the start.
         let running = fixture.project(3, bus.clone()).await;
@@ -89,10 +81,7 @@ pub(crate) async fn an_unreadable_record_parks_its_stream_only(fixture: Fixture)
         log.task(2, user(1), renamed("Two")).await;
         log.task(1, user(1), renamed("One")).await;
         let report = fixture.caught_up().await;
-        assert_eq!(
-            (report.parked, fixture.count("tasks WHERE title = 'One'").await),
-            (2, 1)
-        );
+        assert_eq!((report.parked, fixture.count("tasks WHERE title = 'One'").await), (2, 1));
         let list = parked(&fixture.read_models, 0).await.unwrap();
         assert_eq!((list[0].position, list[1].position), (5, 7), "{damage}");
         assert!(
@@ -112,20 +101,14 @@ pub(crate) async fn an_unreadable_record_parks_its_stream_only(fixture: Fixture)
         discard(&fixture.read_models, 5).await.unwrap();
         assert_eq!(fixture.retry(&stream).await, (1, 0), "{damage}");
         let report = fixture.caught_up().await;
-        assert_eq!(
-            (report.parked, fixture.count("tasks WHERE title = 'Two'").await),
-            (0, 1)
-        );
+        assert_eq!((report.parked, fixture.count("tasks WHERE title = 'Two'").await), (0, 1));
         running.stop().await;
     }
 }
 
 async fn rebuild(fixture: &Fixture) {
     let rebuild = fixture.built(3).await;
-    assert_eq!(
-        rebuild.compare(|_| {}).await.unwrap().differences,
-        Vec::<String>::new()
-    );
+    assert_eq!(rebuild.compare(|_| {}).await.unwrap().differences, Vec::<String>::new());
     rebuild.swap(&CancellationToken::new()).await.unwrap();
 }
 
@@ -133,9 +116,7 @@ async fn rebuild(fixture: &Fixture) {
 pub(crate) async fn a_stream_that_begins_unreadable_is_parked_whole(fixture: Fixture) {
     let mut log = Writer::new(&fixture.store);
     three_tasks(&mut log).await;
-    fixture
-        .damage_log("UPDATE events SET metadata = '{' WHERE position = 2")
-        .await;
+    fixture.damage_log("UPDATE events SET metadata = '{' WHERE position = 2").await;
     let report = fixture.catch_up(4).await;
     assert_eq!((report.tasks, report.parked, done(&fixture).await), (2, 2, 2));
 }
@@ -157,24 +138,16 @@ pub(crate) async fn an_unreadable_row_parks_its_stream_only(fixture: Fixture) {
             "accounts" => user(1).to_string(),
             _ => super::writer::session(1).to_string(),
         };
-        fixture
-            .run(&format!("UPDATE {table} SET {damage} WHERE id = '{id}'"))
-            .await;
+        fixture.run(&format!("UPDATE {table} SET {damage} WHERE id = '{id}'")).await;
         for number in 1..=2 {
             let owner = user(number);
             log.account(owner, events::AccountDisabled::default()).await;
-            let refreshed = events::SessionRefreshed {
-                refresh_hash: "another secret".into(),
-                client: None,
-                used: None,
-            };
+            let refreshed =
+                events::SessionRefreshed { refresh_hash: "another secret".into(), client: None, used: None };
             log.session(number, owner, refreshed).await;
             log.task(number, owner, TaskCompleted {}).await;
         }
-        eventually("everything is projected", async || {
-            fixture.count("audit_log").await == 12
-        })
-        .await;
+        eventually("everything is projected", async || fixture.count("audit_log").await == 12).await;
         let list = parked(&fixture.read_models, 0).await.unwrap();
         assert_eq!(list.len(), 1, "{damage}: {list:?}");
         assert!(
@@ -184,10 +157,7 @@ pub(crate) async fn an_unreadable_row_parks_its_stream_only(fixture: Fixture) {
         );
         let report = fixture.report().await;
         assert!(
-            report
-                .differences
-                .iter()
-                .any(|difference| difference.contains(&id)),
+            report.differences.iter().any(|difference| difference.contains(&id)),
             "{damage}: {:?}",
             report.differences
         );
@@ -212,11 +182,7 @@ pub(crate) async fn a_row_of_the_projector_itself_stops_nobody_else(fixture: Fix
         let (bus, mut log) = (InProcessBus::new(), Writer::new(&fixture.store));
         for (number, title) in [(1, "One"), (2, "Two")] {
             let owner = user(number);
-            log.account(
-                owner,
-                registered(&format!("{}@example.org", title.to_lowercase())),
-            )
-            .await;
+            log.account(owner, registered(&format!("{}@example.org", title.to_lowercase()))).await;
             log.task(number, owner, created(owner, title)).await;
         }
         let running = fixture.project(1, bus.clone()).await;
@@ -236,10 +202,7 @@ pub(crate) async fn a_row_of_the_projector_itself_stops_nobody_else(fixture: Fix
         let running = fixture.project(1, bus).await;
         let renamed = renamed("Three");
         log.task(2, user(2), renamed).await;
-        eventually(damage, async || {
-            fixture.count("tasks WHERE title = 'Three'").await == 1
-        })
-        .await;
+        eventually(damage, async || fixture.count("tasks WHERE title = 'Three'").await == 1).await;
         running.stop().await;
 
         let rebuild = fixture.built(1).await;

@@ -21,10 +21,7 @@ pub(crate) async fn differences_are_found(fixture: Fixture) {
     log.account(user(2), AccountErased {}).await;
     fixture.catch_up(2).await;
     for sql in [
-        format!(
-            "UPDATE tasks SET title = 'Tampered', status = 'open' WHERE id = '{}'",
-            task(1)
-        ),
+        format!("UPDATE tasks SET title = 'Tampered', status = 'open' WHERE id = '{}'", task(1)),
         format!("DELETE FROM tasks WHERE id = '{}'", task(2)),
         format!("UPDATE tasks SET id = '{}' WHERE id = '{}'", task(99), task(3)),
         "UPDATE accounts SET roles = '[\"admin\"]'".to_owned(),
@@ -81,10 +78,7 @@ pub(crate) async fn a_sample_finds_differences(fixture: Fixture) {
     for sql in [
         format!("UPDATE tasks SET title = 'Tampered' WHERE id = '{}'", task(1)),
         format!("DELETE FROM tasks WHERE id = '{}'", task(2)),
-        format!(
-            "UPDATE tasks SET status = 'open', version = 1 WHERE id = '{}'",
-            task(3)
-        ),
+        format!("UPDATE tasks SET status = 'open', version = 1 WHERE id = '{}'", task(3)),
         "UPDATE accounts SET disabled = TRUE".to_owned(),
     ] {
         fixture.run(&sql).await;
@@ -96,10 +90,7 @@ pub(crate) async fn a_sample_finds_differences(fixture: Fixture) {
         [
             format!("accounts differs in row {owner}: disabled"),
             format!("tasks differs in row {}: title", task(1)),
-            format!(
-                "tasks differs in row {}: it is at version 1, the log at 2",
-                task(3)
-            ),
+            format!("tasks differs in row {}: it is at version 1, the log at 2", task(3)),
             format!("tasks lacks row {}", task(2)),
         ]
     );
@@ -113,11 +104,9 @@ pub(crate) async fn a_sample_is_chosen_from_the_log_alone(fixture: Fixture) {
     // A shorter log would be read completely.
     for number in 0..5 {
         log.task(number, owner, created(owner, "Task")).await;
-        let renamed: Vec<Encoded> = (1..EVENTS_OF_A_TASK)
-            .map(|number| renamed(format!("Title {number}")).encode())
-            .collect();
-        log.append_all(&StreamName::task(task(number)), owner, renamed)
-            .await;
+        let renamed: Vec<Encoded> =
+            (1..EVENTS_OF_A_TASK).map(|number| renamed(format!("Title {number}")).encode()).collect();
+        log.append_all(&StreamName::task(task(number)), owner, renamed).await;
     }
     fixture.catch_up(2).await;
     for table in ["tasks", "audit_log"] {
@@ -138,10 +127,7 @@ pub(crate) async fn a_projector_notices_differences_by_itself(fixture: Fixture) 
         metric(&running, "taskledger_projector_sampled_rows_total").await >= 3
     })
     .await;
-    assert_eq!(
-        metric(&running, "taskledger_projector_sample_differences").await,
-        0
-    );
+    assert_eq!(metric(&running, "taskledger_projector_sample_differences").await, 0);
     fixture.run("UPDATE tasks SET title = 'Tampered'").await;
     eventually("the differences are noticed", async || {
         metric(&running, "taskledger_projector_sample_differences").await == 3
@@ -161,9 +147,6 @@ pub(crate) async fn a_sample_finds_rows_of_which_the_log_knows_nothing(fixture: 
     differences.sort();
     assert_eq!(
         differences,
-        [
-            format!("tasks has row {ghost}, which should not be there"),
-            format!("tasks lacks row {}", task(1)),
-        ]
+        [format!("tasks has row {ghost}, which should not be there"), format!("tasks lacks row {}", task(1)),]
     );
 }

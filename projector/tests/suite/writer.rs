@@ -72,11 +72,7 @@ pub(crate) fn started(account: UserId) -> SessionEvent {
 
 impl Writer {
     pub(crate) fn new(store: &Arc<dyn EventStore>) -> Self {
-        Self {
-            store: store.clone(),
-            versions: HashMap::new(),
-            appended: 0,
-        }
+        Self { store: store.clone(), versions: HashMap::new(), appended: 0 }
     }
 
     /// Appends one event and returns its position.
@@ -86,26 +82,21 @@ impl Writer {
 
     /// Appends many events at once.
     pub(crate) async fn append_all(&mut self, stream: &StreamName, subject: UserId, events: Vec<Encoded>) {
-        let events = events
-            .into_iter()
-            .map(|event| self.new_event(subject, event.kind, event.data))
-            .collect();
+        let events =
+            events.into_iter().map(|event| self.new_event(subject, event.kind, event.data)).collect();
         self.append_events(stream, events).await;
     }
 
     pub(crate) async fn task(&mut self, id: u128, owner: UserId, event: impl Into<TaskEvent>) -> u64 {
-        self.append(&StreamName::task(task(id)), owner, event.into().encode())
-            .await
+        self.append(&StreamName::task(task(id)), owner, event.into().encode()).await
     }
 
     pub(crate) async fn account(&mut self, id: UserId, event: impl Into<AccountEvent>) -> u64 {
-        self.append(&StreamName::account(id), id, event.into().encode())
-            .await
+        self.append(&StreamName::account(id), id, event.into().encode()).await
     }
 
     pub(crate) async fn session(&mut self, id: u128, account: UserId, event: impl Into<SessionEvent>) -> u64 {
-        self.append(&StreamName::session(session(id)), account, event.into().encode())
-            .await
+        self.append(&StreamName::session(session(id)), account, event.into().encode()).await
     }
 
     pub(crate) async fn append_raw(

@@ -84,10 +84,7 @@ impl AuditFilter {
     pub(super) fn page(&self, after: Option<AuditCursor>, rows: u32) -> (String, Vec<Value>) {
         let mut statement = self.statement();
         if let Some(cursor) = after {
-            statement.and(
-                "(recorded_at, position) <",
-                &[cursor.recorded_at.into(), cursor.position.into()],
-            );
+            statement.and("(recorded_at, position) <", &[cursor.recorded_at.into(), cursor.position.into()]);
         }
         statement.end(&format!("ORDER BY recorded_at DESC, position DESC LIMIT {rows}"))
     }
@@ -127,11 +124,8 @@ impl AuditFilter {
         if let Some(actor) = self.actor {
             equalities.push(("actor", actor.to_string().into()));
         }
-        let texts = [
-            ("type", &self.kind),
-            ("stream", &self.stream),
-            ("correlation_id", &self.correlation_id),
-        ];
+        let texts =
+            [("type", &self.kind), ("stream", &self.stream), ("correlation_id", &self.correlation_id)];
         for (column, text) in texts {
             if let Some(text) = text {
                 equalities.push((column, text.as_str().into()));

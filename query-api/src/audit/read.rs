@@ -70,9 +70,7 @@ async fn end_of_stretch(database: &Database, after: u64, to: u64) -> Result<u64,
 
 /// The entries of rows, without unreadable ones, which a newer release or damage may cause.
 fn readable(rows: &[Row], mut left_out: impl FnMut(&DatabaseError)) -> Vec<AuditEvent> {
-    rows.iter()
-        .filter_map(|row| entry(row).inspect_err(&mut left_out).ok())
-        .collect()
+    rows.iter().filter_map(|row| entry(row).inspect_err(&mut left_out).ok()).collect()
 }
 
 fn warn(error: &DatabaseError) {

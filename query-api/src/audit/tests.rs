@@ -17,41 +17,11 @@ fn filters() -> Vec<(AuditFilter, &'static str)> {
     let all = AuditFilter::default();
     vec![
         (all.clone(), "audit_log_by_time"),
-        (
-            AuditFilter {
-                subject: Some(ME),
-                ..all.clone()
-            },
-            "audit_log_by_subject",
-        ),
-        (
-            AuditFilter {
-                actor: Some(Actor::Operator),
-                ..all.clone()
-            },
-            "audit_log_by_actor",
-        ),
-        (
-            AuditFilter {
-                kind: Some("account.disabled".to_owned()),
-                ..all.clone()
-            },
-            "audit_log_by_type",
-        ),
-        (
-            AuditFilter {
-                stream: Some("task-7".to_owned()),
-                ..all.clone()
-            },
-            "audit_log_by_stream",
-        ),
-        (
-            AuditFilter {
-                correlation_id: Some("request-7".to_owned()),
-                ..all
-            },
-            "audit_log_by_correlation_id",
-        ),
+        (AuditFilter { subject: Some(ME), ..all.clone() }, "audit_log_by_subject"),
+        (AuditFilter { actor: Some(Actor::Operator), ..all.clone() }, "audit_log_by_actor"),
+        (AuditFilter { kind: Some("account.disabled".to_owned()), ..all.clone() }, "audit_log_by_type"),
+        (AuditFilter { stream: Some("task-7".to_owned()), ..all.clone() }, "audit_log_by_stream"),
+        (AuditFilter { correlation_id: Some("request-7".to_owned()), ..all }, "audit_log_by_correlation_id"),
     ]
 }
 
@@ -64,10 +34,7 @@ fn pages() -> Vec<(String, Vec<database::Value>, &'static str)> {
             to: Some(Timestamp::from_micros(40_000)),
             ..filter.clone()
         };
-        let place = AuditCursor {
-            recorded_at: 30_000,
-            position: 30_000,
-        };
+        let place = AuditCursor { recorded_at: 30_000, position: 30_000 };
         for (sql, values) in [
             filter.page(None, 51),
             filter.page(Some(place), 51),
@@ -130,10 +97,7 @@ async fn a_page_of_the_audit_trail_is_one_index_range_on_sqlite() {
                 let mut plan: Vec<_> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
                 plan.retain(|step| !step.contains("unfinished_erasures") && !step.contains("SUBQUERY"));
                 assert_eq!(plan.len(), 1, "{sql}: {plan:?}");
-                assert!(
-                    plan[0].contains(&format!("USING INDEX {index}")),
-                    "{sql}: {plan:?}"
-                );
+                assert!(plan[0].contains(&format!("USING INDEX {index}")), "{sql}: {plan:?}");
             }
         }
     })
@@ -163,9 +127,7 @@ async fn is_followed_by_entries(database: Database) {
     let end = 1 << 40;
     let (mut after, mut pages) = (0, Vec::new());
     while after < end {
-        let (entries, reached) = read_on(&database, &AuditFilter::default(), after, end)
-            .await
-            .unwrap();
+        let (entries, reached) = read_on(&database, &AuditFilter::default(), after, end).await.unwrap();
         pages.push((entries.len(), entries.last().map(|entry| entry.position)));
         after = reached;
     }

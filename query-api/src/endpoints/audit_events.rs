@@ -39,9 +39,8 @@ pub(crate) async fn audit_events(
         is_hidden = filter.subject.is_some_and(|subject| subject != viewer);
         filter.subject = Some(viewer);
     }
-    let after = cursor
-        .map(|cursor| AuditCursor::read(&state.cursor_key, &cursor, viewer, &filter))
-        .transpose()?;
+    let after =
+        cursor.map(|cursor| AuditCursor::read(&state.cursor_key, &cursor, viewer, &filter)).transpose()?;
 
     let shown = reached(&state, viewer, &AtLeast::of(&headers)?).await?;
     if let Some(percent) = state.projection.any_catching_up()
@@ -52,17 +51,11 @@ pub(crate) async fn audit_events(
     let (items, end) = if is_hidden {
         (Vec::new(), None)
     } else {
-        let cost = if filter.is_compound() {
-            Cost::High
-        } else {
-            Cost::Ordinary
-        };
+        let cost = if filter.is_compound() { Cost::High } else { Cost::Ordinary };
         let _admitted = state.admission.admit(viewer, cost).await?;
         let read_models = state.read_models_at(cost);
         let reading = audit::page(&read_models, &filter, after, limit, &state.metrics);
-        tokio::time::timeout(TIMEOUT, reading)
-            .await
-            .map_err(|_| QueryError::TooSlow)??
+        tokio::time::timeout(TIMEOUT, reading).await.map_err(|_| QueryError::TooSlow)??
     };
     let page = api_types::AuditPage {
         items,
@@ -75,12 +68,10 @@ fn filter(parameters: &mut Parameters) -> Result<AuditFilter, BadParameter> {
     let instant = |text: &str| Due::parse_start(text).map_err(|error| error.to_string());
     Ok(AuditFilter {
         subject: parameters.single("subject", |text| {
-            text.parse::<UserId>()
-                .map_err(|_| "expected the id of a person".to_owned())
+            text.parse::<UserId>().map_err(|_| "expected the id of a person".to_owned())
         })?,
         actor: parameters.single("actor", |text| {
-            text.parse::<Actor>()
-                .map_err(|_| "expected the id of a person, operator or system".to_owned())
+            text.parse::<Actor>().map_err(|_| "expected the id of a person, operator or system".to_owned())
         })?,
         kind: parameters.single("type", name)?,
         stream: parameters.single("stream", name)?,

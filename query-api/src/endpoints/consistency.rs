@@ -32,10 +32,7 @@ pub(crate) async fn reached(state: &AppState, caller: UserId, at_least: &AtLeast
     }
     // Read before any row is, so that the rows include at least this state.
     let token = state.projection.state_of(caller);
-    Ok(Shown {
-        position: token.position,
-        headers: at_least.shown(token),
-    })
+    Ok(Shown { position: token.position, headers: at_least.shown(token) })
 }
 
 async fn wait(state: &AppState, caller: UserId, at_least: &AtLeast) -> Result<(), ApiError> {
@@ -45,10 +42,7 @@ async fn wait(state: &AppState, caller: UserId, at_least: &AtLeast) -> Result<()
     }
     let _place = state.admission.await_projection(caller)?;
     // A lenient request gets the present state, and its token.
-    let waited = state
-        .projection
-        .reach_all(&at_least.tokens, at_least.wait(), at_least.is_lenient)
-        .await?;
+    let waited = state.projection.reach_all(&at_least.tokens, at_least.wait(), at_least.is_lenient).await?;
     state.metrics.lost.inc_by(waited.lost);
     if waited.reached == Reached::There {
         return Ok(());
@@ -70,10 +64,7 @@ impl Shown {
         let mut response = answer.into_response();
         for (name, value) in &self.headers() {
             // A problem is not stored at all.
-            response
-                .headers_mut()
-                .entry(name)
-                .or_insert_with(|| value.clone());
+            response.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
         response
     }

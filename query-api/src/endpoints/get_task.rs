@@ -49,9 +49,7 @@ async fn show(
     let _admitted = state.admission.admit(owner, Cost::Ordinary).await?;
     match moment {
         None => {
-            let row = tasks::find(&state.read_models, owner, id)
-                .await?
-                .ok_or(QueryError::NotFound)?;
+            let row = tasks::find(&state.read_models, owner, id).await?.ok_or(QueryError::NotFound)?;
             let task = tasks::task_of(&row)?;
             answer(conditions, task.version, &task)
         }
@@ -74,16 +72,11 @@ fn answer(conditions: &Preconditions, version: u64, task: &impl Serialize) -> Re
 /// The requested state; `None` for the present one.
 fn moment(mut parameters: Parameters) -> Result<Option<Moment>, BadParameter> {
     let version = parameters.single("version", whole_number(1..=u64::MAX))?;
-    let as_of = parameters.single("as_of", |text| {
-        text.parse::<Timestamp>()
-            .map_err(|error| bad_instant(text, &error))
-    })?;
+    let as_of = parameters
+        .single("as_of", |text| text.parse::<Timestamp>().map_err(|error| bad_instant(text, &error)))?;
     parameters.finish()?;
     match (version, as_of) {
-        (Some(_), Some(_)) => Err(BadParameter::new(
-            "as_of",
-            "it cannot be given together with version",
-        )),
+        (Some(_), Some(_)) => Err(BadParameter::new("as_of", "it cannot be given together with version")),
         (Some(version), None) => Ok(Some(Moment::Version(version))),
         (None, Some(instant)) => Ok(Some(Moment::AsOf(instant))),
         (None, None) => Ok(None),

@@ -34,9 +34,8 @@ pub(crate) async fn task_history(
     parameters.finish()?;
     let at_least = AtLeast::of(&headers)?;
     let (owner, task) = (caller.user_id(), id.or_not_found()?);
-    let after = cursor
-        .map(|cursor| HistoryCursor::read(&state.cursor_key, &cursor, owner, task))
-        .transpose()?;
+    let after =
+        cursor.map(|cursor| HistoryCursor::read(&state.cursor_key, &cursor, owner, task)).transpose()?;
 
     let shown = reached(&state, owner, &at_least).await?;
     Ok(shown.mark(show(&state, owner, task, after, limit).await))
@@ -62,7 +61,5 @@ async fn show(
 
 /// The event of a row; `None` when a newer release or damage made it unreadable. Then the others are shown.
 fn readable<'r>(state: &AppState, row: &'r Row) -> Option<BorrowedHistoryItem<'r>> {
-    tasks::history_item_of(row)
-        .inspect_err(|error| state.metrics.leave_out("task_history", error))
-        .ok()
+    tasks::history_item_of(row).inspect_err(|error| state.metrics.leave_out("task_history", error)).ok()
 }

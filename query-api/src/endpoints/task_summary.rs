@@ -26,8 +26,6 @@ pub(crate) async fn task_summary(
     let _admitted = state.admission.admit(caller.user_id(), Cost::High).await?;
     let read_models = state.read_models_at(Cost::High);
     let counting = tasks::summary(&read_models, caller.user_id(), state.clock.now());
-    let summary = tokio::time::timeout(tasks::TIMEOUT, counting)
-        .await
-        .map_err(|_| QueryError::TooSlow)??;
+    let summary = tokio::time::timeout(tasks::TIMEOUT, counting).await.map_err(|_| QueryError::TooSlow)??;
     Ok((shown.headers(), Json(summary)).into_response())
 }

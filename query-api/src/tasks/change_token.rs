@@ -29,11 +29,7 @@ pub(crate) struct ChangeToken {
 
 impl ChangeToken {
     /// Before all events.
-    pub(crate) const BEGINNING: Self = Self {
-        after: 0,
-        complete_to: u64::MAX,
-        seen: LogPoint::START,
-    };
+    pub(crate) const BEGINNING: Self = Self { after: 0, complete_to: u64::MAX, seen: LogPoint::START };
 
     /// A token of `owner` that skips everything up to `position`, up to which their events are projected.
     pub(crate) async fn from_now_on(
@@ -47,16 +43,9 @@ impl ChangeToken {
         if seen.id.is_none()
             && let Some(row) = database.fetch_optional(LAST_OF, &[owner.0.into()]).await?
         {
-            seen = LogPoint {
-                position: row.unsigned("position")?,
-                id: Some(EventId(row.uuid("event_id")?)),
-            };
+            seen = LogPoint { position: row.unsigned("position")?, id: Some(EventId(row.uuid("event_id")?)) };
         }
-        Ok(Self {
-            after: position,
-            complete_to: u64::MAX,
-            seen,
-        })
+        Ok(Self { after: position, complete_to: u64::MAX, seen })
     }
 
     /// Encodes it as an opaque text for `owner`.
@@ -82,10 +71,7 @@ impl ChangeToken {
         Ok(Self {
             after: number(0)?,
             complete_to: number(1)?,
-            seen: LogPoint {
-                position: number(2)?,
-                id: (!id.is_nil()).then_some(EventId(id)),
-            },
+            seen: LogPoint { position: number(2)?, id: (!id.is_nil()).then_some(EventId(id)) },
         })
     }
 }

@@ -41,12 +41,8 @@ pub(crate) async fn changes(
     // Both statements see one state: an event that is parked in the first must not be projected in the second.
     let mut tx = database.snapshot().await?;
     let first_parked = first_parked(&mut tx, owner).await?;
-    let mut rows = tx
-        .fetch_all(&statement(limit), &[owner.0.into(), since.after.into()])
-        .await?;
-    let mut purged = tx
-        .fetch_all(&purged_statement(limit), &[owner.0.into(), since.after.into()])
-        .await?;
+    let mut rows = tx.fetch_all(&statement(limit), &[owner.0.into(), since.after.into()]).await?;
+    let mut purged = tx.fetch_all(&purged_statement(limit), &[owner.0.into(), since.after.into()]).await?;
     let mut changed = Vec::with_capacity(rows.len() + purged.len());
     for row in &rows {
         changed.push((row.unsigned("position")?, row::bytes(row)));
@@ -62,32 +58,18 @@ pub(crate) async fn changes(
     }
     let purged: Result<_, _> = purged.iter().map(|row| row.uuid("task").map(TaskId)).collect();
     let seen = match last {
-        Some(position) => LogPoint {
-            position,
-            id: event_at(&mut tx, position).await?,
-        },
+        Some(position) => LogPoint { position, id: event_at(&mut tx, position).await? },
         None => since.seen,
     };
     tx.commit().await?;
-    let complete_to = since
-        .complete_to
-        .min(first_parked.map_or(u64::MAX, |first| first.saturating_sub(1)));
+    let complete_to = since.complete_to.min(first_parked.map_or(u64::MAX, |first| first.saturating_sub(1)));
     let after = last.unwrap_or(since.after);
     let (after, complete_to) = match more {
         true => (after, complete_to),
         false => (after.min(complete_to), u64::MAX),
     };
-    let next = ChangeToken {
-        after,
-        complete_to,
-        seen,
-    };
-    Ok(Changes {
-        rows,
-        purged: purged?,
-        next,
-        more,
-    })
+    let next = ChangeToken { after, complete_to, seen };
+    Ok(Changes { rows, purged: purged?, next, more })
 }
 
 /// Takes away the rows after the position `last`, in whose order they are.

@@ -20,11 +20,7 @@ pub(crate) struct Follower {
 
 impl Follower {
     pub(crate) const fn new(owner: UserId, since: ChangeToken) -> Self {
-        Self {
-            owner,
-            after: since.after,
-            parked: None,
-        }
+        Self { owner, after: since.after, parked: None }
     }
 
     /// The next rows of `task_history`; none when there is nothing new.
@@ -40,9 +36,7 @@ impl Follower {
         {
             after = after.min(before.saturating_sub(1));
         }
-        let rows = tx
-            .fetch_all(&statement(), &[self.owner.0.into(), after.into()])
-            .await?;
+        let rows = tx.fetch_all(&statement(), &[self.owner.0.into(), after.into()]).await?;
         tx.commit().await?;
         if let Some(last) = rows.last() {
             after = last.unsigned("position")?;
@@ -59,10 +53,7 @@ impl Follower {
         Ok(ChangeToken {
             after: position.min(complete_to),
             complete_to: u64::MAX,
-            seen: LogPoint {
-                position,
-                id: Some(EventId(row.uuid("event_id")?)),
-            },
+            seen: LogPoint { position, id: Some(EventId(row.uuid("event_id")?)) },
         })
     }
 }

@@ -39,9 +39,7 @@ impl HistoryCursor {
     ) -> Result<Self, BadCursor> {
         let bytes = key.open(PURPOSE, &Binding { owner, task }, cursor)?;
         let version = bytes.try_into().map_err(|_| BadCursor)?;
-        Ok(Self {
-            version: u64::from_be_bytes(version),
-        })
+        Ok(Self { version: u64::from_be_bytes(version) })
     }
 }
 
@@ -77,10 +75,7 @@ pub(crate) async fn history(
     current_version(database, owner, task).await?;
     let start = after.map_or(0, |place| place.version);
     let mut sizes = Vec::new();
-    for row in database
-        .fetch_all(&sizes_statement(limit), &[task.0.into(), start.into()])
-        .await?
-    {
+    for row in database.fetch_all(&sizes_statement(limit), &[task.0.into(), start.into()]).await? {
         sizes.push((row.unsigned("version")?, row.unsigned("bytes")?));
     }
     if after.is_none() && sizes.first().map(|(version, _)| *version) != Some(1) {
@@ -144,17 +139,14 @@ pub(crate) async fn past_task(
         Moment::Version(version) => version,
         Moment::AsOf(instant) => version_at(database, task, instant).await?,
     };
-    let rows = database
-        .fetch_all(LEADING_TO, &[task.0.into(), version.into()])
-        .await?;
+    let rows = database.fetch_all(LEADING_TO, &[task.0.into(), version.into()]).await?;
     let mut rows = rows.into_iter();
     let first = rows.next().ok_or(QueryError::HistoryIncomplete)?;
     let mut past = match first.optional_str("state")? {
         Some(state) => json(state)?,
-        None if first.unsigned("version")? == 1 => step(
-            Task::blank(task, Timestamp::from_micros(first.integer("recorded_at")?)),
-            &first,
-        )?,
+        None if first.unsigned("version")? == 1 => {
+            step(Task::blank(task, Timestamp::from_micros(first.integer("recorded_at")?)), &first)?
+        }
         None => return Err(QueryError::HistoryIncomplete),
     };
     for row in rows {
@@ -184,9 +176,7 @@ async fn version_at(database: &Database, task: TaskId, instant: Timestamp) -> Re
 /// The present version of the task, if `owner` has it, in the trash or not.
 async fn current_version(database: &Database, owner: UserId, task: TaskId) -> Result<u64, QueryError> {
     let sql = "SELECT version FROM tasks WHERE id = $1 AND owner = $2";
-    let row = database
-        .fetch_optional(sql, &[task.0.into(), owner.0.into()])
-        .await?;
+    let row = database.fetch_optional(sql, &[task.0.into(), owner.0.into()]).await?;
     Ok(row.ok_or(QueryError::NotFound)?.unsigned("version")?)
 }
 

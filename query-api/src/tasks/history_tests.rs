@@ -16,12 +16,7 @@ fn statements(versions: i64) -> Vec<(String, Vec<Value>, &'static str, u64)> {
     let task = || Value::from(LONG.0);
     let sizes = |after: i64| {
         let values = vec![task(), after.into()];
-        (
-            history::sizes_statement(50),
-            values,
-            "task_history_by_version",
-            51,
-        )
+        (history::sizes_statement(50), values, "task_history_by_version", 51)
     };
     let page = |after: i64| {
         let values = vec![task(), after.into(), (after + 50).into()];
@@ -34,30 +29,10 @@ fn statements(versions: i64) -> Vec<(String, Vec<Value>, &'static str, u64)> {
         sizes(late),
         page(0),
         page(late),
-        (
-            history::LEADING_TO.to_owned(),
-            vec![task(), late.into()],
-            "task_history_by_version",
-            64,
-        ),
-        (
-            history::VERSION_AT.to_owned(),
-            vec![task(), late.into()],
-            "task_history_by_time",
-            1,
-        ),
-        (
-            changes::statement(100),
-            vec![ME.0.into(), 400_i64.into()],
-            "tasks_by_position",
-            101,
-        ),
-        (
-            follow::statement(),
-            vec![ME.0.into(), 400_i64.into()],
-            "task_history_by_owner",
-            16,
-        ),
+        (history::LEADING_TO.to_owned(), vec![task(), late.into()], "task_history_by_version", 64),
+        (history::VERSION_AT.to_owned(), vec![task(), late.into()], "task_history_by_time", 1),
+        (changes::statement(100), vec![ME.0.into(), 400_i64.into()], "tasks_by_position", 101),
+        (follow::statement(), vec![ME.0.into(), 400_i64.into()], "task_history_by_owner", 16),
         {
             let (sql, values) = summary::statement(Dialect::Postgres, ME, now);
             (sql, values, "tasks_by_position", 1)
@@ -116,20 +91,14 @@ async fn a_page_of_a_long_history_is_one_index_range_on_sqlite() {
                 });
                 let plan = plan(&database, &sql, &values).await;
                 assert!(plan[0].contains(index), "{sql}: {plan:?}");
-                assert!(
-                    plan.iter().all(|step| !step.contains("SCAN task")),
-                    "{sql}: {plan:?}"
-                );
+                assert!(plan.iter().all(|step| !step.contains("SCAN task")), "{sql}: {plan:?}");
                 let sorts = plan.iter().any(|step| step.contains("FOR ORDER BY"));
                 assert!(!sorts, "{sql}: {plan:?}");
             }
         }
         let (sql, values) = summary::statement(Dialect::Sqlite, ME, Timestamp::from_micros(1));
         let plan = plan(&database, &sql, &values).await;
-        assert!(
-            plan[0].contains("USING COVERING INDEX tasks_by_position (owner=?"),
-            "{plan:?}"
-        );
+        assert!(plan[0].contains("USING COVERING INDEX tasks_by_position (owner=?"), "{plan:?}");
     })
     .await;
 }

@@ -63,17 +63,9 @@ pub(crate) async fn list(
     listing: &Listing,
     now: Timestamp,
 ) -> Result<Listed, QueryError> {
-    let Listing {
-        filter,
-        sort,
-        limit,
-        cursor,
-        count,
-    } = listing;
-    let after: Option<TaskCursor> = cursor
-        .as_deref()
-        .map(|cursor| TaskCursor::read(key, cursor, owner, filter, *sort))
-        .transpose()?;
+    let Listing { filter, sort, limit, cursor, count } = listing;
+    let after: Option<TaskCursor> =
+        cursor.as_deref().map(|cursor| TaskCursor::read(key, cursor, owner, filter, *sort)).transpose()?;
     let page = Page {
         owner,
         filter,
@@ -91,19 +83,9 @@ pub(crate) async fn list(
         }
         Ok::<_, DatabaseError>((candidates, rows, end))
     };
-    let (candidates, rows, end) = timeout(TIMEOUT, reading)
-        .await
-        .map_err(|_| QueryError::TooSlow)??;
-    let total = if *count {
-        total(database, page, &candidates).await?
-    } else {
-        None
-    };
-    Ok(Listed {
-        rows,
-        next_cursor: end.map(|end| end.write(key, owner, filter, *sort)),
-        total,
-    })
+    let (candidates, rows, end) = timeout(TIMEOUT, reading).await.map_err(|_| QueryError::TooSlow)??;
+    let total = if *count { total(database, page, &candidates).await? } else { None };
+    Ok(Listed { rows, next_cursor: end.map(|end| end.write(key, owner, filter, *sort)), total })
 }
 
 /// The tasks that have all grams of the words.
@@ -153,9 +135,7 @@ async fn total(
     page: Page<'_>,
     candidates: &Candidates,
 ) -> Result<Option<u64>, DatabaseError> {
-    let Page {
-        owner, filter, now, ..
-    } = page;
+    let Page { owner, filter, now, .. } = page;
     let dialect = Dialect::of(database);
     let statement = match candidates {
         Candidates::Few(ids) => Statement::count_among(dialect, owner, filter, now, ids),
@@ -175,7 +155,5 @@ pub(crate) async fn find(
     id: TaskId,
 ) -> Result<Option<Row>, DatabaseError> {
     let sql = format!("SELECT {COLUMNS} FROM tasks WHERE id = $1 AND owner = $2 AND deleted_at IS NULL");
-    database
-        .fetch_optional(&sql, &[id.0.into(), owner.0.into()])
-        .await
+    database.fetch_optional(&sql, &[id.0.into(), owner.0.into()]).await
 }

@@ -39,11 +39,7 @@ pub(crate) fn task_of(row: &Row) -> Result<BorrowedTask<'_>, DatabaseError> {
 /// The bytes of the texts in a row.
 pub(super) fn bytes(row: &Row) -> u64 {
     let texts = [row.optional_str(1), row.optional_str(2), row.optional_str(6)];
-    let lengths = texts
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|text| text.len() as u64);
+    let lengths = texts.into_iter().flatten().flatten().map(|text| text.len() as u64);
     lengths.sum()
 }
 
@@ -60,10 +56,7 @@ pub(super) fn place(row: &Row, sort: Sort) -> Result<TaskCursor, DatabaseError> 
         }
         SortBy::Title => SortKey::Text(row.text("place")?),
     };
-    Ok(TaskCursor {
-        key,
-        id: TaskId(row.uuid("id")?),
-    })
+    Ok(TaskCursor { key, id: TaskId(row.uuid("id")?) })
 }
 
 /// The due date is stored as it is shown.

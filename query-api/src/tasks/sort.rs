@@ -24,10 +24,7 @@ pub(crate) enum SortBy {
 impl Default for Sort {
     /// The newest first.
     fn default() -> Self {
-        Self {
-            by: SortBy::CreatedAt,
-            descending: true,
-        }
+        Self { by: SortBy::CreatedAt, descending: true }
     }
 }
 

@@ -167,11 +167,7 @@ impl Statement {
     }
 
     const fn of(dialect: Dialect) -> Self {
-        Self {
-            dialect,
-            text: String::new(),
-            values: Vec::new(),
-        }
+        Self { dialect, text: String::new(), values: Vec::new() }
     }
 
     /// The conditions that the index can check: not those that need the text, and without words none that the index
@@ -238,19 +234,14 @@ impl Statement {
             deleted: _,
         } = filter;
         self.any_of("status", statuses.iter().map(|status| status.name().into()));
-        self.any_of(
-            "priority",
-            priorities.iter().map(|priority| priority.rank().into()),
-        );
+        self.any_of("priority", priorities.iter().map(|priority| priority.rank().into()));
         self.within("due_at", *due);
         self.within("created_at", *created);
         self.within("updated_at", *updated);
         self.within("completed_at", *completed);
         if *overdue {
             let now = self.bind(now.as_micros().into());
-            self.and(&format!(
-                "overdue_at <= {now} AND status NOT IN ('done', 'cancelled')"
-            ));
+            self.and(&format!("overdue_at <= {now} AND status NOT IN ('done', 'cancelled')"));
         }
         for tag in tags {
             self.contains("tag_list", &in_tag_list(tag));
@@ -318,11 +309,7 @@ impl Statement {
 
 /// The same text as in the partial indexes.
 const fn deleted(filter: &Filter) -> &'static str {
-    if filter.deleted {
-        "deleted_at IS NOT NULL"
-    } else {
-        "deleted_at IS NULL"
-    }
+    if filter.deleted { "deleted_at IS NOT NULL" } else { "deleted_at IS NULL" }
 }
 
 /// The condition that `grams` has a [`read_models::Bit`], given as two parameters. A row without `grams` may have them

@@ -17,10 +17,8 @@ const ME: UserId = UserId(Uuid::from_u128(7));
 
 /// Each order, the index that keeps it, and places at the front, in the middle and among the empty values.
 fn orders() -> Vec<(Sort, &'static str, Vec<TaskCursor>)> {
-    let number = |number: i64| TaskCursor {
-        key: SortKey::Number(number),
-        id: TaskId(Uuid::from_u128(1 << 127)),
-    };
+    let number =
+        |number: i64| TaskCursor { key: SortKey::Number(number), id: TaskId(Uuid::from_u128(1 << 127)) };
     let text = |text: &str| TaskCursor {
         key: SortKey::Text(text.to_owned()),
         id: TaskId(Uuid::from_u128(1 << 127)),
@@ -29,36 +27,13 @@ fn orders() -> Vec<(Sort, &'static str, Vec<TaskCursor>)> {
         [false, true].map(|descending| (Sort { by, descending }, index, places.to_vec()))
     };
     let due = |descending, index, missing: i64| {
-        (
-            Sort {
-                by: SortBy::Due,
-                descending,
-            },
-            index,
-            vec![number(250_000), number(missing)],
-        )
+        (Sort { by: SortBy::Due, descending }, index, vec![number(250_000), number(missing)])
     };
     let mut orders = Vec::new();
-    orders.extend(both(
-        SortBy::CreatedAt,
-        "tasks_by_created_at",
-        [number(100_000), number(250_000)],
-    ));
-    orders.extend(both(
-        SortBy::UpdatedAt,
-        "tasks_by_updated_at",
-        [number(100_000), number(250_000)],
-    ));
-    orders.extend(both(
-        SortBy::Priority,
-        "tasks_by_priority",
-        [number(1), number(2)],
-    ));
-    orders.extend(both(
-        SortBy::Title,
-        "tasks_by_title",
-        [text("title 3"), text("title 6")],
-    ));
+    orders.extend(both(SortBy::CreatedAt, "tasks_by_created_at", [number(100_000), number(250_000)]));
+    orders.extend(both(SortBy::UpdatedAt, "tasks_by_updated_at", [number(100_000), number(250_000)]));
+    orders.extend(both(SortBy::Priority, "tasks_by_priority", [number(1), number(2)]));
+    orders.extend(both(SortBy::Title, "tasks_by_title", [text("title 3"), text("title 6")]));
     orders.push(due(false, "tasks_by_due_ascending", i64::MAX));
     orders.push(due(true, "tasks_by_due_descending", -i64::MAX));
     orders
@@ -68,23 +43,13 @@ fn orders() -> Vec<(Sort, &'static str, Vec<TaskCursor>)> {
 fn pages(dialect: Dialect, filter: &Filter) -> Vec<(Statement, String)> {
     let now = Timestamp::from_micros(1_800_000_000_000_000);
     let page = |sort, after: Option<&TaskCursor>| {
-        let page = Page {
-            owner: ME,
-            filter,
-            sort,
-            after,
-            rows: ROWS,
-            now,
-        };
+        let page = Page { owner: ME, filter, sort, after, rows: ROWS, now };
         Statement::page(dialect, page)
     };
     let table = if filter.deleted { "trash" } else { "tasks" };
     let pages = |(sort, index, places): (Sort, &'static str, Vec<TaskCursor>)| {
         let index = index.replace("tasks", table);
-        let later: Vec<_> = places
-            .iter()
-            .map(|place| (page(sort, Some(place)), index.clone()))
-            .collect();
+        let later: Vec<_> = places.iter().map(|place| (page(sort, Some(place)), index.clone())).collect();
         std::iter::once((page(sort, None), index.clone())).chain(later)
     };
     orders().into_iter().flat_map(pages).collect()
@@ -124,15 +89,13 @@ async fn explain(database: &Database, statement: &Statement) -> Done {
 
 pub(crate) async fn explain_sql(database: &Database, text: &str, values: &[Value]) -> Done {
     let sql = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}");
-    let row = values
-        .iter()
-        .fold(sqlx::query(&sql), |query, value| match value.clone() {
-            Value::Integer(value) => query.bind(value),
-            Value::Text(value) => query.bind(value),
-            Value::Bytes(value) => query.bind(value),
-            Value::Uuid(value) => query.bind(value),
-            Value::Boolean(value) => query.bind(value),
-        });
+    let row = values.iter().fold(sqlx::query(&sql), |query, value| match value.clone() {
+        Value::Integer(value) => query.bind(value),
+        Value::Text(value) => query.bind(value),
+        Value::Bytes(value) => query.bind(value),
+        Value::Uuid(value) => query.bind(value),
+        Value::Boolean(value) => query.bind(value),
+    });
     let mut connection = database.postgres().unwrap().connect().await.unwrap();
     let row = row.fetch_one(&mut connection).await.unwrap();
     let plans: serde_json::Value = serde_json::from_str(&row.get_unchecked::<String, _>(0)).unwrap();
@@ -146,8 +109,7 @@ pub(crate) async fn explain_sql(database: &Database, text: &str, values: &[Value
     };
     while plan.is_object() {
         let index = plan["Index Name"].as_str().map(str::to_owned);
-        done.nodes
-            .push((plan["Node Type"].as_str().unwrap().to_owned(), index));
+        done.nodes.push((plan["Node Type"].as_str().unwrap().to_owned(), index));
         done.removed += plan["Rows Removed by Filter"].as_f64().unwrap_or_default() as u64;
         plan = &plan["Plans"][0];
     }
@@ -165,35 +127,17 @@ async fn a_page_is_one_index_range_on_postgres_however_many_tasks_there_are() {
 
         database.execute("TRUNCATE tasks", &[]).await.unwrap();
         fill_postgres(&database, 200).await;
-        for ((statement, index), small) in pages(Dialect::Postgres, &Filter::default())
-            .into_iter()
-            .zip(small)
+        for ((statement, index), small) in pages(Dialect::Postgres, &Filter::default()).into_iter().zip(small)
         {
             let done = explain(&database, &statement).await;
             let text = &statement.text;
-            let expected = [
-                ("Limit".to_owned(), None),
-                ("Index Scan".to_owned(), Some(index.clone())),
-            ];
+            let expected = [("Limit".to_owned(), None), ("Index Scan".to_owned(), Some(index.clone()))];
             assert_eq!(done.nodes, expected, "{text}");
-            assert!(
-                done.rows > 0 && done.rows <= ROWS.into(),
-                "{text}: {} rows",
-                done.rows
-            );
+            assert!(done.rows > 0 && done.rows <= ROWS.into(), "{text}: {} rows", done.rows);
             assert_eq!(done.removed, 0, "{text}: rows were read in vain");
             // At most one page of the table for each row, and a few of the index.
-            assert!(
-                done.pages <= done.rows + 12,
-                "{text}: {} pages for {} rows",
-                done.pages,
-                done.rows
-            );
-            assert!(
-                done.pages <= small * 2 + 12,
-                "{text}: {} pages, {small} in a small table",
-                done.pages
-            );
+            assert!(done.pages <= done.rows + 12, "{text}: {} pages for {} rows", done.pages, done.rows);
+            assert!(done.pages <= small * 2 + 12, "{text}: {} pages, {small} in a small table", done.pages);
         }
 
         // With a filter it reads on in the same order until the page is full, but never beyond its owner's tasks.
@@ -204,16 +148,8 @@ async fn a_page_is_one_index_range_on_postgres_however_many_tasks_there_are() {
         };
         for (statement, index) in pages(Dialect::Postgres, &filter) {
             let done = explain(&database, &statement).await;
-            assert!(
-                done.nodes.iter().any(|(_, name)| name.as_ref() == Some(&index)),
-                "{}",
-                statement.text
-            );
-            assert!(
-                done.nodes.iter().all(|(node, _)| !node.contains("Sort")),
-                "{}",
-                statement.text
-            );
+            assert!(done.nodes.iter().any(|(_, name)| name.as_ref() == Some(&index)), "{}", statement.text);
+            assert!(done.nodes.iter().all(|(node, _)| !node.contains("Sort")), "{}", statement.text);
             assert!(done.pages <= done.rows + 12, "{}", statement.text);
         }
     })
@@ -224,15 +160,9 @@ async fn a_page_is_one_index_range_on_postgres_however_many_tasks_there_are() {
 async fn the_trash_of_one_user_is_an_index_range_on_postgres() {
     on_postgres(async |database| {
         fill_postgres(&database, 200).await;
-        database
-            .execute("UPDATE tasks SET deleted_at = 1 WHERE position % 5 = 0", &[])
-            .await
-            .unwrap();
+        database.execute("UPDATE tasks SET deleted_at = 1 WHERE position % 5 = 0", &[]).await.unwrap();
         database.execute("VACUUM ANALYZE tasks", &[]).await.unwrap();
-        let filter = Filter {
-            deleted: true,
-            ..Filter::default()
-        };
+        let filter = Filter { deleted: true, ..Filter::default() };
         for (statement, index) in pages(Dialect::Postgres, &filter) {
             let done = explain(&database, &statement).await;
             let text = &statement.text;
@@ -253,10 +183,7 @@ async fn a_page_is_one_index_range_on_sqlite() {
             if analyzed {
                 database.execute("ANALYZE", &[]).await.unwrap();
             }
-            let trash = Filter {
-                deleted: true,
-                ..Filter::default()
-            };
+            let trash = Filter { deleted: true, ..Filter::default() };
             let pages = [Filter::default(), trash].map(|filter| pages(Dialect::Sqlite, &filter));
             for (statement, index) in pages.into_iter().flatten() {
                 let sql = format!("EXPLAIN QUERY PLAN {}", statement.text);

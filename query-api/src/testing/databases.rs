@@ -15,8 +15,6 @@ pub(crate) async fn on_sqlite(test: impl AsyncFnOnce(Database)) {
 /// Runs `test` on a new PostgreSQL database.
 pub(crate) async fn on_postgres(test: impl AsyncFnOnce(Database)) {
     let server = TestDatabase::create().await;
-    let database = Database::open(server.url().as_str(), Schema::ReadModels, 4)
-        .await
-        .unwrap();
+    let database = Database::open(server.url().as_str(), Schema::ReadModels, 4).await.unwrap();
     test(database).await;
 }

@@ -24,11 +24,7 @@ pub(crate) struct TestLog {
 impl TestLog {
     /// A log with every event that is asked for, and no end that a projection could be behind.
     pub(crate) const fn endless() -> Self {
-        Self {
-            end: AtomicU64::new(u64::MAX),
-            asking: AtomicUsize::new(0),
-            most_asking: AtomicUsize::new(0),
-        }
+        Self { end: AtomicU64::new(u64::MAX), asking: AtomicUsize::new(0), most_asking: AtomicUsize::new(0) }
     }
 
     /// How many have asked for its end at the same time, at most.

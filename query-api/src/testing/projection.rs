@@ -12,10 +12,7 @@ pub(crate) async fn project(database: &Database, subject: UserId, position: u64,
     let partition = PARTITIONS.of(subject);
     let sql = "INSERT INTO checkpoints (partitions, partition, position) VALUES ($1, $2, $3) \
                ON CONFLICT (partitions, partition) DO UPDATE SET position = excluded.position";
-    transaction
-        .execute(sql, &[PARTITIONS.get().into(), partition.into(), position.into()])
-        .await
-        .unwrap();
+    transaction.execute(sql, &[PARTITIONS.get().into(), partition.into(), position.into()]).await.unwrap();
     transaction.commit().await.unwrap();
     if signal {
         signal_checkpoint(database, subject, position);

@@ -61,17 +61,12 @@ impl TestRole {
     }
 
     async fn with(database: &Database, audit_tree: &Database, cursor_key: [u8; 32]) -> Self {
-        let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(
-            1_800_000_000_000_000,
-        )));
+        let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(1_800_000_000_000_000)));
         let background = Background::new();
         let log = Arc::new(TestLog::endless());
         let revoked = Arc::new(AtomicBool::new(false));
         let cut_off = Arc::new(AtomicBool::new(false));
-        let tokens = TokensAreUserIds {
-            revoked: Arc::clone(&revoked),
-            cut_off: Arc::clone(&cut_off),
-        };
+        let tokens = TokensAreUserIds { revoked: Arc::clone(&revoked), cut_off: Arc::clone(&cut_off) };
         let dependencies = Dependencies {
             read_models: database.clone(),
             audit_tree: AuditTree::new(audit_tree.clone()),
@@ -79,20 +74,9 @@ impl TestRole {
             verifier: Verifier::direct(Arc::new(tokens)),
             clock: clock.clone(),
         };
-        let config = Config {
-            partitions: PARTITIONS,
-            cursor_key,
-            connections: 4,
-        };
+        let config = Config { partitions: PARTITIONS, cursor_key, connections: 4 };
         let router = start(config, dependencies, &background).await.unwrap();
-        Self {
-            router,
-            clock,
-            log,
-            revoked,
-            cut_off,
-            background,
-        }
+        Self { router, clock, log, revoked, cut_off, background }
     }
 
     /// Makes auth unavailable, or available again.
@@ -139,20 +123,14 @@ impl TestRole {
     fn request(&self, caller: UserId, path: &str, headers: &[(&str, &str)]) -> Request<Body> {
         let token = format!("{}.a.b", caller.0.simple());
         let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
-        let request = headers
-            .iter()
-            .fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         request.body(Body::empty()).unwrap()
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         let bytes = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            bytes,
-        }
+        Answer { status: parts.status, headers: parts.headers, bytes }
     }
 }
 
@@ -174,27 +152,15 @@ impl Answer {
     /// The titles of a page.
     #[track_caller]
     pub(crate) fn titles(&self) -> Vec<String> {
-        assert_eq!(
-            self.status,
-            StatusCode::OK,
-            "{}",
-            String::from_utf8_lossy(&self.bytes)
-        );
+        assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.bytes));
         let titles = self.json()["items"].as_array().unwrap().clone();
-        titles
-            .iter()
-            .map(|item| item["title"].as_str().unwrap().to_owned())
-            .collect()
+        titles.iter().map(|item| item["title"].as_str().unwrap().to_owned()).collect()
     }
 
     #[track_caller]
     pub(crate) fn assert_problem(&self, status: u16, code: &str) {
         let json = self.json();
-        assert_eq!(
-            (self.status.as_u16(), json["code"].as_str()),
-            (status, Some(code)),
-            "{json}"
-        );
+        assert_eq!((self.status.as_u16(), json["code"].as_str()), (status, Some(code)), "{json}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         assert_eq!(json["type"], format!("/problems/{code}"));
         assert!(json["request_id"].is_string(), "{json}");
@@ -216,11 +182,7 @@ impl Check for TokensAreUserIds {
         }
         let id = token.split('.').next().and_then(|id| Uuid::try_parse(id).ok());
         let user_id = UserId(id.ok_or(Rejection::Malformed)?);
-        let role = if token.split('.').nth(1) == Some("auditor") {
-            Role::Auditor
-        } else {
-            Role::User
-        };
+        let role = if token.split('.').nth(1) == Some("auditor") { Role::Auditor } else { Role::User };
         Ok(Identity {
             user_id,
             credential: auth_client::Credential::Session(SessionId(Uuid::nil())),

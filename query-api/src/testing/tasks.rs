@@ -70,10 +70,7 @@ pub(crate) async fn insert_at(database: &Database, tasks: &[(Task, u64)]) {
                 format!("({})", placeholders(first..values.len() + 1))
             })
             .collect();
-        let updates: Vec<_> = COLUMNS
-            .iter()
-            .map(|column| format!("{column} = excluded.{column}"))
-            .collect();
+        let updates: Vec<_> = COLUMNS.iter().map(|column| format!("{column} = excluded.{column}")).collect();
         let sql = format!(
             "INSERT INTO tasks ({}) VALUES {} ON CONFLICT (id) DO UPDATE SET {}",
             COLUMNS.join(", "),

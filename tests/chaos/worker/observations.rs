@@ -27,12 +27,7 @@ impl Worker {
             answer.expect(404);
         } else {
             let answer = answer.expect(200);
-            assert_eq!(
-                task_in(&answer.body),
-                Some(task),
-                "{} does not see its own write",
-                self.name
-            );
+            assert_eq!(task_in(&answer.body), Some(task), "{} does not see its own write", self.name);
         }
     }
 
@@ -46,13 +41,11 @@ impl Worker {
     }
 
     pub(super) async fn look_at_list(&mut self) {
-        self.look_at_page("/tasks?limit=100", |task| task.deleted_at.is_none())
-            .await;
+        self.look_at_page("/tasks?limit=100", |task| task.deleted_at.is_none()).await;
     }
 
     pub(super) async fn look_at_trash(&mut self) {
-        self.look_at_page("/tasks?deleted=true&limit=100", |task| task.deleted_at.is_some())
-            .await;
+        self.look_at_page("/tasks?deleted=true&limit=100", |task| task.deleted_at.is_some()).await;
     }
 
     /// Checks that a page shows exactly those tasks of its own that belong there, as they were acknowledged.
@@ -80,20 +73,12 @@ impl Worker {
                 self.own.insert(*id, shown.clone());
             }
         }
-        assert_eq!(
-            shown, known,
-            "what {} sees is not what was acknowledged",
-            self.name
-        );
+        assert_eq!(shown, known, "what {} sees is not what was acknowledged", self.name);
     }
 
     pub(super) fn see_shared(&mut self, task: &Task) {
         if let Some(seen) = self.shared.get_mut(&task.id) {
-            assert!(
-                task.version >= *seen,
-                "{} sees {task:?} after version {seen}",
-                self.name
-            );
+            assert!(task.version >= *seen, "{} sees {task:?} after version {seen}", self.name);
             *seen = task.version;
         }
     }
@@ -131,10 +116,7 @@ impl Worker {
         };
         let (answer, attempts) = self.answered(&request).await;
         // A second attempt may find the session ended.
-        assert!(
-            answer.status == 204 || answer.status == 401 && attempts > 1,
-            "{answer:?}"
-        );
+        assert!(answer.status == 204 || answer.status == 401 && attempts > 1, "{answer:?}");
         self.ended.push(self.person.token.clone());
         self.log_in().await;
     }

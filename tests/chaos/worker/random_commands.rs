@@ -40,11 +40,7 @@ impl Worker {
             .dice
             .random_bool(0.3)
             .then(|| version - u64::from(version > 1 && self.dice.random_bool(0.2)));
-        Command {
-            task,
-            operation,
-            if_match,
-        }
+        Command { task, operation, if_match }
     }
 
     /// Random fields of a task, which often have their old values.
@@ -54,22 +50,10 @@ impl Worker {
         }
         let values = [
             ("title", json!(self.title())),
-            (
-                "description",
-                self.one_of(&[json!(null), json!("more"), json!("Ünï ✓")]),
-            ),
-            (
-                "priority",
-                self.one_of(&["low", "normal", "high", "urgent"].map(|name| json!(name))),
-            ),
-            (
-                "due",
-                self.one_of(&[json!(null), json!("2026-12-01"), json!("2031-01-01T09:00:00Z")]),
-            ),
-            (
-                "tags",
-                self.one_of(&[json!(null), json!(["a"]), json!(["b", "a"])]),
-            ),
+            ("description", self.one_of(&[json!(null), json!("more"), json!("Ünï ✓")])),
+            ("priority", self.one_of(&["low", "normal", "high", "urgent"].map(|name| json!(name)))),
+            ("due", self.one_of(&[json!(null), json!("2026-12-01"), json!("2031-01-01T09:00:00Z")])),
+            ("tags", self.one_of(&[json!(null), json!(["a"]), json!(["b", "a"])])),
             ("status", json!(self.status())),
         ];
         let count = self.dice.random_range(1..=3);

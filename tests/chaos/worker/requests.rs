@@ -17,12 +17,7 @@ impl Worker {
     pub(super) async fn ask(&mut self, path: &str) -> Answer {
         let mut headers = vec![("Prefer", "wait=2".to_owned())];
         headers.extend(self.latest.map(|token| ("Consistency-Token", token.to_string())));
-        let request = Request {
-            method: Method::GET,
-            path: path.to_owned(),
-            body: None,
-            headers,
-        };
+        let request = Request { method: Method::GET, path: path.to_owned(), body: None, headers };
         let (answer, _) = self.answered(&request).await;
         self.note(&answer);
         answer
@@ -96,11 +91,8 @@ impl Worker {
         long_headers: bool,
     ) -> Result<Answer, reqwest::Error> {
         let url = format!("{gateway}{}", request.path);
-        let mut sending = self
-            .person
-            .http
-            .request(request.method.clone(), url)
-            .timeout(hang_up.unwrap_or(TIMEOUT));
+        let mut sending =
+            self.person.http.request(request.method.clone(), url).timeout(hang_up.unwrap_or(TIMEOUT));
         if long_headers {
             let tail = "\"".repeat(8_000);
             sending = sending

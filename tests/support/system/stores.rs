@@ -30,23 +30,18 @@ impl System {
     /// Opens the log and the read models beside the running system and waits until they agree.
     pub(crate) async fn read_models_equal_the_log(&self) -> projector::Report {
         let store = self.open_log().await;
-        let read_models = Database::connect(&self.database_url("read-models.db"), Schema::ReadModels, 4)
-            .await
-            .unwrap();
+        let read_models =
+            Database::connect(&self.database_url("read-models.db"), Schema::ReadModels, 4).await.unwrap();
         let mut last = None;
-        until(
-            "the read models equal a fold of the log",
-            Duration::from_secs(60),
-            async || {
-                let report = projector::verify(store.as_ref(), &read_models).await.unwrap();
-                let equal = report.differences.is_empty();
-                if last.as_ref() != Some(&report.differences) && !equal {
-                    eprintln!("not yet: {:?}", report.differences);
-                }
-                last = Some(report.differences);
-                equal
-            },
-        )
+        until("the read models equal a fold of the log", Duration::from_secs(60), async || {
+            let report = projector::verify(store.as_ref(), &read_models).await.unwrap();
+            let equal = report.differences.is_empty();
+            if last.as_ref() != Some(&report.differences) && !equal {
+                eprintln!("not yet: {:?}", report.differences);
+            }
+            last = Some(report.differences);
+            equal
+        })
         .await;
         projector::verify(store.as_ref(), &read_models).await.unwrap()
     }

@@ -15,33 +15,19 @@ fn enabling(account: Option<&Account>) -> Decided {
 }
 
 fn roles(roles: &[Role]) -> AccountEvent {
-    RolesChanged {
-        roles: roles.iter().copied().collect(),
-        ..RolesChanged::default()
-    }
-    .into()
+    RolesChanged { roles: roles.iter().copied().collect(), ..RolesChanged::default() }.into()
 }
 
 fn renamed(name: Option<&str>) -> AccountEvent {
-    AccountRenamed {
-        display_name: name.map(str::to_owned),
-    }
-    .into()
+    AccountRenamed { display_name: name.map(str::to_owned) }.into()
 }
 
 fn rehashed(hash: &str) -> AccountEvent {
-    PasswordRehashed {
-        password_hash: hash.into(),
-    }
-    .into()
+    PasswordRehashed { password_hash: hash.into() }.into()
 }
 
 fn password_changed(hash: &str, surviving: u128) -> AccountEvent {
-    PasswordChanged {
-        password_hash: hash.into(),
-        surviving_session: Some(session(surviving)),
-    }
-    .into()
+    PasswordChanged { password_hash: hash.into(), surviving_session: Some(session(surviving)) }.into()
 }
 
 fn change(old: &str, new: &str, surviving: u128) -> impl FnOnce(Option<&Account>) -> Decided {
@@ -56,50 +42,30 @@ fn open(
 ) -> impl FnOnce(Option<&Account>) -> Decided {
     let rehashed = rehashed.map(SecretHash::from);
     let ended: Vec<_> = ended.iter().copied().map(session).collect();
-    move |account| {
-        open_session(
-            account,
-            &verified.into(),
-            rehashed.as_ref(),
-            session(number),
-            &ended,
-        )
-    }
+    move |account| open_session(account, &verified.into(), rehashed.as_ref(), session(number), &ended)
 }
 
 #[test]
 fn an_empty_stream_is_registered() {
-    account([])
-        .when(|account| register(account, &ada()))
-        .then([ada().into()]);
+    account([]).when(|account| register(account, &ada())).then([ada().into()]);
 }
 
 #[test]
 fn an_account_is_registered_once() {
-    registered([])
-        .when(|account| register(account, &ada()))
-        .then_refused(Refusal::EmailIsTaken);
+    registered([]).when(|account| register(account, &ada())).then_refused(Refusal::EmailIsTaken);
 }
 
 #[test]
 fn renaming_changes_the_name_or_nothing() {
     let account = registered([]);
-    account
-        .when(|account| rename(account, Some("Countess")))
-        .then([renamed(Some("Countess"))]);
-    account
-        .when(|account| rename(account, None))
-        .then([renamed(None)]);
-    account
-        .when(|account| rename(account, Some("Ada")))
-        .then_nothing();
+    account.when(|account| rename(account, Some("Countess"))).then([renamed(Some("Countess"))]);
+    account.when(|account| rename(account, None)).then([renamed(None)]);
+    account.when(|account| rename(account, Some("Ada"))).then_nothing();
 }
 
 #[test]
 fn a_password_is_replaced_only_while_it_is_the_one_that_was_shown() {
-    registered([])
-        .when(change("hash-1", "hash-2", 1))
-        .then([password_changed("hash-2", 1)]);
+    registered([]).when(change("hash-1", "hash-2", 1)).then([password_changed("hash-2", 1)]);
     registered([password_changed("hash-2", 1)])
         .when(change("hash-1", "hash-3", 1))
         .then_refused(Refusal::PasswordHasChanged);
@@ -108,18 +74,14 @@ fn a_password_is_replaced_only_while_it_is_the_one_that_was_shown() {
 #[test]
 fn a_changed_password_closes_every_session_but_the_one_that_changed_it() {
     let before = [opened(1, &[]), opened(2, &[]), opened(3, &[])];
-    registered(before.clone())
-        .when(change("hash-1", "hash-2", 2))
-        .then([password_changed("hash-2", 2)]);
+    registered(before.clone()).when(change("hash-1", "hash-2", 2)).then([password_changed("hash-2", 2)]);
     let after = registered(before.into_iter().chain([password_changed("hash-2", 2)]));
     assert_eq!(after.state().unwrap().open_sessions, [session(2)]);
 }
 
 #[test]
 fn all_sessions_end_at_once_and_only_if_there_are_any() {
-    registered([opened(1, &[]), opened(2, &[])])
-        .when(end_sessions)
-        .then([AccountSessionsEnded {}.into()]);
+    registered([opened(1, &[]), opened(2, &[])]).when(end_sessions).then([AccountSessionsEnded {}.into()]);
     let after = registered([opened(1, &[]), AccountSessionsEnded {}.into()]);
     assert!(after.state().unwrap().open_sessions.is_empty());
     after.when(end_sessions).then_nothing();
@@ -129,12 +91,8 @@ fn all_sessions_end_at_once_and_only_if_there_are_any() {
 fn a_session_is_opened_for_the_password_that_counts() {
     let account = registered([]);
     account.when(open("hash-1", None, 1, &[])).then([opened(1, &[])]);
-    account
-        .when(open("hash-0", None, 1, &[]))
-        .then_refused(Refusal::PasswordHasChanged);
-    account
-        .when(open("hash-1", Some("hash-2"), 1, &[]))
-        .then([rehashed("hash-2"), opened(1, &[])]);
+    account.when(open("hash-0", None, 1, &[])).then_refused(Refusal::PasswordHasChanged);
+    account.when(open("hash-1", Some("hash-2"), 1, &[])).then([rehashed("hash-2"), opened(1, &[])]);
 }
 
 #[test]
@@ -148,19 +106,14 @@ fn a_rehashed_password_closes_no_session() {
 #[test]
 fn sessions_that_ended_make_room_and_then_the_oldest_closes() {
     let full = registered((1..=MAX_OPEN_SESSIONS as u128).map(|number| opened(number, &[])));
-    full.when(open("hash-1", None, 999, &[]))
-        .then([opened(999, &[1])]);
-    full.when(open("hash-1", None, 999, &[50, 60]))
-        .then([opened(999, &[50, 60])]);
+    full.when(open("hash-1", None, 999, &[])).then([opened(999, &[1])]);
+    full.when(open("hash-1", None, 999, &[50, 60])).then([opened(999, &[50, 60])]);
 }
 
 #[test]
 fn a_session_from_before_disabling_does_not_come_back() {
-    let account = registered([
-        opened(1, &[]),
-        AccountDisabled::default().into(),
-        AccountEnabled::default().into(),
-    ]);
+    let account =
+        registered([opened(1, &[]), AccountDisabled::default().into(), AccountEnabled::default().into()]);
     let account = account.state().unwrap();
     assert!(account.is_live() && !account.has_open(session(1)));
 }
@@ -181,20 +134,11 @@ fn another_role_makes_nobody_an_admin_again() {
     let auditor = |admins: Option<Admins>| {
         move |account: Option<&Account>| grant(account, admins.as_ref(), Role::Auditor)
     };
-    registered([listed.clone()])
-        .when(auditor(None))
-        .then([roles(&[Role::User, Role::Auditor])]);
+    registered([listed.clone()]).when(auditor(None)).then([roles(&[Role::User, Role::Auditor])]);
     let every_role = [roles(&[Role::User, Role::Auditor, Role::Admin])];
-    let admins = Admins {
-        accounts: BTreeSet::from([UserId(Uuid::from_u128(1))]),
-        ..Admins::default()
-    };
-    registered([listed.clone()])
-        .when(auditor(Some(admins)))
-        .then(every_role.clone());
-    registered([listed, AccountDisabled::default().into()])
-        .when(auditor(None))
-        .then(every_role);
+    let admins = Admins { accounts: BTreeSet::from([UserId(Uuid::from_u128(1))]), ..Admins::default() };
+    registered([listed.clone()]).when(auditor(Some(admins))).then(every_role.clone());
+    registered([listed, AccountDisabled::default().into()]).when(auditor(None)).then(every_role);
 }
 
 #[test]
@@ -203,9 +147,7 @@ fn roles_are_replaced_as_a_whole() {
     admin
         .when(|account| set_roles(account, &BTreeSet::from([Role::Auditor]), None))
         .then([roles(&[Role::Auditor])]);
-    admin
-        .when(|account| set_roles(account, &BTreeSet::from([Role::Admin, Role::User]), None))
-        .then_nothing();
+    admin.when(|account| set_roles(account, &BTreeSet::from([Role::Admin, Role::User]), None)).then_nothing();
 }
 
 #[test]
@@ -224,64 +166,40 @@ fn what_an_admin_does_says_why() {
     let admin_reason = Some(reason.clone());
     registered([])
         .when(|account| disable(account, Some(&reason)))
-        .then([AccountDisabled {
-            admin_reason: admin_reason.clone(),
-        }
-        .into()]);
+        .then([AccountDisabled { admin_reason: admin_reason.clone() }.into()]);
     registered([AccountDisabled::default().into()])
         .when(|account| enable(account, Some(&reason)))
-        .then([AccountEnabled {
-            admin_reason: admin_reason.clone(),
-        }
-        .into()]);
+        .then([AccountEnabled { admin_reason: admin_reason.clone() }.into()]);
     let roles = BTreeSet::from([Role::Auditor]);
-    registered([])
-        .when(|account| set_roles(account, &roles, Some(&reason)))
-        .then([RolesChanged {
-            roles: roles.clone(),
-            admin_reason,
-        }
-        .into()]);
+    registered([]).when(|account| set_roles(account, &roles, Some(&reason))).then([RolesChanged {
+        roles: roles.clone(),
+        admin_reason,
+    }
+    .into()]);
 }
 
 #[test]
 fn what_a_program_had_before_its_account_was_disabled_is_worthless_for_good() {
     let created = program_token(1);
     let token = created.token;
-    let disabled = [
-        AccountDisabled::default().into(),
-        ProgramTokenRevoked { token }.into(),
-    ];
-    registered([created.clone().into()])
-        .when(disabling)
-        .then(disabled.clone());
-    let later = [created.into()]
-        .into_iter()
-        .chain(disabled)
-        .chain([AccountEnabled::default().into()]);
+    let disabled = [AccountDisabled::default().into(), ProgramTokenRevoked { token }.into()];
+    registered([created.clone().into()]).when(disabling).then(disabled.clone());
+    let later = [created.into()].into_iter().chain(disabled).chain([AccountEnabled::default().into()]);
     assert!(registered(later).state().unwrap().program_tokens.is_empty());
 }
 
 #[test]
 fn a_disabled_account_changes_nothing_of_its_own() {
     let disabled = registered([AccountDisabled::default().into()]);
-    disabled
-        .when(|account| rename(account, None))
-        .then_refused(Refusal::AccountIsDisabled);
-    disabled
-        .when(change("hash-1", "hash-2", 1))
-        .then_refused(Refusal::AccountIsDisabled);
-    disabled
-        .when(open("hash-1", None, 1, &[]))
-        .then_refused(Refusal::AccountIsDisabled);
+    disabled.when(|account| rename(account, None)).then_refused(Refusal::AccountIsDisabled);
+    disabled.when(change("hash-1", "hash-2", 1)).then_refused(Refusal::AccountIsDisabled);
+    disabled.when(open("hash-1", None, 1, &[])).then_refused(Refusal::AccountIsDisabled);
 }
 
 #[test]
 fn a_person_is_erased_once() {
     registered([]).when(erase).then([AccountErased {}.into()]);
-    registered([AccountDisabled::default().into()])
-        .when(erase)
-        .then([AccountErased {}.into()]);
+    registered([AccountDisabled::default().into()]).when(erase).then([AccountErased {}.into()]);
     registered([AccountErased {}.into()]).when(erase).then_nothing();
     account([]).when(erase).then_refused(Refusal::AccountIsUnknown);
 }
@@ -291,15 +209,11 @@ fn people_erase_themselves_with_the_password_that_counts() {
     let erase_with = |hash: &'static str| move |account: Option<&Account>| erase_own(account, &hash.into());
     let usable = registered([]);
     usable.when(erase_with("hash-1")).then([AccountErased {}.into()]);
-    usable
-        .when(erase_with("hash-0"))
-        .then_refused(Refusal::PasswordHasChanged);
+    usable.when(erase_with("hash-0")).then_refused(Refusal::PasswordHasChanged);
     registered([AccountDisabled::default().into()])
         .when(erase_with("hash-1"))
         .then_refused(Refusal::AccountIsDisabled);
-    registered([AccountErased {}.into()])
-        .when(erase_with("hash-1"))
-        .then_nothing();
+    registered([AccountErased {}.into()]).when(erase_with("hash-1")).then_nothing();
 }
 
 #[test]

@@ -33,11 +33,7 @@ fn damaged(
     before: impl IntoIterator<Item = AdminsEvent>,
     after: impl IntoIterator<Item = AdminsEvent>,
 ) -> Admins {
-    let known = admins(before)
-        .state()
-        .cloned()
-        .unwrap_or_default()
-        .after_unreadable();
+    let known = admins(before).state().cloned().unwrap_or_default().after_unreadable();
     after.into_iter().fold(known, |admins, event| {
         let at = Timestamp::from_micros(0);
         Admins::evolve(Some(admins), &(), &event, 1, at).unwrap_or_default()
@@ -45,33 +41,23 @@ fn damaged(
 }
 
 fn added(number: u128) -> AdminsEvent {
-    AdminAdded {
-        account: user(number),
-    }
-    .into()
+    AdminAdded { account: user(number) }.into()
 }
 
 fn removed(number: u128) -> AdminsEvent {
-    AdminRemoved {
-        account: user(number),
-    }
-    .into()
+    AdminRemoved { account: user(number) }.into()
 }
 
 #[test]
 fn an_admin_is_added_once() {
     admins([]).when(add_user(1)).then([added(1)]);
     admins([added(1)]).when(add_user(1)).then_nothing();
-    admins([added(1), added(2), removed(1)])
-        .when(add_user(1))
-        .then([added(1)]);
+    admins([added(1), added(2), removed(1)]).when(add_user(1)).then([added(1)]);
 }
 
 #[test]
 fn only_an_admin_or_an_operator_adds_one() {
-    admins([added(1)])
-        .when(add_user_by(Actor::User(user(1)), 2))
-        .then([added(2)]);
+    admins([added(1)]).when(add_user_by(Actor::User(user(1)), 2)).then([added(2)]);
     for who in [1, 2] {
         admins([added(1), added(3), removed(1)])
             .when(add_user_by(Actor::User(user(who)), 2))
@@ -93,9 +79,7 @@ fn the_admins_follow_the_accounts_own_stream() {
     for gives in [false, true] {
         for no_admin in [&account(&[]), &disabled] {
             admins([added(2)]).when(by(no_admin, gives)).then_nothing();
-            admins([added(1), added(2)])
-                .when(by(no_admin, gives))
-                .then([removed(1)]);
+            admins([added(1), added(2)]).when(by(no_admin, gives)).then([removed(1)]);
         }
         admins([added(1)]).when(by(&erased, gives)).then([removed(1)]);
     }
@@ -103,9 +87,7 @@ fn the_admins_follow_the_accounts_own_stream() {
 
 #[test]
 fn the_last_admin_stays() {
-    admins([added(1), added(2)])
-        .when(remove_user(1))
-        .then([removed(1)]);
+    admins([added(1), added(2)]).when(remove_user(1)).then([removed(1)]);
     admins([added(1), added(2), removed(1)])
         .when(remove_user(2))
         .then_refused(Refusal::AccountIsLastAdmin(user(2)));
@@ -130,9 +112,7 @@ fn the_roles_that_ask_for_a_second_factor_are_changed_once() {
     let both = [Role::Auditor, Role::Admin];
     admins([added(1)]).when(set(&both)).then([changed(&both)]);
     admins([added(1), changed(&both)]).when(set(&both)).then_nothing();
-    admins([added(1), changed(&both)])
-        .when(set(&[]))
-        .then([changed(&[])]);
+    admins([added(1), changed(&both)]).when(set(&[])).then([changed(&[])]);
     admins([]).when(set(&[])).then_nothing();
 }
 
@@ -143,24 +123,15 @@ fn account(events: &[AccountEvent]) -> Account {
 }
 
 fn roles(roles: &[Role]) -> AccountEvent {
-    RolesChanged {
-        roles: roles.iter().copied().collect(),
-        ..RolesChanged::default()
-    }
-    .into()
+    RolesChanged { roles: roles.iter().copied().collect(), ..RolesChanged::default() }.into()
 }
 
 #[test]
 fn nobody_keeps_a_right_that_a_record_may_have_taken_which_cannot_be_read() {
-    let user_too = SecondFactorRolesChanged {
-        roles: BTreeSet::from([Role::User]),
-    };
+    let user_too = SecondFactorRolesChanged { roles: BTreeSet::from([Role::User]) };
     let left = damaged([added(1), user_too.into()], []);
     let claimed = account(&[roles(&[Role::User, Role::Admin])]);
-    assert_eq!(
-        effective(claimed, Some(&left)).roles,
-        BTreeSet::from([Role::User])
-    );
+    assert_eq!(effective(claimed, Some(&left)).roles, BTreeSet::from([Role::User]));
     let every_role = BTreeSet::from([Role::User, Role::Auditor, Role::Admin]);
     assert_eq!(left.second_factor_roles, every_role);
     let without = damaged([added(1)], []).second_factor_roles;
@@ -175,14 +146,8 @@ fn what_is_decided_after_a_record_that_cannot_be_read_holds_also_once_it_can_be(
     for in_doubt in [&admin, &disabled] {
         assert_eq!(revoke(Some(&left), in_doubt), Ok(vec![removed(1)]));
     }
-    assert_eq!(
-        follow(Some(&left), &disabled, false, Actor::Operator),
-        Ok(vec![removed(1)])
-    );
-    assert_eq!(
-        follow(Some(&left), &admin, false, Actor::Operator),
-        Ok(Vec::new())
-    );
+    assert_eq!(follow(Some(&left), &disabled, false, Actor::Operator), Ok(vec![removed(1)]));
+    assert_eq!(follow(Some(&left), &admin, false, Actor::Operator), Ok(Vec::new()));
     assert_eq!(revoke(Some(&left), &account(&[])), Ok(Vec::new()));
     // Whoever only tries to leave is not named again for it.
     assert_eq!(remove(Some(&left), user(1)), Ok(Vec::new()));
@@ -197,9 +162,7 @@ fn what_is_decided_after_a_record_that_cannot_be_read_holds_also_once_it_can_be(
 
 #[test]
 fn the_admins_are_to_be_named_until_there_is_one_and_the_roles_are_set() {
-    let roles_set = AdminsEvent::from(SecondFactorRolesChanged {
-        roles: BTreeSet::new(),
-    });
+    let roles_set = AdminsEvent::from(SecondFactorRolesChanged { roles: BTreeSet::new() });
     let later = [
         (vec![], true),
         (vec![added(1)], true),
@@ -217,16 +180,8 @@ fn the_admins_are_to_be_named_until_there_is_one_and_the_roles_are_set() {
 #[test]
 fn the_admins_stream_outweighs_the_accounts_own() {
     let claimed = account(&[roles(&[Role::User, Role::Admin])]);
-    assert!(
-        !effective(claimed.clone(), admins([added(2)]).state())
-            .roles
-            .contains(&Role::Admin)
-    );
-    assert!(
-        effective(claimed, admins([added(1)]).state())
-            .roles
-            .contains(&Role::Admin)
-    );
+    assert!(!effective(claimed.clone(), admins([added(2)]).state()).roles.contains(&Role::Admin));
+    assert!(effective(claimed, admins([added(1)]).state()).roles.contains(&Role::Admin));
     let disabled = account(&[AccountDisabled::default().into()]);
     assert!(effective(disabled.clone(), admins([added(1)]).state()).is_live());
     assert!(!effective(disabled, admins([added(2)]).state()).is_live());

@@ -10,10 +10,7 @@ use super::{
 type Decision = Box<dyn FnOnce(Option<&Account>) -> Decided>;
 
 fn enrolled() -> SecondFactorEnrolled {
-    SecondFactorEnrolled {
-        totp_secret: "sealed".into(),
-        recovery_hashes: vec!["a".into(), "b".into()],
-    }
+    SecondFactorEnrolled { totp_secret: "sealed".into(), recovery_hashes: vec!["a".into(), "b".into()] }
 }
 
 /// The history of a confirmed factor.
@@ -81,46 +78,27 @@ fn erase_with(password_hash: &'static str, code: Option<UsedCode>) -> Decision {
 fn go_on(ended: &'static [u128], code: Option<UsedCode>) -> Decision {
     Box::new(move |account| {
         let ended: Vec<_> = ended.iter().copied().map(session).collect();
-        events(go_on_with_login(
-            account,
-            session(1),
-            &ended,
-            NOW,
-            |_, _| true,
-            |_, _| code,
-        ))
+        events(go_on_with_login(account, session(1), &ended, NOW, |_, _| true, |_, _| code))
     })
 }
 
 #[test]
 fn a_factor_is_set_up_by_whoever_knows_the_password() {
-    registered([])
-        .when(enroll_with(PASSWORD_HASH))
-        .then([enrolled().into()]);
-    registered([])
-        .when(enroll_with("other"))
-        .then_refused(Refusal::PasswordHasChanged);
+    registered([]).when(enroll_with(PASSWORD_HASH)).then([enrolled().into()]);
+    registered([]).when(enroll_with("other")).then_refused(Refusal::PasswordHasChanged);
 }
 
 #[test]
 fn only_a_factor_that_was_never_confirmed_is_replaced() {
-    registered([enrolled().into()])
-        .when(enroll_with(PASSWORD_HASH))
-        .then([enrolled().into()]);
-    registered(confirmed())
-        .when(enroll_with(PASSWORD_HASH))
-        .then_refused(Refusal::SecondFactorExists);
+    registered([enrolled().into()]).when(enroll_with(PASSWORD_HASH)).then([enrolled().into()]);
+    registered(confirmed()).when(enroll_with(PASSWORD_HASH)).then_refused(Refusal::SecondFactorExists);
 }
 
 #[test]
 fn a_factor_counts_once_a_code_of_the_app_has_confirmed_it() {
     let pending = registered([enrolled().into()]);
-    pending
-        .when(judge_at(NOW, Some(UsedCode::Totp(7))))
-        .then_refused(Refusal::SecondFactorIsUnknown);
-    pending
-        .when(confirm_at(NOW, Some(UsedCode::Totp(7))))
-        .then([confirmed_by(7)]);
+    pending.when(judge_at(NOW, Some(UsedCode::Totp(7)))).then_refused(Refusal::SecondFactorIsUnknown);
+    pending.when(confirm_at(NOW, Some(UsedCode::Totp(7)))).then([confirmed_by(7)]);
     for code in [None, Some(UsedCode::Recovery(0))] {
         pending.when(confirm_at(NOW, code)).then([refused()]);
     }
@@ -128,9 +106,7 @@ fn a_factor_counts_once_a_code_of_the_app_has_confirmed_it() {
 
 #[test]
 fn only_a_factor_that_waits_for_it_is_confirmed() {
-    registered([])
-        .when(confirm_at(NOW, None))
-        .then_refused(Refusal::SecondFactorIsUnknown);
+    registered([]).when(confirm_at(NOW, None)).then_refused(Refusal::SecondFactorIsUnknown);
     registered(confirmed())
         .when(confirm_at(NOW, Some(UsedCode::Totp(8))))
         .then_refused(Refusal::SecondFactorExists);
@@ -142,9 +118,7 @@ fn nobody_guesses_a_factor_into_force() {
     guessed
         .when(confirm_at(NOW, Some(UsedCode::Totp(7))))
         .then_refused(Refusal::TooManyWrongCodes { wait_seconds: 30 });
-    guessed
-        .when(confirm_at(NOW.plus_seconds(30), Some(UsedCode::Totp(7))))
-        .then([confirmed_by(7)]);
+    guessed.when(confirm_at(NOW.plus_seconds(30), Some(UsedCode::Totp(7)))).then([confirmed_by(7)]);
 }
 
 #[test]
@@ -161,34 +135,24 @@ fn after_many_wrong_codes_those_of_the_app_have_to_wait_but_recovery_codes_pass(
     let guessed = registered(with_too_many_wrong_codes(confirmed()));
     let (app, recovery) = (UsedCode::Totp(8), UsedCode::Recovery(0));
     for code in [None, Some(app)] {
-        guessed
-            .when(judge_at(NOW, code))
-            .then_refused(Refusal::TooManyWrongCodes { wait_seconds: 30 });
+        guessed.when(judge_at(NOW, code)).then_refused(Refusal::TooManyWrongCodes { wait_seconds: 30 });
     }
-    guessed
-        .when(judge_at(NOW, Some(recovery)))
-        .then([passed(recovery)]);
-    guessed
-        .when(judge_at(NOW.plus_seconds(30), Some(app)))
-        .then([passed(app)]);
+    guessed.when(judge_at(NOW, Some(recovery))).then([passed(recovery)]);
+    guessed.when(judge_at(NOW.plus_seconds(30), Some(app))).then([passed(app)]);
 }
 
 #[test]
 fn a_right_code_ends_the_count_of_wrong_ones() {
     let history = with_too_many_wrong_codes(confirmed());
     let history = history.into_iter().chain([passed(UsedCode::Recovery(0))]);
-    registered(history)
-        .when(judge_at(NOW, Some(UsedCode::Totp(8))))
-        .then([passed(UsedCode::Totp(8))]);
+    registered(history).when(judge_at(NOW, Some(UsedCode::Totp(8)))).then([passed(UsedCode::Totp(8))]);
 }
 
 #[test]
 fn a_login_goes_on_with_a_right_code_only() {
     let account = registered(confirmed());
     let code = UsedCode::Totp(8);
-    account
-        .when(go_on(&[], Some(code)))
-        .then([passed(code), opened(1, &[])]);
+    account.when(go_on(&[], Some(code))).then([passed(code), opened(1, &[])]);
     account.when(go_on(&[], None)).then([refused()]);
 }
 
@@ -203,9 +167,7 @@ fn sessions_that_have_ended_make_room_for_that_of_a_login() {
 #[test]
 fn a_login_that_has_opened_its_session_needs_no_other_code() {
     for code in [None, Some(UsedCode::Totp(8))] {
-        registered(confirmed().into_iter().chain([opened(1, &[])]))
-            .when(go_on(&[], code))
-            .then_nothing();
+        registered(confirmed().into_iter().chain([opened(1, &[])])).when(go_on(&[], code)).then_nothing();
     }
 }
 
@@ -213,26 +175,13 @@ fn a_login_that_has_opened_its_session_needs_no_other_code() {
 fn a_login_that_is_over_does_not_go_on() {
     let code = Some(UsedCode::Totp(8));
     // The factor was removed, or never confirmed.
-    let histories: [Vec<AccountEvent>; 2] = [
-        confirmed().into_iter().chain([removed()]).collect(),
-        vec![enrolled().into()],
-    ];
+    let histories: [Vec<AccountEvent>; 2] =
+        [confirmed().into_iter().chain([removed()]).collect(), vec![enrolled().into()]];
     for history in histories {
-        registered(history)
-            .when(go_on(&[], code))
-            .then_refused(Refusal::LoginIsOver);
+        registered(history).when(go_on(&[], code)).then_refused(Refusal::LoginIsOver);
     }
     registered(confirmed())
-        .when(|account| {
-            events(go_on_with_login(
-                account,
-                session(1),
-                &[],
-                NOW,
-                |_, _| false,
-                |_, _| code,
-            ))
-        })
+        .when(|account| events(go_on_with_login(account, session(1), &[], NOW, |_, _| false, |_, _| code)))
         .then_refused(Refusal::LoginIsOver);
 }
 
@@ -240,40 +189,24 @@ fn a_login_that_is_over_does_not_go_on() {
 fn a_factor_is_given_up_for_a_right_code_only() {
     let account = registered(confirmed());
     let code = UsedCode::Recovery(1);
-    account
-        .when(remove_with(PASSWORD_HASH, Some(code)))
-        .then([passed(code), removed()]);
+    account.when(remove_with(PASSWORD_HASH, Some(code))).then([passed(code), removed()]);
     account.when(remove_with(PASSWORD_HASH, None)).then([refused()]);
-    account
-        .when(remove_with("other", Some(code)))
-        .then_refused(Refusal::PasswordHasChanged);
+    account.when(remove_with("other", Some(code))).then_refused(Refusal::PasswordHasChanged);
 }
 
 #[test]
 fn an_erasure_uses_its_code_up_and_a_wrong_one_is_counted_before() {
     let account = registered(confirmed());
     let code = UsedCode::Recovery(1);
-    account
-        .when(check_before_erasure_with(PASSWORD_HASH, Some(code)))
-        .then_nothing();
-    account
-        .when(check_before_erasure_with(PASSWORD_HASH, None))
-        .then([refused()]);
-    account
-        .when(erase_with(PASSWORD_HASH, Some(code)))
-        .then([passed(code), AccountErased {}.into()]);
-    account
-        .when(erase_with(PASSWORD_HASH, None))
-        .then_refused(Refusal::CodeIsWrong);
+    account.when(check_before_erasure_with(PASSWORD_HASH, Some(code))).then_nothing();
+    account.when(check_before_erasure_with(PASSWORD_HASH, None)).then([refused()]);
+    account.when(erase_with(PASSWORD_HASH, Some(code))).then([passed(code), AccountErased {}.into()]);
+    account.when(erase_with(PASSWORD_HASH, None)).then_refused(Refusal::CodeIsWrong);
     for decision in [check_before_erasure_with, erase_with] {
-        account
-            .when(decision("other", Some(code)))
-            .then_refused(Refusal::PasswordHasChanged);
+        account.when(decision("other", Some(code))).then_refused(Refusal::PasswordHasChanged);
     }
     for history in [vec![], vec![enrolled().into()]] {
-        registered(history)
-            .when(erase_with(PASSWORD_HASH, None))
-            .then([AccountErased {}.into()]);
+        registered(history).when(erase_with(PASSWORD_HASH, None)).then([AccountErased {}.into()]);
     }
     registered(confirmed().into_iter().chain([AccountErased {}.into()]))
         .when(erase_with(PASSWORD_HASH, None))

@@ -39,12 +39,7 @@ fn started() -> SessionEvent {
 }
 
 fn refreshed(hash: &str) -> SessionEvent {
-    SessionRefreshed {
-        refresh_hash: hash.into(),
-        client: Some("phone".into()),
-        used: Some(0),
-    }
-    .into()
+    SessionRefreshed { refresh_hash: hash.into(), client: Some("phone".into()), used: Some(0) }.into()
 }
 
 fn ended(reason: EndReason) -> SessionEvent {
@@ -59,11 +54,7 @@ fn exchange(
     now: Timestamp,
 ) -> impl FnOnce(Option<&Session>) -> Result<Vec<SessionEvent>, Refusal> {
     move |session| {
-        let presented = Presented {
-            generation,
-            hash: presented,
-            client: "phone",
-        };
+        let presented = Presented { generation, hash: presented, client: "phone" };
         refresh(session, presented, &next.into(), now)
     }
 }
@@ -79,19 +70,13 @@ fn end_by(
 fn the_last_microsecond_of_a_session_still_counts() {
     let end = START.plus_seconds(WEEK);
     let before = Timestamp::from_micros(end.as_micros() - 1);
-    session([])
-        .when(exchange(0, "a", "b", before))
-        .then([refreshed("b")]);
-    session([])
-        .when(exchange(0, "a", "b", end))
-        .then_refused(Refusal::SessionHasExpired);
+    session([]).when(exchange(0, "a", "b", before)).then([refreshed("b")]);
+    session([]).when(exchange(0, "a", "b", end)).then_refused(Refusal::SessionHasExpired);
 }
 
 #[test]
 fn a_session_begins_once() {
-    let SessionEvent::Started(first) = started() else {
-        panic!("not a start")
-    };
+    let SessionEvent::Started(first) = started() else { panic!("not a start") };
     let begin = |session: Option<&Session>| Ok::<_, Refusal>(start(session, &first));
     history([]).when(begin).then([started()]);
     session([]).when(begin).then_nothing();
@@ -99,12 +84,8 @@ fn a_session_begins_once() {
 
 #[test]
 fn a_session_ends_once() {
-    session([])
-        .when(end_by(1, EndReason::LogoutAll))
-        .then([ended(EndReason::LogoutAll)]);
-    session([ended(EndReason::Logout)])
-        .when(end_by(1, EndReason::LogoutAll))
-        .then_nothing();
+    session([]).when(end_by(1, EndReason::LogoutAll)).then([ended(EndReason::LogoutAll)]);
+    session([ended(EndReason::Logout)]).when(end_by(1, EndReason::LogoutAll)).then_nothing();
 }
 
 #[test]
@@ -113,34 +94,20 @@ fn a_session_that_ran_out_a_day_ago_is_never_written_to_again() {
         |now: Timestamp| move |session: Option<&Session>| end(session, account(1), EndReason::Logout, now);
     let ran_out = START.plus_seconds(WEEK);
     let closed = ran_out.plus_seconds(i64::from(DAY));
-    session([])
-        .when(end_at(closed.plus_seconds(-1)))
-        .then([ended(EndReason::Logout)]);
+    session([]).when(end_at(closed.plus_seconds(-1))).then([ended(EndReason::Logout)]);
     session([]).when(end_at(closed)).then_nothing();
-    session([refreshed("b")])
-        .when(exchange(1, "b", "c", closed))
-        .then_refused(Refusal::SessionHasExpired);
+    session([refreshed("b")]).when(exchange(1, "b", "c", closed)).then_refused(Refusal::SessionHasExpired);
     // It must be refreshed once a day.
     let idle = |idle_seconds| {
-        let SessionEvent::Started(started) = started() else {
-            panic!("not a start")
-        };
-        history([SessionStarted {
-            idle_seconds,
-            ..started
-        }
-        .into()])
+        let SessionEvent::Started(started) = started() else { panic!("not a start") };
+        history([SessionStarted { idle_seconds, ..started }.into()])
     };
-    idle(Some(DAY))
-        .when(end_at(START.plus_seconds(2 * i64::from(DAY))))
-        .then_nothing();
+    idle(Some(DAY)).when(end_at(START.plus_seconds(2 * i64::from(DAY)))).then_nothing();
 }
 
 #[test]
 fn nobody_ends_the_session_of_another() {
     for others in [session([]), history([])] {
-        others
-            .when(end_by(2, EndReason::Logout))
-            .then_refused(Refusal::SessionIsUnknown);
+        others.when(end_by(2, EndReason::Logout)).then_refused(Refusal::SessionIsUnknown);
     }
 }

@@ -6,10 +6,7 @@ use super::*;
 
 fn fingerprint(keys: &Keys) -> (String, String) {
     let email = EmailAddress::parse("ada@example.com").unwrap();
-    (
-        keys.keyring.signing(Timestamp::MAX).unwrap().kid.clone(),
-        keys.pepper.key_of(&email).0,
-    )
+    (keys.keyring.signing(Timestamp::MAX).unwrap().kid.clone(), keys.pepper.key_of(&email).0)
 }
 
 #[test]
@@ -21,10 +18,8 @@ fn the_first_start_creates_what_the_next_one_reads() {
     let third = open(&directory, true).unwrap();
     assert_eq!(fingerprint(&first), fingerprint(&second));
     assert_eq!(fingerprint(&first), fingerprint(&third));
-    let mut names: Vec<_> = fs::read_dir(&directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let mut names: Vec<_> =
+        fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, [FIRST_KEY, PEPPER], "no draft is left behind");
 }
@@ -36,10 +31,7 @@ fn only_the_owner_may_read_them() {
     let directory = tempfile::tempdir().unwrap();
     open(directory.path(), true).unwrap();
     for name in [FIRST_KEY, PEPPER] {
-        let mode = fs::metadata(directory.path().join(name))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(directory.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
 }
@@ -68,11 +60,7 @@ fn nothing_is_made_up_once_there_are_events() {
     open(directory.path(), true).unwrap();
     fs::remove_file(directory.path().join(PEPPER)).unwrap();
     let lost = open(directory.path(), false).unwrap_err();
-    assert!(
-        lost.to_string()
-            .contains("email-pepper is missing, but the event store"),
-        "{lost}"
-    );
+    assert!(lost.to_string().contains("email-pepper is missing, but the event store"), "{lost}");
 }
 
 #[test]
@@ -127,10 +115,7 @@ fn each_file_that_cannot_be_used_is_named() {
     assert!(pepper.is_none() && defects.missing.is_empty(), "{defects:?}");
     assert_eq!(defects.unusable.len(), damaged.len(), "{defects:?}");
     for (path, unusable) in damaged.iter().zip(&defects.unusable) {
-        assert!(
-            unusable.to_string().contains(&path.display().to_string()),
-            "{unusable}"
-        );
+        assert!(unusable.to_string().contains(&path.display().to_string()), "{unusable}");
     }
 }
 
@@ -141,15 +126,8 @@ fn the_key_whose_name_sorts_last_signs() {
     let pem = SigningKey::generate(SigningAlgorithm::EdDsa).unwrap();
     create(&directory.path().join(format!("{}.pem", runtime::new_id())), &pem).unwrap();
     let both = read(directory.path()).unwrap();
-    assert_eq!(
-        both.keyring.signing(Timestamp::MAX).unwrap().kid,
-        SigningKey::from_pem(&pem).unwrap().kid
-    );
-    assert!(
-        both.keyring
-            .get(&first.keyring.signing(Timestamp::MAX).unwrap().kid)
-            .is_some()
-    );
+    assert_eq!(both.keyring.signing(Timestamp::MAX).unwrap().kid, SigningKey::from_pem(&pem).unwrap().kid);
+    assert!(both.keyring.get(&first.keyring.signing(Timestamp::MAX).unwrap().kid).is_some());
 }
 
 #[test]
@@ -166,10 +144,7 @@ fn a_key_that_others_can_read_is_refused() {
                 Ok(_) => assert!(!refused, "{name} {mode:o}"),
                 Err(error) => {
                     let error = error.to_string();
-                    assert!(
-                        refused && error.contains(&format!("chmod 600 {}", path.display())),
-                        "{error}"
-                    );
+                    assert!(refused && error.contains(&format!("chmod 600 {}", path.display())), "{error}");
                 }
             }
         }

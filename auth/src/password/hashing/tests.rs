@@ -2,11 +2,7 @@
 
 use super::*;
 
-const CHEAP: Argon2Parameters = Argon2Parameters {
-    memory_kib: 64,
-    iterations: 2,
-    parallelism: 1,
-};
+const CHEAP: Argon2Parameters = Argon2Parameters { memory_kib: 64, iterations: 2, parallelism: 1 };
 
 fn password(text: &str) -> Arc<Password> {
     Arc::new(Password::new(text))
@@ -64,12 +60,8 @@ fn nobody_has_the_dummy_and_it_costs_what_a_hash_costs() {
     let made = PasswordHash::new(&made).unwrap();
     assert_eq!((parsed.algorithm, parsed.version), (made.algorithm, made.version));
     assert_eq!(parsed.params, made.params);
-    let lengths = |hash: &PasswordHash| {
-        (
-            hash.salt.map(|salt| salt.len()),
-            hash.hash.map(|output| output.len()),
-        )
-    };
+    let lengths =
+        |hash: &PasswordHash| (hash.salt.map(|salt| salt.len()), hash.hash.map(|output| output.len()));
     assert_eq!(lengths(&parsed), lengths(&made));
     let verified = Argon2Memory::default().matches(b"plum tractor canyon", &parsed);
     assert!(matches!(verified, Ok(false)), "{verified:?}");
@@ -95,10 +87,7 @@ async fn composition_makes_no_difference() {
 #[tokio::test]
 async fn weaker_parameters_are_outdated_and_stronger_ones_are_not() {
     let weak = hasher();
-    let parameters = Argon2Parameters {
-        memory_kib: 128,
-        ..CHEAP
-    };
+    let parameters = Argon2Parameters { memory_kib: 128, ..CHEAP };
     let strong = Hasher::new(parameters, 1, 1, Duration::ZERO).unwrap();
     let text = "plum tractor canyon";
     let hash = weak.hash_now(text).await;
@@ -126,10 +115,6 @@ async fn nothing_matches_where_there_is_no_account() {
 
 #[test]
 fn impossible_parameters_are_refused() {
-    let parameters = Argon2Parameters {
-        memory_kib: 1,
-        iterations: 0,
-        parallelism: 1,
-    };
+    let parameters = Argon2Parameters { memory_kib: 1, iterations: 0, parallelism: 1 };
     assert!(Hasher::new(parameters, 1, 1, Duration::ZERO).is_err());
 }

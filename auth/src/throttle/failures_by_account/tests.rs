@@ -71,10 +71,7 @@ async fn keys_are_erased_by_a_range_of_the_index_in_postgres() {
         let rows = tx.fetch_all(&explain, &[]).await.unwrap();
         let plan: Vec<_> = rows.iter().map(|row| row.text("QUERY PLAN").unwrap()).collect();
         let plan = plan.join("\n");
-        assert!(
-            plan.contains("Index Cond") && !plan.contains("Seq Scan"),
-            "{plan}"
-        );
+        assert!(plan.contains("Index Cond") && !plan.contains("Seq Scan"), "{plan}");
     }
 }
 
@@ -87,10 +84,7 @@ async fn a_success_without_failures_before_it_asks_and_writes_nothing() {
         operations.execute(&drop, &[]).await.unwrap();
     }
     let attempt = attempt("ada", "192.0.2.1");
-    let counters = FailureCounters {
-        familiar_since: Some((0, 1)),
-        ..FailureCounters::default()
-    };
+    let counters = FailureCounters { familiar_since: Some((0, 1)), ..FailureCounters::default() };
     keep_success(&operations, &attempt, &counters, 1).await.unwrap();
 }
 

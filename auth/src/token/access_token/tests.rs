@@ -16,10 +16,7 @@ fn pem() -> String {
 }
 
 fn tokens(pems: &[&str], issuer: &str, audience: &str) -> AccessTokens {
-    let keys = pems
-        .iter()
-        .map(|pem| SigningKey::from_pem(pem).unwrap())
-        .collect();
+    let keys = pems.iter().map(|pem| SigningKey::from_pem(pem).unwrap()).collect();
     let ttl = Duration::from_secs(900);
     AccessTokens::new(Keyring::new(keys).unwrap(), issuer.into(), audience.into(), ttl)
 }
@@ -81,40 +78,25 @@ fn what_it_issues_it_verifies_until_it_expires() {
     let claims = tokens.verify(&token, NOW).unwrap();
     assert_eq!(serde_json::to_value(&claims).unwrap(), good_claims());
     assert!(tokens.verify(&token, NOW.plus_seconds(899)).is_ok());
-    assert_eq!(
-        tokens.verify(&token, NOW.plus_seconds(900)),
-        Err(Rejection::Expired)
-    );
+    assert_eq!(tokens.verify(&token, NOW.plus_seconds(900)), Err(Rejection::Expired));
     let header = decode_header(&token).unwrap();
-    assert_eq!(
-        (header.alg, header.typ.as_deref()),
-        (Algorithm::EdDSA, Some("at+jwt"))
-    );
+    assert_eq!((header.alg, header.typ.as_deref()), (Algorithm::EdDSA, Some("at+jwt")));
     assert_eq!(header.kid.unwrap(), SigningKey::from_pem(&pem).unwrap().kid);
 }
 
 #[test]
 fn a_token_never_outlives_its_session() {
     let tokens = tokens(&[&pem()], "taskledger", "api");
-    let issued = tokens
-        .issue(&owner(), &session(60), NOW, Uuid::from_u128(3))
-        .unwrap();
+    let issued = tokens.issue(&owner(), &session(60), NOW, Uuid::from_u128(3)).unwrap();
     assert_eq!(issued.expires_in, 60);
-    assert_eq!(
-        tokens.verify(&issued.token, NOW.plus_seconds(60)),
-        Err(Rejection::Expired)
-    );
+    assert_eq!(tokens.verify(&issued.token, NOW.plus_seconds(60)), Err(Rejection::Expired));
 }
 
 #[test]
 fn older_keys_verify_and_unknown_ones_do_not() {
     let (old, new, other) = (pem(), pem(), pem());
     let token = issue(&tokens(&[&old], "taskledger", "api"));
-    assert!(
-        tokens(&[&old, &new], "taskledger", "api")
-            .verify(&token, NOW)
-            .is_ok()
-    );
+    assert!(tokens(&[&old, &new], "taskledger", "api").verify(&token, NOW).is_ok());
     let refused = tokens(&[&new, &other], "taskledger", "api").verify(&token, NOW);
     assert_eq!(refused, Err(Rejection::Malformed));
 }
@@ -135,10 +117,7 @@ fn forged_headers_and_claims_are_refused() {
     let tokens = tokens(&[&pem], "taskledger", "api");
     let kid = SigningKey::from_pem(&pem).unwrap().kid;
     let header = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid});
-    assert!(
-        tokens.verify(&forge(&header, &good_claims(), &pem), NOW).is_ok(),
-        "the forge works"
-    );
+    assert!(tokens.verify(&forge(&header, &good_claims(), &pem), NOW).is_ok(), "the forge works");
 
     let with = |mut base: Value, name: &str, value: Value| {
         base[name] = value;
@@ -167,18 +146,10 @@ fn forged_headers_and_claims_are_refused() {
     }
     for name in ["iss", "aud", "sub", "sid", "exp", "iat", "jti", "email", "roles"] {
         let token = forge(&header, &without(good_claims(), name), &pem);
-        assert_eq!(
-            tokens.verify(&token, NOW),
-            Err(Rejection::Malformed),
-            "without {name}"
-        );
+        assert_eq!(tokens.verify(&token, NOW), Err(Rejection::Malformed), "without {name}");
     }
     let later = NOW.as_seconds() + 60;
-    for (name, value) in [
-        ("nbf", json!(later)),
-        ("iat", json!(later)),
-        ("sub", json!("nobody")),
-    ] {
+    for (name, value) in [("nbf", json!(later)), ("iat", json!(later)), ("sub", json!("nobody"))] {
         let token = forge(&header, &with(good_claims(), name, value), &pem);
         assert_eq!(tokens.verify(&token, NOW), Err(Rejection::Malformed), "{name}");
     }
@@ -193,10 +164,7 @@ fn each_key_verifies_its_own_algorithm_only() {
     let token = issue(&both);
     assert_eq!(decode_header(&token).unwrap().alg, Algorithm::ES256);
     assert!(both.verify(&token, NOW).is_ok());
-    assert!(
-        both.verify(&issue(&tokens(&[eddsa], "taskledger", "api")), NOW)
-            .is_ok()
-    );
+    assert!(both.verify(&issue(&tokens(&[eddsa], "taskledger", "api")), NOW).is_ok());
     let kid = |pem: &str| SigningKey::from_pem(pem).unwrap().kid;
     for (kid, alg) in [(kid(eddsa), "ES256"), (kid(es256), "EdDSA")] {
         let header = json!({"alg": alg, "typ": "at+jwt", "kid": kid});

@@ -43,10 +43,7 @@ impl Answer {
         let errors = self.body["errors"].as_array().unwrap().iter();
         errors
             .map(|error| {
-                (
-                    error["pointer"].as_str().unwrap().to_owned(),
-                    error["code"].as_str().unwrap().to_owned(),
-                )
+                (error["pointer"].as_str().unwrap().to_owned(), error["code"].as_str().unwrap().to_owned())
             })
             .collect()
     }
@@ -107,10 +104,7 @@ impl Call<'_> {
             assert_eq!(answer.body["type"], format!("/problems/{}", answer.code()));
         }
         if answer.status == StatusCode::UNAUTHORIZED {
-            assert!(
-                answer.header("www-authenticate").starts_with("Bearer"),
-                "{answer:?}"
-            );
+            assert!(answer.header("www-authenticate").starts_with("Bearer"), "{answer:?}");
         }
         answer
     }
@@ -121,26 +115,14 @@ impl Call<'_> {
         let response = self.app.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        let body = if bytes.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&bytes).unwrap()
-        };
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        Answer { status: parts.status, headers: parts.headers, body }
     }
 }
 
 impl App {
     pub(crate) fn call(&self, method: Method, path: &str) -> Call<'_> {
-        Call {
-            app: self,
-            request: Request::builder().method(method).uri(path),
-            body: Body::empty(),
-        }
+        Call { app: self, request: Request::builder().method(method).uri(path), body: Body::empty() }
     }
 
     /// The page of metrics.

@@ -33,11 +33,7 @@ pub(crate) const WRONG: &str = "not-the-right-one";
 pub(crate) const NEW: &str = "quartz-lantern-river";
 /// The id of operators' commands.
 pub(crate) const OPERATION: &str = "01a204f4-5231-77cc-84db-0e3c4efea8ff";
-pub(crate) const CHEAP: Argon2Parameters = Argon2Parameters {
-    memory_kib: 64,
-    iterations: 1,
-    parallelism: 1,
-};
+pub(crate) const CHEAP: Argon2Parameters = Argon2Parameters { memory_kib: 64, iterations: 1, parallelism: 1 };
 
 pub(crate) struct App {
     pub(crate) router: HttpService,
@@ -71,15 +67,11 @@ impl App {
     ) -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let path = |name: &str| directory.path().join(name);
-        let store = event_store::open(&Database::file_url(&path("events.db")), 4)
-            .await
-            .unwrap();
+        let store = event_store::open(&Database::file_url(&path("events.db")), 4).await.unwrap();
         let keys = subject_keys(directory.path()).await;
         let (store, bus) = wrap(SealedStore::over(store, keys.clone()), InProcessBus::new());
         let url = Database::file_url(&path("read-models.db"));
-        let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(
-            1_800_000_000_123_456,
-        )));
+        let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(1_800_000_000_123_456)));
         let dependencies = Dependencies {
             store,
             keys,
@@ -91,10 +83,7 @@ impl App {
             partitions: PartitionCount::new(4).unwrap(),
             clock: Arc::clone(&clock) as _,
         };
-        let config = Config {
-            argon2: CHEAP,
-            ..Config::new(path("keys"))
-        };
+        let config = Config { argon2: CHEAP, ..Config::new(path("keys")) };
         Self::over(directory, config, dependencies, clock).await
     }
 
@@ -103,13 +92,7 @@ impl App {
         let mut config = self.config.clone();
         let mut dependencies = self.dependencies.clone();
         change(&mut config, &mut dependencies);
-        Self::over(
-            Arc::clone(&self.directory),
-            config,
-            dependencies,
-            Arc::clone(&self.clock),
-        )
-        .await
+        Self::over(Arc::clone(&self.directory), config, dependencies, Arc::clone(&self.clock)).await
     }
 
     /// The same role, restarted on the same files.
@@ -132,8 +115,7 @@ impl App {
 
     /// Restores the log to `position` under the running role.
     pub(crate) async fn cut_log(&self, position: u64) {
-        self.damage_log("DELETE FROM events WHERE position > $1", position.into())
-            .await;
+        self.damage_log("DELETE FROM events WHERE position > $1", position.into()).await;
     }
 
     /// Changes the log under the running role.
@@ -163,17 +145,8 @@ impl App {
         clock: Arc<TestClock>,
     ) -> Self {
         let background = Background::new();
-        let router = auth::start(config.clone(), dependencies.clone(), &background)
-            .await
-            .unwrap();
-        Self {
-            router,
-            clock,
-            config,
-            dependencies,
-            background,
-            directory,
-        }
+        let router = auth::start(config.clone(), dependencies.clone(), &background).await.unwrap();
+        Self { router, clock, config, dependencies, background, directory }
     }
 
     pub(crate) fn keys(&self) -> PathBuf {
@@ -190,10 +163,7 @@ impl App {
     pub(crate) async fn grant(&self, email: &str, role: events::Role) -> Granted {
         let operator = self.operator().await;
         let holder = operator.find(email).await.unwrap();
-        operator
-            .grant(holder.user_id, role, OPERATION.into())
-            .await
-            .unwrap()
+        operator.grant(holder.user_id, role, OPERATION.into()).await.unwrap()
     }
 
     /// `taskledger users reset`
@@ -206,10 +176,8 @@ impl App {
 
     /// The verifier that roles use.
     pub(crate) async fn verifier(&self) -> Arc<Verifier> {
-        let options = VerifierOptions {
-            clock: self.dependencies.clock.clone(),
-            ..VerifierOptions::default()
-        };
+        let options =
+            VerifierOptions { clock: self.dependencies.clock.clone(), ..VerifierOptions::default() };
         Verifier::start(self.dependencies.bus.clone(), options, &self.background).await
     }
 
@@ -218,11 +186,7 @@ impl App {
     }
 
     pub(crate) async fn kinds(&self) -> Vec<String> {
-        self.log()
-            .await
-            .into_iter()
-            .map(|recorded| recorded.kind)
-            .collect()
+        self.log().await.into_iter().map(|recorded| recorded.kind).collect()
     }
 
     /// The payloads of all events of one kind.
@@ -236,9 +200,7 @@ impl App {
 
     /// Gives an account a password hash as it came from the former system.
     pub(crate) async fn write_password_hash(&self, id: UserId, hash: &str) {
-        let event = AccountEvent::from(PasswordRehashed {
-            password_hash: hash.into(),
-        });
+        let event = AccountEvent::from(PasswordRehashed { password_hash: hash.into() });
         self.append(&StreamName::account(id), id, [event.encode()]).await;
     }
 

@@ -82,9 +82,7 @@ impl App {
     }
 
     pub(crate) async fn set_roles(&self, admin: &str, id: impl Display, roles: Value) -> Answer {
-        let call = self
-            .call(Method::PUT, &format!("/auth/users/{id}/roles"))
-            .token(admin);
+        let call = self.call(Method::PUT, &format!("/auth/users/{id}/roles")).token(admin);
         call.json(&json!({ "roles": roles })).send().await
     }
 

@@ -29,11 +29,7 @@ pub(super) enum DropDecision {
 
 impl DropDecision {
     fn of(version: i64, closing: Closing, is_parked: bool) -> Self {
-        let Closing::Closed(Droppable {
-            up_to,
-            is_whole_stream,
-        }) = closing
-        else {
+        let Closing::Closed(Droppable { up_to, is_whole_stream }) = closing else {
             return match closing {
                 Closing::Unknown => Self::Waits,
                 _ => Self::Stays,
@@ -72,10 +68,8 @@ impl<'a> Ended<'a> {
 
     /// Decides about the payloads of these events, given as stream and version.
     pub(super) async fn decisions(&mut self, events: &[(&str, i64)]) -> anyhow::Result<Vec<DropDecision>> {
-        let streams: BTreeSet<StreamName> = events
-            .iter()
-            .map(|(stream, _)| StreamName::raw(*stream))
-            .collect();
+        let streams: BTreeSet<StreamName> =
+            events.iter().map(|(stream, _)| StreamName::raw(*stream)).collect();
         self.look_at(&streams).await?;
         let closing = |stream: &StreamName| self.closings.get(stream).copied().unwrap_or(Closing::Open);
         let is_closed = |stream: &&StreamName| matches!(closing(stream), Closing::Closed(_));
@@ -137,9 +131,7 @@ impl<'a> Ended<'a> {
 
 /// The person whose erasure ends this stream.
 fn person(closed: Option<&ClosedStream>) -> Option<UserId> {
-    closed
-        .filter(|closed| !closed.is_open_for_sure())
-        .and_then(ClosedStream::ends_with)
+    closed.filter(|closed| !closed.is_open_for_sure()).and_then(ClosedStream::ends_with)
 }
 
 /// Reads as much of a stream as is needed to know whether it has ended. `None` if streams of its kind never end.
@@ -223,14 +215,8 @@ mod tests {
                 let asked: Vec<(&str, i64)> = some.iter().map(|name| (name.as_str(), 1)).collect();
                 let decisions = ended.decisions(&asked).await.unwrap();
                 for ((stream, _), decision) in asked.iter().zip(decisions) {
-                    let goes = DropDecision::Goes {
-                        is_whole_stream: true,
-                    };
-                    let expected = if stream.starts_with("session") {
-                        goes
-                    } else {
-                        DropDecision::Stays
-                    };
+                    let goes = DropDecision::Goes { is_whole_stream: true };
+                    let expected = if stream.starts_with("session") { goes } else { DropDecision::Stays };
                     assert_eq!(decision, expected, "{stream}");
                 }
                 assert!(ended.closings.len() <= 40 && ended.erased.len() <= 40);

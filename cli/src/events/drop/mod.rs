@@ -52,9 +52,7 @@ pub(crate) struct Drop {
 
 impl Drop {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let youngest = platform::clock()
-            .now()
-            .plus_seconds(-YOUNGEST_DAYS * 24 * 60 * 60);
+        let youngest = platform::clock().now().plus_seconds(-YOUNGEST_DAYS * 24 * 60 * 60);
         ensure!(
             self.ended_before <= youngest,
             "what ended less than {YOUNGEST_DAYS} days ago may still be asked for: name a time up to {youngest}"

@@ -86,10 +86,7 @@ impl Plan {
         ended: &mut Ended<'_>,
         out: &mut ExcerptWriter<W>,
     ) -> anyhow::Result<()> {
-        let of_part: Vec<_> = part
-            .iter()
-            .map(|(event, _)| (&*event.stream, event.version))
-            .collect();
+        let of_part: Vec<_> = part.iter().map(|(event, _)| (&*event.stream, event.version)).collect();
         let decisions = ended.decisions(&of_part).await?;
         for ((event, is_exported), decision) in part.iter().zip(decisions) {
             let is_whole = event.data.whole().is_some();
@@ -220,11 +217,7 @@ pub(super) async fn prepare(
         return look(Some(export), stored, ended, read_models).await;
     }
     let written = write(export, stored, ended, read_models).await?;
-    let plan = Plan {
-        left: written.new,
-        new: 0,
-        ..written
-    };
+    let plan = Plan { left: written.new, new: 0, ..written };
     Ok((open(export)?, plan))
 }
 
@@ -233,10 +226,7 @@ fn open(export: &Path) -> anyhow::Result<Option<Excerpt>> {
     match fs::symlink_metadata(export) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Ok(found) if found.is_symlink() && !export.exists() => {
-            bail!(
-                "{} is a link that leads nowhere: name another file",
-                export.display()
-            )
+            bail!("{} is a link that leads nowhere: name another file", export.display())
         }
         _ => {}
     }

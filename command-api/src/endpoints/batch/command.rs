@@ -53,19 +53,14 @@ fn parse(value: Value) -> Result<BatchCommand, Vec<FieldError>> {
         | BatchOperation::Cancel
         | BatchOperation::Reopen
         | BatchOperation::Delete
-        | BatchOperation::Restore => (
-            form.required("id", id),
-            fields::not_null(&mut form, "if_match", if_match).unwrap_or_default(),
-        ),
+        | BatchOperation::Restore => {
+            (form.required("id", id), fields::not_null(&mut form, "if_match", if_match).unwrap_or_default())
+        }
     };
     let command = command(op, &mut form);
     let errors = form.into_errors();
     match command {
-        Some(command) if errors.is_empty() => Ok(BatchCommand {
-            task,
-            expected,
-            command,
-        }),
+        Some(command) if errors.is_empty() => Ok(BatchCommand { task, expected, command }),
         Some(_) | None => Err(errors),
     }
 }
@@ -85,14 +80,9 @@ fn command(op: BatchOperation, form: &mut Form) -> Option<Command> {
 }
 
 fn op(value: &Value) -> Result<BatchOperation, FieldError> {
-    fields::one_of(
-        value,
-        "must be create, update, start, complete, cancel, reopen, delete or restore",
-    )
+    fields::one_of(value, "must be create, update, start, complete, cancel, reopen, delete or restore")
 }
 
 fn id(value: &Value) -> Result<TaskId, FieldError> {
-    text(value)?
-        .parse()
-        .map_err(|_| FieldError::new("malformed", "must be the id of a task, a UUID"))
+    text(value)?.parse().map_err(|_| FieldError::new("malformed", "must be the id of a task, a UUID"))
 }

@@ -22,9 +22,7 @@ pub(super) fn read(mut body: Map<String, Value>) -> Result<Vec<Result<BatchComma
     form.finish()?;
     let mut room = ErrorRoom::new(MAX_ERROR_BYTES);
     let commands = commands.into_iter().enumerate();
-    Ok(commands
-        .map(|(index, command)| BatchCommand::read(index, command, &mut room))
-        .collect())
+    Ok(commands.map(|(index, command)| BatchCommand::read(index, command, &mut room)).collect())
 }
 
 /// Checks that `value` was an array of an acceptable length.

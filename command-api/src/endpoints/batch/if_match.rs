@@ -9,19 +9,14 @@ use crate::domain::ExpectedVersion;
 /// Reads a version, `3` or `"3"`, or a value of the header: `"\"3\""`, a list of such, or `"*"`.
 pub(super) fn if_match(value: &Value) -> Result<ExpectedVersion, FieldError> {
     match value {
-        Value::Number(number) => number
-            .as_u64()
-            .map(|version| ExpectedVersion::OneOf(vec![version])),
+        Value::Number(number) => number.as_u64().map(|version| ExpectedVersion::OneOf(vec![version])),
         Value::String(text) => version(text).or_else(|| header(text)),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
             return Err(FieldError::wrong_type("a version, as a number or an entity tag"));
         }
     }
     .ok_or_else(|| {
-        FieldError::new(
-            "malformed",
-            "must be a version such as 3, an entity tag such as \"3\", or *",
-        )
+        FieldError::new("malformed", "must be a version such as 3, an entity tag such as \"3\", or *")
     })
 }
 

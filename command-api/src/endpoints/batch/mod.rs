@@ -66,11 +66,7 @@ pub(super) async fn carry_out(
     keyed: Option<(IdempotencyKey, RequestHash)>,
     commands: Vec<Result<BatchCommand, Problem>>,
 ) -> Result<Response, ApiError> {
-    let batch = Batch {
-        commands,
-        origin: headers.origin(caller),
-        seed: TaskId(new_id()),
-    };
+    let batch = Batch { commands, origin: headers.origin(caller), seed: TaskId(new_id()) };
     let commands = batch.commands.len();
     state.shares.batch_rate.wait(caller.user_id(), commands).await;
     match keyed {
@@ -151,10 +147,7 @@ impl Work for Batch {
         if open.is_empty() {
             return Ok(Attempted::Complete { results, in_log });
         }
-        Ok(Attempted::Open {
-            response: answer(&self.commands, &results, open),
-            done: results,
-        })
+        Ok(Attempted::Open { response: answer(&self.commands, &results, open), done: results })
     }
 
     fn respond(&self, results: &BTreeMap<usize, CommandResult>) -> Response {

@@ -26,20 +26,13 @@ pub(super) fn answer(
     mut open: BTreeMap<usize, Problem>,
 ) -> Response {
     let results_of = commands.iter().enumerate().map(|(place, command)| {
-        open.remove(&place)
-            .map_or_else(|| result(command, results.get(&place)), |open| refused(&open))
+        open.remove(&place).map_or_else(|| result(command, results.get(&place)), |open| refused(&open))
     });
-    let answer = BatchResults {
-        results: results_of.collect(),
-    };
+    let answer = BatchResults { results: results_of.collect() };
     let mut response = Json(answer).into_response();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, PRIVATE);
-    if let Some(token) = results
-        .values()
-        .filter_map(token)
-        .max_by_key(|token| token.position)
-    {
+    if let Some(token) = results.values().filter_map(token).max_by_key(|token| token.position) {
         headers.insert(&CONSISTENCY_TOKEN, consistency_token(token));
     }
     response
@@ -77,9 +70,5 @@ fn result(command: &Result<BatchCommand, Problem>, result: Option<&CommandResult
 }
 
 fn refused(problem: &Problem) -> BatchResult {
-    BatchResult {
-        status: problem.status().as_u16(),
-        task: None,
-        problem: Some(problem.document()),
-    }
+    BatchResult { status: problem.status().as_u16(), task: None, problem: Some(problem.document()) }
 }

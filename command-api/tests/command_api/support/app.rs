@@ -38,20 +38,9 @@ impl App {
             verifier: Verifier::direct(Arc::new(StubAuth)),
             clock: Arc::clone(&stage.clock) as _,
         };
-        let config = Config {
-            partitions: PartitionCount::new(4).unwrap(),
-            trash_kept_for: None,
-        };
-        let router = command_api::start(config, dependencies, &background)
-            .await
-            .unwrap();
-        Self {
-            router,
-            store,
-            operations,
-            read_models,
-            background,
-        }
+        let config = Config { partitions: PartitionCount::new(4).unwrap(), trash_kept_for: None };
+        let router = command_api::start(config, dependencies, &background).await.unwrap();
+        Self { router, store, operations, read_models, background }
     }
 
     pub(crate) async fn stop(self) {
@@ -78,10 +67,7 @@ impl App {
 
     /// Creates a task of user 1 and returns its path.
     pub(crate) async fn task(&self) -> String {
-        let reply = self
-            .post("/tasks")
-            .json(serde_json::json!({"title": "Buy milk"}))
-            .await;
+        let reply = self.post("/tasks").json(serde_json::json!({"title": "Buy milk"})).await;
         assert_eq!(reply.status, 201, "{}", reply.text);
         reply.header("location").to_owned()
     }

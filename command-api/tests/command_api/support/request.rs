@@ -31,12 +31,7 @@ pub(crate) struct Reply {
 impl Request {
     pub(crate) fn new(router: HttpService, method: &str, path: &str) -> Self {
         let builder = http::Request::builder().method(method).uri(path);
-        Self {
-            router,
-            builder,
-            token: Some(bearer(user(1))),
-            body: Body::empty(),
-        }
+        Self { router, builder, token: Some(bearer(user(1))), body: Body::empty() }
     }
 
     pub(crate) fn by(self, user: UserId) -> Self {
@@ -44,10 +39,7 @@ impl Request {
     }
 
     pub(crate) fn token(self, token: &str) -> Self {
-        Self {
-            token: Some(token.to_owned()),
-            ..self
-        }
+        Self { token: Some(token.to_owned()), ..self }
     }
 
     pub(crate) fn anonymous(self) -> Self {
@@ -55,10 +47,7 @@ impl Request {
     }
 
     pub(crate) fn header(self, name: &str, value: &str) -> Self {
-        Self {
-            builder: self.builder.header(name, value),
-            ..self
-        }
+        Self { builder: self.builder.header(name, value), ..self }
     }
 
     pub(crate) fn key(self, key: &str) -> Self {
@@ -74,27 +63,18 @@ impl Request {
     }
 
     pub(crate) fn json(self, body: Value) -> Self {
-        self.header("content-type", "application/json")
-            .raw(body.to_string())
+        self.header("content-type", "application/json").raw(body.to_string())
     }
 
     pub(crate) fn raw(self, body: impl Into<Body>) -> Self {
-        Self {
-            body: body.into(),
-            ..self
-        }
+        Self { body: body.into(), ..self }
     }
 
     pub(crate) async fn send(self) -> Reply {
         let (parts, body) = self.unread().await.into_parts();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
         let body = serde_json::from_str(&text).unwrap_or_default();
-        Reply {
-            status: parts.status,
-            headers: parts.headers,
-            text,
-            body,
-        }
+        Reply { status: parts.status, headers: parts.headers, text, body }
     }
 
     /// The response of a client that has not read the body.
@@ -103,10 +83,7 @@ impl Request {
             Some(token) => self.builder.header("authorization", format!("Bearer {token}")),
             None => self.builder,
         };
-        self.router
-            .oneshot(builder.body(self.body).unwrap())
-            .await
-            .unwrap()
+        self.router.oneshot(builder.body(self.body).unwrap()).await.unwrap()
     }
 }
 
@@ -122,11 +99,7 @@ impl IntoFuture for Request {
 impl Reply {
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .unwrap_or_else(|| panic!("no {name} in {self:?}"))
-            .to_str()
-            .unwrap()
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}")).to_str().unwrap()
     }
 
     /// Asserts a problem document with this status and code.
@@ -151,17 +124,11 @@ impl Reply {
             .iter()
             .map(|error| {
                 assert!(error["detail"].is_string());
-                (
-                    error["pointer"].as_str().unwrap().to_owned(),
-                    error["code"].as_str().unwrap().to_owned(),
-                )
+                (error["pointer"].as_str().unwrap().to_owned(), error["code"].as_str().unwrap().to_owned())
             })
             .collect();
         found.sort();
-        let mut expected: Vec<_> = errors
-            .iter()
-            .map(|(p, c)| ((*p).to_owned(), (*c).to_owned()))
-            .collect();
+        let mut expected: Vec<_> = errors.iter().map(|(p, c)| ((*p).to_owned(), (*c).to_owned())).collect();
         expected.sort();
         assert_eq!(found, expected);
     }
@@ -173,10 +140,7 @@ impl Reply {
         assert_eq!(self.header("content-type"), "application/json");
         assert_eq!(self.header("cache-control"), "private, no-cache");
         let results = self.body["results"].as_array().unwrap();
-        let found: Vec<_> = results
-            .iter()
-            .map(|result| result["status"].as_u64().unwrap())
-            .collect();
+        let found: Vec<_> = results.iter().map(|result| result["status"].as_u64().unwrap()).collect();
         let expected: Vec<_> = statuses.iter().copied().map(u64::from).collect();
         assert_eq!(found, expected, "{}", self.text);
         for result in results {
@@ -188,14 +152,8 @@ impl Reply {
                     assert_eq!(keys, ["problem", "status"]);
                     let problem = &result["problem"];
                     assert_eq!(problem["status"], status);
-                    assert_eq!(
-                        problem["type"],
-                        format!("/problems/{}", problem["code"].as_str().unwrap())
-                    );
-                    assert!(
-                        problem["title"].is_string() && problem["request_id"].is_string(),
-                        "{problem}"
-                    );
+                    assert_eq!(problem["type"], format!("/problems/{}", problem["code"].as_str().unwrap()));
+                    assert!(problem["title"].is_string() && problem["request_id"].is_string(), "{problem}");
                 }
             }
         }
@@ -211,13 +169,7 @@ impl Reply {
         assert_eq!(self.header("cache-control"), "private, no-cache");
         assert_eq!(self.body["version"], version);
         self.token();
-        let fields: Vec<_> = self
-            .body
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let fields: Vec<_> = self.body.as_object().unwrap().keys().map(String::as_str).collect();
         let mut expected = [
             "id",
             "title",

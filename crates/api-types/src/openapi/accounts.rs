@@ -100,8 +100,5 @@ pub(super) fn endpoints() -> Vec<Builder> {
 
 /// About the caller's own account. Program tokens are refused.
 pub(super) fn own(route: &'static str) -> Builder {
-    endpoint(route, TAG)
-        .needs_token()
-        .without_entity_tag(&TOKEN)
-        .problems(&[NotFound, Forbidden])
+    endpoint(route, TAG).needs_token().without_entity_tag(&TOKEN).problems(&[NotFound, Forbidden])
 }

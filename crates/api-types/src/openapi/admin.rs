@@ -84,17 +84,15 @@ pub(super) fn endpoints() -> Vec<Builder> {
 
 fn second_factor_roles(route: &'static str) -> Builder {
     const ROLES: &str = "The roles that count in sessions with a second factor only.";
-    endpoint(route, TAG)
-        .needs_role()
-        .without_entity_tag(&TOKEN)
-        .answer::<SecondFactorRoles>(200, ROLES, &TOKEN, json!({"roles": ["auditor"]}))
+    endpoint(route, TAG).needs_role().without_entity_tag(&TOKEN).answer::<SecondFactorRoles>(
+        200,
+        ROLES,
+        &TOKEN,
+        json!({"roles": ["auditor"]}),
+    )
 }
 
 /// About one account.
 fn account(route: &'static str) -> Builder {
-    endpoint(route, TAG)
-        .needs_role()
-        .shared(&["id"])
-        .without_entity_tag(&TOKEN)
-        .problems(&[NotFound])
+    endpoint(route, TAG).needs_role().shared(&["id"]).without_entity_tag(&TOKEN).problems(&[NotFound])
 }

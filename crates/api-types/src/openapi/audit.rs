@@ -86,21 +86,12 @@ pub(super) fn endpoints() -> Vec<Builder> {
 
 /// Bytes, with an example in hexadecimal, since JSON has no bytes.
 fn bytes(name: &str, example: &str) -> Content {
-    let example = ExampleBuilder::new()
-        .summary("The bytes, here in hexadecimal.")
-        .value(Some(example.into()))
-        .build();
-    ContentBuilder::new()
-        .schema(Some(text().build()))
-        .examples_from_iter([(name, example)])
-        .build()
+    let example =
+        ExampleBuilder::new().summary("The bytes, here in hexadecimal.").value(Some(example.into())).build();
+    ContentBuilder::new().schema(Some(text().build())).examples_from_iter([(name, example)]).build()
 }
 
 /// A position or a size.
 fn number(name: &str, about: &str, example: u64) -> Param {
-    query(name, about)
-        .integer()
-        .min(0)
-        .max(i64::MAX as usize)
-        .example(example)
+    query(name, about).integer().min(0).max(i64::MAX as usize).example(example)
 }

@@ -102,15 +102,9 @@ fn verb(route: &'static str, status: &str) -> Builder {
 
 /// A command on a task that is there already.
 fn on_task(route: &'static str) -> Builder {
-    command(route)
-        .shared(&["id"])
-        .shared(&CONDITIONS)
-        .problems(&[NotFound])
+    command(route).shared(&["id"]).shared(&CONDITIONS).problems(&[NotFound])
 }
 
 fn command(route: &'static str) -> Builder {
-    endpoint(route, "Tasks")
-        .needs_role()
-        .idempotent()
-        .problems(&[IdempotencyKeyReused, VersionMismatch])
+    endpoint(route, "Tasks").needs_role().idempotent().problems(&[IdempotencyKeyReused, VersionMismatch])
 }

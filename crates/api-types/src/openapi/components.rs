@@ -96,22 +96,14 @@ const CONSISTENCY_TOKEN: &str = "^[0-9a-f]{8}([0-9a-f]{8})?-[0-9]{1,19}$";
 /// Response headers. Those that are required are there whenever they are named.
 fn headers() -> Vec<Param> {
     vec![
-        header(
-            "X-Request-Id",
-            "The id of the request: the client's own, or a new one.",
-        )
-        .min(1)
-        .max(128)
-        .required(),
-        header(
-            "ETag",
-            "The version of the task, or a hash of the page or tile, as a strong entity tag.",
-        )
-        .pattern(ENTITY_TAG)
-        .required(),
-        header("Location", "Where the new task is.")
-            .format("uri-reference")
+        header("X-Request-Id", "The id of the request: the client's own, or a new one.")
+            .min(1)
+            .max(128)
             .required(),
+        header("ETag", "The version of the task, or a hash of the page or tile, as a strong entity tag.")
+            .pattern(ENTITY_TAG)
+            .required(),
+        header("Location", "Where the new task is.").format("uri-reference").required(),
         header(
             "Erasure-Receipt",
             "Where it is proved that the person was erased, for whoever is given this. It is not told again.",
@@ -123,42 +115,28 @@ fn headers() -> Vec<Param> {
         )
         .pattern(CONSISTENCY_TOKEN)
         .required(),
-        header("Retry-After", "Seconds after which to try again.")
-            .integer()
-            .min(1)
-            .required(),
-        header("WWW-Authenticate", "How to authenticate (RFC 6750).")
-            .pattern("^Bearer")
-            .required(),
+        header("Retry-After", "Seconds after which to try again.").integer().min(1).required(),
+        header("WWW-Authenticate", "How to authenticate (RFC 6750).").pattern("^Bearer").required(),
         header(
             "WWW-Authenticate.Scope",
             "The scope that the token of a program lacks (RFC 6750, section 3.1), when that is why.",
         )
         .pattern("^Bearer error=\"insufficient_scope\"")
         .example("Bearer error=\"insufficient_scope\", scope=\"tasks:write\""),
-        header(
-            "Idempotency-Replayed",
-            "The command was carried out before, and this is its answer again.",
-        )
-        .one_of(&["true"]),
+        header("Idempotency-Replayed", "The command was carried out before, and this is its answer again.")
+            .one_of(&["true"]),
         header("Accept-Post", "The content types that are accepted.").required(),
         header("Accept-Patch", "The content types that are accepted.").required(),
-        header(
-            "RateLimit-Policy",
-            "What one person may have (draft-ietf-httpapi-ratelimit-headers-10).",
-        )
-        .required(),
+        header("RateLimit-Policy", "What one person may have (draft-ietf-httpapi-ratelimit-headers-10).")
+            .required(),
         header("RateLimit", "What is left of it, and for how many seconds.").required(),
         header(
             "Link",
             "The next page, with `rel=\"next\"` (RFC 8288), when there is one, unless the link would be longer than \
              4 KiB.",
         ),
-        header(
-            "Preference-Applied",
-            "The wait that was granted (RFC 7240), when one was asked for.",
-        )
-        .pattern("^wait=([0-9]|10)$"),
+        header("Preference-Applied", "The wait that was granted (RFC 7240), when one was asked for.")
+            .pattern("^wait=([0-9]|10)$"),
     ]
 }
 

@@ -68,15 +68,8 @@ pub(super) fn endpoint(route: &'static str, tag: &'static str) -> Builder {
         operation: OperationBuilder::new().tag(tag),
         answers: BTreeMap::new(),
         // What the HTTP layer refuses, and what can go wrong anywhere.
-        problems: [
-            BadRequest,
-            BadParameter,
-            UriTooLong,
-            HeadersTooLarge,
-            Internal,
-            UnknownTransferCoding,
-        ]
-        .into(),
+        problems: [BadRequest, BadParameter, UriTooLong, HeadersTooLarge, Internal, UnknownTransferCoding]
+            .into(),
         schemas: Vec::new(),
         accepted: None,
         // What is made, or concerns several tasks, has no version yet, or none.
@@ -101,16 +94,8 @@ impl Builder {
     /// Only for people who are logged in.
     pub(super) fn needs_token(mut self) -> Self {
         let no_scopes: [&str; 0] = [];
-        self.operation = self
-            .operation
-            .security(SecurityRequirement::new(BEARER, no_scopes));
-        self.problems(&[
-            TokenMissing,
-            TokenInvalid,
-            TokenExpired,
-            SessionEnded,
-            Unavailable,
-        ])
+        self.operation = self.operation.security(SecurityRequirement::new(BEARER, no_scopes));
+        self.problems(&[TokenMissing, TokenInvalid, TokenExpired, SessionEnded, Unavailable])
     }
 
     /// Only for people who are logged in and have a certain role.
@@ -205,12 +190,7 @@ impl Builder {
         example: Value,
     ) -> Self {
         components::add::<T>(&mut self.schemas);
-        self.respond(
-            status,
-            description,
-            headers,
-            Some(("application/json", content::<T>(example))),
-        )
+        self.respond(status, description, headers, Some(("application/json", content::<T>(example))))
     }
 
     /// The caller's or another's account.
@@ -230,9 +210,7 @@ impl Builder {
 
     /// An answer that is text, but no JSON.
     pub(super) fn text(self, media_type: &str, description: &str, headers: &[&str], example: &str) -> Self {
-        let content = ContentBuilder::new()
-            .schema(Some(text().build()))
-            .example(Some(example.into()));
+        let content = ContentBuilder::new().schema(Some(text().build())).example(Some(example.into()));
         self.content(media_type, description, headers, content.build())
     }
 
@@ -297,9 +275,7 @@ impl Builder {
             if self.can_be_repeated {
                 response = with_header(response, "Idempotency-Replayed");
             }
-            responses
-                .responses
-                .insert(status.to_string(), RefOr::T(response.build()));
+            responses.responses.insert(status.to_string(), RefOr::T(response.build()));
         }
         Endpoint {
             method: self.method,
@@ -322,9 +298,8 @@ impl Builder {
             _ => &[],
         };
         let names: Vec<_> = codes.iter().map(|code| format!("`{code}`")).collect();
-        let examples = codes
-            .iter()
-            .map(|code| (code.as_str(), RefOr::Ref(reference("examples", code.as_str()))));
+        let examples =
+            codes.iter().map(|code| (code.as_str(), RefOr::Ref(reference("examples", code.as_str()))));
         let content = ContentBuilder::new()
             .schema(Some(Ref::from_schema_name("Problem")))
             .examples_from_iter(examples)
@@ -336,10 +311,7 @@ impl Builder {
 }
 
 fn content<T: ToSchema>(example: Value) -> Content {
-    ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name(T::name())))
-        .example(Some(example))
-        .build()
+    ContentBuilder::new().schema(Some(Ref::from_schema_name(T::name()))).example(Some(example)).build()
 }
 
 fn with_headers(response: ResponseBuilder, headers: &[&str]) -> ResponseBuilder {

@@ -41,12 +41,7 @@ pub(super) fn endpoints() -> Vec<Builder> {
             .named("getReadiness", "Ask whether the service can do its work")
             .about("The answer is a second old at most. It gives no reasons; those are on the admin address.")
             .answer::<Readiness>(200, "It can.", &[], json!({"status": "ready"}))
-            .answer::<Readiness>(
-                503,
-                "It cannot.",
-                &["Retry-After"],
-                json!({"status": "unavailable"}),
-            ),
+            .answer::<Readiness>(503, "It cannot.", &["Retry-After"], json!({"status": "unavailable"})),
         endpoint("GET /openapi.json", TAG)
             .named("getOpenApi", "Show this document")
             .without_entity_tag(&[])

@@ -26,18 +26,12 @@ use self::endpoint::{Builder, Endpoint};
 const TAGS: [(&str, &str); 5] = [
     ("Tasks", "Tasks of the caller. Nobody sees those of others."),
     ("Accounts", "Accounts, and the sessions that people log in to."),
-    (
-        "Administration",
-        "Accounts of others, for those with the role `admin`.",
-    ),
+    ("Administration", "Accounts of others, for those with the role `admin`."),
     (
         "Audit",
         "What happened, and proofs that nothing in the log was changed, in the formats of C2SP: see `docs/audit.md`.",
     ),
-    (
-        "Operations",
-        "For whoever watches the service, or writes a client.",
-    ),
+    ("Operations", "For whoever watches the service, or writes a client."),
 ];
 
 const ABOUT: &str = "A task-management backend that never forgets how it got where it is. \
@@ -49,20 +43,11 @@ pub fn document() -> OpenApi {
     let mut components = components::components();
     let mut schemas = components::schemas();
     let mut paths = PathsBuilder::new();
-    for Endpoint {
-        method,
-        path,
-        operation,
-        schemas: used,
-        responses,
-    } in endpoints().map(Builder::build)
-    {
+    for Endpoint { method, path, operation, schemas: used, responses } in endpoints().map(Builder::build) {
         paths = paths.path(path, PathItem::new(method, operation));
         schemas.extend(used);
         let responses = responses.into_iter();
-        components
-            .responses
-            .extend(responses.map(|(name, response)| (name, response.into())));
+        components.responses.extend(responses.map(|(name, response)| (name, response.into())));
     }
     components.schemas = schemas.into_iter().collect();
     OpenApiBuilder::new()
@@ -121,11 +106,6 @@ fn info() -> Info {
 }
 
 fn tags() -> Vec<Tag> {
-    let tag = |(name, description)| {
-        TagBuilder::new()
-            .name(name)
-            .description(Some(description))
-            .build()
-    };
+    let tag = |(name, description)| TagBuilder::new().name(name).description(Some(description)).build();
     TAGS.into_iter().map(tag).collect()
 }

@@ -118,21 +118,14 @@ pub(super) fn endpoints() -> Vec<Builder> {
 
 /// A query about the caller's own tasks.
 fn on_tasks(route: &'static str) -> Builder {
-    endpoint(route, "Tasks")
-        .needs_role()
-        .problems(&[ProjectionBehind])
+    endpoint(route, "Tasks").needs_role().problems(&[ProjectionBehind])
 }
 
 fn filters() -> Vec<Param> {
     let mut filters = vec![
         list("status", "Any of these.", "Status", 4),
         list("priority", "Any of these.", "Priority", 4),
-        list(
-            "tag",
-            "All of these; a comma within one is sent as `%2C`.",
-            "Tag",
-            20,
-        ),
+        list("tag", "All of these; a comma within one is sent as `%2C`.", "Tag", 20),
     ];
     for (name, what) in [
         ("due", "is due"),

@@ -144,10 +144,7 @@ impl CheckpointSigner {
             Some(state) => state,
             None => self.load().await?,
         };
-        let page = self
-            .store
-            .stored_page(signed(state.growing.tree.last.position), PAGE)
-            .await?;
+        let page = self.store.stored_page(signed(state.growing.tree.last.position), PAGE).await?;
         let more = page.more && !page.events.is_empty();
         if page.events.is_empty() {
             if state.compared_at.elapsed() >= COMPARE_INTERVAL {
@@ -158,10 +155,7 @@ impl CheckpointSigner {
             self.grow(&mut state, page).await?;
         }
         let is_due = !more || state.signed_at.elapsed() >= CHECKPOINT_INTERVAL;
-        let is_signed = state
-            .signed
-            .as_ref()
-            .is_some_and(|signed| signed.size == state.growing.tree.size);
+        let is_signed = state.signed.as_ref().is_some_and(|signed| signed.size == state.growing.tree.size);
         if is_due && (!is_signed || state.remembered.is_some()) {
             self.sign(&mut state, more).await?;
         }
@@ -175,11 +169,7 @@ impl CheckpointSigner {
         let (tree, stored) = self.newest().await?;
         let signers = self.signers(&tree, stored.as_ref()).await?;
         let remembered = self.follow(&tree, stored.as_ref()).await?;
-        if self
-            .overtaken_at
-            .replace(tree.size)
-            .is_some_and(|size| size != tree.size)
-        {
+        if self.overtaken_at.replace(tree.size).is_some_and(|size| size != tree.size) {
             return Err(KeepError::Overtaken);
         }
         self.overtaken_at = None;
@@ -227,10 +217,7 @@ impl CheckpointSigner {
         let keys = self.files.run(read).await??;
         let signers = keys.signers(&tree.origin, Algorithm::Ed25519)?;
         if signers.is_empty() {
-            return Err(KeepError::StrangeKeys {
-                directory: self.keys.clone(),
-                origin: tree.origin.clone(),
-            });
+            return Err(KeepError::StrangeKeys { directory: self.keys.clone(), origin: tree.origin.clone() });
         }
         if let Some(stored) = stored {
             require_own(stored, &signers, &self.keys)?;
@@ -281,16 +268,11 @@ impl CheckpointSigner {
             return Ok(());
         }
         let tree = &state.growing.tree;
-        let checkpoint = Checkpoint {
-            origin: tree.origin.clone(),
-            size: tree.size,
-            root: state.growing.root(),
-        };
+        let checkpoint =
+            Checkpoint { origin: tree.origin.clone(), size: tree.size, root: state.growing.root() };
         let note = checkpoint.sign(&state.signers);
         self.remember(&tree.origin, &note).await;
-        self.tree
-            .add_checkpoint(tree, &checkpoint, &note, self.clock.now())
-            .await?;
+        self.tree.add_checkpoint(tree, &checkpoint, &note, self.clock.now()).await?;
         self.metrics.signed.set(signed(checkpoint.size));
         state.signed = Some(checkpoint);
         state.signed_at = Instant::now();

@@ -87,10 +87,6 @@ impl CheckpointSigner {
     /// Checks that the tree is the one that was signed.
     pub(super) async fn agrees_with(&self, tree: &Tree, signed: &Checkpoint) -> Result<(), KeepError> {
         let fits = signed.size <= tree.size && self.tree.root_at(tree, signed.size).await? == signed.root;
-        if fits {
-            Ok(())
-        } else {
-            Err(KeepError::Forked { size: signed.size })
-        }
+        if fits { Ok(()) } else { Err(KeepError::Forked { size: signed.size }) }
     }
 }

@@ -62,10 +62,7 @@ pub(super) fn check_last_signed(
 /// which of the two was changed.
 pub(super) fn check_tiles(comparison: &Comparison<'_>, report: &mut Verification) {
     if report.events < report.size {
-        report.differences.push(format!(
-            "the log has {} events, the tree {}",
-            report.events, report.size
-        ));
+        report.differences.push(format!("the log has {} events, the tree {}", report.events, report.size));
     }
     if let Some(position) = comparison.differing_position {
         let blame = if report.differences.is_empty() {
@@ -73,10 +70,9 @@ pub(super) fn check_tiles(comparison: &Comparison<'_>, report: &mut Verification
         } else {
             "the event there was changed, removed, inserted or moved"
         };
-        report.differences.insert(
-            0,
-            format!("the log and the tree differ from position {position} on: {blame}"),
-        );
+        report
+            .differences
+            .insert(0, format!("the log and the tree differ from position {position} on: {blame}"));
         report.differs_at(position);
     } else if let Some(tile) = comparison.differing_upper {
         report.differences.push(format!(
@@ -113,9 +109,7 @@ pub(super) fn check_signed_checkpoints(
     for signed in checkpoints.iter().rev() {
         let Checkpoint { size, root, origin } = &signed.checkpoint;
         if origin != &report.origin {
-            report.differences.push(format!(
-                "the checkpoint of {size} events is of another log, {origin}"
-            ));
+            report.differences.push(format!("the checkpoint of {size} events is of another log, {origin}"));
             continue;
         }
         if roots.get(size).copied().flatten() != Some(*root) {
@@ -127,9 +121,7 @@ pub(super) fn check_signed_checkpoints(
         }
         last_right = *size;
         if let Err(error) = Checkpoint::open(&signed.note, keys) {
-            report
-                .differences
-                .push(format!("the checkpoint of {size} events: {error}"));
+            report.differences.push(format!("the checkpoint of {size} events: {error}"));
             continue;
         }
         report.checkpoints += 1;
@@ -137,12 +129,10 @@ pub(super) fn check_signed_checkpoints(
             match cosigned_at(&signed.note, witness) {
                 Ok(Some(_)) => report.cosignatures += 1,
                 Ok(None) => {}
-                Err(NoteError::WrongSignature(name)) => report.differences.push(format!(
-                    "the cosignature of {name} to the checkpoint of {size} events is wrong"
-                )),
-                Err(error) => report
+                Err(NoteError::WrongSignature(name)) => report
                     .differences
-                    .push(format!("the checkpoint of {size} events: {error}")),
+                    .push(format!("the cosignature of {name} to the checkpoint of {size} events is wrong")),
+                Err(error) => report.differences.push(format!("the checkpoint of {size} events: {error}")),
             }
         }
     }

@@ -34,11 +34,7 @@ pub(super) fn parts<'a>(
         part_of(Arc::clone(store), after, signed((part + 1) * PART))
     });
     // So are those after the last position. There may be many of them by then.
-    let after = if count == 0 {
-        i64::MIN
-    } else {
-        signed(count * PART)
-    };
+    let after = if count == 0 { i64::MIN } else { signed(count * PART) };
     Box::pin(stream::iter(ranges).buffered(PARALLEL).chain(pages(store, after)))
 }
 
@@ -66,16 +62,12 @@ async fn part_of(store: Arc<dyn EventStore>, after: i64, to: i64) -> Result<Part
 
 async fn hashed(events: VecDeque<StoredEvent>) -> Result<Part, VerifyError> {
     let hash = move || {
-        let leaf = |event: &StoredEvent| Leaf {
-            position: event.position,
-            entry: entry_hash(&event.canonical()),
-        };
+        let leaf =
+            |event: &StoredEvent| Leaf { position: event.position, entry: entry_hash(&event.canonical()) };
         let hashed = events.iter().map(|event| (leaf(event), EventHeader::of(event)));
         hashed.collect()
     };
-    tokio::task::spawn_blocking(hash)
-        .await
-        .map_err(|error| VerifyError::BrokenOff(error.to_string()))
+    tokio::task::spawn_blocking(hash).await.map_err(|error| VerifyError::BrokenOff(error.to_string()))
 }
 
 /// Puts each leaf at its index in the tree. In a log without gaps, an empty leaf takes the place of each missing event,
@@ -96,10 +88,7 @@ pub(super) fn aligned(is_dense: bool, size: u64, leaves: Vec<Leaf>, report: &mut
         if leaf.position < expected {
             note(
                 leaf.position,
-                format!(
-                    "an event stands at position {}, where there can be none",
-                    leaf.position
-                ),
+                format!("an event stands at position {}, where there can be none", leaf.position),
             );
             continue;
         }
@@ -108,18 +97,14 @@ pub(super) fn aligned(is_dense: bool, size: u64, leaves: Vec<Leaf>, report: &mut
                 expected,
                 match leaf.position - expected {
                     1 => format!("the event at position {expected} is missing"),
-                    _ => format!(
-                        "the events from position {expected} to {} are missing",
-                        leaf.position - 1
-                    ),
+                    _ => format!("the events from position {expected} to {} are missing", leaf.position - 1),
                 },
             );
             // One part of empty leaves is enough, since all leaves after them differ anyway.
             let missing = (leaf.position - expected).min(signed(PART));
-            aligned.extend((0..missing).map(|offset| Leaf {
-                position: expected + offset,
-                entry: Hash::default(),
-            }));
+            aligned.extend(
+                (0..missing).map(|offset| Leaf { position: expected + offset, entry: Hash::default() }),
+            );
         }
         aligned.push(leaf);
     }
@@ -150,10 +135,7 @@ mod tests {
             let sizes: Vec<usize> = parts.iter().map(Vec::len).collect();
             assert_eq!(sizes.iter().sum::<usize>(), 10_000, "{head}: {sizes:?}");
             let after_the_head = &sizes[usize::try_from(head / PART).unwrap()..];
-            assert!(
-                after_the_head.iter().all(|size| *size <= 2_048),
-                "{head}: {sizes:?}"
-            );
+            assert!(after_the_head.iter().all(|size| *size <= 2_048), "{head}: {sizes:?}");
         }
     }
 }

@@ -37,11 +37,8 @@ pub async fn verify(
     let newest = tree.require_newest().await?;
     let checkpoints = tree.checkpoints(&newest, MAX_CHECKPOINTS).await?;
     let head = store.head().await?;
-    let mut report = Verification {
-        origin: newest.origin.clone(),
-        size: newest.size,
-        ..Verification::default()
-    };
+    let mut report =
+        Verification { origin: newest.origin.clone(), size: newest.size, ..Verification::default() };
     let mut roots = roots_to_compute(&checkpoints, kept);
     let mut comparison = Comparison::new(tree, &newest);
     comparison.pass(&[], &mut roots);

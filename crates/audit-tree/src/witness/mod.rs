@@ -60,10 +60,9 @@ impl From<KeepError> for Refused {
     fn from(error: KeepError) -> Self {
         Self::Failed(match error {
             // A witness that forgot its last checkpoint would cosign another history of the log.
-            KeepError::DamagedRecord { path, reason } => format!(
-                "the record {} of the last cosigned checkpoint is damaged: {reason}",
-                path.display()
-            ),
+            KeepError::DamagedRecord { path, reason } => {
+                format!("the record {} of the last cosigned checkpoint is damaged: {reason}", path.display())
+            }
             error => error.to_string(),
         })
     }
@@ -88,11 +87,7 @@ impl Witness {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, KeysUnusable> {
         let signer = SigningKeys::open(directory)?.newest(name, Algorithm::Cosignature)?;
-        let unusable = |reason: String| KeysUnusable {
-            path: directory.to_owned(),
-            reason,
-            kind: None,
-        };
+        let unusable = |reason: String| KeysUnusable { path: directory.to_owned(), reason, kind: None };
         let lock = private_files::open_locked(&directory.join(LOCK));
         let lock = lock.map_err(|error| unusable(error.to_string()))?;
         Ok(Self {
@@ -116,29 +111,17 @@ impl Witness {
     /// # Errors
     /// When the checkpoint is refused.
     pub fn add_checkpoint(&self, request: &str) -> Result<String, Refused> {
-        let AddCheckpoint {
-            old_size,
-            proof,
-            checkpoint: note,
-        } = request
-            .parse()
-            .map_err(|error| Refused::Malformed(format!("{error}")))?;
+        let AddCheckpoint { old_size, proof, checkpoint: note } =
+            request.parse().map_err(|error| Refused::Malformed(format!("{error}")))?;
         let origin = note.text.split('\n').next().unwrap_or_default();
-        let keys: Vec<_> = self
-            .logs
-            .iter()
-            .filter(|key| key.name() == origin)
-            .cloned()
-            .collect();
+        let keys: Vec<_> = self.logs.iter().filter(|key| key.name() == origin).cloned().collect();
         if keys.is_empty() {
             return Err(Refused::UnknownOrigin);
         }
         note.verify(&keys).map_err(|_| Refused::Untrusted)?;
         let checkpoint: Checkpoint = note.text.parse().map_err(|_| Refused::Inconsistent)?;
         if old_size > checkpoint.size {
-            return Err(Refused::Malformed(
-                "the old size is larger than the new one".to_owned(),
-            ));
+            return Err(Refused::Malformed("the old size is larger than the new one".to_owned()));
         }
         let _turn = self.turn.lock();
         let last = self.last.checkpoint(origin)?;
@@ -172,10 +155,7 @@ impl Witness {
     /// # Errors
     /// When it cannot be read.
     pub fn checkpoint(&self, origin_hash: &str) -> Result<Option<Note>, KeepError> {
-        let known = self
-            .logs
-            .iter()
-            .find(|key| sha256(key.name().as_bytes()) == origin_hash);
+        let known = self.logs.iter().find(|key| sha256(key.name().as_bytes()) == origin_hash);
         known.map_or(Ok(None), |key| self.last.read(key.name()))
     }
 }

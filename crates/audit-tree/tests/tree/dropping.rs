@@ -30,29 +30,21 @@ impl Fixture {
         kinds: &[&str],
     ) {
         let events: Vec<_> = kinds.iter().map(|kind| (*kind, "{}".to_owned())).collect();
-        self.append_events(stream, version, subject, recorded_at, &events)
-            .await;
+        self.append_events(stream, version, subject, recorded_at, &events).await;
     }
 
     /// Records a command that drops `payloads` payloads of streams that ended up to a second after [`RECORDED_AT`].
     async fn record_drop(&self, payloads: u64, root: &str) {
         let command = DropCommand {
             ended_before: RECORDED_AT.plus_seconds(1),
-            exported: Some(ExportedPayloads {
-                payloads,
-                root: root.to_owned(),
-            }),
+            exported: Some(ExportedPayloads { payloads, root: root.to_owned() }),
         };
-        let started = OperationStarted {
-            command: command.to_string().into(),
-            by: "grace".into(),
-            reason: None,
-        };
+        let started =
+            OperationStarted { command: command.to_string().into(), by: "grace".into(), reason: None };
         let data = serde_json::to_string(&started).unwrap();
         let stream = format!("operation-{}", id());
         let later = RECORDED_AT.plus_seconds(30 * 24 * 60 * 60);
-        self.append_events(&stream, 0, UserId::NOBODY, later, &[("operation.started", data)])
-            .await;
+        self.append_events(&stream, 0, UserId::NOBODY, later, &[("operation.started", data)]).await;
     }
 
     async fn events(&self) -> Vec<StoredEvent> {
@@ -108,9 +100,7 @@ async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(fixture: Fixture
     for count in [1, 297, 298] {
         fixture.append("task-1", version, count).await;
         version += count as u64;
-        fixture
-            .put(&format!("session-{}", id()), 0, id(), &["session.ended"])
-            .await;
+        fixture.put(&format!("session-{}", id()), 0, id(), &["session.ended"]).await;
     }
     fixture.record_drop(3, "r").await;
     fixture.keep().await.unwrap();
@@ -122,10 +112,7 @@ async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(fixture: Fixture
     let report = fixture.verify(std::slice::from_ref(&checkpoint)).await;
     assert_eq!((report.differences, report.dropped, report.shown), (vec![], 3, 0));
     let kept = |entries: &[usize]| KeptRecords {
-        entries: entries
-            .iter()
-            .map(|position| entry_hash(&events[position - 1].canonical()))
-            .collect(),
+        entries: entries.iter().map(|position| entry_hash(&events[position - 1].canonical())).collect(),
         checkpoints: vec![checkpoint.clone()],
         ..KeptRecords::default()
     };
@@ -135,13 +122,7 @@ async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(fixture: Fixture
     // The tree continues to grow, also one that is computed again.
     fixture.append("task-1", version, 1).await;
     fixture.keep().await.unwrap();
-    assert_eq!(
-        fixture
-            .verify(std::slice::from_ref(&checkpoint))
-            .await
-            .differences,
-        [""; 0]
-    );
+    assert_eq!(fixture.verify(std::slice::from_ref(&checkpoint)).await.differences, [""; 0]);
     fixture.in_tree("DELETE FROM tree_tiles").await;
     fixture.in_tree("DELETE FROM tree_checkpoints").await;
     fixture.in_tree("DELETE FROM trees").await;
@@ -160,15 +141,11 @@ async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(fixture: Fixture
         format!("data = {other}"),
         "type = 'task.created'".to_owned(),
     ] {
-        fixture
-            .in_log(&format!("UPDATE events SET {change} WHERE position = 300"))
-            .await;
+        fixture.in_log(&format!("UPDATE events SET {change} WHERE position = 300")).await;
         assert_eq!(fixture.verify(&[]).await.first_difference, Some(300), "{change}");
         let repair = format!("type = 'session.ended', data = {nothing}");
         fixture
-            .in_log(&format!(
-                "UPDATE events SET {repair}, data_sha256 = {hash} WHERE position = 300"
-            ))
+            .in_log(&format!("UPDATE events SET {repair}, data_sha256 = {hash} WHERE position = 300"))
             .await;
         assert_eq!(fixture.verify(&[]).await.differences, [""; 0], "{change}");
     }
@@ -177,11 +154,7 @@ async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(fixture: Fixture
 async fn only_what_could_be_dropped_counts_as_dropped(fixture: Fixture) {
     let (ada, erased) = (id(), id());
     let stream = |kind: &str| format!("{kind}-{}", id());
-    let (account, session, gone) = (
-        format!("account-{ada}"),
-        stream("session"),
-        format!("account-{erased}"),
-    );
+    let (account, session, gone) = (format!("account-{ada}"), stream("session"), format!("account-{erased}"));
     fixture.put(&account, 0, ada, &["account.registered"]).await;
     fixture.put("email-ab", 0, ada, &["email.claimed"]).await;
     fixture.put("admins", 0, ada, &["admins.added"]).await;
@@ -231,12 +204,7 @@ async fn only_what_could_be_dropped_counts_as_dropped(fixture: Fixture) {
         (&[6, 7, 5], 5),
     ] {
         let report = fixture.verify_emptied(wrong).await;
-        assert_eq!(
-            report.first_difference,
-            Some(first),
-            "{wrong:?} {:?}",
-            report.differences
-        );
+        assert_eq!(report.first_difference, Some(first), "{wrong:?} {:?}", report.differences);
         assert!(
             report.differences[0].contains(&format!("at position {first} is missing")),
             "{:?}",
@@ -251,10 +219,7 @@ async fn only_what_is_recorded_counts_as_dropped(fixture: Fixture) {
     fixture.keep().await.unwrap();
     let report = fixture.verify_emptied(&[1, 2, 3]).await;
     assert_eq!(report.first_difference, Some(3), "{:?}", report.differences);
-    assert!(
-        report.differences[0].contains("no `events drop` is recorded"),
-        "{report:?}"
-    );
+    assert!(report.differences[0].contains("no `events drop` is recorded"), "{report:?}");
 
     // A command that was given again with the same file had the same to drop.
     for _ in 0..2 {

@@ -34,12 +34,8 @@ impl Fixture {
     pub(crate) async fn on_sqlite() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = |name: &str| Database::file_url(&directory.path().join(name));
-        let log = Database::open(&url("events.db"), Schema::EventStore, 4)
-            .await
-            .unwrap();
-        let tree = Database::open(&url("audit-tree.db"), Schema::AuditTree, 4)
-            .await
-            .unwrap();
+        let log = Database::open(&url("events.db"), Schema::EventStore, 4).await.unwrap();
+        let tree = Database::open(&url("audit-tree.db"), Schema::AuditTree, 4).await.unwrap();
         Self::over(log, tree, directory, None)
     }
 
@@ -71,8 +67,7 @@ impl Fixture {
     pub(crate) async fn append(&self, stream: &str, version: u64, count: usize) {
         let renamed = |number: usize| ("task.renamed", format!("{{\"title\":\"{number}\"}}"));
         let events: Vec<_> = (0..count).map(renamed).collect();
-        self.append_events(stream, version, UserId(runtime::new_id()), RECORDED_AT, &events)
-            .await;
+        self.append_events(stream, version, UserId(runtime::new_id()), RECORDED_AT, &events).await;
     }
 
     /// Appends events of these types with these payloads.
@@ -89,10 +84,7 @@ impl Fixture {
             ..test_support::event(subject, kind, data)
         };
         let events = events.iter().map(event).collect();
-        self.store
-            .append(&StreamName::raw(stream), version, events)
-            .await
-            .unwrap();
+        self.store.append(&StreamName::raw(stream), version, events).await.unwrap();
     }
 
     pub(crate) fn keeper(&self) -> CheckpointSigner {
@@ -121,17 +113,12 @@ impl Fixture {
     pub(crate) fn record(&self) -> PathBuf {
         let files = std::fs::read_dir(&self.keys).unwrap();
         let mut paths = files.map(|file| file.unwrap().path());
-        paths
-            .find(|path| path.extension().is_some_and(|it| it == "checkpoint"))
-            .unwrap()
+        paths.find(|path| path.extension().is_some_and(|it| it == "checkpoint")).unwrap()
     }
 
     pub(crate) async fn keys(&self) -> Vec<VerifierKey> {
         let origin = self.newest().await.origin;
-        let signers = SigningKeys::read(&self.keys)
-            .unwrap()
-            .signers(&origin, Algorithm::Ed25519)
-            .unwrap();
+        let signers = SigningKeys::read(&self.keys).unwrap().signers(&origin, Algorithm::Ed25519).unwrap();
         signers.iter().map(|signer| signer.verifier().clone()).collect()
     }
 
@@ -142,23 +129,15 @@ impl Fixture {
     }
 
     pub(crate) async fn verify(&self, checkpoints: &[Checkpoint]) -> Verification {
-        self.verify_with(KeptRecords {
-            checkpoints: checkpoints.to_vec(),
-            ..KeptRecords::default()
-        })
-        .await
+        self.verify_with(KeptRecords { checkpoints: checkpoints.to_vec(), ..KeptRecords::default() }).await
     }
 
     pub(crate) async fn verify_with(&self, kept: KeptRecords) -> Verification {
-        verify(&self.store, &self.tree, &self.keys().await, &[], &kept, |_, _| {})
-            .await
-            .unwrap()
+        verify(&self.store, &self.tree, &self.keys().await, &[], &kept, |_, _| {}).await.unwrap()
     }
 
     pub(crate) async fn disagreement(&self) -> Option<Disagreement> {
-        disagreement(&*self.store, Some(&self.tree), Some(&self.keys))
-            .await
-            .unwrap()
+        disagreement(&*self.store, Some(&self.tree), Some(&self.keys)).await.unwrap()
     }
 
     /// The same log and tree, seen from a host with its own directory of keys, which are the same ones or none.
@@ -192,14 +171,9 @@ impl Fixture {
     /// Restores log and tree together, as from one backup.
     pub(crate) async fn go_back_to(&self, tree: &Tree) {
         let (size, id) = (tree.size, tree.last.id.unwrap().0);
-        self.in_log(&format!("DELETE FROM events WHERE position > {size}"))
-            .await;
-        self.in_tree(&format!("DELETE FROM tree_checkpoints WHERE size > {size}"))
-            .await;
-        self.in_tree(&format!(
-            "UPDATE trees SET size = {size}, position = {size}, event_id = '{id}'"
-        ))
-        .await;
+        self.in_log(&format!("DELETE FROM events WHERE position > {size}")).await;
+        self.in_tree(&format!("DELETE FROM tree_checkpoints WHERE size > {size}")).await;
+        self.in_tree(&format!("UPDATE trees SET size = {size}, position = {size}, event_id = '{id}'")).await;
     }
 
     /// `{}` as a payload, in SQL.

@@ -27,46 +27,18 @@ async fn every_event_is_proved(fixture: Fixture) {
     let signed = fixture.tree.last_checkpoint(&tree).await.unwrap().unwrap();
     let keys = fixture.keys().await;
     for position in [1, 3, 4, 256, 257, 512, 513, 603] {
-        let index = fixture
-            .tree
-            .index_of(&tree, &*fixture.store, position)
-            .await
-            .unwrap()
-            .unwrap();
+        let index = fixture.tree.index_of(&tree, &*fixture.store, position).await.unwrap().unwrap();
         assert_eq!(index, position - 1);
-        let proof = fixture
-            .tree
-            .inclusion(&tree, index, &signed)
-            .await
-            .unwrap()
-            .unwrap();
-        let stored = fixture
-            .store
-            .stored_page(position as i64 - 1, 1)
-            .await
-            .unwrap()
-            .events
-            .remove(0);
+        let proof = fixture.tree.inclusion(&tree, index, &signed).await.unwrap().unwrap();
+        let stored = fixture.store.stored_page(position as i64 - 1, 1).await.unwrap().events.remove(0);
         let leaf = leaf_hash(&entry_hash(&stored.canonical()).0);
         proof.verify(leaf, &keys).unwrap();
     }
     for position in [0, 604, u64::MAX] {
-        assert_eq!(
-            fixture
-                .tree
-                .index_of(&tree, &*fixture.store, position)
-                .await
-                .unwrap(),
-            None
-        );
+        assert_eq!(fixture.tree.index_of(&tree, &*fixture.store, position).await.unwrap(), None);
     }
     for (from, to) in [(&empty, &first), (&first, &second), (&second, &second)] {
-        let proof = fixture
-            .tree
-            .consistency(&tree, from.size, to.size)
-            .await
-            .unwrap()
-            .unwrap();
+        let proof = fixture.tree.consistency(&tree, from.size, to.size).await.unwrap().unwrap();
         verify_consistency(from.size, &from.root, to.size, &to.root, &proof).unwrap();
     }
     let report = fixture.verify(&[first, second]).await;

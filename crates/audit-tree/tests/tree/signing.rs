@@ -26,10 +26,7 @@ on_both!(
 
 impl Fixture {
     async fn renew_origin(&self) -> String {
-        renew_origin(&self.tree, "example.org/log")
-            .await
-            .unwrap()
-            .unwrap()
+        renew_origin(&self.tree, "example.org/log").await.unwrap().unwrap()
     }
 
     /// Appends the record of a command that began a tree of this origin.
@@ -41,8 +38,7 @@ impl Fixture {
         let data = serde_json::to_string(&finished).unwrap();
         let stream = format!("operation-{}", runtime::new_id());
         let events = [("operation.finished", data)];
-        self.append_events(&stream, 0, UserId::NOBODY, RECORDED_AT, &events)
-            .await;
+        self.append_events(&stream, 0, UserId::NOBODY, RECORDED_AT, &events).await;
     }
 }
 
@@ -54,10 +50,7 @@ async fn a_log_that_lost_its_end_is_signed_under_a_new_name_only(fixture: Fixtur
     fixture.in_log("DELETE FROM events WHERE position > 200").await;
     assert!(matches!(fixture.keep().await, Err(KeepError::LostEnd)));
     fixture.append("task-2", 0, 200).await;
-    assert!(
-        matches!(fixture.keep().await, Err(KeepError::LostEnd)),
-        "longer than before, and another"
-    );
+    assert!(matches!(fixture.keep().await, Err(KeepError::LostEnd)), "longer than before, and another");
     assert_eq!(fixture.checkpoint().await, before, "nothing was signed");
     let disagreement = fixture.disagreement().await.unwrap();
     assert_eq!(disagreement.origin, before.origin);
@@ -73,11 +66,7 @@ async fn a_log_that_lost_its_end_is_signed_under_a_new_name_only(fixture: Fixtur
     assert_eq!(fixture.disagreement().await, None);
     assert_eq!(fixture.verify(&[]).await.differences, [""; 0]);
     let kept = fixture.verify(&[before]).await;
-    assert_eq!(
-        kept.differences.len(),
-        1,
-        "an auditor of the old log is told: {kept:?}"
-    );
+    assert_eq!(kept.differences.len(), 1, "an auditor of the old log is told: {kept:?}");
 }
 
 async fn what_was_signed_is_remembered_outside_the_databases(fixture: Fixture) {
@@ -92,10 +81,7 @@ async fn what_was_signed_is_remembered_outside_the_databases(fixture: Fixture) {
     assert!(fixture.disagreement().await.is_some());
     fixture.append("task-2", 0, 15).await;
     let refused = fixture.keep().await;
-    assert!(
-        matches!(refused, Err(KeepError::Forked { size: 20 })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(KeepError::Forked { size: 20 })), "{refused:?}");
     assert_eq!(fixture.checkpoint().await.size, 10, "nothing was signed");
     assert!(fixture.disagreement().await.is_some());
     let origin = fixture.renew_origin().await;
@@ -132,10 +118,7 @@ async fn a_standby_remembers_what_others_have_signed(fixture: Fixture) {
         "the log is longer than what was signed, and another, and the tree has not grown"
     );
     let refused = standby.keep().await;
-    assert!(
-        matches!(refused, Err(KeepError::Forked { size: 24 })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(KeepError::Forked { size: 24 })), "{refused:?}");
     assert_eq!(fixture.checkpoint().await.size, 19, "nothing was signed");
 }
 
@@ -150,19 +133,11 @@ async fn only_keys_that_have_signed_a_tree_go_on_with_it(fixture: Fixture) {
     fixture.append("task-1", 5, 5).await;
     for _ in 0..2 {
         let refused = other.keep().await;
-        assert!(
-            matches!(refused, Err(KeepError::StrangeKeys { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(KeepError::StrangeKeys { .. })), "{refused:?}");
         assert_eq!(fixture.checkpoint().await, signed, "nothing was signed");
         let remembered = LastSigned::new(&other.keys).checkpoint(&signed.origin).unwrap();
         assert_eq!(remembered, None, "what was signed by others is not believed");
-        if SigningKeys::read(&other.keys)
-            .unwrap()
-            .signers("x", Algorithm::Ed25519)
-            .unwrap()
-            .is_empty()
-        {
+        if SigningKeys::read(&other.keys).unwrap().signers("x", Algorithm::Ed25519).unwrap().is_empty() {
             assert_eq!(other.disagreement().await, None, "it only signs nothing");
             SigningKeys::add(&other.keys).unwrap();
         }
@@ -178,22 +153,13 @@ async fn only_keys_that_have_signed_a_tree_go_on_with_it(fixture: Fixture) {
     let mut active = fixture.keeper();
     while active.step().await.unwrap() {}
     let strange = fixture.another_host(false);
-    let strange = SigningKeys::open(&strange.keys)
-        .unwrap()
-        .signers(&signed.origin, Algorithm::Ed25519)
-        .unwrap();
+    let strange =
+        SigningKeys::open(&strange.keys).unwrap().signers(&signed.origin, Algorithm::Ed25519).unwrap();
     let note = fixture.checkpoint().await.sign(&strange).to_string();
-    fixture
-        .in_tree(&format!(
-            "UPDATE tree_checkpoints SET note = '{note}' WHERE size = 10"
-        ))
-        .await;
+    fixture.in_tree(&format!("UPDATE tree_checkpoints SET note = '{note}' WHERE size = 10")).await;
     fixture.append("task-1", 10, 5).await;
     let refused = active.step().await;
-    assert!(
-        matches!(refused, Err(KeepError::StrangeKeys { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(KeepError::StrangeKeys { .. })), "{refused:?}");
 }
 
 async fn a_tree_that_was_changed_is_not_signed(fixture: Fixture) {
@@ -229,10 +195,7 @@ async fn a_damaged_record_is_named_with_the_way_out(fixture: Fixture) {
     fs::remove_file(&record).unwrap();
     fs::create_dir(&record).unwrap();
     let refused = fixture.keep().await.unwrap_err();
-    assert!(
-        matches!(refused, KeepError::UnreadableRecord { .. }),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, KeepError::UnreadableRecord { .. }), "{refused:?}");
     fs::remove_dir(&record).unwrap();
     fixture.keep().await.unwrap();
     assert_eq!(fixture.checkpoint().await.size, 31);
@@ -246,16 +209,11 @@ async fn a_tree_of_another_name_is_signed_once_the_log_announces_it(fixture: Fix
     let verified = async |origin: &str| {
         let memory = LastSigned::new(&fixture.keys);
         assert_eq!(memory.checkpoint(origin).unwrap(), None);
-        let kept = KeptRecords {
-            signed_before: memory.any_origin().unwrap(),
-            ..KeptRecords::default()
-        };
+        let kept = KeptRecords { signed_before: memory.any_origin().unwrap(), ..KeptRecords::default() };
         fixture.verify_with(kept).await.differences.join("\n")
     };
     // Someone with access to the database changes the origin of the tree.
-    fixture
-        .in_tree("UPDATE trees SET origin = 'example.org/log/another'")
-        .await;
+    fixture.in_tree("UPDATE trees SET origin = 'example.org/log/another'").await;
     assert!(matches!(fixture.keep().await, Err(KeepError::StrangeKeys { .. })));
     fixture.in_tree("DELETE FROM tree_checkpoints").await;
     let refused = async |origin: &str| {

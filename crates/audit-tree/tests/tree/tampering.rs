@@ -60,21 +60,12 @@ async fn every_change_of_the_log_is_found(fixture: Fixture) {
             fixture.in_log(change).await;
         }
         let report = fixture.verify(&[]).await;
-        assert_eq!(
-            report.first_difference,
-            Some(at),
-            "{changes:?}: {:?}",
-            report.differences
-        );
+        assert_eq!(report.first_difference, Some(at), "{changes:?}: {:?}", report.differences);
         assert!(!report.differences.is_empty());
         fixture.in_log("DELETE FROM events").await;
         fixture.in_log("INSERT INTO events SELECT * FROM kept").await;
     }
-    assert_eq!(
-        fixture.verify(&[]).await.differences,
-        [""; 0],
-        "what was put back is the same again"
-    );
+    assert_eq!(fixture.verify(&[]).await.differences, [""; 0], "what was put back is the same again");
 }
 
 async fn what_stands_where_there_can_be_nothing_is_found(fixture: Fixture) {
@@ -88,15 +79,8 @@ async fn what_stands_where_there_can_be_nothing_is_found(fixture: Fixture) {
             ))
             .await;
         let report = fixture.verify(&[]).await;
-        assert_eq!(
-            report.first_difference,
-            Some(at.min(21)),
-            "{:?}",
-            report.differences
-        );
-        fixture
-            .in_log(&format!("DELETE FROM events WHERE position = {at}"))
-            .await;
+        assert_eq!(report.first_difference, Some(at.min(21)), "{:?}", report.differences);
+        fixture.in_log(&format!("DELETE FROM events WHERE position = {at}")).await;
     }
     // The end is missing.
     fixture.in_log("DELETE FROM events WHERE position > 18").await;
@@ -113,37 +97,23 @@ async fn changed_tiles_and_checkpoints_are_found(fixture: Fixture) {
         let place = format!("level = {level} AND number = {number}");
         let copy = format!("CREATE TABLE {kept} AS SELECT * FROM tree_tiles WHERE {place}");
         fixture.tree_database.execute(&copy, &[]).await.unwrap();
-        fixture
-            .in_tree(&format!("UPDATE tree_tiles SET hashes = {other} WHERE {place}"))
-            .await;
+        fixture.in_tree(&format!("UPDATE tree_tiles SET hashes = {other} WHERE {place}")).await;
         let report = fixture.verify(&[]).await;
         assert_eq!(report.first_difference, Some(1));
-        assert!(
-            report.differences[0].contains("the tiles were changed"),
-            "{:?}",
-            report.differences
-        );
+        assert!(report.differences[0].contains("the tiles were changed"), "{:?}", report.differences);
         fixture
-            .in_tree(&format!(
-                "UPDATE tree_tiles SET hashes = (SELECT hashes FROM {kept}) WHERE {place}"
-            ))
+            .in_tree(&format!("UPDATE tree_tiles SET hashes = (SELECT hashes FROM {kept}) WHERE {place}"))
             .await;
     }
     assert_eq!(fixture.verify(&[]).await.differences, [""; 0]);
     let nothing = if fixture.log.is_postgres() { "''" } else { "x''" };
     for hashes in [nothing, "(SELECT hashes FROM kept0)"] {
-        fixture
-            .in_tree(&format!(
-                "UPDATE tree_tiles SET hashes = {hashes} WHERE level = 1"
-            ))
-            .await;
+        fixture.in_tree(&format!("UPDATE tree_tiles SET hashes = {hashes} WHERE level = 1")).await;
         assert_upper_tile_differs(&fixture.verify(&[]).await);
     }
     fixture.in_tree("DELETE FROM tree_tiles WHERE level = 1").await;
     assert_upper_tile_differs(&fixture.verify(&[]).await);
-    fixture
-        .in_tree("UPDATE tree_checkpoints SET note = replace(note, '\n300\n', '\n299\n')")
-        .await;
+    fixture.in_tree("UPDATE tree_checkpoints SET note = replace(note, '\n300\n', '\n299\n')").await;
     let report = fixture.verify(&[]).await;
     assert!(!report.differences.is_empty());
 }
@@ -161,23 +131,16 @@ async fn a_tree_that_was_emptied_is_found_by_what_is_remembered(fixture: Fixture
     for table in ["tree_tiles", "tree_checkpoints"] {
         fixture.in_tree(&format!("DELETE FROM {table}")).await;
     }
-    fixture
-        .in_tree("UPDATE trees SET size = 0, position = 0, event_id = NULL")
-        .await;
+    fixture.in_tree("UPDATE trees SET size = 0, position = 0, event_id = NULL").await;
     let verify = async || {
         let remembered = Some(remembered.clone());
-        let kept = KeptRecords {
-            remembered,
-            ..KeptRecords::default()
-        };
+        let kept = KeptRecords { remembered, ..KeptRecords::default() };
         fixture.verify_with(kept).await.differences.join("\n")
     };
     let said = verify().await;
     assert!(said.contains("and the tree has 0"), "{said}");
     assert!(!said.contains("the log is not"), "{said}");
-    fixture
-        .in_log("UPDATE events SET recorded_at = recorded_at + 1 WHERE position = 7")
-        .await;
+    fixture.in_log("UPDATE events SET recorded_at = recorded_at + 1 WHERE position = 7").await;
     let said = verify().await;
     assert!(said.contains("the log is not the one"), "{said}");
 }
@@ -187,20 +150,13 @@ async fn a_log_that_was_rewritten_with_its_tree_is_found_by_a_checkpoint_that_wa
     fixture.keep().await.unwrap();
     let kept = fixture.checkpoint().await;
     // Someone who can write to both databases and has the key computes everything again.
-    fixture
-        .in_log(&format!(
-            "UPDATE events SET data = {} WHERE position = 7",
-            fixture.empty_payload()
-        ))
-        .await;
+    fixture.in_log(&format!("UPDATE events SET data = {} WHERE position = 7", fixture.empty_payload())).await;
     let origin = kept.origin.clone();
     for table in ["trees", "tree_tiles", "tree_checkpoints"] {
         fixture.in_tree(&format!("DELETE FROM {table}")).await;
     }
     fixture
-        .in_tree(&format!(
-            "INSERT INTO trees (id, origin, size, position) VALUES (1, '{origin}', 0, 0)"
-        ))
+        .in_tree(&format!("INSERT INTO trees (id, origin, size, position) VALUES (1, '{origin}', 0, 0)"))
         .await;
     let refused = fixture.keep().await;
     assert!(
@@ -209,11 +165,7 @@ async fn a_log_that_was_rewritten_with_its_tree_is_found_by_a_checkpoint_that_wa
     );
     std::fs::remove_file(fixture.record()).unwrap();
     fixture.keep().await.unwrap();
-    assert_eq!(
-        fixture.verify(&[]).await.differences,
-        [""; 0],
-        "nothing within shows it"
-    );
+    assert_eq!(fixture.verify(&[]).await.differences, [""; 0], "nothing within shows it");
     let report = fixture.verify(&[kept]).await;
     assert_eq!(report.differences.len(), 1, "{report:?}");
     assert!(fixture.directory.path().exists());

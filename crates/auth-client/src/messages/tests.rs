@@ -15,47 +15,29 @@ fn messages_keep_their_shape_on_the_wire() {
         roles: BTreeSet::from([Role::User, Role::Admin]),
         expires_at: Timestamp::from_micros(1_000_000),
     };
-    let reply = CheckReply {
-        token_sha256: "ab".into(),
-        verdict: Verdict::Accepted(identity),
-    };
+    let reply = CheckReply { token_sha256: "ab".into(), verdict: Verdict::Accepted(identity) };
     let json = r#"{"token_sha256":"ab","verdict":{"accepted":{"user_id":"0190f5a2-0000-7000-8000-000000000002","credential":{"session":"0190f5a2-0000-7000-8000-000000000001"},"email":"ada@example.com","roles":["user","admin"],"expires_at":"1970-01-01T00:00:01Z"}}}"#;
     assert_eq!(reply.encode(), json);
     assert_eq!(CheckReply::decode(json.as_bytes()).unwrap(), reply);
 
     for (verdict, json) in [
-        (
-            Verdict::Rejected(Rejection::SessionEnded),
-            r#"{"rejected":"session_ended"}"#,
-        ),
-        (
-            Verdict::Rejected(Rejection::Malformed),
-            r#"{"rejected":"malformed"}"#,
-        ),
+        (Verdict::Rejected(Rejection::SessionEnded), r#"{"rejected":"session_ended"}"#),
+        (Verdict::Rejected(Rejection::Malformed), r#"{"rejected":"malformed"}"#),
         (Verdict::Rejected(Rejection::Expired), r#"{"rejected":"expired"}"#),
         (Verdict::Unavailable, r#""unavailable""#),
     ] {
         assert_eq!(serde_json::to_string(&verdict).unwrap(), json);
     }
     let revocation = Revocation::Session(session);
-    assert_eq!(
-        revocation.encode(),
-        r#"{"session":"0190f5a2-0000-7000-8000-000000000001"}"#
-    );
+    assert_eq!(revocation.encode(), r#"{"session":"0190f5a2-0000-7000-8000-000000000001"}"#);
     assert_eq!(Revocation::decode(&revocation.encode()).unwrap(), revocation);
     assert_eq!(Revocation::Keys.encode(), r#""keys""#);
-    assert_eq!(
-        Revocation::Account(user).encode(),
-        r#"{"account":"0190f5a2-0000-7000-8000-000000000002"}"#
-    );
+    assert_eq!(Revocation::Account(user).encode(), r#"{"account":"0190f5a2-0000-7000-8000-000000000002"}"#);
 }
 
 #[test]
 fn a_program_token_does_not_travel_itself() {
-    let request = CheckRequest::ProgramToken {
-        name: "ab".into(),
-        token_sha256: "cd".into(),
-    };
+    let request = CheckRequest::ProgramToken { name: "ab".into(), token_sha256: "cd".into() };
     let json = r#"{"program_token":{"name":"ab","token_sha256":"cd"}}"#;
     assert_eq!(request.encode(), json);
     assert_eq!(CheckRequest::Token("t".into()).encode(), r#"{"token":"t"}"#);
@@ -165,11 +147,7 @@ fn every_event_of_accounts_sessions_and_admins_is_told_or_takes_nothing() {
     let known: BTreeSet<_> = TOLD.into_iter().chain(NOT_TOLD).collect();
     let kinds: BTreeSet<_> = Event::catalog()
         .map(|(kind, _)| kind)
-        .filter(|kind| {
-            ["account.", "session.", "admins."]
-                .iter()
-                .any(|of| kind.starts_with(of))
-        })
+        .filter(|kind| ["account.", "session.", "admins."].iter().any(|of| kind.starts_with(of)))
         .collect();
     assert_eq!(known, kinds);
     for kind in TOLD {
@@ -178,11 +156,7 @@ fn every_event_of_accounts_sessions_and_admins_is_told_or_takes_nothing() {
             "admins.second_factor_roles_changed" => Revocation::Keys,
             _ => Revocation::Account(USER),
         };
-        assert_eq!(
-            Revocation::caused_by(&recorded(kind, "{}")),
-            Some(expected),
-            "{kind}"
-        );
+        assert_eq!(Revocation::caused_by(&recorded(kind, "{}")), Some(expected), "{kind}");
     }
     for kind in NOT_TOLD {
         assert_eq!(Revocation::caused_by(&recorded(kind, "{}")), None, "{kind}");
@@ -192,17 +166,11 @@ fn every_event_of_accounts_sessions_and_admins_is_told_or_takes_nothing() {
 #[test]
 fn a_session_that_was_opened_is_told_of_when_it_has_closed_others() {
     let opened = |closed: &[SessionId]| {
-        let opened = AccountSessionOpened {
-            session: SESSION,
-            closed: closed.to_vec(),
-        };
+        let opened = AccountSessionOpened { session: SESSION, closed: closed.to_vec() };
         let data = AccountEvent::from(opened).encode().data;
         recorded("account.session_opened", std::str::from_utf8(&data).unwrap())
     };
     assert_eq!(Revocation::caused_by(&opened(&[])), None);
     let another = SessionId(uuid::Uuid::from_u128(3));
-    assert_eq!(
-        Revocation::caused_by(&opened(&[another])),
-        Some(Revocation::Account(USER))
-    );
+    assert_eq!(Revocation::caused_by(&opened(&[another])), Some(Revocation::Account(USER)));
 }

@@ -15,17 +15,12 @@ pub(crate) struct Signer {
 impl Signer {
     /// The key with the number `seed`.
     pub(crate) fn new(seed: u8) -> Self {
-        Self {
-            key: SigningKey::from_bytes(&[seed; 32]),
-            kid: format!("key-{seed}"),
-        }
+        Self { key: SigningKey::from_bytes(&[seed; 32]), kid: format!("key-{seed}") }
     }
 
     pub(crate) fn jwks(&self) -> Jwks {
         let x = BASE64URL.encode(self.key.verifying_key().to_bytes());
-        Jwks {
-            keys: vec![Jwk::ed25519(self.kid.clone(), x)],
-        }
+        Jwks { keys: vec![Jwk::ed25519(self.kid.clone(), x)] }
     }
 
     pub(crate) fn header(&self) -> Value {

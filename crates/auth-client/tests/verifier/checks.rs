@@ -96,14 +96,7 @@ async fn a_token_that_ran_out_on_the_way_is_expired() {
 #[tokio::test]
 async fn what_cannot_be_a_token_is_asked_of_nobody() {
     let fixture = Fixture::accepting().await;
-    for text in [
-        "",
-        "x",
-        "a.b",
-        "a.b.c.d",
-        "a.b.ü",
-        &format!("a.b.{}", "c".repeat(4096)),
-    ] {
+    for text in ["", "x", "a.b", "a.b.c.d", "a.b.ü", &format!("a.b.{}", "c".repeat(4096))] {
         let malformed = Err(VerifyError::Rejected(Rejection::Malformed));
         assert_eq!(fixture.verifier.verify(text).await, malformed, "{text}");
     }
@@ -113,18 +106,11 @@ async fn what_cannot_be_a_token_is_asked_of_nobody() {
 #[tokio::test]
 async fn auth_that_cannot_tell_or_talks_nonsense_is_unavailable() {
     let fixture = Fixture::new(|token, number| async move {
-        if number % 2 == 0 {
-            reply(&token, Verdict::Unavailable)
-        } else {
-            Bytes::from_static(b"nonsense")
-        }
+        if number % 2 == 0 { reply(&token, Verdict::Unavailable) } else { Bytes::from_static(b"nonsense") }
     })
     .await;
     for _ in 0..4 {
-        assert!(matches!(
-            fixture.verifier.verify(&token(1)).await,
-            Err(VerifyError::Unavailable(_))
-        ));
+        assert!(matches!(fixture.verifier.verify(&token(1)).await, Err(VerifyError::Unavailable(_))));
     }
 }
 
@@ -138,10 +124,7 @@ async fn what_auth_cannot_read_is_no_outage() {
 async fn an_answer_that_comes_too_late_is_none() {
     let gate = Arc::new(Semaphore::new(0));
     let fixture = held_by(&gate).await;
-    let hasty = VerifierOptions {
-        deadline: Duration::from_millis(100),
-        ..options(&fixture.clock)
-    };
+    let hasty = VerifierOptions { deadline: Duration::from_millis(100), ..options(&fixture.clock) };
     let hasty = Verifier::start(Arc::clone(&fixture.bus) as _, hasty, &fixture.background).await;
     let late = hasty.verify(&token(1)).await;
     assert!(matches!(late, Err(VerifyError::Unavailable(_))), "{late:?}");
@@ -149,10 +132,7 @@ async fn an_answer_that_comes_too_late_is_none() {
     // Whether the first check still waits for a permit depends on the bus.
     gate.add_permits(2);
     eventually("the next check is answered", || async {
-        hasty
-            .verify(&token(1))
-            .await
-            .is_ok_and(|identity| *identity == identity_of(&token(1)))
+        hasty.verify(&token(1)).await.is_ok_and(|identity| *identity == identity_of(&token(1)))
     })
     .await;
 }
@@ -171,10 +151,7 @@ async fn an_accepted_token_of_somebody_else_is_refused() {
 async fn whom_a_genuine_token_names_is_known_without_auth() {
     let fixture = Fixture::accepting().await;
     fixture.auth_background.stop().cancel();
-    assert_eq!(
-        fixture.verifier.subject(&token(1)),
-        Some(identity_of(&token(1)).user_id)
-    );
+    assert_eq!(fixture.verifier.subject(&token(1)), Some(identity_of(&token(1)).user_id));
     fixture.clock.advance(900);
     assert_eq!(fixture.verifier.subject(&token(1)), None);
 }
@@ -183,9 +160,6 @@ async fn whom_a_genuine_token_names_is_known_without_auth() {
 async fn stopping_ends_the_background_work() {
     let fixture = Fixture::accepting().await;
     for background in [&fixture.background, &fixture.auth_background] {
-        assert!(
-            background.shut_down(Duration::from_secs(10)).await,
-            "the tasks end"
-        );
+        assert!(background.shut_down(Duration::from_secs(10)).await, "the tasks end");
     }
 }

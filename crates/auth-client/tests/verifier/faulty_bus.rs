@@ -21,15 +21,9 @@ async fn over_faulty_bus(listens_to_refuse: usize) -> (Arc<Verifier>, Arc<Faulty
     let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(START)));
     let background = Background::new();
     serve(&bus, KEYS_QUEUE, Arc::new(FakeKeys::new()), &background);
-    let hasty = VerifierOptions {
-        deadline: Duration::from_millis(100),
-        ..options(&clock)
-    };
+    let hasty = VerifierOptions { deadline: Duration::from_millis(100), ..options(&clock) };
     let verifier = Verifier::start(Arc::clone(&bus) as _, hasty, &background).await;
-    eventually("the keys are known", || async {
-        verifier.subject(&token(1)).is_some()
-    })
-    .await;
+    eventually("the keys are known", || async { verifier.subject(&token(1)).is_some() }).await;
     (verifier, bus)
 }
 
@@ -50,10 +44,7 @@ async fn a_bus_that_forgets_a_request_leaves_nobody_waiting() {
     let (verifier, bus) = over_faulty_bus(2).await;
     *bus.silent_queue.lock().unwrap() = Some(VERIFY_QUEUE);
     let unavailable = verifier.verify(&token(1)).await;
-    assert!(
-        matches!(unavailable, Err(VerifyError::Unavailable(_))),
-        "{unavailable:?}"
-    );
+    assert!(matches!(unavailable, Err(VerifyError::Unavailable(_))), "{unavailable:?}");
     bus.down.store(true, Ordering::SeqCst);
     assert!(!verifier.is_connected(), "it knows that nobody can be asked");
 }
@@ -63,10 +54,7 @@ async fn whoever_cannot_listen_to_revocations_yet_asks_about_a_token_each_time()
     let (verifier, bus) = over_faulty_bus(usize::MAX).await;
     let (auth, background) = (Arc::new(FakeAuth::accepting()), Background::new());
     serve(&bus, VERIFY_QUEUE, Arc::clone(&auth) as _, &background);
-    eventually("auth serves", || async {
-        verifier.verify(&token(1)).await.is_ok()
-    })
-    .await;
+    eventually("auth serves", || async { verifier.verify(&token(1)).await.is_ok() }).await;
     auth.asked.store(0, Ordering::SeqCst);
     for _ in 0..2 {
         verifier.verify(&token(1)).await.unwrap();
@@ -86,10 +74,7 @@ async fn an_answer_that_was_there_only_after_a_standstill_is_too_late() {
     let (verifier, bus) = over_faulty_bus(2).await;
     let background = Background::new();
     serve(&bus, VERIFY_QUEUE, Arc::new(FakeAuth::accepting()), &background);
-    eventually("auth serves", || async {
-        verifier.verify(&token(1)).await.is_ok()
-    })
-    .await;
+    eventually("auth serves", || async { verifier.verify(&token(1)).await.is_ok() }).await;
     // Longer than the deadline and what is allowed beyond it.
     *bus.standstill.lock().unwrap() = Some((VERIFY_QUEUE, Duration::from_millis(700)));
     let late = verifier.verify(&token(2)).await;

@@ -71,10 +71,7 @@ pub(crate) struct FakeKeys {
 
 impl FakeKeys {
     pub(crate) fn new() -> Self {
-        Self {
-            signer: Mutex::new(Signer::new(1)),
-            asked: AtomicUsize::new(0),
-        }
+        Self { signer: Mutex::new(Signer::new(1)), asked: AtomicUsize::new(0) }
     }
 }
 
@@ -95,10 +92,7 @@ pub(crate) fn serve(
 ) {
     let (bus, stop) = (Arc::clone(bus), background.stop());
     background.spawn("server", async move {
-        let options = ResponderOptions {
-            queue_limit: 1_000,
-            concurrency: 256,
-        };
+        let options = ResponderOptions { queue_limit: 1_000, concurrency: 256 };
         bus.serve(queue, options, responder, stop).await.unwrap();
     });
 }
@@ -128,15 +122,7 @@ impl Fixture {
         let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(START)));
         let options = options(&clock);
         let verifier = Verifier::start(Arc::clone(&bus) as _, options, &background).await;
-        let fixture = Self {
-            bus,
-            auth,
-            keys,
-            verifier,
-            clock,
-            auth_background,
-            background,
-        };
+        let fixture = Self { bus, auth, keys, verifier, clock, auth_background, background };
         eventually("auth serves", || fixture.verifies_something()).await;
         eventually("the keys are known", || async {
             !matches!(
@@ -156,10 +142,7 @@ impl Fixture {
 
     pub(crate) async fn verifies_something(&self) -> bool {
         let request = CheckRequest::Token("x.x.warm-up".into()).encode();
-        self.bus
-            .request(VERIFY_QUEUE, request, Duration::from_millis(200))
-            .await
-            .is_ok()
+        self.bus.request(VERIFY_QUEUE, request, Duration::from_millis(200)).await.is_ok()
     }
 
     pub(crate) fn asked(&self) -> usize {
@@ -167,19 +150,13 @@ impl Fixture {
     }
 
     pub(crate) async fn revoke(&self, revocation: Revocation) {
-        self.bus
-            .broadcast(REVOCATIONS, revocation.encode())
-            .await
-            .unwrap();
+        self.bus.broadcast(REVOCATIONS, revocation.encode()).await.unwrap();
     }
 }
 
 /// Long deadlines, because the machine may be busy with other tests.
 pub(crate) fn options(clock: &Arc<TestClock>) -> VerifierOptions {
-    VerifierOptions {
-        deadline: Duration::from_secs(30),
-        clock: Arc::clone(clock) as _,
-    }
+    VerifierOptions { deadline: Duration::from_secs(30), clock: Arc::clone(clock) as _ }
 }
 
 pub(crate) fn token(number: usize) -> String {
@@ -200,11 +177,7 @@ pub(crate) fn identity_of(token: &str) -> Identity {
 }
 
 pub(crate) fn reply(token: &str, verdict: Verdict) -> Bytes {
-    CheckReply {
-        token_sha256: hex::encode(Sha256::digest(token)),
-        verdict,
-    }
-    .encode()
+    CheckReply { token_sha256: hex::encode(Sha256::digest(token)), verdict }.encode()
 }
 
 /// Accepts every token that names a person.

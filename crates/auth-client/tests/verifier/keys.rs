@@ -47,11 +47,7 @@ async fn what_is_not_genuine_is_served_to_nobody_though_the_bus_accepts_it() {
     ];
     for token in &forged {
         let refused = fixture.verifier.verify(token).await;
-        assert_eq!(
-            refused,
-            Err(VerifyError::Rejected(Rejection::Malformed)),
-            "{token}"
-        );
+        assert_eq!(refused, Err(VerifyError::Rejected(Rejection::Malformed)), "{token}");
         assert_eq!(fixture.verifier.subject(token), None);
     }
     let expired = signer.sign(&signer.header(), &with(good.clone(), "exp", json!(NOW)));
@@ -73,10 +69,7 @@ async fn while_no_key_was_ever_known_nobody_is_turned_away_for_good() {
     assert_eq!(junk, Err(VerifyError::Rejected(Rejection::Malformed)));
     serve(&bus, KEYS_QUEUE, Arc::new(FakeKeys::new()), &background);
     serve(&bus, VERIFY_QUEUE, Arc::new(FakeAuth::accepting()), &background);
-    eventually("the keys are learned", async || {
-        verifier.verify(&token(1)).await.is_ok()
-    })
-    .await;
+    eventually("the keys are learned", async || verifier.verify(&token(1)).await.is_ok()).await;
     background.stop().cancel();
 }
 
@@ -94,11 +87,7 @@ async fn a_new_key_is_learned_and_made_up_ones_are_not_asked_for_each_time() {
     assert!(fixture.keys.asked.load(Ordering::SeqCst) <= before + 2);
     *fixture.keys.signer.lock().unwrap() = Signer::new(2);
     eventually("the new key is learned", || async {
-        fixture
-            .verifier
-            .verify(&Signer::new(2).token(1, NOW))
-            .await
-            .is_ok()
+        fixture.verifier.verify(&Signer::new(2).token(1, NOW)).await.is_ok()
     })
     .await;
 }
@@ -108,10 +97,7 @@ async fn what_a_key_that_was_taken_away_has_signed_is_refused_though_it_is_remem
     let fixture = Fixture::accepting().await;
     fixture.verifier.verify(&token(1)).await.unwrap();
     *fixture.keys.signer.lock().unwrap() = Signer::new(2);
-    assert!(
-        fixture.verifier.verify(&token(1)).await.is_ok(),
-        "nobody has said so yet"
-    );
+    assert!(fixture.verifier.verify(&token(1)).await.is_ok(), "nobody has said so yet");
     fixture.revoke(Revocation::Keys).await;
     // Well before the keys are asked for without a reason, and before an answer runs out: the clock stands still.
     let refused = async || {
@@ -120,9 +106,7 @@ async fn what_a_key_that_was_taken_away_has_signed_is_refused_though_it_is_remem
         })
         .await;
     };
-    tokio::time::timeout(Duration::from_secs(5), refused())
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(5), refused()).await.unwrap();
     assert_eq!(fixture.verifier.subject(&token(1)), None);
 }
 
@@ -133,15 +117,8 @@ async fn a_set_of_keys_that_lacks_one_makes_what_is_remembered_worthless() {
     *fixture.keys.signer.lock().unwrap() = Signer::new(2);
     // The broadcast was lost, and the keys are requested because a token names the new key.
     eventually("the new key is learned", || async {
-        fixture
-            .verifier
-            .verify(&Signer::new(2).token(2, NOW))
-            .await
-            .is_ok()
+        fixture.verifier.verify(&Signer::new(2).token(2, NOW)).await.is_ok()
     })
     .await;
-    assert_eq!(
-        fixture.verifier.verify(&token(1)).await,
-        Err(VerifyError::Rejected(Rejection::Malformed))
-    );
+    assert_eq!(fixture.verifier.verify(&token(1)).await, Err(VerifyError::Rejected(Rejection::Malformed)));
 }

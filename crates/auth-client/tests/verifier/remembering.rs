@@ -47,17 +47,11 @@ async fn rejections_are_told_apart_and_remembered_for_a_second() {
         let fixture =
             Fixture::new(move |token, _| async move { reply(&token, Verdict::Rejected(rejection)) }).await;
         for _ in 0..3 {
-            assert_eq!(
-                fixture.verifier.verify(&token(1)).await,
-                Err(VerifyError::Rejected(rejection))
-            );
+            assert_eq!(fixture.verifier.verify(&token(1)).await, Err(VerifyError::Rejected(rejection)));
         }
         assert_eq!(fixture.asked(), 1);
         fixture.clock.advance(1);
-        assert_eq!(
-            fixture.verifier.verify(&token(1)).await,
-            Err(VerifyError::Rejected(rejection))
-        );
+        assert_eq!(fixture.verifier.verify(&token(1)).await, Err(VerifyError::Rejected(rejection)));
         assert_eq!(fixture.asked(), 2);
     }
 }
@@ -69,25 +63,18 @@ async fn without_auth_remembered_tokens_go_on_working() {
     fixture.auth_background.stop().cancel();
     eventually("auth is gone", || async { !fixture.verifies_something().await }).await;
     assert!(fixture.verifier.verify(&token(1)).await.is_ok());
-    assert!(matches!(
-        fixture.verifier.verify(&token(2)).await,
-        Err(VerifyError::Unavailable(_))
-    ));
+    assert!(matches!(fixture.verifier.verify(&token(2)).await, Err(VerifyError::Unavailable(_))));
     fixture.clock.advance(30);
-    assert!(matches!(
-        fixture.verifier.verify(&token(1)).await,
-        Err(VerifyError::Unavailable(_))
-    ));
+    assert!(matches!(fixture.verifier.verify(&token(1)).await, Err(VerifyError::Unavailable(_))));
 }
 
 #[tokio::test]
 async fn a_revocation_forgets_its_session_or_account() {
     let fixture = Fixture::accepting().await;
     let (one, two) = (identity_of(&token(1)), identity_of(&token(2)));
-    for (revocation, asked) in [
-        (Revocation::Session(one.credential.session().unwrap()), 3),
-        (Revocation::Account(two.user_id), 4),
-    ] {
+    for (revocation, asked) in
+        [(Revocation::Session(one.credential.session().unwrap()), 3), (Revocation::Account(two.user_id), 4)]
+    {
         for number in [1, 2] {
             fixture.verifier.verify(&token(number)).await.unwrap();
         }
@@ -128,11 +115,7 @@ async fn an_answer_from_before_a_revocation_is_not_believed() {
     // A second listener shows that the revocation has arrived: listeners receive messages in the order in which they
     // subscribed.
     let mut witness = fixture.bus.listen(REVOCATIONS).await.unwrap();
-    fixture
-        .revoke(Revocation::Session(
-            identity_of(&token(1)).credential.session().unwrap(),
-        ))
-        .await;
+    fixture.revoke(Revocation::Session(identity_of(&token(1)).credential.session().unwrap())).await;
     witness.next().await;
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -147,16 +130,8 @@ async fn an_answer_from_before_a_revocation_is_not_believed() {
 async fn a_gap_in_the_broadcasts_makes_tokens_asked_again() {
     let fixture = Fixture::accepting().await;
     let bus = FaultyBus::over(Arc::clone(&fixture.bus) as _);
-    let verifier = Verifier::start(
-        Arc::clone(&bus) as _,
-        options(&fixture.clock),
-        &fixture.background,
-    )
-    .await;
-    eventually("the keys are known", || async {
-        verifier.verify(&token(1)).await.is_ok()
-    })
-    .await;
+    let verifier = Verifier::start(Arc::clone(&bus) as _, options(&fixture.clock), &fixture.background).await;
+    eventually("the keys are known", || async { verifier.verify(&token(1)).await.is_ok() }).await;
     let asked = fixture.asked();
     verifier.verify(&token(1)).await.unwrap();
     assert_eq!(fixture.asked(), asked, "remembered");

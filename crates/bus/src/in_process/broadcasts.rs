@@ -25,13 +25,8 @@ impl Broadcasts {
     }
 
     pub(super) fn listen(&self, topic: &str) -> Topic {
-        let sender = self
-            .topics
-            .entry(topic.to_owned())
-            .or_insert_with(|| broadcast::Sender::new(BACKLOG));
-        Topic {
-            receiver: sender.subscribe(),
-        }
+        let sender = self.topics.entry(topic.to_owned()).or_insert_with(|| broadcast::Sender::new(BACKLOG));
+        Topic { receiver: sender.subscribe() }
     }
 }
 

@@ -84,9 +84,7 @@ impl Bus for InProcessBus {
             Ok(Ok(reply)) => Ok(reply),
             // The server gives the request up at the same moment.
             Ok(Err(_)) if until <= Instant::now() => Err(BusError::Deadline(deadline)),
-            Ok(Err(_)) => Err(BusError::unavailable(format!(
-                "whoever served `{queue}` has gone"
-            ))),
+            Ok(Err(_)) => Err(BusError::unavailable(format!("whoever served `{queue}` has gone"))),
             Err(_) => Err(BusError::Deadline(deadline)),
         }
     }

@@ -59,11 +59,7 @@ impl RequestQueue {
         if state.waiting.len() >= room {
             return Err(BusError::Overloaded);
         }
-        state.waiting.push_back(Waiting {
-            request,
-            reply,
-            until,
-        });
+        state.waiting.push_back(Waiting { request, reply, until });
         drop(state);
         self.arrived.notify_one();
         Ok(answer)
@@ -114,11 +110,7 @@ impl Server {
             state.servers += 1;
             state.idle += concurrency;
         }
-        Self {
-            queue,
-            concurrency,
-            running: JoinSet::new(),
-        }
+        Self { queue, concurrency, running: JoinSet::new() }
     }
 
     fn begin(&mut self, waiting: Waiting, responder: Arc<dyn Responder>) {
@@ -140,14 +132,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         let mut state = self.queue.state.lock();
         state.servers = state.servers.saturating_sub(1);
-        state.idle = state
-            .idle
-            .saturating_sub(self.concurrency.saturating_sub(self.running.len()));
-        let abandoned = if state.servers == 0 {
-            std::mem::take(&mut state.waiting)
-        } else {
-            VecDeque::new()
-        };
+        state.idle = state.idle.saturating_sub(self.concurrency.saturating_sub(self.running.len()));
+        let abandoned = if state.servers == 0 { std::mem::take(&mut state.waiting) } else { VecDeque::new() };
         drop(state);
         drop(abandoned);
         // Passes on a notification that this server received to the next one.

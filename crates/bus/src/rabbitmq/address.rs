@@ -25,13 +25,10 @@ impl Address {
         let url = Url::parse(text).map_err(|error| refused(&format!("not an AMQP URL: {error}")))?;
         // The library's error would contain the text with the password.
         if !matches!(url.scheme(), "amqp" | "amqps") || !url.has_authority() {
-            return Err(refused(
-                &"not an AMQP URL: expected amqp://user:password@host:port/vhost",
-            ));
+            return Err(refused(&"not an AMQP URL: expected amqp://user:password@host:port/vhost"));
         }
-        let mut uri: AMQPUri = text
-            .parse()
-            .map_err(|reason: String| refused(&format!("not an AMQP URL: {reason}")))?;
+        let mut uri: AMQPUri =
+            text.parse().map_err(|reason: String| refused(&format!("not an AMQP URL: {reason}")))?;
         if uri.vhost.is_empty() {
             return Err(refused(
                 &"the AMQP URL names an empty vhost: write /%2f at its end if you mean the default one",
@@ -53,10 +50,7 @@ impl Address {
             }
             None => None,
         };
-        let tls = OwnedTLSConfig {
-            cert_chain,
-            ..OwnedTLSConfig::default()
-        };
+        let tls = OwnedTLSConfig { cert_chain, ..OwnedTLSConfig::default() };
         Ok(Self { uri, tls })
     }
 }
@@ -88,37 +82,20 @@ mod tests {
         assert_eq!(six.uri.authority.host, "2001:db8::1");
         let file = std::env::temp_dir().join("no-such-file-of-authorities.pem");
         let with = |scheme: &str| format!("{scheme}://a:secret@mq.example/%2f?cacertfile={}", file.display());
-        assert!(
-            refused(&with("amqps")).contains("cannot read"),
-            "{}",
-            refused(&with("amqps"))
-        );
-        assert!(
-            refused(&with("amqp")).contains("amqps"),
-            "{}",
-            refused(&with("amqp"))
-        );
-        for text in [
-            "http://mq.example",
-            "guest:hush@mq.example",
-            "amqp:/guest:hush@h",
-            "amqp:guest:hush@h:1",
-        ] {
+        assert!(refused(&with("amqps")).contains("cannot read"), "{}", refused(&with("amqps")));
+        assert!(refused(&with("amqp")).contains("amqps"), "{}", refused(&with("amqp")));
+        for text in
+            ["http://mq.example", "guest:hush@mq.example", "amqp:/guest:hush@h", "amqp:guest:hush@h:1"]
+        {
             let said = refused(text);
-            assert!(
-                said.contains("not an AMQP URL") && !said.contains("hush"),
-                "{said}"
-            );
+            assert!(said.contains("not an AMQP URL") && !said.contains("hush"), "{said}");
         }
         assert!(!format!("{plain:?}").contains("guest"));
     }
 
     #[test]
     fn an_address_names_no_empty_vhost() {
-        for text in [
-            "amqp://guest:hush@localhost:5672/",
-            "amqp://localhost/?heartbeat=5",
-        ] {
+        for text in ["amqp://guest:hush@localhost:5672/", "amqp://localhost/?heartbeat=5"] {
             let said = refused(text);
             assert!(said.contains("/%2f") && !said.contains("hush"), "{said}");
         }

@@ -72,8 +72,7 @@ impl BrokerChannel {
 
     /// Waits for `work` as long as the connection lasts, for at most [`BROKER_TIMEOUT`].
     pub(super) async fn wait<T>(&self, work: impl Future<Output = lapin::Result<T>>) -> Result<T, BusError> {
-        self.wait_for(async { work.await.map_err(BusError::unavailable) })
-            .await
+        self.wait_for(async { work.await.map_err(BusError::unavailable) }).await
     }
 
     /// Like [`Self::wait`], for work with other kinds of errors.
@@ -107,14 +106,8 @@ impl BrokerChannel {
         body: &'a [u8],
         properties: BasicProperties,
     ) -> BoxFuture<'a, lapin::Result<PublisherConfirm>> {
-        let options = BasicPublishOptions {
-            mandatory,
-            ..BasicPublishOptions::default()
-        };
-        let mut write = self
-            .raw
-            .basic_publish(exchange, key, options, body, properties)
-            .boxed();
+        let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
+        let mut write = self.raw.basic_publish(exchange, key, options, body, properties).boxed();
         // The first poll takes the next number, then queues the frames. No other caller may do so in between.
         let _turn = self.publishing.lock();
         match (&mut write).now_or_never() {
@@ -129,13 +122,8 @@ impl BrokerChannel {
         queue: ShortString,
         options: BasicConsumeOptions,
     ) -> Result<Deliveries, BusError> {
-        let consuming = self
-            .raw
-            .basic_consume(queue, ShortString::default(), options, FieldTable::default());
-        Ok(Deliveries {
-            consumer: self.wait(consuming).await?,
-            channel: self.clone(),
-        })
+        let consuming = self.raw.basic_consume(queue, ShortString::default(), options, FieldTable::default());
+        Ok(Deliveries { consumer: self.wait(consuming).await?, channel: self.clone() })
     }
 
     /// Acknowledges one message, or all up to it. A failure does no harm: the message is delivered again.
@@ -169,10 +157,7 @@ impl Deliveries {
     /// Ends the consumer, and returns what the broker delivered before it ended.
     pub(super) async fn end(&mut self) -> Vec<Delivery> {
         let mut rest = Vec::new();
-        let cancelling = self
-            .channel
-            .raw
-            .basic_cancel(self.consumer.tag(), BasicCancelOptions::default());
+        let cancelling = self.channel.raw.basic_cancel(self.consumer.tag(), BasicCancelOptions::default());
         if self.channel.wait(cancelling).await.is_ok() {
             while let Ok(delivery) = self.next().await {
                 rest.push(delivery);

@@ -54,11 +54,8 @@ pub(super) fn properties(message: &EventMessage, frame_max: usize) -> Result<Bas
     let stream = event.stream.as_str();
     let kind = stream.split_once('-').map_or(stream, |(kind, _)| kind);
     // The traceparent has a header of its own.
-    let metadata = serde_json::to_string(&Metadata {
-        traceparent: None,
-        ..event.metadata.clone()
-    })
-    .map_err(|error| error.to_string())?;
+    let metadata = serde_json::to_string(&Metadata { traceparent: None, ..event.metadata.clone() })
+        .map_err(|error| error.to_string())?;
     if event.data.len() > MAX_PAYLOAD {
         return Err(format!("a payload of {} bytes", event.data.len()));
     }
@@ -146,10 +143,7 @@ impl<'a> Headers<'a> {
     }
 
     fn get(&self, name: &str) -> Result<&'a AMQPValue, String> {
-        self.0
-            .inner()
-            .get(name)
-            .ok_or_else(|| format!("no header {name}"))
+        self.0.inner().get(name).ok_or_else(|| format!("no header {name}"))
     }
 
     fn text(&self, name: &str) -> Result<&'a str, String> {
@@ -162,9 +156,7 @@ impl<'a> Headers<'a> {
     }
 
     fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<T, String> {
-        self.text(name)?
-            .parse()
-            .map_err(|error| format!("{name}: {error}"))
+        self.text(name)?.parse().map_err(|error| format!("{name}: {error}"))
     }
 
     fn number<T: TryFrom<i64>>(&self, name: &str) -> Result<T, String> {

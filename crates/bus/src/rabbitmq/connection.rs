@@ -74,10 +74,8 @@ struct Session {
 impl Session {
     async fn channel(&self) -> Result<BrokerChannel, BusError> {
         let opening = self.lost.run_until_cancelled(self.connection.create_channel());
-        let channel = timeout(BROKER_TIMEOUT, opening)
-            .await
-            .map_err(|_| silent(BROKER_TIMEOUT))?
-            .ok_or_else(lost)?;
+        let channel =
+            timeout(BROKER_TIMEOUT, opening).await.map_err(|_| silent(BROKER_TIMEOUT))?.ok_or_else(lost)?;
         Ok(BrokerChannel::new(
             channel.map_err(BusError::unavailable)?,
             self.lost.clone(),
@@ -87,11 +85,7 @@ impl Session {
 
     /// Publishes a message without a destination. A broker that is short of memory or disk tells only publishers.
     async fn probe(&self) {
-        let Some(channel) = self
-            .probe
-            .as_ref()
-            .filter(|_| !self.connection.status().blocked())
-        else {
+        let Some(channel) = self.probe.as_ref().filter(|_| !self.connection.status().blocked()) else {
             return;
         };
         let (exchange, key) = PROBE;
@@ -120,18 +114,14 @@ impl BrokerConnection {
         let uri = &mut address.uri;
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
         uri.query.frame_max.get_or_insert(FRAME_MAX);
-        uri.query
-            .connection_timeout
-            .get_or_insert(HANDSHAKE.as_millis() as u64);
+        uri.query.connection_timeout.get_or_insert(HANDSHAKE.as_millis() as u64);
         let place = format!("{}:{}", uri.authority.host, uri.authority.port);
-        let first = connect(&address, &name, purpose)
-            .await
-            .map_err(|error| match error {
-                BusError::Unavailable(reason) => {
-                    BusError::unavailable(format!("cannot connect to {place}: {reason}"))
-                }
-                other => other,
-            })?;
+        let first = connect(&address, &name, purpose).await.map_err(|error| match error {
+            BusError::Unavailable(reason) => {
+                BusError::unavailable(format!("cannot connect to {place}: {reason}"))
+            }
+            other => other,
+        })?;
         let (sender, session) = watch::channel(Some(Arc::new(first)));
         let supervisor = runtime::spawn("connection to RabbitMQ", async move {
             restarted_after_panic(&name, || supervise(&address, &name, purpose, &sender)).await;
@@ -170,9 +160,7 @@ impl BrokerConnection {
 
     /// Opens a channel, and waits for a connection if necessary.
     pub(super) async fn channel(&self) -> Result<BrokerChannel, BusError> {
-        let session = timeout(BROKER_TIMEOUT, self.connected())
-            .await
-            .map_err(|_| silent(BROKER_TIMEOUT))?;
+        let session = timeout(BROKER_TIMEOUT, self.connected()).await.map_err(|_| silent(BROKER_TIMEOUT))?;
         session.channel().await
     }
 
@@ -181,16 +169,13 @@ impl BrokerConnection {
         if self.is_usable() {
             Ok(())
         } else {
-            Err(BusError::unavailable(
-                "the connection is lost, or the broker takes no messages",
-            ))
+            Err(BusError::unavailable("the connection is lost, or the broker takes no messages"))
         }
     }
 
     /// Whether there is a connection and the broker accepts messages.
     pub(super) fn is_usable(&self) -> bool {
-        self.current()
-            .is_some_and(|session| !session.connection.status().blocked())
+        self.current().is_some_and(|session| !session.connection.status().blocked())
     }
 
     /// Logs once that `name` exists on the broker with other properties than this build wants.
@@ -247,11 +232,7 @@ async fn connect(address: &Address, name: &str, purpose: Purpose) -> Result<Sess
             Some(channel.map_err(BusError::unavailable)?)
         }
     };
-    Ok(Session {
-        connection,
-        lost: CancellationToken::new(),
-        probe,
-    })
+    Ok(Session { connection, lost: CancellationToken::new(), probe })
 }
 
 async fn supervise(

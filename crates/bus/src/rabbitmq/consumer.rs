@@ -58,12 +58,7 @@ impl PartitionConsumer {
             prefetch: Some(MAX_UNACKNOWLEDGED),
             options: BasicConsumeOptions::default(),
         };
-        Ok(Self {
-            partitions,
-            partition,
-            subscription: Subscription::open(source).await?,
-            last: None,
-        })
+        Ok(Self { partitions, partition, subscription: Subscription::open(source).await?, last: None })
     }
 
     fn read(&self, properties: &BasicProperties, body: Vec<u8>) -> Option<EventMessage> {
@@ -81,11 +76,7 @@ impl PartitionConsumer {
                 None
             }
             Err(reason) => {
-                tracing::warn!(
-                    partition = self.partition,
-                    reason,
-                    "skipped a message that is not an event"
-                );
+                tracing::warn!(partition = self.partition, reason, "skipped a message that is not an event");
                 None
             }
         }
@@ -107,13 +98,7 @@ impl EventConsumer for PartitionConsumer {
             let mut messages = Vec::new();
             let mut ackers = Vec::new();
             let mut bytes = 0;
-            while let Some(Delivery {
-                properties,
-                data,
-                acker,
-                ..
-            }) = next.take()
-            {
+            while let Some(Delivery { properties, data, acker, .. }) = next.take() {
                 ackers.push(acker);
                 bytes += data.len();
                 messages.extend(self.read(&properties, data));

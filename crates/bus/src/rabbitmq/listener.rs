@@ -34,11 +34,7 @@ impl TopicListener {
             connection,
             queue: Box::new(move || own_queue(&exchange)),
             prefetch: None,
-            options: BasicConsumeOptions {
-                no_ack: true,
-                exclusive: true,
-                ..BasicConsumeOptions::default()
-            },
+            options: BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() },
         });
         Ok(Self(subscription.await?))
     }
@@ -47,10 +43,7 @@ impl TopicListener {
 #[async_trait]
 impl Listener for TopicListener {
     async fn next(&mut self) -> Heard {
-        self.0
-            .next()
-            .await
-            .map_or(Heard::Gap, |delivery| Heard::Message(delivery.data.into()))
+        self.0.next().await.map_or(Heard::Gap, |delivery| Heard::Message(delivery.data.into()))
     }
 }
 

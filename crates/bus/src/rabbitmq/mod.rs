@@ -113,15 +113,7 @@ impl RabbitBus {
         let (publishing, consuming, requesting) = (publishing?, consuming?, requesting?);
         let publisher = Publisher::new(Arc::clone(&publishing), names.clone());
         let requester = Requester::start(Arc::clone(&requesting), names.request_exchange()?).await?;
-        Ok(Arc::new(Self {
-            names,
-            publishing,
-            consuming,
-            requesting,
-            publisher,
-            requester,
-            counters,
-        }))
+        Ok(Arc::new(Self { names, publishing, consuming, requesting, publisher, requester, counters }))
     }
 }
 
@@ -143,9 +135,7 @@ impl Bus for RabbitBus {
 
     async fn request(&self, queue: &str, request: Bytes, deadline: Duration) -> Result<Bytes, BusError> {
         self.publishing.expect_usable()?;
-        self.requester
-            .request(self.names.requests(queue)?, request, deadline)
-            .await
+        self.requester.request(self.names.requests(queue)?, request, deadline).await
     }
 
     async fn serve(
@@ -171,9 +161,7 @@ impl Bus for RabbitBus {
     }
 
     async fn listen(&self, topic: &str) -> Result<Box<dyn Listener>, BusError> {
-        Ok(Box::new(
-            TopicListener::open(Arc::clone(&self.consuming), self.names.broadcast(topic)?).await?,
-        ))
+        Ok(Box::new(TopicListener::open(Arc::clone(&self.consuming), self.names.broadcast(topic)?).await?))
     }
 
     fn is_connected(&self) -> bool {
@@ -188,10 +176,6 @@ impl Bus for RabbitBus {
     }
 
     async fn close(&self) {
-        tokio::join!(
-            self.publishing.close(),
-            self.consuming.close(),
-            self.requesting.close()
-        );
+        tokio::join!(self.publishing.close(), self.consuming.close(), self.requesting.close());
     }
 }

@@ -19,9 +19,7 @@ impl Names {
                 "the namespace `{namespace}` is not 1 to 64 letters, digits, `.`, `_` or `-`"
             )));
         }
-        Ok(Self {
-            namespace: namespace.to_owned(),
-        })
+        Ok(Self { namespace: namespace.to_owned() })
     }
 
     pub(super) fn events(&self) -> Result<ShortString, BusError> {
@@ -33,11 +31,7 @@ impl Names {
         partitions: PartitionCount,
         partition: u16,
     ) -> Result<ShortString, BusError> {
-        short(format!(
-            "{}.projector.{partition}-of-{}",
-            self.namespace,
-            partitions.get()
-        ))
+        short(format!("{}.projector.{partition}-of-{}", self.namespace, partitions.get()))
     }
 
     pub(super) fn requests(&self, queue: &str) -> Result<ShortString, BusError> {
@@ -71,29 +65,17 @@ mod tests {
     #[test]
     fn the_namespace_takes_the_place_of_the_usual_prefix() {
         let usual = Names::new("taskledger").unwrap();
-        assert_eq!(
-            usual.requests("taskledger.auth.verify").unwrap().as_str(),
-            "taskledger.auth.verify"
-        );
+        assert_eq!(usual.requests("taskledger.auth.verify").unwrap().as_str(), "taskledger.auth.verify");
         assert_eq!(usual.request_exchange().unwrap().as_str(), "taskledger.requests");
         assert_eq!(
             usual.broadcast("taskledger.auth.revoked").unwrap().as_str(),
             "taskledger.broadcast.auth.revoked"
         );
         let other = Names::new("staging").unwrap();
-        assert_eq!(
-            other.requests("taskledger.auth.verify").unwrap().as_str(),
-            "staging.auth.verify"
-        );
-        assert_eq!(
-            other.requests("taskledgers").unwrap().as_str(),
-            "staging.taskledgers"
-        );
+        assert_eq!(other.requests("taskledger.auth.verify").unwrap().as_str(), "staging.auth.verify");
+        assert_eq!(other.requests("taskledgers").unwrap().as_str(), "staging.taskledgers");
         let four = PartitionCount::new(4).unwrap();
-        assert_eq!(
-            other.partition(four, 3).unwrap().as_str(),
-            "staging.projector.3-of-4"
-        );
+        assert_eq!(other.partition(four, 3).unwrap().as_str(), "staging.projector.3-of-4");
     }
 
     #[test]

@@ -73,26 +73,16 @@ struct Ready<'a> {
 
 impl Publisher {
     pub(super) fn new(connection: Arc<BrokerConnection>, names: Names) -> Self {
-        Self {
-            connection,
-            names,
-            partitions: DashMap::new(),
-            broadcasts: Mutex::default(),
-        }
+        Self { connection, names, partitions: DashMap::new(), broadcasts: Mutex::default() }
     }
 
     pub(super) async fn publish(&self, messages: &[EventMessage]) -> Result<(), BusError> {
         self.connection.expect_usable()?;
         let mut partitions: BTreeMap<(u16, u16), Vec<&EventMessage>> = BTreeMap::new();
         for message in messages {
-            partitions
-                .entry((message.partitions.get(), message.partition))
-                .or_default()
-                .push(message);
+            partitions.entry((message.partitions.get(), message.partition)).or_default().push(message);
         }
-        let publishing = partitions
-            .into_values()
-            .map(|messages| self.publish_partition(messages));
+        let publishing = partitions.into_values().map(|messages| self.publish_partition(messages));
         let mut refused = Vec::new();
         let mut failed = None;
         for result in future::join_all(publishing).await {
@@ -228,9 +218,7 @@ impl Publisher {
         if let Some(exchange) = exchange {
             channel = declare_exchange(&self.connection, channel, exchange, &ExchangeKind::Topic).await?;
         }
-        channel
-            .wait(channel.raw().confirm_select(ConfirmSelectOptions::default()))
-            .await?;
+        channel.wait(channel.raw().confirm_select(ConfirmSelectOptions::default())).await?;
         Ok(open.channel.insert(channel).clone())
     }
 }
@@ -258,10 +246,7 @@ fn prepare_all<'a>(batch: &[&'a EventMessage], frame_max: usize) -> (Vec<Ready<'
     for &message in batch {
         match prepare(message, frame_max) {
             Ok(prepared) => ready.push(prepared),
-            Err(reason) => refused.push(Refusal {
-                position: message.event.position,
-                reason,
-            }),
+            Err(reason) => refused.push(Refusal { position: message.event.position, reason }),
         }
     }
     (ready, refused)
@@ -273,10 +258,7 @@ async fn confirm_all(
     writes: Vec<(u64, BoxFuture<'_, lapin::Result<PublisherConfirm>>)>,
     refused: Vec<Refusal>,
 ) -> Result<Outcome, BusError> {
-    let mut outcome = Outcome {
-        refused,
-        returned: false,
-    };
+    let mut outcome = Outcome { refused, returned: false };
     let mut confirms = Vec::with_capacity(writes.len());
     let mut failed = None;
     for (position, write) in writes {
@@ -292,10 +274,9 @@ async fn confirm_all(
         match confirmation(confirm).await? {
             Confirmed::Taken => {}
             Confirmed::Returned => outcome.returned = true,
-            Confirmed::Refused => outcome.refused.push(Refusal {
-                position,
-                reason: "its queue does not take it".to_owned(),
-            }),
+            Confirmed::Refused => {
+                outcome.refused.push(Refusal { position, reason: "its queue does not take it".to_owned() })
+            }
         }
     }
     // A write to a channel that the broker has closed says only that it is closed. The confirms of the writes before it
@@ -319,8 +300,8 @@ async fn confirmation(confirm: PublisherConfirm) -> Result<Confirmed, BusError> 
         // The library returns a message with the next confirm of its channel.
         Confirmation::Ack(Some(_)) => Ok(Confirmed::Returned),
         Confirmation::Nack(_) => Ok(Confirmed::Refused),
-        Confirmation::NotRequested => Err(BusError::unavailable(
-            "the broker confirms nothing on this channel",
-        )),
+        Confirmation::NotRequested => {
+            Err(BusError::unavailable("the broker confirms nothing on this channel"))
+        }
     }
 }

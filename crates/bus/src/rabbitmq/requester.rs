@@ -155,16 +155,9 @@ impl Requester {
         let _permit = self.outstanding.try_acquire().map_err(|_| BusError::Overloaded)?;
         self.connection.expect_usable()?;
         let begun = Instant::now();
-        timeout(deadline, self.expect_exchange())
-            .await
-            .map_err(|_| BusError::Deadline(deadline))??;
+        timeout(deadline, self.expect_exchange()).await.map_err(|_| BusError::Deadline(deadline))??;
         let deadline = deadline.saturating_sub(begun.elapsed());
-        let channel = self
-            .channel
-            .borrow()
-            .clone()
-            .filter(BrokerChannel::is_open)
-            .ok_or_else(lost)?;
+        let channel = self.channel.borrow().clone().filter(BrokerChannel::is_open).ok_or_else(lost)?;
 
         let id = new_id();
         let (sender, answer) = oneshot::channel();
@@ -231,9 +224,7 @@ async fn send(
     pending: Arc<Pending>,
     absence: Arc<Absence>,
 ) {
-    let milliseconds = u64::try_from(deadline.as_millis())
-        .unwrap_or(u64::MAX)
-        .clamp(1, u64::from(u32::MAX));
+    let milliseconds = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX).clamp(1, u64::from(u32::MAX));
     let mut headers = FieldTable::default();
     let until = now_milliseconds().saturating_add_unsigned(milliseconds);
     headers.insert(DEADLINE.into(), AMQPValue::LongLongInt(until));
@@ -243,22 +234,15 @@ async fn send(
         .with_expiration(milliseconds.to_string().into())
         .with_headers(headers);
 
-    let confirmation = channel.wait(async {
-        channel
-            .publish(exchange, queue, true, &request, properties)
-            .await?
-            .await
-    });
+    let confirmation =
+        channel.wait(async { channel.publish(exchange, queue, true, &request, properties).await?.await });
     match confirmation.await {
         Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => {}
         // The queue is full and rejects the request.
         Ok(Confirmation::Nack(None)) => pending.resolve(id, Err(BusError::Overloaded)),
         Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned))) => {
             // The library returns a message with the next confirm, which may belong to another request.
-            pending.resolve(
-                correlation_id(&returned.properties).unwrap_or(id),
-                Err(unserved()),
-            );
+            pending.resolve(correlation_id(&returned.properties).unwrap_or(id), Err(unserved()));
         }
         Err(error) if error.reply_code() == Some(NOT_FOUND) => {
             absence.begin();
@@ -270,17 +254,9 @@ async fn send(
 
 async fn open(connection: &BrokerConnection) -> Result<Deliveries, BusError> {
     let channel = connection.channel().await?;
+    channel.wait(channel.raw().confirm_select(ConfirmSelectOptions::default())).await?;
     channel
-        .wait(channel.raw().confirm_select(ConfirmSelectOptions::default()))
-        .await?;
-    channel
-        .consume(
-            REPLY_TO.into(),
-            BasicConsumeOptions {
-                no_ack: true,
-                ..BasicConsumeOptions::default()
-            },
-        )
+        .consume(REPLY_TO.into(), BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() })
         .await
 }
 

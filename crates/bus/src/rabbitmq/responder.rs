@@ -92,10 +92,7 @@ fn request_queue(name: &ShortString, exchange: &ShortString, options: ResponderO
     arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(limit));
     let bytes = AMQPValue::LongLongInt(MAX_WAITING_BYTES);
     arguments.insert("x-max-length-bytes".into(), bytes);
-    arguments.insert(
-        "x-overflow".into(),
-        AMQPValue::LongString("reject-publish".into()),
-    );
+    arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
     arguments.insert("x-expires".into(), AMQPValue::LongLongInt(EXPIRES_MS));
     Queue {
         name: name.clone(),
@@ -141,12 +138,7 @@ async fn respond(
     responder: Arc<dyn Responder>,
     until: Instant,
 ) -> bool {
-    let Delivery {
-        properties,
-        data,
-        acker,
-        ..
-    } = delivery;
+    let Delivery { properties, data, acker, .. } = delivery;
     let mut is_late = true;
     if let (Some(reply_to), Some(id)) = (properties.reply_to(), properties.correlation_id())
         && is_direct(reply_to)
@@ -157,13 +149,8 @@ async fn respond(
         match timeout_at(until, responding).await {
             Ok(Ok(reply)) => {
                 let properties = BasicProperties::default().with_correlation_id(id.clone());
-                let replying = channel.publish(
-                    ShortString::default(),
-                    reply_to.clone(),
-                    false,
-                    &reply,
-                    properties,
-                );
+                let replying =
+                    channel.publish(ShortString::default(), reply_to.clone(), false, &reply, properties);
                 if let Err(error) = channel.wait(replying).await {
                     tracing::debug!(%error, "could not send a reply");
                     return false;
@@ -195,9 +182,7 @@ fn deadline(properties: &BasicProperties) -> Instant {
         .and_then(|headers| headers.inner().get(DEADLINE))
         .and_then(AMQPValue::as_long_long_int)
         .map(|until| {
-            let left = until
-                .saturating_add(CLOCK_TOLERANCE_MS)
-                .saturating_sub(now_milliseconds());
+            let left = until.saturating_add(CLOCK_TOLERANCE_MS).saturating_sub(now_milliseconds());
             Duration::from_millis(u64::try_from(left).unwrap_or(0))
         });
     let time_left = properties
@@ -205,11 +190,6 @@ fn deadline(properties: &BasicProperties) -> Instant {
         .as_ref()
         .and_then(|text| text.as_str().parse().ok())
         .map(Duration::from_millis);
-    let left = by_clock
-        .into_iter()
-        .chain(time_left)
-        .min()
-        .unwrap_or(DEFAULT_TIMEOUT)
-        .min(DEFAULT_TIMEOUT);
+    let left = by_clock.into_iter().chain(time_left).min().unwrap_or(DEFAULT_TIMEOUT).min(DEFAULT_TIMEOUT);
     Instant::now() + left
 }

@@ -66,10 +66,7 @@ impl Subscription {
     /// Subscribes for the first time.
     pub(super) async fn open(source: Source) -> Result<Self, BusError> {
         let state = State::Open(Box::new(source.open().await?));
-        Ok(Self {
-            source: Arc::new(source),
-            state,
-        })
+        Ok(Self { source: Arc::new(source), state })
     }
 
     /// Waits for the next delivery. Returns `None` once after the subscription was set up again: unacknowledged

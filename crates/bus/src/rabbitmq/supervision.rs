@@ -10,15 +10,8 @@ use super::timing::BACKOFF;
 /// would look alive but not work.
 pub(super) async fn restarted_after_panic<F: Future<Output = ()>>(what: &str, mut start: impl FnMut() -> F) {
     let mut backoff = BACKOFF;
-    while AssertUnwindSafe(async { start().await })
-        .catch_unwind()
-        .await
-        .is_err()
-    {
-        tracing::error!(
-            what,
-            "a background task of the message bus has panicked: starting it again"
-        );
+    while AssertUnwindSafe(async { start().await }).catch_unwind().await.is_err() {
+        tracing::error!(what, "a background task of the message bus has panicked: starting it again");
         backoff.wait().await;
     }
 }

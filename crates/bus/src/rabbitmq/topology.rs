@@ -78,9 +78,7 @@ impl Queue {
     ) -> Result<(BrokerChannel, Instant), BusError> {
         let mut channel = connection.channel().await?;
         channel = self.binding.declare_exchange(connection, channel).await?;
-        let declaring = channel
-            .raw()
-            .queue_declare(self.name.clone(), self.options, self.arguments.clone());
+        let declaring = channel.raw().queue_declare(self.name.clone(), self.options, self.arguments.clone());
         match channel.wait(declaring).await {
             Ok(_) => {}
             Err(error) if error.reply_code() == Some(PRECONDITION_FAILED) => {
@@ -109,11 +107,7 @@ impl Queue {
     async fn expect(&self, channel: &BrokerChannel) -> Result<(), BusError> {
         let passive = QueueDeclareOptions::durable().passive();
         channel
-            .wait(
-                channel
-                    .raw()
-                    .queue_declare(self.name.clone(), passive, FieldTable::default()),
-            )
+            .wait(channel.raw().queue_declare(self.name.clone(), passive, FieldTable::default()))
             .await
             .map(drop)
     }
@@ -141,13 +135,8 @@ pub(super) async fn look_for_exchange(
     name: &ShortString,
     kind: &ExchangeKind,
 ) -> Result<(), BusError> {
-    let passive = ExchangeDeclareOptions {
-        passive: true,
-        ..ExchangeDeclareOptions::default()
-    };
-    let looking = channel
-        .raw()
-        .exchange_declare(name.clone(), kind.clone(), passive, FieldTable::default());
+    let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+    let looking = channel.raw().exchange_declare(name.clone(), kind.clone(), passive, FieldTable::default());
     channel.wait(looking).await
 }
 
@@ -159,14 +148,9 @@ pub(super) async fn declare_exchange(
     name: &ShortString,
     kind: &ExchangeKind,
 ) -> Result<BrokerChannel, BusError> {
-    let options = ExchangeDeclareOptions {
-        durable: true,
-        ..ExchangeDeclareOptions::default()
-    };
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     let declaring =
-        channel
-            .raw()
-            .exchange_declare(name.clone(), kind.clone(), options, FieldTable::default());
+        channel.raw().exchange_declare(name.clone(), kind.clone(), options, FieldTable::default());
     match channel.wait(declaring).await {
         Ok(()) => Ok(channel),
         Err(error) if error.reply_code() == Some(PRECONDITION_FAILED) => {

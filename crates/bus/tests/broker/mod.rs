@@ -41,17 +41,12 @@ impl Broker {
         let raw = Connection::connect(&url(), ConnectionProperties::default()).await.unwrap_or_else(|error| {
             panic!("These tests need RabbitMQ 3.10 or newer, at AMQP_URL or on 127.0.0.1:5672 as guest: {error}")
         });
-        Self {
-            namespace: format!("test-{}", Uuid::now_v7().simple()),
-            raw,
-        }
+        Self { namespace: format!("test-{}", Uuid::now_v7().simple()), raw }
     }
 
     pub(crate) async fn connect(&self, url: &str) -> Arc<RabbitBus> {
-        let options = RabbitOptions {
-            name: format!("test of {}", self.namespace),
-            namespace: self.namespace.clone(),
-        };
+        let options =
+            RabbitOptions { name: format!("test of {}", self.namespace), namespace: self.namespace.clone() };
         RabbitBus::connect(url, options).await.unwrap()
     }
 
@@ -65,11 +60,7 @@ impl Broker {
     }
 
     pub(crate) async fn delete_queue(&self, queue: ShortString) {
-        let deleted = self
-            .channel()
-            .await
-            .queue_delete(queue, QueueDeleteOptions::default())
-            .await;
+        let deleted = self.channel().await.queue_delete(queue, QueueDeleteOptions::default()).await;
         deleted.unwrap();
     }
 
@@ -83,10 +74,7 @@ impl Broker {
         let channel = self.channel().await;
         for exchange in ["events", "requests", "broadcast.news", "broadcast.weather"] {
             let exchange = format!("{}.{exchange}", self.namespace);
-            channel
-                .exchange_delete(exchange.into(), ExchangeDeleteOptions::default())
-                .await
-                .unwrap();
+            channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await.unwrap();
         }
     }
 }
@@ -213,11 +201,7 @@ impl Proxy {
                 }
             }
         });
-        Self {
-            port,
-            state,
-            accepting: accepting.abort_handle(),
-        }
+        Self { port, state, accepting: accepting.abort_handle() }
     }
 
     /// The broker's URL by way of this proxy.
@@ -251,11 +235,7 @@ impl Proxy {
 
     /// Tells every client, between two frames of the broker, that it accepts no messages, or that it does again.
     pub(crate) fn alarm(&self, raised: bool) {
-        let method: &[u8] = if raised {
-            b"\x00\x0a\x00\x3c\x03low"
-        } else {
-            b"\x00\x0a\x00\x3d"
-        };
+        let method: &[u8] = if raised { b"\x00\x0a\x00\x3c\x03low" } else { b"\x00\x0a\x00\x3d" };
         let mut frame = vec![1, 0, 0];
         frame.extend(u32::try_from(method.len()).unwrap().to_be_bytes());
         frame.extend(method);

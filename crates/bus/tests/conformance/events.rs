@@ -64,12 +64,7 @@ pub(crate) async fn partitions_are_independent(broker: &dyn TestBroker) {
     let bus = broker.bus().await;
     let mut zero = bus.consume(four(), 0).await.unwrap();
     let mut one = bus.consume(four(), 1).await.unwrap();
-    let mixed = [
-        message(0, 1, "a"),
-        message(1, 2, "b"),
-        message(0, 3, "c"),
-        message(1, 4, "d"),
-    ];
+    let mixed = [message(0, 1, "a"), message(1, 2, "b"), message(0, 3, "c"), message(1, 4, "d")];
     bus.publish(&mixed).await.unwrap();
     // One of them reads nothing at first. That must not delay the other.
     assert_eq!(positions(&read(&mut *one, 2).await), [2, 4]);
@@ -84,9 +79,7 @@ pub(crate) async fn another_partition_count_is_another_set_of_queues(broker: &dy
     let mut of_four = bus.consume(four(), 1).await.unwrap();
     let mut other = message(1, 2, "of two");
     other.partitions = two;
-    bus.publish(&[message(1, 1, "of four"), other.clone(), message(1, 3, "of four")])
-        .await
-        .unwrap();
+    bus.publish(&[message(1, 1, "of four"), other.clone(), message(1, 3, "of four")]).await.unwrap();
     assert_eq!(read(&mut *of_two, 1).await, [other]);
     assert_eq!(positions(&read(&mut *of_four, 2).await), [1, 3]);
 }
@@ -188,17 +181,10 @@ pub(crate) async fn fat_messages_beyond_a_bound_are_dropped_and_leave_a_gap(brok
         got.extend(read(&mut *consumer, 1).await);
         consumer.acknowledge().await;
     }
-    assert!(
-        got.len() * FAT <= broker.bytes_kept(),
-        "{} messages were kept",
-        got.len()
-    );
+    assert!(got.len() * FAT <= broker.bytes_kept(), "{} messages were kept", got.len());
     // The consumer sees that messages are missing, and from where on.
     assert!(got[0].previous >= 1 && got[0].previous == got[0].event.position - 1);
-    assert_eq!(
-        positions(&got),
-        (got[0].event.position..=last).collect::<Vec<_>>()
-    );
+    assert_eq!(positions(&got), (got[0].event.position..=last).collect::<Vec<_>>());
 }
 
 pub(crate) async fn too_many_unacknowledged_messages_hold_up_the_rest(broker: &dyn TestBroker) {
@@ -210,18 +196,13 @@ pub(crate) async fn too_many_unacknowledged_messages_hold_up_the_rest(broker: &d
     let more = tokio::time::timeout(Duration::from_millis(100), consumer.next(10)).await;
     assert!(more.is_err(), "more came without an acknowledgement");
     consumer.acknowledge().await;
-    assert_eq!(
-        positions(&read(&mut *consumer, 5).await),
-        (window + 1..=window + 5).collect::<Vec<_>>()
-    );
+    assert_eq!(positions(&read(&mut *consumer, 5).await), (window + 1..=window + 5).collect::<Vec<_>>());
 }
 
 pub(crate) async fn a_consumer_that_acknowledges_nothing_holds_few_bytes(broker: &dyn TestBroker) {
     let bus = broker.bus().await;
     let large = "x".repeat(56 * 1024);
-    let sent: Vec<_> = (1..=100)
-        .map(|position| message(0, position, large.clone()))
-        .collect();
+    let sent: Vec<_> = (1..=100).map(|position| message(0, position, large.clone())).collect();
     let mut consumer = bus.consume(four(), 0).await.unwrap();
     bus.publish(&sent).await.unwrap();
     let mut held = 0;
@@ -230,8 +211,5 @@ pub(crate) async fn a_consumer_that_acknowledges_nothing_holds_few_bytes(broker:
         held += got.len() * large.len();
     }
     assert!(held > 0, "nothing came");
-    assert!(
-        held <= 4 * 1024 * 1024,
-        "{held} bytes came without an acknowledgement"
-    );
+    assert!(held <= 4 * 1024 * 1024, "{held} bytes came without an acknowledgement");
 }

@@ -29,9 +29,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits for `future`, for at most [`TIMEOUT`].
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(TIMEOUT, future)
-        .await
-        .unwrap_or_else(|_| panic!("waited {TIMEOUT:?} for {what}"))
+    tokio::time::timeout(TIMEOUT, future).await.unwrap_or_else(|_| panic!("waited {TIMEOUT:?} for {what}"))
 }
 
 pub(crate) fn four() -> PartitionCount {
@@ -69,9 +67,7 @@ pub(crate) fn message(partition: u16, position: u64, data: impl Into<Bytes>) -> 
 
 /// Messages of one partition with the given positions.
 pub(crate) fn messages(partition: u16, positions: std::ops::RangeInclusive<u64>) -> Vec<EventMessage> {
-    positions
-        .map(|position| message(partition, position, format!(r#"{{"n":{position}}}"#)))
-        .collect()
+    positions.map(|position| message(partition, position, format!(r#"{{"n":{position}}}"#))).collect()
 }
 
 /// Reads until `count` messages have come, without acknowledging.

@@ -102,18 +102,7 @@ impl Server {
         let stop = CancellationToken::new();
         let task = tokio::spawn({
             let (bus, responder, stop) = (bus.clone(), responder.clone(), stop.clone());
-            async move {
-                bus.serve(
-                    QUEUE,
-                    ResponderOptions {
-                        queue_limit,
-                        concurrency,
-                    },
-                    responder,
-                    stop,
-                )
-                .await
-            }
+            async move { bus.serve(QUEUE, ResponderOptions { queue_limit, concurrency }, responder, stop).await }
         });
         soon("the responder", async {
             while !responder.seen("hello") {
@@ -141,9 +130,7 @@ pub(crate) fn ask(bus: &Arc<dyn Bus>, request: impl Into<Bytes>, deadline: Durat
 
 /// Sends `count` requests, which differ in the number after `what`.
 fn ask_all(bus: &Arc<dyn Bus>, what: &str, count: usize, deadline: Duration) -> Vec<Asked> {
-    (0..count)
-        .map(|n| ask(bus, format!("{what} {n}"), deadline))
-        .collect()
+    (0..count).map(|n| ask(bus, format!("{what} {n}"), deadline)).collect()
 }
 
 /// Waits until each request of [`ask_all`] has got its own reply.
@@ -157,16 +144,8 @@ async fn are_answered(asked: Vec<Asked>, what: &str) {
 pub(crate) async fn a_reply_comes_back_byte_for_byte(broker: &dyn TestBroker) {
     let (caller, server_bus) = (broker.bus().await, broker.bus().await);
     let server = Server::start(&server_bus, &TestResponder::new(), 10, 2).await;
-    for request in [
-        &b""[..],
-        "Grüße, 世界 🎉".as_bytes(),
-        &[0, 255, 254, 13, 10],
-        &[b'x'; 300_000],
-    ] {
-        let reply = caller
-            .request(QUEUE, Bytes::copy_from_slice(request), TIMEOUT)
-            .await
-            .unwrap();
+    for request in [&b""[..], "Grüße, 世界 🎉".as_bytes(), &[0, 255, 254, 13, 10], &[b'x'; 300_000]] {
+        let reply = caller.request(QUEUE, Bytes::copy_from_slice(request), TIMEOUT).await.unwrap();
         assert_eq!(reply, [b"re: ", request].concat());
     }
     server.end().await;
@@ -206,10 +185,7 @@ pub(crate) async fn a_late_reply_reaches_nobody(broker: &dyn TestBroker) {
     // Enough for the late ones, too, if they still wait for one.
     responder.gate.add_permits(8);
     are_answered(next, "held again").await;
-    assert_eq!(
-        bus.request(QUEUE, "one more".into(), TIMEOUT).await.unwrap(),
-        "re: one more"
-    );
+    assert_eq!(bus.request(QUEUE, "one more".into(), TIMEOUT).await.unwrap(), "re: one more");
     server.end().await;
 }
 
@@ -241,10 +217,7 @@ pub(crate) async fn without_a_responder_a_request_fails_at_once(broker: &dyn Tes
         assert!(start.elapsed() < TIMEOUT / 2);
     };
     unserved().await;
-    Server::start(&broker.bus().await, &TestResponder::new(), 10, 1)
-        .await
-        .end()
-        .await;
+    Server::start(&broker.bus().await, &TestResponder::new(), 10, 1).await.end().await;
     unserved().await;
 }
 
@@ -254,9 +227,7 @@ pub(crate) async fn a_full_queue_sheds_load(broker: &dyn TestBroker) {
     let server = Server::start(&broker.bus().await, &responder, 2, 1).await;
     let first = ask(&bus, "held 0", TIMEOUT);
     responder.until_seen("held 0").await;
-    let mut rest: Vec<_> = (1..=10)
-        .map(|n| ask(&bus, format!("held {n}"), TIMEOUT))
-        .collect();
+    let mut rest: Vec<_> = (1..=10).map(|n| ask(&bus, format!("held {n}"), TIMEOUT)).collect();
     // All requests that do not fit into the queue are refused before any is answered.
     let mut refused = 0;
     while refused < 8 {
@@ -311,10 +282,7 @@ pub(crate) async fn stopping_finishes_what_has_begun(broker: &dyn TestBroker) {
     server.stop.cancel();
     // Serving has stopped when no new request is taken.
     soon("the end of service", async {
-        while !matches!(
-            bus.request(QUEUE, "new".into(), SHORT).await,
-            Err(BusError::Unavailable(_))
-        ) {}
+        while !matches!(bus.request(QUEUE, "new".into(), SHORT).await, Err(BusError::Unavailable(_))) {}
     })
     .await;
     assert!(!server.task.is_finished());
@@ -338,10 +306,7 @@ pub(crate) async fn a_panicking_responder_costs_one_request(broker: &dyn TestBro
     let bus = broker.bus().await;
     let server = Server::start(&bus, &TestResponder::new(), 10, 1).await;
     assert!(bus.request(QUEUE, "panic".into(), SHORT).await.is_err());
-    assert_eq!(
-        bus.request(QUEUE, "still there?".into(), TIMEOUT).await.unwrap(),
-        "re: still there?"
-    );
+    assert_eq!(bus.request(QUEUE, "still there?".into(), TIMEOUT).await.unwrap(), "re: still there?");
     server.end().await;
 }
 
@@ -352,10 +317,7 @@ pub(crate) async fn a_hanging_responder_gives_its_slot_back_at_the_deadline(brok
     // It waits for a permit that never comes.
     let hanging = ask(&bus, "held", SEEN);
     responder.until_seen("held").await;
-    assert_eq!(
-        bus.request(QUEUE, "next".into(), TIMEOUT).await.unwrap(),
-        "re: next"
-    );
+    assert_eq!(bus.request(QUEUE, "next".into(), TIMEOUT).await.unwrap(), "re: next");
     assert!(matches!(hanging.await.unwrap(), Err(BusError::Deadline(_))));
     server.end().await;
 }

@@ -44,10 +44,7 @@ async fn arrives_again(bus: &dyn Bus, consumer: &mut dyn EventConsumer, from: u6
 async fn delete_exchange(broker: &Broker, name: &str) {
     let exchange = format!("{}.{name}", broker.namespace).into();
     let channel = broker.channel().await;
-    channel
-        .exchange_delete(exchange, ExchangeDeleteOptions::default())
-        .await
-        .unwrap();
+    channel.exchange_delete(exchange, ExchangeDeleteOptions::default()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -99,10 +96,7 @@ async fn rabbitmq_a_consumer_finds_out_by_itself_that_its_exchange_is_gone() {
         delete_exchange(broker, "events").await;
         soon("the exchange", async {
             let found = async || {
-                let passive = ExchangeDeclareOptions {
-                    passive: true,
-                    ..ExchangeDeclareOptions::default()
-                };
+                let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
                 let exchange = format!("{}.events", broker.namespace).into();
                 let channel = broker.channel().await;
                 channel
@@ -137,14 +131,10 @@ async fn rabbitmq_messages_arrive_after_everything_was_deleted_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_a_listener_hears_a_gap_and_listens_again_after_its_exchange_was_deleted() {
     with_broker(async |broker: &Broker| {
-        let (speaker, elsewhere) = (
-            broker.connect(&broker::url()).await,
-            broker.connect(&broker::url()).await,
-        );
-        let mut listeners: Vec<Box<dyn Listener>> = vec![
-            speaker.listen("news").await.unwrap(),
-            elsewhere.listen("news").await.unwrap(),
-        ];
+        let (speaker, elsewhere) =
+            (broker.connect(&broker::url()).await, broker.connect(&broker::url()).await);
+        let mut listeners: Vec<Box<dyn Listener>> =
+            vec![speaker.listen("news").await.unwrap(), elsewhere.listen("news").await.unwrap()];
         speaker.broadcast("news", "before".into()).await.unwrap();
         for listener in &mut listeners {
             assert_eq!(hear(&mut **listener).await, said("before"));
@@ -153,10 +143,7 @@ async fn rabbitmq_a_listener_hears_a_gap_and_listens_again_after_its_exchange_wa
         // Nobody hears this broadcast. It must not make the exchange look as if it had never been missing.
         speaker.broadcast("news", "lost".into()).await.unwrap();
         let gaps = listeners.iter_mut().map(|listener| listener.next());
-        assert_eq!(
-            soon("the gaps", futures::future::join_all(gaps)).await,
-            [Heard::Gap, Heard::Gap]
-        );
+        assert_eq!(soon("the gaps", futures::future::join_all(gaps)).await, [Heard::Gap, Heard::Gap]);
         speaker.broadcast("news", "after".into()).await.unwrap();
         for listener in &mut listeners {
             assert_eq!(hear(&mut **listener).await, said("after"));
@@ -168,10 +155,7 @@ async fn rabbitmq_a_listener_hears_a_gap_and_listens_again_after_its_exchange_wa
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_a_listener_hears_a_gap_although_another_one_that_starts_finds_no_exchange() {
     with_broker(async |broker: &Broker| {
-        let (old, new) = (
-            broker.connect(&broker::url()).await,
-            broker.connect(&broker::url()).await,
-        );
+        let (old, new) = (broker.connect(&broker::url()).await, broker.connect(&broker::url()).await);
         let mut listening = old.listen("news").await.unwrap();
         delete_exchange(broker, "broadcast.news").await;
         let mut starting = new.listen("news").await.unwrap();
@@ -213,10 +197,8 @@ async fn rabbitmq_requests_are_served_again_after_their_queue_was_deleted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_requests_are_served_again_after_their_exchange_was_deleted() {
     with_broker(async |broker: &Broker| {
-        let (bus, elsewhere): (Arc<dyn Bus>, Arc<dyn Bus>) = (
-            broker.connect(&broker::url()).await,
-            broker.connect(&broker::url()).await,
-        );
+        let (bus, elsewhere): (Arc<dyn Bus>, Arc<dyn Bus>) =
+            (broker.connect(&broker::url()).await, broker.connect(&broker::url()).await);
         let server = Server::start(&bus, &TestResponder::new(), 10, 2).await;
         delete_exchange(broker, "requests").await;
         let start = Instant::now();
@@ -239,16 +221,10 @@ async fn rabbitmq_what_was_declared_otherwise_is_used_as_it_is() {
         let mut other = FieldTable::default();
         other.insert("x-max-length".into(), AMQPValue::LongLongInt(50));
         other.insert("x-message-ttl".into(), AMQPValue::LongLongInt(60_000));
-        other.insert(
-            "x-overflow".into(),
-            AMQPValue::LongString("reject-publish".into()),
-        );
+        other.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
         let requests: ShortString = format!("{}.{QUEUE}", broker.namespace).into();
         for queue in [broker.queue(0), requests.clone()] {
-            channel
-                .queue_declare(queue, QueueDeclareOptions::durable(), other.clone())
-                .await
-                .unwrap();
+            channel.queue_declare(queue, QueueDeclareOptions::durable(), other.clone()).await.unwrap();
         }
         for (exchange, kind) in [
             ("events", ExchangeKind::Topic),
@@ -257,10 +233,7 @@ async fn rabbitmq_what_was_declared_otherwise_is_used_as_it_is() {
         ] {
             let exchange = format!("{}.{exchange}", broker.namespace).into();
             let not_durable = ExchangeDeclareOptions::default();
-            channel
-                .exchange_declare(exchange, kind, not_durable, FieldTable::default())
-                .await
-                .unwrap();
+            channel.exchange_declare(exchange, kind, not_durable, FieldTable::default()).await.unwrap();
         }
         let bus = broker.connect(&broker::url()).await;
         let mut consumer = bus.consume(four(), 0).await.unwrap();
@@ -270,10 +243,7 @@ async fn rabbitmq_what_was_declared_otherwise_is_used_as_it_is() {
         bus.broadcast("news", "heard".into()).await.unwrap();
         assert_eq!(hear(&mut *listener).await, said("heard"));
         let bus: Arc<dyn Bus> = bus;
-        Server::start(&bus, &TestResponder::new(), 10, 2)
-            .await
-            .end()
-            .await;
+        Server::start(&bus, &TestResponder::new(), 10, 2).await.end().await;
         broker.delete_queue(requests).await;
     })
     .await;
@@ -294,10 +264,7 @@ async fn rabbitmq_connections_are_closed_with_a_word() {
         .await;
         for words in proxy.last_words() {
             // `connection.close`: class 10, method 50.
-            assert!(
-                words.windows(4).any(|method| method == [0, 10, 0, 50]),
-                "{words:?}"
-            );
+            assert!(words.windows(4).any(|method| method == [0, 10, 0, 50]), "{words:?}");
         }
         drop(consumer);
         assert!(!bus.is_connected());

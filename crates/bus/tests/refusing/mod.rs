@@ -23,10 +23,9 @@ use crate::{
 
 fn refused(outcome: Result<(), BusError>) -> Vec<u64> {
     match outcome {
-        Err(BusError::Refused(refusals)) => refusals
-            .iter()
-            .map(|refusal: &Refusal| refusal.position)
-            .collect(),
+        Err(BusError::Refused(refusals)) => {
+            refusals.iter().map(|refusal: &Refusal| refusal.position).collect()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -75,14 +74,8 @@ async fn rabbitmq_what_a_queue_does_not_take_is_refused_and_other_partitions_go_
         let channel = broker.channel().await;
         let mut full = FieldTable::default();
         full.insert("x-max-length".into(), AMQPValue::LongLongInt(0));
-        full.insert(
-            "x-overflow".into(),
-            AMQPValue::LongString("reject-publish".into()),
-        );
-        let queue = channel
-            .queue_declare("".into(), QueueDeclareOptions::exclusive(), full)
-            .await
-            .unwrap();
+        full.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+        let queue = channel.queue_declare("".into(), QueueDeclareOptions::exclusive(), full).await.unwrap();
         let exchange = format!("{}.events", broker.namespace).into();
         channel
             .queue_bind(
@@ -114,10 +107,9 @@ async fn rabbitmq_an_expired_request_that_is_delivered_does_not_reach_the_respon
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let channel = broker.channel().await;
         // Without a time to live, so that the broker does not drop it.
-        for (request, until) in [
-            ("late", now - Duration::from_secs(5)),
-            ("in time", now + Duration::from_secs(60)),
-        ] {
+        for (request, until) in
+            [("late", now - Duration::from_secs(5)), ("in time", now + Duration::from_secs(60))]
+        {
             let mut headers = FieldTable::default();
             let until = i64::try_from(until.as_millis()).unwrap();
             headers.insert("taskledger:deadline".into(), AMQPValue::LongLongInt(until));
@@ -152,22 +144,17 @@ async fn rabbitmq_a_reply_goes_to_no_queue_that_a_request_names() {
         let exchange: ShortString = format!("{}.requests", broker.namespace).into();
         let queue: ShortString = format!("{}.{QUEUE}", broker.namespace).into();
         // The responder takes one request at a time, in their order.
-        for (request, reply_to) in [
-            ("answer elsewhere", elsewhere.clone()),
-            ("after it", "amq.rabbitmq.reply-to.nobody".into()),
-        ] {
-            let properties = BasicProperties::default()
-                .with_reply_to(reply_to)
-                .with_correlation_id(request.into());
+        for (request, reply_to) in
+            [("answer elsewhere", elsewhere.clone()), ("after it", "amq.rabbitmq.reply-to.nobody".into())]
+        {
+            let properties =
+                BasicProperties::default().with_reply_to(reply_to).with_correlation_id(request.into());
             send(&channel, [&exchange, &queue], request, properties).await;
         }
         responder.until_seen("after it").await;
         server.end().await;
         assert!(!responder.seen("answer elsewhere"));
-        let got = channel
-            .basic_get(elsewhere, BasicGetOptions::default())
-            .await
-            .unwrap();
+        let got = channel.basic_get(elsewhere, BasicGetOptions::default()).await.unwrap();
         assert!(got.is_none(), "a reply went to a queue");
     })
     .await;

@@ -40,12 +40,7 @@ async fn rabbitmq_a_message_is_a_cloud_event_on_the_wire() {
             .await
             .unwrap();
         let mut wire = channel
-            .basic_consume(
-                queue,
-                "".into(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
+            .basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default())
             .await
             .unwrap();
 
@@ -55,15 +50,8 @@ async fn rabbitmq_a_message_is_a_cloud_event_on_the_wire() {
 
         assert_eq!(got.data, sent.event.data);
         assert_eq!(got.routing_key.as_str(), "1.task.created");
-        assert_eq!(
-            got.properties.content_type().as_ref().unwrap().as_str(),
-            "application/json"
-        );
-        assert_eq!(
-            *got.properties.delivery_mode(),
-            Some(2),
-            "messages are persistent"
-        );
+        assert_eq!(got.properties.content_type().as_ref().unwrap().as_str(), "application/json");
+        assert_eq!(*got.properties.delivery_mode(), Some(2), "messages are persistent");
         let headers = got.properties.headers().as_ref().unwrap();
         let text = |name: &str| match &headers.inner()[name] {
             AMQPValue::LongString(text) => text.to_string(),
@@ -76,27 +64,13 @@ async fn rabbitmq_a_message_is_a_cloud_event_on_the_wire() {
         assert_eq!(text("cloudEvents:subject"), sent.event.stream.as_str());
         assert_eq!(text("cloudEvents:time"), sent.event.recorded_at.to_string());
         assert_eq!(text("cloudEvents:encoding"), "json");
-        assert_eq!(
-            text("cloudEvents:traceparent"),
-            sent.event.metadata.traceparent.as_deref().unwrap()
-        );
+        assert_eq!(text("cloudEvents:traceparent"), sent.event.metadata.traceparent.as_deref().unwrap());
         assert_eq!(
             text("cloudEvents:metadata"),
-            serde_json::to_string(&Metadata {
-                traceparent: None,
-                ..sent.event.metadata.clone()
-            })
-            .unwrap(),
+            serde_json::to_string(&Metadata { traceparent: None, ..sent.event.metadata.clone() }).unwrap(),
             "the traceparent is there once"
         );
-        let numbers = [
-            "position",
-            "previous",
-            "partition",
-            "partitions",
-            "version",
-            "schemaversion",
-        ];
+        let numbers = ["position", "previous", "partition", "partitions", "version", "schemaversion"];
         let numbers = numbers.map(|name| headers.inner()[format!("cloudEvents:{name}").as_str()].clone());
         assert_eq!(numbers, [5, 4, 1, 4, 12, 3].map(AMQPValue::LongLongInt));
     })
@@ -110,18 +84,12 @@ async fn rabbitmq_what_is_not_an_event_is_skipped() {
         let mut consumer = bus.consume(four(), 0).await.unwrap();
         let channel = broker.channel().await;
         let mut foreign = FieldTable::default();
-        foreign.insert(
-            "cloudEvents:specversion".into(),
-            AMQPValue::LongString("0.3".into()),
-        );
-        for (n, properties) in [
-            BasicProperties::default(),
-            BasicProperties::default().with_headers(foreign),
-        ]
-        .iter()
-        .cycle()
-        .take(30)
-        .enumerate()
+        foreign.insert("cloudEvents:specversion".into(), AMQPValue::LongString("0.3".into()));
+        for (n, properties) in [BasicProperties::default(), BasicProperties::default().with_headers(foreign)]
+            .iter()
+            .cycle()
+            .take(30)
+            .enumerate()
         {
             let exchange = format!("{}.events", broker.namespace).into();
             let written = channel.basic_publish(

@@ -39,11 +39,7 @@ impl Proxy {
         let target = format!("{}:{}", server.host_str().unwrap(), server.port().unwrap_or(5432));
         let freezes = Arc::new(watch::Sender::new(Freezes::default()));
         let accepted = Arc::new(AtomicU64::new(0));
-        let proxy = Self {
-            port,
-            freezes: Arc::clone(&freezes),
-            accepted: Arc::clone(&accepted),
-        };
+        let proxy = Self { port, freezes: Arc::clone(&freezes), accepted: Arc::clone(&accepted) };
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();

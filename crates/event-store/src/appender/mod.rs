@@ -71,11 +71,7 @@ impl Appender {
         append_metrics::show();
         let (queue, appends) = mpsc::channel(QUEUE);
         runtime::spawn("appends to the event store", run(writer, appends, head));
-        Self {
-            queue,
-            room: Arc::new(Semaphore::new(QUEUE_UNITS)),
-            patience: TIMEOUT,
-        }
+        Self { queue, room: Arc::new(Semaphore::new(QUEUE_UNITS)), patience: TIMEOUT }
     }
 
     /// Checks that the append task runs; without it every append fails.
@@ -103,10 +99,7 @@ impl Appender {
                 "names of streams and events cannot hold the character U+0000",
             ));
         }
-        let events = events
-            .into_iter()
-            .map(PreparedEvent::new)
-            .collect::<Result<Vec<_>, _>>()?;
+        let events = events.into_iter().map(PreparedEvent::new).collect::<Result<Vec<_>, _>>()?;
         let bytes = check_size(events.iter().map(PreparedEvent::bytes).sum())?;
         let append = async {
             let units = u32::try_from(bytes / UNIT + 1).unwrap_or(u32::MAX);
@@ -202,9 +195,7 @@ async fn commit(writer: &mut impl Writer, batch: Vec<Append>, head: &watch::Send
         }
         Err(BatchError::Refused(error) | BatchError::Unavailable(error)) => {
             tracing::warn!(%error, appends = batch.len(), "appends failed");
-            batch
-                .into_iter()
-                .for_each(|append| append.answer(Err(error.clone())));
+            batch.into_iter().for_each(|append| append.answer(Err(error.clone())));
         }
     }
 }

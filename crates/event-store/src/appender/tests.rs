@@ -12,10 +12,7 @@ use uuid::Uuid;
 use super::*;
 
 fn outcomes(batch: &[Append]) -> Vec<Outcome> {
-    let appended = Appended {
-        version: 1,
-        position: 1,
-    };
+    let appended = Appended { version: 1, position: 1 };
     vec![Outcome::Appended(appended); batch.len()]
 }
 
@@ -68,10 +65,7 @@ async fn a_panic_fails_its_batch_and_no_other() {
 async fn who_sends_little_does_not_wait_for_all_of_who_sends_much() {
     let (go, gone) = mpsc::channel(100);
     let batches: Arc<Mutex<Vec<Vec<UserId>>>> = Arc::default();
-    let appender = start(BlockedWriter {
-        go: gone,
-        batches: Arc::clone(&batches),
-    });
+    let appender = start(BlockedWriter { go: gone, batches: Arc::clone(&batches) });
     let (greedy, modest) = (UserId(Uuid::now_v7()), UserId(Uuid::now_v7()));
     let stream = StreamName::raw("task-1");
     let append = |who, bytes: usize| appender.append(&stream, 0, vec![new_event(who, vec![b' '; bytes])]);
@@ -121,11 +115,7 @@ async fn what_waits_is_bounded_in_bytes_and_in_time() {
         () = watching => Vec::new(),
     };
     assert_eq!(results.len(), 100);
-    assert!(
-        results
-            .iter()
-            .all(|result| matches!(result, Err(StoreError::Unavailable(_))))
-    );
+    assert!(results.iter().all(|result| matches!(result, Err(StoreError::Unavailable(_)))));
     assert!(began.elapsed() < TIMEOUT);
     assert!(least.get() < 2 * 1_024, "there is room for more than is waiting");
 }

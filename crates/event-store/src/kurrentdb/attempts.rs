@@ -26,12 +26,7 @@ pub(super) struct Attempts {
 
 impl Attempts {
     pub(super) fn new(deadline: Instant) -> Self {
-        Self {
-            deadline,
-            backoff: Backoff::new(PAUSE, MAX_PAUSE),
-            failure: None,
-            unreadable_since: None,
-        }
+        Self { deadline, backoff: Backoff::new(PAUSE, MAX_PAUSE), failure: None, unreadable_since: None }
     }
 
     /// The error of the previous attempt.
@@ -50,10 +45,7 @@ impl Attempts {
         let now = Instant::now();
         self.unreadable_since =
             matches!(failure, Failure::FailedRead).then(|| self.unreadable_since.unwrap_or(now));
-        if self
-            .unreadable_since
-            .is_some_and(|since| now - since >= UNREADABLE_FOR)
-        {
+        if self.unreadable_since.is_some_and(|since| now - since >= UNREADABLE_FOR) {
             return Err(Failure::NoSuchPosition);
         }
         let pause = self.backoff.pause();

@@ -47,12 +47,7 @@ impl BatchStream {
         let waiting = Arc::<Mutex<Waiting>>::default();
         let queue = stream::poll_fn(move |context| queue.poll_recv(context));
         let reading = read(node.clone(), connection.request(queue), Arc::clone(&waiting));
-        Self {
-            node,
-            requests,
-            waiting,
-            reader: runtime::spawn("answers to appends", reading).abort_handle(),
-        }
+        Self { node, requests, waiting, reader: runtime::spawn("answers to appends", reading).abort_handle() }
     }
 
     /// Sends `request`, with an id of its own, and waits for its answer.
@@ -66,10 +61,7 @@ impl BatchStream {
                 return Err(failure.clone());
             }
             waiting.by_id.insert(id, sender);
-            Registered {
-                id,
-                waiting: &self.waiting,
-            }
+            Registered { id, waiting: &self.waiting }
         };
         let asking = async {
             // If the connection takes no requests any more, the reader has the reason.
@@ -78,9 +70,7 @@ impl BatchStream {
                 .await
                 .unwrap_or_else(|_| Err(Failure::Connection("the stream of appends has ended".to_owned())))
         };
-        let answer = timeout(ANSWER_TIMEOUT, asking)
-            .await
-            .unwrap_or(Err(Failure::Late));
+        let answer = timeout(ANSWER_TIMEOUT, asking).await.unwrap_or(Err(Failure::Late));
         drop(registered);
         answer
     }
@@ -118,9 +108,7 @@ async fn read(
                 let _ = waits.send(Ok(result));
             }
         }
-        Err(Failure::Connection(
-            "the server has ended the stream of appends".to_owned(),
-        ))
+        Err(Failure::Connection("the server has ended the stream of appends".to_owned()))
     };
     let failure = match reading.await {
         Ok(never) => never,

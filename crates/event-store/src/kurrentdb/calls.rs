@@ -33,9 +33,7 @@ async fn ready(channel: Channel) -> Result<Grpc<Channel>, Failure> {
 /// The cluster, as the node sees it.
 pub(super) async fn gossip(channel: Channel, request: Request<Empty>) -> Result<ClusterInfo, Failure> {
     let mut grpc = ready(channel).await?;
-    let answer = grpc
-        .unary(request, PathAndQuery::from_static(GOSSIP), ProstCodec::default())
-        .await?;
+    let answer = grpc.unary(request, PathAndQuery::from_static(GOSSIP), ProstCodec::default()).await?;
     Ok(answer.into_inner())
 }
 
@@ -47,11 +45,7 @@ pub(super) async fn batch_append(
 ) -> Result<Streaming<BatchAppendResp>, Failure> {
     let mut grpc = ready(channel).await?;
     let answers = grpc
-        .streaming(
-            needs_leader(requests),
-            PathAndQuery::from_static(BATCH_APPEND),
-            ProstCodec::default(),
-        )
+        .streaming(needs_leader(requests), PathAndQuery::from_static(BATCH_APPEND), ProstCodec::default())
         .await?;
     Ok(answers.into_inner())
 }
@@ -63,11 +57,7 @@ pub(super) async fn read(
 ) -> Result<Streaming<ReadResp>, Failure> {
     let mut grpc = ready(channel).await?;
     let answers = grpc
-        .server_streaming(
-            needs_leader(request),
-            PathAndQuery::from_static(READ),
-            ProstCodec::default(),
-        )
+        .server_streaming(needs_leader(request), PathAndQuery::from_static(READ), ProstCodec::default())
         .await?;
     Ok(answers.into_inner())
 }
@@ -80,9 +70,7 @@ fn needs_leader<T>(mut request: Request<T>) -> Request<T> {
 }
 
 pub(super) fn stream_identifier(name: &str) -> StreamIdentifier {
-    StreamIdentifier {
-        stream_name: Bytes::copy_from_slice(name.as_bytes()),
-    }
+    StreamIdentifier { stream_name: Bytes::copy_from_slice(name.as_bytes()) }
 }
 
 pub(super) fn wire_id(id: Uuid) -> WireUuid {

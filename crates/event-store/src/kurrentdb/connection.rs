@@ -72,18 +72,11 @@ impl fmt::Debug for Connection {
 impl Connection {
     /// Creates a connection, which is opened when it is first needed.
     pub(super) fn new(settings: Settings) -> Arc<Self> {
-        Arc::new(Self {
-            settings,
-            current: Mutex::default(),
-            generation: watch::Sender::default(),
-        })
+        Arc::new(Self { settings, current: Mutex::default(), generation: watch::Sender::default() })
     }
 
     pub(super) fn open_error(&self, reason: String) -> OpenError {
-        OpenError::Url {
-            url: self.settings.url.clone(),
-            reason,
-        }
+        OpenError::Url { url: self.settings.url.clone(), reason }
     }
 
     /// The name of `stream` on the server.
@@ -150,11 +143,7 @@ impl Connection {
         match self.find_leader(&mut current).await {
             Ok((address, channel)) => {
                 let generation = *self.generation.borrow() + 1;
-                let node = Node {
-                    channel,
-                    address,
-                    generation,
-                };
+                let node = Node { channel, address, generation };
                 self.generation.send_replace(generation);
                 current.failed = None;
                 current.node = Some(node.clone());
@@ -211,10 +200,8 @@ impl Connection {
             return Ok((host.clone(), channel));
         }
         let candidates = self.candidates(&current.members).await;
-        let mut asking: FuturesUnordered<_> = candidates
-            .iter()
-            .map(|(address, name)| self.leader_by(address, name.as_deref()))
-            .collect();
+        let mut asking: FuturesUnordered<_> =
+            candidates.iter().map(|(address, name)| self.leader_by(address, name.as_deref())).collect();
         let (mut left, mut failure) = (None, None);
         while let Some((members, leader)) = asking.next().await {
             if !members.is_empty() {
@@ -255,9 +242,7 @@ impl Connection {
                     let asked = self.ask(&leader, None).await;
                     asked.map(|(channel, _)| (leader, channel))
                 }
-                None => Err(Failure::Other(
-                    "the leader of the cluster has no address".to_owned(),
-                )),
+                None => Err(Failure::Other("the leader of the cluster has no address".to_owned())),
             },
             None => Err(Failure::NotReady("the cluster has no leader".to_owned())),
         };
@@ -270,16 +255,10 @@ impl Connection {
         let mut candidates: Vec<(Address, Option<String>)> =
             members.iter().map(|address| (address.clone(), None)).collect();
         for host in &self.settings.hosts {
-            let found = timeout(
-                self.settings.gossip_timeout,
-                lookup_host((host.host.as_str(), host.port)),
-            );
+            let found = timeout(self.settings.gossip_timeout, lookup_host((host.host.as_str(), host.port)));
             match found.await {
                 Ok(Ok(found)) => candidates.extend(found.map(|address| {
-                    let address = Address {
-                        host: address.ip().to_string(),
-                        port: address.port(),
-                    };
+                    let address = Address { host: address.ip().to_string(), port: address.port() };
                     let name =
                         (self.settings.tls.is_some() && address.host != host.host).then(|| host.host.clone());
                     (address, name)
@@ -329,8 +308,5 @@ impl Connection {
 
 fn member_address(member: &MemberInfo) -> Option<Address> {
     let at = member.http_end_point.as_ref()?;
-    Some(Address {
-        host: at.address.clone(),
-        port: at.port.try_into().ok()?,
-    })
+    Some(Address { host: at.address.clone(), port: at.port.try_into().ok()? })
 }

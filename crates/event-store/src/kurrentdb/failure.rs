@@ -60,11 +60,7 @@ impl Failure {
 
     /// Maps the reason of a server that did not handle a request.
     pub(super) fn not_handled(message: String) -> Self {
-        if message.contains("Busy") {
-            Self::Busy(message)
-        } else {
-            Self::NotReady(message)
-        }
+        if message.contains("Busy") { Self::Busy(message) } else { Self::NotReady(message) }
     }
 
     /// Whether the node, or the connection to it, may be unusable. `before` is the error of the previous attempt.

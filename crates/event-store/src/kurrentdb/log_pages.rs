@@ -62,11 +62,7 @@ impl KurrentDbStore {
         let (mut end, mut is_searching) = (None, true);
         while entries.len() < limit && bytes < PAGE_BYTES {
             // As long as `after` is not reached, nothing says how many records there are before it.
-            let wanted = if from < after {
-                CHUNK
-            } else {
-                limit - entries.len()
-            };
+            let wanted = if from < after { CHUNK } else { limit - entries.len() };
             let count = wanted.min(CHUNK).saturating_add(usize::from(from > 0));
             let mut seen = 0;
             let read = Read::log(from, count).of(self.connection.prefix());
@@ -125,11 +121,8 @@ impl KurrentDbStore {
 
     /// The id of our event at each of `positions`, if there is one.
     pub(super) async fn ids_at(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {
-        let mut wanted: BTreeSet<u64> = positions
-            .iter()
-            .copied()
-            .filter(|position| (1..=LAST).contains(position))
-            .collect();
+        let mut wanted: BTreeSet<u64> =
+            positions.iter().copied().filter(|position| (1..=LAST).contains(position)).collect();
         let mut found = HashMap::new();
         // A read begins at the first position, and also answers later ones that are close.
         while let Some(first) = wanted.first().copied() {
@@ -163,9 +156,6 @@ impl KurrentDbStore {
             found.extend(ids);
             wanted.retain(|position| *position > last);
         }
-        Ok(positions
-            .iter()
-            .map(|position| found.get(position).copied())
-            .collect())
+        Ok(positions.iter().map(|position| found.get(position).copied()).collect())
     }
 }

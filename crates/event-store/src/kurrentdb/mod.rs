@@ -189,16 +189,11 @@ impl KurrentDbStore {
             }
             Err(NotWritten::Conflict(actual)) => {
                 self.conflicts.saw(name, actual);
-                Err(StoreError::Conflict {
-                    stream: stream.clone(),
-                    expected: expected_version,
-                    actual,
-                })
+                Err(StoreError::Conflict { stream: stream.clone(), expected: expected_version, actual })
             }
-            Err(NotWritten::TooLarge(said)) => Err(StoreError::TooLarge {
-                bytes,
-                most: said.unwrap_or(most),
-            }),
+            Err(NotWritten::TooLarge(said)) => {
+                Err(StoreError::TooLarge { bytes, most: said.unwrap_or(most) })
+            }
             Err(NotWritten::Failed(failure)) => Err(unavailable(failure)),
         }
     }
@@ -285,18 +280,13 @@ impl EventStore for KurrentDbStore {
                 .await?;
             let bytes: usize = events.iter().map(record::size_in_page).sum();
             let more = events.len() >= count || bytes >= PAGE_BYTES;
-            let version = events
-                .last()
-                .map_or(after_version, |last| last.stream_revision + 1);
+            let version = events.last().map_or(after_version, |last| last.stream_revision + 1);
             if more || !self.conflicts.is_behind(&name, version) {
                 break (events, more);
             }
             sleep(UNTIL_INDEXED).await;
         };
-        let mut page = Page {
-            more,
-            ..Page::default()
-        };
+        let mut page = Page { more, ..Page::default() };
         for (version, event) in (after_version + 1..).zip(events) {
             if event.stream_revision + 1 != version {
                 return Err(StoreError::Corrupt(format!(

@@ -45,19 +45,15 @@ impl Read {
             count_option: Some(count),
             read_direction: ReadDirection::Forwards.into(),
             filter_option: Some(FilterOption::NoFilter(Empty {})),
-            uuid_option: Some(UuidOption {
-                content: Some(UuidContent::Structured(Empty {})),
-            }),
+            uuid_option: Some(UuidOption { content: Some(UuidContent::Structured(Empty {})) }),
             resolve_links: false,
             control_option: None,
         })
     }
 
     fn of_stream(name: &str, from: RevisionOption, count: usize) -> Self {
-        let stream = StreamOptions {
-            stream_identifier: Some(stream_identifier(name)),
-            revision_option: Some(from),
-        };
+        let stream =
+            StreamOptions { stream_identifier: Some(stream_identifier(name)), revision_option: Some(from) };
         Self::new(StreamOption::Stream(stream), CountOption::Count(count as u64))
     }
 
@@ -72,9 +68,7 @@ impl Read {
     }
 
     fn of_log(from: AllOption, count: CountOption) -> Self {
-        let all = AllOptions {
-            all_option: Some(from),
-        };
+        let all = AllOptions { all_option: Some(from) };
         Self::new(StreamOption::All(all), count)
     }
 
@@ -102,15 +96,9 @@ impl Read {
     /// Restricts the read to events that may belong to the log with this prefix, as far as the server can filter.
     pub(super) fn of(mut self, prefix: &str) -> Self {
         let names = if prefix.is_empty() {
-            Expression {
-                regex: r"^[^\$].*".to_owned(),
-                prefix: Vec::new(),
-            }
+            Expression { regex: r"^[^\$].*".to_owned(), prefix: Vec::new() }
         } else {
-            Expression {
-                regex: String::new(),
-                prefix: vec![prefix.to_owned()],
-            }
+            Expression { regex: String::new(), prefix: vec![prefix.to_owned()] }
         };
         self.0.filter_option = Some(FilterOption::Filter(FilterOptions {
             checkpoint_interval_multiplier: 1,
@@ -122,13 +110,8 @@ impl Read {
 
     /// Sends the read to `node`.
     pub(super) async fn start(self, node: &Node, connection: &Connection) -> Result<Reading, Failure> {
-        let request = connection.request(ReadReq {
-            options: Some(self.0),
-        });
-        Ok(Reading {
-            answers: calls::read(node.channel.clone(), request).await?,
-            is_of_nothing: false,
-        })
+        let request = connection.request(ReadReq { options: Some(self.0) });
+        Ok(Reading { answers: calls::read(node.channel.clone(), request).await?, is_of_nothing: false })
     }
 }
 
@@ -161,10 +144,7 @@ fn at(position: u64) -> AllOption {
         0 => AllOption::Start(Empty {}),
         // The commit position of an event is also its prepare position, because explicit transactions are not used
         // any more.
-        position => AllOption::Position(Position {
-            commit_position: position,
-            prepare_position: position,
-        }),
+        position => AllOption::Position(Position { commit_position: position, prepare_position: position }),
     }
 }
 

@@ -26,12 +26,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// As [`crate::EventStore::subscribe`].
 pub(super) fn subscribe(connection: Arc<Connection>, end: &LogEnd, after: u64) -> BoxStream<'static, Page> {
-    let follower = Follower {
-        connection,
-        after,
-        examined: end.skip(after),
-        events: None,
-    };
+    let follower = Follower { connection, after, examined: end.skip(after), events: None };
     stream::unfold(follower, |mut follower| async move {
         let page = follower.next_page().await;
         Some((page, follower))
@@ -54,10 +49,7 @@ impl Follower {
         loop {
             let events = self.events.get_or_insert_with(|| {
                 let (sender, receiver) = mpsc::channel(WAITING);
-                let progress = Progress {
-                    after: self.after,
-                    examined: self.examined.max(self.after),
-                };
+                let progress = Progress { after: self.after, examined: self.examined.max(self.after) };
                 runtime::spawn(
                     "subscription to KurrentDB",
                     follow(Arc::clone(&self.connection), progress, sender),

@@ -69,11 +69,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
-        Self {
-            connection,
-            stream: Mutex::default(),
-            room: Semaphore::new(ROOM_KIB as usize),
-        }
+        Self { connection, stream: Mutex::default(), room: Semaphore::new(ROOM_KIB as usize) }
     }
 
     /// Appends to the stream `name` of the server, if it is in the expected state.
@@ -87,9 +83,7 @@ impl Writer {
         let bytes: usize = events.iter().map(record::size).sum();
         let kib = u32::try_from((bytes >> 10).max(MIN_KIB)).map_or(ROOM_KIB, |kib| kib.min(ROOM_KIB));
         let late = |_| NotWritten::Failed(Failure::Late);
-        let _room = timeout_at(deadline, self.room.acquire_many(kib))
-            .await
-            .map_err(late)?;
+        let _room = timeout_at(deadline, self.room.acquire_many(kib)).await.map_err(late)?;
         let request = BatchAppendReq {
             correlation_id: None,
             options: Some(Options {
@@ -167,10 +161,7 @@ impl Writer {
     async fn give_up(&self, stream: &Arc<BatchStream>, failure: &Failure, before: Option<&Failure>) {
         tracing::debug!(%failure, "a stream of appends is given up");
         let mut current = self.stream.lock().await;
-        if current
-            .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, stream))
-        {
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, stream)) {
             *current = None;
         }
         drop(current);
@@ -191,10 +182,7 @@ fn read_answer(answer: Answer) -> Result<Written, NotWritten> {
         Some(PositionOption::Position(position)) => Some(position.commit_position),
         _ => None,
     };
-    Ok(Written {
-        revision,
-        position: position.filter(|position| (1..=LAST).contains(position)),
-    })
+    Ok(Written { revision, position: position.filter(|position| (1..=LAST).contains(position)) })
 }
 
 fn refusal(status: &Status) -> NotWritten {

@@ -32,11 +32,7 @@ pub(super) async fn drop_payloads(database: &Database, events: &[EventDigest]) -
         let StoredPayload::Whole(data) = &there.data else {
             continue;
         };
-        let values = [
-            event.position.into(),
-            Vec::new().into(),
-            events::sha256_bytes(data).to_vec().into(),
-        ];
+        let values = [event.position.into(), Vec::new().into(), events::sha256_bytes(data).to_vec().into()];
         dropped += transaction.execute(SQL, &values).await.map_err(unavailable)?;
     }
     transaction.commit().await.map_err(unavailable)?;

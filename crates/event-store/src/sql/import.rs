@@ -54,10 +54,7 @@ pub(super) async fn import(
             Err(error) => return Err(unavailable(error)),
         }
     }
-    if let Some(stray) = first_out_of_order(&mut transaction, after)
-        .await
-        .map_err(unavailable)?
-    {
+    if let Some(stray) = first_out_of_order(&mut transaction, after).await.map_err(unavailable)? {
         let index = usize::try_from(stray - after.position - 1).unwrap_or_default();
         let stray = events.get(index).unwrap_or(&events[0]);
         return Err(ImportError::refused(stray, "the version before it is not there"));
@@ -66,10 +63,7 @@ pub(super) async fn import(
         transaction.signal(CHANNEL, "", position.to_string());
     }
     transaction.commit().await.map_err(unavailable)?;
-    Ok(LogPoint {
-        position,
-        id: Some(EventId(*last)),
-    })
+    Ok(LogPoint { position, id: Some(EventId(*last)) })
 }
 
 /// The columns of an event.
@@ -95,9 +89,7 @@ async fn first_out_of_order(
     transaction: &mut Transaction,
     after: LogPoint,
 ) -> Result<Option<u64>, DatabaseError> {
-    let row = transaction
-        .fetch_optional(OUT_OF_ORDER, &[after.position.into()])
-        .await?;
+    let row = transaction.fetch_optional(OUT_OF_ORDER, &[after.position.into()]).await?;
     row.map(|row| row.unsigned(0)).transpose()
 }
 
@@ -121,10 +113,9 @@ pub(super) async fn unfinished(database: &Database) -> Result<Option<UnfinishedI
         return Ok(None);
     };
     Ok(match (row.optional_integer(0)?, row.optional_text(1)?) {
-        (Some(events), Some(root)) => Some(UnfinishedImport {
-            events: u64::try_from(events).unwrap_or_default(),
-            root,
-        }),
+        (Some(events), Some(root)) => {
+            Some(UnfinishedImport { events: u64::try_from(events).unwrap_or_default(), root })
+        }
         _ => None,
     })
 }
@@ -134,17 +125,12 @@ async fn lock(transaction: &mut Transaction) -> Result<LogPoint, DatabaseError> 
     const SQL: &str = "SELECT position, id FROM events ORDER BY position DESC LIMIT 1";
     if transaction.is_postgres() {
         // Reads after the lock must see everything that was committed before it was granted.
-        transaction
-            .execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", &[])
-            .await?;
+        transaction.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", &[]).await?;
         transaction.execute(LOCK, &[]).await?;
     }
     let row = transaction.fetch_optional(SQL, &[]).await?;
     Ok(match row {
-        Some(row) => LogPoint {
-            position: row.unsigned(0)?,
-            id: Some(EventId(row.uuid(1)?)),
-        },
+        Some(row) => LogPoint { position: row.unsigned(0)?, id: Some(EventId(row.uuid(1)?)) },
         None => LogPoint::START,
     })
 }
@@ -156,8 +142,5 @@ fn insert(rows: usize) -> String {
             format!("({})", placeholders(first..first + COLUMNS))
         })
         .collect();
-    format!(
-        concat!("INSERT INTO events (", columns!(), ") VALUES {}"),
-        places.join(", ")
-    )
+    format!(concat!("INSERT INTO events (", columns!(), ") VALUES {}"), places.join(", "))
 }

@@ -33,11 +33,7 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn new(database: Database, head: Arc<watch::Sender<u64>>) -> Self {
-        Self {
-            database,
-            head,
-            listener: OnceLock::new(),
-        }
+        Self { database, head, listener: OnceLock::new() }
     }
 
     pub(super) async fn head(&self) -> Result<u64, StoreError> {
@@ -49,10 +45,7 @@ impl Log {
 
     pub(super) async fn row_at(&self, position: u64) -> Result<Option<Row>, StoreError> {
         const SQL: &str = concat!("SELECT ", columns!(), " FROM events WHERE position = $1");
-        let row = self
-            .database
-            .fetch_optional(SQL, &[signed(position).into()])
-            .await;
+        let row = self.database.fetch_optional(SQL, &[signed(position).into()]).await;
         row.map_err(StoreError::unavailable)
     }
 
@@ -70,10 +63,7 @@ impl Log {
             .map(|row| Ok((row.unsigned(0)?, EventId(row.uuid(1).unwrap_or_default()))))
             .collect::<Result<HashMap<u64, EventId>, _>>()
             .map_err(corrupt)?;
-        Ok(positions
-            .iter()
-            .map(|position| found.get(position).copied())
-            .collect())
+        Ok(positions.iter().map(|position| found.get(position).copied()).collect())
     }
 
     /// Starts to listen for appends of other processes, once.
@@ -99,11 +89,7 @@ impl Log {
 
     /// How long a subscriber waits before it reads without a notification.
     pub(super) fn safety_poll(&self) -> Duration {
-        if self.database.is_postgres() {
-            SAFETY_POLL_POSTGRES
-        } else {
-            SAFETY_POLL_SQLITE
-        }
+        if self.database.is_postgres() { SAFETY_POLL_POSTGRES } else { SAFETY_POLL_SQLITE }
     }
 
     pub(super) async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {

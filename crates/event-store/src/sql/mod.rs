@@ -79,25 +79,17 @@ impl EventStore for SqlStore {
     }
 
     async fn note_import(&self, unfinished: Option<&UnfinishedImport>) -> Result<(), StoreError> {
-        import::note(&self.log.database, unfinished)
-            .await
-            .map_err(StoreError::unavailable)
+        import::note(&self.log.database, unfinished).await.map_err(StoreError::unavailable)
     }
 
     async fn unfinished_import(&self) -> Result<Option<UnfinishedImport>, StoreError> {
-        import::unfinished(&self.log.database)
-            .await
-            .map_err(StoreError::unavailable)
+        import::unfinished(&self.log.database).await.map_err(StoreError::unavailable)
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {
         const SQL: &str =
             "SELECT version, position, id FROM events WHERE stream = $1 ORDER BY version DESC LIMIT 1";
-        let row = self
-            .log
-            .database
-            .fetch_optional(SQL, &[stream.as_str().into()])
-            .await;
+        let row = self.log.database.fetch_optional(SQL, &[stream.as_str().into()]).await;
         row.map_err(StoreError::unavailable)?
             .map(|row| {
                 Ok(StreamHead {
@@ -166,11 +158,7 @@ impl EventStore for SqlStore {
 
     async fn can_append(&self) -> Result<(), StoreError> {
         self.appender.check_running()?;
-        self.log
-            .database
-            .can_write_to("events")
-            .await
-            .map_err(StoreError::unavailable)
+        self.log.database.can_write_to("events").await.map_err(StoreError::unavailable)
     }
 
     async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {

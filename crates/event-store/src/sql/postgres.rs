@@ -54,12 +54,7 @@ pub(crate) struct PostgresWriter {
 impl PostgresWriter {
     /// Creates a writer that connects when there is something to write, and announces appends through `database`.
     pub(crate) fn new(server: PostgresServer, database: Database) -> Self {
-        Self {
-            server,
-            database,
-            connection: None,
-            last_used: Instant::now(),
-        }
+        Self { server, database, connection: None, last_used: Instant::now() }
     }
 
     /// The connection; a new one if there is none that works.
@@ -79,9 +74,8 @@ impl Writer for PostgresWriter {
     async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
         // Taken out of the field, so that a connection that failed or timed out is not used again.
         let connecting = timeout(CONNECT_TIMEOUT, self.connection()).await;
-        let mut connection = connecting
-            .unwrap_or_else(|_| Err(late("no connection")))
-            .map_err(BatchError::unavailable)?;
+        let mut connection =
+            connecting.unwrap_or_else(|_| Err(late("no connection"))).map_err(BatchError::unavailable)?;
         let appending = timeout(COMMIT_TIMEOUT, append(&mut connection, batch)).await;
         let result = appending.unwrap_or_else(|_| Err(late("no answer")));
         self.last_used = Instant::now();
@@ -149,11 +143,7 @@ async fn append(
     let positions: Vec<i64> = row.try_get(0)?;
     let versions: Vec<i64> = row.try_get(1)?;
     let befores = positions.into_iter().zip(versions);
-    Ok(batch
-        .iter()
-        .zip(befores)
-        .map(|(append, before)| outcome(append, before))
-        .collect())
+    Ok(batch.iter().zip(befores).map(|(append, before)| outcome(append, before)).collect())
 }
 
 /// Appends one event. Returns the position before its own, or a negative one, and the version of the stream before it.
@@ -163,10 +153,7 @@ async fn append_one(
     event: &PreparedEvent,
 ) -> Result<(i64, i64), sqlx::Error> {
     // The function takes a quarter longer, and says what was in the way.
-    match with_one(APPEND_ALONE, append, event)
-        .fetch_optional(&mut *connection)
-        .await?
-    {
+    match with_one(APPEND_ALONE, append, event).fetch_optional(&mut *connection).await? {
         Some(before) => Ok(before),
         None => with_one(APPEND_ONE, append, event).fetch_one(connection).await,
     }
@@ -202,10 +189,7 @@ fn outcome(append: &Append, (position, version): (i64, i64)) -> Result<Outcome, 
     }
     let position: u64 = unsigned(position, "a position")?;
     let count = append.events.len() as u64;
-    Ok(Outcome::Appended(Appended {
-        version: version + count,
-        position: position + count,
-    }))
+    Ok(Outcome::Appended(Appended { version: version + count, position: position + count }))
 }
 
 /// Converts a count. No batch that fits into memory has more events.

@@ -35,10 +35,7 @@ pub(crate) struct SqliteWriter {
 
 impl SqliteWriter {
     pub(crate) fn new(database: Database) -> Self {
-        Self {
-            database,
-            inserts: CHUNKS.map(insert),
-        }
+        Self { database, inserts: CHUNKS.map(insert) }
     }
 
     async fn append(
@@ -64,10 +61,7 @@ impl SqliteWriter {
             while rows.len() >= chunk {
                 let (now, later) = rows.split_at(chunk);
                 let query = sqlx::query(sql.as_str());
-                now.iter()
-                    .fold(query, NewRow::bind)
-                    .execute(&mut *connection)
-                    .await?;
+                now.iter().fold(query, NewRow::bind).execute(&mut *connection).await?;
                 rows = later;
             }
         }
@@ -82,9 +76,7 @@ impl Writer for SqliteWriter {
         // open.
         let loan = self.database.writer().await;
         let mut loan = loan.map_err(BatchError::unavailable)?;
-        let connection = loan
-            .sqlite()
-            .ok_or_else(|| BatchError::unavailable("this is no SQLite"))?;
+        let connection = loan.sqlite().ok_or_else(|| BatchError::unavailable("this is no SQLite"))?;
         match timeout(COMMIT_TIMEOUT, self.append(connection, batch)).await {
             Ok(Ok(outcomes)) => {
                 loan.give_back();
@@ -132,10 +124,7 @@ impl NewRow<'_> {
 
 fn insert(rows: usize) -> String {
     let values = ["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"].repeat(rows).join(", ");
-    format!(
-        concat!("INSERT INTO events (", appended_columns!(), ") VALUES {}"),
-        values
-    )
+    format!(concat!("INSERT INTO events (", appended_columns!(), ") VALUES {}"), values)
 }
 
 /// The last position, and the version of each append's stream.
@@ -149,11 +138,7 @@ async fn begin(connection: &mut SqliteConnection, batch: &[Append]) -> Result<(i
     if versions.len() == batch.len() {
         Ok((head, versions))
     } else {
-        Err(sqlx::Error::Protocol(format!(
-            "{} versions of {} streams",
-            versions.len(),
-            batch.len()
-        )))
+        Err(sqlx::Error::Protocol(format!("{} versions of {} streams", versions.len(), batch.len())))
     }
 }
 
@@ -174,17 +159,9 @@ fn decide<'a>(
         for event in &append.events {
             position += 1;
             *version += 1;
-            rows.push(NewRow {
-                position,
-                version: *version,
-                append,
-                event,
-            });
+            rows.push(NewRow { position, version: *version, append, event });
         }
-        Outcome::Appended(Appended {
-            version: *version,
-            position,
-        })
+        Outcome::Appended(Appended { version: *version, position })
     });
     Ok((outcomes.collect(), rows))
 }

@@ -17,12 +17,7 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from
 
 /// As [`crate::EventStore::subscribe`].
 pub(super) fn subscribe(log: Arc<Log>, after: u64) -> BoxStream<'static, Page> {
-    let subscription = Subscription {
-        head: log.head.subscribe(),
-        log,
-        after,
-        look: true,
-    };
+    let subscription = Subscription { head: log.head.subscribe(), log, after, look: true };
     stream::unfold(subscription, |mut subscription| async move {
         let page = subscription.next_page().await;
         Some((page, subscription))

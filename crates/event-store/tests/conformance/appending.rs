@@ -26,9 +26,7 @@ pub(crate) async fn first_append(log: &impl TestLog) {
     assert_in_order(&read, log.dense());
     assert_eq!(read.last().unwrap().position, appended.position);
     assert_eq!(read.len(), new.len());
-    read.iter()
-        .zip(&new)
-        .for_each(|(recorded, new)| assert_same(recorded, new));
+    read.iter().zip(&new).for_each(|(recorded, new)| assert_same(recorded, new));
     assert!(read.iter().all(|event| event.stream == stream("task-1")));
 
     let next = store.append(&stream("task-1"), 3, events(1)).await.unwrap();
@@ -53,11 +51,7 @@ pub(crate) async fn conflict_changes_nothing(log: &impl TestLog) {
     for expected in [0, 1, 2, 4, 100] {
         let result = store.append(&stream("task-1"), expected, events(2)).await;
         match result {
-            Err(StoreError::Conflict {
-                stream,
-                expected: named,
-                actual,
-            }) => {
+            Err(StoreError::Conflict { stream, expected: named, actual }) => {
                 assert_eq!((stream.as_str(), named, actual), ("task-1", expected, 3));
             }
             other => panic!("expected a conflict, got {other:?}"),
@@ -103,18 +97,14 @@ pub(crate) async fn payload_bytes_are_kept(log: &impl TestLog) {
         vec![0xff, 0xfe, 0x80],
         b"{ \"b\" : 1.0,\n \"a\": 1e2, \"a\": \"\\u0000\" }".to_vec(),
         "\u{feff}{\"title\":\"\u{1f980}\"}".into(),
-        (0..1_000_000_u32)
-            .map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8)
-            .collect(),
+        (0..1_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect(),
     ];
     let new: Vec<NewEvent> = payloads.into_iter().map(event).collect();
     store.append(&stream("task-1"), 0, new.clone()).await.unwrap();
 
     let read = whole_stream(&*store, "task-1").await;
     assert_eq!(read.len(), new.len());
-    read.iter()
-        .zip(&new)
-        .for_each(|(recorded, new)| assert_same(recorded, new));
+    read.iter().zip(&new).for_each(|(recorded, new)| assert_same(recorded, new));
 }
 
 pub(crate) async fn unicode_is_kept(log: &impl TestLog) {
@@ -137,11 +127,7 @@ pub(crate) async fn unicode_is_kept(log: &impl TestLog) {
         new.kind = format!("task.{name}");
         new.schema_version = u16::MAX;
         new.recorded_at = [Timestamp::MIN, Timestamp::MAX, Timestamp::from_micros(-1)][number % 3];
-        new.metadata.actor = if number % 2 == 0 {
-            Actor::Operator
-        } else {
-            Actor::User(UserId(Uuid::max()))
-        };
+        new.metadata.actor = if number % 2 == 0 { Actor::Operator } else { Actor::User(UserId(Uuid::max())) };
         new.metadata.correlation_id = format!("{name} \"quoted\" \\ \u{202e} \u{7f} \r\n\t").into();
         new.metadata.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
         new.metadata.idempotency_key = Some(name.into());
@@ -164,9 +150,8 @@ pub(crate) async fn poison_fails_alone(log: &impl TestLog) {
     let mut nul_in_kind = event("{}");
     nul_in_kind.kind = "task\0renamed".to_owned();
     // Too long for an index of PostgreSQL, which compresses what it can.
-    let long_name: String = (0..2_000_u64)
-        .map(|n| format!("{:08x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32))
-        .collect();
+    let long_name: String =
+        (0..2_000_u64).map(|n| format!("{:08x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32)).collect();
     let poison = vec![
         (stream("poison-1"), nul_in_metadata),
         (stream("poison-2"), nul_in_kind),
@@ -180,12 +165,8 @@ pub(crate) async fn poison_fails_alone(log: &impl TestLog) {
     }
     appends.push((stream("task-last"), event("{}")));
 
-    let results = join_all(
-        appends
-            .iter()
-            .map(|(stream, event)| store.append(stream, 0, vec![event.clone()])),
-    )
-    .await;
+    let results =
+        join_all(appends.iter().map(|(stream, event)| store.append(stream, 0, vec![event.clone()]))).await;
 
     let mut kept = Vec::new();
     for ((stream, event), result) in appends.iter().zip(results) {
@@ -198,10 +179,7 @@ pub(crate) async fn poison_fails_alone(log: &impl TestLog) {
                 kept.push(event.id);
             }
             Err(error) => {
-                assert!(
-                    !stream.as_str().starts_with("task-"),
-                    "{stream} failed with its neighbour: {error}"
-                );
+                assert!(!stream.as_str().starts_with("task-"), "{stream} failed with its neighbour: {error}");
                 assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
             }
         }
@@ -229,19 +207,13 @@ pub(crate) async fn caller_that_gives_up(log: &impl TestLog) {
         }
     }
     let last = event("{}");
-    store
-        .append(&stream("task-last"), 0, vec![last.clone()])
-        .await
-        .unwrap();
+    store.append(&stream("task-last"), 0, vec![last.clone()]).await.unwrap();
 
     let read = whole_log(&*store).await;
     assert_in_order(&read, log.dense());
     assert_exactly(
         &read,
-        given_up
-            .into_iter()
-            .filter(|id| read.iter().any(|event| event.id == *id))
-            .chain([last.id]),
+        given_up.into_iter().filter(|id| read.iter().any(|event| event.id == *id)).chain([last.id]),
     );
 }
 
@@ -253,10 +225,7 @@ pub(crate) async fn accepted_appends_outlive_the_handle(log: &impl TestLog) {
             let new = event("{}");
             let id = new.id;
             tokio::spawn(async move {
-                store
-                    .append(&stream(&format!("task-{number}")), 0, vec![new])
-                    .await
-                    .map(|_| id)
+                store.append(&stream(&format!("task-{number}")), 0, vec![new]).await.map(|_| id)
             })
         })
         .collect();
@@ -276,12 +245,7 @@ pub(crate) async fn appends_to_one_stream_at_once(log: &impl TestLog) {
     let results = join_all(expected_and_count.into_iter().map(|(expected, count)| {
         let new = events(count);
         let (store, one, other) = (&store, &one, &other);
-        async move {
-            (
-                store.append(one, expected, new).await,
-                store.append(other, 0, events(1)).await,
-            )
-        }
+        async move { (store.append(one, expected, new).await, store.append(other, 0, events(1)).await) }
     }))
     .await;
 
@@ -290,11 +254,8 @@ pub(crate) async fn appends_to_one_stream_at_once(log: &impl TestLog) {
         assert_eq!(good, [true, false, true, false, true, false, true]);
     }
     assert_eq!(results.iter().filter(|(_, result)| result.is_ok()).count(), 1);
-    let appended: usize = good
-        .iter()
-        .zip(expected_and_count)
-        .map(|(good, (_, count))| if *good { count } else { 0 })
-        .sum();
+    let appended: usize =
+        good.iter().zip(expected_and_count).map(|(good, (_, count))| if *good { count } else { 0 }).sum();
     assert_eq!(whole_stream(&*store, "task-1").await.len(), appended);
     assert_in_order(&whole_log(&*store).await, log.dense());
 }

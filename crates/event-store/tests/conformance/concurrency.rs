@@ -21,11 +21,7 @@ async fn write(store: Arc<dyn EventStore>, writer: usize, rounds: usize) -> Vec<
     let mut versions = [0, 0];
     for round in 0..rounds {
         let shared = round % 2;
-        let name = if shared == 1 {
-            stream("shared")
-        } else {
-            stream(&format!("task-{writer}"))
-        };
+        let name = if shared == 1 { stream("shared") } else { stream(&format!("task-{writer}")) };
         let new = events(1 + (writer + round) % 3);
         let ids: Vec<EventId> = new.iter().map(|event| event.id).collect();
         loop {
@@ -49,9 +45,7 @@ async fn write(store: Arc<dyn EventStore>, writer: usize, rounds: usize) -> Vec<
 }
 
 fn spawn_writers(stores: &[Arc<dyn EventStore>], rounds: usize) -> JoinSet<Vec<EventId>> {
-    (0..WRITERS)
-        .map(|writer| write(Arc::clone(&stores[writer % stores.len()]), writer, rounds))
-        .collect()
+    (0..WRITERS).map(|writer| write(Arc::clone(&stores[writer % stores.len()]), writer, rounds)).collect()
 }
 
 async fn acknowledged(writers: JoinSet<Vec<EventId>>) -> Vec<EventId> {
@@ -145,7 +139,5 @@ pub(crate) async fn two_instances(log: &impl TestLog) {
 
 /// The number of events that all writers append in this many rounds.
 fn total(rounds: usize) -> usize {
-    (0..WRITERS)
-        .flat_map(|writer| (0..rounds).map(move |round| 1 + (writer + round) % 3))
-        .sum()
+    (0..WRITERS).flat_map(|writer| (0..rounds).map(move |round| 1 + (writer + round) % 3)).sum()
 }

@@ -29,24 +29,14 @@ pub(crate) async fn dropped_payloads_leave_everything_else(log: &dyn TestLog) {
     assert_eq!(outcome.unwrap(), 2);
     // Some of them for the second time, by another process.
     let other = log.store().await;
-    assert_eq!(
-        other
-            .drop_payloads(&[all[4].clone(), all[5].clone()])
-            .await
-            .unwrap(),
-        1
-    );
+    assert_eq!(other.drop_payloads(&[all[4].clone(), all[5].clone()]).await.unwrap(), 1);
     assert_eq!(store.drop_payloads(&[]).await.unwrap(), 0);
 
     let after = stored(&*store).await;
     assert_eq!(digests(&after), all, "the tree over the log stays the same");
     for (index, (before, after)) in before.iter().zip(&after).enumerate() {
         let is_dropped = [1, 4, 5].contains(&index);
-        assert_eq!(
-            after.data == StoredPayload::Dropped(before.data.sha256()),
-            is_dropped,
-            "{index}"
-        );
+        assert_eq!(after.data == StoredPayload::Dropped(before.data.sha256()), is_dropped, "{index}");
         assert_eq!(after == before, !is_dropped, "{index}");
     }
     for (before, after) in read_before.iter().zip(whole_log(&*store).await) {
@@ -106,10 +96,7 @@ pub(crate) async fn imports_keep_what_was_dropped(log: &dyn TestLog) {
     let mut bad = super::foreign("task-a", 3);
     bad.data = StoredPayload::Dropped("no hash".to_owned());
     let refused = store.import(end, &[bad]).await;
-    assert!(
-        matches!(refused, Err(event_store::ImportError::Refused { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(event_store::ImportError::Refused { .. })), "{refused:?}");
     let appended: Result<_, StoreError> = store.append(&stream("task-a"), 2, vec![event("{}")]).await;
     assert_eq!(appended.unwrap().version, 3);
 }

@@ -40,10 +40,7 @@ pub(crate) async fn stored(store: &dyn EventStore) -> Vec<StoredEvent> {
 }
 
 fn without_positions(events: &[StoredEvent]) -> Vec<StoredEvent> {
-    let without = |event: &StoredEvent| StoredEvent {
-        position: 0,
-        ..event.clone()
-    };
+    let without = |event: &StoredEvent| StoredEvent { position: 0, ..event.clone() };
     events.iter().map(without).collect()
 }
 
@@ -68,17 +65,10 @@ pub(crate) async fn imported_events_are_kept_as_they_are(log: &dyn TestLog) {
     let kept = stored(&*store).await;
     assert_eq!(without_positions(&kept), without_positions(&events));
     if log.dense() {
-        assert!(
-            kept.iter()
-                .zip(1..)
-                .all(|(event, position)| event.position == position)
-        );
+        assert!(kept.iter().zip(1..).all(|(event, position)| event.position == position));
     }
     // The streams continue.
-    let appended = store
-        .append(&stream("task-a"), 150, vec![event("{}")])
-        .await
-        .unwrap();
+    let appended = store.append(&stream("task-a"), 150, vec![event("{}")]).await.unwrap();
     assert_eq!(appended.version, 151);
     let head = store.stream_head(&stream("task-b")).await.unwrap().unwrap();
     assert_eq!(head.version, 50);
@@ -89,10 +79,7 @@ pub(crate) async fn imported_events_are_kept_as_they_are(log: &dyn TestLog) {
 
 pub(crate) async fn imports_out_of_place_change_nothing(log: &dyn TestLog) {
     let store = log.store().await;
-    let start = store
-        .import(LogPoint::START, &[foreign("task-a", 1)])
-        .await
-        .unwrap();
+    let start = store.import(LogPoint::START, &[foreign("task-a", 1)]).await.unwrap();
     let refused = async |events: &[StoredEvent]| match store.import(start, events).await {
         Err(ImportError::Refused { id, .. }) => assert_eq!(id, events.last().unwrap().id),
         other => panic!("{other:?}"),
@@ -123,21 +110,10 @@ pub(crate) async fn imports_out_of_place_change_nothing(log: &dyn TestLog) {
     };
     moved_on(LogPoint::START).await;
     let other = events::EventId(Uuid::now_v7());
-    moved_on(LogPoint {
-        id: Some(other),
-        ..start
-    })
-    .await;
-    store
-        .append(&stream("task-e"), 0, vec![event("{}")])
-        .await
-        .unwrap();
+    moved_on(LogPoint { id: Some(other), ..start }).await;
+    store.append(&stream("task-e"), 0, vec![event("{}")]).await.unwrap();
     moved_on(start).await;
-    let names: Vec<String> = stored(&*store)
-        .await
-        .into_iter()
-        .map(|event| event.stream)
-        .collect();
+    let names: Vec<String> = stored(&*store).await.into_iter().map(|event| event.stream).collect();
     assert_eq!(names, ["task-a", "task-e"]);
 }
 
@@ -145,10 +121,7 @@ pub(crate) async fn imports_out_of_place_change_nothing(log: &dyn TestLog) {
 pub(crate) async fn an_import_that_has_begun_is_known_until_it_has_ended(log: &dyn TestLog) {
     let store = log.store().await;
     assert_eq!(store.unfinished_import().await.unwrap(), None);
-    let begun = |events| UnfinishedImport {
-        events,
-        root: "AA==".to_owned(),
-    };
+    let begun = |events| UnfinishedImport { events, root: "AA==".to_owned() };
     let mut end = LogPoint::START;
     for import in [Some(begun(3)), Some(begun(4)), None, Some(begun(5)), None] {
         store.note_import(import.as_ref()).await.unwrap();

@@ -90,9 +90,7 @@ pub(crate) fn event(data: impl Into<Bytes>) -> NewEvent {
 }
 
 pub(crate) fn events(count: usize) -> Vec<NewEvent> {
-    (0..count)
-        .map(|number| event(format!("{{\"title\":\"{number}\"}}")))
-        .collect()
+    (0..count).map(|number| event(format!("{{\"title\":\"{number}\"}}"))).collect()
 }
 
 /// The version that a conflict reports; fails for any other result.
@@ -148,11 +146,7 @@ pub(crate) fn assert_in_order(log: &[RecordedEvent], dense: bool) {
         position = event.position;
         let version = versions.entry(&event.stream).or_default();
         *version += 1;
-        assert_eq!(
-            event.version, *version,
-            "a gap or a step back in {}",
-            event.stream
-        );
+        assert_eq!(event.version, *version, "a gap or a step back in {}", event.stream);
     }
 }
 

@@ -47,11 +47,7 @@ struct Model {
 
 impl Model {
     fn expected_version(&self, attempt: &Attempt) -> u64 {
-        self.versions
-            .get(&attempt.stream)
-            .copied()
-            .unwrap_or_default()
-            .saturating_add_signed(attempt.error)
+        self.versions.get(&attempt.stream).copied().unwrap_or_default().saturating_add_signed(attempt.error)
     }
 
     fn append(&mut self, stream: u8, expected: u64, count: usize) -> Expected {
@@ -64,10 +60,7 @@ impl Model {
         }
         *version += count as u64;
         self.position += count as u64;
-        Expected::Appended {
-            version: *version,
-            position: self.position,
-        }
+        Expected::Appended { version: *version, position: self.position }
     }
 }
 
@@ -83,10 +76,9 @@ fn expected(result: Result<Appended, StoreError>) -> Expected {
 /// Removes positions that the model does not predict.
 fn comparable(outcome: Expected, base: u64, dense: bool) -> Expected {
     match outcome {
-        Expected::Appended { version, position } => Expected::Appended {
-            version,
-            position: if dense { position - base } else { 0 },
-        },
+        Expected::Appended { version, position } => {
+            Expected::Appended { version, position: if dense { position - base } else { 0 } }
+        }
         other => other,
     }
 }
@@ -95,11 +87,7 @@ fn comparable(outcome: Expected, base: u64, dense: bool) -> Expected {
 /// together, so that they share batches.
 async fn check(log: &impl TestLog, at_once: bool) {
     let store = log.store().await;
-    let config = Config {
-        cases: 40,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
     let case = Cell::new(0);
     let run = |attempts: Vec<Attempt>| {
         case.set(case.get() + 1);
@@ -122,20 +110,12 @@ async fn run_case(
     let (mut model, mut appends, mut modelled) = (Model::default(), Vec::new(), Vec::new());
     for attempt in attempts {
         let version = model.expected_version(attempt);
-        modelled.push(comparable(
-            model.append(attempt.stream, version, attempt.count),
-            0,
-            dense,
-        ));
+        modelled.push(comparable(model.append(attempt.stream, version, attempt.count), 0, dense));
         appends.push((name(attempt.stream), version, events(attempt.count)));
     }
     let results = if at_once {
-        join_all(
-            appends
-                .iter()
-                .map(|(stream, version, new)| store.append(stream, *version, new.clone())),
-        )
-        .await
+        join_all(appends.iter().map(|(stream, version, new)| store.append(stream, *version, new.clone())))
+            .await
     } else {
         let mut results = Vec::new();
         for (stream, version, new) in &appends {
@@ -143,16 +123,12 @@ async fn run_case(
         }
         results
     };
-    let found: Vec<Expected> = results
-        .into_iter()
-        .map(|result| comparable(expected(result), base, dense))
-        .collect();
+    let found: Vec<Expected> =
+        results.into_iter().map(|result| comparable(expected(result), base, dense)).collect();
     assert_eq!(found, modelled, "case {case}: {attempts:?}");
 
-    let kept = appends
-        .iter()
-        .zip(&modelled)
-        .filter(|(_, outcome)| matches!(outcome, Expected::Appended { .. }));
+    let kept =
+        appends.iter().zip(&modelled).filter(|(_, outcome)| matches!(outcome, Expected::Appended { .. }));
     let kept = kept.flat_map(|((_, _, new), _)| new.iter().map(|event| event.id));
     assert_exactly(&read_all(&**store, base, usize::MAX).await, kept);
 }

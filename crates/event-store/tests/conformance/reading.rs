@@ -18,12 +18,9 @@ pub(crate) async fn reading_nothing(log: &impl TestLog) {
     for absurd in [appended.position, u64::MAX / 4, i64::MAX as u64, u64::MAX] {
         assert!(read_all(&*store, absurd, 10).await.is_empty());
     }
-    for (name, after, limit) in [
-        ("task-1", 2, 10),
-        ("task-1", u64::MAX, 10),
-        ("task", 0, 10),
-        ("task-1", 0, 0),
-    ] {
+    for (name, after, limit) in
+        [("task-1", 2, 10), ("task-1", u64::MAX, 10), ("task", 0, 10), ("task-1", 0, 0)]
+    {
         let read = read_stream(&*store, name, after, limit).await;
         assert!(read.is_empty(), "{limit} of {name} after {after}");
     }
@@ -46,11 +43,7 @@ pub(crate) async fn reading_in_pages(log: &impl TestLog) {
         let page = read_all(&*store, event.position, 7).await;
         assert_eq!(page, whole[index + 1..(index + 8).min(60)]);
     }
-    let of_stream: Vec<_> = whole
-        .iter()
-        .filter(|event| event.stream == stream("task-2"))
-        .cloned()
-        .collect();
+    let of_stream: Vec<_> = whole.iter().filter(|event| event.stream == stream("task-2")).cloned().collect();
     for after in 0..=30 {
         let page = read_stream(&*store, "task-2", after as u64, 7).await;
         assert_eq!(page, of_stream[after..(after + 7).min(30)]);
@@ -58,11 +51,7 @@ pub(crate) async fn reading_in_pages(log: &impl TestLog) {
 }
 
 fn head_of(event: &RecordedEvent) -> StreamHead {
-    StreamHead {
-        version: event.version,
-        position: event.position,
-        id: event.id,
-    }
+    StreamHead { version: event.version, position: event.position, id: event.id }
 }
 
 pub(crate) async fn stream_heads(log: &impl TestLog) {
@@ -90,11 +79,7 @@ async fn versions(store: &dyn EventStore, after: u64, most: usize) -> Vec<u64> {
     let mut versions = Vec::new();
     for_each_entry::<StoreError>(store, &stream("task-1"), after, |entry| {
         versions.push(entry?.version);
-        Ok(if versions.len() < most {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        })
+        Ok(if versions.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })
     .await
     .unwrap();
@@ -106,25 +91,16 @@ pub(crate) async fn long_stream(log: &impl TestLog) {
     let new = events(10_000);
     let mut version = 0;
     for chunk in new.chunks(2_500) {
-        version = store
-            .append(&stream("task-1"), version, chunk.to_vec())
-            .await
-            .unwrap()
-            .version;
+        version = store.append(&stream("task-1"), version, chunk.to_vec()).await.unwrap().version;
     }
     assert_eq!(version, 10_000);
 
     let read = whole_stream(&*store, "task-1").await;
     assert_eq!(read.len(), new.len());
-    read.iter()
-        .zip(&new)
-        .for_each(|(recorded, new)| assert_same(recorded, new));
+    read.iter().zip(&new).for_each(|(recorded, new)| assert_same(recorded, new));
     assert_in_order(&read, log.dense());
     assert_eq!(take(&mut store.subscribe(0), 10_000).await, read);
-    assert_eq!(
-        versions(&*store, 9_000, usize::MAX).await,
-        Vec::from_iter(9_001..=10_000)
-    );
+    assert_eq!(versions(&*store, 9_000, usize::MAX).await, Vec::from_iter(9_001..=10_000));
     assert_eq!(versions(&*store, 100, 300).await, Vec::from_iter(101..=400));
     assert_eq!(versions(&*store, 10_000, 1).await, [0; 0]);
     let end = read_stream(&*store, "task-1", 9_990, 1_000).await;
@@ -139,24 +115,14 @@ pub(crate) async fn pages_are_bounded_in_bytes(log: &impl TestLog) {
     let store = log.store().await;
     let large: Vec<_> = (0..40).map(|_| event(vec![b'x'; SIZE])).collect();
     for (version, event) in large.into_iter().enumerate() {
-        store
-            .append(&stream("task-1"), version as u64, vec![event])
-            .await
-            .unwrap();
+        store.append(&stream("task-1"), version as u64, vec![event]).await.unwrap();
     }
     let (mut after, mut version, mut pages) = (0, 0, 0);
     loop {
         let of_log = store.log_page(after, 1_000).await.unwrap();
-        let of_stream = store
-            .stream_page(&stream("task-1"), version, 1_000)
-            .await
-            .unwrap();
+        let of_stream = store.stream_page(&stream("task-1"), version, 1_000).await.unwrap();
         for page in [&of_log, &of_stream] {
-            assert!(
-                page.entries.len() * SIZE < 2 * PAGE_BYTES,
-                "{}",
-                page.entries.len()
-            );
+            assert!(page.entries.len() * SIZE < 2 * PAGE_BYTES, "{}", page.entries.len());
         }
         let (Some(position), Some(last)) = (of_log.position(), of_stream.version()) else {
             break;
@@ -173,10 +139,7 @@ pub(crate) async fn pages_are_bounded_in_bytes(log: &impl TestLog) {
 pub(crate) async fn events_are_identified(log: &impl TestLog) {
     let store = log.store().await;
     assert_eq!(store.identify(&[]).await.unwrap(), []);
-    assert_eq!(
-        store.identify(&[0, 1, u64::MAX]).await.unwrap(),
-        [None, None, None]
-    );
+    assert_eq!(store.identify(&[0, 1, u64::MAX]).await.unwrap(), [None, None, None]);
     assert_eq!(head_point(&*store).await.unwrap(), LogPoint::START);
     for version in (0..60).step_by(3) {
         for name in ["task-1", "task-2"] {
@@ -196,25 +159,13 @@ pub(crate) async fn events_are_identified(log: &impl TestLog) {
     let ids: Vec<_> = whole.iter().map(|event| Some(event.id)).collect();
     assert_eq!(store.identify(&all).await.unwrap(), ids);
     let beyond = [last.position, last.position + 1, i64::MAX as u64, u64::MAX, 0];
-    assert_eq!(
-        store.identify(&beyond).await.unwrap(),
-        [Some(last.id), None, None, None, None]
-    );
+    assert_eq!(store.identify(&beyond).await.unwrap(), [Some(last.id), None, None, None, None]);
 
     let points: Vec<LogPoint> = [&whole[3], &whole[9]].map(LogPoint::from).into();
     assert_eq!(agrees(&*store, &points).await.unwrap(), [true, true]);
-    let swapped = LogPoint {
-        id: points[1].id,
-        ..points[0]
-    };
-    let ahead = LogPoint {
-        position: last.position + 1,
-        ..points[1]
-    };
-    assert_eq!(
-        agrees(&*store, &[swapped, LogPoint::START, ahead]).await.unwrap(),
-        [false, true, false]
-    );
+    let swapped = LogPoint { id: points[1].id, ..points[0] };
+    let ahead = LogPoint { position: last.position + 1, ..points[1] };
+    assert_eq!(agrees(&*store, &[swapped, LogPoint::START, ahead]).await.unwrap(), [false, true, false]);
 }
 
 /// A record is found at its position and nowhere else.
@@ -271,14 +222,8 @@ pub(crate) async fn events_between_positions_are_counted(log: &impl TestLog) {
 pub(crate) async fn stored_bytes_are_the_same_in_every_store(log: &impl TestLog) {
     let store = log.store().await;
     let sent = events(5);
-    store
-        .append(&stream("task-1"), 0, sent[..3].to_vec())
-        .await
-        .unwrap();
-    store
-        .append(&stream("task-2"), 0, sent[3..].to_vec())
-        .await
-        .unwrap();
+    store.append(&stream("task-1"), 0, sent[..3].to_vec()).await.unwrap();
+    store.append(&stream("task-2"), 0, sent[3..].to_vec()).await.unwrap();
     let (mut after, mut stored) = (i64::MIN, Vec::new());
     loop {
         let page = store.stored_page(after, 2).await.unwrap();
@@ -293,22 +238,12 @@ pub(crate) async fn stored_bytes_are_the_same_in_every_store(log: &impl TestLog)
     let read = whole_log(&*store).await;
     for ((stored, sent), read) in stored.iter().zip(&sent).zip(&read) {
         assert_eq!(stored.position.unsigned_abs(), read.position);
-        assert_eq!(
-            (&*stored.stream, stored.version),
-            (read.stream.as_str(), read.version as i64)
-        );
+        assert_eq!((&*stored.stream, stored.version), (read.stream.as_str(), read.version as i64));
         assert_eq!(stored.id, sent.id.0.hyphenated().to_string());
-        assert_eq!(
-            (&*stored.kind, stored.schema_version),
-            (&*sent.kind, i64::from(sent.schema_version))
-        );
+        assert_eq!((&*stored.kind, stored.schema_version), (&*sent.kind, i64::from(sent.schema_version)));
         assert_eq!(stored.recorded_at, sent.recorded_at.as_micros());
         let stored = (&*stored.encoding, stored.data.clone(), stored.metadata.to_vec());
         let metadata = serde_json::to_vec(&sent.metadata).unwrap();
-        assert_eq!(
-            stored == ("json", sent.data.clone().into(), metadata),
-            log.keeps_bytes(),
-            "{stored:?}"
-        );
+        assert_eq!(stored == ("json", sent.data.clone().into(), metadata), log.keeps_bytes(), "{stored:?}");
     }
 }

@@ -26,17 +26,12 @@ pub(crate) async fn subscription_resumes(log: &impl TestLog) {
     });
     let mut seen = Vec::new();
     while seen.len() < 300 {
-        let after = seen
-            .last()
-            .map_or(0, |event: &events::RecordedEvent| event.position);
+        let after = seen.last().map_or(0, |event: &events::RecordedEvent| event.position);
         seen.extend(take(&mut store.subscribe(after), 1).await);
     }
     assert_in_order(&seen, log.dense());
     assert_exactly(&seen, writer.await.unwrap());
-    assert_eq!(
-        take(&mut store.subscribe(seen[122].position), 177).await,
-        seen[123..]
-    );
+    assert_eq!(take(&mut store.subscribe(seen[122].position), 177).await, seen[123..]);
 }
 
 pub(crate) async fn subscription_from_the_head(log: &impl TestLog) {
@@ -44,10 +39,7 @@ pub(crate) async fn subscription_from_the_head(log: &impl TestLog) {
     let before = store.append(&stream("task-1"), 0, events(5)).await.unwrap();
     let mut subscription = store.subscribe(before.position);
     let new = event("{}");
-    store
-        .append(&stream("task-1"), 5, vec![new.clone()])
-        .await
-        .unwrap();
+    store.append(&stream("task-1"), 5, vec![new.clone()]).await.unwrap();
     let seen = take(&mut subscription, 1).await;
     assert_exactly(&seen, [new.id]);
     assert_eq!(seen[0].version, 6);

@@ -17,10 +17,8 @@ pub(crate) const DAMAGES: [&str; 5] = [
 /// One unreadable record does not hide the others, and is reported with its position.
 pub(crate) async fn one_record_is_unreadable(store: &dyn EventStore, damage: &str) {
     let mut subscription = store.subscribe(2);
-    let (log, of_stream) = (
-        store.log_page(0, 10).await.unwrap(),
-        store.stream_page(&stream("task-1"), 0, 10).await.unwrap(),
-    );
+    let (log, of_stream) =
+        (store.log_page(0, 10).await.unwrap(), store.stream_page(&stream("task-1"), 0, 10).await.unwrap());
     assert_eq!((log.entries.len(), of_stream.entries.len()), (4, 3), "{damage}");
     assert_eq!(log.position(), Some(4));
     let Err(unreadable) = &log.entries[1] else {
@@ -39,10 +37,7 @@ pub(crate) async fn one_record_is_unreadable(store: &dyn EventStore, damage: &st
         matches!(&strict, Err(StoreError::Corrupt(what)) if what.contains("position 2")),
         "{damage}: {strict:?}"
     );
-    assert_eq!(
-        store.read_stream(&stream("task-2"), 0, 10).await.unwrap().len(),
-        1
-    );
+    assert_eq!(store.read_stream(&stream("task-2"), 0, 10).await.unwrap().len(), 1);
     assert_eq!(take(&mut subscription, 2).await.len(), 2);
     drop(subscription);
     let page = store.subscribe(0).next().await.unwrap();

@@ -52,10 +52,7 @@ impl Load {
         let (longest, ids) = load.await.unwrap();
         let log = whole_log(&*self.store).await;
         assert_in_order(&log, false);
-        assert!(
-            ids.iter()
-                .all(|id| log.iter().filter(|event| event.id == *id).count() == 1)
-        );
+        assert!(ids.iter().all(|id| log.iter().filter(|event| event.id == *id).count() == 1));
         longest
     }
 }
@@ -160,17 +157,13 @@ async fn frozen_node_that_is_named_as_leader_delays_nobody() {
 /// A node that was just added to a cluster has no users before it has the log, and refuses all clients.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_without_users_hides_no_election() {
-    let behaviour = Behaviour {
-        user: Some(("taskledger".to_owned(), "secret".to_owned())),
-        ..Behaviour::default()
-    };
+    let behaviour =
+        Behaviour { user: Some(("taskledger".to_owned(), "secret".to_owned())), ..Behaviour::default() };
     let server = StandIn::cluster(behaviour, 3);
     server.empty(2);
     server.elect(None);
     let opening = tokio::spawn({
-        let [one, other, empty] = server.addresses()[..] else {
-            panic!("three nodes")
-        };
+        let [one, other, empty] = server.addresses()[..] else { panic!("three nodes") };
         let url = format!("kurrentdb://taskledger:secret@{one},{other},{empty}?tls=false");
         async move { event_store::open(&url, 1).await.map(drop) }
     });

@@ -16,10 +16,7 @@ const APPENDED_AT_ONCE: usize = 500;
 async fn long_log(server: &StandIn) -> Vec<RecordedEvent> {
     let store = open(server).await;
     for version in (0..EVENTS).step_by(APPENDED_AT_ONCE) {
-        store
-            .append(&stream("task-1"), version as u64, events(APPENDED_AT_ONCE))
-            .await
-            .unwrap();
+        store.append(&stream("task-1"), version as u64, events(APPENDED_AT_ONCE)).await.unwrap();
     }
     let whole = whole_log(&*store).await;
     assert_eq!(whole.len(), EVENTS);

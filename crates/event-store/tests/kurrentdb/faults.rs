@@ -32,19 +32,14 @@ async fn a_thousand_conflicts_end_nothing() {
     timeout(Duration::from_secs(30), refused).await.expect("in time");
     store.append(&stream("task-1"), 1, events(1)).await.unwrap();
     assert_eq!(whole_log(&*store).await.len(), 2);
-    eventually("only the stream of appends is open", async || {
-        server.open_calls() <= 1
-    })
-    .await;
+    eventually("only the stream of appends is open", async || server.open_calls() <= 1).await;
 }
 
 /// A stream that is given up does not stay open on the server, whatever ended it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_are_given_up_are_reset() {
-    let server = StandIn::with(Behaviour {
-        write_timeout: Duration::from_millis(20),
-        ..Behaviour::default()
-    });
+    let server =
+        StandIn::with(Behaviour { write_timeout: Duration::from_millis(20), ..Behaviour::default() });
     let store = open(&server).await;
     for version in 0..150 {
         server.lose_answers(1);
@@ -78,11 +73,7 @@ async fn refusals_fail_no_neighbours() {
             appends.spawn(async move {
                 let new = events(1);
                 let id = new[0].id;
-                let name = if number % 10 == 0 {
-                    "task-0".to_owned()
-                } else {
-                    format!("task-{number}")
-                };
+                let name = if number % 10 == 0 { "task-0".to_owned() } else { format!("task-{number}") };
                 let expected = if number % 10 == 0 { 0 } else { round };
                 (number, id, store.append(&stream(&name), expected, new).await)
             });
@@ -143,10 +134,8 @@ async fn time_outs_are_no_answers() {
 /// that caused it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_after_a_conflict_see_what_it_was_about() {
-    let server = StandIn::with(Behaviour {
-        longest_indexing: Duration::from_millis(200),
-        ..Behaviour::default()
-    });
+    let server =
+        StandIn::with(Behaviour { longest_indexing: Duration::from_millis(200), ..Behaviour::default() });
     let (one, other) = (open(&server).await, open(&server).await);
     for version in 0..10 {
         let append = tokio::spawn({
@@ -184,15 +173,9 @@ async fn subscription_survives_a_lost_server() {
             server.fail_subscriptions();
         } else {
             server.stop();
-            let (appended, head, ready) = tokio::join!(
-                store.append(&task, 3 + round, events(1)),
-                store.head(),
-                store.can_append(),
-            );
-            assert!(
-                matches!(appended, Err(StoreError::Unavailable(_))),
-                "{appended:?}"
-            );
+            let (appended, head, ready) =
+                tokio::join!(store.append(&task, 3 + round, events(1)), store.head(), store.can_append(),);
+            assert!(matches!(appended, Err(StoreError::Unavailable(_))), "{appended:?}");
             assert!(matches!(head, Err(StoreError::Unavailable(_))), "{head:?}");
             assert!(matches!(ready, Err(StoreError::Unavailable(_))), "{ready:?}");
             server.start_again();
@@ -231,10 +214,7 @@ async fn lost_tail_is_noticed() {
     let store = open(&server).await;
     for version in 0..5 {
         let large = event(vec![b'x'; 100 + version as usize]);
-        store
-            .append(&stream("task-1"), version, vec![large])
-            .await
-            .unwrap();
+        store.append(&stream("task-1"), version, vec![large]).await.unwrap();
     }
     let before = whole_log(&*store).await;
     let head = store.head().await.unwrap();
@@ -247,19 +227,12 @@ async fn lost_tail_is_noticed() {
     // It grows again, with other records at the positions of the lost ones.
     let version = now.last().unwrap().version;
     for more in 0..4 {
-        store
-            .append(&stream("task-1"), version + more, events(1))
-            .await
-            .unwrap();
+        store.append(&stream("task-1"), version + more, events(1)).await.unwrap();
     }
     let now = whole_log(&*store).await;
     assert_eq!(store.identify(&[head]).await.unwrap(), [None]);
     assert_eq!(store.head().await.unwrap(), now.last().unwrap().position);
-    let after: Vec<_> = now
-        .iter()
-        .filter(|event| event.position > head)
-        .cloned()
-        .collect();
+    let after: Vec<_> = now.iter().filter(|event| event.position > head).cloned().collect();
     assert_eq!(read_all(&*store, head, 10).await, after);
     assert_eq!(take(&mut store.subscribe(head), after.len()).await, after);
 
@@ -323,16 +296,9 @@ async fn streams_that_have_lost_all_events_are_damage() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_reads_are_no_lost_events() {
     for names_invalid_positions in [true, false] {
-        let server = StandIn::with(Behaviour {
-            names_invalid_positions,
-            ..Behaviour::default()
-        });
+        let server = StandIn::with(Behaviour { names_invalid_positions, ..Behaviour::default() });
         let store = open(&server).await;
-        let head = store
-            .append(&stream("task-1"), 0, events(2))
-            .await
-            .unwrap()
-            .position;
+        let head = store.append(&stream("task-1"), 0, events(2)).await.unwrap().position;
         for _ in 0..10 {
             server.fail_reads(2);
             assert!(store.identify(&[head]).await.unwrap()[0].is_some());

@@ -22,10 +22,7 @@ const SEARCHED: Duration = Duration::from_secs(90);
 
 /// A server that takes more than seven seconds to search [`MANY`] events, much longer than [`SOON`].
 fn slow_server() -> StandIn {
-    StandIn::with(Behaviour {
-        examining: Duration::from_micros(24),
-        ..Behaviour::default()
-    })
+    StandIn::with(Behaviour { examining: Duration::from_micros(24), ..Behaviour::default() })
 }
 
 async fn with_prefix(server: &StandIn, prefix: &str) -> Arc<dyn EventStore> {
@@ -68,11 +65,7 @@ async fn probes_do_not_read_what_others_wrote() {
         let empty = soon("an empty page", store.log_page(appended.position, 10)).await;
         assert!(empty.entries.is_empty());
     }
-    assert!(
-        server.events_examined() < examined + 1_000,
-        "{}",
-        server.events_examined() - examined
-    );
+    assert!(server.events_examined() < examined + 1_000, "{}", server.events_examined() - examined);
 }
 
 /// A process that has just started does not say that the log is empty, or ends at the newest mark, while it searches.
@@ -81,10 +74,7 @@ async fn end_is_never_below_an_acknowledged_event() {
     let server = StandIn::start();
     for version in [0, 10] {
         let store = with_prefix(&server, "old.").await;
-        let appended = store
-            .append(&stream("task-1"), version, events(10))
-            .await
-            .unwrap();
+        let appended = store.append(&stream("task-1"), version, events(10)).await.unwrap();
         drop(store);
         server.others_append("orders-1", MANY, 10);
         let store = with_prefix(&server, "old.").await;
@@ -102,17 +92,11 @@ async fn end_of_an_old_log_is_found_at_once() {
     // 300 MB in the server's file. The running process checks regularly and writes marks.
     for _ in 0..10 {
         server.others_append("orders-1", MANY / 10, 10);
-        assert_eq!(
-            soon("the end of an idle log", store.head()).await,
-            appended.position
-        );
+        assert_eq!(soon("the end of an idle log", store.head()).await, appended.position);
     }
     let deadline = Instant::now() + SEARCHED;
     loop {
-        assert_eq!(
-            soon("the end of an idle log", store.head()).await,
-            appended.position
-        );
+        assert_eq!(soon("the end of an idle log", store.head()).await, appended.position);
         let before = server.events_examined();
         let other = with_prefix(&server, "old.").await;
         assert_eq!(other.head().await.unwrap(), appended.position);
@@ -213,10 +197,7 @@ async fn prefixes_keep_logs_apart() {
     let mut logs = Vec::new();
     for (index, prefix) in ["", "one.", "one.two.", "other."].into_iter().enumerate() {
         let store = with_prefix(&server, prefix).await;
-        let appended = store
-            .append(&stream("task-1"), 0, events(index + 1))
-            .await
-            .unwrap();
+        let appended = store.append(&stream("task-1"), 0, events(index + 1)).await.unwrap();
         logs.push((store, index + 1, appended));
     }
     for (store, count, appended) in logs {

@@ -23,27 +23,18 @@ async fn refusal(url: &str) -> String {
 }
 
 fn guarded() -> Behaviour {
-    Behaviour {
-        user: Some(("taskledger".to_owned(), "p@ss:w/ord".to_owned())),
-        ..Behaviour::default()
-    }
+    Behaviour { user: Some(("taskledger".to_owned(), "p@ss:w/ord".to_owned())), ..Behaviour::default() }
 }
 
 #[tokio::test]
 async fn missing_server_is_named() {
     let mut server = StandIn::start();
     server.stop();
-    let url = format!(
-        "esdb://admin:s3cret@{}?tls=false&defaultDeadline=500",
-        server.address()
-    );
+    let url = format!("esdb://admin:s3cret@{}?tls=false&defaultDeadline=500", server.address());
     let Err(OpenError::Url { url, reason }) = event_store::open(&url, 1).await else {
         panic!("there is no server");
     };
-    let masked = format!(
-        "esdb://admin:***@{}?tls=false&defaultDeadline=500",
-        server.address()
-    );
+    let masked = format!("esdb://admin:***@{}?tls=false&defaultDeadline=500", server.address());
     assert_eq!(url, masked);
     assert!(reason.starts_with("there is no answer"), "{reason}");
 }
@@ -59,17 +50,9 @@ async fn wrong_passwords_and_missing_rights_are_said_at_the_start() {
     let reason = refusal(&format!("esdb://taskledger:wrong@{at}")).await;
     assert!(reason.contains("password is wrong"), "{reason}");
     server.deny(false, true);
-    assert!(
-        refusal(&url).await.contains("may not read $all"),
-        "{}",
-        refusal(&url).await
-    );
+    assert!(refusal(&url).await.contains("may not read $all"), "{}", refusal(&url).await);
     server.deny(true, false);
-    assert!(
-        refusal(&url).await.contains("may not append"),
-        "{}",
-        refusal(&url).await
-    );
+    assert!(refusal(&url).await.contains("may not append"), "{}", refusal(&url).await);
     let result = store.can_append().await;
     assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
     server.deny(false, false);
@@ -95,10 +78,8 @@ async fn cluster_is_discovered() {
 
 #[tokio::test]
 async fn connections_can_be_secured() {
-    let server = StandIn::with(Behaviour {
-        tls: Some((CERTIFICATE.to_owned(), KEY.to_owned())),
-        ..guarded()
-    });
+    let server =
+        StandIn::with(Behaviour { tls: Some((CERTIFICATE.to_owned(), KEY.to_owned())), ..guarded() });
     let port = server.address().port();
     for host in ["localhost", "127.0.0.1"] {
         for scheme in ["esdb", "esdb+discover"] {
@@ -109,18 +90,9 @@ async fn connections_can_be_secured() {
     }
     for (url, expected) in [
         // Another authority, a name that the certificate does not have, and no encryption at all.
-        (
-            format!("esdb://localhost:{port}?defaultDeadline=500"),
-            "certificate",
-        ),
-        (
-            format!("esdb://localhost.localdomain:{port}?tlsCAFile={AUTHORITY}&defaultDeadline=500"),
-            "",
-        ),
-        (
-            format!("esdb://localhost:{port}?tls=false&defaultDeadline=500"),
-            "",
-        ),
+        (format!("esdb://localhost:{port}?defaultDeadline=500"), "certificate"),
+        (format!("esdb://localhost.localdomain:{port}?tlsCAFile={AUTHORITY}&defaultDeadline=500"), ""),
+        (format!("esdb://localhost:{port}?tls=false&defaultDeadline=500"), ""),
     ] {
         let reason = refusal(&url).await;
         assert!(reason.starts_with("there is no answer"), "{reason}");
@@ -131,10 +103,7 @@ async fn connections_can_be_secured() {
 /// Refused before sending, by the known limit, or by the server if its limit is smaller.
 #[tokio::test]
 async fn appends_beyond_the_servers_bound_are_refused() {
-    let server = StandIn::with(Behaviour {
-        max_append_bytes: 100_000,
-        ..Behaviour::default()
-    });
+    let server = StandIn::with(Behaviour { max_append_bytes: 100_000, ..Behaviour::default() });
     let known = format!("{}&maxAppendSize=100000", url(&server));
     for (url, is_sent) in [(url(&server), true), (known, false)] {
         let store = event_store::open(&url, 1).await.unwrap();
@@ -170,10 +139,7 @@ async fn events_beyond_the_servers_bound_are_refused() {
 /// Without the positions of events the log cannot be read.
 #[tokio::test]
 async fn servers_that_are_too_old_are_named() {
-    let server = StandIn::with(Behaviour {
-        says_positions: false,
-        ..Behaviour::default()
-    });
+    let server = StandIn::with(Behaviour { says_positions: false, ..Behaviour::default() });
     let store = open(&server).await;
     store.append(&stream("task-1"), 0, events(1)).await.unwrap();
     match store.stream_page(&stream("task-1"), 0, 10).await {

@@ -3,10 +3,7 @@
 use super::*;
 
 fn headers(name: HeaderName, values: &[&'static str]) -> HeaderMap {
-    values
-        .iter()
-        .map(|value| (name.clone(), HeaderValue::from_static(value)))
-        .collect()
+    values.iter().map(|value| (name.clone(), HeaderValue::from_static(value))).collect()
 }
 
 #[test]
@@ -44,9 +41,7 @@ fn what_is_no_list_of_tags_is_a_bad_parameter() {
 #[test]
 fn if_none_match_is_weak() {
     let read = |values: &[&'static str]| {
-        Preconditions::of(&headers(header::IF_NONE_MATCH, values))
-            .unwrap()
-            .of_read(3)
+        Preconditions::of(&headers(header::IF_NONE_MATCH, values)).unwrap().of_read(3)
     };
     for names in [&["\"3\""][..], &["W/\"3\""], &["*"], &["\"1\", \"3\""]] {
         assert_eq!(read(names), ReadOutcome::NotModified, "{names:?}");
@@ -83,9 +78,7 @@ fn what_has_no_version_meets_no_tag() {
     let holds = |name: HeaderName, value: &'static str, is_there: bool| {
         let conditions = Preconditions::of(&headers(name, &[value])).unwrap();
         let checked = conditions.check_without_version(is_there);
-        checked
-            .map_err(|problem| assert_eq!(problem.code(), "version-mismatch"))
-            .is_ok()
+        checked.map_err(|problem| assert_eq!(problem.code(), "version-mismatch")).is_ok()
     };
     for (value, is_there, of_match, of_none) in [
         ("*", true, true, false),

@@ -71,51 +71,23 @@ fn a_host_is_there_once_and_valid() {
         "[a]",
     ] {
         let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        assert!(
-            matches!(refused(&head), Refusal::Malformed(why) if why.starts_with("Host")),
-            "{host}"
-        );
+        assert!(matches!(refused(&head), Refusal::Malformed(why) if why.starts_with("Host")), "{host}");
     }
     assert!(matches!(refused("GET / HTTP/1.1\r\n\r\n"), Refusal::Malformed(_)));
-    assert!(matches!(
-        refused("GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n"),
-        Refusal::Malformed(_)
-    ));
-    assert!(
-        look(b"GET / HTTP/1.0\r\n\r\n", HeadLimits::OF_CLIENTS)
-            .unwrap()
-            .is_some()
-    );
+    assert!(matches!(refused("GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n"), Refusal::Malformed(_)));
+    assert!(look(b"GET / HTTP/1.0\r\n\r\n", HeadLimits::OF_CLIENTS).unwrap().is_some());
 }
 
 #[test]
 fn bodies_have_one_framing() {
     let with = |fields: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
-    let framing = |fields: &str| {
-        look(with(fields).as_bytes(), HeadLimits::OF_CLIENTS)
-            .unwrap()
-            .unwrap()
-            .1
-    };
+    let framing = |fields: &str| look(with(fields).as_bytes(), HeadLimits::OF_CLIENTS).unwrap().unwrap().1;
     assert_eq!(framing("Content-Length: 7"), Framing::Length(7));
-    assert_eq!(
-        framing("Content-Length: 7\r\nContent-Length: 7"),
-        Framing::Length(7)
-    );
+    assert_eq!(framing("Content-Length: 7\r\nContent-Length: 7"), Framing::Length(7));
     assert_eq!(framing("Transfer-Encoding: Chunked"), Framing::Chunked);
-    assert_eq!(
-        framing("Transfer-Encoding: chunked\r\nContent-Length: 7"),
-        Framing::Chunked
-    );
-    for coding in [
-        "gzip, chunked",
-        "identity,chunked",
-        "gzip\r\nTransfer-Encoding: chunked",
-    ] {
-        assert_eq!(
-            refused(&with(&format!("Transfer-Encoding: {coding}"))),
-            Refusal::UnknownCoding
-        );
+    assert_eq!(framing("Transfer-Encoding: chunked\r\nContent-Length: 7"), Framing::Chunked);
+    for coding in ["gzip, chunked", "identity,chunked", "gzip\r\nTransfer-Encoding: chunked"] {
+        assert_eq!(refused(&with(&format!("Transfer-Encoding: {coding}"))), Refusal::UnknownCoding);
     }
     for fields in [
         "Transfer-Encoding: gzip",
@@ -132,10 +104,7 @@ fn bodies_have_one_framing() {
         "Content-Length:",
         "Content-Length: 99999999999999999999",
     ] {
-        assert!(
-            matches!(refused(&with(fields)), Refusal::Malformed(_)),
-            "{fields}"
-        );
+        assert!(matches!(refused(&with(fields)), Refusal::Malformed(_)), "{fields}");
     }
 }
 
@@ -145,64 +114,25 @@ fn sizes_hold_to_the_byte() {
         let fixed = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n";
         fixed.replace("X: ", &format!("X: {}", "x".repeat(length - fixed.len())))
     };
-    assert!(
-        look(
-            head(HeadLimits::OF_CLIENTS.bytes).as_bytes(),
-            HeadLimits::OF_CLIENTS
-        )
-        .unwrap()
-        .is_some()
-    );
-    assert_eq!(
-        refused(&head(HeadLimits::OF_CLIENTS.bytes + 1)),
-        Refusal::TooLarge
-    );
+    assert!(look(head(HeadLimits::OF_CLIENTS.bytes).as_bytes(), HeadLimits::OF_CLIENTS).unwrap().is_some());
+    assert_eq!(refused(&head(HeadLimits::OF_CLIENTS.bytes + 1)), Refusal::TooLarge);
     let incomplete = head(HeadLimits::OF_CLIENTS.bytes + 10);
     assert!(
-        look(
-            &incomplete.as_bytes()[..HeadLimits::OF_CLIENTS.bytes - 1],
-            HeadLimits::OF_CLIENTS
-        )
-        .unwrap()
-        .is_none()
+        look(&incomplete.as_bytes()[..HeadLimits::OF_CLIENTS.bytes - 1], HeadLimits::OF_CLIENTS)
+            .unwrap()
+            .is_none()
     );
-    assert!(
-        look(
-            &incomplete.as_bytes()[..HeadLimits::OF_CLIENTS.bytes],
-            HeadLimits::OF_CLIENTS
-        )
-        .is_err()
-    );
+    assert!(look(&incomplete.as_bytes()[..HeadLimits::OF_CLIENTS.bytes], HeadLimits::OF_CLIENTS).is_err());
 
     let target = |length: usize| format!("\r\nGET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(length - 1));
-    assert!(
-        look(target(MAX_TARGET).as_bytes(), HeadLimits::OF_CLIENTS)
-            .unwrap()
-            .is_some()
-    );
+    assert!(look(target(MAX_TARGET).as_bytes(), HeadLimits::OF_CLIENTS).unwrap().is_some());
     assert_eq!(refused(&target(MAX_TARGET + 1)), Refusal::TargetTooLong);
-    assert_eq!(
-        refused(&target(HeadLimits::OF_CLIENTS.bytes * 2)),
-        Refusal::TargetTooLong
-    );
-    let fields = |count: usize| {
-        format!(
-            "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
-            "a: b\r\n".repeat(count - 1)
-        )
-    };
+    assert_eq!(refused(&target(HeadLimits::OF_CLIENTS.bytes * 2)), Refusal::TargetTooLong);
+    let fields = |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "a: b\r\n".repeat(count - 1));
     assert!(
-        look(
-            fields(HeadLimits::OF_CLIENTS.fields).as_bytes(),
-            HeadLimits::OF_CLIENTS
-        )
-        .unwrap()
-        .is_some()
+        look(fields(HeadLimits::OF_CLIENTS.fields).as_bytes(), HeadLimits::OF_CLIENTS).unwrap().is_some()
     );
-    assert_eq!(
-        refused(&fields(HeadLimits::OF_CLIENTS.fields + 1)),
-        Refusal::TooLarge
-    );
+    assert_eq!(refused(&fields(HeadLimits::OF_CLIENTS.fields + 1)), Refusal::TooLarge);
 }
 
 #[test]
@@ -218,25 +148,13 @@ fn what_is_refused_keeps_its_name() {
         ),
         // Too many fields.
         (
-            format!(
-                "PUT /tasks HTTP/1.1\r\nHost: a\r\n{names}{}\r\n",
-                "a: b\r\n".repeat(120)
-            ),
+            format!("PUT /tasks HTTP/1.1\r\nHost: a\r\n{names}{}\r\n", "a: b\r\n".repeat(120)),
             "PUT /tasks HTTP/1.1",
         ),
         // Too large, whole and in part.
-        (
-            format!("GET /tasks HTTP/1.0\r\n{names}a: {long}\r\n\r\n"),
-            "GET /tasks HTTP/1.0",
-        ),
-        (
-            format!("GET /tasks HTTP/1.1\r\n{names}a: {long}"),
-            "GET /tasks HTTP/1.1",
-        ),
-        (
-            format!("GET /{} HTTP/1.1\r\n{names}\r\n", &long[..MAX_TARGET]),
-            "GET / HTTP/1.1",
-        ),
+        (format!("GET /tasks HTTP/1.0\r\n{names}a: {long}\r\n\r\n"), "GET /tasks HTTP/1.0"),
+        (format!("GET /tasks HTTP/1.1\r\n{names}a: {long}"), "GET /tasks HTTP/1.1"),
+        (format!("GET /{} HTTP/1.1\r\n{names}\r\n", &long[..MAX_TARGET]), "GET / HTTP/1.1"),
         (
             format!("GET /tasks HTTP/1.1\r\n{names}Host : a\r\nUser-Agent: other\r\n\r\n"),
             "GET /tasks HTTP/1.1",

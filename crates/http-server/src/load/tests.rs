@@ -36,10 +36,7 @@ fn bytes_are_there_until_their_request_ends() {
     let (first, second) = (load.begin().0, load.begin().0);
     assert!(first.receive(150_000) && !second.receive(100_000));
     let small = load.begin().0;
-    assert!(
-        small.receive(SMALL_BODY) && !small.receive(1),
-        "little is received in any case"
-    );
+    assert!(small.receive(SMALL_BODY) && !small.receive(1), "little is received in any case");
     drop(small);
     drop(second);
     first.forget();
@@ -63,10 +60,7 @@ fn one_caller_leaves_bytes_to_the_others() {
     };
     let (first, second) = (of(&greedy), of(&greedy));
     assert!(first.answer(90_000) && !second.answer(90_000));
-    assert!(
-        of(&greedy).answer(SMALL) && of(&greedy).receive(SMALL_BODY),
-        "little"
-    );
+    assert!(of(&greedy).answer(SMALL) && of(&greedy).receive(SMALL_BODY), "little");
     assert!(!of(&greedy).receive(SMALL_BODY + 1));
     assert!(of(&other).answer(90_000) && of(&other).receive(90_000));
     drop((first, second));
@@ -74,10 +68,7 @@ fn one_caller_leaves_bytes_to_the_others() {
     let before = load.begin().0;
     assert!(before.receive(90_000));
     before.count_for(&greedy, network(1));
-    assert!(
-        !of(&greedy).answer(90_000),
-        "what came before it was known whose it is"
-    );
+    assert!(!of(&greedy).answer(90_000), "what came before it was known whose it is");
     drop(before);
     assert_eq!((greedy.add(0), other.add(0)), (0, 0));
 }
@@ -91,10 +82,7 @@ fn the_callers_of_one_network_leave_bytes_to_the_others() {
         request
     };
     let (first, second) = (of(1), of(1));
-    assert!(
-        first.answer(80_000) && !second.answer(80_000),
-        "another account at the same address"
-    );
+    assert!(first.answer(80_000) && !second.answer(80_000), "another account at the same address");
     second.forget();
     assert!(of(1).answer(SMALL), "little");
     assert!(of(2).answer(80_000));
@@ -185,10 +173,8 @@ fn answers_that_come_together_do_not_cut_off_more_than_they_need() {
     thread::scope(|scope| {
         // Both find that there is no room before either of them makes some.
         let large = load.0.large.lock();
-        let answering: Vec<_> = next
-            .iter()
-            .map(|request| scope.spawn(move || request.answer(100_000)))
-            .collect();
+        let answering: Vec<_> =
+            next.iter().map(|request| scope.spawn(move || request.answer(100_000))).collect();
         let begun = Instant::now();
         while bytes() < 600_000 {
             assert!(begun.elapsed() < Duration::from_secs(20));
@@ -262,10 +248,7 @@ fn those_that_wait_for_one_answer_leave_half_of_the_places_to_those_that_wait_fo
     let (strangers, known) = requests.split_at(4);
     assert!(strangers.iter().all(|request| request.anonymous()));
     let wait = |requests: &[Arc<AtWork>]| -> Vec<_> {
-        requests
-            .iter()
-            .filter_map(|request| request.wait_in(&frozen))
-            .collect()
+        requests.iter().filter_map(|request| request.wait_in(&frozen)).collect()
     };
     let strangers_waiting = wait(strangers);
     assert_eq!(strangers_waiting.len(), 2);

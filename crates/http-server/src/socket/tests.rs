@@ -7,12 +7,7 @@ use super::*;
 #[tokio::test]
 async fn a_client_that_keeps_its_task_busy_gets_no_more_time() {
     let limit = Duration::from_millis(10);
-    let timeouts = Timeouts {
-        head: limit,
-        idle: limit,
-        write: limit,
-        answer: limit,
-    };
+    let timeouts = Timeouts { head: limit, idle: limit, write: limit, answer: limit };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let transport = Transport::plain(stream);

@@ -120,22 +120,13 @@ impl Server {
         };
         let streams = gone.clone();
         let stream = move |Path(kind): Path<String>| async move {
-            let body = Waiting {
-                first: Some(Bytes::from_static(b"first")),
-                _gone: Counted(streams),
-            };
+            let body = Waiting { first: Some(Bytes::from_static(b"first")), _gone: Counted(streams) };
             ([(CONTENT_TYPE, kind.replace('_', "/"))], Body::new(body))
         };
         let router = Router::new()
             .route("/", get(|| async { "hello" }))
-            .route(
-                "/peer",
-                get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }),
-            )
-            .route(
-                "/thread",
-                get(|| async { thread::current().name().unwrap().to_owned() }),
-            )
+            .route("/peer", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }))
+            .route("/thread", get(|| async { thread::current().name().unwrap().to_owned() }))
             .route(
                 "/echo",
                 post(|object: JsonObject| async move {
@@ -155,16 +146,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(listener, router, options, stop.clone()));
-        Self {
-            address,
-            stop,
-            task,
-            metrics,
-            gate,
-            begun,
-            ended,
-            gone,
-        }
+        Self { address, stop, task, metrics, gate, begun, ended, gone }
     }
 
     pub async fn connect(&self) -> Client {
@@ -238,20 +220,14 @@ impl Client {
     /// Reads exactly `text`.
     pub async fn expect(&mut self, text: &str) {
         let mut bytes = vec![0; text.len()];
-        timeout(DEADLINE, self.0.read_exact(&mut bytes))
-            .await
-            .expect("an answer")
-            .unwrap();
+        timeout(DEADLINE, self.0.read_exact(&mut bytes)).await.expect("an answer").unwrap();
         assert_eq!(String::from_utf8_lossy(&bytes), text);
     }
 
     /// Everything up to the end of the connection.
     pub async fn rest(mut self) -> String {
         let mut bytes = Vec::new();
-        timeout(DEADLINE, self.0.read_to_end(&mut bytes))
-            .await
-            .expect("the connection ends")
-            .unwrap();
+        timeout(DEADLINE, self.0.read_to_end(&mut bytes)).await.expect("the connection ends").unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
@@ -266,13 +242,7 @@ impl Client {
             head.push(self.0.read_u8().await.unwrap());
         }
         let head = String::from_utf8(head).unwrap().to_lowercase();
-        let length = head
-            .split("content-length: ")
-            .nth(1)
-            .unwrap()
-            .split("\r\n")
-            .next()
-            .unwrap();
+        let length = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
         let mut body = vec![0; length.parse().unwrap()];
         self.0.read_exact(&mut body).await.unwrap();
         (head[9..12].parse().unwrap(), String::from_utf8(body).unwrap())

@@ -90,11 +90,7 @@ impl ExportedEvent {
     pub fn parse(line: &str) -> Result<Self, LineError> {
         let event: Self =
             serde_json::from_str(line).map_err(|error| LineError::Malformed(error.to_string()))?;
-        let shown = shown(
-            "metadata",
-            event.metadata.as_deref(),
-            event.metadata_base64.as_deref(),
-        )?;
+        let shown = shown("metadata", event.metadata.as_deref(), event.metadata_base64.as_deref())?;
         compare("metadata", shown, &event.event.metadata_sha256)?;
         let shown = self::shown("payload", event.data.as_deref(), event.data_base64.as_deref())?;
         match (shown, event.is_withheld(), event.data_dropped) {
@@ -151,10 +147,9 @@ fn shown(what: &'static str, text: Option<&str>, base64: Option<&str>) -> Result
     match (text, base64) {
         (Some(_), Some(_)) => Err(LineError::Repeated(what)),
         (Some(text), None) => Ok(Some(text.as_bytes().to_vec())),
-        (None, Some(base64)) => STANDARD
-            .decode(base64)
-            .map(Some)
-            .map_err(|error| LineError::Malformed(error.to_string())),
+        (None, Some(base64)) => {
+            STANDARD.decode(base64).map(Some).map_err(|error| LineError::Malformed(error.to_string()))
+        }
         (None, None) => Ok(None),
     }
 }

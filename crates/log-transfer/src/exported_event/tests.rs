@@ -30,10 +30,7 @@ fn secrets_are_withheld_and_the_line_can_be_checked_all_the_same() {
 
 #[test]
 fn a_whole_line_gives_the_event_back() {
-    for data in [
-        &br#"{"email":"a@b","password_hash":"$argon2id$x"}"#[..],
-        b"\xff\x00",
-    ] {
+    for data in [&br#"{"email":"a@b","password_hash":"$argon2id$x"}"#[..], b"\xff\x00"] {
         let stored = event(data);
         let line = serde_json::to_string(&ExportedEvent::whole(&stored)).unwrap();
         let read = ExportedEvent::parse(&line).unwrap();
@@ -75,18 +72,9 @@ fn what_is_absent_is_refused_unless_it_is_withheld_for_its_secrets() {
         event.data_without_secrets = Some("{\"email\":\"forged\"}".to_owned());
     };
     assert_eq!(line("task.created", &|_| {}), Ok(false));
-    assert_eq!(
-        line("task.created", &|event| event.data = None),
-        Err(LineError::Absent("payload"))
-    );
-    assert_eq!(
-        line("account.registered", &|event| event.data = None),
-        Err(LineError::Absent("payload"))
-    );
-    assert_eq!(
-        line("task.created", &|event| event.metadata = None),
-        Err(LineError::Absent("metadata"))
-    );
+    assert_eq!(line("task.created", &|event| event.data = None), Err(LineError::Absent("payload")));
+    assert_eq!(line("account.registered", &|event| event.data = None), Err(LineError::Absent("payload")));
+    assert_eq!(line("task.created", &|event| event.metadata = None), Err(LineError::Absent("metadata")));
     assert_eq!(line("task.created", &withhold), Err(LineError::Absent("payload")));
     for kind in ["account.registered", "of.a_later_release"] {
         assert_eq!(line(kind, &withhold), Ok(true), "{kind}");
@@ -98,8 +86,7 @@ fn what_is_absent_is_refused_unless_it_is_withheld_for_its_secrets() {
         Err(LineError::Repeated("payload"))
     );
     assert_eq!(
-        line("task.created", &|event| event.data_base64 =
-            Some("e30=".to_owned())),
+        line("task.created", &|event| event.data_base64 = Some("e30=".to_owned())),
         Err(LineError::Repeated("payload"))
     );
 }
@@ -115,9 +102,6 @@ fn a_line_that_shows_something_else_is_refused() {
     assert_ne!(changed, line);
     assert_eq!(ExportedEvent::parse(&changed), Err(LineError::Changed("payload")));
     let changed = line.replace("\"metadata\":\"{}\"", "\"metadata\":\"{ }\"");
-    assert_eq!(
-        ExportedEvent::parse(&changed),
-        Err(LineError::Changed("metadata"))
-    );
+    assert_eq!(ExportedEvent::parse(&changed), Err(LineError::Changed("metadata")));
     assert!(matches!(ExportedEvent::parse("{}"), Err(LineError::Malformed(_))));
 }

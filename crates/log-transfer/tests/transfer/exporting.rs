@@ -15,21 +15,8 @@ async fn an_export_that_was_broken_off_anywhere_goes_on() {
     let end = fixture.export(u64::MAX).await.unwrap();
     assert_eq!((end.events, end.position), (EVENTS as u64, EVENTS as i64));
     let whole = fs::read(fixture.file()).unwrap();
-    let last_line = whole[..whole.len() - 1]
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .unwrap()
-        + 1;
-    let places = [
-        0,
-        1,
-        700,
-        last_line - 1,
-        last_line,
-        last_line + 3,
-        whole.len() - 1,
-        whole.len(),
-    ];
+    let last_line = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    let places = [0, 1, 700, last_line - 1, last_line, last_line + 3, whole.len() - 1, whole.len()];
     for cut in places {
         fs::write(fixture.file(), &whole[..cut]).unwrap();
         assert_eq!(fixture.export(u64::MAX).await.unwrap(), end, "cut at {cut}");
@@ -37,13 +24,7 @@ async fn an_export_that_was_broken_off_anywhere_goes_on() {
     }
     // The log continues, and so does the file.
     let person = UserId(Uuid::now_v7());
-    fixture
-        .append(
-            &StreamName::account(person),
-            0,
-            event(person, "account.erased", "{}"),
-        )
-        .await;
+    fixture.append(&StreamName::account(person), 0, event(person, "account.erased", "{}")).await;
     assert_eq!(fixture.export(u64::MAX).await.unwrap().events, EVENTS as u64 + 1);
     assert!(fs::read(fixture.file()).unwrap().starts_with(&whole[..last_line]));
 }
@@ -117,10 +98,7 @@ async fn an_excerpt_is_read_from_its_end_backwards_and_what_it_has_may_be_droppe
         .filter(|event| event.stream == stream && event.position <= 2_400)
         .map(StoredEvent::digest)
         .collect();
-    assert_eq!(
-        (end.events, end.position),
-        (wanted.len() as u64, wanted.last().unwrap().position)
-    );
+    assert_eq!((end.events, end.position), (wanted.len() as u64, wanted.last().unwrap().position));
 
     let mut excerpt = Excerpt::open(file()).unwrap();
     assert_eq!(*excerpt.end(), end);
@@ -149,10 +127,7 @@ async fn an_excerpt_is_read_from_its_end_backwards_and_what_it_has_may_be_droppe
     assert!(matches!(changed, ReadError::Line { number: 1, .. }), "{changed}");
 
     // Dropped payloads are exported as hashes, and stay dropped in the other store.
-    assert_eq!(
-        fixture.store.drop_payloads(&wanted).await.unwrap(),
-        wanted.len() as u64
-    );
+    assert_eq!(fixture.store.drop_payloads(&wanted).await.unwrap(), wanted.len() as u64);
     let after = write(&|event| event.stream == stream && event.data.whole().is_some()).await;
     assert_eq!(after.events, 0);
     let empty = Excerpt::open(file()).unwrap().previous_part().unwrap();

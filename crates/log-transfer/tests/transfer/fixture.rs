@@ -42,11 +42,7 @@ impl Fixture {
             };
             let events = (first..count.min(first + TURN)).map(renamed).collect();
             let version = (turn / 2 * TURN) as u64;
-            fixture
-                .store
-                .append(&streams[person], version, events)
-                .await
-                .unwrap();
+            fixture.store.append(&streams[person], version, events).await.unwrap();
         }
         if erases {
             let erased = event(people[0], "account.erased", "{}");
@@ -64,12 +60,7 @@ impl Fixture {
     }
 
     pub(crate) async fn export(&self, to: u64) -> Result<End, ExportError> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(self.file());
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(self.file());
         let mut file = file.unwrap();
         let store = &*self.store;
         let mut export = Export::resume(&mut file, 0, to, store, |_| {}).await?;

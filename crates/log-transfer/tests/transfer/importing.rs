@@ -17,10 +17,7 @@ async fn an_import_keeps_everything_and_goes_on_with_a_beginning() {
     for (to, present) in [(1_001, 0), (EVENTS as u64, 1_001), (EVENTS as u64, EVENTS as u64)] {
         fixture.export(to).await.unwrap();
         assert_eq!(target.import(&fixture.file()).await.unwrap().present, present);
-        assert_eq!(
-            target.stored().await,
-            fixture.stored().await[..usize::try_from(to).unwrap()]
-        );
+        assert_eq!(target.stored().await, fixture.stored().await[..usize::try_from(to).unwrap()]);
         fs::remove_file(fixture.file()).unwrap();
     }
     fixture.export(10).await.unwrap();
@@ -30,10 +27,7 @@ async fn an_import_keeps_everything_and_goes_on_with_a_beginning() {
     let (other, _) = Fixture::with_tasks(3, false).await;
     let before = other.stored().await;
     let refused = other.import(&fixture.file()).await.unwrap_err();
-    assert!(
-        matches!(refused, ImportError::Another { position: 1, line: 1 }),
-        "{refused}"
-    );
+    assert!(matches!(refused, ImportError::Another { position: 1, line: 1 }), "{refused}");
     assert_eq!(other.stored().await, before);
 }
 
@@ -59,15 +53,9 @@ async fn an_export_that_was_changed_in_any_way_is_refused() {
         contents.push(with(&|lines| lines.insert(line, lines[line])));
         contents.push(with(&|lines| lines.swap(line, (line + 1) % count)));
     }
-    for part in [
-        "\"low\\\"",
-        "\"version\":2",
-        "\"position\":4",
-        "Secret 3",
-        "\"events\":6",
-        "\"root\":\"",
-        "task-",
-    ] {
+    for part in
+        ["\"low\\\"", "\"version\":2", "\"position\":4", "Secret 3", "\"events\":6", "\"root\":\"", "task-"]
+    {
         contents.push(text.replacen(part, &part.replacen(|_: char| true, "X", 2), 1));
         assert_ne!(contents.last(), Some(&text), "{part}");
     }
@@ -80,10 +68,7 @@ async fn an_export_that_was_changed_in_any_way_is_refused() {
     // An export that begins later, and one for auditors, are complete but cannot be imported.
     let store = &*fixture.store;
     let mut later = File::create(&changed).unwrap();
-    Export::after(2)
-        .write(store, 6, &mut later, |_| {})
-        .await
-        .unwrap();
+    Export::after(2).write(store, 6, &mut later, |_| {}).await.unwrap();
     target.import(&changed).await.unwrap_err();
     target.import(&fixture.file()).await.unwrap();
 }
@@ -99,10 +84,7 @@ async fn what_a_store_cannot_hold_is_refused_before_anything_is_written() {
     let second = lines[1].replace(id, &id.to_uppercase());
     lines[1] = &second;
     lines.pop();
-    let events: Vec<_> = lines
-        .iter()
-        .map(|line| log_transfer::ExportedEvent::parse(line).unwrap())
-        .collect();
+    let events: Vec<_> = lines.iter().map(|line| log_transfer::ExportedEvent::parse(line).unwrap()).collect();
     let end = end_of(&events);
     fs::write(&changed, format!("{}\n{}\n", lines.join("\n"), end.to_line())).unwrap();
     let target = Fixture::empty().await;
@@ -150,10 +132,7 @@ async fn an_import_that_was_broken_off_is_known_until_the_same_log_is_whole() {
     assert_eq!(unfinished().await.unwrap().events, EVENTS as u64);
     // An export with fewer events than the store says nothing about the missing ones.
     let refused = target.inspect(&file("small")).await.unwrap_err();
-    assert!(
-        matches!(refused, ImportError::OtherUnfinished(2_500)),
-        "{refused}"
-    );
+    assert!(matches!(refused, ImportError::OtherUnfinished(2_500)), "{refused}");
     let inspection = target.inspect(&file("export")).await.unwrap();
     assert!(inspection.is_unfinished);
     target.import(&file("export")).await.unwrap();

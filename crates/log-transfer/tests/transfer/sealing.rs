@@ -25,14 +25,8 @@ async fn what_is_in_clear_is_sealed_once_and_found_again() {
         inspect(&mut file, Some(&*target.store), Some(&keys), true, |_| {}).await
     };
     let before = inspect().await.unwrap();
-    assert_eq!(
-        (before.sealed_on_the_way, before.stays_in_clear, before.present),
-        (11, 0, 0)
-    );
-    assert_eq!(
-        (&before.erased, &before.people),
-        (&[people[0]].into(), &people.into())
-    );
+    assert_eq!((before.sealed_on_the_way, before.stays_in_clear, before.present), (11, 0, 0));
+    assert_eq!((&before.erased, &before.people), (&[people[0]].into(), &people.into()));
     keys.destroy(people[0]).await.unwrap();
     let mut file = File::open(fixture.file()).unwrap();
     import(&mut file, &before, &*sealed, |_| {}).await.unwrap();
@@ -43,11 +37,8 @@ async fn what_is_in_clear_is_sealed_once_and_found_again() {
     // Everything about people who were not erased can be read.
     let opened = read_all(&*sealed, 0, 100).await;
     let titles = |person: UserId| {
-        let of = opened
-            .iter()
-            .filter(move |event| event.metadata.subject == person);
-        of.filter(|event| String::from_utf8_lossy(&event.data).contains("Secret"))
-            .count()
+        let of = opened.iter().filter(move |event| event.metadata.subject == person);
+        of.filter(|event| String::from_utf8_lossy(&event.data).contains("Secret")).count()
     };
     assert_eq!((titles(people[0]), titles(people[1])), (0, 5));
     assert_eq!(opened[5].metadata.idempotency_key.as_deref(), Some("key of ada"));
@@ -67,10 +58,7 @@ async fn what_is_in_clear_is_sealed_once_and_found_again() {
     fs::write(&path, line).unwrap();
     let mut file = File::open(path).unwrap();
     let refused = log_transfer::inspect(&mut file, None, Some(&keys), true, |_| {}).await;
-    assert!(
-        matches!(refused, Err(ImportError::Read(ReadError::Line { number: 1, .. }))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ImportError::Read(ReadError::Line { number: 1, .. }))), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,11 +90,7 @@ async fn what_is_too_large_once_it_is_sealed_is_refused_before_anything_is_writt
     let (fixture, _) = Fixture::with_tasks(3, false).await;
     fixture.export(u64::MAX).await.unwrap();
     let sizes = fixture.stored().await;
-    let largest = sizes
-        .iter()
-        .map(|event| event.data.size() + event.metadata.len())
-        .max()
-        .unwrap();
+    let largest = sizes.iter().map(|event| event.data.size() + event.metadata.len()).max().unwrap();
     let target = Fixture::empty().await;
     let store = FaultyStore::over(target.store.clone());
     let keys = subject_keys(target.directory.path()).await;

@@ -27,9 +27,7 @@ async fn append_many(store: &dyn EventStore, events: usize) {
     let subject = user(1);
     let changed = || events::AccountRenamed { display_name: None };
     for _ in 0..events.div_ceil(1_000) {
-        let batch = (0..1_000)
-            .map(|_| record(subject, Event::Account(changed().into())))
-            .collect();
+        let batch = (0..1_000).map(|_| record(subject, Event::Account(changed().into()))).collect();
         let stream = StreamName::task(TaskId(Uuid::now_v7()));
         store.append(&stream, 0, batch).await.unwrap();
     }
@@ -49,13 +47,7 @@ async fn no_secret_leaves_the_log(footing: Footing) {
             }
             .into(),
         ),
-        Event::Account(
-            PasswordChanged {
-                password_hash: hash(),
-                surviving_session: None,
-            }
-            .into(),
-        ),
+        Event::Account(PasswordChanged { password_hash: hash(), surviving_session: None }.into()),
     ];
     let session_events = [
         Event::Session(
@@ -70,14 +62,7 @@ async fn no_secret_leaves_the_log(footing: Footing) {
             }
             .into(),
         ),
-        Event::Session(
-            SessionRefreshed {
-                refresh_hash: "5ec7e7".into(),
-                client: None,
-                used: None,
-            }
-            .into(),
-        ),
+        Event::Session(SessionRefreshed { refresh_hash: "5ec7e7".into(), client: None, used: None }.into()),
     ];
     let streams = [
         (StreamName::account(id), account.to_vec()),
@@ -87,10 +72,7 @@ async fn no_secret_leaves_the_log(footing: Footing) {
         let events = events.into_iter().map(|event| record(id, event)).collect();
         replica.store.append(&stream, 0, events).await.unwrap();
     }
-    eventually("everything is published", async || {
-        fixture.bus.published_positions() == [1, 2, 3, 4]
-    })
-    .await;
+    eventually("everything is published", async || fixture.bus.published_positions() == [1, 2, 3, 4]).await;
     for message in &fixture.bus.published() {
         let text = format!("{message:?}");
         let body = String::from_utf8_lossy(&message.event.data).into_owned();
@@ -108,10 +90,7 @@ async fn a_message_that_the_bus_never_takes_is_passed_over_alone(footing: Footin
     let replica = fixture.start().await;
     append_many(&*replica.store, 2_000).await;
     let others: Vec<u64> = (1..=2_000).filter(|position| *position != 700).collect();
-    eventually("the others are published", async || {
-        fixture.bus.published_positions() == others
-    })
-    .await;
+    eventually("the others are published", async || fixture.bus.published_positions() == others).await;
     eventually("it is counted, and progress made", async || {
         replica.metric("taskledger_relay_passed_over_total") == 1.0
             && replica.metric("taskledger_relay_position") == 2_000.0
@@ -119,10 +98,7 @@ async fn a_message_that_the_bus_never_takes_is_passed_over_alone(footing: Footin
     .await;
     // Whoever gets the next one can tell that it is missing.
     let heard = fixture.bus.published();
-    let next = heard
-        .iter()
-        .find(|message| message.event.position == 701)
-        .unwrap();
+    let next = heard.iter().find(|message| message.event.position == 701).unwrap();
     assert_eq!(next.previous, 700);
 }
 
@@ -137,18 +113,13 @@ async fn a_partition_that_stands_still_holds_up_no_other(footing: Footing) {
     // More of them than may wait.
     append_many(&*replica.store, 12_000).await;
     replica.append_about(other..other + 20).await;
-    let others = 2
-        * (other..other + 20)
-            .filter(|n| partitions.of(user(*n)) != stuck)
-            .count();
+    let others = 2 * (other..other + 20).filter(|n| partitions.of(user(*n)) != stuck).count();
     eventually("the other partitions are published", async || {
         fixture.bus.published_positions().len() == others
     })
     .await;
     assert!(replica.metric("taskledger_relay_skipped_total") >= 1.0);
-    tokio::time::timeout(Duration::from_secs(5), replica.stop())
-        .await
-        .expect("the relay does not stop");
+    tokio::time::timeout(Duration::from_secs(5), replica.stop()).await.expect("the relay does not stop");
 }
 
 /// A page of the log has more of one partition than may wait, and the bus takes it as fast as it comes.
@@ -172,10 +143,7 @@ async fn a_relay_that_is_far_behind_goes_on_at_the_end(footing: Footing) {
     let fixture = Fixture::new(footing).await;
     let replica = fixture.start().await;
     replica.append_about(1..2).await;
-    eventually("the first is published", async || {
-        fixture.bus.published_positions() == [1]
-    })
-    .await;
+    eventually("the first is published", async || fixture.bus.published_positions() == [1]).await;
     replica.has_saved(1).await;
     // Much is appended while nobody publishes.
     replica.stop().await;
@@ -187,18 +155,11 @@ async fn a_relay_that_is_far_behind_goes_on_at_the_end(footing: Footing) {
     .await;
     replica.append_about(1..9).await;
     eventually("new ones are published", async || {
-        fixture
-            .bus
-            .published_positions()
-            .into_iter()
-            .any(|position| position > 40_001)
+        fixture.bus.published_positions().into_iter().any(|position| position > 40_001)
     })
     .await;
     let heard = fixture.bus.published();
-    let new = heard
-        .iter()
-        .find(|message| message.event.position > 40_001)
-        .unwrap();
+    let new = heard.iter().find(|message| message.event.position > 40_001).unwrap();
     assert!(new.previous > 20_000, "{}", new.previous);
 }
 

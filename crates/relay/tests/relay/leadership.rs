@@ -44,10 +44,7 @@ async fn a_relay_that_is_cut_off_from_the_bus_leaves_it_to_another(footing: Foot
     cut_off.down.store(false, Ordering::SeqCst);
     eventually("the first leads again", async || one.leads()).await;
     one.append_about(1..5).await;
-    eventually("the rest is published", async || {
-        cut_off.published_positions().len() >= 4
-    })
-    .await;
+    eventually("the rest is published", async || cut_off.published_positions().len() >= 4).await;
     is_log(&without_repeats(cut_off.published()), 13, 16);
 }
 

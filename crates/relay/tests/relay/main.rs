@@ -1,9 +1,6 @@
 //! The relay over real logs and a bus that can fail.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests make ids and start tasks as they like"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests make ids and start tasks as they like")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -51,19 +51,11 @@ async fn publishes_the_log_in_order(footing: Footing) {
     replica.append_about(1..25).await;
     fixture.has_published(24).await;
     is_log(&fixture.bus.published(), 1, 24);
-    let used: BTreeSet<u16> = fixture
-        .bus
-        .published()
-        .iter()
-        .map(|message| message.partition)
-        .collect();
+    let used: BTreeSet<u16> = fixture.bus.published().iter().map(|message| message.partition).collect();
     assert_eq!(used.len(), 4);
     assert_eq!(replica.metric("taskledger_relay_position"), 24.0);
     assert_eq!(replica.metric("taskledger_relay_published_total"), 24.0);
-    eventually("no lag", async || {
-        replica.metric("taskledger_relay_lag_events") == 0.0
-    })
-    .await;
+    eventually("no lag", async || replica.metric("taskledger_relay_lag_events") == 0.0).await;
 }
 
 async fn goes_on_where_it_stopped_with_the_same_chain(footing: Footing) {
@@ -84,11 +76,7 @@ async fn starts_from_the_beginning_of_a_short_log_without_progress(footing: Foot
     replica.append_about(1..9).await;
     fixture.has_published(8).await;
     replica.has_saved(8).await;
-    replica
-        .operations
-        .execute("DELETE FROM relay_progress", &[])
-        .await
-        .unwrap();
+    replica.operations.execute("DELETE FROM relay_progress", &[]).await.unwrap();
     replica.stop().await;
     fixture.bus.forget_published();
     let _replica = fixture.start().await;
@@ -101,10 +89,7 @@ async fn goes_on_at_the_end_of_a_long_log_without_progress(footing: Footing) {
     let store = fixture.storage.event_store().await;
     fill(&*store, 600).await;
     let replica = fixture.start().await;
-    eventually("it is at the end", async || {
-        replica.metric("taskledger_relay_position") == 600.0
-    })
-    .await;
+    eventually("it is at the end", async || replica.metric("taskledger_relay_position") == 600.0).await;
     replica.append_about(1..9).await;
     fixture.has_published(8).await;
     let heard = fixture.bus.published();
@@ -127,10 +112,7 @@ async fn what_was_dropped_is_left_to_the_log(footing: Footing) {
     let replica = fixture.start().await;
     fixture.has_published(2).await;
     let heard = fixture.bus.published();
-    let places: Vec<_> = heard
-        .iter()
-        .map(|message| (message.event.position, message.previous))
-        .collect();
+    let places: Vec<_> = heard.iter().map(|message| (message.event.position, message.previous)).collect();
     assert_eq!(places, [(1, 0), (3, 2)]);
     assert_eq!(replica.metric("taskledger_relay_passed_over_total"), 0.0);
 }
@@ -155,14 +137,9 @@ async fn goes_back_with_a_log_that_was_cut(footing: Footing) {
     eventually("what is in the log now is published", is_published).await;
     assert!(replica.metric("taskledger_relay_log_mismatch_total") >= 1.0);
     let saved = async || {
-        let rows = replica
-            .operations
-            .fetch_all("SELECT event_id FROM relay_progress", &[])
-            .await
-            .unwrap();
+        let rows = replica.operations.fetch_all("SELECT event_id FROM relay_progress", &[]).await.unwrap();
         let last = whole.last().map(|event| event.id.0);
-        rows.iter()
-            .all(|row| row.optional_uuid("event_id").unwrap() == last)
+        rows.iter().all(|row| row.optional_uuid("event_id").unwrap() == last)
     };
     eventually("progress goes back", saved).await;
 
@@ -185,11 +162,7 @@ async fn goes_back_from_a_record_that_cannot_be_read(footing: Footing) {
     fixture.storage.damage_log(damage).await;
     let replica = fixture.start().await;
     replica.has_saved(3).await;
-    let rows = replica
-        .operations
-        .fetch_all("SELECT event_id FROM relay_progress", &[])
-        .await
-        .unwrap();
+    let rows = replica.operations.fetch_all("SELECT event_id FROM relay_progress", &[]).await.unwrap();
     let last = store.identify(&[3]).await.unwrap()[0];
     assert!(last.is_some());
     for row in &rows {
@@ -197,10 +170,8 @@ async fn goes_back_from_a_record_that_cannot_be_read(footing: Footing) {
     }
     fixture.storage.cut_log(2).await;
     fill(&*store, 1).await;
-    eventually("the loss is noticed", async || {
-        replica.metric("taskledger_relay_log_mismatch_total") >= 1.0
-    })
-    .await;
+    eventually("the loss is noticed", async || replica.metric("taskledger_relay_log_mismatch_total") >= 1.0)
+        .await;
     eventually("the event that took the position is published", async || {
         fixture.bus.published_positions() == [1, 2, 3]
     })
@@ -237,9 +208,7 @@ async fn a_stop_does_not_wait_for_the_bus(footing: Footing) {
     fixture.has_published(4).await;
     fixture.bus.down.store(true, Ordering::SeqCst);
     replica.append_about(1..5).await;
-    tokio::time::timeout(Duration::from_secs(5), replica.stop())
-        .await
-        .expect("the relay does not stop");
+    tokio::time::timeout(Duration::from_secs(5), replica.stop()).await.expect("the relay does not stop");
     fixture.bus.down.store(false, Ordering::SeqCst);
     let _replica = fixture.start().await;
     fixture.has_published(8).await;

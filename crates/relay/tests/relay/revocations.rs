@@ -35,17 +35,12 @@ async fn what_has_ended_is_told_though_auth_could_not() {
         for kind in ["account.renamed", kind] {
             let head = replica.store.stream_head(stream).await.unwrap();
             let version = head.map_or(0, |head| head.version);
-            let event = NewEvent {
-                kind: kind.to_owned(),
-                ..an_event_about(account)
-            };
+            let event = NewEvent { kind: kind.to_owned(), ..an_event_about(account) };
             if kind != "account.renamed" || *stream == of_account {
                 replica.store.append(stream, version, vec![event]).await.unwrap();
             }
         }
-        let heard = tokio::time::timeout(Duration::from_secs(10), listener.next())
-            .await
-            .unwrap();
+        let heard = tokio::time::timeout(Duration::from_secs(10), listener.next()).await.unwrap();
         let revocation = match kind {
             "session.ended" => Revocation::Session(session),
             _ => Revocation::Account(account),
@@ -79,10 +74,8 @@ async fn what_waits_to_be_broadcast_is_told_before_the_relay_stops() {
     let [first, others @ ..] = sessions;
     fixture.bus.broadcasts_hang.store(true, Ordering::SeqCst);
     end(&replica, first).await;
-    eventually("the first is being broadcast", async || {
-        fixture.bus.broadcasts.load(Ordering::SeqCst) == 1
-    })
-    .await;
+    eventually("the first is being broadcast", async || fixture.bus.broadcasts.load(Ordering::SeqCst) == 1)
+        .await;
     // It never comes back, and is given up after a second. The others wait for that.
     fixture.bus.broadcasts_hang.store(false, Ordering::SeqCst);
     for session in others {
@@ -91,19 +84,14 @@ async fn what_waits_to_be_broadcast_is_told_before_the_relay_stops() {
     fixture.has_published(sessions.len()).await;
     replica.stop().await;
     for session in others {
-        let heard = tokio::time::timeout(Duration::from_secs(10), listener.next())
-            .await
-            .unwrap();
+        let heard = tokio::time::timeout(Duration::from_secs(10), listener.next()).await.unwrap();
         assert_eq!(heard, Heard::Message(Revocation::Session(session).encode()));
     }
 }
 
 /// Appends that a session has ended.
 async fn end(replica: &Replica, session: SessionId) {
-    let event = NewEvent {
-        kind: "session.ended".to_owned(),
-        ..an_event_about(user(7))
-    };
+    let event = NewEvent { kind: "session.ended".to_owned(), ..an_event_about(user(7)) };
     let stream = StreamName::session(session);
     replica.store.append(&stream, 0, vec![event]).await.unwrap();
 }

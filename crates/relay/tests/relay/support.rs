@@ -35,10 +35,7 @@ pub(crate) fn user(n: u128) -> UserId {
 
 impl Fixture {
     pub(crate) async fn new(footing: Footing) -> Self {
-        Self {
-            storage: TestStorage::new(footing).await,
-            bus: FaultyBus::new(),
-        }
+        Self { storage: TestStorage::new(footing).await, bus: FaultyBus::new() }
     }
 
     pub(crate) async fn start(&self) -> Replica {
@@ -58,12 +55,7 @@ impl Fixture {
             metrics: RelayMetrics::new(&metrics),
         };
         background.spawn("relay", relay.run(background.stop()));
-        Replica {
-            store,
-            operations,
-            metrics,
-            background,
-        }
+        Replica { store, operations, metrics, background }
     }
 
     /// Waits until this many events were published.
@@ -100,11 +92,7 @@ impl Replica {
     /// Waits until all of the log up to this position is published, and saved as that.
     pub(crate) async fn has_saved(&self, position: i64) {
         let saved = async || {
-            let rows = self
-                .operations
-                .fetch_all("SELECT read_up_to FROM relay_progress", &[])
-                .await
-                .unwrap();
+            let rows = self.operations.fetch_all("SELECT read_up_to FROM relay_progress", &[]).await.unwrap();
             let mut reached = rows.iter().map(|row| row.integer("read_up_to").unwrap());
             rows.len() == 4 && reached.all(|reached| reached == position)
         };

@@ -25,25 +25,12 @@ fn what_root_creates_belongs_to_the_owner_of_what_was_there() {
     replace(&at("of root"), b"new").unwrap();
     create_directory(&at("one/two")).unwrap();
     replace(&at("one/two/three"), b"new").unwrap();
-    for name in [
-        "file",
-        "locked",
-        "appended",
-        "whole",
-        "new",
-        "one",
-        "one/two",
-        "one/two/three",
-    ] {
+    for name in ["file", "locked", "appended", "whole", "new", "one", "one/two", "one/two/three"] {
         let metadata = fs::metadata(at(name)).unwrap();
         assert_eq!((metadata.uid(), metadata.gid()), (SOMEBODY, SOMEBODY), "{name}");
         assert_eq!(metadata.mode() & OF_OTHERS, 0, "{name}");
     }
-    assert_eq!(
-        fs::metadata(at("of root")).unwrap().uid(),
-        0,
-        "as what it replaces"
-    );
+    assert_eq!(fs::metadata(at("of root")).unwrap().uid(), 0, "as what it replaces");
 
     // It is read as what belongs to the system, unlike the file of a third user.
     assert_eq!(read_key(&at("whole")).unwrap(), "new");
@@ -77,9 +64,7 @@ fn a_file_of_somebody_else_is_refused() {
     let file = std::env::current_exe().unwrap();
     assert!(require_own(&file).is_ok());
     let owner = fs::metadata(&file).unwrap().uid();
-    let refused = require_owner(&file, owner + 1)
-        .err()
-        .map(|error| error.to_string());
+    let refused = require_owner(&file, owner + 1).err().map(|error| error.to_string());
     let is_of_root = owner == 0;
     assert_eq!(refused.is_none(), is_of_root, "{refused:?}");
 }

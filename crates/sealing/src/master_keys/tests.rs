@@ -10,10 +10,7 @@ fn the_first_start_makes_a_private_file_and_many_at_once_agree() {
 
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("keys/master-keys");
-    assert!(matches!(
-        MasterKeys::open_or_create(&path, false),
-        Err(KeyError::Missing(_))
-    ));
+    assert!(matches!(MasterKeys::open_or_create(&path, false), Err(KeyError::Missing(_))));
     let open = || MasterKeys::open_or_create(&path, true).unwrap().ids();
     let ids = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
@@ -22,11 +19,7 @@ fn the_first_start_makes_a_private_file_and_many_at_once_agree() {
     });
     assert!(ids.iter().all(|one| *one == ids[0] && one.len() == 1), "{ids:?}");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(
-        fs::read_dir(path.parent().unwrap()).unwrap().count(),
-        1,
-        "no draft is left"
-    );
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft is left");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let refused = MasterKeys::open_or_create(&path, true).unwrap_err().to_string();
     assert!(refused.contains("chmod 600"), "{refused}");
@@ -59,12 +52,7 @@ async fn a_key_that_another_process_adds_is_found_and_the_old_one_is_not_taken_o
     assert_eq!(renewed[0].id, new);
     assert!(matches!(theirs.require_settled(), Err(KeyError::NotRetired(_))));
     let long_ago = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-    fs::File::options()
-        .append(true)
-        .open(&path)
-        .unwrap()
-        .set_modified(long_ago)
-        .unwrap();
+    fs::File::options().append(true).open(&path).unwrap().set_modified(long_ago).unwrap();
     theirs.require_settled().unwrap();
     theirs.forget_old(&lock).await.unwrap();
     assert_eq!(MasterKeys::from_file(&path).unwrap().ids(), [new]);
@@ -98,9 +86,6 @@ async fn keys_of_a_pipe_are_not_read_again_and_not_changed() {
     keys.read_again().await.unwrap();
     assert_eq!(keys.ids(), known);
     let refused = keys.lock_file().await.unwrap_err().to_string();
-    assert!(
-        refused.contains("regular file") && refused.contains("master-keys"),
-        "{refused}"
-    );
+    assert!(refused.contains("regular file") && refused.contains("master-keys"), "{refused}");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }

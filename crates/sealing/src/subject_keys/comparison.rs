@@ -66,12 +66,7 @@ impl SubjectKeys {
             self.compare_with(&subjects, &mut compared).await?;
         }
         // An erased person needs no key.
-        let Comparison {
-            revived,
-            unerased,
-            damaged,
-            lost,
-        } = &mut compared;
+        let Comparison { revived, unerased, damaged, lost } = &mut compared;
         unerased.retain(|subject| !all_erased.contains(subject));
         damaged.retain(|subject| !revived.contains(subject));
         lost.retain(|subject| !revived.contains(subject));

@@ -110,11 +110,7 @@ impl SubjectKeys {
                 return Err(key.under_a_retired(id));
             }
         }
-        let row = self
-            .0
-            .database
-            .fetch_optional(SELECT, &[key.subject.into()])
-            .await?;
+        let row = self.0.database.fetch_optional(SELECT, &[key.subject.into()]).await?;
         match row {
             Some(row) => self.check_same(&StoredKey::read(&row)?, key),
             None => Ok(()),
@@ -174,10 +170,7 @@ impl SubjectKeys {
 
 impl StoredKey {
     fn under_a_retired(&self, master_key: &str) -> KeyError {
-        KeyError::RetiredMasterKey {
-            subject: UserId(self.subject),
-            id: master_key.to_owned(),
-        }
+        KeyError::RetiredMasterKey { subject: UserId(self.subject), id: master_key.to_owned() }
     }
 
     fn destroy(&mut self, now: i64) {

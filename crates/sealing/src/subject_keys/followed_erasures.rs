@@ -40,11 +40,7 @@ impl SubjectKeys {
         let erased = erased_between(log, signed(from.position), signed(until.position)).await?;
         let destroyed = self.destroyed(&erased).await?;
         people += erased.len() as u64;
-        Ok(Erasures {
-            revived: erased.difference(&destroyed).copied().collect(),
-            until,
-            people,
-        })
+        Ok(Erasures { revived: erased.difference(&destroyed).copied().collect(), until, people })
     }
 
     /// Records that no key of [`Erasures::revived`] is left. Returns how many more keys are destroyed than people
@@ -58,11 +54,7 @@ impl SubjectKeys {
         if let Some(event) = erasures.until.id
             && self.followed().await?.0 != erasures.until
         {
-            let values = [
-                erasures.until.position.into(),
-                event.0.into(),
-                erasures.people.into(),
-            ];
+            let values = [erasures.until.position.into(), event.0.into(), erasures.people.into()];
             self.0.database.execute(SQL, &values).await?;
         }
         let destroyed = self.count_destroyed().await?;
@@ -92,10 +84,7 @@ impl SubjectKeys {
             return Ok((LogPoint::START, 0));
         };
         let followed = || {
-            let point = LogPoint {
-                position: row.unsigned(0)?,
-                id: Some(EventId(row.uuid(1)?)),
-            };
+            let point = LogPoint { position: row.unsigned(0)?, id: Some(EventId(row.uuid(1)?)) };
             Ok((point, row.unsigned(2)?))
         };
         let followed = left_out("followed_erasures", 0_usize, &row, followed());

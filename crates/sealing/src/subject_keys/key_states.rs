@@ -26,9 +26,7 @@ impl SubjectKeys {
     /// # Errors
     /// When it does not answer.
     pub async fn are_none(database: &Database) -> Result<bool, KeyError> {
-        let row = database
-            .fetch_optional("SELECT subject FROM data_keys LIMIT 1", &[])
-            .await?;
+        let row = database.fetch_optional("SELECT subject FROM data_keys LIMIT 1", &[]).await?;
         Ok(row.is_none() && !Self::are_in_use(database).await?)
     }
 
@@ -61,11 +59,7 @@ impl SubjectKeys {
         );
         let (mut found, mut rest) = (BTreeSet::new(), subjects.iter());
         loop {
-            let some: Vec<String> = rest
-                .by_ref()
-                .take(KEYS_PER_STATEMENT)
-                .map(UserId::to_string)
-                .collect();
+            let some: Vec<String> = rest.by_ref().take(KEYS_PER_STATEMENT).map(UserId::to_string).collect();
             if some.is_empty() {
                 return Ok(found);
             }
@@ -99,10 +93,7 @@ impl SubjectKeys {
     pub async fn count(&self) -> Result<KeyCount, KeyError> {
         let destroyed = self.count_destroyed().await?;
         let rows = self.count_rows(COUNT_ALL).await?;
-        Ok(KeyCount {
-            held: rows.saturating_sub(destroyed),
-            destroyed,
-        })
+        Ok(KeyCount { held: rows.saturating_sub(destroyed), destroyed })
     }
 
     /// How many keys were destroyed, from an index of those alone.
@@ -130,9 +121,6 @@ mod tests {
         let explain = format!("EXPLAIN QUERY PLAN {COUNT_DESTROYED}");
         let rows = database.fetch_all(&explain, &[]).await.unwrap();
         let plan: Vec<_> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
-        assert!(
-            plan.len() == 1 && plan[0].contains("INDEX data_keys_destroyed"),
-            "{plan:?}"
-        );
+        assert!(plan.len() == 1 && plan[0].contains("INDEX data_keys_destroyed"), "{plan:?}");
     }
 }

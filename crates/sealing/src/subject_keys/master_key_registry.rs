@@ -12,9 +12,7 @@ const WRAPPED_BY: &str = "SELECT subject FROM data_keys WHERE master_key = $1 LI
 
 /// The ids of the master keys that may wrap data keys, the oldest first.
 pub(super) async fn registered(database: &Database) -> Result<Vec<String>, DatabaseError> {
-    let rows = database
-        .fetch_all("SELECT id FROM master_keys ORDER BY number", &[])
-        .await?;
+    let rows = database.fetch_all("SELECT id FROM master_keys ORDER BY number", &[]).await?;
     rows.iter().map(|row| row.text(0)).collect()
 }
 

@@ -73,9 +73,7 @@ impl SubjectKeys {
             "UPDATE data_keys SET master_key = $1, wrapped = $2 WHERE subject = $3 AND master_key = $4
              AND EXISTS (SELECT 1 FROM master_keys WHERE id = $1)";
         let database = &self.0.database;
-        let rows = database
-            .fetch_all(READ, &[id.into(), after.into(), BATCH.into()])
-            .await?;
+        let rows = database.fetch_all(READ, &[id.into(), after.into(), BATCH.into()]).await?;
         if rows.is_empty() {
             return Ok(None);
         }
@@ -100,12 +98,8 @@ impl SubjectKeys {
                 Some(key) => {
                     let wrapped = first.key.seal(subject.as_bytes(), &key)?;
                     // Does not touch a key that was destroyed meanwhile.
-                    let values: [Value; 4] = [
-                        first.id.as_str().into(),
-                        wrapped.into(),
-                        subject.into(),
-                        id.into(),
-                    ];
+                    let values: [Value; 4] =
+                        [first.id.as_str().into(), wrapped.into(), subject.into(), id.into()];
                     done.keys += transaction.execute(WRITE, &values).await?;
                 }
                 None => done.damaged.push(UserId(subject)),

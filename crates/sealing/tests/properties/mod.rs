@@ -26,9 +26,8 @@ async fn sealing_and_opening_any_event_gives_the_same_event() {
     let store = SealedStore::over(Arc::clone(&log), subject_keys(directory.path()).await);
     let subject = UserId(Uuid::now_v7());
     let mut runner = TestRunner::deterministic();
-    let events: Vec<Event> = (0..EVENTS)
-        .map(|_| arbitrary::event().new_tree(&mut runner).unwrap().current())
-        .collect();
+    let events: Vec<Event> =
+        (0..EVENTS).map(|_| arbitrary::event().new_tree(&mut runner).unwrap().current()).collect();
     let new = events.iter().map(|event| new_event(event, subject)).collect();
     store.append(&StreamName::raw("any"), 0, new).await.unwrap();
 

@@ -35,9 +35,7 @@ impl Place {
 
     async fn keys(&self) -> SubjectKeys {
         let master_keys = MasterKeys::open_or_create(&self.file(), true).unwrap();
-        SubjectKeys::open(self.database.clone(), master_keys, Arc::new(SystemClock))
-            .await
-            .unwrap()
+        SubjectKeys::open(self.database.clone(), master_keys, Arc::new(SystemClock)).await.unwrap()
     }
 
     /// Appends an event of a new person, whose key is made by that.
@@ -62,10 +60,7 @@ async fn rotate_and_retire(keys: &SubjectKeys, file: &Path) -> Result<(), KeyErr
     }
     let lock = master_keys.lock_file().await?;
     let opened = File::options().append(true).open(file);
-    opened
-        .unwrap()
-        .set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_000))
-        .unwrap();
+    opened.unwrap().set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
     keys.forget_old_master_keys(&lock).await
 }
 
@@ -86,11 +81,7 @@ async fn commands_that_rotate_at_once_never_lose_the_key_that_wraps() {
     for task in tasks {
         task.await.unwrap();
     }
-    let row = place
-        .database
-        .fetch_optional("SELECT master_key FROM data_keys", &[])
-        .await
-        .unwrap();
+    let row = place.database.fetch_optional("SELECT master_key FROM data_keys", &[]).await.unwrap();
     let wraps = row.unwrap().text(0).unwrap();
     let kept = MasterKeys::from_file(&place.file()).unwrap().ids();
     assert!(kept.contains(&wraps), "{wraps} is not among {kept:?}");
@@ -114,18 +105,12 @@ async fn nothing_is_wrapped_by_a_master_key_that_is_no_longer_in_the_file() {
     let place = Place::create().await;
     let keys = place.keys().await;
     place.register(&keys).await;
-    let puts_back = PutsBack {
-        file: place.file(),
-        old: fs::read_to_string(place.file()).unwrap(),
-    };
+    let puts_back = PutsBack { file: place.file(), old: fs::read_to_string(place.file()).unwrap() };
     let lock = keys.master_keys().lock_file().await.unwrap();
     keys.master_keys().add(&lock).await.unwrap();
     let master_keys = MasterKeys::from_file(&place.file()).unwrap();
     let rotating = SubjectKeys::open(place.database.clone(), master_keys, Arc::new(puts_back));
     let refused = rotating.await.unwrap().rewrap().await;
-    assert!(
-        matches!(refused, Err(KeyError::NoLongerThere { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(KeyError::NoLongerThere { .. })), "{refused:?}");
     place.keys().await.rewrap().await.unwrap();
 }

@@ -12,11 +12,7 @@ use super::{Place, renamed};
 impl Place {
     /// Appends the erasure of `person`.
     pub(super) async fn erase(&self, person: UserId) {
-        let erased = NewEvent {
-            kind: "account.erased".to_owned(),
-            data: "{}".into(),
-            ..renamed(person)
-        };
+        let erased = NewEvent { kind: "account.erased".to_owned(), data: "{}".into(), ..renamed(person) };
         let stream = StreamName::account(person);
         let keys = self.keys().await;
         let store = self.sealed(&keys);

@@ -76,20 +76,18 @@ fn master_keys(digits: &[&str]) -> MasterKeys {
 }
 
 pub(crate) fn renamed(subject: UserId) -> NewEvent {
-    TaskEvent::from(TaskRenamed { title: TITLE.into() })
-        .encode()
-        .into_event(
-            EventId(Uuid::now_v7()),
-            Metadata {
-                subject,
-                actor: Actor::User(subject),
-                correlation_id: REQUEST.into(),
-                causation_id: Uuid::now_v7(),
-                traceparent: None,
-                idempotency_key: Some(REQUEST.into()),
-            },
-            Timestamp::from_micros(1_780_000_000_123_456),
-        )
+    TaskEvent::from(TaskRenamed { title: TITLE.into() }).encode().into_event(
+        EventId(Uuid::now_v7()),
+        Metadata {
+            subject,
+            actor: Actor::User(subject),
+            correlation_id: REQUEST.into(),
+            causation_id: Uuid::now_v7(),
+            traceparent: None,
+            idempotency_key: Some(REQUEST.into()),
+        },
+        Timestamp::from_micros(1_780_000_000_123_456),
+    )
 }
 
 pub(crate) fn stream() -> StreamName {
@@ -144,11 +142,7 @@ impl Place {
     /// The wrapped key of somebody, if there is one.
     pub(crate) async fn wrapped(&self, subject: UserId) -> Option<Vec<u8>> {
         let sql = "SELECT wrapped FROM data_keys WHERE subject = $1";
-        let row = self
-            .database
-            .fetch_optional(sql, &[subject.0.into()])
-            .await
-            .unwrap();
+        let row = self.database.fetch_optional(sql, &[subject.0.into()]).await.unwrap();
         row.and_then(|row| row.optional_bytes(0).unwrap())
     }
 }
@@ -169,12 +163,7 @@ pub(crate) async fn the_log_holds_nothing_personal(place: Place) {
     assert_eq!(read.metadata.idempotency_key.as_deref(), Some(REQUEST));
     // A reader that forgets to decrypt it does not take the encrypted part for absent.
     let raw = read_all(&*place.log, 0, 10).await.remove(0);
-    assert!(
-        Event::try_from(&raw)
-            .unwrap_err()
-            .to_string()
-            .contains("is sealed")
-    );
+    assert!(Event::try_from(&raw).unwrap_err().to_string().contains("is sealed"));
 }
 
 pub(crate) async fn what_is_erased_gives_placeholders(place: Place) {
@@ -222,11 +211,7 @@ pub(crate) async fn a_key_is_never_made_again(place: Place) {
     let never_seen = UserId(Uuid::now_v7());
     keys.destroy(never_seen).await.unwrap();
     let other = place.keys().await;
-    place
-        .sealed(&other)
-        .append(&stream(), 0, vec![renamed(never_seen)])
-        .await
-        .unwrap();
+    place.sealed(&other).append(&stream(), 0, vec![renamed(never_seen)]).await.unwrap();
     assert_eq!(place.wrapped(never_seen).await, None);
     let read = place.read(&other).await;
     assert_eq!(title(&read[0]), ERASED);
@@ -253,10 +238,7 @@ pub(crate) async fn what_was_moved_does_not_open(place: Place) {
         change(&mut moved, bob);
         let opened = store.opened(vec![moved, raw.clone()]).await.unwrap();
         let unreadable = opened[0].as_ref().unwrap_err();
-        assert!(
-            unreadable.reason.contains("was changed"),
-            "{number}: {unreadable}"
-        );
+        assert!(unreadable.reason.contains("was changed"), "{number}: {unreadable}");
         assert_eq!(title(opened[1].as_ref().unwrap()), TITLE, "the others are read");
     }
 }
@@ -272,18 +254,12 @@ pub(crate) async fn two_first_events_of_a_person_lose_no_key(place: Place) {
     let late = slow.append(&account, 0, vec![renamed(subject)]);
     let first = async {
         // By now the other one has asked for the key.
-        eventually("the first looks into the log", async || {
-            log.reads.load(Ordering::SeqCst) > 0
-        })
-        .await;
+        eventually("the first looks into the log", async || log.reads.load(Ordering::SeqCst) > 0).await;
         fast.append(&account, 0, vec![renamed(subject)]).await.unwrap();
         drop(reading);
     };
     let (late, ()) = tokio::join!(late, first);
-    assert!(
-        matches!(late, Err(StoreError::Conflict { actual: 1, .. })),
-        "{late:?}"
-    );
+    assert!(matches!(late, Err(StoreError::Conflict { actual: 1, .. })), "{late:?}");
     let appended = slow.append(&account, 1, vec![renamed(subject)]).await;
     assert_eq!(appended.unwrap().version, 2);
 }
@@ -308,10 +284,7 @@ pub(crate) async fn rotation_wraps_every_key_again(place: Place) {
     // A process with the old one alone does not start, and one that runs cannot read them.
     let refused = place.keys_with(&["ab"]).await.unwrap_err();
     assert!(matches!(refused, KeyError::OtherMasterKey { .. }), "{refused}");
-    assert!(
-        refused.to_string().contains(&new.master_keys().ids()[0]),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains(&new.master_keys().ids()[0]), "{refused}");
 }
 
 /// The setting of one process has the new master key before that of another has it.
@@ -345,11 +318,7 @@ pub(crate) async fn a_key_under_an_absent_master_key_is_one_unreadable_record(pl
     let page = place.sealed(&behind).log_page(0, 10).await.unwrap();
     let unreadable = page.entries[0].as_ref().unwrap_err();
     assert_eq!(unreadable.subject, Some(first));
-    assert!(
-        unreadable.reason.contains("is not in the test"),
-        "{}",
-        unreadable.reason
-    );
+    assert!(unreadable.reason.contains("is not in the test"), "{}", unreadable.reason);
     assert!(unreadable.impersonal.is_some());
     assert_eq!(title(page.entries[1].as_ref().unwrap()), TITLE);
 }
@@ -370,11 +339,7 @@ pub(crate) async fn another_master_key_is_refused(place: Place) {
     place.person(&ours).await;
     let refused = place
         .sealed(&theirs)
-        .append(
-            &StreamName::raw("task-2"),
-            0,
-            vec![renamed(UserId(Uuid::now_v7()))],
-        )
+        .append(&StreamName::raw("task-2"), 0, vec![renamed(UserId(Uuid::now_v7()))])
         .await
         .unwrap_err();
     assert!(refused.to_string().contains("is not in the test"), "{refused}");

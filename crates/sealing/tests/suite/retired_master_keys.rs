@@ -29,15 +29,9 @@ pub(crate) async fn a_process_that_is_behind_makes_no_key_after_the_old_master_k
     retire(&ahead).await.unwrap();
 
     let late = UserId(Uuid::now_v7());
-    let appended = place
-        .sealed(&behind)
-        .append(&StreamName::raw("task-2"), 0, vec![renamed(late)])
-        .await;
+    let appended = place.sealed(&behind).append(&StreamName::raw("task-2"), 0, vec![renamed(late)]).await;
     let refused = appended.unwrap_err().to_string();
-    assert!(
-        refused.contains(&format!("wrapped by the master key {new}")),
-        "{refused}"
-    );
+    assert!(refused.contains(&format!("wrapped by the master key {new}")), "{refused}");
     assert_eq!(place.wrapped(late).await, None);
     place.person(&ahead).await;
     let alone = place.keys_with(&["cd"]).await.unwrap();

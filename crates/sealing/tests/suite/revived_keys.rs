@@ -31,13 +31,7 @@ pub(crate) async fn who_was_erased_and_has_a_key_again_is_found(place: Place) {
     place.database.execute(sql, &[people[2].0.into()]).await.unwrap();
     let compared = keys.compare(&*place.log).await.unwrap();
     let revived = BTreeSet::from([people[2]]);
-    assert_eq!(
-        compared,
-        Comparison {
-            revived,
-            ..Comparison::default()
-        }
-    );
+    assert_eq!(compared, Comparison { revived, ..Comparison::default() });
 }
 
 /// Copies keys from before the erasure into a database that knows nothing of it.
@@ -46,17 +40,12 @@ pub(crate) async fn who_was_erased_gets_no_key_by_a_copy(place: Place) {
     let (erased, stays) = (place.person(&keys).await, place.person(&keys).await);
     place.erase(erased).await;
     let (_kept, other) = empty_keys().await;
-    let here = SubjectKeys::open(other, master_keys(&["ab"]), Arc::new(SystemClock))
-        .await
-        .unwrap();
+    let here = SubjectKeys::open(other, master_keys(&["ab"]), Arc::new(SystemClock)).await.unwrap();
     let of_log = erased_people(&*place.log).await.unwrap();
     assert_eq!(of_log, BTreeSet::from([erased]));
     for again in [false, true] {
         let copied = here.copy_from(&place.database, &of_log, |_| {}).await.unwrap();
-        let first = Copied {
-            keys: 1,
-            destroyed: 1,
-        };
+        let first = Copied { keys: 1, destroyed: 1 };
         assert_eq!(copied, if again { Copied::default() } else { first });
         let people = BTreeSet::from([erased, stays]);
         assert_eq!(here.destroyed(&people).await.unwrap(), of_log);
@@ -66,23 +55,14 @@ pub(crate) async fn who_was_erased_gets_no_key_by_a_copy(place: Place) {
 /// The old master key wraps nothing any more and is in no file.
 pub(crate) async fn keys_are_copied_after_their_master_key_was_retired(place: Place) {
     let subject = place.person(&place.keys().await).await;
-    place
-        .keys_with(&["cd", "ab"])
-        .await
-        .unwrap()
-        .rewrap()
-        .await
-        .unwrap();
+    place.keys_with(&["cd", "ab"]).await.unwrap().rewrap().await.unwrap();
     let (_kept, other) = empty_keys().await;
     let open = |digits: &'static str| {
         SubjectKeys::open(other.clone(), master_keys(&[digits]), Arc::new(SystemClock))
     };
     let nobody = BTreeSet::new();
     let stranger = open("ef").await.unwrap();
-    let refused = stranger
-        .copy_from(&place.database, &nobody, |_| {})
-        .await
-        .unwrap_err();
+    let refused = stranger.copy_from(&place.database, &nobody, |_| {}).await.unwrap_err();
     assert!(matches!(refused, KeyError::OtherMasterKey { .. }), "{refused}");
     // The refusal has left nothing behind that would be in the way of the right master key.
     let here = open("cd").await.unwrap();
@@ -111,27 +91,15 @@ pub(crate) async fn a_key_under_a_retired_master_key_is_named_before_any_is_copi
     let here = SubjectKeys::open(other.clone(), master_keys(&["cd", "ab"]), Arc::new(SystemClock));
     let here = here.await.unwrap();
     let nobody = BTreeSet::new();
-    let refused = here
-        .copy_from(&place.database, &nobody, |_| {})
-        .await
-        .unwrap_err();
+    let refused = here.copy_from(&place.database, &nobody, |_| {}).await.unwrap_err();
     let told = refused.to_string();
-    assert!(
-        told.contains(&subject.to_string()) && told.contains(&old) && told.contains("retired"),
-        "{told}"
-    );
+    assert!(told.contains(&subject.to_string()) && told.contains(&old) && told.contains("retired"), "{told}");
     let registered = other.fetch_all("SELECT id FROM master_keys", &[]).await.unwrap();
     assert!(registered.is_empty());
 
     assert_eq!(ahead.rewrap().await.unwrap().keys, 1);
     let copied = here.copy_from(&place.database, &nobody, |_| {}).await.unwrap();
-    assert_eq!(
-        copied,
-        Copied {
-            keys: 2,
-            destroyed: 0
-        }
-    );
+    assert_eq!(copied, Copied { keys: 2, destroyed: 0 });
 }
 
 /// A database of keys in its own file.

@@ -53,11 +53,7 @@ pub(crate) async fn an_unusable_key_is_one_unreadable_record(place: Place) {
     let strict = page.readable().unwrap_err();
     assert!(matches!(strict, StoreError::KeyUnusable(_)), "{strict}");
     let compared = again.compare(&*place.log).await.unwrap();
-    let expected = Comparison {
-        damaged: damaged.clone(),
-        lost,
-        ..Comparison::default()
-    };
+    let expected = Comparison { damaged: damaged.clone(), lost, ..Comparison::default() };
     assert_eq!(compared, expected);
     // Rotation does not change them, reports them, and continues with the others.
     let both = place.keys_with(&["cd", "ab"]).await.unwrap();
@@ -88,10 +84,7 @@ pub(crate) async fn a_lost_key_is_not_replaced(place: Place) {
     place.strike(DAMAGES[0], damaged).await;
     let store = place.sealed(&place.keys().await);
     for person in [lost, damaged] {
-        let refused = store
-            .append(&stream(), 0, vec![renamed(person)])
-            .await
-            .unwrap_err();
+        let refused = store.append(&stream(), 0, vec![renamed(person)]).await.unwrap_err();
         assert!(matches!(refused, StoreError::KeyUnusable(_)), "{refused}");
         assert!(refused.to_string().contains(&person.to_string()), "{refused}");
     }
@@ -99,11 +92,7 @@ pub(crate) async fn a_lost_key_is_not_replaced(place: Place) {
     // After they were restored from a backup, everything works.
     let restore = "INSERT INTO data_keys (subject, master_key, wrapped, created_at) \
          VALUES ($1, (SELECT id FROM master_keys), $2, 1)";
-    place
-        .database
-        .execute(restore, &[lost.0.into(), backup.into()])
-        .await
-        .unwrap();
+    place.database.execute(restore, &[lost.0.into(), backup.into()]).await.unwrap();
     store.append(&stream(), 0, vec![renamed(lost)]).await.unwrap();
     let read = store.read_stream(&stream(), 0, 10).await.unwrap();
     assert_eq!(title(&read[0]), TITLE);
@@ -115,23 +104,12 @@ pub(crate) async fn a_lost_key_is_not_replaced_where_an_account_begins_in_clear(
     let person = UserId(Uuid::now_v7());
     let account = StreamName::account(person);
     for version in 0..150 {
-        place
-            .log
-            .append(&account, version, vec![renamed(person)])
-            .await
-            .unwrap();
+        place.log.append(&account, version, vec![renamed(person)]).await.unwrap();
     }
-    place
-        .sealed(&keys)
-        .append(&account, 150, vec![renamed(person)])
-        .await
-        .unwrap();
+    place.sealed(&keys).append(&account, 150, vec![renamed(person)]).await.unwrap();
     place.strike(LOSS, person).await;
     let store = place.sealed(&place.keys().await);
-    let refused = store
-        .append(&stream(), 0, vec![renamed(person)])
-        .await
-        .unwrap_err();
+    let refused = store.append(&stream(), 0, vec![renamed(person)]).await.unwrap_err();
     assert!(matches!(refused, StoreError::KeyUnusable(_)), "{refused}");
     assert_eq!(place.wrapped(person).await, None);
 }
@@ -154,9 +132,7 @@ pub(crate) async fn without_the_keys_nothing_is_appended(place: Place) {
     let sql = "ALTER TABLE data_keys RENAME TO data_keys_away";
     place.database.execute(sql, &[]).await.unwrap();
     let store = place.sealed(&place.keys().await);
-    let result = store
-        .append(&stream(), 1, vec![renamed(UserId(Uuid::now_v7()))])
-        .await;
+    let result = store.append(&stream(), 1, vec![renamed(UserId(Uuid::now_v7()))]).await;
     assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
     let result = store.log_page(0, 10).await;
     assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");

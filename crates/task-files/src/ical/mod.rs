@@ -90,9 +90,7 @@ pub(crate) fn write_task(mut out: impl Write, task: &Task) -> io::Result<()> {
         lines.push(format!("CATEGORIES:{}", tags.join(",")));
     }
     lines.push("END:VTODO".to_owned());
-    lines
-        .iter()
-        .try_for_each(|line| out.write_all(folded(line).as_bytes()))
+    lines.iter().try_for_each(|line| out.write_all(folded(line).as_bytes()))
 }
 
 /// In UTC, to the second.

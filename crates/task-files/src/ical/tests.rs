@@ -8,12 +8,7 @@ fn calendar(components: &str) -> Vec<u8> {
 
 fn todo(properties: &str) -> FileTask {
     let calendar = calendar(&format!("BEGIN:VTODO\r\n{properties}END:VTODO\r\n"));
-    read(&calendar, &TimeZone::UTC)
-        .unwrap()
-        .tasks
-        .remove(0)
-        .task
-        .unwrap()
+    read(&calendar, &TimeZone::UTC).unwrap().tasks.remove(0).task.unwrap()
 }
 
 #[test]
@@ -54,14 +49,8 @@ fn a_time_is_in_the_zone_that_it_names_or_in_that_of_the_file() {
         ("DUE:20261201T090000Z", "2026-12-01T09:00:00Z"),
         ("DUE:20261201T090000", "2026-12-01T00:00:00Z"),
         ("DUE;VALUE=DATE:20261201", "2026-12-01"),
-        (
-            "DUE;TZID=America/New_York:20260701T090000",
-            "2026-07-01T13:00:00Z",
-        ),
-        (
-            "DUE;TZID=\"/Europe/Berlin\":20260701T090000",
-            "2026-07-01T07:00:00Z",
-        ),
+        ("DUE;TZID=America/New_York:20260701T090000", "2026-07-01T13:00:00Z"),
+        ("DUE;TZID=\"/Europe/Berlin\":20260701T090000", "2026-07-01T07:00:00Z"),
         // In an hour that occurs twice the first one counts, and a time that does not exist is after the gap (RFC
         // 5545, section 3.3.5).
         ("DUE;TZID=Europe/Berlin:20261025T023000", "2026-10-25T00:30:00Z"),
@@ -84,12 +73,7 @@ fn a_time_is_in_the_zone_that_it_names_or_in_that_of_the_file() {
 #[test]
 fn the_exact_time_counts_until_another_program_moves_it() {
     let exact = "X-TASKLEDGER-DUE:2026-12-01T09:00:00.000007Z\r\n";
-    let due = |line: &str| {
-        todo(&format!("SUMMARY:a\r\n{line}\r\n{exact}"))
-            .due
-            .unwrap()
-            .to_string()
-    };
+    let due = |line: &str| todo(&format!("SUMMARY:a\r\n{line}\r\n{exact}")).due.unwrap().to_string();
     assert_eq!(due("DUE:20261201T090000Z"), "2026-12-01T09:00:00.000007Z");
     assert_eq!(due("DUE:20261202T090000Z"), "2026-12-02T09:00:00Z");
 }
@@ -111,10 +95,7 @@ fn what_is_wrong_is_told_with_its_line() {
         "BEGIN:VTODO\nSUMMARY:c\nno property\nEND:VTODO\n",
     );
     let found = read(&calendar(components), &TimeZone::UTC).unwrap().tasks;
-    let found: Vec<_> = found
-        .into_iter()
-        .map(|found| (found.line, found.task.unwrap_err()))
-        .collect();
+    let found: Vec<_> = found.into_iter().map(|found| (found.line, found.task.unwrap_err())).collect();
     let expected = [
         (3, "its PRIORITY is `10`, and is to be 0 to 9"),
         (7, "it has no SUMMARY"),
@@ -126,10 +107,7 @@ fn what_is_wrong_is_told_with_its_line() {
         ("title,status", "line 1 is no line of iCalendar"),
         ("BEGIN:VCARD\nEND:VCARD", "no BEGIN:VCALENDAR"),
         ("BEGIN:VCALENDAR\nBEGIN:VTODO\nSUMMARY:a\n", "it is not whole"),
-        (
-            "BEGIN:VCALENDAR\nBEGIN:VTODO\nEND:VCALENDAR\n",
-            "line 3 ends VCALENDAR",
-        ),
+        ("BEGIN:VCALENDAR\nBEGIN:VTODO\nEND:VCALENDAR\n", "line 3 ends VCALENDAR"),
         ("BEGIN:VCALENDAR\nBEGIN:VTODO\nBEGIN:VTODO\n", "within another"),
     ] {
         let error = read(text.as_bytes(), &TimeZone::UTC).unwrap_err().to_string();

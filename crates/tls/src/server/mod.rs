@@ -95,10 +95,7 @@ impl ServerTls {
         Ok(Self(Arc::new(Shared {
             files,
             current: RwLock::new(Arc::new(config)),
-            seen: Mutex::new(Seen {
-                tried: fingerprint,
-                found: fingerprint,
-            }),
+            seen: Mutex::new(Seen { tried: fingerprint, found: fingerprint }),
             gauges,
         })))
     }
@@ -193,10 +190,7 @@ impl fmt::Debug for ServerTls {
 
 impl Contents {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
-        Ok(Self {
-            certificate: read(&files.certificate)?,
-            key: read_private(&files.key)?,
-        })
+        Ok(Self { certificate: read(&files.certificate)?, key: read_private(&files.key)? })
     }
 
     /// A fingerprint for comparing contents, without keeping the key.

@@ -16,10 +16,7 @@ impl Directory {
     }
 
     fn files(&self) -> TlsFiles {
-        TlsFiles {
-            certificate: self.0.path().join("certificate.pem"),
-            key: self.0.path().join("key.pem"),
-        }
+        TlsFiles { certificate: self.0.path().join("certificate.pem"), key: self.0.path().join("key.pem") }
     }
 
     fn put(&self, issued: &Issued) {

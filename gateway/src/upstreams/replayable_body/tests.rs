@@ -94,10 +94,7 @@ async fn a_body_in_tiny_parts_takes_no_more_memory_than_its_bytes() {
 
 #[tokio::test]
 async fn what_is_not_kept_or_too_long_is_sent_once() {
-    for body in [
-        ReplayableBody::new(parts(1, 10)),
-        ReplayableBody::kept(parts(2, MAX_KEPT / 2 + 1)),
-    ] {
+    for body in [ReplayableBody::new(parts(1, 10)), ReplayableBody::kept(parts(2, MAX_KEPT / 2 + 1))] {
         assert!(body.is_whole());
         body.clone().collect().await.unwrap();
         assert!(!body.is_whole());

@@ -60,24 +60,17 @@ impl Generations {
             let path = path.strip_prefix("//").unwrap_or(path);
             PathBuf::from(path.split('?').next().unwrap_or(path))
         });
-        Self {
-            url: url.to_owned(),
-            file,
-        }
+        Self { url: url.to_owned(), file }
     }
 
     /// The file of these tables, on SQLite.
     pub(super) fn file(&self, generation: Generation) -> Option<PathBuf> {
-        self.file
-            .as_ref()
-            .map(|live| live.with_extension(generation.extension()))
+        self.file.as_ref().map(|live| live.with_extension(generation.extension()))
     }
 
     /// The file for a copy of the live tables before they are replaced, on SQLite.
     pub(super) fn copy(&self) -> Option<PathBuf> {
-        self.file
-            .as_ref()
-            .map(|live| live.with_extension("previous.db.new"))
+        self.file.as_ref().map(|live| live.with_extension("previous.db.new"))
     }
 
     /// Opens these tables, and creates or migrates them if necessary.
@@ -101,11 +94,7 @@ impl Generations {
 
     /// The lock of the one running rebuild, on SQLite.
     pub(super) fn lock_files(&self) -> Result<Lock, RebuildError> {
-        let path = self
-            .file
-            .as_ref()
-            .map(|live| live.with_extension("rebuild.lock"))
-            .unwrap_or_default();
+        let path = self.file.as_ref().map(|live| live.with_extension("rebuild.lock")).unwrap_or_default();
         let file = private_files::open_locked(&path).map_err(failed("lock", &path))?;
         file.map(Lock::File).ok_or(RebuildError::AlreadyRunning)
     }
@@ -119,8 +108,7 @@ impl Generations {
             Some(file) => remove_files(&file),
             None => {
                 let name = generation.schema().name();
-                live.execute(&format!("DROP SCHEMA IF EXISTS {name} CASCADE"), &[])
-                    .await?;
+                live.execute(&format!("DROP SCHEMA IF EXISTS {name} CASCADE"), &[]).await?;
                 Ok(())
             }
         }
@@ -129,11 +117,9 @@ impl Generations {
     /// After `generation` was made live on SQLite: removes its file, and makes the copy of the old tables the
     /// previous one.
     pub(super) fn keep_previous(&self, generation: Generation) -> Result<(), RebuildError> {
-        let (Some(used), Some(copy), Some(previous)) = (
-            self.file(generation),
-            self.copy(),
-            self.file(Generation::Previous),
-        ) else {
+        let (Some(used), Some(copy), Some(previous)) =
+            (self.file(generation), self.copy(), self.file(Generation::Previous))
+        else {
             return Ok(());
         };
         remove_files(&used)?;
@@ -213,10 +199,7 @@ mod tests {
     #[tokio::test]
     async fn postgres_does_not_end_the_session_that_holds_the_lock() {
         let server = TestDatabase::create().await;
-        let sql = format!(
-            "ALTER DATABASE {} SET idle_session_timeout = '200ms'",
-            server.name()
-        );
+        let sql = format!("ALTER DATABASE {} SET idle_session_timeout = '200ms'", server.name());
         server.run_outside(&sql).await;
         let url = server.url();
         let live = Database::open(url.as_str(), Schema::ReadModels, 2).await.unwrap();

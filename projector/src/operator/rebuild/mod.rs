@@ -137,11 +137,7 @@ impl Rebuild {
         operator_state::discarded(&self.live, &shadow, self.store.as_ref()).await?;
         let start = checkpoint::completed(&shadow).await?;
         let applier = self.applier(&shadow);
-        let mut progress = Progress {
-            start,
-            position: start,
-            head: self.store.head().await?,
-        };
+        let mut progress = Progress { start, position: start, head: self.store.head().await? };
         tell(progress);
         {
             let identity = self.identity(&applier);
@@ -171,9 +167,7 @@ impl Rebuild {
             // Without statistics, new tables would be read with bad plans.
             let mut tables = vec![AUDIT_LOG.name, TASK_HISTORY.name];
             for_each_model!(M => tables.push(M::TABLE.name));
-            shadow
-                .execute(&format!("ANALYZE {}", tables.join(", ")), &[])
-                .await?;
+            shadow.execute(&format!("ANALYZE {}", tables.join(", ")), &[]).await?;
         }
         shadow.close().await;
         Ok(true)
@@ -225,8 +219,7 @@ impl Rebuild {
     /// When there are none, or it fails. Then nothing has changed.
     pub async fn rollback(&self) -> Result<u64, RebuildError> {
         self.require_previous().await?;
-        self.take_over(Generation::Previous, &CancellationToken::new())
-            .await
+        self.take_over(Generation::Previous, &CancellationToken::new()).await
     }
 
     /// Closes the live tables, at the end of a rebuild.
@@ -262,9 +255,7 @@ impl Rebuild {
             // The time counts from when the projectors are blocked.
             match tokio::time::timeout(FINAL_CATCH_UP_TIMEOUT, self.finish_catch_up(&next, stop)).await {
                 Ok(result) => result,
-                Err(_) => Err(RebuildError::Behind {
-                    position: checkpoint::completed(&next).await?,
-                }),
+                Err(_) => Err(RebuildError::Behind { position: checkpoint::completed(&next).await? }),
             }
         };
         let position = if self.live.is_postgres() {
@@ -272,14 +263,7 @@ impl Rebuild {
             swap::drop_old(&self.live).await;
             position
         } else {
-            swap::files(
-                &self.places,
-                &self.live,
-                generation,
-                self.longest_hold,
-                final_catch_up,
-            )
-            .await?
+            swap::files(&self.places, &self.live, generation, self.longest_hold, final_catch_up).await?
         };
         next.close().await;
         if !self.live.is_postgres() {
@@ -339,11 +323,7 @@ impl Rebuild {
 pub(crate) fn remove_others(live: &Database) -> Result<(), RebuildError> {
     let places = Generations::new(live.url());
     // A rebuild that was killed has left the last one.
-    let files = [
-        places.file(Generation::Previous),
-        places.file(Generation::Shadow),
-        places.copy(),
-    ];
+    let files = [places.file(Generation::Previous), places.file(Generation::Shadow), places.copy()];
     if files.iter().flatten().any(|file| file.exists()) {
         let _lock = places.lock_files()?;
         for file in files.iter().flatten() {

@@ -59,10 +59,7 @@ pub(super) async fn discarded(
 /// something wrong with this process, such as keys of people that it does not have.
 pub(super) async fn require_no_more_parked(live: &Database, next: &Database) -> Result<(), RebuildError> {
     let reached = checkpoint::completed(live).await?;
-    let (live, next) = (
-        parked_streams(live, reached).await?,
-        parked_streams(next, reached).await?,
-    );
+    let (live, next) = (parked_streams(live, reached).await?, parked_streams(next, reached).await?);
     match next > live {
         true => Err(RebuildError::MoreParked { live, next }),
         false => Ok(()),
@@ -113,9 +110,7 @@ pub(super) async fn checkpoints(
     next: &Database,
     reached: LogPoint,
 ) -> Result<(), RebuildError> {
-    let rows = live
-        .fetch_all("SELECT partitions, partition FROM checkpoints", &[])
-        .await?;
+    let rows = live.fetch_all("SELECT partitions, partition FROM checkpoints", &[]).await?;
     let mut tx = next.begin().await?;
     for row in rows {
         let (partitions, partition) = (row.integer("partitions")?, row.integer("partition")?);
@@ -130,9 +125,7 @@ pub(super) async fn furthest(read_models: &Database) -> Result<u64, RebuildError
 }
 
 async fn positions(read_models: &Database, table: &str) -> Result<BTreeSet<u64>, RebuildError> {
-    let rows = read_models
-        .fetch_all(&format!("SELECT position FROM {table}"), &[])
-        .await?;
+    let rows = read_models.fetch_all(&format!("SELECT position FROM {table}"), &[]).await?;
     let positions = readable(table, "position", &rows, |row| row.unsigned("position"));
     Ok(positions.into_iter().collect())
 }

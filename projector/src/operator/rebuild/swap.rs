@@ -78,15 +78,13 @@ pub(super) async fn schemas(
     generation: Generation,
     final_catch_up: impl Future<Output = Result<u64, RebuildError>>,
 ) -> Result<u64, RebuildError> {
-    let mut tx = begin_with_locks(live, |tx| Box::pin(lock_all(tx)))
-        .await
-        .map_err(|error| match is_lock_timeout(&error) {
+    let mut tx = begin_with_locks(live, |tx| Box::pin(lock_all(tx))).await.map_err(|error| {
+        match is_lock_timeout(&error) {
             true => RebuildError::Busy,
             false => error.into(),
-        })?;
-    let rows = tx
-        .fetch_all("SELECT partitions, partition FROM checkpoints", &[])
-        .await?;
+        }
+    })?;
+    let rows = tx.fetch_all("SELECT partitions, partition FROM checkpoints", &[]).await?;
     let position = final_catch_up.await?;
     let rename = |from: &str, to: &str| format!("ALTER SCHEMA {from} RENAME TO {to}");
     let mut statements = Vec::new();
@@ -111,15 +109,9 @@ pub(super) async fn schemas(
         tx.execute(&sql, &[]).await?;
     }
     for row in rows {
-        let count = u16::try_from(row.integer("partitions")?)
-            .ok()
-            .and_then(PartitionCount::new);
+        let count = u16::try_from(row.integer("partitions")?).ok().and_then(PartitionCount::new);
         if let (Some(partitions), Ok(partition)) = (count, u16::try_from(row.integer("partition")?)) {
-            let step = CheckpointMove {
-                partition,
-                from: 0,
-                to: LogPoint { position, id: None },
-            };
+            let step = CheckpointMove { partition, from: 0, to: LogPoint { position, id: None } };
             checkpoint::signal(&mut tx, partitions, step);
         }
     }
@@ -149,8 +141,7 @@ async fn try_to_drop_old(live: &Database) -> Result<(), DatabaseError> {
     let sql = "SELECT nspname::text AS name FROM pg_namespace WHERE starts_with(nspname::text, $1)";
     for row in live.fetch_all(sql, &[OLD.into()]).await? {
         let mut tx = live.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
-        tx.execute(&format!("DROP SCHEMA {} CASCADE", row.text("name")?), &[])
-            .await?;
+        tx.execute(&format!("DROP SCHEMA {} CASCADE", row.text("name")?), &[]).await?;
         tx.commit().await?;
     }
     Ok(())
@@ -189,8 +180,7 @@ async fn rows(
 ) -> Result<u64, RebuildError> {
     // SQLite would create a file that everybody can read, but uses an empty one.
     private_files::file(copy).map_err(failed("create", copy))?;
-    live.execute("VACUUM INTO $1", &[copy.display().to_string().into()])
-        .await?;
+    live.execute("VACUUM INTO $1", &[copy.display().to_string().into()]).await?;
     // This connection must not return to the pool with another file attached.
     let mut loan = live.writer().await?;
     let connection = loan.sqlite().ok_or(RebuildError::NoPrevious)?;
@@ -208,16 +198,13 @@ async fn rows(
     for table in &tables {
         let columns = columns(connection, table).await?;
         statements.push(format!("DELETE FROM main.\"{table}\""));
-        statements.push(format!(
-            "INSERT INTO main.\"{table}\" ({columns}) SELECT {columns} FROM next.\"{table}\""
-        ));
+        statements
+            .push(format!("INSERT INTO main.\"{table}\" ({columns}) SELECT {columns} FROM next.\"{table}\""));
     }
     let copying = async {
         // An immediate transaction would also lock the other file, which must stay writable.
         let mut tx = connection.begin().await?;
-        sqlx::query("UPDATE main.checkpoints SET position = position")
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query("UPDATE main.checkpoints SET position = position").execute(&mut *tx).await?;
         let position = final_catch_up.await?;
         for sql in statements {
             sqlx::query(&sql).execute(&mut *tx).await?;

@@ -40,12 +40,7 @@ impl AuditVerifier {
         let rows = read_models.fetch_all(&sql, &[after.into(), to.into()]).await?;
         let count = rows.len() as u64;
         let mut rows = rows.into_iter().peekable();
-        for Decoded {
-            record: event,
-            reading,
-            ..
-        } in events
-        {
+        for Decoded { record: event, reading, .. } in events {
             while let Some(row) = next_up_to(&mut rows, event.position.saturating_sub(1))? {
                 differences.add(format!(
                     "audit_log has position {}, which is not in the log",

@@ -53,24 +53,15 @@ impl Exceptions {
         differences: &mut Differences,
     ) -> Result<Self, DatabaseError> {
         let mut exceptions = Self::default();
-        let mut read = Reader {
-            read_models,
-            differences,
-        };
-        let leaving = read.rows("unfinished_erasures", "subject", "subject", |row| {
-            Ok(UserId(row.uuid("subject")?))
-        });
+        let mut read = Reader { read_models, differences };
+        let leaving =
+            read.rows("unfinished_erasures", "subject", "subject", |row| Ok(UserId(row.uuid("subject")?)));
         exceptions.leaving.extend(leaving.await?);
-        let parked = read.rows(
-            "parked_events",
-            "position",
-            "position, stream, version, subject",
-            |row| {
-                let stream = StreamName::raw(row.text("stream")?);
-                let (position, version) = (row.unsigned("position")?, row.unsigned("version")?);
-                Ok((UserId(row.uuid("subject")?), position, stream, version))
-            },
-        );
+        let parked = read.rows("parked_events", "position", "position, stream, version, subject", |row| {
+            let stream = StreamName::raw(row.text("stream")?);
+            let (position, version) = (row.unsigned("position")?, row.unsigned("version")?);
+            Ok((UserId(row.uuid("subject")?), position, stream, version))
+        });
         for (subject, position, stream, version) in parked.await? {
             if exceptions.is_leaving(subject) {
                 continue;
@@ -114,11 +105,7 @@ impl Exceptions {
 
     /// An empty fold that skips parked and discarded events. It finds erasures itself.
     pub(super) fn fold(&self) -> Fold {
-        Fold {
-            parked: self.parked.clone(),
-            discarded: self.discarded.clone(),
-            ..Fold::default()
-        }
+        Fold { parked: self.parked.clone(), discarded: self.discarded.clone(), ..Fold::default() }
     }
 
     /// The position at which a person was erased, according to the tables.
@@ -138,34 +125,24 @@ impl Exceptions {
     /// Compares them with the events that the fold up to `head` has parked and the people that it has erased. Returns
     /// how many are parked.
     pub(super) fn compare(&self, fold: &Fold, head: u64, differences: &mut Differences) -> u64 {
-        let expected: BTreeSet<u64> = fold
-            .newly_parked
-            .iter()
-            .map(|parked| parked.record.position)
-            .collect();
+        let expected: BTreeSet<u64> = fold.newly_parked.iter().map(|parked| parked.record.position).collect();
         let found: BTreeSet<u64> = self.parked_positions.range(..=head).copied().collect();
         for position in expected.difference(&found) {
-            differences.add(format!(
-                "the event at position {position} cannot be projected, but is not parked"
-            ));
+            differences
+                .add(format!("the event at position {position} cannot be projected, but is not parked"));
         }
         for position in found.difference(&expected) {
-            differences.add(format!(
-                "the event at position {position} is parked, but should not be"
-            ));
+            differences.add(format!("the event at position {position} is parked, but should not be"));
         }
         for (subject, position) in &fold.erased {
             if self.erased.get(subject) != Some(position) {
-                differences.add(format!(
-                    "erased_subjects lacks subject {subject}, erased at position {position}"
-                ));
+                differences
+                    .add(format!("erased_subjects lacks subject {subject}, erased at position {position}"));
             }
         }
         for (subject, position) in &self.erased {
             if *position <= head && !fold.erased.contains_key(subject) {
-                differences.add(format!(
-                    "erased_subjects has subject {subject}, who was never erased"
-                ));
+                differences.add(format!("erased_subjects has subject {subject}, who was never erased"));
             }
         }
         found.len() as u64

@@ -54,9 +54,7 @@ impl HistoryVerifier {
             }
         }
         for position in found.into_keys() {
-            differences.add(format!(
-                "task_history has position {position}, which should not be there"
-            ));
+            differences.add(format!("task_history has position {position}, which should not be there"));
         }
         Ok(count)
     }
@@ -77,9 +75,8 @@ impl HistoryVerifier {
         }
         for (subject, position) in lacking {
             if !rows.was_erased(subject).await? {
-                rows.differences.add(format!(
-                    "task_history lacks rows of subject {subject}, first position {position}"
-                ));
+                rows.differences
+                    .add(format!("task_history lacks rows of subject {subject}, first position {position}"));
             }
         }
         let sql = "SELECT h.position FROM tasks t JOIN task_history h ON h.task = t.id AND h.type <> $2

@@ -47,10 +47,7 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
     }
     let mut differences = Differences::default();
     let exceptions = Exceptions::load(read_models, &mut differences).await?;
-    let mut report = Report {
-        position: head,
-        ..Report::default()
-    };
+    let mut report = Report { position: head, ..Report::default() };
     let mut fold = exceptions.fold();
     let mut audit = AuditVerifier::default();
     let mut history = HistoryVerifier::default();
@@ -66,31 +63,20 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
         for gap in page.iter().filter_map(|event| gaps.before(event.record.position)) {
             differences.add(describe_gap(&gap));
         }
-        report.audit += audit
-            .compare(read_models, after, to, &page, &mut differences)
-            .await?;
+        report.audit += audit.compare(read_models, after, to, &page, &mut differences).await?;
         fold.rows.history = Some(Vec::new());
         for event in page {
             fold_in(&mut fold, event);
         }
         let made = fold.rows.history.take().unwrap_or_default();
-        report.history += history
-            .compare(read_models, after, to, &made, &mut differences)
-            .await?;
+        report.history += history.compare(read_models, after, to, &made, &mut differences).await?;
         after = to;
     }
     report.parked = exceptions.compare(&fold, head, &mut differences);
     report.parked_streams = exceptions.parked_streams();
     let Fold { mut rows, erased, .. } = fold;
-    let mut verifier = RowVerifier {
-        store,
-        read_models,
-        exceptions,
-        erased,
-        head,
-        differences,
-        left_by_drop: 0,
-    };
+    let mut verifier =
+        RowVerifier { store, read_models, exceptions, erased, head, differences, left_by_drop: 0 };
     audit.finish(&mut verifier).await?;
     history.finish(&mut verifier, &rows.tasks).await?;
     for_each_model!(M => *M::rows(&mut report) = verifier.compare::<M>(&mut rows).await?);
@@ -102,12 +88,7 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
 /// The report about a projection that has only reached `reached`. Other differences may disappear when it is complete.
 fn behind(reached: u64, head: u64) -> Report {
     let difference = format!("the projection is at position {reached}, the log at {head}");
-    Report {
-        position: reached,
-        behind: head - reached,
-        differences: vec![difference],
-        ..Report::default()
-    }
+    Report { position: reached, behind: head - reached, differences: vec![difference], ..Report::default() }
 }
 
 async fn wait_for(read_models: &Database, head: u64) -> Result<u64, DatabaseError> {

@@ -45,10 +45,7 @@ impl RowVerifier<'_> {
         let sql = format!("SELECT {columns} FROM {table} WHERE id > $1 ORDER BY id LIMIT $2");
         let (mut after, mut count) = (Uuid::nil(), 0);
         loop {
-            let page = self
-                .read_models
-                .fetch_all(&sql, &[after.into(), (PAGE as u64).into()])
-                .await?;
+            let page = self.read_models.fetch_all(&sql, &[after.into(), (PAGE as u64).into()]).await?;
             for row in &page {
                 after = row.uuid("id")?;
                 let slot = expected.remove(&after);
@@ -77,8 +74,7 @@ impl RowVerifier<'_> {
         let found = match row_values(table, row) {
             Ok(found) => found,
             Err(error) => {
-                self.differences
-                    .add(unreadable(table.name, &id.to_string(), &error));
+                self.differences.add(unreadable(table.name, &id.to_string(), &error));
                 return Ok(());
             }
         };
@@ -95,9 +91,7 @@ impl RowVerifier<'_> {
             None if was_dropped(self.store, &M::stream(&id.into()), &self.erased).await? => {
                 self.left_by_drop += 1
             }
-            None => self
-                .differences
-                .add(format!("{} has row {id}, which should not be there", table.name)),
+            None => self.differences.add(format!("{} has row {id}, which should not be there", table.name)),
             Some(slot) => {
                 let columns = different_columns(table, &slot_values(&slot), &found);
                 if !columns.is_empty() {

@@ -43,10 +43,7 @@ pub async fn verify_sample(
         store,
         read_models,
         reached,
-        report: Report {
-            position: reached,
-            ..Report::default()
-        },
+        report: Report { position: reached, ..Report::default() },
         differences: Differences::default(),
     };
     for stream in choose(store, read_models, reached, size).await? {
@@ -56,11 +53,7 @@ pub async fn verify_sample(
         }
         for_each_model!(M => sample.compare_if_of::<M>(&stream).await?);
     }
-    let Sample {
-        mut report,
-        differences,
-        ..
-    } = sample;
+    let Sample { mut report, differences, .. } = sample;
     report.parked_streams = parked_streams(read_models).await?;
     report.differences = differences.list();
     Ok(report)
@@ -120,9 +113,7 @@ impl Sample<'_> {
         let columns = table.column_list();
         let sql = format!("SELECT {columns} FROM {} WHERE id = $1", table.name);
         let row = self.read_models.fetch_optional(&sql, &[id.into()]).await?;
-        let read = row
-            .as_ref()
-            .map(|row| Ok((row_values(table, row)?, row.unsigned("version")?)));
+        let read = row.as_ref().map(|row| Ok((row_values(table, row)?, row.unsigned("version")?)));
         let (found, version) = match read {
             Some(Err(error)) => return Ok(Some(unreadable(table.name, &id.to_string(), &error))),
             Some(Ok(read)) => read,
@@ -140,10 +131,7 @@ impl Sample<'_> {
             if self.read_models.fetch_optional(sql, &values).await?.is_some() {
                 return Ok(None);
             }
-            return Ok(Some(format!(
-                "{} has row {id} of someone who was erased",
-                table.name
-            )));
+            return Ok(Some(format!("{} has row {id} of someone who was erased", table.name)));
         }
         if let Some(due) = due
             && version < due.state.version()
@@ -159,10 +147,7 @@ impl Sample<'_> {
                 self.report.left_by_drop += 1;
                 return Ok(None);
             }
-            return Ok(Some(format!(
-                "{} has row {id}, which should not be there",
-                table.name
-            )));
+            return Ok(Some(format!("{} has row {id}, which should not be there", table.name)));
         };
         let columns = different_columns(table, &slot_values(&expected), &found);
         Ok((!columns.is_empty())

@@ -75,11 +75,7 @@ impl Moment {
             Side::open("the rebuilt tables", rebuilt, partitions).await?,
         ];
         let checkpoints = sides[0].checkpoints.iter().zip(&sides[1].checkpoints);
-        Ok(Self {
-            known: checkpoints.map(|(left, right)| *left.min(right)).collect(),
-            partitions,
-            sides,
-        })
+        Ok(Self { known: checkpoints.map(|(left, right)| *left.min(right)).collect(), partitions, sides })
     }
 
     fn known(&self, subject: UserId) -> u64 {
@@ -102,24 +98,13 @@ pub(crate) async fn compare_tables(
     let mut differences = Differences::default();
     let (mut tables, mut read) = (Vec::new(), 0);
     for (table, subject) in compared_tables() {
-        let mut compared = ComparedTable {
-            name: table.name,
-            rows: 0,
-            moved: 0,
-            digests: Default::default(),
-        };
+        let mut compared = ComparedTable { name: table.name, rows: 0, moved: 0, digests: Default::default() };
         let mut digests = [Sha256::new(), Sha256::new()];
         let mut cursors = [Cursor::new(table), Cursor::new(table)];
         loop {
             let moment = Moment::now([live, rebuilt], partitions).await?;
-            let some = compare_some(
-                moment,
-                &mut cursors,
-                subject,
-                &mut compared,
-                &mut digests,
-                &mut differences,
-            );
+            let some =
+                compare_some(moment, &mut cursors, subject, &mut compared, &mut digests, &mut differences);
             let rows = some.await?;
             read += rows;
             progress(read);
@@ -134,10 +119,7 @@ pub(crate) async fn compare_tables(
         compared.digests = digests.map(|digest| hex::encode(digest.finalize()));
         tables.push(compared);
     }
-    Ok(Comparison {
-        tables,
-        differences: differences.list(),
-    })
+    Ok(Comparison { tables, differences: differences.list() })
 }
 
 /// Compares the next rows of a table, up to [`ROWS_OF_A_MOMENT`]. Returns how many there were.
@@ -236,12 +218,7 @@ async fn has_moved(
 /// Reports the columns in which two rows with the same key differ.
 fn difference(table: Table, left: &[Value], right: &[Value]) -> String {
     let columns = different_columns(table, left, right);
-    format!(
-        "{} differs in row {}: {}",
-        table.name,
-        key_text(left),
-        columns.join(", ")
-    )
+    format!("{} differs in row {}: {}", table.name, key_text(left), columns.join(", "))
 }
 
 /// Reports a row that only one side has.
@@ -278,19 +255,12 @@ impl Side {
         for (partition, point) in checkpoints_of(&rows, partitions) {
             checkpoints[usize::from(partition)] = point.position;
         }
-        Ok(Self {
-            name,
-            tx,
-            checkpoints,
-        })
+        Ok(Self { name, tx, checkpoints })
     }
 
     /// Whether this side has erased the person after the position `known`.
     async fn has_erased(&mut self, subject: UserId, known: u64) -> Result<bool, DatabaseError> {
-        let row = self
-            .tx
-            .fetch_optional(ERASED_AFTER, &[subject.0.into(), known.into()])
-            .await?;
+        let row = self.tx.fetch_optional(ERASED_AFTER, &[subject.0.into(), known.into()]).await?;
         Ok(row.is_some())
     }
 
@@ -346,10 +316,7 @@ impl Cursor {
                 Key::Id(id) => id.into(),
                 Key::Position(position) => position.into(),
             };
-            self.rows = tx
-                .fetch_all(&self.sql, &[after, (PAGE as u64).into()])
-                .await?
-                .into();
+            self.rows = tx.fetch_all(&self.sql, &[after, (PAGE as u64).into()]).await?.into();
             self.ended = self.rows.len() < PAGE;
         }
         self.rows.front().map(|row| self.key(row)).transpose()

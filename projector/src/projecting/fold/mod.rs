@@ -56,14 +56,8 @@ pub(crate) enum ParkCause {
 }
 
 impl ParkCause {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Record,
-        Self::Key,
-        Self::Row,
-        Self::Event,
-        Self::Refused,
-        Self::Follows,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Record, Self::Key, Self::Row, Self::Event, Self::Refused, Self::Follows];
 
     /// The name of the cause in metrics.
     pub(crate) const fn name(self) -> &'static str {
@@ -119,16 +113,8 @@ impl Fold {
         if self.erased.contains_key(&record.metadata.subject) {
             return Ok(());
         }
-        if self
-            .parked
-            .get(&record.stream)
-            .is_some_and(|first| *first <= record.version)
-        {
-            self.park(
-                record,
-                ParkCause::Follows,
-                "an earlier event of its stream is parked",
-            );
+        if self.parked.get(&record.stream).is_some_and(|first| *first <= record.version) {
+            self.park(record, ParkCause::Follows, "an earlier event of its stream is parked");
             return Ok(());
         }
         let applied = match forced {
@@ -158,16 +144,10 @@ impl Fold {
     pub(crate) fn apply(&mut self, event: &Decoded) -> Result<(), ApplyFailure> {
         let record = &event.record;
         let senseless = |reason: &str| ApplyFailure::Senseless(reason.to_owned());
-        let is_discarded = self
-            .discarded
-            .get(&record.stream)
-            .is_some_and(|versions| versions.contains(&record.version));
+        let is_discarded =
+            self.discarded.get(&record.stream).is_some_and(|versions| versions.contains(&record.version));
         let Ok(stream) = record.stream.kind() else {
-            return if is_discarded {
-                Ok(())
-            } else {
-                Err(senseless("its stream is of no known kind"))
-            };
+            return if is_discarded { Ok(()) } else { Err(senseless("its stream is of no known kind")) };
         };
         if let Some(row) = self.unreadable_rows.get(&record.stream) {
             return match row.version {
@@ -195,17 +175,12 @@ impl Fold {
     fn erase(&mut self, subject: UserId, position: u64) {
         self.erased.entry(subject).or_insert(position);
         self.newly_erased.push(subject);
-        self.newly_parked
-            .retain(|parked| parked.record.metadata.subject != subject);
+        self.newly_parked.retain(|parked| parked.record.metadata.subject != subject);
     }
 
     fn park(&mut self, record: &RecordedEvent, cause: ParkCause, reason: &str) {
         self.parked.entry(record.stream.clone()).or_insert(record.version);
-        self.newly_parked.push(Parked {
-            record: record.clone(),
-            cause,
-            reason: reason.to_owned(),
-        });
+        self.newly_parked.push(Parked { record: record.clone(), cause, reason: reason.to_owned() });
     }
 }
 

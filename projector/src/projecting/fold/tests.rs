@@ -42,10 +42,7 @@ fn created() -> Decoded {
 }
 
 fn renamed(version: u64, title: &str) -> Decoded {
-    let encoded = TaskEvent::from(TaskRenamed {
-        title: title.to_owned(),
-    })
-    .encode();
+    let encoded = TaskEvent::from(TaskRenamed { title: title.to_owned() }).encode();
     event(version, encoded.kind, encoded.data)
 }
 
@@ -59,22 +56,13 @@ fn title_and_version(fold: &Fold) -> (&str, u64) {
 }
 
 fn parked(fold: &Fold) -> Vec<u64> {
-    fold.newly_parked
-        .iter()
-        .map(|parked| parked.record.version)
-        .collect()
+    fold.newly_parked.iter().map(|parked| parked.record.version).collect()
 }
 
 #[test]
 fn repetitions_change_nothing_even_when_unreadable() {
     let mut fold = Fold::default();
-    for event in [
-        created(),
-        renamed(2, "Two"),
-        created(),
-        unreadable(2),
-        renamed(2, "Again"),
-    ] {
+    for event in [created(), renamed(2, "Two"), created(), unreadable(2), renamed(2, "Again")] {
         assert_eq!(fold.take(&event, None, GapPolicy::Report), Ok(()));
     }
     assert_eq!(title_and_version(&fold), ("Two", 2));
@@ -85,10 +73,7 @@ fn repetitions_change_nothing_even_when_unreadable() {
 fn a_hole_is_reported_or_parks_the_stream_and_leaves_the_row() {
     let mut fold = Fold::default();
     fold.take(&created(), None, GapPolicy::Report).unwrap();
-    assert_eq!(
-        fold.take(&renamed(3, "Three"), None, GapPolicy::Report),
-        Err(HoleFound)
-    );
+    assert_eq!(fold.take(&renamed(3, "Three"), None, GapPolicy::Report), Err(HoleFound));
     assert_eq!(parked(&fold), [] as [u64; 0]);
     assert_eq!(fold.take(&renamed(3, "Three"), None, GapPolicy::Park), Ok(()));
     assert_eq!(fold.take(&renamed(4, "Four"), None, GapPolicy::Report), Ok(()));
@@ -110,10 +95,7 @@ fn versions_before_the_first_parked_one_still_apply() {
 #[test]
 fn a_discarded_event_is_passed_over() {
     let mut fold = Fold::default();
-    fold.discarded
-        .entry(StreamName::task(TASK))
-        .or_default()
-        .insert(2);
+    fold.discarded.entry(StreamName::task(TASK)).or_default().insert(2);
     for event in [created(), unreadable(2), renamed(3, "Three")] {
         fold.take(&event, None, GapPolicy::Report).unwrap();
     }

@@ -14,9 +14,6 @@ pub(crate) async fn checkpoint(State(state): State<AppState>) -> Result<Response
     let tree = newest(&state).await?;
     let signed = state.audit_tree.last_checkpoint(&tree).await?;
     let signed = signed.ok_or(ApiError::NotInTheTree)?;
-    let headers = [
-        (header::CONTENT_TYPE, TEXT),
-        (header::CACHE_CONTROL, FOR_A_MOMENT),
-    ];
+    let headers = [(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, FOR_A_MOMENT)];
     Ok((headers, signed.note.to_string()).into_response())
 }

@@ -32,10 +32,6 @@ pub(crate) async fn consistency(
     }
     let hashes = state.audit_tree.consistency(&tree, from, to).await?;
     let hashes = hashes.ok_or_else(|| BadParameter::new("from", format!("it is larger than {to}")))?;
-    let proof = ConsistencyProof {
-        from,
-        to,
-        consistency: hashes.iter().map(ToString::to_string).collect(),
-    };
+    let proof = ConsistencyProof { from, to, consistency: hashes.iter().map(ToString::to_string).collect() };
     Ok(([(header::CACHE_CONTROL, FOR_A_MOMENT)], Json(proof)).into_response())
 }

@@ -74,11 +74,7 @@ async fn page(mut export: Export) -> Result<(Bytes, Option<Export>), ApiError> {
         serde_json::to_writer(&mut lines, &ExportedEvent::of(event))?;
         lines.push(b'\n');
     }
-    let next = page
-        .events
-        .last()
-        .filter(|_| page.more)
-        .map(|event| event.position);
+    let next = page.events.last().filter(|_| page.more).map(|event| event.position);
     let rest = next.map(|after| {
         export.after = after;
         export

@@ -26,27 +26,18 @@ pub(crate) async fn proof(
     mut parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let position = parameters.single("position", number)?;
-    let id = parameters.single("id", |text| {
-        text.parse::<EventId>()
-            .map_err(|_| "expected the id of an event".to_owned())
-    })?;
+    let id = parameters
+        .single("id", |text| text.parse::<EventId>().map_err(|_| "expected the id of an event".to_owned()))?;
     parameters.finish()?;
     let position = position.ok_or_else(|| BadParameter::new("position", "of which event? It is needed"))?;
-    let Covered {
-        tree,
-        index,
-        checkpoint,
-    } = covered(&state, position).await?;
+    let Covered { tree, index, checkpoint } = covered(&state, position).await?;
     let _admitted = admit_anyone(&state).await?;
     let proof = state.audit_tree.inclusion(&tree, index, &checkpoint).await?;
     let mut proof = proof.ok_or(ApiError::NotInTheTree)?;
     if let Some(id) = id {
         proof.extra = Some(event(&state, position, id).await?.canonical());
     }
-    let headers = [
-        (header::CONTENT_TYPE, TEXT),
-        (header::CACHE_CONTROL, FOR_A_MOMENT),
-    ];
+    let headers = [(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, FOR_A_MOMENT)];
     Ok((headers, proof.to_string()).into_response())
 }
 
@@ -95,9 +86,5 @@ async fn look(state: &AppState, position: u64) -> Result<Option<Covered>, ApiErr
     let index = index.ok_or(ApiError::NotInTheTree)?;
     let last = audit.last_checkpoint(&tree).await?;
     let covering = last.filter(|last| index < last.checkpoint.size);
-    Ok(covering.map(|checkpoint| Covered {
-        tree,
-        index,
-        checkpoint,
-    }))
+    Ok(covering.map(|checkpoint| Covered { tree, index, checkpoint }))
 }

@@ -49,11 +49,7 @@ async fn show(
     drop(admitted);
 
     let mut answer = HeaderMap::new();
-    if let Some(next) = page
-        .next_cursor
-        .as_deref()
-        .and_then(|cursor| next_link(parameters, cursor))
-    {
+    if let Some(next) = page.next_cursor.as_deref().and_then(|cursor| next_link(parameters, cursor)) {
         answer.insert(header::LINK, next);
     }
     let body = TaskPage {
@@ -67,11 +63,7 @@ async fn show(
 
 /// The cost of a query: high if it reads all tasks of the caller.
 fn cost(listing: &Listing) -> Cost {
-    if listing.count || !listing.filter.words.is_empty() {
-        Cost::High
-    } else {
-        Cost::Ordinary
-    }
+    if listing.count || !listing.filter.words.is_empty() { Cost::High } else { Cost::Ordinary }
 }
 
 /// The task of a row; `None` when a newer release or damage made it unreadable. Then the others are shown.

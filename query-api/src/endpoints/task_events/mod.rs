@@ -44,13 +44,9 @@ pub(crate) async fn task_events(
     let resumed = match headers.get(LAST_EVENT_ID) {
         None => None,
         Some(id) => {
-            let id = id
-                .to_str()
-                .map_err(|_| BadParameter::new("Last-Event-ID", "it is not text"))?;
+            let id = id.to_str().map_err(|_| BadParameter::new("Last-Event-ID", "it is not text"))?;
             // A browser that has not seen an id sends an empty one.
-            (!id.is_empty())
-                .then(|| ChangeToken::read(&state.cursor_key, id, owner))
-                .transpose()?
+            (!id.is_empty()).then(|| ChangeToken::read(&state.cursor_key, id, owner)).transpose()?
         }
     };
     let open = state.event_streams.take(owner).await?;
@@ -67,10 +63,7 @@ pub(crate) async fn task_events(
         }
     };
     let mut answer = shown.headers();
-    answer.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream"),
-    );
+    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     answer.insert(UNBUFFERED, HeaderValue::from_static("no"));
     let stream = EventStream::new(state, caller.0, token, since, open);
     Ok((answer, Body::from_stream(stream.into_bytes())).into_response())

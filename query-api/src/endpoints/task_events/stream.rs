@@ -37,10 +37,7 @@ struct NextLook {
 
 impl NextLook {
     const fn at(earliest: Instant) -> Self {
-        Self {
-            is_wanted: true,
-            earliest,
-        }
+        Self { is_wanted: true, earliest }
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -192,10 +189,7 @@ impl EventStream {
     fn write(&self, page: &mut String, row: &Row) -> Result<(), DatabaseError> {
         let since = self.follower.seen(row)?;
         let id = since.write(&self.state.cursor_key, self.identity.user_id);
-        let event = TaskEvent {
-            task: TaskId(row.uuid("task")?),
-            item: tasks::history_item_of(row)?,
-        };
+        let event = TaskEvent { task: TaskId(row.uuid("task")?), item: tasks::history_item_of(row)? };
         let kind = row.str("type")?;
         // Names, numbers and texts can always be written; JSON has no line breaks in it.
         let data = serde_json::to_string(&event).unwrap_or_default();

@@ -48,10 +48,7 @@ mod test {
     fn positions(answer: &Answer) -> Vec<u64> {
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.bytes));
         let items = answer.json()["items"].as_array().unwrap().clone();
-        items
-            .iter()
-            .map(|item| item["position"].as_u64().unwrap())
-            .collect()
+        items.iter().map(|item| item["position"].as_u64().unwrap()).collect()
     }
 
     /// `GET` with the token of an auditor.
@@ -68,16 +65,7 @@ mod test {
         let mine = me.to_string();
         entry(database, 1, me, &mine, "task.created", "task-1", "r1").await;
         entry(database, 2, me, &mine, "task.renamed", "task-1", "r2").await;
-        entry(
-            database,
-            3,
-            other,
-            &other.to_string(),
-            "task.created",
-            "task-2",
-            "r3",
-        )
-        .await;
+        entry(database, 3, other, &other.to_string(), "task.created", "task-2", "r3").await;
         entry(database, 4, me, "operator", "account.disabled", "account-1", "r4").await;
         entry(database, 5, me, &mine, "task.created", "task-3", "r2").await;
         (me, other)
@@ -104,14 +92,8 @@ mod test {
             positions(&role.get(other, &format!("/audit/events?subject={me}")).await),
             Vec::<u64>::new()
         );
-        assert_eq!(
-            positions(&role.get(other, "/audit/events?correlation_id=r1").await),
-            Vec::<u64>::new()
-        );
-        assert_eq!(
-            positions(&as_auditor(&role, other, "/audit/events").await),
-            [5, 4, 3, 2, 1]
-        );
+        assert_eq!(positions(&role.get(other, "/audit/events?correlation_id=r1").await), Vec::<u64>::new());
+        assert_eq!(positions(&as_auditor(&role, other, "/audit/events").await), [5, 4, 3, 2, 1]);
         let of_one = as_auditor(&role, other, &format!("/audit/events?subject={me}")).await;
         assert_eq!(positions(&of_one), [5, 4, 2, 1]);
     }
@@ -132,10 +114,7 @@ mod test {
             ("to=2023-11-14T22:13:23Z".to_owned(), vec![2, 1]),
             ("from=2023-11-14&to=2023-11-15".to_owned(), vec![5, 4, 3, 2, 1]),
             ("from=2023-11-15".to_owned(), vec![]),
-            (
-                format!("actor={me}&type=task.created&from=2023-11-14T22:13:22Z"),
-                vec![5],
-            ),
+            (format!("actor={me}&type=task.created&from=2023-11-14T22:13:22Z"), vec![5]),
         ] {
             let answer = as_auditor(&role, other, &format!("/audit/events?{query}")).await;
             assert_eq!(positions(&answer), expected, "{query}");
@@ -170,16 +149,7 @@ mod test {
         let (me, other) = (user(), user());
         for position in 1..=25 {
             let request = format!("r{position}");
-            entry(
-                &database,
-                position,
-                me,
-                "system",
-                "task.created",
-                "task-1",
-                &request,
-            )
-            .await;
+            entry(&database, position, me, "system", "task.created", "task-1", &request).await;
         }
         let role = TestRole::start(&database).await;
         let (mut all, mut query) = (Vec::new(), "limit=10".to_owned());
@@ -189,16 +159,7 @@ mod test {
             all.extend(positions(&answer));
             // Entries that are added meanwhile are newer.
             let position = 100 + all.len() as u64;
-            entry(
-                &database,
-                position,
-                me,
-                "system",
-                "task.created",
-                "task-1",
-                "late",
-            )
-            .await;
+            entry(&database, position, me, "system", "task.created", "task-1", "late").await;
             let Value::String(next) = &answer.json()["next_cursor"] else {
                 break;
             };
@@ -206,9 +167,7 @@ mod test {
             cursor.clone_from(next);
         }
         assert_eq!(all, (1..=25).rev().collect::<Vec<_>>());
-        role.get(other, &format!("/audit/events?cursor={cursor}"))
-            .await
-            .assert_problem(400, "bad-cursor");
+        role.get(other, &format!("/audit/events?cursor={cursor}")).await.assert_problem(400, "bad-cursor");
         role.get(me, &format!("/audit/events?type=task.created&cursor={cursor}"))
             .await
             .assert_problem(400, "bad-cursor");
@@ -229,9 +188,7 @@ mod test {
             ("page=2", "bad-parameter"),
             ("cursor=AAAA", "bad-cursor"),
         ] {
-            role.get(me, &format!("/audit/events?{query}"))
-                .await
-                .assert_problem(400, code);
+            role.get(me, &format!("/audit/events?{query}")).await.assert_problem(400, code);
         }
     }
 }

@@ -10,23 +10,14 @@ use crate::testing::{TestRole, insert, on_postgres, on_sqlite, task, user};
 async fn without_a_good_token_nothing_is_reached() {
     on_sqlite(async |database| {
         let role = TestRole::start(&database).await;
-        for path in [
-            "/tasks",
-            "/tasks?limit=0",
-            "/tasks/0190f5a2-0000-7000-8000-000000000001",
-        ] {
+        for path in ["/tasks", "/tasks?limit=0", "/tasks/0190f5a2-0000-7000-8000-000000000001"] {
             let answer = role.send(Request::get(path).body(Body::empty()).unwrap()).await;
             answer.assert_problem(401, "token-missing");
             assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer"));
             let request = Request::get(path).header(header::AUTHORIZATION, "Bearer no.such.user");
             let answer = role.send(request.body(Body::empty()).unwrap()).await;
             answer.assert_problem(401, "token-invalid");
-            assert!(
-                answer
-                    .header("www-authenticate")
-                    .unwrap()
-                    .contains("error=\"invalid_token\"")
-            );
+            assert!(answer.header("www-authenticate").unwrap().contains("error=\"invalid_token\""));
         }
     })
     .await;
@@ -37,11 +28,7 @@ async fn without_the_role_user_there_are_no_tasks() {
     on_sqlite(async |database| {
         let role = TestRole::start(&database).await;
         let token = format!("Bearer {}.auditor.b", user().0.simple());
-        for path in [
-            "/tasks",
-            "/tasks?limit=0",
-            "/tasks/0190f5a2-0000-7000-8000-000000000001",
-        ] {
+        for path in ["/tasks", "/tasks?limit=0", "/tasks/0190f5a2-0000-7000-8000-000000000001"] {
             let request = Request::get(path).header(header::AUTHORIZATION, &token);
             let answer = role.send(request.body(Body::empty()).unwrap()).await;
             answer.assert_problem(403, "forbidden");
@@ -69,19 +56,12 @@ async fn bad_parameters_are_named() {
         ] {
             let answer = role.get(me, &format!("/tasks?{query}")).await;
             answer.assert_problem(400, "bad-parameter");
-            assert!(
-                answer.json()["detail"].as_str().unwrap().contains(name),
-                "{query}"
-            );
+            assert!(answer.json()["detail"].as_str().unwrap().contains(name), "{query}");
         }
         for query in ["status=open", "x=y"] {
-            role.get(me, &format!("/tasks/{}?{query}", mine.id))
-                .await
-                .assert_problem(400, "bad-parameter");
+            role.get(me, &format!("/tasks/{}?{query}", mine.id)).await.assert_problem(400, "bad-parameter");
         }
-        role.get(me, "/tasks?cursor=nonsense")
-            .await
-            .assert_problem(400, "bad-cursor");
+        role.get(me, "/tasks?cursor=nonsense").await.assert_problem(400, "bad-cursor");
     })
     .await;
 }
@@ -90,12 +70,7 @@ async fn bad_parameters_are_named() {
 async fn endpoints_without_parameters_refuse_them_before_they_ask_for_a_token() {
     on_sqlite(async |database| {
         let role = TestRole::start(&database).await;
-        for path in [
-            "/tasks/summary",
-            "/tasks/events",
-            "/audit/checkpoint",
-            "/audit/tile/0/000",
-        ] {
+        for path in ["/tasks/summary", "/tasks/events", "/audit/checkpoint", "/audit/tile/0/000"] {
             let request = Request::get(format!("{path}?colour=red"));
             let answer = role.send(request.body(Body::empty()).unwrap()).await;
             answer.assert_problem(400, "bad-parameter");
@@ -126,14 +101,10 @@ async fn numbers_of_the_audit_are_digits() {
 async fn other_methods_and_paths_are_problems() {
     on_sqlite(async |database| {
         let role = TestRole::start(&database).await;
-        let answer = role
-            .send(Request::delete("/tasks").body(Body::empty()).unwrap())
-            .await;
+        let answer = role.send(Request::delete("/tasks").body(Body::empty()).unwrap()).await;
         answer.assert_problem(405, "method-not-allowed");
         assert!(answer.header("allow").unwrap().contains("GET"));
-        role.get(user(), "/tasks/a/b")
-            .await
-            .assert_problem(404, "not-found");
+        role.get(user(), "/tasks/a/b").await.assert_problem(404, "not-found");
     })
     .await;
 }
@@ -147,11 +118,7 @@ async fn long_searches_and_many_tags_are_within_what_both_databases_take() {
         let longest = "%EF%B7%BA".repeat(256);
         let most = (0..16).map(|n| format!("{n:02x}")).collect::<Vec<_>>().join("+");
         let tags = (0..20).map(|n| format!("{n:050}")).collect::<Vec<_>>().join(",");
-        for query in [
-            format!("q={longest}"),
-            format!("q={most}&count=true"),
-            format!("tag={tags}"),
-        ] {
+        for query in [format!("q={longest}"), format!("q={most}&count=true"), format!("tag={tags}")] {
             assert_eq!(role.get(me, &format!("/tasks?{query}")).await.titles(), [""; 0]);
         }
     };
@@ -165,10 +132,7 @@ async fn long_searches_and_many_tags_postgres() {
         let longest = "%EF%B7%BA".repeat(256);
         let most = (0..16).map(|n| format!("{n:02x}")).collect::<Vec<_>>().join("+");
         for query in [format!("q={longest}"), format!("q={most}&count=true")] {
-            assert_eq!(
-                role.get(user(), &format!("/tasks?{query}")).await.titles(),
-                [""; 0]
-            );
+            assert_eq!(role.get(user(), &format!("/tasks?{query}")).await.titles(), [""; 0]);
         }
     })
     .await;
@@ -185,13 +149,9 @@ async fn a_database_that_is_gone_is_unavailable_and_never_a_bug() {
             answer.assert_problem(503, "unavailable");
             assert!(answer.header("retry-after").is_some());
         }
-        let ready = role
-            .send(Request::get("/health/ready").body(Body::empty()).unwrap())
-            .await;
+        let ready = role.send(Request::get("/health/ready").body(Body::empty()).unwrap()).await;
         assert_eq!(ready.status.as_u16(), 503);
-        let live = role
-            .send(Request::get("/health/live").body(Body::empty()).unwrap())
-            .await;
+        let live = role.send(Request::get("/health/live").body(Body::empty()).unwrap()).await;
         assert_eq!(live.status.as_u16(), 200);
     })
     .await;

@@ -29,11 +29,7 @@ mod test {
             assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.bytes));
             let page = answer.json();
             let changed = page["changed"].as_array().unwrap();
-            titles.extend(
-                changed
-                    .iter()
-                    .map(|task| task["title"].as_str().unwrap().to_owned()),
-            );
+            titles.extend(changed.iter().map(|task| task["title"].as_str().unwrap().to_owned()));
             let next = page["next"].as_str().unwrap().to_owned();
             if page["more"] == Value::Bool(false) {
                 return (titles, next);
@@ -74,11 +70,7 @@ mod test {
         given(&database, &gone, 2).await;
         let (all, next) = titles(&role, me, None).await;
         assert_eq!(all.len(), 2);
-        let deleted = Task {
-            deleted_at: Some(Timestamp::from_micros(1)),
-            version: 2,
-            ..gone.clone()
-        };
+        let deleted = Task { deleted_at: Some(Timestamp::from_micros(1)), version: 2, ..gone.clone() };
         given(&database, &deleted, 3).await;
         let page = role.get(me, &format!("/tasks/changes?since={next}")).await.json();
         assert_eq!(page["changed"], json!([]));
@@ -90,9 +82,7 @@ mod test {
         let (me, other) = (user(), user());
         let role = TestRole::start(&database).await;
         let (_, next) = titles(&role, me, None).await;
-        role.get(other, &format!("/tasks/changes?since={next}"))
-            .await
-            .assert_problem(400, "bad-cursor");
+        role.get(other, &format!("/tasks/changes?since={next}")).await.assert_problem(400, "bad-cursor");
         for (query, code) in [
             ("since=AAAA", "bad-cursor"),
             ("since=", "bad-parameter"),
@@ -100,9 +90,7 @@ mod test {
             ("limit=101", "bad-parameter"),
             ("until=x", "bad-parameter"),
         ] {
-            role.get(me, &format!("/tasks/changes?{query}"))
-                .await
-                .assert_problem(400, code);
+            role.get(me, &format!("/tasks/changes?{query}")).await.assert_problem(400, code);
         }
     }
 
@@ -127,14 +115,8 @@ mod test {
 
         let (rest, next) = titles(&role, me, first["next"].as_str()).await;
         assert_eq!(rest, ["Task 3"]);
-        assert_eq!(
-            titles(&role, me, Some(&next)).await.0,
-            ["Late", "Task 2", "Task 3"]
-        );
-        assert_eq!(
-            titles(&role, me, Some(&whole)).await.0,
-            ["Late", "Task 2", "Task 3"]
-        );
+        assert_eq!(titles(&role, me, Some(&next)).await.0, ["Late", "Task 2", "Task 3"]);
+        assert_eq!(titles(&role, me, Some(&whole)).await.0, ["Late", "Task 2", "Task 3"]);
         // When nothing is parked, nothing is returned twice.
         let (_, next) = titles(&role, me, Some(&next)).await;
         assert_eq!(titles(&role, me, Some(&next)).await.0.len(), 0);
@@ -146,9 +128,7 @@ mod test {
         given(&database, &task(me, "Task"), 10).await;
         let (_, next) = titles(&role, me, None).await;
         role.log().ends_at(9);
-        role.get(me, &format!("/tasks/changes?since={next}"))
-            .await
-            .assert_problem(400, "bad-cursor");
+        role.get(me, &format!("/tasks/changes?since={next}")).await.assert_problem(400, "bad-cursor");
         assert_eq!(titles(&role, me, None).await.0, ["Task"]);
     }
 }

@@ -38,10 +38,7 @@ mod test {
             assert_eq!(answer.status(), 200);
             assert_eq!(answer.headers()["content-type"], "text/event-stream");
             assert_eq!(answer.headers()["cache-control"], "private, no-cache");
-            Self {
-                body: answer.into_body().into_data_stream(),
-                text: String::new(),
-            }
+            Self { body: answer.into_body().into_data_stream(), text: String::new() }
         }
 
         /// The next block of lines; `None` at the end of the stream.
@@ -76,11 +73,7 @@ mod test {
         /// The id that the stream begins with.
         async fn greeting(&mut self) -> String {
             let block = self.block().await.unwrap();
-            block
-                .lines()
-                .find_map(|line| line.strip_prefix("id: "))
-                .unwrap()
-                .to_owned()
+            block.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned()
         }
     }
 
@@ -102,10 +95,7 @@ mod test {
         happen(&database, other, "Not mine", 2).await;
         let first = happen(&database, me, "First", 3).await;
         let (_, event) = stream.event().await;
-        assert_eq!(
-            (&event["task"], &event["position"]),
-            (&first.id.to_string().into(), &3.into())
-        );
+        assert_eq!((&event["task"], &event["position"]), (&first.id.to_string().into(), &3.into()));
         assert_eq!(event["changes"][0]["to"], "First");
         happen(&database, me, "Second", 4).await;
         assert_eq!(stream.event().await.1["changes"][0]["to"], "Second");
@@ -129,10 +119,7 @@ mod test {
             }
         }
         // A list of changes leads on to a stream.
-        let next = role.get(me, "/tasks/changes").await.json()["next"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let next = role.get(me, "/tasks/changes").await.json()["next"].as_str().unwrap().to_owned();
         let mut stream = Stream::open(&role, me, Some(&next)).await;
         assert_eq!(stream.event().await.1["changes"][0]["to"], "1");
         // The place of another person is refused, and a browser without one sends nothing.
@@ -211,9 +198,7 @@ mod test {
         role.get_with(me, "/tasks/events", &[("last-event-id", &seen)])
             .await
             .assert_problem(400, "bad-cursor");
-        role.get(me, "/tasks/events?since=1")
-            .await
-            .assert_problem(400, "bad-parameter");
+        role.get(me, "/tasks/events?since=1").await.assert_problem(400, "bad-parameter");
     }
 
     /// The audit trail does not have the event at the checkpoint: it is of another partition, which is not projected
@@ -224,15 +209,9 @@ mod test {
             project(&database, me, 40, true).await;
             let stranger = runtime::new_id();
             if the_checkpoint_has_it {
-                database
-                    .execute("UPDATE checkpoints SET event_id = $1", &[stranger.into()])
-                    .await
-                    .unwrap();
+                database.execute("UPDATE checkpoints SET event_id = $1", &[stranger.into()]).await.unwrap();
             } else {
-                database
-                    .execute("UPDATE checkpoints SET event_id = NULL", &[])
-                    .await
-                    .unwrap();
+                database.execute("UPDATE checkpoints SET event_id = NULL", &[]).await.unwrap();
                 insert_history(&database, &[task(me, "Mine")], 39).await;
                 let sql = "UPDATE task_history SET event_id = $1 WHERE position = 39";
                 database.execute(sql, &[stranger.into()]).await.unwrap();
@@ -251,9 +230,7 @@ mod test {
         project(&database, me, 10, true).await;
         let role = TestRole::start(&database).await;
         role.log().ends_at(1_000);
-        role.get(me, "/tasks/events")
-            .await
-            .assert_problem(503, "projection-behind");
+        role.get(me, "/tasks/events").await.assert_problem(503, "projection-behind");
         project(&database, me, 1_000, true).await;
         Stream::open(&role, me, None).await.greeting().await;
     }

@@ -26,9 +26,7 @@ mod test {
 
     /// The titles for `query`, in the order of the titles.
     async fn titles(role: &TestRole, caller: UserId, query: &str) -> Vec<String> {
-        role.get(caller, &format!("/tasks?sort=title&{query}"))
-            .await
-            .titles()
+        role.get(caller, &format!("/tasks?sort=title&{query}")).await.titles()
     }
 
     pub(super) async fn states_and_priorities_are_any_of_and_tags_all_of(database: Database) {
@@ -44,12 +42,7 @@ mod test {
             &[
                 with("a", Status::Open, Priority::Low, &["home", "garden"]),
                 with("b", Status::InProgress, Priority::Normal, &["home"]),
-                with(
-                    "c",
-                    Status::Done,
-                    Priority::High,
-                    &["homework", "Home", "home,garden"],
-                ),
+                with("c", Status::Done, Priority::High, &["homework", "Home", "home,garden"]),
                 with("d", Status::Cancelled, Priority::Urgent, &[]),
             ],
         )
@@ -117,11 +110,8 @@ mod test {
             ("milkand", ""),
         ] {
             let query = format!("q={}", utf8_percent_encode(words, NON_ALPHANUMERIC));
-            let found: Vec<_> = titles(&role, me, &query)
-                .await
-                .iter()
-                .map(|title| title[..1].to_owned())
-                .collect();
+            let found: Vec<_> =
+                titles(&role, me, &query).await.iter().map(|title| title[..1].to_owned()).collect();
             assert_eq!(found.concat(), expected, "{words}");
         }
     }
@@ -165,27 +155,15 @@ mod test {
             ("due_after=2026-12-01T00:00:00.000001Z", vec!["instant"]),
             ("due_before=2026-12-01", vec![]),
             ("due_before=2026-12-01T09:00:00Z", vec!["day"]),
-            (
-                "due_before=2026-12-01T10:00:00.000001%2B01:00",
-                vec!["day", "instant"],
-            ),
+            ("due_before=2026-12-01T10:00:00.000001%2B01:00", vec!["day", "instant"]),
             ("due_before=9999-12-31", vec!["day", "instant"]),
             ("due_after=1970-01-01", vec!["day", "instant"]),
-            (
-                "due_after=2026-12-01&due_before=2026-12-02",
-                vec!["day", "instant"],
-            ),
+            ("due_after=2026-12-01&due_before=2026-12-02", vec!["day", "instant"]),
             ("due_after=2026-12-02&due_before=2026-12-01", vec![]),
             ("created_before=2026-12-02", vec!["day"]),
             ("created_before=2026-12-01", vec![]),
-            (
-                "updated_after=2026-12-01T09:00:00.000001Z&updated_before=2026-12-02",
-                vec!["instant"],
-            ),
-            (
-                "completed_after=2026-12-01&completed_before=2026-12-02",
-                vec!["never"],
-            ),
+            ("updated_after=2026-12-01T09:00:00.000001Z&updated_before=2026-12-02", vec!["instant"]),
+            ("completed_after=2026-12-01&completed_before=2026-12-02", vec!["never"]),
             ("completed_before=9999-12-31", vec!["never"]),
             ("completed_after=2026-12-02", vec![]),
         ] {
@@ -195,11 +173,7 @@ mod test {
 
     pub(super) async fn overdue_means_past_due_and_still_to_be_done(database: Database) {
         let me = user();
-        let due = |title: &str, due: &str, status| Task {
-            due: due.parse().ok(),
-            status,
-            ..task(me, title)
-        };
+        let due = |title: &str, due: &str, status| Task { due: due.parse().ok(), status, ..task(me, title) };
         insert(
             &database,
             &[
@@ -226,25 +200,13 @@ mod test {
 
     pub(super) async fn the_trash_is_apart(database: Database) {
         let me = user();
-        let deleted = |title: &str| Task {
-            deleted_at: Some(at("2026-12-01T00:00:00Z")),
-            ..task(me, title)
-        };
-        insert(
-            &database,
-            &[task(me, "kept"), deleted("gone"), deleted("also gone")],
-        )
-        .await;
+        let deleted = |title: &str| Task { deleted_at: Some(at("2026-12-01T00:00:00Z")), ..task(me, title) };
+        insert(&database, &[task(me, "kept"), deleted("gone"), deleted("also gone")]).await;
         let role = TestRole::start(&database).await;
         assert_eq!(titles(&role, me, "").await, ["kept"]);
         assert_eq!(titles(&role, me, "deleted=false").await, ["kept"]);
         assert_eq!(titles(&role, me, "deleted=true").await, ["also gone", "gone"]);
-        assert_eq!(
-            role.get(me, "/tasks?deleted=true&count=true&limit=1")
-                .await
-                .json()["total"],
-            2
-        );
+        assert_eq!(role.get(me, "/tasks?deleted=true&count=true&limit=1").await.json()["total"], 2);
         assert_eq!(role.get(me, "/tasks?count=true").await.json()["total"], 1);
     }
 
@@ -275,11 +237,7 @@ mod test {
             ("-updated_at", [0, 1, 2, 3]),
         ] {
             let expected = expected.map(|n| tasks[n].title.clone());
-            assert_eq!(
-                role.get(me, &format!("/tasks?sort={sort}")).await.titles(),
-                expected,
-                "{sort}"
-            );
+            assert_eq!(role.get(me, &format!("/tasks?sort={sort}")).await.titles(), expected, "{sort}");
         }
         assert_eq!(
             role.get(me, "/tasks").await.titles(),
@@ -291,24 +249,11 @@ mod test {
         let (me, other, nobody) = (user(), user(), user());
         insert(&database, &[task(me, "mine"), task(other, "theirs")]).await;
         let role = TestRole::start(&database).await;
-        for query in [
-            "",
-            "?q=i",
-            "?count=true",
-            "?sort=due",
-            "?status=open,done",
-            "?created_after=1970-01-01",
-        ] {
-            assert_eq!(
-                role.get(me, &format!("/tasks{query}")).await.titles(),
-                ["mine"],
-                "{query}"
-            );
-            assert_eq!(
-                role.get(other, &format!("/tasks{query}")).await.titles(),
-                ["theirs"],
-                "{query}"
-            );
+        for query in
+            ["", "?q=i", "?count=true", "?sort=due", "?status=open,done", "?created_after=1970-01-01"]
+        {
+            assert_eq!(role.get(me, &format!("/tasks{query}")).await.titles(), ["mine"], "{query}");
+            assert_eq!(role.get(other, &format!("/tasks{query}")).await.titles(), ["theirs"], "{query}");
             let answer = role.get(nobody, &format!("/tasks{query}")).await;
             assert_eq!(answer.titles(), [""; 0], "{query}");
             assert_eq!(answer.json()["next_cursor"], json!(null));
@@ -340,9 +285,6 @@ mod test {
         assert_eq!(list.header("content-type"), Some("application/json"));
         assert_eq!(list.header("cache-control"), Some("private, no-cache"));
         assert_eq!(list.header("link"), None);
-        assert_eq!(
-            role.get(me, &format!("/tasks/{}", full.id)).await.json(),
-            expected
-        );
+        assert_eq!(role.get(me, &format!("/tasks/{}", full.id)).await.json(), expected);
     }
 }

@@ -32,11 +32,7 @@ mod test {
                 0 => state.title = format!("Task {version}"),
                 1 => state.tags.push(format!("tag {version}")),
                 _ => {
-                    state.status = if state.status == Status::Open {
-                        Status::Done
-                    } else {
-                        Status::Open
-                    };
+                    state.status = if state.status == Status::Open { Status::Done } else { Status::Open };
                     state.completed_at = (state.status == Status::Done).then_some(state.updated_at);
                 }
             }
@@ -125,10 +121,7 @@ mod test {
                 format!("version={}", state.version),
                 format!("as_of={}", state.updated_at),
                 // Until just before the next one.
-                format!(
-                    "as_of={}",
-                    Timestamp::from_micros(state.updated_at.as_micros() + 999_999)
-                ),
+                format!("as_of={}", Timestamp::from_micros(state.updated_at.as_micros() + 999_999)),
             ];
             for moment in moments {
                 let answer = role.get(me, &format!("{path}?{moment}")).await;
@@ -136,22 +129,12 @@ mod test {
                 assert_eq!(answer.header("etag"), Some(etag.as_str()));
             }
             let answer = role
-                .get_with(
-                    me,
-                    &format!("{path}?version={}", state.version),
-                    &[("if-none-match", &etag)],
-                )
+                .get_with(me, &format!("{path}?version={}", state.version), &[("if-none-match", &etag)])
                 .await;
             assert_eq!(answer.status, 304);
         }
-        for moment in [
-            "version=201",
-            "version=18446744073709551615",
-            "as_of=2023-11-14T22:13:19.999999Z",
-        ] {
-            role.get(me, &format!("{path}?{moment}"))
-                .await
-                .assert_problem(404, "not-found");
+        for moment in ["version=201", "version=18446744073709551615", "as_of=2023-11-14T22:13:19.999999Z"] {
+            role.get(me, &format!("{path}?{moment}")).await.assert_problem(404, "not-found");
         }
         // The future is like the present.
         let answer = role.get(me, &format!("{path}?as_of=9999-12-31T00:00:00Z")).await;
@@ -164,15 +147,9 @@ mod test {
         given(&database, &states).await;
         let role = TestRole::start(&database).await;
         for rest in ["/history", "?version=1", "?as_of=2026-01-01T00:00:00Z"] {
-            role.get(other, &format!("/tasks/{}{rest}", states[0].id))
-                .await
-                .assert_problem(404, "not-found");
-            role.get(me, &format!("/tasks/{}{rest}", user()))
-                .await
-                .assert_problem(404, "not-found");
-            role.get(me, &format!("/tasks/none{rest}"))
-                .await
-                .assert_problem(404, "not-found");
+            role.get(other, &format!("/tasks/{}{rest}", states[0].id)).await.assert_problem(404, "not-found");
+            role.get(me, &format!("/tasks/{}{rest}", user())).await.assert_problem(404, "not-found");
+            role.get(me, &format!("/tasks/none{rest}")).await.assert_problem(404, "not-found");
         }
     }
 
@@ -211,30 +188,19 @@ mod test {
         let path = format!("/tasks/{}", states[0].id);
         let passed = role.get(me, &format!("{path}?version=64")).await.json();
         let before = role.get(me, &format!("{path}?version=63")).await.json();
-        assert_eq!(
-            (&passed["version"], &passed["title"]),
-            (&json!(64), &before["title"])
-        );
+        assert_eq!((&passed["version"], &passed["title"]), (&json!(64), &before["title"]));
         let last = role.get(me, &format!("{path}?version=70")).await.json();
-        assert_eq!(
-            last,
-            serde_json::to_value(api_types::Task::from(&states[68])).unwrap()
-        );
+        assert_eq!(last, serde_json::to_value(api_types::Task::from(&states[68])).unwrap());
     }
 
     pub(super) async fn a_history_without_its_beginning_is_not_told(database: Database) {
         let me = user();
         let states = states(me, 3);
         given(&database, &states).await;
-        database
-            .execute("DELETE FROM task_history WHERE version = 1", &[])
-            .await
-            .unwrap();
+        database.execute("DELETE FROM task_history WHERE version = 1", &[]).await.unwrap();
         let role = TestRole::start(&database).await;
         for rest in ["/history", "?version=2"] {
-            role.get(me, &format!("/tasks/{}{rest}", states[0].id))
-                .await
-                .assert_problem(503, "unavailable");
+            role.get(me, &format!("/tasks/{}{rest}", states[0].id)).await.assert_problem(503, "unavailable");
         }
     }
 
@@ -257,9 +223,7 @@ mod test {
             ("/history?version=1", "bad-parameter"),
             ("/history?cursor=AAAA", "bad-cursor"),
         ] {
-            role.get(me, &format!("/tasks/{}{rest}", states[0].id))
-                .await
-                .assert_problem(400, code);
+            role.get(me, &format!("/tasks/{}{rest}", states[0].id)).await.assert_problem(400, code);
         }
     }
 }

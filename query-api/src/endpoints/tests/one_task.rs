@@ -15,10 +15,7 @@ mod test {
 
     pub(super) async fn a_task_is_shown_with_its_version_as_etag(database: Database) {
         let me = user();
-        let mine = Task {
-            version: 3,
-            ..task(me, "mine")
-        };
+        let mine = Task { version: 3, ..task(me, "mine") };
         insert(&database, std::slice::from_ref(&mine)).await;
         let role = TestRole::start(&database).await;
         let path = format!("/tasks/{}", mine.id);
@@ -31,13 +28,9 @@ mod test {
         assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
         assert!(answer.header("consistency-token").is_some());
 
-        for (tags, status) in [
-            ("\"3\"", 304),
-            ("W/\"3\"", 304),
-            ("\"1\", \"3\"", 304),
-            ("*", 304),
-            ("\"2\"", 200),
-        ] {
+        for (tags, status) in
+            [("\"3\"", 304), ("W/\"3\"", 304), ("\"1\", \"3\"", 304), ("*", 304), ("\"2\"", 200)]
+        {
             let answer = role.get_with(me, &path, &[("if-none-match", tags)]).await;
             assert_eq!(answer.status.as_u16(), status, "{tags}");
             assert_eq!(answer.header("etag"), Some("\"3\""));
@@ -48,10 +41,7 @@ mod test {
 
     pub(super) async fn what_if_match_does_not_name_is_not_shown(database: Database) {
         let me = user();
-        let mine = Task {
-            version: 3,
-            ..task(me, "mine")
-        };
+        let mine = Task { version: 3, ..task(me, "mine") };
         insert(&database, std::slice::from_ref(&mine)).await;
         let role = TestRole::start(&database).await;
         let path = format!("/tasks/{}", mine.id);
@@ -61,32 +51,23 @@ mod test {
         }
         for tags in ["\"999\"", "W/\"3\"", "\"x\""] {
             // `If-Match` comes first.
-            let answer = role
-                .get_with(me, &path, &[("if-match", tags), ("if-none-match", "\"3\"")])
-                .await;
+            let answer = role.get_with(me, &path, &[("if-match", tags), ("if-none-match", "\"3\"")]).await;
             answer.assert_problem(412, "version-mismatch");
             assert_eq!(answer.header("etag"), Some("\"3\""));
             assert!(answer.header("consistency-token").is_some());
         }
         for name in ["if-match", "if-none-match"] {
-            role.get_with(me, &path, &[(name, "zzz")])
-                .await
-                .assert_problem(400, "bad-parameter");
+            role.get_with(me, &path, &[(name, "zzz")]).await.assert_problem(400, "bad-parameter");
         }
     }
 
     pub(super) async fn what_is_not_there_for_the_caller_is_not_found(database: Database) {
         let (me, other) = (user(), user());
         let mine = task(me, "mine");
-        let deleted = Task {
-            deleted_at: Some(Timestamp::from_micros(1)),
-            ..task(me, "deleted")
-        };
+        let deleted = Task { deleted_at: Some(Timestamp::from_micros(1)), ..task(me, "deleted") };
         insert(&database, &[mine.clone(), deleted.clone()]).await;
         let role = TestRole::start(&database).await;
-        role.get(other, &format!("/tasks/{}", mine.id))
-            .await
-            .assert_problem(404, "not-found");
+        role.get(other, &format!("/tasks/{}", mine.id)).await.assert_problem(404, "not-found");
         role.get_with(other, &format!("/tasks/{}", mine.id), &[("if-none-match", "*")])
             .await
             .assert_problem(404, "not-found");
@@ -107,21 +88,13 @@ mod test {
             "%00",
             "%FF",
             &mine.id.0.simple().to_string(),
-            &mine
-                .id
-                .0
-                .braced()
-                .to_string()
-                .replace('{', "%7B")
-                .replace('}', "%7D"),
+            &mine.id.0.braced().to_string().replace('{', "%7B").replace('}', "%7D"),
             &format!("{}0", mine.id),
             "0190f5a2-0000-7000-8000-00000000000g",
             &user().to_string(),
         ];
         for id in malformed {
-            role.get(me, &format!("/tasks/{id}"))
-                .await
-                .assert_problem(404, "not-found");
+            role.get(me, &format!("/tasks/{id}")).await.assert_problem(404, "not-found");
         }
     }
 }

@@ -32,12 +32,7 @@ fn token(subject: UserId, position: u64) -> String {
 }
 
 async fn list(role: &TestRole, me: UserId, position: u64, prefer: &str) -> Answer {
-    role.get_with(
-        me,
-        "/tasks",
-        &[("consistency-token", &token(me, position)), ("prefer", prefer)],
-    )
-    .await
+    role.get_with(me, "/tasks", &[("consistency-token", &token(me, position)), ("prefer", prefer)]).await
 }
 
 mod test {
@@ -57,12 +52,9 @@ mod test {
         assert_eq!(list(&role, me, 0, "wait=0").await.status.as_u16(), 200);
 
         // A partition without a row is at the beginning.
-        let other = std::iter::repeat_with(user)
-            .find(|user| PARTITIONS.of(*user) != PARTITIONS.of(me))
-            .unwrap();
-        let answer = role
-            .get_with(other, "/tasks", &[("consistency-token", &token(other, 0))])
-            .await;
+        let other =
+            std::iter::repeat_with(user).find(|user| PARTITIONS.of(*user) != PARTITIONS.of(me)).unwrap();
+        let answer = role.get_with(other, "/tasks", &[("consistency-token", &token(other, 0))]).await;
         assert_eq!(answer.header("consistency-token"), Some(token(other, 0).as_str()));
     }
 
@@ -74,37 +66,28 @@ mod test {
         let (wanted, headers) = (token(me, 5), [("prefer", "wait=10")]);
         let headers = [headers[0], ("consistency-token", wanted.as_str())];
         let asked = Instant::now();
-        let (listed, one, ()) = tokio::join!(
-            role.get_with(me, "/tasks", &headers),
-            role.get_with(me, &path, &headers),
-            async {
+        let (listed, one, ()) =
+            tokio::join!(role.get_with(me, "/tasks", &headers), role.get_with(me, &path, &headers), async {
                 project(&database, me, 4, true).await;
                 insert(&database, std::slice::from_ref(&mine)).await;
                 project(&database, me, 6, true).await;
-            }
-        );
+            });
         assert_eq!(listed.titles(), ["mine"]);
         assert_eq!(one.status.as_u16(), 200);
         for answer in [listed, one] {
             assert_eq!(answer.header("preference-applied"), Some("wait=10"));
             assert_eq!(answer.header("consistency-token"), Some(token(me, 6).as_str()));
         }
-        assert!(
-            asked.elapsed() < Duration::from_secs(9),
-            "it did not wait longer than it had to"
-        );
+        assert!(asked.elapsed() < Duration::from_secs(9), "it did not wait longer than it had to");
     }
 
     pub(super) async fn a_state_that_does_not_come_in_time_is_behind(database: Database) {
         let me = user();
         project(&database, me, 4, true).await;
         let role = TestRole::start(&database).await;
-        for (prefer, position, seconds) in [
-            ("wait=0", 5, 0),
-            ("wait=1", u64::MAX, 1),
-            ("return=minimal", 5, 2),
-            ("wait=-1", 5, 2),
-        ] {
+        for (prefer, position, seconds) in
+            [("wait=0", 5, 0), ("wait=1", u64::MAX, 1), ("return=minimal", 5, 2), ("wait=-1", 5, 2)]
+        {
             let asked = Instant::now();
             let answer = list(&role, me, position, prefer).await;
             answer.assert_problem(503, "projection-behind");
@@ -131,10 +114,7 @@ mod test {
         let role = TestRole::start(&database).await;
         role.log().ends_at(10);
         for position in [1, 10] {
-            let elsewhere = LogPoint {
-                position,
-                id: Some(EventId(Uuid::from_u128(77))),
-            };
+            let elsewhere = LogPoint { position, id: Some(EventId(Uuid::from_u128(77))) };
             let wanted = ConsistencyToken::at(me, elsewhere).to_string();
             let headers = [("consistency-token", wanted.as_str()), ("prefer", "wait=10")];
             let asked = Instant::now();
@@ -202,14 +182,9 @@ mod test {
         project(&database, me, 7, false).await;
         let role = TestRole::start(&database).await;
         for (position, status) in [(7, 200), (8, 503)] {
-            let elsewhere = LogPoint {
-                position,
-                id: Some(EventId(Uuid::from_u128(1))),
-            };
+            let elsewhere = LogPoint { position, id: Some(EventId(Uuid::from_u128(1))) };
             let token = ConsistencyToken::at(me, elsewhere).to_string();
-            let answer = role
-                .get_with(me, "/tasks", &[("consistency-token", &token)])
-                .await;
+            let answer = role.get_with(me, "/tasks", &[("consistency-token", &token)]).await;
             assert_eq!(answer.status.as_u16(), status, "{position}");
         }
     }
@@ -230,17 +205,10 @@ mod test {
             refused.assert_problem(503, "overloaded");
             assert_eq!(refused.header("retry-after"), Some("1"));
         }
-        assert!(
-            asked.elapsed() < Duration::from_secs(20),
-            "nobody waited in a queue"
-        );
+        assert!(asked.elapsed() < Duration::from_secs(20), "nobody waited in a queue");
         // States that are there are still shown to them.
         let there = join_all((0..150).map(|_| list(&role, greedy, 0, "wait=2"))).await;
-        assert!(
-            !there
-                .iter()
-                .any(|answer| answer.json()["code"] == "projection-behind")
-        );
+        assert!(!there.iter().any(|answer| answer.json()["code"] == "projection-behind"));
     }
 
     pub(super) async fn a_lost_signal_costs_a_moment_and_nothing_else(database: Database) {
@@ -262,12 +230,7 @@ mod test {
             for token in ["nonsense", "", "00000000-", "00000000-x", "0000-1"] {
                 let answer = role.get_with(me, &path, &[("consistency-token", token)]).await;
                 answer.assert_problem(400, "bad-parameter");
-                assert!(
-                    answer.json()["detail"]
-                        .as_str()
-                        .unwrap()
-                        .contains("Consistency-Token")
-                );
+                assert!(answer.json()["detail"].as_str().unwrap().contains("Consistency-Token"));
             }
         }
         for prefer in ["wait=soon", "wait", "wait=-5", ";;;"] {
@@ -278,10 +241,7 @@ mod test {
                 "{prefer}"
             );
         }
-        assert_eq!(
-            list(&role, me, 0, "wait=600").await.header("preference-applied"),
-            Some("wait=10")
-        );
+        assert_eq!(list(&role, me, 0, "wait=600").await.header("preference-applied"), Some("wait=10"));
     }
 
     pub(super) async fn checkpoints_may_begin_anew(database: Database) {
@@ -291,16 +251,11 @@ mod test {
         assert_eq!(list(&role, me, 100, "wait=0").await.status.as_u16(), 200);
         // The read models are rebuilt; a waiting caller makes the role read the table, and it uses the result.
         database.execute("DELETE FROM checkpoints", &[]).await.unwrap();
-        list(&role, me, 101, "wait=0")
-            .await
-            .assert_problem(503, "projection-behind");
-        list(&role, me, 100, "wait=0")
-            .await
-            .assert_problem(503, "projection-behind");
-        eventually(
-            "the empty read models are compared with the empty log",
-            async || role.get(me, "/tasks").await.header("consistency-token") == Some(token(me, 0).as_str()),
-        )
+        list(&role, me, 101, "wait=0").await.assert_problem(503, "projection-behind");
+        list(&role, me, 100, "wait=0").await.assert_problem(503, "projection-behind");
+        eventually("the empty read models are compared with the empty log", async || {
+            role.get(me, "/tasks").await.header("consistency-token") == Some(token(me, 0).as_str())
+        })
         .await;
     }
 
@@ -309,11 +264,7 @@ mod test {
         project(&database, me, 7, true).await;
         let role = TestRole::start(&database).await;
         role.log().ends_at(10);
-        assert_eq!(
-            role.get(me, "/tasks").await.status.as_u16(),
-            200,
-            "it is only late"
-        );
+        assert_eq!(role.get(me, "/tasks").await.status.as_u16(), 200, "it is only late");
         database.execute("DELETE FROM checkpoints", &[]).await.unwrap();
         project(&database, me, 0, true).await;
         let paths = ["/tasks", "/tasks/summary", "/tasks/changes"];
@@ -347,10 +298,7 @@ mod test {
         assert_eq!(answer.header("consistency-token"), Some(token(me, 8).as_str()));
         // The log has the event, or another one at its position.
         for (event, lenient) in [(TestLog::id(9), 503), (EventId(Uuid::from_u128(7)), 200)] {
-            let point = LogPoint {
-                position: 9,
-                id: Some(event),
-            };
+            let point = LogPoint { position: 9, id: Some(event) };
             let wanted = ConsistencyToken::at(me, point).to_string();
             for (preference, status) in [("wait=0", 503), ("wait=0, handling=lenient", lenient)] {
                 let headers = [("consistency-token", wanted.as_str()), ("prefer", preference)];
@@ -358,9 +306,7 @@ mod test {
                 assert_eq!(answer.status.as_u16(), status, "{wanted} {preference}");
             }
         }
-        list(&role, me, 9, "wait=0, handling=lenient")
-            .await
-            .assert_problem(503, "projection-behind");
+        list(&role, me, 9, "wait=0, handling=lenient").await.assert_problem(503, "projection-behind");
     }
 
     pub(super) async fn checkpoints_of_another_log_are_no_measure(database: Database) {
@@ -369,15 +315,9 @@ mod test {
         let role = TestRole::start(&database).await;
         assert_eq!(list(&role, me, 9, "wait=0").await.status.as_u16(), 200);
         role.log().ends_at(10);
-        eventually("it is noticed", async || {
-            list(&role, me, 9, "wait=0").await.status.as_u16() == 503
-        })
-        .await;
+        eventually("it is noticed", async || list(&role, me, 9, "wait=0").await.status.as_u16() == 503).await;
         assert_eq!(role.get(me, "/health/ready").await.status.as_u16(), 503);
         project(&database, me, 10, true).await;
-        eventually("it heals", async || {
-            list(&role, me, 9, "wait=0").await.status.as_u16() == 200
-        })
-        .await;
+        eventually("it heals", async || list(&role, me, 9, "wait=0").await.status.as_u16() == 200).await;
     }
 }

@@ -48,16 +48,12 @@ mod test {
 
     fn ids(page: &Value) -> Vec<TaskId> {
         let items = page["items"].as_array().unwrap().iter();
-        items
-            .map(|item| item["id"].as_str().unwrap().parse().unwrap())
-            .collect()
+        items.map(|item| item["id"].as_str().unwrap().parse().unwrap()).collect()
     }
 
     /// The path in a `Link` header.
     fn linked(link: &str) -> &str {
-        link.strip_prefix('<')
-            .and_then(|link| link.strip_suffix(">; rel=\"next\""))
-            .unwrap()
+        link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap()
     }
 
     pub(super) async fn pages_follow_each_other_by_cursor_and_by_link(database: Database) {
@@ -72,42 +68,23 @@ mod test {
         assert_eq!(first.json()["total"], 10);
         let cursor = first.json()["next_cursor"].as_str().unwrap().to_owned();
         let link = first.header("link").unwrap();
-        assert_eq!(
-            linked(link),
-            format!("/tasks?q=tASK&limit=4&status=open&count=true&cursor={cursor}")
-        );
+        assert_eq!(linked(link), format!("/tasks?q=tASK&limit=4&status=open&count=true&cursor={cursor}"));
 
         let second = role.get(me, linked(link)).await;
         assert_eq!(ids(&second.json()), all[4..8]);
-        assert_eq!(
-            second.json()["total"],
-            10,
-            "the total does not depend on the page"
-        );
+        assert_eq!(second.json()["total"], 10, "the total does not depend on the page");
         let third = role.get(me, linked(second.header("link").unwrap())).await;
         assert_eq!(ids(&third.json()), all[8..]);
-        assert_eq!(
-            (third.json()["next_cursor"].clone(), third.header("link")),
-            (json!(null), None)
-        );
+        assert_eq!((third.json()["next_cursor"].clone(), third.header("link")), (json!(null), None));
 
         // With another limit, another order of the parameters, and no count it is still the same query.
-        let rest = role
-            .get(me, &format!("/tasks?cursor={cursor}&limit=6&q=task&status=open"))
-            .await;
+        let rest = role.get(me, &format!("/tasks?cursor={cursor}&limit=6&q=task&status=open")).await;
         assert_eq!(ids(&rest.json()), all[4..]);
-        assert_eq!(
-            (rest.json()["next_cursor"].clone(), rest.json().get("total")),
-            (json!(null), None)
-        );
+        assert_eq!((rest.json()["next_cursor"].clone(), rest.json().get("total")), (json!(null), None));
 
         for (limit, items, more) in [(9, 9, true), (10, 10, false), (100, 10, false), (1, 1, true)] {
             let page = role.get(me, &format!("/tasks?limit={limit}")).await.json();
-            assert_eq!(
-                (ids(&page).len(), page["next_cursor"].is_string()),
-                (items, more),
-                "limit {limit}"
-            );
+            assert_eq!((ids(&page).len(), page["next_cursor"].is_string()), (items, more), "limit {limit}");
         }
     }
 
@@ -121,41 +98,18 @@ mod test {
         let good = format!("/tasks?status=open&cursor={cursor}");
         assert_eq!(role.get(me, &good).await.titles().len(), 3);
 
-        for query in [
-            "",
-            "&status=done",
-            "&status=open,done",
-            "&status=open&q=a",
-            "&status=open&sort=title",
-        ] {
-            role.get(me, &format!("/tasks?cursor={cursor}{query}"))
-                .await
-                .assert_problem(400, "bad-cursor");
+        for query in ["", "&status=done", "&status=open,done", "&status=open&q=a", "&status=open&sort=title"]
+        {
+            role.get(me, &format!("/tasks?cursor={cursor}{query}")).await.assert_problem(400, "bad-cursor");
         }
-        role.get(me, &format!("{good}&sort=created_at"))
-            .await
-            .assert_problem(400, "bad-cursor");
-        role.get(me, &format!("{good}&deleted=true"))
-            .await
-            .assert_problem(400, "bad-cursor");
-        role.get(me, &format!("{good}&overdue=true"))
-            .await
-            .assert_problem(400, "bad-cursor");
-        role.get(me, &format!("{good}A"))
-            .await
-            .assert_problem(400, "bad-cursor");
+        role.get(me, &format!("{good}&sort=created_at")).await.assert_problem(400, "bad-cursor");
+        role.get(me, &format!("{good}&deleted=true")).await.assert_problem(400, "bad-cursor");
+        role.get(me, &format!("{good}&overdue=true")).await.assert_problem(400, "bad-cursor");
+        role.get(me, &format!("{good}A")).await.assert_problem(400, "bad-cursor");
         role.get(other, &good).await.assert_problem(400, "bad-cursor");
 
         // Another replica with the same key accepts it, one with another key does not.
-        assert_eq!(
-            TestRole::start(&database)
-                .await
-                .get(me, &good)
-                .await
-                .titles()
-                .len(),
-            3
-        );
+        assert_eq!(TestRole::start(&database).await.get(me, &good).await.titles().len(), 3);
         let stranger = TestRole::with_cursor_key(&database, [8; 32]).await;
         stranger.get(me, &good).await.assert_problem(400, "bad-cursor");
     }
@@ -166,10 +120,7 @@ mod test {
             let at_first = tasks(me, 30);
             insert(&database, &at_first).await;
             let role = TestRole::start(&database).await;
-            let expected = ids(&role
-                .get(me, &format!("/tasks?limit=100&sort={sort}"))
-                .await
-                .json());
+            let expected = ids(&role.get(me, &format!("/tasks?limit=100&sort={sort}")).await.json());
 
             let (mut path, mut seen) = (format!("/tasks?limit=4&sort={sort}"), Vec::new());
             let (mut removed, mut rounds) = (BTreeSet::new(), 0);
@@ -178,18 +129,13 @@ mod test {
                 assert_eq!(answer.status.as_u16(), 200);
                 let page = ids(&answer.json());
                 // The last task of the page is deleted, and so is one of a later page.
-                let gone = [
-                    page.last().copied(),
-                    expected.iter().rev().find(|id| !removed.contains(*id)).copied(),
-                ];
+                let gone =
+                    [page.last().copied(), expected.iter().rev().find(|id| !removed.contains(*id)).copied()];
                 seen.extend(page);
                 for id in gone.into_iter().flatten() {
                     let task = at_first.iter().find(|task| task.id == id);
                     if let Some(task) = task {
-                        let deleted = Task {
-                            deleted_at: Some(Timestamp::from_micros(0)),
-                            ..task.clone()
-                        };
+                        let deleted = Task { deleted_at: Some(Timestamp::from_micros(0)), ..task.clone() };
                         insert(&database, &[deleted]).await;
                         removed.insert(id);
                     }
@@ -221,40 +167,28 @@ mod test {
             let in_order: Vec<_> = expected.iter().filter(|id| mine.contains(id)).copied().collect();
             assert_eq!(mine, in_order, "{sort}: the order is kept");
             for id in &expected {
-                assert!(
-                    once.contains(id) || removed.contains(id),
-                    "{sort}: {id} was passed over"
-                );
+                assert!(once.contains(id) || removed.contains(id), "{sort}: {id} was passed over");
             }
         }
     }
 
     pub(super) async fn the_overdue_filter_may_be_paged_while_time_passes(database: Database) {
         let me = user();
-        let due = |n: i64| Task {
-            due: Some(Due::At(Timestamp::from_micros(n))),
-            ..task(me, &n.to_string())
-        };
+        let due = |n: i64| Task { due: Some(Due::At(Timestamp::from_micros(n))), ..task(me, &n.to_string()) };
         insert(&database, &(1..=6).map(due).collect::<Vec<_>>()).await;
         let role = TestRole::start(&database).await;
         role.set_clock(Timestamp::from_micros(4));
         let first = role.get(me, "/tasks?overdue=true&sort=due&limit=3").await;
         assert_eq!(first.titles(), ["1", "2", "3"]);
         role.set_clock(Timestamp::from_micros(5));
-        assert_eq!(
-            role.get(me, linked(first.header("link").unwrap())).await.titles(),
-            ["4", "5"]
-        );
+        assert_eq!(role.get(me, linked(first.header("link").unwrap())).await.titles(), ["4", "5"]);
     }
 
     /// A property of pages that continue after a place: see "Pages" in `docs/architecture.md`.
     pub(super) async fn a_task_that_changes_moves_ahead_in_the_order_of_changes(database: Database) {
         let me = user();
         let tasks: Vec<_> = (1..=12)
-            .map(|n| Task {
-                updated_at: Timestamp::from_micros(n),
-                ..task(me, &n.to_string())
-            })
+            .map(|n| Task { updated_at: Timestamp::from_micros(n), ..task(me, &n.to_string()) })
             .collect();
         insert(&database, &tasks).await;
         let role = TestRole::start(&database).await;
@@ -276,12 +210,7 @@ mod test {
             }
             for task in &tasks {
                 let times = seen.iter().filter(|id| **id == task.id).count();
-                assert_eq!(
-                    times,
-                    usize::from(task.id != changed.id || !missed),
-                    "{sort}: {}",
-                    task.title
-                );
+                assert_eq!(times, usize::from(task.id != changed.id || !missed), "{sort}: {}", task.title);
             }
             // The newest change is the first of the next list.
             let again = role.get(me, "/tasks?limit=1&sort=-updated_at").await.json();
@@ -293,13 +222,8 @@ mod test {
     pub(super) async fn a_row_that_cannot_be_read_is_left_out(database: Database) {
         let owner = user();
         let shown = task(owner, "Shown");
-        for damage in [
-            "priority = 17",
-            "tags = '{'",
-            "tags = '{}'",
-            "status = 'paused'",
-            "due = 'some day'",
-        ] {
+        for damage in ["priority = 17", "tags = '{'", "tags = '{}'", "status = 'paused'", "due = 'some day'"]
+        {
             let damaged = task(owner, "Damaged");
             insert(&database, std::slice::from_ref(&damaged)).await;
             let sql = format!("UPDATE tasks SET {damage} WHERE id = '{}'", damaged.id);

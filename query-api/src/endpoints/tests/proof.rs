@@ -15,9 +15,7 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 const POSITIONS: u64 = 3;
 
 fn leaves() -> Vec<Hash> {
-    (1..=POSITIONS)
-        .map(|position| leaf_hash(&position.to_be_bytes()))
-        .collect()
+    (1..=POSITIONS).map(|position| leaf_hash(&position.to_be_bytes())).collect()
 }
 
 /// A tree over the events 1 to 3, of which the last checkpoint has the first two.
@@ -26,10 +24,7 @@ async fn tree(directory: &tempfile::TempDir) -> Database {
     let database = Database::open(&url, Schema::AuditTree, 4).await.unwrap();
     let last = Uuid::from_u128(POSITIONS.into());
     let sql = "INSERT INTO trees (id, origin, size, position, event_id) VALUES (1, 'log', $1, $1, $2)";
-    database
-        .execute(sql, &[POSITIONS.into(), last.into()])
-        .await
-        .unwrap();
+    database.execute(sql, &[POSITIONS.into(), last.into()]).await.unwrap();
     let hashes: Vec<u8> = leaves().iter().flat_map(|leaf| leaf.0).collect();
     let sql = "INSERT INTO tree_tiles (tree, level, number, first_position, hashes) VALUES (1, 0, 0, 1, $1)";
     database.execute(sql, &[hashes.into()]).await.unwrap();
@@ -39,11 +34,7 @@ async fn tree(directory: &tempfile::TempDir) -> Database {
 
 async fn sign(database: &Database, size: usize) {
     let root = root_of(&leaves()[..size]).unwrap();
-    let checkpoint = Checkpoint {
-        origin: "log".to_owned(),
-        size: size as u64,
-        root,
-    };
+    let checkpoint = Checkpoint { origin: "log".to_owned(), size: size as u64, root };
     let sql = "INSERT INTO tree_checkpoints (tree, size, root, note, signed_at) VALUES (1, $1, $2, $3, 0)";
     let note = format!("{checkpoint}\n\u{2014} log AAAAAAAA\n");
     let values = [checkpoint.size.into(), root.0.to_vec().into(), note.into()];
@@ -55,33 +46,20 @@ async fn started() -> (TestRole, Database, tempfile::TempDir) {
     let url = Database::file_url(&directory.path().join("read-models.db"));
     let read_models = Database::open(&url, Schema::ReadModels, 4).await.unwrap();
     let tree = tree(&directory).await;
-    (
-        TestRole::with_audit_tree(&read_models, &tree).await,
-        tree,
-        directory,
-    )
+    (TestRole::with_audit_tree(&read_models, &tree).await, tree, directory)
 }
 
 #[tokio::test]
 async fn what_a_checkpoint_has_is_proved_at_once_however_the_tree_grows() {
     let (role, database, _directory) = started().await;
     let proof = async |position: u64| {
-        let answer = role
-            .get(user(), &format!("/audit/proof?position={position}"))
-            .await;
+        let answer = role.get(user(), &format!("/audit/proof?position={position}")).await;
         let text = String::from_utf8(answer.bytes).unwrap();
         assert_eq!(answer.status, 200, "{text}");
         let proof: InclusionProof = text.parse().unwrap();
         let checkpoint: Checkpoint = proof.checkpoint.text.parse().unwrap();
         let leaf = leaf_hash(&position.to_be_bytes());
-        verify_inclusion(
-            leaf,
-            proof.index,
-            checkpoint.size,
-            &proof.hashes,
-            &checkpoint.root,
-        )
-        .unwrap();
+        verify_inclusion(leaf, proof.index, checkpoint.size, &proof.hashes, &checkpoint.root).unwrap();
     };
     for position in [1, 2] {
         tokio::time::timeout(AT_ONCE, proof(position)).await.unwrap();
@@ -107,11 +85,7 @@ async fn a_tile_is_shown_as_soon_as_a_checkpoint_covers_it() {
 #[tokio::test]
 async fn conditions_hold_on_what_is_proved() {
     let (role, _database, _directory) = started().await;
-    for path in [
-        "/audit/checkpoint",
-        "/audit/proof?position=1",
-        "/audit/consistency?from=1",
-    ] {
+    for path in ["/audit/checkpoint", "/audit/proof?position=1", "/audit/consistency?from=1"] {
         for (name, value, status) in [
             ("if-match", "*", 200),
             ("if-match", "\"1\"", 412),

@@ -76,49 +76,36 @@ fn words(most: usize) -> impl Strategy<Value = String> {
 }
 
 fn tasks() -> impl Strategy<Value = Vec<Task>> {
-    let times = (
-        instant(),
-        instant(),
-        option::of(instant()),
-        option::weighted(0.2, instant()),
-    );
+    let times = (instant(), instant(), option::of(instant()), option::weighted(0.2, instant()));
     let due = option::of(select(&DAYS[..]).prop_map(|day| day.parse::<Due>().unwrap()));
     let tags = subsequence(&TAGS[..], 0..=3).prop_shuffle();
     let texts = (words(3), option::of(words(4)), tags);
-    let task = (
-        any::<u128>(),
-        texts,
-        select(&STATUSES[..]),
-        select(&PRIORITIES[..]),
-        due,
-        times,
-    )
-        .prop_map(
-            |(
-                id,
-                (title, description, tags),
+    let task = (any::<u128>(), texts, select(&STATUSES[..]), select(&PRIORITIES[..]), due, times).prop_map(
+        |(
+            id,
+            (title, description, tags),
+            status,
+            priority,
+            due,
+            (created_at, updated_at, completed_at, deleted_at),
+        )| {
+            Task {
+                id: TaskId(Uuid::from_u128(id)),
+                owner: UserId(Uuid::nil()),
+                title,
+                description,
                 status,
                 priority,
                 due,
-                (created_at, updated_at, completed_at, deleted_at),
-            )| {
-                Task {
-                    id: TaskId(Uuid::from_u128(id)),
-                    owner: UserId(Uuid::nil()),
-                    title,
-                    description,
-                    status,
-                    priority,
-                    due,
-                    tags: tags.into_iter().map(str::to_owned).collect(),
-                    created_at,
-                    updated_at,
-                    completed_at,
-                    deleted_at,
-                    version: 1,
-                }
-            },
-        );
+                tags: tags.into_iter().map(str::to_owned).collect(),
+                created_at,
+                updated_at,
+                completed_at,
+                deleted_at,
+                version: 1,
+            }
+        },
+    );
     vec(task, 0..40)
 }
 
@@ -139,10 +126,7 @@ fn query() -> impl Strategy<Value = Query> {
     );
     let ranges = (bounds(), bounds(), bounds(), bounds());
     let flags = (proptest::bool::weighted(0.1), proptest::bool::weighted(0.1));
-    let order = (
-        select(&["created_at", "updated_at", "due", "priority", "title"][..]),
-        any::<bool>(),
-    );
+    let order = (select(&["created_at", "updated_at", "due", "priority", "title"][..]), any::<bool>());
     (lists, ranges, flags, order, 1..=12_usize).prop_map(
         |(lists, ranges, flags, (sort, descending), limit)| Query {
             statuses: lists.0,
@@ -180,16 +164,11 @@ impl Query {
         let mut add = |name: &str, value: &str| {
             pairs.push(format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
         };
-        add(
-            "sort",
-            &format!("{}{}", if self.descending { "-" } else { "" }, self.sort),
-        );
+        add("sort", &format!("{}{}", if self.descending { "-" } else { "" }, self.sort));
         if !self.statuses.is_empty() {
             add("status", &names(&self.statuses).join(","));
         }
-        names(&self.priorities)
-            .iter()
-            .for_each(|name| add("priority", name));
+        names(&self.priorities).iter().for_each(|name| add("priority", name));
         self.tags.iter().for_each(|tag| add("tag", tag));
         let ranges = [
             (["due_after", "due_before"], self.due),
@@ -227,10 +206,7 @@ impl Query {
         };
         (self.statuses.is_empty() || self.statuses.contains(&task.status))
             && (self.priorities.is_empty() || self.priorities.contains(&task.priority))
-            && self
-                .tags
-                .iter()
-                .all(|tag| task.tags.iter().any(|other| other == tag))
+            && self.tags.iter().all(|tag| task.tags.iter().any(|other| other == tag))
             && within(self.due, task.due.map(Due::starts_at))
             && within(self.created, Some(task.created_at))
             && within(self.updated, Some(task.updated_at))
@@ -242,11 +218,7 @@ impl Query {
 
     fn compare(&self, a: &Task, b: &Task) -> Ordering {
         let directed = |ordering: Ordering| {
-            if self.descending {
-                ordering.reverse()
-            } else {
-                ordering
-            }
+            if self.descending { ordering.reverse() } else { ordering }
         };
         let by_value = match self.sort {
             "created_at" => directed(a.created_at.cmp(&b.created_at)),
@@ -263,10 +235,7 @@ impl Query {
 }
 
 fn names<T: Serialize>(values: &[T]) -> Vec<String> {
-    values
-        .iter()
-        .map(|value| serde_json::to_value(value).unwrap().as_str().unwrap().to_owned())
-        .collect()
+    values.iter().map(|value| serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()).collect()
 }
 
 async fn check(
@@ -280,10 +249,8 @@ async fn check(
     let tasks: Vec<Task> = tasks.into_iter().map(|task| Task { owner: me, ..task }).collect();
     insert(database, &tasks).await;
     for query in queries {
-        let mut expected: Vec<&Task> = tasks
-            .iter()
-            .filter(|task| query.matches(task, NOW.parse().unwrap()))
-            .collect();
+        let mut expected: Vec<&Task> =
+            tasks.iter().filter(|task| query.matches(task, NOW.parse().unwrap())).collect();
         expected.sort_by(|a, b| query.compare(a, b));
         let expected: Vec<_> = expected.into_iter().map(api_types::Task::from).collect();
         let expected = serde_json::to_value(&expected).unwrap();
@@ -295,10 +262,7 @@ async fn check(
             prop_assert_eq!(answer.status.as_u16(), 200, "{}", next);
             // Rows are written directly, and must have the same JSON as the type of the contract.
             let shown: TaskPage = serde_json::from_slice(&answer.bytes).unwrap();
-            prop_assert_eq!(
-                serde_json::to_string(&shown).unwrap(),
-                String::from_utf8_lossy(&answer.bytes)
-            );
+            prop_assert_eq!(serde_json::to_string(&shown).unwrap(), String::from_utf8_lossy(&answer.bytes));
             let mut page = answer.json();
             let found = page["items"].as_array_mut().unwrap();
             prop_assert!(found.len() <= query.limit);
@@ -319,11 +283,7 @@ async fn run(database: Database, cases: u32) {
     let role = TestRole::start(&database).await;
     role.set_clock(NOW.parse().unwrap());
     let runtime = tokio::runtime::Handle::current();
-    let mut runner = TestRunner::new(Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    });
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let result = tokio::task::block_in_place(|| {
         runner.run(&(tasks(), vec(query(), 6)), |(tasks, queries)| {
             runtime.block_on(check(&database, &role, tasks, &queries))

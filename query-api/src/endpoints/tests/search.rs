@@ -34,14 +34,7 @@ mod test {
 
     pub(super) async fn parts_of_words_of_any_length_are_found_with_and_without_grams(database: Database) {
         let me = user();
-        let texts = [
-            "Grüße aus Köln",
-            "日本語の本",
-            "a 🍎🍏",
-            "100% _done_ \\o/",
-            "ÅNGSTRÖM ﬁn",
-            "´accent",
-        ];
+        let texts = ["Grüße aus Köln", "日本語の本", "a 🍎🍏", "100% _done_ \\o/", "ÅNGSTRÖM ﬁn", "´accent"];
         for (n, text) in texts.iter().enumerate() {
             let described = Task {
                 description: Some(text.to_lowercase()),
@@ -68,10 +61,7 @@ mod test {
             }
             assert_eq!(role.get(me, "/tasks?q=nowhere").await.titles(), [""; 0]);
             // As after a migration, before the projector has filled it.
-            database
-                .execute("UPDATE tasks SET grams = NULL", &[])
-                .await
-                .unwrap();
+            database.execute("UPDATE tasks SET grams = NULL", &[]).await.unwrap();
         }
     }
 
@@ -79,27 +69,14 @@ mod test {
         let me = user();
         let text = "the quick brown fox jumps over the lazy dog ".repeat(20);
         let tasks: Vec<_> = (0..1_500)
-            .map(|n| Task {
-                description: Some(format!("{text} {n}")),
-                ..task(me, "long")
-            })
+            .map(|n| Task { description: Some(format!("{text} {n}")), ..task(me, "long") })
             .collect();
         insert(&database, &tasks).await;
         for word in ["absent", "%", "語", "ß", "qu1ck", "foxes", "1499"] {
-            let filter = Filter {
-                words: [word.to_owned()].into(),
-                ..Filter::default()
-            };
+            let filter = Filter { words: [word.to_owned()].into(), ..Filter::default() };
             let statement = Statement::candidates(Dialect::of(&database), me, &filter);
-            let candidates = database
-                .fetch_all(&statement.text, &statement.values)
-                .await
-                .unwrap();
-            assert!(
-                candidates.len() <= 15,
-                "{word}: {} candidates of 1,500",
-                candidates.len()
-            );
+            let candidates = database.fetch_all(&statement.text, &statement.values).await.unwrap();
+            assert!(candidates.len() <= 15, "{word}: {} candidates of 1,500", candidates.len());
         }
     }
 
@@ -116,10 +93,9 @@ mod test {
         tasks[1_700].title = "abcabd".to_owned();
         insert(&database, &tasks).await;
         let role = TestRole::start(&database).await;
-        for (sort, expected) in [
-            ("created_at", [tasks[7].id, tasks[1_700].id]),
-            ("-created_at", [tasks[1_700].id, tasks[7].id]),
-        ] {
+        for (sort, expected) in
+            [("created_at", [tasks[7].id, tasks[1_700].id]), ("-created_at", [tasks[1_700].id, tasks[7].id])]
+        {
             let (mut found, mut pages) = (Vec::new(), 0);
             let mut path = format!("/tasks?q=ABCabd&count=true&sort={sort}");
             loop {

@@ -31,17 +31,12 @@ mod test {
             }
         };
         let (searches, ()) = futures::join!(searches, honest);
-        let (answered, refused): (Vec<_>, Vec<_>) = searches
-            .iter()
-            .partition(|(answer, _)| answer.status == StatusCode::OK);
+        let (answered, refused): (Vec<_>, Vec<_>) =
+            searches.iter().partition(|(answer, _)| answer.status == StatusCode::OK);
         // Whoever has a place waits for at most five seconds.
         let had_places = refused.iter().filter(|(_, took)| *took >= Duration::from_secs(4));
         let places = answered.len() + had_places.count();
-        assert!(
-            places >= 64,
-            "{places} had places, {} were answered",
-            answered.len()
-        );
+        assert!(places >= 64, "{places} had places, {} were answered", answered.len());
         assert!(!refused.is_empty());
         for (answer, _) in refused {
             answer.assert_problem(503, "overloaded");
@@ -83,15 +78,10 @@ async fn a_query_ends_on_postgres_when_its_caller_hangs_up_or_it_takes_too_long(
                 assert!(hung_up.is_err());
             }
         }
-        role.get(me, "/tasks?q=mine")
-            .await
-            .assert_problem(503, "overloaded");
+        role.get(me, "/tasks?q=mine").await.assert_problem(503, "overloaded");
         let deadline = Instant::now() + Duration::from_secs(10);
         while at_work().await > 0 {
-            assert!(
-                Instant::now() < deadline,
-                "a query whose caller has gone is still at work"
-            );
+            assert!(Instant::now() < deadline, "a query whose caller has gone is still at work");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         lock.rollback().await.unwrap();

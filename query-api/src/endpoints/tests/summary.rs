@@ -30,41 +30,15 @@ mod test {
         };
         let tasks = [
             task(me, "plain"),
-            Task {
-                due: due("2026-12-01"),
-                priority: Priority::Urgent,
-                ..task(me, "today")
-            },
-            Task {
-                due: due("2026-12-01T12:00:00Z"),
-                ..task(me, "overdue since now, and today")
-            },
-            Task {
-                due: due("2026-12-01T12:00:01Z"),
-                ..task(me, "later today")
-            },
-            Task {
-                due: due("2026-11-30"),
-                status: Status::InProgress,
-                ..task(me, "yesterday")
-            },
-            Task {
-                due: due("2026-12-02"),
-                priority: Priority::Low,
-                ..task(me, "tomorrow")
-            },
-            Task {
-                due: due("2026-11-30"),
-                status: Status::Cancelled,
-                ..task(me, "given up")
-            },
+            Task { due: due("2026-12-01"), priority: Priority::Urgent, ..task(me, "today") },
+            Task { due: due("2026-12-01T12:00:00Z"), ..task(me, "overdue since now, and today") },
+            Task { due: due("2026-12-01T12:00:01Z"), ..task(me, "later today") },
+            Task { due: due("2026-11-30"), status: Status::InProgress, ..task(me, "yesterday") },
+            Task { due: due("2026-12-02"), priority: Priority::Low, ..task(me, "tomorrow") },
+            Task { due: due("2026-11-30"), status: Status::Cancelled, ..task(me, "given up") },
             done("2026-11-24T12:00:00Z"),
             done("2026-11-24T11:59:59.999999Z"),
-            Task {
-                deleted_at: Some(now),
-                due: due("2026-11-30"),
-                ..task(me, "in the trash")
-            },
+            Task { deleted_at: Some(now), due: due("2026-11-30"), ..task(me, "in the trash") },
             task(other, "not mine"),
         ];
         insert(&database, &tasks).await;
@@ -81,9 +55,7 @@ mod test {
             })
         );
         assert!(answer.header("consistency-token").is_some());
-        role.get(me, "/tasks/summary?status=open")
-            .await
-            .assert_problem(400, "bad-parameter");
+        role.get(me, "/tasks/summary?status=open").await.assert_problem(400, "bad-parameter");
     }
 
     pub(super) async fn conditions_hold_also_where_there_is_no_entity_tag(database: Database) {
@@ -93,13 +65,7 @@ mod test {
         insert(&database, std::slice::from_ref(&mine)).await;
         insert_history(&database, std::slice::from_ref(&mine), 1).await;
         let history = format!("/tasks/{}/history", mine.id);
-        for path in [
-            "/tasks/summary",
-            "/tasks/changes",
-            &history,
-            "/tasks/events",
-            "/audit/events",
-        ] {
+        for path in ["/tasks/summary", "/tasks/changes", &history, "/tasks/events", "/audit/events"] {
             let get = async |name, value| role.get_with(me, path, &[(name, value)]).await;
             for (name, value, status) in [
                 ("if-match", "*", 200),
@@ -112,9 +78,7 @@ mod test {
                 let answer = role.open(me, path, &[(name, value)]).await;
                 assert_eq!(answer.status().as_u16(), status, "{path} {name}: {value}");
             }
-            get("if-match", "\"x\"")
-                .await
-                .assert_problem(412, "version-mismatch");
+            get("if-match", "\"x\"").await.assert_problem(412, "version-mismatch");
             let known = get("if-none-match", "*").await;
             assert!(known.bytes.is_empty() && known.header("content-type").is_none());
             assert!(known.header("consistency-token").is_some());

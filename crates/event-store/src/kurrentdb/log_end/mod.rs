@@ -92,9 +92,7 @@ impl LogEnd {
                 }
             }
         };
-        timeout(self.connection.settings.deadline, found)
-            .await
-            .unwrap_or(Err(Failure::Late))
+        timeout(self.connection.settings.deadline, found).await.unwrap_or(Err(Failure::Late))
     }
 
     /// The same, but `None` if the search takes long. It takes a few small reads, and a read of everything that was
@@ -108,9 +106,7 @@ impl LogEnd {
         let mut look = runtime::spawn("look for the end of the log", {
             let end = Arc::clone(self);
             async move {
-                let found = timeout(LOOK_DEADLINE, end.look())
-                    .await
-                    .unwrap_or(Err(Failure::Late));
+                let found = timeout(LOOK_DEADLINE, end.look()).await.unwrap_or(Err(Failure::Late));
                 end.is_examining.store(false, Ordering::Relaxed);
                 end.looks.fetch_sub(1, Ordering::Relaxed);
                 found
@@ -132,20 +128,14 @@ impl LogEnd {
 
     /// The answer of [`Self::find`] during a search. An error if the server does not answer.
     fn still_searching(&self) -> Result<Option<u64>, Failure> {
-        if self.is_examining.load(Ordering::Relaxed) {
-            Ok(None)
-        } else {
-            Err(Failure::Late)
-        }
+        if self.is_examining.load(Ordering::Relaxed) { Ok(None) } else { Err(Failure::Late) }
     }
 
     /// The position from which a read of the events after `position` may begin: all between them are events of
     /// others.
     pub(super) fn skip(&self, position: u64) -> u64 {
         let gaps = *self.gaps.lock();
-        let gap = gaps
-            .into_iter()
-            .find(|gap| (gap.from..gap.to).contains(&position));
+        let gap = gaps.into_iter().find(|gap| (gap.from..gap.to).contains(&position));
         gap.map_or(position, |gap| gap.to)
     }
 
@@ -182,12 +172,7 @@ impl LogEnd {
         self.keep([Gap::after(known.last, known.examined), known.gap]);
         if known.examined.position > known.marked.max(found) + MARK_INTERVAL {
             known.marked = known.examined.position;
-            let mark = leave_mark(
-                Arc::clone(&self.writer),
-                self.events.marks(),
-                known.examined,
-                known.last,
-            );
+            let mark = leave_mark(Arc::clone(&self.writer), self.events.marks(), known.examined, known.last);
             runtime::spawn("mark of the end of the log", mark);
         }
         Ok(Some(found))

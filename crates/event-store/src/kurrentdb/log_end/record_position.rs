@@ -15,10 +15,7 @@ pub(super) struct RecordPosition {
 
 impl RecordPosition {
     pub(super) fn of(event: &WireEvent) -> Self {
-        Self {
-            position: event.commit_position,
-            id: record::event_id(event).0,
-        }
+        Self { position: event.commit_position, id: record::event_id(event).0 }
     }
 }
 
@@ -40,17 +37,10 @@ pub(super) struct Gap {
 
 impl Gap {
     pub(super) fn after(last: Option<RecordPosition>, to: RecordPosition) -> Self {
-        Self {
-            from: last.map_or(0, |last| last.position),
-            to: to.position,
-        }
+        Self { from: last.map_or(0, |last| last.position), to: to.position }
     }
 
     pub(super) fn or_larger(self, other: Self) -> Self {
-        if other.to - other.from > self.to - self.from {
-            other
-        } else {
-            self
-        }
+        if other.to - other.from > self.to - self.from { other } else { self }
     }
 }

@@ -39,9 +39,7 @@ impl OurEvents {
             {
                 return Ok(Some(end));
             }
-            let mut back = self
-                .reading(Read::log_backwards(Some(end.position), usize::MAX))
-                .await?;
+            let mut back = self.reading(Read::log_backwards(Some(end.position), usize::MAX)).await?;
             while let Some(event) = back.next_event().await? {
                 if self.is_ours(&event) {
                     return Ok(Some(RecordPosition::of(&event)));
@@ -54,9 +52,7 @@ impl OurEvents {
             }
             Ok(None)
         };
-        timeout(SEARCH_DEADLINE, searching)
-            .await
-            .unwrap_or(Err(Failure::Late))
+        timeout(SEARCH_DEADLINE, searching).await.unwrap_or(Err(Failure::Late))
     }
 
     /// Our last event before the mark at `position`; `None` if the mark is wrong.
@@ -77,10 +73,7 @@ impl OurEvents {
     /// A filtered read of the log.
     pub(super) async fn reading(&self, read: Read) -> Result<Reading, Failure> {
         let node = self.connection.node().await?;
-        let started = read
-            .of(self.connection.prefix())
-            .start(&node, &self.connection)
-            .await;
+        let started = read.of(self.connection.prefix()).start(&node, &self.connection).await;
         if let Err(failure) = &started {
             self.connection.failed(&node, failure, None).await;
         }
@@ -128,19 +121,12 @@ pub(super) async fn leave_mark(
     examined: RecordPosition,
     last: Option<RecordPosition>,
 ) {
-    let mark = Mark {
-        examined: examined.position,
-        last,
-    };
+    let mark = Mark { examined: examined.position, last };
     let Ok(data) = serde_json::to_vec(&mark) else {
         return;
     };
-    let event = record::binary(
-        runtime::new_id(),
-        "taskledger.log-end".to_owned(),
-        data.into(),
-        Default::default(),
-    );
+    let event =
+        record::binary(runtime::new_id(), "taskledger.log-end".to_owned(), data.into(), Default::default());
     let written = writer.append(&stream, Expected::Any, vec![event]).await;
     if written.is_err() {
         tracing::debug!("no mark of the log's end was left");

@@ -137,19 +137,14 @@ fn parse(url: &str) -> Result<Settings, String> {
         authorization: credentials.map(authorization).transpose()?,
         connection_name: parameters
             .take("connectionname")
-            .map(|name| {
-                name.parse()
-                    .map_err(|_| "connectionName takes plain text".to_owned())
-            })
+            .map(|name| name.parse().map_err(|_| "connectionName takes plain text".to_owned()))
             .transpose()?,
         gossip_timeout: vendors.gossip_timeout(),
         keep_alive_interval: milliseconds(parameters.take("keepaliveinterval"), 2_000)?,
         keep_alive_timeout: milliseconds(parameters.take("keepalivetimeout"), 2_000)?,
         deadline: milliseconds(parameters.take("defaultdeadline"), 10_000)?,
         max_append_bytes: match parameters.take("maxappendsize") {
-            Some(bytes) => bytes
-                .parse()
-                .map_err(|_| format!("{bytes:?} is no number of bytes"))?,
+            Some(bytes) => bytes.parse().map_err(|_| format!("{bytes:?} is no number of bytes"))?,
             None => DEFAULT_MAX_APPEND_BYTES,
         },
         prefix,
@@ -160,12 +155,11 @@ fn parse(url: &str) -> Result<Settings, String> {
 
 /// Reads a connection string without credentials with the vendor's parser.
 fn vendors_reading(url: &str) -> Result<ClientSettings, String> {
-    url.parse()
-        .map_err(|error: ClientSettingsParseError| match error.error() {
-            // The message is then the whole string.
-            Some(error) => error.to_string(),
-            None => error.message().to_owned(),
-        })
+    url.parse().map_err(|error: ClientSettingsParseError| match error.error() {
+        // The message is then the whole string.
+        Some(error) => error.to_string(),
+        None => error.message().to_owned(),
+    })
 }
 
 /// The vendor's parser gets one host at a time. In a list it gives hosts before the last one the wrong port, takes a
@@ -183,10 +177,7 @@ fn address(scheme: &str, host: &str) -> Result<Address, String> {
     };
     Ok(Address {
         host: endpoint.host.trim_matches(['[', ']']).to_owned(),
-        port: endpoint
-            .port
-            .try_into()
-            .map_err(|_| wrong("invalid port number"))?,
+        port: endpoint.port.try_into().map_err(|_| wrong("invalid port number"))?,
     })
 }
 
@@ -198,9 +189,8 @@ fn decoded(text: &str) -> Result<String, String> {
 fn authorization(credentials: &str) -> Result<MetadataValue<Ascii>, String> {
     let (name, password) = credentials.split_once(':').unwrap_or((credentials, ""));
     let plain = format!("{}:{}", decoded(name)?, decoded(password)?);
-    let mut value: MetadataValue<Ascii> = format!("Basic {}", STANDARD.encode(plain))
-        .parse()
-        .map_err(|_| "the user name cannot be sent")?;
+    let mut value: MetadataValue<Ascii> =
+        format!("Basic {}", STANDARD.encode(plain)).parse().map_err(|_| "the user name cannot be sent")?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -209,10 +199,8 @@ fn tls(vendors: &ClientSettings) -> Result<Option<ClientTlsConfig>, String> {
     let file = |path: &String| std::fs::read(path).map_err(|error| format!("cannot read {path}: {error}"));
     let is_secure = vendors.is_secure_mode_enabled();
     if is_secure && !vendors.is_tls_certificate_verification_enabled() {
-        return Err(
-            "tlsVerifyCert=false would let anybody be the server; name its authority with tlsCAFile"
-                .to_owned(),
-        );
+        return Err("tlsVerifyCert=false would let anybody be the server; name its authority with tlsCAFile"
+            .to_owned());
     }
     let mut tls = match vendors.tls_ca_file() {
         Some(authority) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(file(authority)?)),

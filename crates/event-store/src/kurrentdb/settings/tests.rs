@@ -16,11 +16,7 @@ fn hosts_are_read_in_every_form() {
         ("kurrentdb://u:p@a,b:1?TLS=false", vec!["a:2113", "b:1"], true),
         ("kdb+discover://a.b-c?tls=False", vec!["a.b-c:2113"], true),
         ("kurrent://u:p,w@a:1,b:2/?tls=false", vec!["a:1", "b:2"], true),
-        (
-            "esdb://[::1]:5,[fe80::2]?tls=false",
-            vec!["[::1]:5", "[fe80::2]:2113"],
-            true,
-        ),
+        ("esdb://[::1]:5,[fe80::2]?tls=false", vec!["[::1]:5", "[fe80::2]:2113"], true),
     ] {
         let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
         assert_eq!(hosts(url), (expected, is_cluster), "{url}");
@@ -73,10 +69,7 @@ fn what_cannot_be_meant_is_refused_without_the_password() {
 /// A question mark in a password ends it, and the rest cannot be recognised as part of it.
 #[test]
 fn no_part_of_a_password_is_said_when_its_end_is_not_known() {
-    for url in [
-        "esdb://admin:s3?cret@host",
-        "esdb://admin:5?s3=cret@host&tls=false",
-    ] {
+    for url in ["esdb://admin:s3?cret@host", "esdb://admin:5?s3=cret@host&tls=false"] {
         let error = Settings::parse(url).map(|_| ()).unwrap_err().to_string();
         assert!(!error.contains("s3") && !error.contains("cret"), "{error}");
         assert!(error.contains("%40"), "{error}");

@@ -31,20 +31,12 @@ pub(super) fn parse(mut parameters: Parameters) -> Result<Listing, BadParameter>
         words: given.single("q", words)?.unwrap_or_default(),
         deleted: flag(given, "deleted")?,
     };
-    let sort = given
-        .single("sort", |text| text.parse().map_err(str::to_owned))?
-        .unwrap_or_default();
+    let sort = given.single("sort", |text| text.parse().map_err(str::to_owned))?.unwrap_or_default();
     let limit = given.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let cursor = given.single("cursor", |text| Ok(text.to_owned()))?;
     let count = flag(given, "count")?;
     parameters.finish()?;
-    Ok(Listing {
-        filter,
-        sort,
-        limit,
-        cursor,
-        count,
-    })
+    Ok(Listing { filter, sort, limit, cursor, count })
 }
 
 /// Statuses or priorities, by their JSON names. Many clients percent-encode every comma. No name has one, so an encoded
@@ -68,10 +60,7 @@ fn tags(parameters: &mut Parameters) -> Result<BTreeSet<String>, BadParameter> {
         line(text, Tags::MAX_CHARACTERS).map_err(|error| format!("a tag {error}"))
     })?;
     if tags.len() > Tags::MAX {
-        return Err(BadParameter::new(
-            "tag",
-            format!("a task has at most {} tags", Tags::MAX),
-        ));
+        return Err(BadParameter::new("tag", format!("a task has at most {} tags", Tags::MAX)));
     }
     Ok(tags)
 }
@@ -82,10 +71,7 @@ fn range(
     before: &'static str,
 ) -> Result<Range, BadParameter> {
     let bound = |text: &str| Due::parse_start(text).map_err(|error| bad_instant(text, &error));
-    Ok(Range {
-        after: parameters.single(after, bound)?,
-        before: parameters.single(before, bound)?,
-    })
+    Ok(Range { after: parameters.single(after, bound)?, before: parameters.single(before, bound)? })
 }
 
 fn flag(parameters: &mut Parameters, name: &'static str) -> Result<bool, BadParameter> {
@@ -109,11 +95,7 @@ fn words(text: &str) -> Result<BTreeSet<String>, String> {
         return Err("it has no words: leave it out instead".to_owned());
     }
     // Where the longer word occurs, its part does too.
-    let is_part = |word: &String| {
-        words
-            .iter()
-            .any(|other| other != word && other.contains(word.as_str()))
-    };
+    let is_part = |word: &String| words.iter().any(|other| other != word && other.contains(word.as_str()));
     let words: BTreeSet<String> = words.iter().filter(|word| !is_part(word)).cloned().collect();
     if words.len() > MAX_WORDS {
         return Err(format!("at most {MAX_WORDS} different words can be searched for"));

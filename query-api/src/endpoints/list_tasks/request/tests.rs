@@ -15,21 +15,9 @@ fn nothing_asked_for_means_the_newest_fifty_outside_the_trash() {
     let listing = parsed("").unwrap();
     assert_eq!(
         listing,
-        Listing {
-            filter: Filter::default(),
-            sort: Sort::default(),
-            limit: 50,
-            cursor: None,
-            count: false
-        }
+        Listing { filter: Filter::default(), sort: Sort::default(), limit: 50, cursor: None, count: false }
     );
-    assert_eq!(
-        listing.sort,
-        Sort {
-            by: SortBy::CreatedAt,
-            descending: true
-        }
-    );
+    assert_eq!(listing.sort, Sort { by: SortBy::CreatedAt, descending: true });
 }
 
 #[test]
@@ -53,10 +41,7 @@ fn every_parameter_is_read() {
             statuses: [Status::Open, Status::Done].into(),
             priorities: [Priority::Low, Priority::Urgent].into(),
             tags: texts(["a", "b"]),
-            due: Range {
-                after: instant("2026-12-01T00:00:00Z"),
-                before: instant("2026-12-01T08:00:00Z")
-            },
+            due: Range { after: instant("2026-12-01T00:00:00Z"), before: instant("2026-12-01T08:00:00Z") },
             created: days("2026-01-01", "2027-01-01"),
             updated: days("1970-01-01", "9999-12-31"),
             completed: days("2026-01-02", "2026-01-03"),
@@ -65,30 +50,15 @@ fn every_parameter_is_read() {
             deleted: true,
         }
     );
-    assert_eq!(
-        listing.sort,
-        Sort {
-            by: SortBy::Due,
-            descending: true
-        }
-    );
-    assert_eq!(
-        (listing.limit, listing.cursor.as_deref(), listing.count),
-        (100, Some("abc"), true)
-    );
-    assert_eq!(
-        parsed("overdue=false&deleted=false&count=false&limit=50&sort=-created_at"),
-        parsed("")
-    );
+    assert_eq!(listing.sort, Sort { by: SortBy::Due, descending: true });
+    assert_eq!((listing.limit, listing.cursor.as_deref(), listing.count), (100, Some("abc"), true));
+    assert_eq!(parsed("overdue=false&deleted=false&count=false&limit=50&sort=-created_at"), parsed(""));
 }
 
 #[test]
 fn words_that_are_said_twice_or_are_parts_of_others_are_dropped() {
     let listing = parsed("q=Report+port+REPORT+r+reporter+x").unwrap();
-    assert_eq!(
-        listing.filter.words,
-        ["reporter".to_owned(), "x".to_owned()].into()
-    );
+    assert_eq!(listing.filter.words, ["reporter".to_owned(), "x".to_owned()].into());
     // A repeated word counts once.
     assert!(parsed(&format!("q={}", "a+b+".repeat(60))).is_ok());
 }
@@ -123,10 +93,7 @@ fn what_is_wrong_is_named() {
         ("updated_after=2026-12-01T25:00:00Z", "updated_after"),
         ("updated_before=", "updated_before"),
         ("completed_after=1", "completed_after"),
-        (
-            "completed_before=2026-12-01&completed_before=2026-12-01",
-            "completed_before",
-        ),
+        ("completed_before=2026-12-01&completed_before=2026-12-01", "completed_before"),
         ("overdue=yes", "overdue"),
         ("overdue=TRUE", "overdue"),
         ("q=", "q"),
@@ -158,11 +125,7 @@ fn what_is_wrong_is_named() {
         assert_eq!(parsed(query).unwrap_err().name, name, "{query}");
     }
     assert_eq!(parsed(&format!("q={}", "a".repeat(257))).unwrap_err().name, "q");
-    let words = |count: u8| {
-        (b'A'..b'A' + count)
-            .map(|c| format!("{}+", char::from(c)))
-            .collect::<String>()
-    };
+    let words = |count: u8| (b'A'..b'A' + count).map(|c| format!("{}+", char::from(c))).collect::<String>();
     assert!(parsed(&format!("q={}", words(16))).is_ok());
     assert_eq!(parsed(&format!("q={}", words(17))).unwrap_err().name, "q");
 }
