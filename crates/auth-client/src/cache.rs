@@ -14,6 +14,7 @@ use std::{
 
 use dashmap::DashMap;
 use events::{SessionId, Timestamp, UserId};
+use tokio::time::Instant;
 
 use crate::{messages::Identity, messages::Revocation, token::TokenHash};
 
@@ -27,6 +28,7 @@ struct Entry {
     asked: Epoch,
     sent: Timestamp,
     until: Timestamp,
+    since: Instant,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,9 +46,10 @@ pub(crate) struct Cache {
     epoch: AtomicU64,
     /// Answers to checks that were sent before this number are invalid, whatever token they are about.
     cleared: AtomicU64,
-    /// Whether this process hears of revocations. Nothing is cached before that.
+    /// Whether this process hears of revocations. Nothing is cached otherwise.
     listening: AtomicBool,
     capacity: usize,
+    ttl: Duration,
     ttl_seconds: i64,
     /// How long a revocation is remembered. After that no answer to an older check can arrive or be cached.
     memory_seconds: i64,
@@ -64,6 +67,7 @@ impl Cache {
             cleared: AtomicU64::new(0),
             listening: AtomicBool::new(false),
             capacity: capacity.max(1),
+            ttl,
             ttl_seconds,
             memory_seconds: ttl_seconds.saturating_add(seconds(deadline)).saturating_add(2),
         }
@@ -78,7 +82,7 @@ impl Cache {
     pub(crate) fn get(&self, token: TokenHash, now: Timestamp) -> Option<Arc<Identity>> {
         let entry = self.entries.get(&token)?;
         // A clock that was set back must not extend its lifetime.
-        let fresh = entry.sent <= now && now < entry.until;
+        let fresh = entry.sent <= now && now < entry.until && entry.since.elapsed() < self.ttl;
         if fresh && self.is_current(&entry.identity, entry.asked) {
             return Some(Arc::clone(&entry.identity));
         }
@@ -98,10 +102,16 @@ impl Cache {
             && self.accounts.get(&identity.user_id).is_none_or(|revoked| revoked.epoch <= asked)
     }
 
-    /// Begins to cache answers: from now on this process hears of revocations.
+    /// Begins to cache answers: from now on this process hears of revocations, and may have missed earlier ones.
     pub(crate) fn listens(&self) {
         self.clear();
         self.listening.store(true, Ordering::SeqCst);
+    }
+
+    /// Clears the cache and caches no answer until this process hears of revocations again.
+    pub(crate) fn stops_listening(&self) {
+        self.listening.store(false, Ordering::SeqCst);
+        self.clear();
     }
 
     /// Caches the answer to a check that was sent in the epoch `asked`, at the instant `sent`.
@@ -114,7 +124,7 @@ impl Cache {
         if self.entries.len() >= self.capacity && !self.entries.contains_key(&token) {
             self.make_room(sent);
         }
-        self.entries.insert(token, Entry { identity, asked, sent, until });
+        self.entries.insert(token, Entry { identity, asked, sent, until, since: Instant::now() });
     }
 
     /// Applies a revocation.

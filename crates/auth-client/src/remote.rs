@@ -10,7 +10,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use runtime::{Background, Rounds};
+use runtime::{Background, LogLimit, Rounds};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -269,11 +269,15 @@ impl Remote {
         let mut listener = match first {
             Ok(listener) => listener,
             Err(error) => {
-                tracing::warn!(%error, "cannot listen to revocations yet");
+                let (mut error, mut failures) = (error, LogLimit::default());
                 loop {
+                    if let Some(count) = failures.count(1) {
+                        tracing::warn!(count, %error, "cannot listen to revocations yet: asking about each token");
+                    }
                     tokio::time::sleep(LISTEN_INTERVAL).await;
-                    if let Ok(listener) = self.bus.listen(REVOCATIONS).await {
-                        break listener;
+                    match self.bus.listen(REVOCATIONS).await {
+                        Ok(listener) => break listener,
+                        Err(again) => error = again,
                     }
                 }
             }
@@ -281,7 +285,8 @@ impl Remote {
         self.cache.listens();
         loop {
             match listener.next().await {
-                Heard::Gap => self.cache.clear(),
+                Heard::Interrupted => self.cache.stops_listening(),
+                Heard::Gap => self.cache.listens(),
                 Heard::Message(bytes) => match Revocation::decode(&bytes) {
                     Ok(revocation) => {
                         self.cache.revoke(revocation, self.options.clock.now());

@@ -1,7 +1,8 @@
 //! Broadcasts which sessions and tokens the log has ended, to all processes that cache checked tokens. Auth does so at
 //! once; the relay does it for an auth that died before it could.
 //!
-//! The broadcasts have a queue of their own, so that events do not wait for them, nor they for events.
+//! The broadcasts have a queue of their own, so that events do not wait for them, nor they for events. Each is sent a
+//! second time a little later, to whoever could not hear the first and does not know it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,13 +12,16 @@ use events::RecordedEvent;
 use runtime::{LogLimit, with_causes};
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 /// How long a broadcast may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a revocation may wait. By then every process that has not heard of it has noticed it by itself.
 const MAX_AGE: Duration = Duration::from_secs(30);
+/// The time between the two. By then every process has bound its queue again, if the exchange was deleted and declared
+/// by others before the process noticed.
+const REPEATED_AFTER: Duration = Duration::from_secs(2);
 /// The most broadcasts that wait. Further ones are dropped, like those that take too long.
 const MAX_WAITING: usize = 4_096;
 
@@ -29,7 +33,7 @@ pub(crate) struct Revocations {
 }
 
 /// A revocation in the queue.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiting {
     revocation: Revocation,
     since: Instant,
@@ -64,13 +68,29 @@ impl Revocations {
 
 /// Broadcasts what is put into the queue, until the queue is dropped and empty.
 pub(crate) async fn run(bus: Arc<dyn Bus>, mut queue: mpsc::Receiver<Waiting>) {
-    let mut failures = LogLimit::default();
-    while let Some(waiting) = queue.recv().await {
-        if let Err(last_reason) = broadcast(&*bus, waiting).await
-            && let Some(count) = failures.count(1)
-        {
-            tracing::warn!(count, last_reason, "revocations were not broadcast");
+    let (sent, mut again) = mpsc::channel(MAX_WAITING);
+    let first_time = async {
+        let mut failures = LogLimit::default();
+        while let Some(waiting) = queue.recv().await {
+            let since = Instant::now();
+            // If too many wait for their second time, once must do.
+            sent.try_send(Waiting { since, ..waiting }).ok();
+            if let Err(last_reason) = broadcast(&*bus, waiting).await
+                && let Some(count) = failures.count(1)
+            {
+                tracing::warn!(count, last_reason, "revocations were not broadcast");
+            }
         }
+    };
+    let second_time = async {
+        while let Some(waiting) = again.recv().await {
+            sleep_until(waiting.since + REPEATED_AFTER).await;
+            broadcast(&*bus, waiting).await.ok();
+        }
+    };
+    tokio::select! {
+        () = first_time => {}
+        () = second_time => {}
     }
 }
 
@@ -116,6 +136,22 @@ mod tests {
         tokio::join!(run(bus.clone(), waiting), ending);
         let heard = listener.next().await;
         assert_eq!(heard, Heard::Message(Revocation::Keys.encode()));
-        assert!(bus.broadcasts.load(Ordering::SeqCst) <= 32);
+        assert!(bus.broadcasts.load(Ordering::SeqCst) <= 64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_not_there_the_first_time_hears_of_a_revocation_the_second_time() {
+        let bus = FaultyBus::new();
+        let (mut revocations, waiting) = queue();
+        revocations.add(Revocation::Keys);
+        let listening = async {
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(bus.broadcasts.load(Ordering::SeqCst), 1);
+            let mut listener = bus.listen(REVOCATIONS).await.unwrap();
+            let heard = timeout(Duration::from_secs(5), listener.next()).await;
+            assert_eq!(heard, Ok(Heard::Message(Revocation::Keys.encode())));
+            drop(revocations);
+        };
+        tokio::join!(run(bus.clone(), waiting), listening);
     }
 }

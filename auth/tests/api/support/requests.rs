@@ -123,6 +123,6 @@ pub(crate) async fn heard(listener: &mut dyn Listener) -> Revocation {
     let heard = tokio::time::timeout(std::time::Duration::from_secs(10), listener.next());
     match heard.await.unwrap() {
         Heard::Message(bytes) => Revocation::decode(&bytes).unwrap(),
-        Heard::Gap => panic!("a gap on a bus that never breaks"),
+        Heard::Interrupted | Heard::Gap => panic!("a gap on a bus that never breaks"),
     }
 }

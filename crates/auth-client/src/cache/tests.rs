@@ -62,13 +62,21 @@ fn nothing_is_kept_before_revocations_are_heard() {
     assert_eq!(cache.len(), 0, "a revocation may have been missed");
     cache.put(token(1), identity(1, 1), cache.epoch(), START);
     assert!(cache.get(token(1), START).is_some());
+    cache.stops_listening();
+    cache.put(token(1), identity(1, 1), cache.epoch(), START);
+    assert_eq!(cache.len(), 0, "a revocation may be missed");
 }
 
-#[test]
-fn a_clock_set_back_prolongs_nothing() {
+#[tokio::test(start_paused = true)]
+async fn a_clock_set_back_prolongs_nothing() {
     let cache = cache(10);
     cache.put(token(1), identity(1, 1), cache.epoch(), START);
     assert!(cache.get(token(1), START.plus_seconds(-1)).is_none());
+    cache.put(token(1), identity(1, 1), cache.epoch(), START);
+    tokio::time::advance(Duration::from_secs(29)).await;
+    assert!(cache.get(token(1), START.plus_seconds(1)).is_some());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(cache.get(token(1), START.plus_seconds(1)).is_none());
 }
 
 #[test]

@@ -43,7 +43,11 @@ impl TopicListener {
 #[async_trait]
 impl Listener for TopicListener {
     async fn next(&mut self) -> Heard {
-        self.0.next().await.map_or(Heard::Gap, |delivery| Heard::Message(delivery.data.into()))
+        match self.0.next().await {
+            Some(delivery) => Heard::Message(delivery.data.into()),
+            None if self.0.channel().is_none() => Heard::Interrupted,
+            None => Heard::Gap,
+        }
     }
 }
 

@@ -70,7 +70,8 @@ impl Subscription {
     }
 
     /// Waits for the next delivery. Returns `None` once after the subscription was set up again: unacknowledged
-    /// messages of the old one are delivered again, or lost. Cancelling loses no message.
+    /// messages of the old one are delivered again, or lost. Also returns it once when the subscription has ended
+    /// although the broker can be reached. Cancelling loses no message.
     pub(super) async fn next(&mut self) -> Option<Delivery> {
         loop {
             match &mut self.state {
@@ -86,10 +87,12 @@ impl Subscription {
                     };
                     let queue = deliveries.consumer().queue();
                     tracing::warn!(%queue, %reason, "a consumer was ended: setting it up again");
-                    if !deliveries.channel().is_lost() {
-                        self.source.connection.counters.lock().restored += 1;
-                    }
+                    let is_lost = deliveries.channel().is_lost();
                     self.reopen();
+                    if !is_lost {
+                        self.source.connection.counters.lock().restored += 1;
+                        return None;
+                    }
                 }
                 State::Opening(task) => {
                     if let Ok(fresh) = task.await {

@@ -54,16 +54,19 @@ impl Binding {
         let Some(left_missing) = self.left_missing else {
             return declare_exchange(connection, channel, &self.exchange, &self.kind).await;
         };
-        let missing = match look_for_exchange(&channel, &self.exchange, &self.kind).await {
+        match look_for_exchange(&channel, &self.exchange, &self.kind).await {
             Ok(()) => return Ok(channel),
-            Err(error) if error.reply_code() == Some(NOT_FOUND) => error,
+            Err(error) if error.reply_code() == Some(NOT_FOUND) => {}
             Err(error) => return Err(error),
-        };
+        }
         tokio::time::sleep(left_missing).await;
         let channel = connection.channel().await?;
         match declare_exchange(connection, channel, &self.exchange, &self.kind).await {
-            // Those who may declare it have not come yet.
-            Err(error) if error.reply_code() == Some(ACCESS_REFUSED) => Err(missing),
+            // Those who may declare it have come meanwhile, or not yet.
+            Err(error) if error.reply_code() == Some(ACCESS_REFUSED) => {
+                let channel = connection.channel().await?;
+                look_for_exchange(&channel, &self.exchange, &self.kind).await.map(|()| channel)
+            }
             declared => declared,
         }
     }
