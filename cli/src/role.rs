@@ -1,13 +1,12 @@
 //! One role as a process of its own, over servers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use database::Schema;
 use gateway::Upstream;
 use http_server::HttpService;
 use runtime::{Background, read_at_start};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     databases,
@@ -129,9 +128,9 @@ pub(crate) async fn run(settings: &Settings, role: Role) -> anyhow::Result<()> {
 
     let listen = api.as_ref().map(|listener| listener.address().to_string());
     tracing::info!(role = role.name(), listen, admin.listen = %admin.address(), "ready");
-    let leaving = api.is_some().then(CancellationToken::new);
+    let leaving = api.is_some().then(Arc::default);
     let service = match &leaving {
-        Some(leaving) => graceful_shutdown::announced(service, leaving.clone()),
+        Some(leaving) => graceful_shutdown::announced(service, Arc::clone(leaving)),
         None => service,
     };
     let admin = (admin, http_api::admin_of(service.clone()));

@@ -1,7 +1,14 @@
 //! Serves until the process is asked to stop, then finishes the accepted requests, and after them the background
 //! work.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use bus::Bus;
@@ -135,7 +142,7 @@ impl Listener {
 pub(crate) async fn until_stopped(
     listeners: Vec<(Listener, HttpService)>,
     process: Process,
-    leaving: Option<CancellationToken>,
+    leaving: Option<Arc<AtomicBool>>,
 ) -> anyhow::Result<()> {
     let Process { limits, background, tls, workers, bus } = process;
     let descriptors = runtime::descriptors::raise();
@@ -160,7 +167,7 @@ pub(crate) async fn until_stopped(
     }
     tracing::info!("stopping: finishing what was accepted");
     if let Some(leaving) = leaving.filter(|_| background.failure().is_none()) {
-        leaving.cancel();
+        leaving.store(true, Ordering::Relaxed);
         tokio::time::sleep(NOTICE).await;
     }
     closing.cancel();

@@ -1,7 +1,5 @@
 //! Finds who answers a request: a role for a public path, past the guard, or the gateway itself.
 
-use std::sync::Arc;
-
 use anyhow::Context as _;
 use axum::{
     Router,
@@ -19,11 +17,8 @@ use crate::{
     target::Target,
 };
 
-/// The public paths of the roles, and the routes of the gateway itself. Clones share everything.
-#[derive(Clone)]
-pub(crate) struct FrontDoor(Arc<Parts>);
-
-struct Parts {
+/// The public paths of the roles, and the routes of the gateway itself.
+pub(crate) struct FrontDoor {
     targets: matchit::Router<(&'static str, Target)>,
     gateway: Gateway,
     guard: Guard,
@@ -40,11 +35,11 @@ impl FrontDoor {
         for (path, target) in ROUTES {
             targets.insert(*path, (*path, *target)).context(*path)?;
         }
-        Ok(Self(Arc::new(Parts { targets, gateway, guard, own })))
+        Ok(Self { targets, gateway, guard, own })
     }
 
     pub(crate) async fn answer(&self, request: Request) -> Response {
-        let Parts { targets, gateway, guard, own } = &*self.0;
+        let Self { targets, gateway, guard, own } = self;
         if is_elsewhere(&request) {
             // The limits count it like any other unknown path.
             let unknown = |_| std::future::ready(Problem::no_such_path().into_response());

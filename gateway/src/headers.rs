@@ -5,7 +5,8 @@ use http_api::{X_FORWARDED_FOR, header_members};
 
 /// Headers about one connection (RFC 9110, section 7.6.1), and those that some clients treat so. `Expect` is not
 /// among them: the gateway asks for the body only when the role does (section 10.1.1).
-const HOP_BY_HOP: [HeaderName; 9] = [
+// A constant would be made again for each name that is compared.
+static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -18,7 +19,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Headers that only a trusted proxy may send, as [`X_FORWARDED_FOR`].
-const FORWARDING: [HeaderName; 6] = [
+static FORWARDING: [HeaderName; 6] = [
     header::FORWARDED,
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-port"),

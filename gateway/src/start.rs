@@ -108,10 +108,11 @@ pub async fn start(
         async move { merged.text(asker).await }
     });
     let front_door = FrontDoor::new(gateway, guard, own)?;
-    let edge = Edge::new(ROLE, &metrics);
+    let shared = Arc::new((policies, Edge::new(ROLE, &metrics), front_door));
     Ok(HttpService::new(move |request: Request| {
-        let (policies, edge, front_door) = (policies.clone(), edge.clone(), front_door.clone());
+        let shared = Arc::clone(&shared);
         async move {
+            let (policies, edge, front_door) = &*shared;
             let policy = policies.current();
             let request = client_address::arrive(&policy, request);
             let answering = |request| edge.answer(request, |request| front_door.answer(request));

@@ -185,7 +185,8 @@ impl Edge {
         let is_read = request.method().is_safe();
         let listener = Listener::of(request.extensions());
         let is_over_tls = request.extensions().get::<OverTls>().is_some();
-        let answering = async {
+        // Boxed, because each of those that surround it would move it.
+        let answering = Box::pin(async {
             if let Some(refusal) = refused {
                 return entry.end(refused_problem(refusal).into_response());
             }
@@ -203,7 +204,7 @@ impl Edge {
                 keep_limits(response.headers(), problem.headers_mut());
                 entry.end(problem)
             }
-        };
+        });
         let answering = security_log::CLIENT.scope(client, answering.instrument(span));
         let answering = request_id::CURRENT.scope(id, answering);
         let mut response = trace_context::CURRENT.scope(traceparent, answering).await;

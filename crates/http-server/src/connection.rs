@@ -65,7 +65,9 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
         activity.turn_away(Refusal::NotEncrypted);
     }
     let limits = options.head_limits;
-    let (stop, stall, total) = (shared.stop.clone(), options.stall_timeout, options.body_timeout);
+    // A token of its own: each poll of the connection locks it, and the server's is everybody's.
+    let stop = shared.stop.child_token();
+    let (stall, total) = (options.stall_timeout, options.body_timeout);
     let mut socket = Socket::new(transport, limits, timeouts, activity.clone());
     let client = socket.peer();
     // hyper takes its buffers before it reads. A connection on which nothing comes needs none of them.
@@ -97,8 +99,9 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
         } else if !has_room {
             request.extensions_mut().insert(Refusal::Overloaded);
         }
+        let answering = shared.service.answer(request);
         async move {
-            let mut response = shared.answer(request, &client).await?;
+            let mut response = shared.complete(answering, is_read, &client).await?;
             if !activity.can_go_on().await {
                 // Announced in time, or the client would lose its next request.
                 let close = HeaderValue::from_static("close");
@@ -107,7 +110,7 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
             if is_read {
                 at_work.may_be_cut_off(&activity);
             }
-            let end_of_wait = end_of_wait(client, &response, shared.stop.clone());
+            let end_of_wait = end_of_wait(client, &response, shared);
             Ok::<Response<AnswerBody>, HungUp>(
                 response.map(|body| AnswerBody::new(body, end_of_wait, busy, at_work)),
             )
@@ -136,12 +139,12 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
 
 /// Ends when nobody waits for the next part of an answer. Who follows a stream of events has no reason to close their
 /// side before its end, and it ends when the server stops; of other answers a client may take the rest after that.
-fn end_of_wait(client: Peer, response: &Response<Body>, stop: CancellationToken) -> EndOfWait {
+fn end_of_wait(client: Peer, response: &Response<Body>, shared: Arc<Shared>) -> EndOfWait {
     let is_event_stream = is_event_stream(response);
     Box::pin(async move {
         if is_event_stream {
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = shared.stop.cancelled() => return Ok(()),
                 () = client.closed() => {}
             }
         } else {
@@ -180,9 +183,12 @@ impl Shared {
     }
 
     /// Reads end when their client hangs up; what may change something runs to its end.
-    async fn answer(&self, request: Request<Body>, client: &Peer) -> Result<Response<Body>, HungUp> {
-        let is_read = request.method().is_safe();
-        let answering = self.service.answer(request);
+    async fn complete(
+        &self,
+        answering: impl Future<Output = Response<Body>> + Send + 'static,
+        is_read: bool,
+        client: &Peer,
+    ) -> Result<Response<Body>, HungUp> {
         if is_read {
             tokio::select! {
                 response = answering => Ok(response),

@@ -335,11 +335,13 @@ impl AtWork {
     /// Releases the bytes, because the answer is complete or will be another one, and returns how many they were.
     pub(crate) fn forget(&self) -> usize {
         let bytes = self.bytes.swap(0, Ordering::Relaxed);
-        self.state.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.state.metrics.remove_bytes(bytes);
-        if let Some(owner) = self.owner.get() {
-            owner.caller.remove(bytes);
-            owner.of_network.remove(bytes);
+        if bytes > 0 {
+            self.state.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.state.metrics.remove_bytes(bytes);
+            if let Some(owner) = self.owner.get() {
+                owner.caller.remove(bytes);
+                owner.of_network.remove(bytes);
+            }
         }
         self.state.streams.leave(&self.is_stream);
         bytes

@@ -91,7 +91,8 @@ pub async fn serve(
             }
         };
         let activity = Activity::new();
-        let cut = cut.clone();
+        // A token of its own: each poll of a connection locks it, and the other one is everybody's.
+        let cut = cut.child_token();
         if let Some(place) = places.take(peer.ip(), &activity) {
             let shared = Arc::clone(&shared);
             let serve = move |stream| async move {

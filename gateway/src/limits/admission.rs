@@ -35,7 +35,8 @@ pub(super) async fn admit<'a>(
 ) -> Result<Admitted<'a>, Problem> {
     let mut admission = Admission::begin(limiter, limits, in_flight, &request)?;
     if admission.user.is_none() && shows_a_program_token(request.headers()) {
-        admission.check_program_token(request.headers()).await?;
+        // Boxed, as few requests need it and all would have a place for it.
+        Box::pin(admission.check_program_token(request.headers())).await?;
     }
     admission.count_sender()?;
     let request = admission.count_account(request).await?;
@@ -148,7 +149,8 @@ impl<'a, 'l> Admission<'a, 'l> {
         if !is_limited || *request.method() == Method::OPTIONS {
             return Ok(request);
         }
-        let (request, email) = account(request).await?;
+        // Boxed, as few requests need it and all would have a place for it.
+        let (request, email) = Box::pin(account(request)).await?;
         if let Some(email) = email {
             let account = Subject::account(email, self.address);
             // The body was received and read, so the limits of all requests keep what they have counted. Those of

@@ -48,7 +48,7 @@ impl Backend {
     }
 
     /// Forwards one request.
-    pub(crate) async fn send(&self, parts: Parts, body: Body) -> Result<Response, ForwardError> {
+    pub(crate) async fn send(&self, mut parts: Parts, body: Body) -> Result<Response, ForwardError> {
         match &self.location {
             Location::Local(service) => {
                 let body = ReplayableBody::new(body);
@@ -57,7 +57,7 @@ impl Backend {
                 request.extensions_mut().insert(Forwarded);
                 in_time(&body, service.answer(request)).await
             }
-            Location::Remote(replicas) => replicas.send(&parts, body).await,
+            Location::Remote(replicas) => replicas.send(&mut parts, body).await,
         }
     }
 

@@ -8,7 +8,7 @@ use http_api::IDEMPOTENCY_KEY;
 pub(crate) const COMMAND_API: &str = "command-api";
 
 /// Headers with conditions on the state of the target.
-const CONDITIONS: [HeaderName; 3] = [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE];
+static CONDITIONS: [HeaderName; 3] = [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE];
 
 /// Whether doing it twice has the same effect as once, even if others act in between.
 pub(super) fn is_repeatable(role: &str, parts: &Parts, body: &Body) -> bool {

@@ -10,7 +10,7 @@ use std::{
 
 use axum::{body::Body, response::Response};
 use http::{
-    Request, StatusCode, Uri, header,
+    HeaderMap, Request, StatusCode, Uri, header,
     request::Parts,
     uri::{PathAndQuery, Scheme},
 };
@@ -86,14 +86,15 @@ impl Replica {
         self.in_flight.get()
     }
 
-    /// Sends it one request; `None` when its circuit has opened meanwhile.
+    /// Sends it one request with these headers; `None` when its circuit has opened meanwhile.
     pub(super) async fn attempt(
         &self,
         parts: &Parts,
+        headers: HeaderMap,
         body: &ReplayableBody,
     ) -> Option<Result<Response, ForwardError>> {
         let attempt = self.breaker.begin(Instant::now())?;
-        let outcome = self.exchange(parts, body.clone()).await;
+        let outcome = self.exchange(parts, headers, body.clone()).await;
         match &outcome {
             // An answer of any kind, even of a replica that is about to stop.
             Ok(_) => attempt.answered(),
@@ -120,9 +121,14 @@ impl Replica {
         self.circuit_gauge.set(i64::from(!self.breaker.is_closed()));
     }
 
-    async fn exchange(&self, parts: &Parts, body: ReplayableBody) -> Result<Response, ForwardError> {
+    async fn exchange(
+        &self,
+        parts: &Parts,
+        headers: HeaderMap,
+        body: ReplayableBody,
+    ) -> Result<Response, ForwardError> {
         let mut request = Request::new(body.clone());
-        if parts.headers.contains_key(header::EXPECT) {
+        if headers.contains_key(header::EXPECT) {
             let awaited = Arc::new(Continue::default());
             request = request.map(|body| body.once_asked_for(Arc::clone(&awaited)));
             hyper::ext::on_informational(&mut request, move |response| {
@@ -133,7 +139,7 @@ impl Replica {
         }
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = self.uri(parts.uri.path_and_query())?;
-        *request.headers_mut() = parts.headers.clone();
+        *request.headers_mut() = headers;
         request.headers_mut().remove(header::HOST);
         let counted = Counted::in_gauge(&self.in_flight);
         match in_time(&body, self.client.request(request)).await? {

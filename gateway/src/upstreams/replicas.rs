@@ -3,7 +3,8 @@
 
 use std::{
     cmp::Reverse,
-    pin::pin,
+    mem,
+    pin::{Pin, pin},
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -68,8 +69,8 @@ impl Replicas {
         })
     }
 
-    /// Forwards one request, to another replica when the first one did not accept it.
-    pub(super) async fn send(&self, parts: &Parts, body: Body) -> Result<Response, ForwardError> {
+    /// Forwards one request, to another replica when the first one did not accept it. Takes the headers.
+    pub(super) async fn send(&self, parts: &mut Parts, body: Body) -> Result<Response, ForwardError> {
         let started = Instant::now();
         let repeatable = is_repeatable(self.role, parts, &body);
         let body = match repeatable {
@@ -96,8 +97,16 @@ impl Replicas {
             };
             let patience = patience.filter(|_| repeatable);
             let may_leave = || !is_ready || (may_repeat() && self.may_send_again());
-            let attempt = replica.attempt(parts, &body);
-            let outcome = match self.soon(patience, attempt, &body, may_leave).await {
+            let is_last = index + 1 == order.len();
+            let headers = match is_last {
+                true => mem::take(&mut parts.headers),
+                false => parts.headers.clone(),
+            };
+            let outcome = {
+                let attempt = pin!(replica.attempt(parts, headers, &body));
+                self.soon(patience, attempt, &body, may_leave).await
+            };
+            let outcome = match outcome {
                 Ok(outcome) => outcome,
                 Err(patience) => {
                     failure = ForwardError::TimedOut;
@@ -106,7 +115,6 @@ impl Replicas {
                         continue;
                     }
                     replica.was_silent();
-                    let is_last = index + 1 == order.len();
                     if !is_last && may_repeat() && self.may_send_again() {
                         continue;
                     }
@@ -142,11 +150,10 @@ impl Replicas {
     async fn soon<T>(
         &self,
         patience: Option<Duration>,
-        attempt: impl Future<Output = T>,
+        mut attempt: Pin<&mut impl Future<Output = T>>,
         body: &ReplayableBody,
         may_leave: impl Fn() -> bool,
     ) -> Result<T, Duration> {
-        let mut attempt = pin!(attempt);
         if let Some(patience) = patience {
             tokio::select! {
                 biased;
