@@ -39,7 +39,7 @@ pub const MAX_WAITING: u32 = 100_000;
 pub enum Heard {
     /// A message.
     Message(Bytes),
-    /// The topic has gone, while the bus can be reached: messages are missed from now on, until a [`Heard::Gap`].
+    /// The topic has gone from the broker: messages are missed until a [`Heard::Gap`].
     Interrupted,
     /// The listener listens again: messages may have been missed.
     Gap,

@@ -72,9 +72,11 @@ pub(crate) async fn run(bus: Arc<dyn Bus>, mut queue: mpsc::Receiver<Waiting>) {
     let first_time = async {
         let mut failures = LogLimit::default();
         while let Some(waiting) = queue.recv().await {
-            let since = Instant::now();
-            // If too many wait for their second time, once must do.
-            sent.try_send(Waiting { since, ..waiting }).ok();
+            if waiting.since.elapsed() <= MAX_AGE {
+                let since = Instant::now();
+                // If too many wait for their second time, once must do.
+                sent.try_send(Waiting { since, ..waiting }).ok();
+            }
             if let Err(last_reason) = broadcast(&*bus, waiting).await
                 && let Some(count) = failures.count(1)
             {

@@ -9,7 +9,7 @@ use lapin::{
     message::Delivery,
     options::{BasicConsumeOptions, BasicQosOptions},
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use super::{
     channel::{BrokerChannel, Deliveries},
@@ -37,8 +37,9 @@ pub(super) struct Subscription {
 
 enum State {
     Open(Box<Open>),
-    /// In a separate task: a caller that cancels repeatedly must not start it again each time.
-    Opening(JoinHandle<Open>),
+    /// In a separate task: a caller that cancels repeatedly must not start it again each time. It notifies when it finds
+    /// the exchange missing.
+    Opening(JoinHandle<Open>, Arc<Notify>),
 }
 
 struct Open {
@@ -48,16 +49,17 @@ struct Open {
 }
 
 impl Source {
-    async fn open(&self) -> Result<Open, BusError> {
+    /// Notifies `missing` when the exchange is missing and left so for a while.
+    async fn open(&self, missing: &Notify) -> Result<Open, BusError> {
         let queue = (self.queue)();
-        let (channel, bound) = queue.declare(&self.connection).await?;
+        let (channel, bound) = queue.declare(&self.connection, missing).await?;
         if let Some(prefetch) = self.prefetch {
             let qos = channel.raw().basic_qos(prefetch, BasicQosOptions::default());
             channel.wait(qos).await?;
         }
         Ok(Open {
             deliveries: channel.consume(queue.name.clone(), self.options).await?,
-            missing: Box::pin(missing(queue, channel, bound)),
+            missing: Box::pin(lost(queue, channel, bound)),
         })
     }
 }
@@ -65,13 +67,13 @@ impl Source {
 impl Subscription {
     /// Subscribes for the first time.
     pub(super) async fn open(source: Source) -> Result<Self, BusError> {
-        let state = State::Open(Box::new(source.open().await?));
+        let state = State::Open(Box::new(source.open(&Notify::new()).await?));
         Ok(Self { source: Arc::new(source), state })
     }
 
     /// Waits for the next delivery. Returns `None` once after the subscription was set up again: unacknowledged
-    /// messages of the old one are delivered again, or lost. Also returns it once when the subscription has ended
-    /// although the broker can be reached. Cancelling loses no message.
+    /// messages of the old one are delivered again, or lost. Also returns it while the exchange is missing and left so
+    /// for a while. Cancelling loses no message.
     pub(super) async fn next(&mut self) -> Option<Delivery> {
         loop {
             match &mut self.state {
@@ -87,19 +89,23 @@ impl Subscription {
                     };
                     let queue = deliveries.consumer().queue();
                     tracing::warn!(%queue, %reason, "a consumer was ended: setting it up again");
-                    let is_lost = deliveries.channel().is_lost();
-                    self.reopen();
-                    if !is_lost {
+                    if !deliveries.channel().is_lost() {
                         self.source.connection.counters.lock().restored += 1;
-                        return None;
-                    }
-                }
-                State::Opening(task) => {
-                    if let Ok(fresh) = task.await {
-                        self.state = State::Open(Box::new(fresh));
-                        return None;
                     }
                     self.reopen();
+                }
+                State::Opening(task, missing) => {
+                    tokio::select! {
+                        opened = task => match opened {
+                            Ok(fresh) => self.state = State::Open(Box::new(fresh)),
+                            Err(_) => {
+                                self.reopen();
+                                continue;
+                            }
+                        },
+                        () = missing.notified() => {}
+                    }
+                    return None;
                 }
             }
         }
@@ -109,7 +115,7 @@ impl Subscription {
     pub(super) fn arrived(&mut self) -> Option<Delivery> {
         match &mut self.state {
             State::Open(open) => open.deliveries.arrived(),
-            State::Opening(_) => None,
+            State::Opening(..) => None,
         }
     }
 
@@ -124,7 +130,7 @@ impl Subscription {
     pub(super) fn channel(&self) -> Option<&BrokerChannel> {
         match &self.state {
             State::Open(open) => Some(open.deliveries.channel()),
-            State::Opening(_) => None,
+            State::Opening(..) => None,
         }
     }
 
@@ -137,24 +143,26 @@ impl Subscription {
     }
 
     fn reopen(&mut self) {
-        let source = Arc::clone(&self.source);
-        self.state = State::Opening(runtime::spawn("opening of a consumer", async move {
+        let (source, missing) = (Arc::clone(&self.source), Arc::new(Notify::new()));
+        let noticed = Arc::clone(&missing);
+        let opening = runtime::spawn("opening of a consumer", async move {
             let mut backoff = BACKOFF;
             loop {
                 backoff.wait().await;
-                match source.open().await {
+                match source.open(&noticed).await {
                     Ok(fresh) => return fresh,
                     Err(error) => tracing::warn!(%error, "cannot consume yet"),
                 }
             }
-        }));
+        });
+        self.state = State::Opening(opening, missing);
     }
 }
 
 /// Checks regularly whether `queue` exists and is bound, and returns when it does not or is not. It was bound at
 /// `bound`. Where a missing exchange is left missing for a while, a check after a longer pause cannot tell whether it
 /// is the same exchange, for instance when this process stood still.
-async fn missing(queue: Queue, channel: BrokerChannel, mut bound: Instant) -> BusError {
+async fn lost(queue: Queue, channel: BrokerChannel, mut bound: Instant) -> BusError {
     let left_missing = queue.binding.left_missing;
     let interval = left_missing.map_or(POLL_INTERVAL, |left_missing| left_missing / 2);
     loop {
@@ -171,7 +179,7 @@ async fn missing(queue: Queue, channel: BrokerChannel, mut bound: Instant) -> Bu
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        if let State::Opening(task) = &self.state {
+        if let State::Opening(task, _) = &self.state {
             task.abort();
         }
     }

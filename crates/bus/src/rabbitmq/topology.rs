@@ -9,6 +9,8 @@ use lapin::{
     types::{FieldTable, ShortString},
 };
 
+use tokio::sync::Notify;
+
 use super::{channel::BrokerChannel, connection::BrokerConnection};
 use crate::BusError;
 
@@ -44,19 +46,20 @@ pub(super) struct Binding {
 }
 
 impl Binding {
-    /// Declares the exchange; one that may be left missing only if it does not exist. Returns the channel to use from
-    /// now on.
+    /// Declares the exchange; one that is left missing for a while only if it does not exist, after having notified
+    /// `missing`. Returns the channel to use from now on.
     async fn declare_exchange(
         &self,
         connection: &BrokerConnection,
         channel: BrokerChannel,
+        missing: &Notify,
     ) -> Result<BrokerChannel, BusError> {
         let Some(left_missing) = self.left_missing else {
             return declare_exchange(connection, channel, &self.exchange, &self.kind).await;
         };
         match look_for_exchange(&channel, &self.exchange, &self.kind).await {
             Ok(()) => return Ok(channel),
-            Err(error) if error.reply_code() == Some(NOT_FOUND) => {}
+            Err(error) if error.reply_code() == Some(NOT_FOUND) => missing.notify_one(),
             Err(error) => return Err(error),
         }
         tokio::time::sleep(left_missing).await;
@@ -74,13 +77,14 @@ impl Binding {
 
 impl Queue {
     /// A channel over which the queue, its exchange and its binding have been declared, and the time at which the queue
-    /// was bound, or just before.
+    /// was bound, or just before. Notifies `missing` when the exchange is missing and left so for a while.
     pub(super) async fn declare(
         &self,
         connection: &BrokerConnection,
+        missing: &Notify,
     ) -> Result<(BrokerChannel, Instant), BusError> {
         let mut channel = connection.channel().await?;
-        channel = self.binding.declare_exchange(connection, channel).await?;
+        channel = self.binding.declare_exchange(connection, channel, missing).await?;
         let declaring = channel.raw().queue_declare(self.name.clone(), self.options, self.arguments.clone());
         match channel.wait(declaring).await {
             Ok(_) => {}
