@@ -37,8 +37,8 @@ pub(super) struct Subscription {
 
 enum State {
     Open(Box<Open>),
-    /// In a separate task: a caller that cancels repeatedly must not start it again each time. It notifies when it finds
-    /// the exchange missing.
+    /// In a separate task: a caller that cancels repeatedly must not start it again each time. It notifies when it
+    /// finds the exchange missing.
     Opening(JoinHandle<Open>, Arc<Notify>),
 }
 
