@@ -28,6 +28,7 @@ struct Entry {
     asked: Epoch,
     sent: Timestamp,
     until: Timestamp,
+    /// When it was cached, by a clock that nobody sets.
     since: Instant,
 }
 
@@ -50,15 +51,12 @@ pub(crate) struct Cache {
     listening: AtomicBool,
     capacity: usize,
     ttl: Duration,
-    ttl_seconds: i64,
     /// How long a revocation is remembered. After that no answer to an older check can arrive or be cached.
     memory_seconds: i64,
 }
 
 impl Cache {
     pub(crate) fn new(capacity: usize, ttl: Duration, deadline: Duration) -> Self {
-        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-        let ttl_seconds = seconds(ttl);
         Self {
             entries: DashMap::new(),
             sessions: DashMap::new(),
@@ -68,8 +66,7 @@ impl Cache {
             listening: AtomicBool::new(false),
             capacity: capacity.max(1),
             ttl,
-            ttl_seconds,
-            memory_seconds: ttl_seconds.saturating_add(seconds(deadline)).saturating_add(2),
+            memory_seconds: seconds(ttl).saturating_add(seconds(deadline)).saturating_add(2),
         }
     }
 
@@ -116,7 +113,7 @@ impl Cache {
 
     /// Caches the answer to a check that was sent in the epoch `asked`, at the instant `sent`.
     pub(crate) fn put(&self, token: TokenHash, identity: Arc<Identity>, asked: Epoch, sent: Timestamp) {
-        let until = identity.expires_at.min(sent.plus_seconds(self.ttl_seconds));
+        let until = identity.expires_at.min(sent.plus_seconds(seconds(self.ttl)));
         let listening = self.listening.load(Ordering::SeqCst);
         if !listening || until <= sent || !self.is_current(&identity, asked) {
             return;
@@ -186,6 +183,11 @@ impl Cache {
             });
         }
     }
+}
+
+/// Whole seconds, rounded down.
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -265,22 +265,19 @@ impl Remote {
         }
     }
 
-    async fn apply_revocations(&self, first: Result<Box<dyn bus::Listener>, bus::BusError>) {
-        let mut listener = match first {
-            Ok(listener) => listener,
-            Err(error) => {
-                let (mut error, mut failures) = (error, LogLimit::default());
-                loop {
+    async fn apply_revocations(&self, mut attempt: Result<Box<dyn bus::Listener>, bus::BusError>) {
+        let mut failures = LogLimit::default();
+        let mut listener = loop {
+            match attempt {
+                Ok(listener) => break listener,
+                Err(error) => {
                     if let Some(count) = failures.count(1) {
                         tracing::warn!(count, %error, "cannot listen to revocations yet: asking about each token");
                     }
-                    tokio::time::sleep(LISTEN_INTERVAL).await;
-                    match self.bus.listen(REVOCATIONS).await {
-                        Ok(listener) => break listener,
-                        Err(again) => error = again,
-                    }
                 }
             }
+            tokio::time::sleep(LISTEN_INTERVAL).await;
+            attempt = self.bus.listen(REVOCATIONS).await;
         };
         self.cache.listens();
         loop {
