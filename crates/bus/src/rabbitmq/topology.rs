@@ -8,7 +8,6 @@ use lapin::{
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{FieldTable, ShortString},
 };
-
 use tokio::sync::Notify;
 
 use super::{channel::BrokerChannel, connection::BrokerConnection};
