@@ -10,7 +10,9 @@ use lapin::{
 use super::names::short;
 use crate::EventMessage;
 
-const PERSISTENT: u8 = 2;
+pub(super) const PERSISTENT: u8 = 2;
+/// The version of CloudEvents.
+pub(super) const CLOUD_EVENTS: &str = "1.0";
 
 /// The most bytes of all headers of a message. They are sent in one frame, and a frame that is larger than agreed
 /// ends the whole connection.
@@ -45,14 +47,19 @@ pub(super) fn routing_key(message: &EventMessage) -> Result<ShortString, String>
     short(format!("{}.{}", message.partition, message.event.kind)).map_err(|error| error.to_string())
 }
 
+/// Where an event comes from: the kind of its stream.
+pub(super) fn source(event: &RecordedEvent) -> String {
+    let stream = event.stream.as_str();
+    let kind = stream.split_once('-').map_or(stream, |(kind, _)| kind);
+    format!("/taskledger/{kind}")
+}
+
 /// The properties of a message; its body is the event's data. `frame_max` is what broker and client have agreed on.
 ///
 /// # Errors
 /// A sentence, when no broker would accept the message.
 pub(super) fn properties(message: &EventMessage, frame_max: usize) -> Result<BasicProperties, String> {
     let event = &message.event;
-    let stream = event.stream.as_str();
-    let kind = stream.split_once('-').map_or(stream, |(kind, _)| kind);
     // The traceparent has a header of its own.
     let metadata = serde_json::to_string(&Metadata { traceparent: None, ..event.metadata.clone() })
         .map_err(|error| error.to_string())?;
@@ -66,12 +73,12 @@ pub(super) fn properties(message: &EventMessage, frame_max: usize) -> Result<Bas
         bytes += name.len() + value.len() + 8;
         headers.insert(name.into(), AMQPValue::LongString(value.into()));
     };
-    text(SPEC_VERSION, "1.0".to_owned());
+    text(SPEC_VERSION, CLOUD_EVENTS.to_owned());
     text(ID, event.id.to_string());
-    text(SOURCE, format!("/taskledger/{kind}"));
+    text(SOURCE, source(event));
     text(TYPE, event.kind.clone());
     text(TIME, event.recorded_at.to_string());
-    text(SUBJECT, stream.to_owned());
+    text(SUBJECT, event.stream.as_str().to_owned());
     text(ENCODING, event.encoding.as_str().to_owned());
     text(METADATA, metadata);
     if let Some(traceparent) = &event.metadata.traceparent {
@@ -106,7 +113,7 @@ pub(super) fn properties(message: &EventMessage, frame_max: usize) -> Result<Bas
 pub(super) fn read(properties: &BasicProperties, body: Vec<u8>) -> Result<EventMessage, String> {
     let headers = Headers(properties.headers().as_ref().ok_or("a message without headers")?);
     let spec_version = headers.text(SPEC_VERSION)?;
-    if spec_version != "1.0" {
+    if spec_version != CLOUD_EVENTS {
         return Err(format!("CloudEvents {spec_version}"));
     }
     let mut metadata: Metadata =

@@ -1,18 +1,18 @@
 //! Consumes one partition's queue.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
 use events::PartitionCount;
 use lapin::{
-    Acker, BasicProperties, ExchangeKind,
+    Acker, ExchangeKind,
     message::Delivery,
     options::{BasicConsumeOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
 
 use super::{
-    cloud_event,
+    cloud_event, cloud_event_batch,
     connection::BrokerConnection,
     names::Names,
     subscription::{Source, Subscription},
@@ -40,8 +40,18 @@ pub(super) struct PartitionConsumer {
     partitions: PartitionCount,
     partition: u16,
     subscription: Subscription,
-    /// The acknowledger of the last returned message, until it is acknowledged.
+    /// What was delivered and not returned yet.
+    held: VecDeque<Held>,
+    /// The acknowledger of the last message of which all events were returned, until it is acknowledged.
     last: Option<Acker>,
+}
+
+/// An event of a message, or what is left of a message without one.
+#[derive(Debug)]
+struct Held {
+    event: Option<EventMessage>,
+    /// The acknowledger of the message, with its last event.
+    acker: Option<Acker>,
 }
 
 impl PartitionConsumer {
@@ -58,11 +68,28 @@ impl PartitionConsumer {
             prefetch: Some(MAX_UNACKNOWLEDGED),
             options: BasicConsumeOptions::default(),
         };
-        Ok(Self { partitions, partition, subscription: Subscription::open(source).await?, last: None })
+        let subscription = Subscription::open(source).await?;
+        Ok(Self { partitions, partition, subscription, held: VecDeque::new(), last: None })
     }
 
-    fn read(&self, properties: &BasicProperties, body: Vec<u8>) -> Option<EventMessage> {
-        match cloud_event::read(properties, body) {
+    /// Holds the events of a delivery.
+    fn hold(&mut self, Delivery { properties, data, acker, .. }: Delivery) {
+        let read = match cloud_event_batch::is_batch(&properties) {
+            true => cloud_event_batch::read(&data).unwrap_or_else(|reason| vec![Err(reason)]),
+            false => vec![cloud_event::read(&properties, data)],
+        };
+        let events = read.into_iter().filter_map(|event| self.own(event));
+        let mut events: Vec<_> = events.map(|event| Held { event: Some(event), acker: None }).collect();
+        match events.last_mut() {
+            Some(last) => last.acker = Some(acker),
+            None => events.push(Held { event: None, acker: Some(acker) }),
+        }
+        self.held.extend(events);
+    }
+
+    /// The event, if it is one of this partition.
+    fn own(&self, event: Result<EventMessage, String>) -> Option<EventMessage> {
+        match event {
             Ok(message) if message.partitions == self.partitions && message.partition == self.partition => {
                 Some(message)
             }
@@ -88,27 +115,33 @@ impl EventConsumer for PartitionConsumer {
     async fn next(&mut self, max: usize) -> Vec<EventMessage> {
         let max = max.max(1);
         loop {
-            let Some(first) = self.subscription.next().await else {
-                // Delivery tags of the old subscription are invalid.
-                self.last = None;
-                continue;
-            };
+            if self.held.is_empty() {
+                let Some(first) = self.subscription.next().await else {
+                    // Delivery tags of the old subscription are invalid.
+                    self.last = None;
+                    continue;
+                };
+                self.hold(first);
+            }
             // From here on it waits only while there is nothing to return, so cancelling loses no message.
-            let mut next = Some(first);
             let mut messages = Vec::new();
             let mut ackers = Vec::new();
             let mut bytes = 0;
-            while let Some(Delivery { properties, data, acker, .. }) = next.take() {
-                ackers.push(acker);
-                bytes += data.len();
-                messages.extend(self.read(&properties, data));
-                if messages.len() < max && bytes < MAX_BATCH_BYTES {
-                    next = self.subscription.arrived();
-                }
+            while messages.len() < max && bytes < MAX_BATCH_BYTES {
+                let Some(Held { event, acker }) = self.held.pop_front() else {
+                    match self.subscription.arrived() {
+                        Some(delivery) => self.hold(delivery),
+                        None => break,
+                    }
+                    continue;
+                };
+                bytes += event.as_ref().map_or(0, |message| message.event.data.len());
+                messages.extend(event);
+                ackers.extend(acker);
             }
             if !messages.is_empty() {
                 // Acknowledging the last message acknowledges all before it, including skipped ones.
-                self.last = ackers.pop();
+                self.last = ackers.pop().or(self.last.take());
                 return messages;
             }
             for skipped in ackers {

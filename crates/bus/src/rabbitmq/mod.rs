@@ -8,7 +8,7 @@
 //!
 //! | name | what |
 //! |---|---|
-//! | `<ns>.events` | topic exchange; routing key `<partition>.<wire name>` |
+//! | `<ns>.events` | topic exchange; routing key `<partition>.<wire name>`, of batches `<partition>.batch` |
 //! | `<ns>.projector.<partition>-of-<count>` | quorum queue, single active consumer; gone after a day without one |
 //! | `<ns>.broadcast.<topic>` | fanout exchange; each listener has an exclusive queue of its own |
 //! | `<ns>.requests` | direct exchange; routing key is the name of the queue |
@@ -26,6 +26,7 @@
 mod address;
 mod channel;
 mod cloud_event;
+mod cloud_event_batch;
 mod connection;
 mod consumer;
 mod listener;

@@ -3,7 +3,9 @@
 //! Each partition has its own channel, so that missing confirms or a closed channel do not affect other partitions.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
+    mem, slice,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,7 +22,7 @@ use tokio::sync::Mutex;
 
 use super::{
     channel::BrokerChannel,
-    cloud_event,
+    cloud_event, cloud_event_batch,
     connection::BrokerConnection,
     consumer::partition_queue,
     names::Names,
@@ -29,7 +31,10 @@ use super::{
 };
 use crate::{BusError, EventMessage, Refusal};
 
-/// The most messages that are sent over a channel before their confirms are awaited. Each batch has its own deadline.
+/// As many events at once are sent in batches, since the broker needs as long for a batch as for one event. Fewer are
+/// sent one by one: then each has its own routing key, and attributes in headers.
+const MANY: usize = 16;
+/// The most events that are sent over a channel before their confirms are awaited. Each batch has its own deadline.
 const BATCH: usize = 1_000;
 /// The slowest accepted broker: a batch gets the usual time limit and one more second for each this many bytes.
 const BYTES_PER_SECOND: u64 = 128 * 1024;
@@ -64,11 +69,12 @@ struct Outcome {
     returned: bool,
 }
 
-/// A message ready to be sent.
+/// A message of the broker, ready to be sent, and the events in it.
 struct Ready<'a> {
-    message: &'a EventMessage,
+    events: &'a [&'a EventMessage],
     key: ShortString,
     properties: BasicProperties,
+    body: Cow<'a, [u8]>,
 }
 
 impl Publisher {
@@ -129,17 +135,16 @@ impl Publisher {
         let exchange = self.names.events()?;
         let mut guard = open.lock().await;
         let channel = self.channel(&mut guard, Some(&exchange)).await?;
-        let (ready, refused) = prepare_all(batch, channel.frame_max());
-        let bytes: u64 = ready.iter().map(|it| it.message.event.data.len() as u64).sum();
+        let (mut ready, refused) = prepare_all(batch, channel.frame_max());
+        let bytes: u64 = ready.iter().map(|it| it.body.len() as u64).sum();
         let claimed = guard.unclaimed.is_none_or(|since| since.elapsed() > LEFT_ALONE);
         let last = ready.len().saturating_sub(1);
         let mut writes = Vec::with_capacity(ready.len());
-        for (n, it) in ready.into_iter().enumerate() {
+        for (n, Ready { events, key, properties, body }) in ready.iter_mut().enumerate() {
             // One message is enough to learn whether there is a queue.
             let mandatory = claimed && n == last;
-            let event = &it.message.event;
-            let write = channel.publish(exchange.clone(), it.key, mandatory, &event.data, it.properties);
-            writes.push((event.position, write));
+            let (key, properties) = (mem::take(key), mem::take(properties));
+            writes.push((*events, channel.publish(exchange.clone(), key, mandatory, body, properties)));
         }
         drop(guard);
         let deadline = BROKER_TIMEOUT + Duration::from_millis(bytes * 1_000 / BYTES_PER_SECOND);
@@ -231,23 +236,35 @@ async fn discard(open: &Mutex<Open>, channel: &BrokerChannel) {
     }
 }
 
-/// Prepares a message, or returns why no broker would accept it.
-fn prepare(message: &EventMessage, frame_max: usize) -> Result<Ready<'_>, String> {
+/// Prepares the message of one event, or returns why no broker would accept it.
+fn prepare<'a>(event: &'a &'a EventMessage, frame_max: usize) -> Result<Ready<'a>, String> {
     Ok(Ready {
-        message,
-        key: cloud_event::routing_key(message)?,
-        properties: cloud_event::properties(message, frame_max)?,
+        events: slice::from_ref(event),
+        key: cloud_event::routing_key(event)?,
+        properties: cloud_event::properties(event, frame_max)?,
+        body: Cow::Borrowed(&*event.event.data),
     })
 }
 
-/// The messages that the broker can take, and those that it could not.
-fn prepare_all<'a>(batch: &[&'a EventMessage], frame_max: usize) -> (Vec<Ready<'a>>, Vec<Refusal>) {
-    let (mut ready, mut refused) = (Vec::with_capacity(batch.len()), Vec::new());
-    for &message in batch {
-        match prepare(message, frame_max) {
-            Ok(prepared) => ready.push(prepared),
-            Err(reason) => refused.push(Refusal { position: message.event.position, reason }),
+/// The messages that the broker can take, and the events that it could not.
+fn prepare_all<'a>(events: &'a [&'a EventMessage], frame_max: usize) -> (Vec<Ready<'a>>, Vec<Refusal>) {
+    let (mut ready, mut refused) = (Vec::new(), Vec::new());
+    let mut rest = events;
+    while let Some((first, others)) = rest.split_first() {
+        let together = if events.len() >= MANY { cloud_event_batch::encode(rest) } else { None };
+        if let Some((count, body)) = together {
+            let (batch, others) = rest.split_at(count);
+            let key = cloud_event_batch::routing_key(first.partition);
+            let (properties, body) = (cloud_event_batch::properties(), Cow::Owned(body));
+            ready.push(Ready { events: batch, key, properties, body });
+            rest = others;
+            continue;
         }
+        match prepare(first, frame_max) {
+            Ok(prepared) => ready.push(prepared),
+            Err(reason) => refused.push(Refusal { position: first.event.position, reason }),
+        }
+        rest = others;
     }
     (ready, refused)
 }
@@ -255,28 +272,29 @@ fn prepare_all<'a>(batch: &[&'a EventMessage], frame_max: usize) -> (Vec<Ready<'
 /// Waits until all messages are written, then for the confirm of each. `refused` are those of the batch that were not
 /// sent.
 async fn confirm_all(
-    writes: Vec<(u64, BoxFuture<'_, lapin::Result<PublisherConfirm>>)>,
+    writes: Vec<(&[&EventMessage], BoxFuture<'_, lapin::Result<PublisherConfirm>>)>,
     refused: Vec<Refusal>,
 ) -> Result<Outcome, BusError> {
     let mut outcome = Outcome { refused, returned: false };
     let mut confirms = Vec::with_capacity(writes.len());
     let mut failed = None;
-    for (position, write) in writes {
+    for (events, write) in writes {
         match write.await {
-            Ok(confirm) => confirms.push((position, confirm)),
+            Ok(confirm) => confirms.push((events, confirm)),
             Err(error) => {
                 failed = Some(BusError::unavailable(error));
                 break;
             }
         }
     }
-    for (position, confirm) in confirms {
+    for (events, confirm) in confirms {
         match confirmation(confirm).await? {
             Confirmed::Taken => {}
             Confirmed::Returned => outcome.returned = true,
-            Confirmed::Refused => {
-                outcome.refused.push(Refusal { position, reason: "its queue does not take it".to_owned() })
-            }
+            Confirmed::Refused => outcome.refused.extend(events.iter().map(|message| Refusal {
+                position: message.event.position,
+                reason: "its queue does not take it".to_owned(),
+            })),
         }
     }
     // A write to a channel that the broker has closed says only that it is closed. The confirms of the writes before it

@@ -96,6 +96,35 @@ pub(crate) async fn what_was_not_acknowledged_comes_again(broker: &dyn TestBroke
     assert_eq!(positions(&read(&mut *second, 6).await), [5, 6, 7, 8, 9, 10]);
 }
 
+pub(crate) async fn of_many_published_together_each_comes_until_it_is_acknowledged(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
+    let mut first = bus.consume(four(), 0).await.unwrap();
+    let mut sent = messages(0, 1..=60);
+    // These cannot be in one message with others.
+    sent[20] = message(0, 21, "no JSON");
+    sent[21] = message(0, 22, " 1 ");
+    sent[40] = message(0, 41, format!("\"{}\"", "x".repeat(100_000)));
+    bus.publish(&sent).await.unwrap();
+    assert_eq!(read(&mut *first, 33).await, sent[..33]);
+    first.acknowledge().await;
+    assert_eq!(read(&mut *first, 27).await, sent[33..]);
+    drop(first);
+    // Whoever has read a part of a message cannot acknowledge it, so that its first events may come again.
+    let mut second = bus.consume(four(), 0).await.unwrap();
+    let mut again = read(&mut *second, 27).await;
+    while again.last().unwrap().event.position < 60 {
+        again.extend(read(&mut *second, 1).await);
+    }
+    let expected: Vec<_> = (again[0].event.position..=60).collect();
+    assert_eq!(positions(&again), expected);
+    assert!((23..=34).contains(&expected[0]), "{}", expected[0]);
+    second.acknowledge().await;
+    drop(second);
+    let mut third = bus.consume(four(), 0).await.unwrap();
+    bus.publish(&messages(0, 61..=61)).await.unwrap();
+    assert_eq!(positions(&read(&mut *third, 1).await), [61]);
+}
+
 pub(crate) async fn what_was_acknowledged_does_not_come_again(broker: &dyn TestBroker) {
     let bus = broker.bus().await;
     let mut first = bus.consume(four(), 0).await.unwrap();
@@ -191,7 +220,10 @@ pub(crate) async fn too_many_unacknowledged_messages_hold_up_the_rest(broker: &d
     let bus = broker.bus().await;
     let window = u64::from(bus::MAX_UNACKNOWLEDGED);
     let mut consumer = bus.consume(four(), 0).await.unwrap();
-    bus.publish(&messages(0, 1..=window + 5)).await.unwrap();
+    // One by one, because several events may be in one message.
+    for position in 1..=window + 5 {
+        bus.publish(&messages(0, position..=position)).await.unwrap();
+    }
     assert_eq!(read(&mut *consumer, window as usize).await.len(), window as usize);
     let more = tokio::time::timeout(Duration::from_millis(100), consumer.next(10)).await;
     assert!(more.is_err(), "more came without an acknowledgement");

@@ -109,6 +109,7 @@ macro_rules! conformance {
                 partitions_are_independent,
                 another_partition_count_is_another_set_of_queues,
                 what_was_not_acknowledged_comes_again,
+                of_many_published_together_each_comes_until_it_is_acknowledged,
                 what_was_acknowledged_does_not_come_again,
                 one_consumer_is_active_and_the_next_takes_over,
                 next_returns_no_more_than_asked_for,

@@ -4,16 +4,31 @@ use ::events::Metadata;
 use bus::Bus;
 use futures::StreamExt;
 use lapin::{
-    BasicProperties,
+    BasicProperties, Consumer,
     options::{BasicConsumeOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
+use serde_json::{Value, json};
 
 use crate::{
     broker::{self, Broker, with_broker},
-    conformance::{four, message, positions, read, soon},
+    conformance::{four, message, messages, positions, read, soon},
     publish,
 };
+
+/// The messages with this routing key, as they are on the wire.
+async fn on_the_wire(broker: &Broker, key: &str) -> Consumer {
+    let channel = broker.channel().await;
+    let declaring = channel.queue_declare("".into(), QueueDeclareOptions::exclusive(), FieldTable::default());
+    let queue = declaring.await.unwrap().name().clone();
+    let exchange = format!("{}.events", broker.namespace).into();
+    let options = QueueBindOptions::default();
+    channel.queue_bind(queue.clone(), exchange, key.into(), options, FieldTable::default()).await.unwrap();
+    channel
+        .basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default())
+        .await
+        .unwrap()
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_a_message_is_a_cloud_event_on_the_wire() {
@@ -21,28 +36,7 @@ async fn rabbitmq_a_message_is_a_cloud_event_on_the_wire() {
         let bus = broker.connect(&broker::url()).await;
         // Declares the exchange.
         drop(bus.consume(four(), 1).await.unwrap());
-        let channel = broker.channel().await;
-        let queue = channel
-            .queue_declare("".into(), QueueDeclareOptions::exclusive(), FieldTable::default())
-            .await
-            .unwrap()
-            .name()
-            .clone();
-        let exchange = format!("{}.events", broker.namespace);
-        channel
-            .queue_bind(
-                queue.clone(),
-                exchange.into(),
-                "1.task.created".into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            )
-            .await
-            .unwrap();
-        let mut wire = channel
-            .basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default())
-            .await
-            .unwrap();
+        let mut wire = on_the_wire(broker, "1.task.created").await;
 
         let sent = message(1, 5, r#"{"title":"Grüße"}"#);
         bus.publish(std::slice::from_ref(&sent)).await.unwrap();
@@ -73,6 +67,80 @@ async fn rabbitmq_a_message_is_a_cloud_event_on_the_wire() {
         let numbers = ["position", "previous", "partition", "partitions", "version", "schemaversion"];
         let numbers = numbers.map(|name| headers.inner()[format!("cloudEvents:{name}").as_str()].clone());
         assert_eq!(numbers, [5, 4, 1, 4, 12, 3].map(AMQPValue::LongLongInt));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_many_events_at_once_are_batches_of_cloud_events_on_the_wire() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        drop(bus.consume(four(), 1).await.unwrap());
+        let mut wire = on_the_wire(broker, "1.batch").await;
+        let mut sent = messages(1, 1..=250);
+        sent[0].event.data = r#"{"title":"Grüße"}"#.into();
+        bus.publish(&sent).await.unwrap();
+        let mut events: Vec<Value> = Vec::new();
+        while events.len() < sent.len() {
+            let got = soon("a batch", wire.next()).await.unwrap().unwrap();
+            let media_type = got.properties.content_type().as_ref().unwrap().as_str();
+            assert_eq!(media_type, "application/cloudevents-batch+json");
+            assert_eq!(*got.properties.delivery_mode(), Some(2), "messages are persistent");
+            assert!(got.data.len() <= 56 * 1024, "{} bytes", got.data.len());
+            events.extend(serde_json::from_slice::<Vec<Value>>(&got.data).unwrap());
+        }
+        let (first, event) = (&events[0], &sent[0].event);
+        assert_eq!(
+            *first,
+            json!({
+                "specversion": "1.0", "id": event.id.to_string(), "source": "/taskledger/task",
+                "type": "task.created", "time": event.recorded_at.to_string(),
+                "subject": event.stream.as_str(), "datacontenttype": "application/json",
+                "position": 1, "previous": 0, "partition": 1, "partitions": 4, "version": 8, "schemaversion": 3,
+                "encoding": "json", "metadata": serde_json::to_string(&event.metadata).unwrap(),
+                "data": {"title": "Grüße"},
+            })
+        );
+        let positions: Vec<_> = events.iter().map(|event| event["position"].as_u64().unwrap()).collect();
+        assert_eq!(positions, (1..=250).collect::<Vec<_>>());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_what_is_not_an_event_in_a_batch_is_skipped_and_the_others_are_not() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        let mut consumer = bus.consume(four(), 1).await.unwrap();
+        let mut wire = on_the_wire(broker, "1.batch").await;
+        bus.publish(&messages(1, 1..=20)).await.unwrap();
+        let got = soon("a batch", wire.next()).await.unwrap().unwrap();
+        assert_eq!(positions(&read(&mut *consumer, 20).await), (1..=20).collect::<Vec<_>>());
+        consumer.acknowledge().await;
+
+        let mut events: Vec<Value> = serde_json::from_slice(&got.data).unwrap();
+        events[3]["specversion"] = "0.3".into();
+        events[5]["metadata"] = "{}".into();
+        events[6]["partitions"] = 2.into();
+        events[8]["encoding"] = "new".into();
+        let whole = serde_json::to_vec(&events).unwrap();
+        events[0]["position"] = "first".into();
+        let unreadable = serde_json::to_vec(&events).unwrap();
+        let channel = broker.channel().await;
+        for body in [b"[".as_slice(), b"[]", &unreadable, &whole] {
+            let exchange = format!("{}.events", broker.namespace).into();
+            let options = BasicPublishOptions::default();
+            let written =
+                channel.basic_publish(exchange, "1.batch".into(), options, body, got.properties.clone());
+            written.await.unwrap().await.unwrap();
+        }
+        let expected: Vec<u64> = (1..=20).filter(|position| ![4, 6, 7, 9].contains(position)).collect();
+        assert_eq!(positions(&read(&mut *consumer, 16).await), expected);
+        consumer.acknowledge().await;
+        drop(consumer);
+        let mut consumer = bus.consume(four(), 1).await.unwrap();
+        bus.publish(&messages(1, 21..=21)).await.unwrap();
+        assert_eq!(positions(&read(&mut *consumer, 1).await), [21]);
     })
     .await;
 }
