@@ -1,6 +1,13 @@
-//! The memory of this process: what it uses, and its limit.
+//! The memory of this process: what it uses, its limit, and what it gives back.
 
-use std::{fs, hint::black_box, path::Path, thread, time::Duration};
+use std::{
+    fs,
+    hint::black_box,
+    io,
+    path::Path,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -9,6 +16,8 @@ use crate::{Rounds, process_metrics};
 
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// In how many of these rounds one gives memory back that nobody needs any more: every two seconds.
+const GIVING_BACK: u32 = 8;
 /// Memory is short above nine tenths of the limit, until it is below eight tenths.
 const SHORT: (u64, u64) = (9, 8);
 
@@ -25,7 +34,14 @@ pub async fn watch(limit: Option<u64>, short: impl Fn(bool) + Send, stop: Cancel
     };
     let mut is_short = false;
     let mut rounds = Rounds::every(INTERVAL, stop);
-    while rounds.next().await {
+    for round in (0..GIVING_BACK).cycle() {
+        if !rounds.next().await {
+            return;
+        }
+        if round == 0 {
+            // Nobody waits for it. Without it, a process that is at rest would keep what it needed when it was busiest.
+            drop(short_lived_thread());
+        }
         let Some(mut taken) = taken() else { return };
         if is_above(taken, SHORT.1, limit) {
             give_back().await;
@@ -53,9 +69,13 @@ fn is_above(taken: u64, tenths: u64, limit: u64) -> bool {
 /// Lets the allocator return memory that is free to the system. mimalloc keeps it while nobody allocates, for however
 /// long, and returns what has been free for a second when a thread ends that has allocated something.
 async fn give_back() {
-    let short_lived = || thread::Builder::new().spawn(|| drop(black_box(Box::new(0_u8))));
-    // Without a thread everything stays as it is, and the next round tries again.
-    let _ = spawn_blocking(move || short_lived().map(thread::JoinHandle::join)).await;
+    let _ = spawn_blocking(|| short_lived_thread().map(JoinHandle::join)).await;
+}
+
+/// A thread that has allocated something and ends. Without one everything stays as it is, and the next round tries
+/// again.
+fn short_lived_thread() -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().spawn(|| drop(black_box(Box::new(0_u8))))
 }
 
 /// The memory that this process uses now, in bytes.
