@@ -108,6 +108,21 @@ fn a_creation_is_taken_back_into_the_trash_and_a_deletion_out_of_it() {
 }
 
 #[test]
+fn what_a_request_created_and_then_changed_is_taken_back_as_a_whole() {
+    let history = [created(), renamed("Buy bread"), TaskStarted {}.into()];
+    given(history.clone()).when(undo_of(&history, 0, 2)).then([TaskDeleted {}.into()]);
+    // In the trash there is nothing left to take back.
+    let trashed = [&history[..], &[TaskDeleted {}.into()]].concat();
+    given(trashed).when(undo_of(&history, 0, 2)).then_nothing();
+    // What others changed stays, also if they did so between two changes of the request.
+    let since = [&history[..], &[renamed("Buy jam")]].concat();
+    given(since).when(undo_of(&history, 0, 2)).then_refused(Refusal::ChangedSince);
+    let mut undo = undo_of(&history, 0, 0);
+    undo.note(fold(&history[..2]).as_ref(), &fold(&history).unwrap());
+    given(history).when(undo).then_refused(Refusal::ChangedSince);
+}
+
+#[test]
 fn in_the_trash_nothing_is_taken_back_but_the_way_there() {
     let history = [created(), renamed("Buy bread"), TaskDeleted {}.into()];
     given(history.clone()).when(undo_of(&history, 1, 1)).then_refused(Refusal::TaskIsDeleted { id: TASK });

@@ -9,7 +9,7 @@ use super::{Refusal, differences::differences, revert_task::way_to};
 /// task is undone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UndoTask {
-    /// The task as the events created it, if they did.
+    /// The task as the events left it, if they created it. What others changed meanwhile is not in it.
     created: Option<Box<Task>>,
     title: Option<Change<String>>,
     description: Option<Change<Option<String>>>,
@@ -34,6 +34,15 @@ impl UndoTask {
             self.created = Some(Box::new(after.clone()));
             return;
         };
+        if let Some(created) = &mut self.created {
+            follow(&mut created.title, &before.title, &after.title);
+            follow(&mut created.description, &before.description, &after.description);
+            follow(&mut created.priority, &before.priority, &after.priority);
+            follow(&mut created.due, &before.due, &after.due);
+            follow(&mut created.tags, &before.tags, &after.tags);
+            follow(&mut created.status, &before.status, &after.status);
+            return;
+        }
         let deleted = |task: &Task| task.deleted_at.is_some();
         note(&mut self.title, &before.title, &after.title);
         note(&mut self.description, &before.description, &after.description);
@@ -47,10 +56,10 @@ impl UndoTask {
     pub(super) fn decide(&self, task: &Task) -> Result<Vec<TaskEvent>, Refusal> {
         let is_deleted = task.deleted_at.is_some();
         if let Some(created) = &self.created {
-            let is_as_created = task.status == created.status && differences(task, created).is_empty();
+            let is_as_left = task.status == created.status && differences(task, created).is_empty();
             return match is_deleted {
                 true => Ok(Vec::new()),
-                false if is_as_created => Ok(vec![TaskDeleted {}.into()]),
+                false if is_as_left => Ok(vec![TaskDeleted {}.into()]),
                 false => Err(Refusal::ChangedSince),
             };
         }
@@ -85,6 +94,13 @@ fn note<T: Clone + PartialEq>(change: &mut Option<Change<T>>, before: &T, after:
         None => {
             *change = Some(Change { from: before.clone(), to: after.clone() });
         }
+    }
+}
+
+/// Changes a field of a created task as the event did.
+fn follow<T: Clone + PartialEq>(field: &mut T, before: &T, after: &T) {
+    if before != after {
+        field.clone_from(after);
     }
 }
 
