@@ -19,8 +19,10 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    pub(crate) const fn new(owner: UserId, since: ChangeToken) -> Self {
-        Self { owner, after: since.after, parked: None }
+    /// Begins where everything before was returned: a series of changes that was not read to its end has left out what
+    /// was parked meanwhile.
+    pub(crate) fn new(owner: UserId, since: ChangeToken) -> Self {
+        Self { owner, after: since.after.min(since.complete_to), parked: None }
     }
 
     /// The next rows of `task_history`; none when there is nothing new.

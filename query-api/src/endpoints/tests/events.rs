@@ -4,6 +4,7 @@ super::on_both! {
     what_happens_is_told_as_it_is_projected;
     a_stream_takes_up_where_an_earlier_one_ended;
     what_was_parked_is_told_when_it_is_projected;
+    what_was_parked_in_an_unfinished_list_of_changes_is_told;
     a_stream_ends_with_its_session;
     a_stream_ends_with_its_token;
     one_person_has_a_few_streams_at_once;
@@ -22,7 +23,7 @@ mod test {
     use serde_json::Value;
     use tokio::time::timeout;
 
-    use crate::testing::{EXPIRES_AT, TestRole, audit, insert_history, project, task, user};
+    use crate::testing::{EXPIRES_AT, TestRole, audit, insert_at, insert_history, project, task, user};
 
     const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -151,6 +152,28 @@ mod test {
             for title in ["Late", "After", "Later"] {
                 assert_eq!(stream.event().await.1["changes"][0]["to"], title);
             }
+        }
+    }
+
+    pub(super) async fn what_was_parked_in_an_unfinished_list_of_changes_is_told(database: Database) {
+        let me = user();
+        let role = TestRole::start(&database).await;
+        for (title, position) in [("1", 10), ("2", 20), ("4", 40), ("5", 50)] {
+            let task = happen(&database, me, title, position).await;
+            insert_at(&database, &[(task, position)]).await;
+        }
+        let park = format!(
+            "INSERT INTO parked_events (position, stream, version, type, subject, reason, attempts)
+             VALUES (30, 'task-late', 1, 'task.created', '{me}', 'test', 1)"
+        );
+        database.execute(&park, &[]).await.unwrap();
+        let page = role.get(me, "/tasks/changes?limit=3").await.json();
+        assert_eq!(page["more"], true);
+        database.execute("DELETE FROM parked_events", &[]).await.unwrap();
+        insert_history(&database, &[task(me, "3")], 30).await;
+        let mut stream = Stream::open(&role, me, page["next"].as_str()).await;
+        for title in ["3", "4", "5"] {
+            assert_eq!(stream.event().await.1["changes"][0]["to"], title);
         }
     }
 
