@@ -7,7 +7,7 @@ use http::{
     header::{IF_MATCH, IF_NONE_MATCH},
     request::Parts,
 };
-use http_api::{IDEMPOTENCY_KEY, Named, Preconditions, Problem, RequestContext, header_list};
+use http_api::{IDEMPOTENCY_KEY, Named, Preconditions, Problem, RequestContext, header_list, single_header};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -101,13 +101,9 @@ fn conditions(headers: &HeaderMap) -> Vec<u8> {
 }
 
 fn idempotency_key(parts: &Parts) -> Result<Option<IdempotencyKey>, Problem> {
-    let mut values = parts.headers.get_all(&IDEMPOTENCY_KEY).iter();
-    let Some(value) = values.next() else {
+    let Some(value) = single_header(&parts.headers, &IDEMPOTENCY_KEY, "Idempotency-Key")? else {
         return Ok(None);
     };
-    if values.next().is_some() {
-        return Err(Problem::bad_parameter("Idempotency-Key", "must be sent once"));
-    }
     IdempotencyKey::parse(value.as_bytes())
         .map(Some)
         .map_err(|error| Problem::bad_parameter("Idempotency-Key", error.to_string()))

@@ -64,7 +64,7 @@ pub use listener::{admin_of, is_elsewhere, is_public_probe, public_of};
 pub use middleware::{Asker, Edge, with_middleware, with_probes};
 pub use no_fields::NoFields;
 pub use optional_json::OptionalJsonObject;
-pub use parameters::{BadParameter, Parameters, refuse_parameters};
+pub use parameters::{BadParameter, Parameters, refuse_parameters, single_header};
 pub use path_id::PathId;
 pub use problem::Problem;
 pub use rate_limit_fields::{RATE_LIMIT, RATE_LIMIT_POLICY, RateLimitPolicy, RateLimitStanding};

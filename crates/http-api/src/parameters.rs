@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use events::BoundedText;
-use http::{StatusCode, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::{problem::Problem, whole_number::whole_number};
@@ -188,9 +188,41 @@ impl From<BadParameter> for Problem {
     }
 }
 
+/// The value of a header that may be sent once. People read its name as `shown`.
+///
+/// # Errors
+/// When it was sent more than once.
+pub fn single_header<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+    shown: &str,
+) -> Result<Option<&'h HeaderValue>, BadParameter> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(BadParameter::new(shown, "must be sent once")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{BadParameter, Parameters};
+    use http::{HeaderMap, HeaderValue, header::VARY};
+
+    use super::{BadParameter, Parameters, single_header};
+
+    #[test]
+    fn a_header_that_may_be_sent_once_is_refused_when_it_is_repeated() {
+        let sent = |lines: &[&'static str]| -> Result<Option<HeaderValue>, BadParameter> {
+            let line = |line: &&'static str| (VARY, HeaderValue::from_static(line));
+            let headers: HeaderMap = lines.iter().map(line).collect();
+            Ok(single_header(&headers, &VARY, "Vary")?.cloned())
+        };
+        assert_eq!(sent(&[]), Ok(None));
+        assert_eq!(sent(&["a"]), Ok(Some(HeaderValue::from_static("a"))));
+        for repeated in [&["a", "b"][..], &["a", "a"], &["", "a"], &["a", "", "b"]] {
+            assert_eq!(sent(repeated).unwrap_err().name, "Vary", "{repeated:?}");
+        }
+    }
 
     fn text(value: &str) -> Result<String, String> {
         Ok(value.to_owned())

@@ -13,7 +13,7 @@ use axum::{
 };
 use events::{ConsistencyToken, UserId};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_api::{AtLeast, BadParameter};
+use http_api::{AtLeast, BadParameter, single_header};
 use read_models::Reached;
 
 use super::consistency::reached;
@@ -41,7 +41,7 @@ pub(crate) async fn task_events(
 ) -> Result<Response, ApiError> {
     let owner = caller.user_id();
     let token = bearer_token(&headers)?.to_owned();
-    let resumed = match headers.get(LAST_EVENT_ID) {
+    let resumed = match single_header(&headers, &LAST_EVENT_ID, "Last-Event-ID")? {
         None => None,
         Some(id) => {
             let id = id.to_str().map_err(|_| BadParameter::new("Last-Event-ID", "it is not text"))?;

@@ -8,6 +8,7 @@ super::on_both! {
     a_stream_ends_with_its_session;
     a_stream_ends_with_its_token;
     one_person_has_a_few_streams_at_once;
+    a_place_that_is_sent_twice_is_refused;
     a_place_in_another_log_is_refused;
     a_place_before_the_first_event_is_refused_by_another_log;
     the_past_is_not_told_as_if_it_happened_now;
@@ -209,6 +210,16 @@ mod test {
         Stream::open(&role, other, None).await;
         streams.pop();
         Stream::open(&role, me, None).await;
+    }
+
+    pub(super) async fn a_place_that_is_sent_twice_is_refused(database: Database) {
+        let me = user();
+        let role = TestRole::start(&database).await;
+        let place = Stream::open(&role, me, None).await.greeting().await;
+        for other in [&*place, "", "nonsense"] {
+            let twice = [("last-event-id", &*place), ("last-event-id", other)];
+            role.get_with(me, "/tasks/events", &twice).await.assert_problem(400, "bad-parameter");
+        }
     }
 
     pub(super) async fn a_place_in_another_log_is_refused(database: Database) {
