@@ -5,8 +5,8 @@ use std::sync::Arc;
 use auth_client::{Identity, TokenHash};
 use axum::extract::Request;
 use events::{ConsistencyToken, TaskId};
-use http::{HeaderMap, HeaderName, Method, header};
-use http_api::{CONSISTENCY_TOKEN, header_members};
+use http::{HeaderName, Method, header};
+use http_api::{AtLeast, header_members};
 use hyper::body::Body as _;
 
 use crate::caller::bearer;
@@ -81,8 +81,12 @@ impl Lookup {
         }
         let own = ConsistencyToken::new(identity.user_id, 0);
         let mut at_least = 0;
-        for token in sent_tokens(headers).chain(known.map(Some)) {
-            let token = token.filter(|token| token.same_subject(own))?;
+        // The role refuses tokens that are malformed or too many.
+        let sent = AtLeast::of(headers).ok()?.tokens;
+        for token in sent.into_iter().chain(known) {
+            if !token.same_subject(own) {
+                return None;
+            }
             at_least = token.position.max(at_least);
         }
         let target = request.uri().path_and_query()?.as_str();
@@ -102,11 +106,6 @@ impl Lookup {
             }),
         })
     }
-}
-
-/// The tokens that the client sent; `None` for an invalid one.
-fn sent_tokens(headers: &HeaderMap) -> impl Iterator<Item = Option<ConsistencyToken>> {
-    header_members(headers, &CONSISTENCY_TOKEN).map(|token| token.parse().ok())
 }
 
 /// Whether the answer depends only on the state, not on the present time.

@@ -240,6 +240,23 @@ async fn a_write_makes_what_was_kept_unreachable_also_one_that_failed() {
 }
 
 #[tokio::test]
+async fn what_the_role_refuses_of_tokens_is_not_answered_from_what_was_kept() {
+    let background = Background::default();
+    let (gateway, fixture) = gateway(&background).await;
+    get(&gateway, "/tasks", &[ANN]).await;
+    let token = ConsistencyToken::new(ann(), 0).to_string();
+    for (count, status) in [(16, "taskledger; hit"), (17, "taskledger; fwd=bypass")] {
+        let list = vec![&*token; count].join(", ");
+        let lines = [vec![ANN], vec![("consistency-token", &*token); count]].concat();
+        for headers in [vec![ANN, ("consistency-token", &*list)], lines] {
+            let answer = get(&gateway, "/tasks", &headers).await;
+            assert_eq!(status_of(&answer), status, "{count} tokens");
+        }
+    }
+    assert_eq!(fixture.asked.load(SeqCst), 3);
+}
+
+#[tokio::test]
 async fn a_token_that_is_no_longer_good_gets_nothing_of_what_was_kept() {
     let background = Background::default();
     let fixture = Arc::new(Fixture::default());
