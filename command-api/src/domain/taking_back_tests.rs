@@ -132,3 +132,15 @@ fn in_the_trash_nothing_is_taken_back_but_the_way_there() {
         .when(undo_of(&history, 1, 2))
         .then_refused(Refusal::NotOwner { id: TASK, owner: OWNER });
 }
+
+#[test]
+fn what_was_changed_again_is_in_the_trash_like_everything_else() {
+    let is_deleted = Refusal::TaskIsDeleted { id: TASK };
+    let history = [created(), renamed("Buy bread"), renamed("Buy jam"), TaskDeleted {}.into()];
+    given(history.clone()).when(undo_of(&history, 1, 1)).then_refused(is_deleted);
+    given(history.clone()).when(undo_of(&history, 2, 2)).then_refused(is_deleted);
+    // The request that changed it first also put it there.
+    let mut undo = undo_of(&history, 1, 1);
+    undo.note(fold(&history[..3]).as_ref(), &fold(&history).unwrap());
+    given(history).when(undo).then_refused(Refusal::ChangedSince);
+}

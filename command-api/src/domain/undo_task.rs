@@ -63,6 +63,24 @@ impl UndoTask {
                 false => Err(Refusal::ChangedSince),
             };
         }
+        let mut wants_deleted = is_deleted;
+        put_back(self.deleted.as_ref(), &mut wants_deleted)?;
+        let fields = self.put_fields_back(task);
+        // The fields of a task in the trash cannot be changed, whether or not they were changed since.
+        if is_deleted && wants_deleted && !fields.as_ref().is_ok_and(Vec::is_empty) {
+            return Err(Refusal::TaskIsDeleted { id: task.id });
+        }
+        let mut events = fields?;
+        match (is_deleted, wants_deleted) {
+            (true, false) => events.insert(0, TaskRestored {}.into()),
+            (false, true) => events.push(TaskDeleted {}.into()),
+            _ => {}
+        }
+        Ok(events)
+    }
+
+    /// The events that make all fields what they were before.
+    fn put_fields_back(&self, task: &Task) -> Result<Vec<TaskEvent>, Refusal> {
         let mut wanted = task.clone();
         put_back(self.title.as_ref(), &mut wanted.title)?;
         put_back(self.description.as_ref(), &mut wanted.description)?;
@@ -72,15 +90,6 @@ impl UndoTask {
         put_back(self.status.as_ref(), &mut wanted.status)?;
         let mut events = differences(task, &wanted);
         events.extend(way_to(task, wanted.status)?);
-        let mut wants_deleted = is_deleted;
-        put_back(self.deleted.as_ref(), &mut wants_deleted)?;
-        match (is_deleted, wants_deleted) {
-            (true, false) => events.insert(0, TaskRestored {}.into()),
-            (false, true) => events.push(TaskDeleted {}.into()),
-            // The fields of a task in the trash cannot be changed.
-            (true, true) if !events.is_empty() => return Err(Refusal::TaskIsDeleted { id: task.id }),
-            _ => {}
-        }
         Ok(events)
     }
 }
