@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use database::{Database, DatabaseError, Dialect, Transaction, left_out, list_parameter};
-use events::{StreamKind, StreamName, UserId};
+use events::{StreamKind, StreamName, Task, TaskId, UserId};
 use runtime::with_causes;
 
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// Selects the parked, discarded and erased entries of the streams and people of a batch, in one round trip. The cost
-/// does not depend on other entries.
+/// Selects the parked, discarded and erased entries of the streams and people of a batch, and which of the tasks that
+/// begin in it are purged by now, in one round trip. The cost does not depend on other entries.
 fn exceptions(database: &Database) -> String {
     let dialect = Dialect::of(database);
     let streams = match dialect {
@@ -24,12 +24,16 @@ fn exceptions(database: &Database) -> String {
     };
     let among_them = dialect.one_of("stream", "text", 2);
     let erased = dialect.one_of("subject", "uuid", 1);
+    let begun = dialect.one_of("id", "uuid", 3);
+    let nobody = UserId::NOBODY;
     format!(
         "SELECT 'parked' AS kind, stream.value AS name,
              (SELECT MIN(version) FROM parked_events WHERE parked_events.stream = stream.value) AS number
          FROM {streams} AS stream
          UNION ALL SELECT 'discarded', stream, version FROM discarded_events WHERE {among_them}
-         UNION ALL SELECT 'erased', CAST(subject AS TEXT), position FROM erased_subjects WHERE {erased}"
+         UNION ALL SELECT 'erased', CAST(subject AS TEXT), position FROM erased_subjects WHERE {erased}
+         UNION ALL SELECT 'purged', CAST(id AS TEXT), CASE WHEN owner = '{nobody}' THEN position END
+             FROM tasks WHERE {begun}"
     )
 }
 
@@ -41,14 +45,15 @@ pub(crate) async fn load(
 ) -> Result<Fold, DatabaseError> {
     let mut fold = Fold::default();
     fold.rows.history = Some(Vec::new());
-    load_exceptions(database, tx, events, &mut fold).await?;
     // A stream that begins here has no row yet. If it has one from an earlier projection, that is newer, and the
-    // write leaves it unchanged.
-    let streams: Vec<StreamKind> = first_versions(events)
-        .into_iter()
-        .filter(|(_, version)| *version != 1)
-        .filter_map(|(stream, _)| stream.kind().ok())
-        .collect();
+    // write leaves it unchanged. Its history is written again, but not if the row says that the task is purged.
+    let (begun, others): (Vec<_>, Vec<_>) =
+        first_versions(events).into_iter().partition(|(_, version)| *version == 1);
+    let kinds = |streams: Vec<(&StreamName, u64)>| -> Vec<StreamKind> {
+        streams.into_iter().filter_map(|(stream, _)| stream.kind().ok()).collect()
+    };
+    load_exceptions(database, tx, events, &kinds(begun), &mut fold).await?;
+    let streams = kinds(others);
     for_each_model!(M => load_rows::<M>(database, tx, &streams, &mut fold).await?);
     Ok(fold)
 }
@@ -57,6 +62,7 @@ async fn load_exceptions(
     database: &Database,
     tx: &mut Transaction,
     events: &[Decoded],
+    begun: &[StreamKind],
     fold: &mut Fold,
 ) -> Result<(), DatabaseError> {
     let subjects: HashSet<String> =
@@ -64,7 +70,9 @@ async fn load_exceptions(
     // The names as they are stored: see `storable`.
     let streams: HashMap<String, &StreamName> =
         events.iter().map(|event| (storable(event.record.stream.as_str()), &event.record.stream)).collect();
-    let values = [list_parameter(subjects), list_parameter(streams.keys().map(String::as_str))];
+    let begun = begun.iter().filter_map(Task::row_of).map(|id| id.to_string());
+    let values =
+        [list_parameter(subjects), list_parameter(streams.keys().map(String::as_str)), list_parameter(begun)];
     for row in tx.fetch_all(&exceptions(database), &values).await? {
         let kind = row.text("kind")?;
         if row.optional_integer("number").is_ok_and(|number| number.is_none()) {
@@ -73,7 +81,7 @@ async fn load_exceptions(
         let Some(name) = left_out(&kind, "name", &row, row.text("name")) else {
             continue;
         };
-        // Whose number cannot be read is parked, or erased, from the beginning, and nothing of it is discarded.
+        // Whose number cannot be read is parked, or erased, from the beginning, and is neither discarded nor purged.
         let number = left_out(&kind, "name", &row, row.unsigned("number"));
         let stream = || {
             let known = streams.get(&name).copied().cloned();
@@ -82,6 +90,7 @@ async fn load_exceptions(
         match kind.as_str() {
             "parked" => drop(fold.parked.insert(stream(), number.unwrap_or_default())),
             "discarded" => fold.discarded.entry(stream()).or_default().extend(number),
+            "purged" => fold.purged.extend(name.parse::<TaskId>().ok().zip(number)),
             _ => {
                 let subject = name
                     .parse::<UserId>()

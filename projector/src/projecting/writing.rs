@@ -20,11 +20,11 @@ use crate::{
 };
 
 pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), DatabaseError> {
-    let Fold { mut rows, erased, newly_erased, newly_dropped, newly_parked, .. } = fold;
+    let Fold { mut rows, erased, purged, newly_erased, newly_dropped, newly_parked, .. } = fold;
     let is_erased = |subject: UserId| erased.contains_key(&subject);
     let mut budget = RowBudget::new();
     let history = rows.history.take().unwrap_or_default();
-    write_history(tx, history, is_erased, &mut budget).await?;
+    write_history(tx, history, is_erased, &purged, &mut budget).await?;
     delete(tx, newly_dropped.iter()).await?;
     for_each_model!(M => write_rows::<M>(tx, &mut rows, is_erased).await?);
     park(tx, &newly_parked).await?;
@@ -98,10 +98,13 @@ async fn write_rows<M: ListedModel>(
     rows.insert(tx, Conflict::Replace).await
 }
 
+/// Writes the `history` and deletes what came before the purges in it. Nothing comes back of the tasks that were
+/// `purged_earlier`, by a projection that has been as far before.
 async fn write_history(
     tx: &mut Transaction,
     history: Vec<TaskVersion>,
     is_erased: impl Fn(UserId) -> bool,
+    purged_earlier: &HashMap<TaskId, u64>,
     budget: &mut RowBudget,
 ) -> Result<(), DatabaseError> {
     let purged = history.iter().filter(|version| version.is_purge());
@@ -116,7 +119,8 @@ async fn write_history(
     let mut rows = Rows::of(TASK_HISTORY);
     for version in history {
         let is_kept = |purged_at: &u64| version.record.position >= *purged_at;
-        if !is_erased(version.record.metadata.subject) && purged.get(&version.task).is_none_or(is_kept) {
+        let purged_at = purged.get(&version.task).or_else(|| purged_earlier.get(&version.task));
+        if !is_erased(version.record.metadata.subject) && purged_at.is_none_or(is_kept) {
             version.values(rows.push());
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bus::InProcessBus;
-use events::TaskCompleted;
+use events::{TaskCompleted, TaskDeleted, TaskPurged};
 
 use super::{
     fixture::{Fixture, Running, eventually},
@@ -126,6 +126,35 @@ pub(crate) async fn a_row_never_goes_back_while_the_log_is_read_again(fixture: F
     fixture.run("UPDATE checkpoints SET position = 0").await;
     let report = fixture.catch_up(1).await;
     assert_eq!((report.tasks, report.audit, report.parked), (20, 80, 0));
+}
+
+pub(crate) async fn the_history_of_a_purged_task_stays_gone_while_the_log_is_read_again(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
+    let owner = user(1);
+    log.task(0, owner, created(owner, "Secret")).await;
+    log.task(0, owner, renamed("Still secret")).await;
+    // More than a batch lies between the beginning and the purge.
+    for number in 1..=20 {
+        log.task(number, owner, created(owner, "Stays")).await;
+    }
+    log.task(0, owner, TaskDeleted {}).await;
+    for number in 1..=20 {
+        log.task(number, owner, renamed("Stays, too")).await;
+    }
+    log.task(0, owner, TaskPurged {}).await;
+    fixture.catch_up(1).await;
+    let positions = async || -> Vec<u64> {
+        let rows = fixture.rows("SELECT position FROM task_history ORDER BY position").await;
+        rows.iter().map(|row| row.unsigned("position").unwrap()).collect()
+    };
+    let before = positions().await;
+    assert_eq!(before.len(), 41);
+    for lost in ["DELETE FROM checkpoints", "UPDATE checkpoints SET position = 0, event_id = NULL"] {
+        fixture.run(lost).await;
+        let report = fixture.catch_up(1).await;
+        assert_eq!((report.tasks, report.parked), (21, 0));
+        assert_eq!(positions().await, before);
+    }
 }
 
 pub(crate) async fn projectors_of_different_partition_counts_do_not_disturb_each_other(fixture: Fixture) {

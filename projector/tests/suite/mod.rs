@@ -31,7 +31,8 @@ macro_rules! suite {
             faults: lost_messages_are_read_from_the_log, a_failing_database_delays_and_loses_nothing,
                 two_projectors_of_one_partition_do_not_disturb_each_other,
                 projectors_of_different_partition_counts_do_not_disturb_each_other,
-                a_row_never_goes_back_while_the_log_is_read_again;
+                a_row_never_goes_back_while_the_log_is_read_again,
+                the_history_of_a_purged_task_stays_gone_while_the_log_is_read_again;
             other_log: messages_of_lost_events_are_never_applied, read_models_ahead_of_the_log_are_not_projected_over,
                 a_log_that_loses_its_tail_under_a_running_projector_is_noticed,
                 a_lost_tail_that_ended_unreadable_is_noticed, a_parked_event_is_not_taken_for_another_at_its_position,

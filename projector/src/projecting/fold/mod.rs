@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use events::{AccountEvent, Event, RecordedEvent, StreamName, UserId};
+use events::{AccountEvent, Event, RecordedEvent, StreamName, TaskId, UserId};
 
 use crate::{
     models::{ApplyFailure, ModelRows},
@@ -16,6 +16,8 @@ pub(crate) struct Fold {
     pub(crate) rows: ModelRows,
     /// The people who were erased, with the position of the event that did it.
     pub(crate) erased: HashMap<UserId, u64>,
+    /// The tasks that begin here and that an earlier projection has purged, with the position of the event that did it.
+    pub(crate) purged: HashMap<TaskId, u64>,
     /// The version of the first parked event of each stream with any.
     pub(crate) parked: HashMap<StreamName, u64>,
     /// Events that an operator has discarded.
