@@ -28,6 +28,7 @@ suite! { Fixture::postgres();
         replicas_share_the_partitions_evenly,
         who_cannot_claim_partitions_is_not_ready,
         a_replica_that_stands_still_loses_its_partitions,
+        a_replica_that_was_seen_later_than_now_loses_its_partitions,
         what_is_claimed_while_others_are_caught_up_does_not_wait,
         operators_wait_for_nobody_with_locks_in_their_hands,
         readers_do_not_hold_up_a_swap,

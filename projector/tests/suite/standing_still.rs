@@ -138,6 +138,15 @@ pub(crate) async fn who_cannot_claim_partitions_is_not_ready(fixture: Fixture) {
 
 /// A replica that does not renew its leases loses its partitions within seconds.
 pub(crate) async fn a_replica_that_stands_still_loses_its_partitions(fixture: Fixture) {
+    loses_its_partitions(fixture, "clock_timestamp()").await;
+}
+
+/// As when the clock of the server is set back after a replica was seen for the last time.
+pub(crate) async fn a_replica_that_was_seen_later_than_now_loses_its_partitions(fixture: Fixture) {
+    loses_its_partitions(fixture, "clock_timestamp() + INTERVAL '1 hour'").await;
+}
+
+async fn loses_its_partitions(fixture: Fixture, seen_at: &str) {
     let frozen = Uuid::now_v7();
     for partition in 0..PARTITIONS {
         fixture
@@ -145,7 +154,7 @@ pub(crate) async fn a_replica_that_stands_still_loses_its_partitions(fixture: Fi
             .await;
     }
     fixture
-        .run(&format!("INSERT INTO projector_replicas VALUES ({PARTITIONS}, '{frozen}', clock_timestamp())"))
+        .run(&format!("INSERT INTO projector_replicas VALUES ({PARTITIONS}, '{frozen}', {seen_at})"))
         .await;
     let since = Instant::now();
     let running = fixture.project(PARTITIONS, InProcessBus::new()).await;
