@@ -80,7 +80,10 @@ impl Relay {
             tracing::info!("this process publishes the log");
             self.metrics.active.set(1);
             let result = self.serve(&mut leadership, &stop).await;
-            self.metrics.active.set(0);
+            // What lags from now on is told by whoever publishes next.
+            for told in [&self.metrics.active, &self.metrics.lag, &self.metrics.lag_seconds] {
+                told.set(0);
+            }
             leadership.release().await;
             match result {
                 Ok(()) if stop.is_cancelled() => return,
@@ -225,7 +228,7 @@ impl Relay {
         let number = publishing.pages.next();
         let batches: Vec<_> = messages.into_iter().map(|messages| batches(messages, number)).collect();
         let count = batches.iter().map(Vec::len).sum();
-        publishing.pages.push(publishing.sequence.clone(), count);
+        self.push(publishing, count);
         let mut may_wait = true;
         for (queue, batches) in publishing.queues.iter_mut().zip(batches) {
             for batch in batches {
@@ -270,13 +273,25 @@ impl Relay {
         );
         self.metrics.skipped.inc_by(events);
         publishing.sequence = PartitionSequence::after(self.partitions, head);
-        publishing.pages.push(publishing.sequence.clone(), 0);
+        self.push(publishing, 0);
         Ok(self.store.subscribe(head.position))
     }
 
+    /// Adds a page with this many batches that ends where the log was read up to. Without batches it may be published
+    /// at once.
+    fn push(&self, publishing: &mut Publishing, batches: usize) {
+        let end = publishing.sequence.clone();
+        self.change(publishing, |pages| pages.push(end, batches));
+    }
+
     fn finished(&self, publishing: &mut Publishing, page: u64) {
+        self.change(publishing, |pages| pages.done(page));
+    }
+
+    /// Changes the open pages. If more of the log is published then, this is counted, and saved soon.
+    fn change(&self, publishing: &mut Publishing, change: impl FnOnce(&mut OpenPages)) {
         let before = publishing.pages.published().read_up_to();
-        publishing.pages.done(page);
+        change(&mut publishing.pages);
         let after = publishing.pages.published().read_up_to();
         if after != before {
             self.metrics.position.set(signed(after.position));

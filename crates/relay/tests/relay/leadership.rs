@@ -41,6 +41,9 @@ async fn a_relay_that_is_cut_off_from_the_bus_leaves_it_to_another(footing: Foot
     two.stop().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(!one.leads());
+    for lag in ["taskledger_relay_lag_events", "taskledger_relay_lag_seconds"] {
+        assert_eq!(one.metric(lag), 0.0, "{lag} of who does not publish");
+    }
     cut_off.down.store(false, Ordering::SeqCst);
     eventually("the first leads again", async || one.leads()).await;
     one.append_about(1..5).await;

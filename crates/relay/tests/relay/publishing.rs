@@ -117,6 +117,19 @@ async fn what_was_dropped_is_left_to_the_log(footing: Footing) {
     assert_eq!(replica.metric("taskledger_relay_passed_over_total"), 0.0);
 }
 
+/// Nothing of it is published, and nothing is left to publish.
+async fn a_page_without_messages_is_progress(footing: Footing) {
+    let fixture = Fixture::new(footing).await;
+    let store = fixture.storage.event_store().await;
+    fill(&*store, 3).await;
+    fixture.storage.damage_log("UPDATE events SET encoding = 'cbor'").await;
+    let replica = fixture.start().await;
+    replica.has_saved(3).await;
+    assert_eq!(replica.metric("taskledger_relay_position"), 3.0);
+    assert_eq!(replica.metric("taskledger_relay_passed_over_total"), 3.0);
+    eventually("no lag", async || replica.metric("taskledger_relay_lag_events") == 0.0).await;
+}
+
 /// The log loses its end, as after a restore or a failover, and goes on with other events.
 async fn goes_back_with_a_log_that_was_cut(footing: Footing) {
     let fixture = Fixture::new(footing).await;
@@ -221,6 +234,7 @@ on_both_footings!(
     starts_from_the_beginning_of_a_short_log_without_progress,
     goes_on_at_the_end_of_a_long_log_without_progress,
     what_was_dropped_is_left_to_the_log,
+    a_page_without_messages_is_progress,
     goes_back_with_a_log_that_was_cut,
     goes_back_from_a_record_that_cannot_be_read,
     keeps_the_order_while_the_bus_is_down,
