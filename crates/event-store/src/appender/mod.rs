@@ -190,6 +190,10 @@ async fn commit(writer: &mut impl Writer, batch: Vec<Append>, head: &watch::Send
         }
         Err(BatchError::Refused(_)) if batch.len() > 1 => {
             for append in batch {
+                // As in `next_batch`. Whoever waited may have stopped while the others were committed.
+                if append.is_given_up() {
+                    continue;
+                }
                 Box::pin(commit(writer, vec![append], head)).await;
             }
         }

@@ -1,4 +1,4 @@
-//! The append task with writers that panic or block.
+//! The append task with writers that panic, block or refuse.
 
 #![expect(clippy::disallowed_methods, reason = "what is tested")]
 
@@ -39,6 +39,25 @@ impl Writer for BlockedWriter {
     async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
         let subjects = batch.iter().map(|append| append.subject).collect();
         self.batches.lock().unwrap().push(subjects);
+        self.go.recv().await.unwrap();
+        Ok(outcomes(batch))
+    }
+
+    async fn close(self) {}
+}
+
+/// Refuses every batch of several appends, and commits a single one when it is told to. Records how many were in each.
+struct RefusingWriter {
+    go: mpsc::Receiver<()>,
+    sizes: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Writer for RefusingWriter {
+    async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
+        self.sizes.lock().unwrap().push(batch.len());
+        if batch.len() > 1 {
+            return Err(BatchError::Refused(StoreError::unavailable("refused")));
+        }
         self.go.recv().await.unwrap();
         Ok(outcomes(batch))
     }
@@ -118,4 +137,33 @@ async fn what_waits_is_bounded_in_bytes_and_in_time() {
     assert!(results.iter().all(|result| matches!(result, Err(StoreError::Unavailable(_)))));
     assert!(began.elapsed() < TIMEOUT);
     assert!(least.get() < 2 * 1_024, "there is room for more than is waiting");
+}
+
+#[tokio::test]
+async fn what_is_given_up_while_a_refused_batch_is_committed_one_by_one_is_not_written() {
+    let (go, gone) = mpsc::channel(10);
+    let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let appender = start(RefusingWriter { go: gone, sizes: Arc::clone(&sizes) });
+    let stream = StreamName::raw("task-1");
+    let who = UserId(Uuid::now_v7());
+    let append = || appender.append(&stream, 0, vec![new_event(who, "{}")]);
+    let sizes = || sizes.lock().unwrap().clone();
+    let given_up = async {
+        let first_is_alone = async {
+            while sizes() != [2, 1] {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            answered = append() => drop(answered),
+            () = first_is_alone => {}
+        }
+        for _ in 0..3 {
+            go.send(()).await.unwrap();
+        }
+    };
+    let (first, ()) = tokio::join!(append(), given_up);
+    first.unwrap();
+    append().await.unwrap();
+    assert_eq!(sizes(), [2, 1, 1], "the last one is alone, too");
 }
