@@ -130,8 +130,8 @@ impl Served {
     }
 }
 
-/// Answers a request if there is time, and acknowledges it, unless the reply could not be sent: then another server
-/// answers the request, if there is still time. Returns whether it was too late for an answer.
+/// Answers a request if there is time, and acknowledges it, unless the channel ended before the reply was sent: then
+/// another server answers the request, if there is still time. Returns whether it was too late for an answer.
 async fn respond(
     channel: &BrokerChannel,
     delivery: &Delivery,
@@ -151,11 +151,15 @@ async fn respond(
                 let properties = BasicProperties::default().with_correlation_id(id.clone());
                 let replying =
                     channel.publish(ShortString::default(), reply_to.clone(), false, &reply, properties);
+                is_late = false;
                 if let Err(error) = channel.wait(replying).await {
                     tracing::debug!(%error, "could not send a reply");
-                    return false;
+                    if !channel.is_open() {
+                        return false;
+                    }
+                    // The broker gives a request back only when its channel ends. Until then it would take the place
+                    // of another one.
                 }
-                is_late = false;
             }
             Ok(Err(_)) => {
                 tracing::error!("a request was not answered: its responder panicked");

@@ -220,6 +220,37 @@ async fn rabbitmq_requests_are_served_again_after_their_exchange_was_deleted() {
     .await;
 }
 
+/// An alarm that lasts longer than a responder waits with a reply.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_requests_are_served_again_after_a_reply_that_was_not_taken() {
+    with_broker(async |broker: &Broker| {
+        let proxy = Proxy::start().await;
+        let served = broker.connect(&proxy.url()).await;
+        let (bus, elsewhere): (Arc<dyn Bus>, Arc<dyn Bus>) =
+            (served.clone(), broker.connect(&broker::url()).await);
+        let responder = TestResponder::new();
+        // It has one place.
+        let server = Server::start(&bus, &responder, 10, 1).await;
+        let asking = elsewhere.request(QUEUE, "held".into(), Duration::from_secs(3));
+        let (answer, replying) = tokio::join!(asking, async {
+            responder.until_seen("held").await;
+            proxy.alarm(true);
+            connected(&served, false).await;
+            // Another connection may hear of it a little later.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            responder.gate.add_permits(1);
+            Instant::now()
+        });
+        assert!(answer.is_err(), "{answer:?}");
+        // The broker hears nothing of the responder meanwhile. A little later it would end the connection over that.
+        tokio::time::sleep(Duration::from_millis(10_500).saturating_sub(replying.elapsed())).await;
+        proxy.alarm(false);
+        is_served(&*elsewhere).await;
+        server.end().await;
+    })
+    .await;
+}
+
 /// An older or newer release, or an operator, may have declared them with other properties.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_what_was_declared_otherwise_is_used_as_it_is() {
