@@ -17,10 +17,12 @@ use super::{
     read_call::{Read, ReadItem},
     record,
 };
-use crate::{Entry, Page};
+use crate::{Entry, PAGE_BYTES, Page};
 
-/// The most events that wait for the subscriber before the server has to wait.
-const WAITING: usize = 1_000;
+/// The most events that wait for the subscriber before the server has to wait. Few, since each may be large.
+const WAITING: usize = 64;
+/// The most events of a page.
+const PAGE: usize = 1_000;
 /// The longest pause between two attempts to subscribe, before jitter.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
@@ -34,18 +36,20 @@ pub(super) fn subscribe(connection: Arc<Connection>, end: &LogEnd, after: u64) -
     .boxed()
 }
 
+/// An event, with the bytes that count for the size of its page.
+type Arrived = (Entry, usize);
+
 struct Follower {
     connection: Arc<Connection>,
     after: u64,
     /// There is no event of ours after `after` up to this position.
     examined: u64,
-    events: Option<Receiver<Entry>>,
+    events: Option<Receiver<Arrived>>,
 }
 
 impl Follower {
-    /// All events that have arrived, at least one.
+    /// The events that have arrived, at least one and no more than a page.
     async fn next_page(&mut self) -> Page {
-        let mut page = Page::default();
         loop {
             let events = self.events.get_or_insert_with(|| {
                 let (sender, receiver) = mpsc::channel(WAITING);
@@ -56,7 +60,15 @@ impl Follower {
                 );
                 receiver
             });
-            if events.recv_many(&mut page.entries, WAITING).await > 0 {
+            if let Some((first, mut bytes)) = events.recv().await {
+                let mut page = Page { entries: vec![first], more: false };
+                while page.entries.len() < PAGE
+                    && bytes < PAGE_BYTES
+                    && let Ok((next, more)) = events.try_recv()
+                {
+                    page.entries.push(next);
+                    bytes += more;
+                }
                 self.after = page.position().unwrap_or(self.after);
                 return page;
             }
@@ -77,7 +89,7 @@ struct Progress {
 }
 
 /// Sends events until the receiver is dropped.
-async fn follow(connection: Arc<Connection>, mut progress: Progress, events: Sender<Entry>) {
+async fn follow(connection: Arc<Connection>, mut progress: Progress, events: Sender<Arrived>) {
     let mut backoff = Backoff::new(Duration::from_millis(100), MAX_PAUSE);
     let mut failed_read = false;
     loop {
@@ -114,7 +126,7 @@ async fn follow(connection: Arc<Connection>, mut progress: Progress, events: Sen
 async fn receive(
     connection: &Connection,
     progress: &mut Progress,
-    events: &Sender<Entry>,
+    events: &Sender<Arrived>,
 ) -> Result<(), Failure> {
     let node = connection.node().await?;
     let receiving = async {
@@ -126,10 +138,11 @@ async fn receive(
                 Some(ReadItem::Checkpoint(position)) => progress.examined = position,
                 Some(ReadItem::Event(event)) => {
                     let at = event.commit_position;
+                    let bytes = record::size_in_page(&event);
                     if at > progress.after
                         && let Some(entry) = record::recorded(*event, connection.prefix())
                     {
-                        if events.send(entry).await.is_err() {
+                        if events.send((entry, bytes)).await.is_err() {
                             return Ok(());
                         }
                         progress.after = at;

@@ -1,9 +1,10 @@
 //! Reading streams and the log, in pages and from any position.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, time::Duration};
 
 use event_store::{EventStore, PAGE_BYTES, StoreError, StreamHead, agrees, for_each_entry, head_point};
 use events::{LogPoint, RecordedEvent};
+use futures::StreamExt;
 use test_support::read_all;
 
 use super::{
@@ -133,6 +134,16 @@ pub(crate) async fn pages_are_bounded_in_bytes(log: &impl TestLog) {
     assert!(pages > 2, "{pages}");
     assert_eq!(read_all(&*store, 0, 1_000).await.len(), 40);
     assert_eq!(read_stream(&*store, "task-1", 0, 39).await.len(), 39);
+
+    let (mut subscription, mut followed) = (store.subscribe(0), 0);
+    while followed < 40 {
+        let page = subscription.next().await.unwrap();
+        assert!(page.entries.len() * SIZE < 2 * PAGE_BYTES, "{}", page.entries.len());
+        followed += page.entries.len();
+        // Meanwhile more arrives than a page may have.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert_eq!(followed, 40);
 }
 
 /// A stored position can be checked: whether the same event is still there.
