@@ -1,5 +1,6 @@
 //! The table of keys: who works on a command, and what was answered. Times are the database's, so that processes with
-//! different clocks agree on who may work. A process measures its own lease by a monotonic clock.
+//! different clocks agree on who may work. A process measures its own lease by a monotonic clock, and one that it waits
+//! for, too, since the database's clock may be set back.
 
 use std::time::Duration;
 
@@ -140,6 +141,7 @@ impl IdempotencyKeys {
         let deadline = Instant::now() + left;
         let is_welcome = self.quota.has_room(request.owner).await?;
         let mut backoff = Backoff::new(Duration::from_millis(5), MAX_PAUSE);
+        let mut seen: Option<(i64, Instant)> = None;
         loop {
             let lease = Lease {
                 owner: request.owner,
@@ -161,8 +163,14 @@ impl IdempotencyKeys {
                 None if is_welcome => {}
                 None => return Err(IdempotencyError::TooMany),
                 Some(Found::Answered(answer)) => return Ok(Claim::Answered(answer)),
-                Some(Found::Leased { row, is_over: true }) => {
-                    if self.take_over(&lease).await? {
+                Some(Found::Leased { row, is_over }) => {
+                    // If the database's clock was set back, it ends much too late by that clock.
+                    let since = match seen {
+                        Some((until, since)) if until == row.until => since,
+                        _ => seen.insert((row.until, Instant::now())).1,
+                    };
+                    let is_over = is_over || since.elapsed() > LEASE;
+                    if is_over && self.take_over(&lease, row.until).await? {
                         return Ok(Claim::Run(Lease {
                             task: row.task,
                             before: row.before,
@@ -173,7 +181,6 @@ impl IdempotencyKeys {
                         }));
                     }
                 }
-                Some(Found::Leased { is_over: false, .. }) => {}
             }
             if Instant::now() >= deadline {
                 return Err(IdempotencyError::Busy);
@@ -291,6 +298,7 @@ impl IdempotencyKeys {
         Ok(Some(Found::Leased {
             is_over: row.integer("micros_left")? < 0,
             row: Leased {
+                until: row.integer("leased_until")?,
                 task: TaskId(row.uuid("task_id")?),
                 before: row.optional_text("tasks_before")?,
                 progress: row.optional_text("progress")?,
@@ -298,9 +306,15 @@ impl IdempotencyKeys {
         }))
     }
 
-    /// Takes over an expired lease. When several try, one succeeds.
-    async fn take_over(&self, lease: &Lease) -> Result<bool, IdempotencyError> {
-        let values = [lease.owner.0.into(), lease.key.as_str().into(), lease.id.into(), micros(LEASE).into()];
+    /// Takes over the lease that is over and ended at `until`. When several try, one succeeds.
+    async fn take_over(&self, lease: &Lease, until: i64) -> Result<bool, IdempotencyError> {
+        let values = [
+            lease.owner.0.into(),
+            lease.key.as_str().into(),
+            lease.id.into(),
+            micros(LEASE).into(),
+            until.into(),
+        ];
         self.changes(&self.statements.take_over, &values).await
     }
 
@@ -316,6 +330,8 @@ enum Found {
 }
 
 struct Leased {
+    /// When it ends, by the database's clock.
+    until: i64,
     task: TaskId,
     before: Option<String>,
     progress: Option<String>,

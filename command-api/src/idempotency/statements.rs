@@ -26,13 +26,14 @@ impl Statements {
                  VALUES ($1, $2, $3, $4, $5, $6, {now} + $7, {now}) ON CONFLICT (owner, key) DO NOTHING"
             ),
             find: format!(
-                "SELECT request_hash, task_id, response, progress, tasks_before, leased_until - {now} AS micros_left \
+                "SELECT request_hash, task_id, response, progress, tasks_before, leased_until, \
+                     leased_until - {now} AS micros_left \
                  FROM idempotency_keys WHERE owner = $1 AND key = $2"
             ),
             answer: "SELECT response FROM idempotency_keys WHERE owner = $1 AND key = $2".to_owned(),
             take_over: format!(
                 "UPDATE idempotency_keys SET lease = $3, leased_until = {now} + $4 \
-                 WHERE owner = $1 AND key = $2 AND response IS NULL AND leased_until < {now}"
+                 WHERE owner = $1 AND key = $2 AND response IS NULL AND leased_until = $5"
             ),
             complete: "UPDATE idempotency_keys SET response = $1, progress = NULL, tasks_before = NULL, leased_until = 0 \
                  WHERE owner = $2 AND key = $3 AND response IS NULL AND (lease = $4 OR $5)"

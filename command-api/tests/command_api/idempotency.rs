@@ -170,20 +170,30 @@ async fn a_crash_before_the_answer_was_stored_is_no_second_effect(footing: Footi
 }
 
 async fn a_duplicate_takes_over_from_a_process_that_is_gone(footing: Footing) {
+    // Its lease has a second left.
+    takes_over(footing, 1, Duration::from_millis(500)).await;
+}
+
+async fn a_duplicate_takes_over_although_the_clock_of_the_database_was_set_back(footing: Footing) {
+    // No lease is as long.
+    takes_over(footing, 3_600, Duration::from_secs(4)).await;
+}
+
+/// Of duplicates that find a lease with so many seconds left, nobody takes it over within `at_least`; then one does.
+async fn takes_over(footing: Footing, seconds_left: i64, at_least: Duration) {
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
     let create = || app.post("/tasks").key("k").json(json!({"title": "a"}));
     let created = create().await;
     forget_answer(&app, "k").await;
     let began = tokio::time::Instant::now();
-    // Its lease has a second left.
-    let until = runtime::Clock::now(&*stage.clock).plus_seconds(1);
+    let until = runtime::Clock::now(&*stage.clock).plus_seconds(seconds_left);
     app.operations
         .execute("UPDATE idempotency_keys SET leased_until = $1", &[until.as_micros().into()])
         .await
         .unwrap();
     let replies = join_all((0..4).map(|_| create().send())).await;
-    assert!(began.elapsed() > Duration::from_millis(500), "nobody waited for the lease to run out");
+    assert!(began.elapsed() > at_least, "nobody waited for the lease to run out");
     for reply in &replies {
         same_answer(&created, reply);
     }
@@ -219,6 +229,7 @@ on_both_footings!(
     concurrent_duplicates_have_one_effect_and_one_answer,
     a_crash_before_the_answer_was_stored_is_no_second_effect,
     a_duplicate_takes_over_from_a_process_that_is_gone,
+    a_duplicate_takes_over_although_the_clock_of_the_database_was_set_back,
     answers_outlive_the_process_and_not_two_days,
 );
 
