@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use events::{Account, EndReason, SessionId, UserId};
+use events::{Account, SessionId, UserId};
 use http_api::{RequestContext, SecurityEvent};
 
 use crate::{
     app_state::App,
-    domain::Refusal,
+    domain::{Refusal, account::in_session},
     error::{ApiError, CommandError},
     password::{Password, Requester, Slot},
     throttle::{Attempt, FailureCounters},
@@ -128,11 +128,8 @@ impl App {
     ) -> Result<VerifiedPassword, ApiError> {
         let find = async || {
             let account = self.accounts.load_impersonal(id).await?.state;
-            match account {
-                Some(account) if account.has_open(session) => Ok(Some(account)),
-                Some(account) if account.erased => Err(Refusal::SessionHasEnded(EndReason::Erased).into()),
-                _ => Err(Refusal::SessionHasEnded(EndReason::LogoutAll).into()),
-            }
+            in_session(account.as_ref(), session)?;
+            Ok(account)
         };
         let attempt = Attempt::in_session(&self.pepper, id, session, context);
         let proven = self.prove_password(&attempt, Some(id), passwords, find).await;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use events::{
     Account, AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
-    AccountSessionOpened, AccountSessionsEnded, AdminReason, Admins, MAX_OPEN_SESSIONS, PasswordChanged,
-    PasswordRehashed, ProgramTokenRevoked, Role, RolesChanged, SecretHash, SessionId,
+    AccountSessionOpened, AccountSessionsEnded, AdminReason, Admins, EndReason, MAX_OPEN_SESSIONS,
+    PasswordChanged, PasswordRehashed, ProgramTokenRevoked, Role, RolesChanged, SecretHash, SessionId,
 };
 
 use super::{
@@ -156,6 +156,15 @@ pub(crate) fn existing(account: Option<&Account>) -> Result<&Account, Refusal> {
 pub(super) fn usable(account: Option<&Account>) -> Result<&Account, Refusal> {
     let account = existing(account)?;
     if account.disabled { Err(Refusal::AccountIsDisabled) } else { Ok(account) }
+}
+
+/// The usable account, which must have `session` open: one that has ended since the token was checked allows nothing.
+pub(crate) fn in_session(account: Option<&Account>, session: SessionId) -> Result<&Account, Refusal> {
+    match account {
+        Some(account) if account.has_open(session) => Ok(account),
+        Some(account) if account.erased => Err(Refusal::SessionHasEnded(EndReason::Erased)),
+        _ => Err(Refusal::SessionHasEnded(EndReason::LogoutAll)),
+    }
 }
 
 /// The usable account, whose password must still be the one of the hash `verified`: otherwise the caller proved a

@@ -1,21 +1,27 @@
 //! Decisions about program tokens.
 
 use events::{
-    Account, MAX_PROGRAM_TOKENS, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Timestamp,
-    TokenId,
+    Account, MAX_PROGRAM_TOKENS, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, SessionId,
+    Timestamp, TokenId,
 };
 
 use super::{
     Refusal,
-    account::{Decided, every_token_revoked, existing, usable},
+    account::{Decided, every_token_revoked, existing, in_session, usable},
 };
 
 /// Further uses are not recorded for this long after one.
 const NOTE_USE_AFTER_SECONDS: i64 = 24 * 60 * 60;
 
-/// Creates a token. Expired ones make room for it.
-pub(crate) fn create(account: Option<&Account>, created: &ProgramTokenCreated, now: Timestamp) -> Decided {
-    let tokens = &usable(account)?.program_tokens;
+/// Creates a token in `session`. Expired ones make room for it. Refused once the session has ended: what ended it, such
+/// as a reset of the password, has revoked the tokens that there were.
+pub(crate) fn create(
+    account: Option<&Account>,
+    session: SessionId,
+    created: &ProgramTokenCreated,
+    now: Timestamp,
+) -> Decided {
+    let tokens = &in_session(account, session)?.program_tokens;
     let (live, ended): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.is_live(now));
     if live.len() >= MAX_PROGRAM_TOKENS {
         return Err(Refusal::TooManyProgramTokens);
@@ -51,10 +57,12 @@ pub(crate) fn is_use_to_be_noted(token: &events::ProgramToken, now: Timestamp) -
 
 #[cfg(test)]
 mod tests {
-    use events::{AccountDisabled, AccountErased, AccountEvent};
+    use events::{
+        AccountDisabled, AccountErased, AccountEvent, AccountSessionsEnded, EndReason, PasswordReset,
+    };
 
     use super::{
-        super::testing::{NOW, program_token, registered, token_id},
+        super::testing::{NOW, opened, program_token, registered, session, token_id},
         *,
     };
 
@@ -74,14 +82,40 @@ mod tests {
 
     #[test]
     fn the_tokens_of_an_account_are_bounded_and_those_that_ran_out_make_room() {
-        let full = registered((0..MAX_PROGRAM_TOKENS).map(|number| {
+        let tokens = (0..MAX_PROGRAM_TOKENS).map(|number| {
             let expires_at = (number == 7).then(|| NOW.plus_seconds(60));
             created(number, expires_at).into()
-        }));
+        });
+        let full = registered([opened(1, &[])].into_iter().chain(tokens));
         let more = created(999, None);
-        full.when(|account| create(account, &more, NOW)).then_refused(Refusal::TooManyProgramTokens);
-        full.when(|account| create(account, &more, NOW.plus_seconds(60)))
-            .then([revoked(7), more.clone().into()]);
+        let create_at = |now| {
+            let more = more.clone();
+            move |account: Option<&Account>| create(account, session(1), &more, now)
+        };
+        full.when(create_at(NOW)).then_refused(Refusal::TooManyProgramTokens);
+        full.when(create_at(NOW.plus_seconds(60))).then([revoked(7), more.clone().into()]);
+    }
+
+    #[test]
+    fn a_session_that_has_ended_makes_no_token() {
+        let made = created(1, None);
+        let create_in = |number| {
+            registered([opened(1, &[])]).when(|account| create(account, session(number), &made, NOW))
+        };
+        create_in(1).then([made.clone().into()]);
+        create_in(2).then_refused(Refusal::SessionHasEnded(EndReason::LogoutAll));
+        let reset = PasswordReset { password_hash: "hash-2".into(), removes_second_factor: false };
+        let cases: [(AccountEvent, EndReason); 4] = [
+            (reset.into(), EndReason::LogoutAll),
+            (AccountSessionsEnded {}.into(), EndReason::LogoutAll),
+            (AccountDisabled::default().into(), EndReason::LogoutAll),
+            (AccountErased {}.into(), EndReason::Erased),
+        ];
+        for (end, reason) in cases {
+            registered([opened(1, &[]), end])
+                .when(|account| create(account, session(1), &made, NOW))
+                .then_refused(Refusal::SessionHasEnded(reason));
+        }
     }
 
     #[test]

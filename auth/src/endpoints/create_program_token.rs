@@ -69,19 +69,19 @@ pub(crate) async fn create_program_token(
     let id = caller.user_id();
     let name = ProgramTokenName { account: id, id: TokenId(new_id()) };
     let token = name.token(&app.pepper);
-    let session = app.sessions.load_impersonal(session).await?.state;
+    let began = app.sessions.load_impersonal(session).await?.state;
     let created = ProgramTokenCreated {
         token: name.id,
         name: request.name,
         scopes: request.scopes,
         token_hash: token.hash(),
         expires_at: request.expires_at,
-        second_factor: session.is_some_and(|session| session.has_second_factor()),
+        second_factor: began.is_some_and(|session| session.has_second_factor()),
     };
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let changed = app
         .accounts
-        .change(id, &metadata, |account| domain::program_token::create(account, &created, now))
+        .change(id, &metadata, |account| domain::program_token::create(account, session, &created, now))
         .await?;
     tracing::info!(account.id = %id, token.id = %name.id, "a program token was made");
     let mut known = changed.account.program_tokens.into_iter();

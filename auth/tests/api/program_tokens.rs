@@ -1,5 +1,7 @@
 //! `POST /auth/tokens`, `GET /auth/tokens`, `DELETE /auth/tokens/{id}`, and the rights of such a token.
 
+use std::sync::atomic::Ordering;
+
 use auth_client::{Credential, Rejection, VerifyError};
 use events::{Actor, Scope};
 use http::Method;
@@ -188,6 +190,27 @@ async fn a_token_does_not_come_back_when_its_account_is_disabled_and_enabled_or_
     let offered = app.offer_reset("bob@example.com", false).await;
     app.reset(&offered.token, NEW).await.expect(204, "");
     eventually("the token is refused", async || verifier.verify(&later).await == ended).await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_being_made_during_a_reset_is_not_made() {
+    let (app, faults) = App::start_faulty().await;
+    let (access, _) = app.sign_in(ADA).await;
+    let offered = app.offer_reset(ADA, false).await;
+    let other = app.restarted().await;
+    let held = faults.appending.write().await;
+    faults.appends_left.store(1, Ordering::SeqCst);
+    let reset = async {
+        let waits = async || faults.appends_left.load(Ordering::SeqCst) == 0;
+        eventually("the token is about to be appended", waits).await;
+        other.reset(&offered.token, NEW).await.expect(204, "");
+        faults.appends_left.store(usize::MAX, Ordering::SeqCst);
+        drop(held);
+    };
+    let body = json!({"name": "Backup", "scopes": ["tasks:read"]});
+    let (made, ()) = tokio::join!(create(&app, &access, body), reset);
+    made.expect(401, "session-ended");
+    assert!(app.payloads("account.token_created").await.is_empty());
 }
 
 #[tokio::test]
