@@ -105,10 +105,15 @@ impl SecondFactor {
         else {
             return 0;
         };
+        // The process that recorded it had a clock that is ahead, and everything after it has that time, too. The wait
+        // would not end before then. The limit of wrong codes in a row still holds.
+        if last > now.plus_seconds(Timestamp::CLOCK_LEEWAY_SECONDS) {
+            return 0;
+        }
         let wait = (FIRST_WAIT_SECONDS << doublings.min(16)).min(MAX_WAIT_SECONDS);
         let left = last.plus_seconds(wait).as_micros() - now.as_micros();
         // Rounded up, so that a client that waits this many seconds is accepted. It is longer than the wait only when
-        // the process that recorded the code had another clock.
+        // the clock of the process that recorded the code is ahead within the tolerance.
         let left = left.max(0).saturating_add(999_999).div_euclid(1_000_000);
         left.min(wait)
     }
@@ -163,10 +168,20 @@ mod tests {
             totp_secret: "sealed".into(),
             recovery_hashes: Vec::new(),
         });
+        let ahead = start.plus_seconds(Timestamp::CLOCK_LEEWAY_SECONDS);
         for _ in 0..FREE_WRONG_CODES {
-            factor.refuse(start.plus_seconds(86_400));
+            factor.refuse(ahead);
         }
         assert_eq!(factor.wait_seconds(start), FIRST_WAIT_SECONDS);
+        assert_eq!(factor.wait_seconds(ahead.plus_seconds(FIRST_WAIT_SECONDS)), 0);
+        // What a clock that is a day ahead has recorded delays nobody for a day, however many codes follow.
+        for refused_in_row in FREE_WRONG_CODES + 1..MAX_WRONG_CODES {
+            factor.refuse(start.plus_seconds(86_400));
+            let waits = [0, 30, 3_600].map(|seconds| factor.wait_seconds(start.plus_seconds(seconds)));
+            assert_eq!((factor.refused_in_row, waits), (refused_in_row, [0; 3]));
+        }
+        factor.refuse(start.plus_seconds(86_400));
+        assert_eq!(factor.wait_seconds(start), WAIT_OF_THE_LOCKED_SECONDS);
     }
 
     #[test]
