@@ -2,7 +2,7 @@
 //! `admins`, with an append that is refused for the last one. An account that gains the role enters that stream last.
 //! An interrupted removal is completed by repeating the command, and an interrupted addition by giving the role.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use auth_client::Revocation;
 use events::{Account, AccountEvent, AdminReason, Admins, AdminsEvent, Role, UserId};
@@ -18,6 +18,8 @@ use crate::{
 
 /// How often the two streams are compared after a change, while other commands change the same account.
 const ROUNDS: usize = 4;
+/// Longer than a request takes between its two appends, even if the bus does not take its broadcast.
+const BETWEEN_APPENDS: Duration = Duration::from_secs(2);
 
 /// Replaces the roles of an account, unless this would remove the last admin.
 pub(crate) async fn set_roles(
@@ -54,19 +56,36 @@ pub(crate) async fn grant(
     conclude(app, metadata, changed, None, role == Role::Admin).await
 }
 
-/// Disables an account, unless it is the last admin.
+/// Disables an account, unless it is the last admin. If it is an admin, it is one again once it is enabled.
 pub(crate) async fn disable(
     app: &App,
     id: UserId,
     metadata: &CommandMetadata,
     reason: Option<&AdminReason>,
 ) -> Result<Changed, CommandError> {
-    let removed = remove(app, id, metadata, domain::admins::revoke).await?;
+    let mut removed = remove(app, id, metadata, domain::admins::revoke).await?;
+    let mut admins = None;
+    if removed.is_none() && is_half_way(app, id).await? {
+        // Another request may be between its two appends.
+        tokio::time::sleep(BETWEEN_APPENDS).await;
+        removed = remove(app, id, metadata, domain::admins::revoke).await?;
+        if removed.is_none() {
+            admins = Some(app.accounts.admins().await?);
+        }
+    }
     let changed = app
         .accounts
-        .change_own_stream(id, metadata, |account| domain::account::disable(account, reason))
+        .change_own_stream(id, metadata, |account| domain::account::disable(account, admins.as_ref(), reason))
         .await?;
     conclude(app, metadata, changed, removed, false).await
+}
+
+/// Whether an account says of itself that it is an admin, and is none: a removal or an addition has not come to its
+/// end.
+async fn is_half_way(app: &App, id: UserId) -> Result<bool, CommandError> {
+    let account = app.accounts.load_own_stream(id).await?;
+    let admins = app.accounts.admins().await?;
+    Ok(account.is_some_and(|account| domain::account::is_half_way(&account, &admins)))
 }
 
 /// Enables an account, as an admin if it was one. One that is enabled already may be about to lose the role, so it

@@ -87,13 +87,24 @@ pub(crate) fn end_sessions(account: Option<&Account>) -> Decided {
 /// Adds a role. An account that was removed from the `admins` does not get that role back with another one.
 pub(crate) fn grant(account: Option<&Account>, admins: Option<&Admins>, role: Role) -> Decided {
     let account = existing(account)?;
+    let mut roles = kept_roles(account, admins);
+    roles.insert(role);
+    set_roles(Some(account), &roles, None)
+}
+
+/// The roles of `account`, without that of an admin if it was removed from the `admins` or never came among them.
+fn kept_roles(account: &Account, admins: Option<&Admins>) -> BTreeSet<Role> {
     let mut roles = account.roles.clone();
     // A disabled admin is not among the admins, but becomes one again when it is enabled.
     if account.is_live() && !contains(admins, account.id) && !is_unknown(admins, account.id) {
         roles.remove(&Role::Admin);
     }
-    roles.insert(role);
-    set_roles(Some(account), &roles, None)
+    roles
+}
+
+/// Whether an account says of itself that it is an admin, and is none.
+pub(crate) fn is_half_way(account: &Account, admins: &Admins) -> bool {
+    kept_roles(account, Some(admins)) != account.roles
 }
 
 pub(crate) fn set_roles(
@@ -108,15 +119,22 @@ pub(crate) fn set_roles(
     Ok(vec![changed.into()])
 }
 
-/// Disables the account. Sessions are closed and program tokens revoked for good, even if it is enabled again.
-pub(crate) fn disable(account: Option<&Account>, reason: Option<&AdminReason>) -> Decided {
+/// Disables the account. Sessions are closed and program tokens revoked for good, even if it is enabled again. If
+/// `admins` are given, an account that is not among them loses that role, which enabling would give it back.
+pub(crate) fn disable(
+    account: Option<&Account>,
+    admins: Option<&Admins>,
+    reason: Option<&AdminReason>,
+) -> Decided {
     let account = existing(account)?;
     if account.disabled {
         return Ok(Vec::new());
     }
-    let disabled = AccountDisabled { admin_reason: reason.cloned() };
-    let disabled = std::iter::once(disabled.into());
-    Ok(disabled.chain(every_token_revoked(account)).collect())
+    let roles = admins.map_or_else(|| account.roles.clone(), |admins| kept_roles(account, Some(admins)));
+    let mut events = set_roles(Some(account), &roles, None)?;
+    events.push(AccountDisabled { admin_reason: reason.cloned() }.into());
+    events.extend(every_token_revoked(account));
+    Ok(events)
 }
 
 /// Enables the account again.

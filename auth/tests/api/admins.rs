@@ -1,6 +1,6 @@
 //! `PUT /auth/users/{id}/roles`, `POST /auth/users/{id}/disable` and `/enable`
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
 use events::{Admins, Aggregate as _, Event, UserId};
 use http::Method;
@@ -159,6 +159,22 @@ async fn an_admin_who_is_being_removed_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn an_admin_who_is_disabled_twice_at_once_is_one_again_when_enabled() {
+    let (app, faults) = App::start_faulty().await;
+    let ([one, _, three], [_, id, _]) = three_admins(&app).await;
+    let mut second = Box::pin(app.act(&three, &id, "disable"));
+    let first = interrupted(&faults, app.act(&one, &id, "disable"), async {
+        // It meets the first one between its two appends, and waits for it.
+        let early = tokio::time::timeout(Duration::from_millis(500), &mut second).await;
+        assert!(early.is_err(), "{early:?}");
+    });
+    first.await.expect(200, "");
+    second.await.expect(200, "");
+    app.act(&one, &id, "enable").await.expect(200, "");
+    assert_eq!(admins(&app, &one).await.len(), 3);
+}
+
+#[tokio::test]
 async fn an_admin_who_is_removed_while_somebody_enables_them_stays_removed() {
     let (app, faults) = App::start_faulty().await;
     let ([one, _, three], [_, id, _]) = three_admins(&app).await;
@@ -167,6 +183,19 @@ async fn an_admin_who_is_removed_while_somebody_enables_them_stays_removed() {
         app.set_roles(&one, &id, json!(["user"])).await.expect(200, "");
     });
     let enabled = enabled.await.expect(200, "");
+    assert_eq!(enabled.body["user"]["roles"], json!(["user"]));
+    assert_eq!(admins(&app, &one).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_role_whose_removal_was_broken_off_does_not_come_back_with_the_account() {
+    let (app, faults) = App::start_faulty().await;
+    let ([one, ..], [_, id, _]) = three_admins(&app).await;
+    faults.accounts.store(true, Ordering::SeqCst);
+    app.set_roles(&one, &id, json!(["user"])).await.expect(503, "unavailable");
+    faults.accounts.store(false, Ordering::SeqCst);
+    app.act(&one, &id, "disable").await.expect(200, "");
+    let enabled = app.act(&one, &id, "enable").await.expect(200, "");
     assert_eq!(enabled.body["user"]["roles"], json!(["user"]));
     assert_eq!(admins(&app, &one).await.len(), 2);
 }

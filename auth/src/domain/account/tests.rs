@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::testing::{account, ada, opened, program_token, registered, session};
 
 fn disabling(account: Option<&Account>) -> Decided {
-    disable(account, None)
+    disable(account, None, None)
 }
 
 fn enabling(account: Option<&Account>) -> Decided {
@@ -161,11 +161,26 @@ fn disabling_and_enabling_happen_once_each() {
 }
 
 #[test]
+fn whoever_is_no_admin_when_they_are_disabled_is_none_once_they_are_enabled() {
+    let disabling_beside =
+        |admins: Admins| move |account: Option<&Account>| disable(account, Some(&admins), None);
+    let disabled = AccountEvent::from(AccountDisabled::default());
+    let lost = registered([roles(&[Role::User, Role::Admin])]);
+    lost.when(disabling_beside(Admins::default())).then([roles(&[Role::User]), disabled.clone()]);
+    lost.when(disabling).then([disabled.clone()]);
+    let among = Admins { accounts: BTreeSet::from([UserId(Uuid::from_u128(1))]), ..Admins::default() };
+    for admins in [among, Admins::default().after_unreadable()] {
+        lost.when(disabling_beside(admins)).then([disabled.clone()]);
+    }
+    registered([]).when(disabling_beside(Admins::default())).then([disabled]);
+}
+
+#[test]
 fn what_an_admin_does_says_why() {
     let reason = AdminReason::from("Ticket 4711");
     let admin_reason = Some(reason.clone());
     registered([])
-        .when(|account| disable(account, Some(&reason)))
+        .when(|account| disable(account, None, Some(&reason)))
         .then([AccountDisabled { admin_reason: admin_reason.clone() }.into()]);
     registered([AccountDisabled::default().into()])
         .when(|account| enable(account, Some(&reason)))
