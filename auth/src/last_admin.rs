@@ -21,7 +21,8 @@ const ROUNDS: usize = 4;
 /// Longer than a request takes between its two appends, even if the bus does not take its broadcast.
 const BETWEEN_APPENDS: Duration = Duration::from_secs(2);
 
-/// Replaces the roles of an account, unless this would remove the last admin.
+/// Replaces the roles of an account, unless this would remove the last admin, or add one while the actor is none any
+/// more.
 pub(crate) async fn set_roles(
     app: &App,
     id: UserId,
@@ -34,11 +35,42 @@ pub(crate) async fn set_roles(
     } else {
         remove(app, id, metadata, domain::admins::revoke).await?
     };
+    let mut before = None;
     let changed = app
         .accounts
-        .change_own_stream(id, metadata, |account| domain::account::set_roles(account, roles, reason))
+        .change_own_stream(id, metadata, |account| {
+            before = account.map(|account| account.roles.clone());
+            domain::account::set_roles(account, roles, reason)
+        })
         .await?;
-    conclude(app, metadata, changed, removed, roles.contains(&Role::Admin)).await
+    let before = before.filter(|_| changed.happened);
+    let concluded = conclude(app, metadata, changed, removed, roles.contains(&Role::Admin)).await;
+    if let Err(CommandError::Refused(Refusal::ActorIsNoAdmin)) = &concluded {
+        take_back(app, id, &metadata.by_system(), roles, before.as_ref()).await?;
+    }
+    concluded
+}
+
+/// Gives an account the roles again that it had `before` a command that was refused in the end, and broadcasts that. It
+/// keeps others that it got since, and also `written` if another command has made it an admin.
+async fn take_back(
+    app: &App,
+    id: UserId,
+    metadata: &CommandMetadata,
+    written: &BTreeSet<Role>,
+    before: Option<&BTreeSet<Role>>,
+) -> Result<(), CommandError> {
+    let admins = app.accounts.admins().await?;
+    let before = before.filter(|_| !admins.accounts.contains(&id));
+    let decide = |account: Option<&Account>| match (account, before) {
+        (Some(account), Some(before)) if account.roles == *written => {
+            domain::account::set_roles(Some(account), before, None)
+        }
+        _ => Ok(Vec::new()),
+    };
+    let changed = app.accounts.change_own_stream(id, metadata, decide).await?;
+    conclude(app, metadata, changed, None, false).await?;
+    Ok(())
 }
 
 /// Adds a role to an account.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
-use events::{Admins, Aggregate as _, Event, UserId};
+use events::{Actor, Admins, Aggregate as _, Event, Role, UserId};
 use http::Method;
 use serde_json::json;
 use test_support::{FaultyStore, eventually};
@@ -217,13 +217,25 @@ async fn an_admin_who_is_made_while_somebody_sets_other_roles_stays_one() {
 async fn whoever_is_removed_meanwhile_makes_nobody_an_admin() {
     let (app, faults) = App::start_faulty().await;
     let ([one, two, _], [_, id, _]) = three_admins(&app).await;
-    let ada = app.register(ADA).await.text("/user/id");
-    let given = interrupted(&faults, app.set_roles(&two, &ada, json!(["user", "admin"])), async {
+    let (access, _) = app.sign_in(ADA).await;
+    let ada = app.id_of(&access).await;
+    let verifier = app.verifier().await;
+    let given = interrupted(&faults, app.set_roles(&two, ada, json!(["user", "auditor", "admin"])), async {
         app.set_roles(&one, &id, json!(["user"])).await.expect(200, "");
+        assert!(verifier.verify(&access).await.unwrap().roles.contains(&Role::Auditor));
     });
     given.await.expect(403, "forbidden");
     let login = app.login(ADA, PASSWORD).await.expect(200, "");
     assert_eq!(login.body["user"]["roles"], json!(["user"]));
+    // Whoever remembers the roles that the refused request had written is told, too.
+    eventually("the roles are taken back everywhere", async || {
+        !verifier.verify(&access).await.unwrap().roles.contains(&Role::Auditor)
+    })
+    .await;
+    assert_eq!(admins(&app, &one).await.len(), 2);
+    let log = app.log().await;
+    let changed = log.iter().rfind(|recorded| recorded.kind == "account.roles_changed");
+    assert_eq!(changed.unwrap().metadata.actor, Actor::System);
 }
 
 #[tokio::test]
