@@ -43,6 +43,20 @@ pub(crate) fn change_password(
     Ok(vec![PasswordChanged { password_hash: new.clone(), surviving_session: Some(surviving) }.into()])
 }
 
+/// Closes every session but `surviving`, as a change does, when the new password is in place already. There are no
+/// others if the change is only repeated.
+pub(crate) fn repeat_password_change(
+    account: Option<&Account>,
+    verified: &SecretHash,
+    surviving: SessionId,
+) -> Decided {
+    let account = with_password(account, verified)?;
+    match account.open_sessions.iter().any(|open| *open != surviving) {
+        true => change_password(Some(account), verified, verified, surviving),
+        false => Ok(Vec::new()),
+    }
+}
+
 /// Opens `session` after the password of the hash `verified` was shown, unless the account has a second factor. If
 /// `rehashed` is given, it replaces the hash.
 pub(crate) fn open_session(

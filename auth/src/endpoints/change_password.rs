@@ -42,35 +42,33 @@ pub(crate) async fn change_password(
     let email = EmailAddress::parse(&caller.0.email).ok();
     let (current, new) = read(body.fields, &app.password_policy, email.as_ref())?;
     fields::check_not_breached("/new_password", &app.password_policy, &new).await?;
-    let shown = app.accounts.load(id).await?.position();
     let VerifiedPassword { account, which, slot, .. } =
         app.prove_own_passwords(id, session, &[&current, &new], &context).await?;
     let metadata = CommandMetadata::new(Actor::User(id), &context);
     // A repeated change, whose first answer was lost, finds the new password in place.
-    let (event, changed) = if which == 1 {
-        drop(slot);
-        ("password_change_repeated", None)
-    } else {
-        let hash: SecretHash = app.hasher.hash(&slot, &new).await?.into();
-        drop(slot);
-        let changed = app.accounts.change(id, &metadata, |now| {
-            domain::account::change_password(now, &account.password_hash, &hash, session)
-        });
-        let changed = changed.await.map_err(|error| refused_after_proof(id, error))?;
-        ("password_change", Some(changed))
+    let (event, hash) = match which {
+        1 => ("password_change_repeated", None),
+        _ => ("password_change", Some(SecretHash::from(app.hasher.hash(&slot, &new).await?))),
     };
+    drop(slot);
+    let verified = &account.password_hash;
+    let changed = app
+        .accounts
+        .change(id, &metadata, |now| match &hash {
+            Some(hash) => domain::account::change_password(now, verified, hash, session),
+            None => domain::account::repeat_password_change(now, verified, session),
+        })
+        .await
+        .map_err(|error| refused_after_proof(id, error))?;
     SecurityEvent::success(event).actor(id).subject(id).record();
     if let Some(email) = email {
         let attempt = Attempt::at_email(&app.pepper, &email, &context);
         app.throttle.password_was_changed(&attempt).await;
     }
     app.revocations.broadcast(Revocation::Account(id)).await;
-    let position = match &changed {
-        Some(changed) => {
-            let reason = EndReason::PasswordChanged;
-            app.sessions.end_closed(changed, reason, &metadata).await
-        }
-        None => shown,
+    let position = match changed.happened {
+        true => app.sessions.end_closed(&changed, EndReason::PasswordChanged, &metadata).await,
+        false => app.accounts.newest_position().await?,
     };
     Ok(answer::no_content(id, position))
 }

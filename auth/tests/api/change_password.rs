@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{ADA, App, NEW, PASSWORD};
+use crate::support::{ADA, App, NEW, PASSWORD, WRONG};
 
 #[tokio::test]
 async fn changes_the_password_and_ends_every_other_session() {
@@ -18,6 +18,23 @@ async fn changes_the_password_and_ends_every_other_session() {
     app.refresh(&other_refresh).await.expect(401, "session-ended");
     app.login(ADA, PASSWORD).await.expect(401, "bad-credentials");
     app.login(ADA, NEW).await.expect(200, "");
+}
+
+#[tokio::test]
+async fn a_change_to_the_present_password_ends_every_other_session_once() {
+    let app = App::start().await;
+    let (access, refresh) = app.sign_in(ADA).await;
+    let (other, other_refresh) = app.sign_in(ADA).await;
+    app.change_password(&access, WRONG, PASSWORD).await.expect(204, "");
+    app.me(&other).await.expect(401, "session-ended");
+    app.refresh(&other_refresh).await.expect(401, "session-ended");
+    let events = app.log().await.len();
+    let answer = app.change_password(&access, WRONG, PASSWORD).await.expect(204, "");
+    assert_eq!(app.log().await.len(), events);
+    assert!(answer.header("consistency-token").ends_with(&format!("-{events}")), "{answer:?}");
+    app.me(&access).await.expect(200, "");
+    app.refresh(&refresh).await.expect(200, "");
+    app.login(ADA, PASSWORD).await.expect(200, "");
 }
 
 #[tokio::test]
