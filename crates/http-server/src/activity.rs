@@ -64,6 +64,8 @@ struct State {
     is_cut_off: bool,
     /// The guards of an answer of which hyper has all and the client has not.
     unsent: Option<Guards>,
+    /// The guards of the parts of an answer that were passed on, and were not all sent yet.
+    unsent_parts: Option<Guards>,
     /// Whether the socket was dropped, so that nothing more is sent.
     is_closed: bool,
 }
@@ -96,6 +98,7 @@ impl Activity {
             blocked: None,
             is_cut_off: false,
             unsent: None,
+            unsent_parts: None,
             is_closed: false,
         })))
     }
@@ -123,12 +126,24 @@ impl Activity {
         drop(dropped);
     }
 
+    /// Keeps `guards` of parts of an answer that goes on, like those of a whole one.
+    pub(crate) fn keep_parts_until_sent(&self, guards: Guards) {
+        let dropped = {
+            let mut state = self.0.lock();
+            match state.is_closed {
+                true => Some(guards),
+                false => state.unsent_parts.replace(guards),
+            }
+        };
+        drop(dropped);
+    }
+
     /// Records that all that was written is sent.
     pub(crate) fn sent(&self) {
         let guards = {
             let mut state = self.0.lock();
             state.is_cut_off = false;
-            state.unsent.take()
+            (state.unsent_parts.take(), state.unsent.take())
         };
         drop(guards);
     }

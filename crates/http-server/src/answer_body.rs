@@ -21,11 +21,23 @@ const PIECE: usize = 64 * 1024;
 /// Ends when the next part of an answer is not to be waited for. Without an error, the answer is whole as it is.
 pub(crate) type EndOfWait = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
+/// There is no memory for the next part of an answer. The client sees that the answer is not whole.
+#[derive(Debug, thiserror::Error)]
+#[error("there is too much to do to send the next part of an answer")]
+struct PartOverloaded;
+
 /// The body of an answer. The request is being served until the client has taken the body or has gone, or the server
-/// ends it. A small body counts as taken once hyper has it, since the system takes most of it at once.
+/// ends it. A small body counts as taken once hyper has it, since the system takes most of it at once. What was not
+/// counted with the head of the answer, because its length was not known, is counted part by part.
 pub(crate) struct AnswerBody {
     body: Body,
+    /// Whether the answer may end early when there is no memory for its next part. Not for answers to commands.
+    is_read: bool,
     end_of_wait: EndOfWait,
+    /// How many of the next bytes were counted with the head.
+    announced: usize,
+    /// How many bytes of the last part were not, and are counted since it came.
+    counted: usize,
     /// The rest of the last part, which was not passed on yet.
     rest: Bytes,
     /// Whether the last part has more than one piece.
@@ -38,8 +50,38 @@ pub(crate) struct AnswerBody {
 }
 
 impl AnswerBody {
-    pub(crate) fn new(body: Body, end_of_wait: EndOfWait, busy: Busy, at_work: Arc<AtWork>) -> Self {
-        Self { body, end_of_wait, rest: Bytes::new(), is_cut: false, passed_on: 0, busy: Some(busy), at_work }
+    pub(crate) fn new(
+        body: Body,
+        is_read: bool,
+        end_of_wait: EndOfWait,
+        busy: Busy,
+        at_work: Arc<AtWork>,
+    ) -> Self {
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        Self {
+            body,
+            is_read,
+            end_of_wait,
+            announced,
+            counted: 0,
+            rest: Bytes::new(),
+            is_cut: false,
+            passed_on: 0,
+            busy: Some(busy),
+            at_work,
+        }
+    }
+
+    /// Counts the bytes of a part that were not announced. Returns whether there is room for them.
+    fn count(&mut self, part: usize) -> bool {
+        let announced = part.min(self.announced);
+        self.announced -= announced;
+        self.counted = part - announced;
+        if self.counted == 0 {
+            return true;
+        }
+        let activity = self.busy.as_ref().filter(|_| self.is_read).map(Busy::activity);
+        self.at_work.part(self.counted, activity)
     }
 
     /// The next piece of the last part. Pieces of a large part are copied: otherwise each of them, while it waits for
@@ -47,14 +89,21 @@ impl AnswerBody {
     fn next_piece(&mut self) -> Bytes {
         let length = self.rest.len().min(PIECE);
         self.passed_on += length;
-        if !self.is_cut {
-            return mem::take(&mut self.rest);
-        }
-        let piece = Bytes::copy_from_slice(&self.rest[..length]);
-        self.rest.advance(length);
+        let piece = if self.is_cut {
+            let piece = Bytes::copy_from_slice(&self.rest[..length]);
+            self.rest.advance(length);
+            piece
+        } else {
+            mem::take(&mut self.rest)
+        };
         if self.rest.is_empty() {
-            // It still refers to the memory of the part.
+            // It still refers to the memory of a part that was cut.
             self.rest = Bytes::new();
+            if self.counted > 0
+                && let Some(busy) = &self.busy
+            {
+                self.at_work.part_passed_on(mem::take(&mut self.counted), busy.activity());
+            }
         }
         piece
     }
@@ -79,6 +128,9 @@ impl HttpBody for AnswerBody {
             };
             match frame.into_data() {
                 Ok(data) if data.is_empty() => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(data) if !self.count(data.len()) => {
+                    return Poll::Ready(Some(Err(axum::Error::new(PartOverloaded))));
+                }
                 Ok(data) => {
                     self.is_cut = data.len() > PIECE;
                     self.rest = data;
@@ -119,138 +171,4 @@ impl Drop for AnswerBody {
 }
 
 #[cfg(test)]
-mod tests {
-    use http_body_util::BodyExt as _;
-
-    use super::*;
-    use crate::{
-        activity::Activity, caller_bytes::CallerBytes, connection_metrics::ConnectionMetrics, load::Load,
-        options::ServerOptions,
-    };
-
-    /// A body of one part that holds a guard until it is dropped.
-    struct Guarded {
-        part: Option<Bytes>,
-        _guard: Arc<()>,
-    }
-
-    impl HttpBody for Guarded {
-        type Data = Bytes;
-        type Error = io::Error;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-            Poll::Ready(self.part.take().map(|part| Ok(Frame::data(part))))
-        }
-
-        fn is_end_stream(&self) -> bool {
-            self.part.is_none()
-        }
-    }
-
-    struct Answer {
-        /// `Some` until hyper drops it.
-        body: Option<AnswerBody>,
-        activity: Activity,
-        caller: CallerBytes,
-        guard: Arc<()>,
-    }
-
-    impl Answer {
-        fn new(part: &Bytes) -> Self {
-            let (activity, caller, guard) = (Activity::new(), CallerBytes::default(), Arc::new(()));
-            let load = Load::new(&ServerOptions::default(), ConnectionMetrics::new());
-            let at_work = load.begin().0;
-            at_work.count_for(&caller, [192, 0, 2, 1].into());
-            assert!(at_work.answer(part.len()));
-            let body = Body::new(Guarded { part: Some(part.clone()), _guard: Arc::clone(&guard) });
-            let end_of_wait = Box::pin(std::future::pending::<io::Result<()>>());
-            let busy = activity.busy(true);
-            Self { body: Some(AnswerBody::new(body, end_of_wait, busy, at_work)), activity, caller, guard }
-        }
-
-        /// Takes the whole body and drops it, as hyper does before the client has it.
-        async fn pieces(&mut self) -> Vec<Bytes> {
-            let mut pieces = Vec::new();
-            if let Some(mut body) = self.body.take() {
-                while let Some(Ok(frame)) = body.frame().await {
-                    pieces.extend(frame.into_data());
-                }
-            }
-            pieces
-        }
-
-        /// The bytes of the caller, whether the guard is held, and whether a request is being served.
-        fn held(&self) -> (usize, bool, bool) {
-            let is_held = Arc::strong_count(&self.guard) > 1;
-            (self.caller.add(0), is_held, self.activity.waiting_since().is_none())
-        }
-    }
-
-    fn part(length: usize) -> Bytes {
-        Bytes::from(vec![b'x'; length])
-    }
-
-    #[tokio::test]
-    async fn pieces_that_wait_for_the_client_do_not_keep_the_whole_part() {
-        let part = part(3 * PIECE + 1);
-        let mut answer = Answer::new(&part);
-        let pieces = answer.pieces().await;
-        assert!(pieces.iter().all(|piece| piece.len() <= PIECE));
-        assert_eq!(pieces.concat(), part);
-        assert!(part.is_unique(), "nobody else has its memory");
-    }
-
-    #[tokio::test]
-    async fn a_part_of_one_piece_is_not_copied() {
-        let part = part(PIECE);
-        let pieces = Answer::new(&part).pieces().await;
-        assert_eq!(pieces.len(), 1);
-        assert_eq!(pieces[0].as_ptr(), part.as_ptr());
-    }
-
-    #[tokio::test]
-    async fn a_large_answer_counts_until_it_is_sent() {
-        let part = part(2 * PIECE);
-        let mut answer = Answer::new(&part);
-        answer.pieces().await;
-        assert_eq!(answer.held(), (part.len(), true, true));
-        answer.activity.sent();
-        assert_eq!(answer.held(), (0, false, false));
-    }
-
-    #[tokio::test]
-    async fn a_small_answer_counts_until_it_is_passed_on() {
-        let mut answer = Answer::new(&part(PIECE));
-        answer.pieces().await;
-        assert_eq!(answer.held(), (0, false, false));
-    }
-
-    #[tokio::test]
-    async fn an_answer_counts_no_longer_than_its_connection() {
-        let part = part(2 * PIECE);
-        for closes_first in [false, true] {
-            let mut answer = Answer::new(&part);
-            if closes_first {
-                answer.activity.closed();
-            }
-            answer.pieces().await;
-            assert_eq!(answer.held().1, !closes_first);
-            answer.activity.closed();
-            assert_eq!(answer.held(), (0, false, false));
-        }
-    }
-
-    #[tokio::test]
-    async fn the_end_of_an_answer_does_not_end_the_next_request() {
-        let mut answer = Answer::new(&part(2 * PIECE));
-        answer.pieces().await;
-        let next = answer.activity.busy(true);
-        answer.activity.sent();
-        assert_eq!(answer.held(), (0, false, true));
-        drop(next);
-        assert_eq!(answer.held(), (0, false, false));
-    }
-}
+mod tests;

@@ -112,7 +112,7 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
             }
             let end_of_wait = end_of_wait(client, &response, shared);
             Ok::<Response<AnswerBody>, HungUp>(
-                response.map(|body| AnswerBody::new(body, end_of_wait, busy, at_work)),
+                response.map(|body| AnswerBody::new(body, is_read, end_of_wait, busy, at_work)),
             )
         }
     });

@@ -16,7 +16,8 @@ pub(crate) enum Reason {
     Address,
     /// It waited for its client, and another one got its place.
     Displaced,
-    /// Its client did not take a large answer, whose memory was needed.
+    /// Its client did not take a large answer, whose memory was needed; or there was no memory for the next part of its
+    /// answer.
     Memory,
 }
 

@@ -1,5 +1,7 @@
 //! Limits the work in progress of a process. Refusing requests early costs little, and lets the others finish.
 
+mod parts;
+
 use std::{
     net::IpAddr,
     sync::{
@@ -26,6 +28,10 @@ use crate::{
 const SMALL_BODY: usize = 8 * 1024;
 /// Answers up to this size are always given: there are at most as many as requests.
 const SMALL: usize = 64 * 1024;
+/// So many bytes of the parts of an answer are always given, so that streams on which little happens go on when memory
+/// is used up. This is less than for other small answers: half of the requests may be streams, and 2,048 of them have
+/// 16 MiB of such bytes at most. Whatever has more can be cut off.
+const SMALL_PARTS: usize = 8 * 1024;
 /// The callers of one network may have this fraction of all bytes. One address can have many accounts.
 const SHARE_OF_NETWORK: usize = 3;
 
@@ -67,12 +73,12 @@ struct LateAnswer<'l> {
 
 impl LargeAnswer {
     /// What is to be known to cut it off, if its client is slow for `patience` at least. Not if it was cut off before:
-    /// then it has no bytes, and ends once its task runs.
+    /// then it has no bytes, and ends once its task runs. Nor if most of its parts were sent meanwhile.
     fn late(&self, patience: Duration) -> Option<LateAnswer<'_>> {
         let slow_since = self.activity.slow_since()?;
         let at_work = self.at_work.upgrade()?;
         let bytes = at_work.bytes.load(Ordering::Relaxed);
-        (slow_since.elapsed() >= patience && bytes > 0).then_some(LateAnswer {
+        (slow_since.elapsed() >= patience && bytes > SMALL_PARTS).then_some(LateAnswer {
             slow_since,
             at_work,
             bytes,
@@ -157,6 +163,10 @@ impl Half {
 pub(crate) struct AtWork {
     state: Arc<State>,
     bytes: AtomicUsize,
+    /// Those of its bytes that belong to parts which were passed on, and were not sent yet.
+    unsent_parts: AtomicUsize,
+    /// Whether it is among the large answers.
+    is_large: AtomicBool,
     /// Whether it has a place among the requests in progress, so was not refused.
     has_place: AtomicBool,
     /// The caller of the request, once it is known.
@@ -194,6 +204,8 @@ impl Load {
         let at_work = Arc::new(AtWork {
             state: Arc::clone(&self.0),
             bytes: AtomicUsize::new(0),
+            unsent_parts: AtomicUsize::new(0),
+            is_large: AtomicBool::new(false),
             has_place: AtomicBool::new(true),
             owner: OnceLock::new(),
             is_stream: AtomicBool::new(false),
@@ -261,6 +273,13 @@ impl AtWork {
     /// answers to commands: what they have done is told in any case.
     pub(crate) fn may_be_cut_off(self: &Arc<Self>, activity: &Activity) {
         if self.bytes.load(Ordering::Relaxed) > SMALL {
+            self.put_among_large(activity);
+        }
+    }
+
+    /// Puts it among the large answers, if it is not there yet.
+    fn put_among_large(self: &Arc<Self>, activity: &Activity) {
+        if !self.is_large.swap(true, Ordering::Relaxed) {
             let mut large = self.state.large.lock();
             large.retain(|answer| answer.at_work.strong_count() > 0);
             large.push(LargeAnswer { at_work: Arc::downgrade(self), activity: activity.clone() });
@@ -335,6 +354,13 @@ impl AtWork {
     /// Releases the bytes, because the answer is complete or will be another one, and returns how many they were.
     pub(crate) fn forget(&self) -> usize {
         let bytes = self.bytes.swap(0, Ordering::Relaxed);
+        self.released(bytes);
+        self.state.streams.leave(&self.is_stream);
+        bytes
+    }
+
+    /// Counts bytes no longer that it had.
+    fn released(&self, bytes: usize) {
         if bytes > 0 {
             self.state.bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.state.metrics.remove_bytes(bytes);
@@ -343,8 +369,6 @@ impl AtWork {
                 owner.of_network.remove(bytes);
             }
         }
-        self.state.streams.leave(&self.is_stream);
-        bytes
     }
 }
 

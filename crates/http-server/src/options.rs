@@ -38,7 +38,8 @@ pub struct ServerOptions {
     /// The most bytes of bodies that are being received, and of answers that were not taken yet. More is refused,
     /// except small bodies, small answers, and answers to commands; but before an answer is refused, large ones to
     /// reads whose clients are slow for `stall_timeout_under_load` are cut off, those first whose clients are slow for
-    /// longest.
+    /// longest. An answer whose length is not known, such as a stream of events, counts part by part, and ends when
+    /// there is no room for its next part.
     pub max_bytes: usize,
     /// The same for one caller, as far as the application names callers ([`RequestLoad`](crate::RequestLoad)).
     pub max_bytes_per_caller: usize,

@@ -56,8 +56,8 @@ impl RequestLoad {
         self.0.wait_in(waiting)
     }
 
-    /// Counts the answer, and no longer the body of the request. Whether there is room for it is told; if not, then it
-    /// is not counted, unless it is `due`: what a command has done is told in any case.
+    /// Counts the answer, as far as its length is known, and no longer the body of the request. Returns whether there
+    /// is room for it; if not, it is not counted, unless it is `due`: what a command has done is told in any case.
     #[must_use]
     pub fn admits<B: HttpBody>(&self, response: &Response<B>, due: bool) -> bool {
         self.0.forget();
