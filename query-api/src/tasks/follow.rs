@@ -1,12 +1,15 @@
 //! Follows the events of one person's tasks as they are projected.
 
-use database::{Database, DatabaseError, Row};
+use database::{Database, DatabaseError, Row, Transaction};
 use events::{EventId, LogPoint, UserId};
 
 use super::change_token::{ChangeToken, first_parked};
 
-/// The most events that are read at once. Each may have two long descriptions.
-pub(super) const PAGE: usize = 16;
+/// The most events that are read at once.
+const PAGE: usize = 16;
+/// The most bytes of changes that are read at once, unless one event alone has more, because it has two long
+/// descriptions. They are in memory until the client has taken them.
+const PAGE_BYTES: u64 = 64 * 1024;
 
 /// Reads page by page from where it was.
 #[derive(Debug)]
@@ -38,7 +41,10 @@ impl Follower {
         {
             after = after.min(before.saturating_sub(1));
         }
-        let rows = tx.fetch_all(&statement(), &[self.owner.0.into(), after.into()]).await?;
+        let rows = match end_of_page(&mut tx, self.owner, after).await? {
+            Some(end) => tx.fetch_all(STATEMENT, &[self.owner.0.into(), after.into(), end.into()]).await?,
+            None => Vec::new(),
+        };
         tx.commit().await?;
         if let Some(last) = rows.last() {
             after = last.unsigned("position")?;
@@ -60,10 +66,29 @@ impl Follower {
     }
 }
 
-/// Reads one range of the index in the order of positions for each owner.
-pub(super) fn statement() -> String {
+/// The position of the last event on the page after `after`; `None` when there is no event. The sizes of the events are
+/// read first, so that no more is read than is sent.
+async fn end_of_page(tx: &mut Transaction, owner: UserId, after: u64) -> Result<Option<u64>, DatabaseError> {
+    let (mut end, mut bytes) = (None, 0_u64);
+    for row in tx.fetch_all(&sizes_statement(), &[owner.0.into(), after.into()]).await? {
+        bytes = bytes.saturating_add(row.unsigned("bytes")?);
+        if end.is_some() && bytes > PAGE_BYTES {
+            break;
+        }
+        end = Some(row.unsigned("position")?);
+    }
+    Ok(end)
+}
+
+/// Reads one range of the index in the order of positions for each owner, without the texts.
+pub(super) fn sizes_statement() -> String {
     format!(
-        "SELECT task, event_id, version, position, type, actor, recorded_at, correlation_id, changes FROM task_history
+        "SELECT position, CAST(octet_length(changes) AS BIGINT) AS bytes FROM task_history
          WHERE owner = $1 AND position > $2 ORDER BY position LIMIT {PAGE}"
     )
 }
+
+/// Reads one range of the same index.
+pub(super) const STATEMENT: &str = "
+    SELECT task, event_id, version, position, type, actor, recorded_at, correlation_id, changes FROM task_history
+    WHERE owner = $1 AND position > $2 AND position <= $3 ORDER BY position";

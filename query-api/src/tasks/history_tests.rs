@@ -32,7 +32,11 @@ fn statements(versions: i64) -> Vec<(String, Vec<Value>, &'static str, u64)> {
         (history::LEADING_TO.to_owned(), vec![task(), late.into()], "task_history_by_version", 64),
         (history::VERSION_AT.to_owned(), vec![task(), late.into()], "task_history_by_time", 1),
         (changes::statement(100), vec![ME.0.into(), 400_i64.into()], "tasks_by_position", 101),
-        (follow::statement(), vec![ME.0.into(), 400_i64.into()], "task_history_by_owner", 16),
+        (follow::sizes_statement(), vec![ME.0.into(), 400_i64.into()], "task_history_by_owner", 16),
+        {
+            let values = vec![ME.0.into(), 400_i64.into(), 8_000_i64.into()];
+            (follow::STATEMENT.to_owned(), values, "task_history_by_owner", 16)
+        },
         {
             let (sql, values) = summary::statement(Dialect::Postgres, ME, now);
             (sql, values, "tasks_by_position", 1)

@@ -1,5 +1,7 @@
 //! `GET /audit/export?from=&to=`: the events themselves, one a line, for auditors who check them against a checkpoint.
 
+use std::future::ready;
+
 use auth_client::AuditReader;
 use axum::{
     body::{Body, Bytes},
@@ -7,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use events::{Role, UserId};
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use http::{HeaderValue, header};
 use http_api::Parameters;
 use log_transfer::ExportedEvent;
@@ -48,14 +50,15 @@ pub(crate) async fn export(
         to: runtime::signed(to.map_or(head, |to| to.min(head))),
     };
     // An error on the first page is still a normal response.
-    let first = page(export).await?;
-    let pages = stream::try_unfold(first, |(bytes, rest)| async move {
-        match (bytes, rest) {
-            (bytes, Some(rest)) => Ok(Some((bytes, page(rest).await.map_err(broken_off)?))),
-            (bytes, None) if !bytes.is_empty() => Ok(Some((bytes, (Bytes::new(), None)))),
-            (_, None) => Ok::<_, std::io::Error>(None),
+    let (first, rest) = page(export).await?;
+    // A page is read when the client has most of the one before, so that a slow one costs the memory of one.
+    let rest = stream::try_unfold(rest, |rest| async move {
+        match rest {
+            Some(rest) => page(rest).await.map(Some).map_err(broken_off),
+            None => Ok(None),
         }
     });
+    let pages = stream::once(ready(Ok(first))).chain(rest);
     let headers = [(header::CONTENT_TYPE, LINES), (header::CACHE_CONTROL, NOT_AT_ALL)];
     Ok((headers, Body::from_stream(pages)).into_response())
 }
@@ -82,7 +85,7 @@ async fn page(mut export: Export) -> Result<(Bytes, Option<Export>), ApiError> {
     Ok((lines.into(), rest))
 }
 
-/// Ends the response without the last line, so that it does not look complete.
+/// Ends the response without its proper end, so that it does not look complete.
 fn broken_off(error: ApiError) -> std::io::Error {
     tracing::warn!(?error, "an export was broken off");
     std::io::Error::other("the log cannot be read")

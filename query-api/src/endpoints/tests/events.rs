@@ -3,6 +3,7 @@
 super::on_both! {
     what_happens_is_told_as_it_is_projected;
     a_stream_takes_up_where_an_earlier_one_ended;
+    long_changes_are_told_in_small_parts_and_none_is_left_out;
     what_was_parked_is_told_when_it_is_projected;
     what_was_parked_in_an_unfinished_list_of_changes_is_told;
     a_stream_ends_with_its_session;
@@ -129,6 +130,38 @@ mod test {
             .await
             .assert_problem(400, "bad-cursor");
         Stream::open(&role, me, Some("")).await.greeting().await;
+    }
+
+    pub(super) async fn long_changes_are_told_in_small_parts_and_none_is_left_out(database: Database) {
+        let me = user();
+        let role = TestRole::start(&database).await;
+        let start = Stream::open(&role, me, None).await.greeting().await;
+        // Two of 30,000 bytes fit into a part, and nothing beside one of 100,000.
+        let lengths = [30_000, 100_000, 100_000, 30_000, 30_000, 30_000, 30_000, 1, 1, 100_000];
+        for (position, length) in (10..).zip(lengths) {
+            let mut long = task(me, &format!("{position}"));
+            long.description = Some("x".repeat(length));
+            insert_history(&database, std::slice::from_ref(&long), position).await;
+            audit(&database, &long, position).await;
+            project(&database, me, position, true).await;
+        }
+        let mut stream = Stream::open(&role, me, Some(&start)).await;
+        let (mut told, mut parts) = (Vec::new(), Vec::new());
+        while told.len() < lengths.len() {
+            let part = timeout(TIMEOUT, stream.body.next()).await.unwrap().unwrap().unwrap();
+            let text = std::str::from_utf8(&part).unwrap();
+            let before = told.len();
+            for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
+                let event: Value = serde_json::from_str(data).unwrap();
+                told.push(event["position"].as_u64().unwrap());
+            }
+            if told.len() > before {
+                assert!(told.len() == before + 1 || part.len() < 70_000, "{} bytes", part.len());
+                parts.push(told.len() - before);
+            }
+        }
+        assert_eq!(told, (10..20).collect::<Vec<u64>>(), "each once and in order");
+        assert_eq!(parts, [1, 1, 1, 2, 4, 1]);
     }
 
     pub(super) async fn what_was_parked_is_told_when_it_is_projected(database: Database) {
