@@ -35,7 +35,7 @@ const HEADS: [&str; 12] = [
 
 #[derive(Debug, Args)]
 pub(crate) struct Log {
-    /// Only what this person did (an id), or `operator`, or `system`
+    /// Only what this person did (an id), also by programs; or one program (`<id>/token/<id>`), `operator` or `system`
     #[arg(long)]
     actor: Option<Actor>,
     /// Only what is about this person (an id)

@@ -17,12 +17,15 @@ const COLUMNS: &str = "position, stream, version, event_id, type, subject, actor
     CASE WHEN type IN ('operation.started', 'operation.finished')
         OR subject NOT IN (SELECT subject FROM unfinished_erasures) THEN operation END AS operation";
 
+/// Who acted, without the program by which a person may have acted. Ids have 36 characters, other actors fewer.
+const PERSON: &str = "substr(actor, 1, 36)";
+
 /// The conditions of an entry; `None` means any.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct AuditFilter {
     /// The person that it is about.
     pub subject: Option<UserId>,
-    /// The actor who caused it.
+    /// The actor who caused it. A person's programs count as the person.
     pub actor: Option<Actor>,
     /// The type of the event, such as `task.created`.
     pub kind: Option<String>,
@@ -122,7 +125,11 @@ impl AuditFilter {
             equalities.push(("subject", subject.0.into()));
         }
         if let Some(actor) = self.actor {
-            equalities.push(("actor", actor.to_string().into()));
+            let column = match actor {
+                Actor::Program { .. } => "actor",
+                Actor::User(_) | Actor::Operator | Actor::System => PERSON,
+            };
+            equalities.push((column, actor.to_string().into()));
         }
         let texts =
             [("type", &self.kind), ("stream", &self.stream), ("correlation_id", &self.correlation_id)];

@@ -1,7 +1,7 @@
 //! The cost of a page of the audit trail: the plans of both databases. How much a follower of it reads at once.
 
 use database::{Database, StatementTimeout};
-use events::{Actor, Timestamp, UserId};
+use events::{Actor, Timestamp, TokenId, UserId};
 use uuid::Uuid;
 
 use super::{AuditCursor, AuditFilter, read_on};
@@ -11,6 +11,7 @@ use crate::{
 };
 
 const ME: UserId = UserId(Uuid::from_u128(7));
+const PROGRAM: Actor = Actor::Program { user: ME, token: TokenId(Uuid::from_u128(8)) };
 
 /// Each filter, and the index that it reads.
 fn filters() -> Vec<(AuditFilter, &'static str)> {
@@ -18,7 +19,9 @@ fn filters() -> Vec<(AuditFilter, &'static str)> {
     vec![
         (all.clone(), "audit_log_by_time"),
         (AuditFilter { subject: Some(ME), ..all.clone() }, "audit_log_by_subject"),
-        (AuditFilter { actor: Some(Actor::Operator), ..all.clone() }, "audit_log_by_actor"),
+        (AuditFilter { actor: Some(Actor::Operator), ..all.clone() }, "audit_log_by_person"),
+        (AuditFilter { actor: Some(Actor::User(ME)), ..all.clone() }, "audit_log_by_person"),
+        (AuditFilter { actor: Some(PROGRAM), ..all.clone() }, "audit_log_by_actor"),
         (AuditFilter { kind: Some("account.disabled".to_owned()), ..all.clone() }, "audit_log_by_type"),
         (AuditFilter { stream: Some("task-7".to_owned()), ..all.clone() }, "audit_log_by_stream"),
         (AuditFilter { correlation_id: Some("request-7".to_owned()), ..all }, "audit_log_by_correlation_id"),
@@ -65,10 +68,12 @@ async fn a_page_of_the_audit_trail_is_one_index_range_on_postgres() {
             SELECT n, 'task-' || n % 97, n, gen_random_uuid(),
                    CASE WHEN n % 83 = 7 THEN 'account.disabled' ELSE 'task.created' END,
                    CASE WHEN n % 101 = 7 THEN $1 ELSE gen_random_uuid() END,
-                   CASE WHEN n % 89 = 7 THEN 'operator' ELSE md5(n::text) END, 
+                   CASE WHEN n % 89 = 7 THEN 'operator' WHEN n % 101 = 8 THEN $2 WHEN n % 101 IN (9, 10) THEN $3
+                        ELSE md5(n::text) END,
                    CASE WHEN n % 5 = 2 THEN 'of-many' ELSE 'request-' || n % 103 END, gen_random_uuid(), n
             FROM generate_series(1::bigint, 50000) AS n";
-        patient.execute(sql, &[ME.0.into()]).await.unwrap();
+        let values = [ME.0.into(), ME.to_string().into(), PROGRAM.to_string().into()];
+        patient.execute(sql, &values).await.unwrap();
         patient.execute("VACUUM ANALYZE audit_log", &[]).await.unwrap();
         for (sql, values, index) in pages() {
             let done = explain_sql(&database, &sql, &values).await;

@@ -71,7 +71,8 @@ fn filter(parameters: &mut Parameters) -> Result<AuditFilter, BadParameter> {
             text.parse::<UserId>().map_err(|_| "expected the id of a person".to_owned())
         })?,
         actor: parameters.single("actor", |text| {
-            text.parse::<Actor>().map_err(|_| "expected the id of a person, operator or system".to_owned())
+            text.parse::<Actor>()
+                .map_err(|_| "expected the id of a person, of a program, operator or system".to_owned())
         })?,
         kind: parameters.single("type", name)?,
         stream: parameters.single("stream", name)?,

@@ -31,9 +31,13 @@ fn filters() -> [Param; 9] {
     const PERSON: &str = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
     let name = |name, about| query(name, about).min(1).max(256).pattern("^[!-~]+$");
     [
-        query("actor", "Only what this person did, an operator, or the system itself.")
-            .pattern(&format!("^(operator|system|{PERSON})$"))
-            .example("operator"),
+        query(
+            "actor",
+            "Only what this person did, also by their programs; what one program did (`<person>/token/<token>`); what \
+             an operator did, or the system itself.",
+        )
+        .pattern(&format!("^(operator|system|{PERSON}(/token/{PERSON})?)$"))
+        .example("operator"),
         query("subject", "Only what is about this person.").of("Id"),
         name("type", "Only events of this type.").example("task.created"),
         name("stream", "Only events of this stream."),

@@ -101,18 +101,28 @@ mod test {
     pub(super) async fn each_filter_narrows_the_trail(database: Database) {
         let (me, other) = given(&database).await;
         let role = TestRole::start(&database).await;
+        // Two programs of one person, and one of another.
+        let (first, second) = (format!("{me}/token/{}", user()), format!("{me}/token/{}", Uuid::nil()));
+        let of_other = format!("{other}/token/{}", Uuid::nil());
+        for (position, actor) in [(6, &first), (7, &second), (8, &of_other)] {
+            entry(&database, position, other, actor, "task.completed", "task-4", "r6").await;
+        }
         for (query, expected) in [
-            (format!("actor={me}"), vec![5, 2, 1]),
+            (format!("actor={me}"), vec![7, 6, 5, 2, 1]),
+            (format!("actor={other}"), vec![8, 3]),
+            (format!("actor={first}"), vec![6]),
+            (format!("actor={second}"), vec![7]),
+            (format!("type=task.completed&actor={me}"), vec![7, 6]),
             ("actor=operator".to_owned(), vec![4]),
             ("actor=system".to_owned(), vec![]),
-            (format!("subject={other}"), vec![3]),
+            (format!("subject={other}"), vec![8, 7, 6, 3]),
             ("type=task.created".to_owned(), vec![5, 3, 1]),
             ("type=task.created&stream=task-1".to_owned(), vec![1]),
             ("stream=task-1".to_owned(), vec![2, 1]),
             ("correlation_id=r2".to_owned(), vec![5, 2]),
-            ("from=2023-11-14T22:13:23Z".to_owned(), vec![5, 4, 3]),
+            ("from=2023-11-14T22:13:23Z".to_owned(), vec![8, 7, 6, 5, 4, 3]),
             ("to=2023-11-14T22:13:23Z".to_owned(), vec![2, 1]),
-            ("from=2023-11-14&to=2023-11-15".to_owned(), vec![5, 4, 3, 2, 1]),
+            ("from=2023-11-14&to=2023-11-15".to_owned(), vec![8, 7, 6, 5, 4, 3, 2, 1]),
             ("from=2023-11-15".to_owned(), vec![]),
             (format!("actor={me}&type=task.created&from=2023-11-14T22:13:22Z"), vec![5]),
         ] {
