@@ -117,6 +117,9 @@ fn run(what: Benchmark, binary: &Path) -> anyhow::Result<()> {
     }
 }
 
+/// How long the system rests before its memory is looked at once more.
+const REST: Duration = Duration::from_secs(10);
+
 async fn outside(deployment: Deployment, options: &Outside, binary: &Path) -> anyhow::Result<()> {
     let seconds = Duration::from_secs(options.seconds);
     let system = system::System::start(deployment, binary).await?;
@@ -144,6 +147,9 @@ async fn outside(deployment: Deployment, options: &Outside, binary: &Path) -> an
     print("");
     let at_end = (deployment == Deployment::Servers).then_some(150.0);
     remember(&system, "after this", at_end)?;
+    // What a process is done with goes back to the system in a few seconds.
+    tokio::time::sleep(REST).await;
+    remember(&system, "after ten seconds at rest", at_end)?;
     system.stop().await?;
 
     let rate = catch_up::alone(deployment, options.events).await?;
