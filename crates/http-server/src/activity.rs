@@ -115,26 +115,24 @@ impl Activity {
     /// Keeps `guards` of an answer until all that was written before is sent, or the connection has ended. Those of an
     /// earlier answer are dropped: hyper begins an answer when its queue is empty, so the earlier one is not in it.
     pub(crate) fn keep_until_sent(&self, guards: Guards) {
-        let dropped = {
-            let mut state = self.0.lock();
-            match state.is_closed {
-                true => Some(guards),
-                false => state.unsent.replace(guards),
-            }
-        };
-        // Guards may use the state when they are dropped.
-        drop(dropped);
+        self.keep(guards, |state| &mut state.unsent);
     }
 
     /// Keeps `guards` of parts of an answer that goes on, like those of a whole one.
     pub(crate) fn keep_parts_until_sent(&self, guards: Guards) {
+        self.keep(guards, |state| &mut state.unsent_parts);
+    }
+
+    /// Keeps `guards` in a place of the state, unless nothing more will be sent.
+    fn keep(&self, guards: Guards, place: impl FnOnce(&mut State) -> &mut Option<Guards>) {
         let dropped = {
             let mut state = self.0.lock();
             match state.is_closed {
                 true => Some(guards),
-                false => state.unsent_parts.replace(guards),
+                false => place(&mut state).replace(guards),
             }
         };
+        // Guards may use the state when they are dropped.
         drop(dropped);
     }
 
