@@ -4,7 +4,7 @@ use ::events::Metadata;
 use bus::Bus;
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Consumer,
+    BasicProperties, Channel, Consumer,
     options::{BasicConsumeOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
@@ -28,6 +28,14 @@ async fn on_the_wire(broker: &Broker, key: &str) -> Consumer {
         .basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default())
         .await
         .unwrap()
+}
+
+/// Sends a message of any form to the exchange of events.
+async fn write(broker: &Broker, channel: &Channel, key: &str, body: &[u8], properties: &BasicProperties) {
+    let exchange = format!("{}.events", broker.namespace).into();
+    let options = BasicPublishOptions::default();
+    let written = channel.basic_publish(exchange, key.into(), options, body, properties.clone());
+    written.await.unwrap().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,11 +136,7 @@ async fn rabbitmq_what_is_not_an_event_in_a_batch_is_skipped_and_the_others_are_
         let unreadable = serde_json::to_vec(&events).unwrap();
         let channel = broker.channel().await;
         for body in [b"[".as_slice(), b"[]", &unreadable, &whole] {
-            let exchange = format!("{}.events", broker.namespace).into();
-            let options = BasicPublishOptions::default();
-            let written =
-                channel.basic_publish(exchange, "1.batch".into(), options, body, got.properties.clone());
-            written.await.unwrap().await.unwrap();
+            write(broker, &channel, "1.batch", body, &got.properties).await;
         }
         let expected: Vec<u64> = (1..=20).filter(|position| ![4, 6, 7, 9].contains(position)).collect();
         assert_eq!(positions(&read(&mut *consumer, 16).await), expected);
@@ -159,15 +163,7 @@ async fn rabbitmq_what_is_not_an_event_is_skipped() {
             .take(30)
             .enumerate()
         {
-            let exchange = format!("{}.events", broker.namespace).into();
-            let written = channel.basic_publish(
-                exchange,
-                "0.x".into(),
-                BasicPublishOptions::default(),
-                b"?",
-                properties.clone(),
-            );
-            written.await.unwrap().await.unwrap();
+            write(broker, &channel, "0.x", b"?", properties).await;
             if n % 10 == 0 {
                 publish(&bus, 1 + n as u64 / 10..=1 + n as u64 / 10).await;
             }
