@@ -22,7 +22,7 @@ pub use checkpoints::{
 };
 pub use grams::{Bit, bits_of_word, signature};
 pub use log_identity::{LogIdentity, OTHER_LOG};
-pub use page::{cut_page, cut_page_of_texts};
+pub use page::{cut_page, cut_page_of_texts, rows_within};
 pub use projection::{CompareError, Projection, Reached, Waited};
 pub use roles::{in_role_list, role_list, roles_of_list};
 pub use task_history::TaskChange;

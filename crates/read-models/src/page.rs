@@ -13,16 +13,22 @@ pub fn cut_page<T>(rows: &mut Vec<T>, limit: u16) -> Option<&T> {
 /// Like [`cut_page`], for rows with long texts, of so many `bytes`: the page ends earlier when it has a mebibyte of
 /// them.
 pub fn cut_page_of_texts<T>(rows: &mut Vec<T>, limit: u16, bytes: impl Fn(&T) -> u64) -> Option<&T> {
-    let mut total = 0_u64;
-    let fits = |row: &T| {
-        let is_first = total == 0;
-        total = total.saturating_add(bytes(row));
-        is_first || total <= PAGE_BYTES
-    };
-    let fitting = rows.iter().take(limit.into()).map(fits).take_while(|fits| *fits);
-    let (fitting, found) = (fitting.count(), rows.len());
+    let found = rows.len();
+    let fitting = rows_within(PAGE_BYTES, rows.iter().take(limit.into()).map(bytes));
     rows.truncate(fitting);
     rows.last().filter(|_| fitting < found)
+}
+
+/// The number of first rows that have at most so many bytes together; `bytes` are those of each row. One row alone may
+/// have more.
+pub fn rows_within(most: u64, bytes: impl Iterator<Item = u64>) -> usize {
+    let mut total = 0_u64;
+    let fits = |bytes: u64| {
+        let is_first = total == 0;
+        total = total.saturating_add(bytes);
+        is_first || total <= most
+    };
+    bytes.map(fits).take_while(|fits| *fits).count()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use database::{Database, DatabaseError, Row, Transaction};
 use events::{EventId, LogPoint, UserId};
+use read_models::rows_within;
 
 use super::change_token::{ChangeToken, first_parked};
 
@@ -69,15 +70,13 @@ impl Follower {
 /// The position of the last event on the page after `after`; `None` when there is no event. The sizes of the events are
 /// read first, so that no more is read than is sent.
 async fn end_of_page(tx: &mut Transaction, owner: UserId, after: u64) -> Result<Option<u64>, DatabaseError> {
-    let (mut end, mut bytes) = (None, 0_u64);
+    let (mut positions, mut sizes) = (Vec::new(), Vec::new());
     for row in tx.fetch_all(&sizes_statement(), &[owner.0.into(), after.into()]).await? {
-        bytes = bytes.saturating_add(row.unsigned("bytes")?);
-        if end.is_some() && bytes > PAGE_BYTES {
-            break;
-        }
-        end = Some(row.unsigned("position")?);
+        positions.push(row.unsigned("position")?);
+        sizes.push(row.unsigned("bytes")?);
     }
-    Ok(end)
+    positions.truncate(rows_within(PAGE_BYTES, sizes.into_iter()));
+    Ok(positions.pop())
 }
 
 /// Reads one range of the index in the order of positions for each owner, without the texts.
